@@ -1,0 +1,65 @@
+"""Errors that a user can mend. Each message says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class ModalignError(ValueError):
+    """A mistake in what the user gave us. The program prints its one line and exits with 2."""
+
+
+class MissingExtraError(ModalignError, ImportError):
+    """An optional dependency is not installed."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional module, or say which extra brings it.
+
+    Args:
+        module: dotted name of the module, for example ``"resvg_py"``.
+        extra: the extra of modalign that installs it, for example ``"demo"``.
+
+    Raises:
+        MissingExtraError: the module is not installed.
+
+    Example:
+        >>> require("math", "demo").sqrt(4.0)
+        2.0
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as cause:
+        if cause.name is not None and cause.name.split(".")[0] != module.split(".")[0]:
+            raise  # the module is there, but something inside it is broken: do not hide that
+        raise MissingExtraError(
+            f"the Python package for '{module}' is not installed: run  pip install 'modalign[{extra}]'"
+        ) from cause
+
+
+def unknown(kind: str, name: object, known: Iterable[object]) -> ModalignError:
+    """The error for a name that is not in a list, with the nearest right one.
+
+    Example:
+        >>> print(unknown("metric", "recal", ["recall", "cka"]))
+        unknown metric 'recal': did you mean 'recall'? (known: cka, recall)
+    """
+    names = sorted(str(k) for k in known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f": did you mean '{near[0]}'?" if near else ":"
+    return ModalignError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names) or 'none'})")
+
+
+def few(items: Iterable[object], limit: int = 5) -> str:
+    """A short list for a message: the first few entries and how many more.
+
+    Example:
+        >>> few(range(8))
+        '0, 1, 2, 3, 4 and 3 more'
+    """
+    entries = [str(i) for i in items]
+    more = f" and {len(entries) - limit} more" if len(entries) > limit else ""
+    return ", ".join(entries[:limit]) + more

@@ -1,0 +1,22 @@
+"""What a method is: it learns heads from views of features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..views import Views
+
+if TYPE_CHECKING:
+    from ..model import Heads
+
+
+class Method(Protocol):
+    """Features -> heads: closed form, gradient, or both in turn.
+
+    ``dev`` holds paired views for choosing settings and stopping early; a method that chooses nothing ignores it.
+    ``run`` is a folder for logs and checkpoints; a method that needs none ignores it. Given the same run folder
+    again, an interrupted fit goes on where it stopped.
+    """
+
+    def fit(self, x: Views, dev: Views | None = None, run: Path | None = None) -> Heads: ...

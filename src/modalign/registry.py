@@ -1,0 +1,148 @@
+"""Names for the parts of modalign, so that a specification can say ``name = "clip"``.
+
+A part registers itself where it is defined:
+
+    @register("objective", "clip")
+    class Clip(Objective): ...
+
+Built-in parts are found by importing every module of the family's folder, so a new loss, metric, encoder
+or data set is one new file. Other people's packages add theirs through entry points in the group
+``modalign.<family>``, for example ``modalign.objective``: each entry point is a module to import, or the
+part itself, whose entry-point name becomes its name here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from .errors import ModalignError, unknown
+
+FAMILIES: Mapping[str, str] = {
+    "dataset": "modalign.datasets",
+    "encoder": "modalign.encoders",
+    "objective": "modalign.objectives",
+    "method": "modalign.methods",
+    "metric": "modalign.metrics",
+}
+
+T = TypeVar("T", bound=Callable[..., Any])
+_parts: dict[str, dict[str, Callable[..., Any]]] = {family: {} for family in FAMILIES}
+_discovered: set[str] = set()
+
+
+def register(family: str, name: str) -> Callable[[T], T]:
+    """Class or function decorator that files a part under ``family`` and ``name``.
+
+    Raises:
+        ModalignError: the family is unknown, or another part already has that name.
+    """
+    if family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
+
+    def file(part: T) -> T:
+        other = _parts[family].get(name)
+        if other is not None and _origin(other) != _origin(part):
+            raise ModalignError(f"{family} '{name}' is defined twice: in {_origin(other)} and {_origin(part)}")
+        _parts[family][name] = part
+        return part
+
+    return file
+
+
+def names(family: str) -> list[str]:
+    """Sorted names of a family."""
+    return sorted(_load(family))
+
+
+def get(family: str, name: str) -> Callable[..., Any]:
+    """The class or function registered under a name.
+
+    Raises:
+        ModalignError: no such part; the message names the nearest one.
+    """
+    parts = _load(family)
+    if name not in parts:
+        raise unknown(family, name, parts)
+    return parts[name]
+
+
+def describe(family: str) -> dict[str, str]:
+    """Name -> first line of the docstring, for ``modalign list``."""
+    return {name: (inspect.getdoc(part) or "").split("\n")[0] for name, part in sorted(_load(family).items())}
+
+
+def make(family: str, name: str, **settings: Any) -> Any:
+    """Build a part from its settings, checked against its signature.
+
+    Raises:
+        ModalignError: unknown name, misspelt setting, missing setting, or a value of the wrong type.
+    """
+    part = get(family, name)
+    return part(**check(part, settings, where=f"{family} '{name}'"))
+
+
+def check(part: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Validate settings against a constructor: right names, all required ones, right types.
+
+    Values are converted where that loses nothing (``1`` for a float, a list for a tuple).
+    """
+    signature = inspect.signature(part, eval_str=True)
+    accepted = {n: p for n, p in signature.parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    checked: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key in accepted:
+            checked[key] = convert(accepted[key].annotation, value, f"{where}: setting '{key}'")
+        elif open_ended:
+            checked[key] = value
+        else:
+            raise unknown(f"setting of {where}", key, accepted)
+    missing = [n for n, p in accepted.items() if p.default is p.empty and n not in settings]
+    if missing:
+        raise ModalignError(f"{where} needs the setting{'s' * (len(missing) > 1)} {', '.join(missing)}")
+    return checked
+
+
+def convert(annotation: Any, value: Any, where: str) -> Any:
+    """Convert one value to its annotated type, or raise one clear line."""
+    if annotation is inspect.Parameter.empty or annotation is Any:
+        return value
+    config = ConfigDict(arbitrary_types_allowed=True)
+    try:
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=config)
+        except Exception:  # pydantic refuses a config on types that carry their own (dataclasses, models)
+            adapter = TypeAdapter(annotation)
+        return adapter.validate_python(value)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        spot = ".".join(str(p) for p in first["loc"])
+        raise ModalignError(f"{where}{f' ({spot})' if spot else ''} is {value!r}: {first['msg']}") from None
+
+
+def _origin(part: Callable[..., Any]) -> str:
+    return f"{part.__module__}.{part.__qualname__}"
+
+
+def _load(family: str) -> dict[str, Callable[..., Any]]:
+    """Import every module of a family once, then return its parts."""
+    if family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
+    if family not in _discovered:
+        package = importlib.import_module(FAMILIES[family])
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            importlib.import_module(module.name)
+        for point in entry_points(group=f"modalign.{family}"):
+            found = point.load()
+            if not isinstance(found, ModuleType):
+                register(family, point.name)(found)
+        _discovered.add(family)
+    return _parts[family]
