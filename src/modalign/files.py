@@ -1,0 +1,79 @@
+"""Files that are either whole or not there: atomic writes, and reads whose errors name the file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from .errors import ModalignError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``; on success it takes its place in one step, on failure it is removed.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> with atomic(target) as p:
+        ...     _ = p.write_text("whole")
+        >>> target.read_text()
+        'whole'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        yield partial
+        with partial.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, readable by people."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_text(path: Path, what: str = "file") -> str:
+    """Read a text file. Raises ModalignError where it is missing or not text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ModalignError(f"{what} not found: {path}") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ModalignError(f"{what} cannot be read: {path} ({problem})") from None
+
+
+def read_json(path: Path, what: str = "file") -> Any:
+    """Read a JSON file. Raises ModalignError where it is missing or damaged."""
+    text = read_text(path, what)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise ModalignError(f"{what} is damaged: {path}, line {problem.lineno}: {problem.msg}") from None
+
+
+def read_jsonl(path: Path, what: str = "file") -> list[dict[str, Any]]:
+    """Read a file of one JSON object per line; a last line cut off by a kill is left out."""
+    rows = []
+    lines = read_text(path, what).splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as problem:
+            if number < len(lines):
+                raise ModalignError(f"{what} is damaged: {path}, line {number}: {problem.msg}") from None
+    return rows
