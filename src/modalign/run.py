@@ -5,8 +5,8 @@ environment.json   versions, machine, command, time
 metrics.jsonl      one line per logged training step
 model.safetensors  weights, and model.json, what they belong to
 scores.json        the evaluation
-test.safetensors   embeddings of the test items in the shared space, with their groups
-test.jsonl         what those items are: modality, group, text or picture
+items.safetensors   embeddings of the test items in the shared space, with their groups
+items.jsonl         what those items are: modality, group, text or picture
 media/             thumbnails of the test items
 report.html        all of it, to look at
 """
@@ -56,12 +56,12 @@ def environment(command: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def save_items(folder: Path, z: Views, items: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Write the test items: embeddings with groups, and what each item is.
+    """Write the items: embeddings with groups, and what each item is.
 
     Args:
         folder: the run folder.
         z: embeddings in the shared space.
-        items: modality -> one entry per row of z: "text" and/or "picture" (a path inside the run folder).
+        items: modality -> one entry per row of z: "split", "text" and/or "picture" (a path inside the run folder).
     """
     tensors = {}
     for m, x in z.data.items():
@@ -69,26 +69,26 @@ def save_items(folder: Path, z: Views, items: Mapping[str, list[dict[str, Any]]]
             raise ModalignError(f"'{m}' has {len(x)} embeddings but {len(items[m])} item descriptions")
         tensors[f"data.{m}"] = x.detach().cpu().contiguous()
         tensors[f"group.{m}"] = z.group[m].cpu().contiguous()
-    with atomic(folder / "test.safetensors") as partial:
+    with atomic(folder / "items.safetensors") as partial:
         save_file(tensors, partial)
     lines = [
         {"modality": m, "group": int(g), **entry}
         for m in z.modalities
         for g, entry in zip(z.group[m].tolist(), items[m], strict=True)
     ]
-    write_lines(folder / "test.jsonl", lines)
+    write_lines(folder / "items.jsonl", lines)
 
 
-def load_items(folder: Path) -> tuple[Views, dict[str, list[dict[str, Any]]]]:
-    """Read what ``save_items`` wrote.
+def load_items(folder: Path, split: str | None = None) -> tuple[Views, dict[str, list[dict[str, Any]]]]:
+    """Read what ``save_items`` wrote: all items, or those of one split ("test").
 
     Raises:
         ModalignError: the folder is no run folder, or its files are damaged or do not fit together.
     """
-    path = folder / "test.safetensors"
+    path = folder / "items.safetensors"
     if not path.exists():
         raise ModalignError(
-            f"{folder} holds no embedded items (test.safetensors): is it a run folder of 'modalign demo'?"
+            f"{folder} holds no embedded items (items.safetensors): is it a run folder of 'modalign demo'?"
         )
     try:
         tensors = load_file(path)
@@ -96,15 +96,19 @@ def load_items(folder: Path) -> tuple[Views, dict[str, list[dict[str, Any]]]]:
         raise ModalignError(f"embeddings are damaged: {path} ({problem})") from None
     names = [key.removeprefix("data.") for key in tensors if key.startswith("data.")]
     items: dict[str, list[dict[str, Any]]] = {m: [] for m in names}
-    for line in read_jsonl(folder / "test.jsonl", "item list"):
+    for line in read_jsonl(folder / "items.jsonl", "item list"):
         items.setdefault(line["modality"], []).append(line)
     z = Views({m: tensors[f"data.{m}"] for m in names}, {m: tensors[f"group.{m}"] for m in names})
     for m in names:
         if len(items[m]) != len(z[m]):
             raise ModalignError(
-                f"{folder}: test.jsonl lists {len(items[m])} items of '{m}', test.safetensors {len(z[m])}"
+                f"{folder}: items.jsonl lists {len(items[m])} items of '{m}', items.safetensors {len(z[m])}"
             )
-    return z, items
+    if split is None:
+        return z, items
+    rows = {m: [i for i, entry in enumerate(items[m]) if entry.get("split") == split] for m in names}
+    kept = z.select({m: torch.tensor(index, dtype=torch.long) for m, index in rows.items()})
+    return kept, {m: [items[m][i] for i in index] for m, index in rows.items()}
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
