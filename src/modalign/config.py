@@ -1,0 +1,182 @@
+"""The run specification: TOML with dotted overrides, validated against constructor signatures.
+
+The configuration *is* the constructor: the tables ``[data]``, ``[encoders.*]``, ``[method]`` and any table inside
+them with a ``name`` hold the arguments of the registered part of that name, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import ModalignError
+from .files import read_text
+from .registry import check, get
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One run: which data, which encoders, how many links, which method, what to measure.
+
+    Args:
+        method: name and settings of a registered method.
+        data: name and settings of a registered data set; or ``{"store": folder}`` of embedded features.
+        encoders: modality -> encoder name, or table of name and settings. Not needed with a store.
+        pairs: how many training groups keep their links; the others stay as unpaired items. None: all.
+        seed: draws the linked groups and every random number of the fit.
+        metrics: registered metrics to report; empty: the default ones.
+        out: the run folder.
+
+    Raises:
+        ModalignError: from ``from_toml``, for unknown keys, wrong types, unknown parts or settings.
+    """
+
+    method: dict[str, Any]
+    data: dict[str, Any]
+    encoders: dict[str, str | dict[str, Any]] = field(default_factory=dict)
+    pairs: int | None = None
+    seed: int = 0
+    metrics: list[str] = field(default_factory=list)
+    out: str = "runs/run"
+
+    def to_toml(self) -> str:
+        """The resolved specification as TOML text."""
+        return dump_toml({k: v for k, v in asdict(self).items() if v is not None})
+
+
+def from_toml(path: Path, overrides: Iterable[str] = ()) -> Specification:
+    """Read and check a specification.
+
+    Args:
+        path: TOML file.
+        overrides: ``"method.lr=1e-3"`` entries; the value is TOML, or else a plain string.
+
+    Example file:
+        pairs = 200
+        [data]
+        name = "openmoji"
+        [encoders]
+        image = "efficientnet-lite0"
+        text = "minilm"
+        [method]
+        name = "full"
+    """
+    text = read_text(path, "specification")
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ModalignError(f"{path} is not valid TOML: {problem}") from None
+    for entry in overrides:
+        override(table, entry)
+    return specification(table, str(path))
+
+
+def specification(table: Mapping[str, Any], where: str = "specification") -> Specification:
+    """Build a specification from a nested table and check every part of it before any work starts."""
+    spec = Specification(**check(Specification, table, where))
+    if spec.pairs is not None and spec.pairs < 0:
+        raise ModalignError(f"{where}: pairs must not be negative, got {spec.pairs}")
+    if spec.seed < 0:
+        raise ModalignError(f"{where}: seed must not be negative, got {spec.seed}")
+    check_part("method", spec.method, f"{where} [method]")
+    if "store" not in spec.data:
+        check_part("dataset", spec.data, f"{where} [data]")
+        if not spec.encoders:
+            raise ModalignError(f'{where} needs [encoders], for example  text = "minilm"')
+    for modality, encoder in spec.encoders.items():
+        check_part("encoder", named(encoder), f"{where} [encoders.{modality}]")
+    for metric in spec.metrics:
+        get("metric", metric)
+    return spec
+
+
+def check_part(family: str, table: Mapping[str, Any], where: str) -> None:
+    """Check a table with a ``name`` against the constructor of that part."""
+    if not isinstance(table.get("name"), str):
+        raise ModalignError(f'{where} needs a name, for example  name = "..."  (see: modalign list {family})')
+    settings = {k: v for k, v in table.items() if k != "name"}
+    check(get(family, table["name"]), settings, f"{where} '{table['name']}'")
+
+
+def named(part: str | Mapping[str, Any]) -> dict[str, Any]:
+    """A part given by its bare name, or by a table of name and settings, as a table."""
+    return {"name": part} if isinstance(part, str) else dict(part)
+
+
+def override(table: dict[str, Any], entry: str) -> None:
+    """Apply one ``dotted.key=value`` to a nested table, in place.
+
+    Example:
+        >>> t = {"method": "clip"}
+        >>> override(t, "seed=3"); override(t, "method.name=full"); t
+        {'method': {'name': 'full'}, 'seed': 3}
+    """
+    key, equals, value = entry.partition("=")
+    parts = [p.strip() for p in key.split(".")]
+    if not equals or not all(parts):
+        raise ModalignError(f"override '{entry}' must look like  key=value  or  table.key=value")
+    for part in parts[:-1]:
+        if not isinstance(table.get(part), dict):
+            table[part] = {}
+        table = table[part]
+    table[parts[-1]] = parse_value(value.strip())
+
+
+def parse_value(text: str) -> Any:
+    """A TOML value, a bare number such as ``.5``, or else the text itself.
+
+    Example:
+        >>> [parse_value(t) for t in ("1", ".5", "true", "[1, 2]", "full")]
+        [1, 0.5, True, [1, 2], 'full']
+    """
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        try:
+            return float(text)
+        except ValueError:
+            return text
+
+
+def dump_toml(table: Mapping[str, Any], prefix: str = "") -> str:
+    """TOML text of nested tables of strings, numbers, booleans and lists; None values are left out.
+
+    Example:
+        >>> print(dump_toml({"seed": 1, "method": {"name": "full", "objective": {"alpha": 0.1}}}))
+        seed = 1
+        <BLANKLINE>
+        [method]
+        name = "full"
+        <BLANKLINE>
+        [method.objective]
+        alpha = 0.1
+        <BLANKLINE>
+    """
+    plain = {k: v for k, v in table.items() if not isinstance(v, Mapping) and v is not None}
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in plain.items()]
+    for k, v in table.items():
+        if isinstance(v, Mapping):
+            name = f"{prefix}{_key(k)}"
+            lines.append(f"\n[{name}]\n{dump_toml(v, name + '.')}".rstrip())
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _key(key: str) -> str:
+    bare = key.replace("_", "").replace("-", "")
+    return key if bare.isascii() and bare.isalnum() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    if isinstance(value, float) and value == int(value) and abs(value) < 1e16:
+        return f"{value:.1f}"
+    if isinstance(value, Path):
+        value = str(value)
+    return json.dumps(value, ensure_ascii=False)
