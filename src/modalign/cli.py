@@ -1,0 +1,271 @@
+"""The program: parses and calls, no logic. Heavy imports happen inside the commands, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from . import __version__
+from .errors import ModalignError
+
+app = App(
+    name="modalign",
+    version=__version__,
+    help="Align what several encoders see in one shared space, by its geometry.",
+    help_epilogue="Start with: modalign demo",
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on standard output.")]
+Set = Annotated[
+    list[str] | None, Parameter(name="--set", negative="", help="Override: key=value, with dots for tables.")
+]
+
+
+@app.command
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    pairs: int = 200,
+    seeds: int = 1,
+    language: str = "en",
+    json: Json = False,
+) -> None:
+    """Run the main job on built-in data: encode, align, evaluate, report.
+
+    Parameters
+    ----------
+    out: folder of the run; a second call reuses what is there.
+    pairs: how many pictograms keep the link to their name in training.
+    seeds: how many times to repeat, each with other links.
+    language: language of the names (the text encoder is an English one).
+    """
+    from . import demo as job
+    from .progress import terminal
+
+    with terminal() as progress:
+        result = job.run(out, pairs=pairs, seeds=seeds, language=language, progress=progress, row=_demo_row(json))
+    emit(result, json, job.summary)
+
+
+def _demo_row(quiet: bool) -> Callable[[str], None]:
+    return (lambda line: None) if quiet else (lambda line: print(line, flush=True))
+
+
+@app.command
+def align(
+    *arrays: Path,
+    out: Path,
+    pairs: Path | None = None,
+    names: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    method: str = "full",
+    dim: int = 256,
+    holdout: float = 0.2,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Fit heads on feature arrays: the shortest way to a shared space.
+
+    Parameters
+    ----------
+    arrays: two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+    out: folder of the run.
+    pairs: CSV or .npy of row numbers, one pair a line; all other rows are unpaired (two arrays only).
+    names: modality names, one per array; default: the file names.
+    method: see: modalign list method.
+    dim: width of the shared space.
+    holdout: share of the pairs held out to measure the alignment; 0 measures nothing.
+    seed: of every random number.
+    """
+    from .progress import terminal
+    from .workflow import align_arrays, scores_table
+
+    with terminal() as progress:
+        result = align_arrays(
+            list(arrays),
+            out,
+            pairs=pairs,
+            names=names,
+            method=method,
+            dim=dim,
+            holdout=holdout,
+            seed=seed,
+            progress=progress,
+        )
+    emit(result, json, scores_table)
+
+
+@app.command
+def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = False) -> None:
+    """Map a feature array into the shared space of a run.
+
+    Parameters
+    ----------
+    run: folder of the run.
+    array: .npy file, (rows, features), from the same encoder as in training.
+    modality: which head to use.
+    out: .npy file to write, (rows, dim), unit rows.
+    """
+    from .workflow import transform_array
+
+    result = transform_array(run, array, modality, out)
+    emit(result, json, lambda r: f"{r['rows']} rows of '{modality}' in {r['dim']} dimensions -> {out}")
+
+
+@app.command
+def embed(
+    dataset: str,
+    root: Path | None = None,
+    *,
+    out: Path,
+    encoder: Annotated[list[str] | None, Parameter(negative="", help="modality=NAME, once per modality.")] = None,
+    split: str | None = None,
+    limit: int | None = None,
+    json: Json = False,
+) -> None:
+    """Encode a data set into a feature store.
+
+    Parameters
+    ----------
+    dataset: see: modalign list dataset.
+    root: folder of the data set's files; not needed for built-in data.
+    out: folder of the store; a second call does only what is missing.
+    split: only this split.
+    limit: only this many groups.
+    """
+    from .progress import terminal
+    from .workflow import embed_dataset
+
+    with terminal() as progress:
+        result = embed_dataset(dataset, root, out, encoder or [], split=split, limit=limit, progress=progress)
+    emit(result, json, lambda r: "\n".join(f"{m}: {n} items" for m, n in r["items"].items()) + f"\nstore: {out}")
+
+
+@app.command
+def train(config: Path, *, set: Set = None, json: Json = False) -> None:
+    """Run one specification: encode, fit, evaluate, report.
+
+    Parameters
+    ----------
+    config: TOML file.
+    """
+    from .config import from_toml
+    from .progress import terminal
+    from .workflow import run_specification, scores_table
+
+    spec = from_toml(config, set or [])
+    with terminal() as progress:
+        result = run_specification(spec, progress)
+    emit(result, json, scores_table)
+
+
+@app.command
+def evaluate(run: Path, *, json: Json = False) -> None:
+    """Measure a run again on its test items.
+
+    Parameters
+    ----------
+    run: folder of the run.
+    """
+    from .workflow import evaluate_run, scores_table
+
+    emit(evaluate_run(run), json, scores_table)
+
+
+@app.command
+def report(run: Path, *, json: Json = False) -> None:
+    """Write the report of a run: one HTML file to look at.
+
+    Parameters
+    ----------
+    run: folder of the run.
+    """
+    from .report import write
+
+    path = write(run)
+    emit({"report": str(path)}, json, lambda r: f"report: {path}")
+
+
+@app.command
+def search(
+    run: Path,
+    words: str | None = None,
+    *,
+    image: Path | None = None,
+    to: str | None = None,
+    k: Annotated[int, Parameter(alias="-k")] = 10,
+    json: Json = False,
+) -> None:
+    """Find the items of a run that are nearest to a word or a picture.
+
+    Parameters
+    ----------
+    run: folder of the run.
+    words: text to search with.
+    image: picture to search with.
+    to: modality to search in; default: pictures for words, words for pictures.
+    k: how many results.
+    """
+    from .search import search_run, table
+
+    emit(search_run(run, text=words, image=image, to=to, k=k), json, table)
+
+
+@app.command(name="list")
+def list_parts(family: str | None = None, *, json: Json = False) -> None:
+    """List what is registered, with one line each.
+
+    Parameters
+    ----------
+    family: dataset, encoder, objective, method or metric; default: all.
+    """
+    from .registry import FAMILIES, describe
+
+    found = {f: describe(f) for f in ([family] if family else FAMILIES)}
+    emit(found, json, _parts_text)
+
+
+def _parts_text(found: Mapping[str, Mapping[str, str]]) -> str:
+    width = max((len(n) for parts in found.values() for n in parts), default=0)
+    blocks = [
+        "\n".join([family, *(f"  {name:<{width}}  {line}" for name, line in parts.items())])
+        for family, parts in found.items()
+    ]
+    return "\n\n".join(blocks)
+
+
+def emit(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:
+    """Print a command's result: one JSON document, or text for people."""
+    print(json.dumps(result, ensure_ascii=False, allow_nan=False) if as_json else text(result))
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """One line on standard error, then exit."""
+    print(f"modalign: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: 0 on success, 2 on a user's mistake with one line and no traceback."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(argv, exit_on_error=False, print_error=False, result_action="return_none")
+    except CycloptsError as problem:
+        fail(f"{problem}  (see: modalign --help)")
+    except ModalignError as problem:
+        fail(str(problem))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing to say
+    except KeyboardInterrupt:
+        fail("interrupted; run the same command again to go on", 130)
+    except (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError) as problem:
+        fail(f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""Progress of long work: a callback that library code calls, and its drawing on the terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+#: (done, total, what): called as often as there is news; ``what`` names the work in a few words.
+Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """Progress that shows nothing: the default in library code."""
+
+
+@contextmanager
+def terminal() -> Iterator[Progress]:
+    """Bars with the time left on standard error; plain lines every few seconds where it is no terminal."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, int] = {}
+
+        def show(done: int, total: int, what: str) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
+
+        yield show
+
+
+class _Lines:
+    """One line at the start, then at most one every five seconds, then one at the end of each piece of work."""
+
+    def __init__(self, every: float = 5.0) -> None:
+        self.every = every
+        self.start: dict[str, float] = {}
+        self.last: dict[str, float] = {}
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        self.start.setdefault(what, now)
+        finished = done >= total
+        if not finished and now - self.last.get(what, -1e9) < self.every:
+            return
+        self.last[what] = now
+        spent = now - self.start[what]
+        left = f", about {spent / done * (total - done):.0f} s left" if done and not finished else ""
+        print(f"{what}: {done} of {total} ({spent:.0f} s{left})", file=sys.stderr, flush=True)
