@@ -1,0 +1,269 @@
+"""Contrastive losses between two sets of vectors: what belongs together scores higher than what does not.
+
+Positives are a mask, so an item may have many of them or none. Everything is computed in at least float32.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax, softplus
+
+from ..errors import ModalignError
+from .cost import inner, sqeuclidean, working
+
+CLIP_SCALE = 1 / 0.07
+
+
+def infonce(
+    similarity: Tensor, positives: Tensor | None = None, scale: float | Tensor = 1.0, label_smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy of finding a row's positives among all columns, one direction, many positives.
+
+    L = mean_i mean_{p in P(i)} -log softmax_j(s S_ij)[p], over the rows i that have positives. With label smoothing
+    e the target is (1 - e) on the positives plus e spread over all columns. One column: 0, with zero gradient.
+
+    Args:
+        similarity: S, (n, m), higher is nearer, any float dtype.
+        positives: (n, m) bool; None: the diagonal of a square matrix. Rows without a positive add nothing,
+            columns without one are negatives.
+        scale: s = 1 / temperature, a number or a scalar tensor.
+        label_smoothing: e in [0, 1).
+
+    Returns:
+        Scalar, in nats, >= 0; 0 where no row has a positive.
+
+    Raises:
+        ModalignError: shapes do not fit together.
+
+    Reference: van den Oord, Li, Vinyals (2018), arXiv 1807.03748, eq. 4; several positives: Khosla et al. (2020),
+        arXiv 2004.11362, eq. 2 (the sum outside the logarithm).
+
+    Example:
+        >>> round(infonce(torch.eye(2), scale=10.0).item(), 7)
+        4.54e-05
+        >>> round(infonce(torch.tensor([[1.0, 1.0, -9e9]]), torch.tensor([[True, True, False]])).item(), 4)
+        0.6931
+    """
+    (similarity,) = working(similarity)
+    positives = _mask(similarity, positives)
+    logits = similarity * scale
+    count = positives.sum(1)
+    rows = count > 0
+    logits, positives, count = logits[rows], positives[rows], count[rows]
+    if not len(logits):
+        return similarity.sum() * 0.0
+    log_p = log_softmax(logits, 1)  # accurate near 0, where logsumexp minus a logit is not
+    hit = torch.where(positives, log_p, 0.0).sum(1) / count
+    if label_smoothing:
+        hit = (1 - label_smoothing) * hit + label_smoothing * log_p.mean(1)
+    return -hit.mean()
+
+
+def clip(x: Tensor, y: Tensor, positives: Tensor | None = None, scale: float | Tensor = CLIP_SCALE) -> Tensor:
+    """Symmetric InfoNCE of two sets of vectors.
+
+    L = 1/2 [infonce(X Y^T) + infonce(Y X^T)].
+
+    Args:
+        x: (n, d), unit rows, any float dtype.
+        y: (m, d), unit rows.
+        positives: (n, m) bool; None: row i of x belongs to row i of y.
+        scale: s = 1 / temperature; CLIP starts at 1 / .07.
+
+    Returns:
+        Scalar, in nats, >= 0.
+
+    Raises:
+        ModalignError: shapes do not fit together.
+
+    Reference: Radford et al. (2021), arXiv 2103.00020, fig. 3.
+
+    Example:
+        >>> round(clip(torch.eye(4), torch.eye(4), scale=1.0).item(), 4)
+        0.7437
+    """
+    similarity = inner(*pair(x, y))
+    positives = _mask(similarity, positives)
+    return 0.5 * (infonce(similarity, positives, scale) + infonce(similarity.mT, positives.mT, scale))
+
+
+def sigmoid(
+    similarity: Tensor,
+    positives: Tensor | None = None,
+    scale: float | Tensor = 10.0,
+    bias: float | Tensor = -10.0,
+    reduction: str = "sum",
+) -> Tensor:
+    """Each pair is judged by itself: positive or not.
+
+    L = -(1/N) sum_ij log sigmoid(y_ij (s S_ij + b)), y = 1 for positives and -1 otherwise, N the number of positive
+    pairs (the batch size when each item has one partner). A pair whose row and column both lack a positive is left
+    out: whether those two belong together is not known.
+
+    Args:
+        similarity: S, (n, m), any float dtype.
+        positives: (n, m) bool; None: the diagonal.
+        scale: s; SigLIP starts at 10 (its mean form elsewhere at 20).
+        bias: b; SigLIP starts at -10.
+        reduction: "sum": divided by N, as published; "mean": divided by the number of judged pairs.
+
+    Returns:
+        Scalar, in nats, >= 0; 0 without positives.
+
+    Raises:
+        ModalignError: shapes do not fit together, unknown reduction.
+
+    Reference: Zhai et al. (2023), arXiv 2303.15343, eq. in section 3.2.
+
+    Example:
+        >>> round(sigmoid(torch.eye(2), scale=1.0, bias=0.0).item(), 4)
+        1.0064
+    """
+    if reduction not in ("sum", "mean"):
+        raise ModalignError(f"reduction is '{reduction}': use 'sum' (divided by the number of positives) or 'mean'")
+    (similarity,) = working(similarity)
+    positives = _mask(similarity, positives)
+    known = positives.any(1)[:, None] | positives.any(0)[None, :]
+    if not bool(known.any()):
+        return similarity.sum() * 0.0
+    logits = similarity * scale + bias
+    losses = torch.where(known, softplus(torch.where(positives, -logits, logits)), 0.0)
+    return losses.sum() / (positives.sum() if reduction == "sum" else known.sum())
+
+
+def cyclic(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """How much similarities inside one modality, and across the two, differ from their mirror image.
+
+    in-modal = (1/N) sum_jk (<x_j, x_k> - <y_j, y_k>)^2, cross-modal = (1/N) sum_jk (<x_j, y_k> - <x_k, y_j>)^2.
+
+    Args:
+        x: (n, d), row i belongs to row i of y.
+        y: (n, d).
+
+    Returns:
+        Two scalars >= 0: in-modal and cross-modal.
+
+    Raises:
+        ModalignError: shapes differ.
+
+    Reference: Goel et al. (2022), arXiv 2205.14459, eq. 3 and 4.
+
+    Example:
+        >>> [t.item() for t in cyclic(torch.eye(2), torch.eye(2).flip(0))]
+        [0.0, 0.0]
+    """
+    x, y = pair(x, y, same_rows=True)
+    n = max(len(x), 1)
+    across = inner(x, y)
+    in_modal = (inner(x, x) - inner(y, y)).square().sum() / n
+    return in_modal, (across - across.mT).square().sum() / n
+
+
+def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
+    """How evenly vectors cover the sphere: the log of a mean gaussian potential between different rows.
+
+    L = log mean_{i != j} exp(-t |x_i - x_j|^2). Itself is excluded by index.
+
+    Args:
+        x: (n, d), unit rows.
+        t: > 0; published 2.
+
+    Returns:
+        Scalar <= 0 (0 when all rows are equal, -2t is near the best in high dimension); 0 for fewer than two rows.
+
+    Reference: Wang, Isola (2020), arXiv 2005.10242, eq. 3.
+
+    Example:
+        >>> uniformity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).item()
+        -8.0
+    """
+    (x,) = working(x)
+    n = len(x)
+    if n < 2:
+        return x.sum() * 0.0
+    others = ~torch.eye(n, dtype=torch.bool, device=x.device)
+    exponents = (-t * sqeuclidean(x, x))[others]
+    return torch.logsumexp(exponents, 0) - math.log(n * (n - 1))
+
+
+def variance(x: Tensor, target: float = 1.0, epsilon: float = 1e-4) -> Tensor:
+    """Hinge that keeps every coordinate's standard deviation above a target.
+
+    L = mean_d relu(target - sqrt(var_d + epsilon)), the variance over rows, unbiased.
+
+    Args:
+        x: (n, d).
+        target: published 1, for vectors without normalisation; unit vectors of dimension d reach 1/sqrt(d).
+        epsilon: keeps the root's gradient finite; published 1e-4.
+
+    Returns:
+        Scalar >= 0; 0 for fewer than two rows, whose variance is not defined.
+
+    Reference: Bardes, Ponce, LeCun (2022), arXiv 2105.04906, eq. 1 and 2.
+
+    Example:
+        >>> round(variance(torch.zeros(3, 2), target=1.0).item(), 4)
+        0.99
+    """
+    (x,) = working(x)
+    if len(x) < 2:
+        return x.sum() * 0.0
+    return torch.relu(target - (x.var(0) + epsilon).sqrt()).mean()
+
+
+def covariance(x: Tensor) -> Tensor:
+    """Squared off-diagonal covariances: coordinates should not repeat each other.
+
+    L = (1/d) sum_{a != b} Cov_ab^2, the covariance over rows, unbiased.
+
+    Args:
+        x: (n, d).
+
+    Returns:
+        Scalar >= 0; 0 for fewer than two rows.
+
+    Reference: Bardes, Ponce, LeCun (2022), arXiv 2105.04906, eq. 3 and 4.
+
+    Example:
+        >>> covariance(torch.tensor([[1.0, 1.0], [-1.0, -1.0]])).item()
+        4.0
+    """
+    (x,) = working(x)
+    n, d = x.shape
+    if n < 2:
+        return x.sum() * 0.0
+    centred = x - x.mean(0)
+    matrix = inner(centred.mT, centred.mT) / (n - 1)
+    return (matrix.square().sum() - matrix.diagonal().square().sum()) / d
+
+
+def pair(x: Tensor, y: Tensor, same_rows: bool = False) -> tuple[Tensor, Tensor]:
+    """Two matrices in one dtype of at least float32, checked to have rows of one length.
+
+    Raises:
+        ModalignError: shapes do not fit together.
+    """
+    if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1] or (same_rows and len(x) != len(y)):
+        need = "(n, d) twice" if same_rows else "(n, d) and (m, d)"
+        raise ModalignError(f"the two sets have shapes {tuple(x.shape)} and {tuple(y.shape)}: give {need}")
+    x, y = working(x, y)
+    return x, y
+
+
+def _mask(similarity: Tensor, positives: Tensor | None) -> Tensor:
+    shape = tuple(similarity.shape)
+    if len(shape) != 2:
+        raise ModalignError(f"a similarity must be a matrix (n, m), got shape {shape}")
+    if positives is None:
+        if shape[0] != shape[1]:
+            raise ModalignError(f"a similarity of shape {shape} is not square: say which pairs are positives")
+        return torch.eye(shape[0], dtype=torch.bool, device=similarity.device)
+    if tuple(positives.shape) != shape or positives.dtype != torch.bool:
+        raise ModalignError(
+            f"positives must be a bool mask of the similarity's shape {shape}, "
+            f"got {positives.dtype} of shape {tuple(positives.shape)}"
+        )
+    return positives

@@ -1,0 +1,155 @@
+"""Retrieval objectives: an item should find its own group among all others. CLIP, SigLIP, CyCLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..geometry import contrast
+from ..registry import register
+from ..views import Batch
+from .pairwise import Pairwise, Scale, matched
+
+
+@register("objective", "infonce")
+@register("objective", "clip")
+class Clip(Pairwise):
+    """Symmetric InfoNCE with a learned temperature and positives by group.
+
+    L = mean over pairs of modalities of 1/2 [infonce(s X Y^T) + infonce(s Y X^T)]; several positives per item:
+    mean over them of -log softmax. Items without a partner are negatives only.
+
+    Args:
+        scale: s = 1 / temperature at the start; published 1 / .07, at most 100.
+        learn_scale: learn s (through its logarithm, clamped to [1, 100] after each step), as published.
+        label_smoothing: in [0, 1); published 0.
+        modalities: look only at pairs of these; default all.
+
+    Reference: Radford et al. (2021), arXiv 2103.00020; several positives: Khosla et al. (2020), arXiv 2004.11362.
+
+    Example:
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(4), image=torch.eye(4))
+        >>> round(Clip(scale=1.0)(Batch(z, z)).item(), 4)
+        0.7437
+    """
+
+    def __init__(
+        self,
+        scale: float = contrast.CLIP_SCALE,
+        learn_scale: bool = True,
+        label_smoothing: float = 0.0,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(modalities)
+        self.scale = Scale(scale, learn=learn_scale)
+        self.label_smoothing = label_smoothing
+
+    def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
+        positives = batch.z.positives(a, b)
+        if not bool(positives.any()):
+            return None
+        similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
+        scale = self.scale()
+        there = contrast.infonce(similarity, positives, scale, self.label_smoothing)
+        back = contrast.infonce(similarity.mT, positives.mT, scale, self.label_smoothing)
+        return 0.5 * (there + back)
+
+    def after_step(self) -> None:
+        self.scale.clamp()
+
+    def log(self) -> dict[str, float]:
+        return {"scale": self.scale.value()}
+
+
+@register("objective", "siglip")
+class SigLip(Pairwise):
+    """Sigmoid loss: each pair is judged by itself, with a learned temperature and bias.
+
+    L = -(1/N) sum_ij log sigmoid(y_ij (s x_i.y_j + b)), N the number of positive pairs; pairs of two items
+    without partners are left out, because whether they belong together is not known.
+
+    Args:
+        scale: s at the start; published 10. Learned through its logarithm, within [1, 100].
+        bias: b at the start; published -10.
+        reduction: "sum" (divided by N, as published) or "mean" (divided by the number of pairs; with
+            scale 20 and bias -10 this is the form of SAIL, arXiv 2412.04616).
+        modalities: look only at pairs of these; default all.
+
+    Reference: Zhai et al. (2023), arXiv 2303.15343.
+
+    Example:
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(2), image=torch.eye(2))
+        >>> round(SigLip(scale=1.0, bias=0.0)(Batch(z, z)).item(), 4)
+        1.0064
+    """
+
+    def __init__(
+        self,
+        scale: float = 10.0,
+        bias: float = -10.0,
+        reduction: str = "sum",
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(modalities)
+        self.scale = Scale(scale)
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
+        self.reduction = reduction
+
+    def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
+        positives = batch.z.positives(a, b)
+        if not bool(positives.any()):
+            return None
+        similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
+        return contrast.sigmoid(similarity, positives, self.scale(), self.bias, self.reduction)
+
+    def after_step(self) -> None:
+        self.scale.clamp()
+
+    def log(self) -> dict[str, float]:
+        return {"scale": self.scale.value(), "bias": float(self.bias.detach())}
+
+
+@register("objective", "cyclip")
+class CyClip(Clip):
+    """CLIP plus two terms that make the similarities of the two modalities mirror each other.
+
+    L = CLIP + in_modal (1/N) sum_jk (<x_j, x_k> - <y_j, y_k>)^2 + cross_modal (1/N) sum_jk (<x_j, y_k> - <x_k, y_j>)^2
+    over the N positive pairs.
+
+    Args:
+        in_modal: weight of the in-modal term; published .25.
+        cross_modal: weight of the cross-modal term; published .25.
+        scale: 1 / temperature at the start; published 1 / .07.
+        learn_scale: learn it, as published.
+        modalities: look only at pairs of these; default all.
+
+    Reference: Goel et al. (2022), arXiv 2205.14459.
+
+    Example:
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(4), image=torch.eye(4))
+        >>> round(CyClip(scale=1.0)(Batch(z, z)).item(), 4)
+        0.7437
+    """
+
+    def __init__(
+        self,
+        in_modal: float = 0.25,
+        cross_modal: float = 0.25,
+        scale: float = contrast.CLIP_SCALE,
+        learn_scale: bool = True,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(scale, learn_scale, modalities=modalities)
+        self.in_modal, self.cross_modal = in_modal, cross_modal
+
+    def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
+        base, both = super().pair_loss(batch, a, b), matched(batch, a, b)
+        if base is None or both is None:
+            return None
+        in_modal, cross_modal = contrast.cyclic(*both)
+        return base + self.in_modal * in_modal + self.cross_modal * cross_modal

@@ -1,0 +1,141 @@
+"""The total objective: alpha L_OT + beta L_RMA + gamma L_retrieve + task terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import ModalignError
+from ..registry import make, register
+from ..views import Batch, Views
+from .base import Objective, nothing
+from .weighting import Weight, make_weighting, schedule
+
+Part = Mapping[str, Any] | Objective
+
+
+@register("objective", "total")
+class Total(Objective):
+    """A weighted sum of named terms: transport, neighbourhoods, retrieval, and tasks.
+
+    L = alpha L_OT + beta L_RMA + gamma L_retrieve + sum_t w_t L_t.
+
+    Args:
+        alpha: weight of ``transport``: a number, or a schedule as a table
+            ``{end, start = 0, steps = 0, after = 0, shape = "linear" | "cosine"}`` in optimiser steps.
+        beta: weight of ``neighbourhood``, likewise.
+        gamma: weight of ``retrieval``, likewise.
+        transport: an objective, or its name and settings as a table, for example ``{"name": "transport"}``.
+        neighbourhood: likewise, for example ``{"name": "rma", "form": "carried"}``.
+        retrieval: likewise; the default is CLIP; ``None`` leaves it out.
+        terms: further terms by name (a task, a regulariser): tables or objectives.
+        weights: their weights, numbers or schedules; default 1 each.
+        weighting: "fixed", "uncertainty" (learned, Kendall et al.) or "balance" (equal pull on the embeddings),
+            or a table with such a name and settings. Weights above are then what is asked for.
+
+    A term that stays at weight 0 at this step is not computed. ``log()`` gives each term by its name, unweighted,
+    its weight as ``<name>.weight``, and what the term itself logs as ``<name>.<key>``.
+
+    Raises:
+        ModalignError: unknown names or settings, weights of terms that do not exist, no terms at all.
+
+    Example:
+        >>> import torch
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(4), image=torch.eye(4))
+        >>> total = Total(alpha=0.1, transport={"name": "transport", "epsilon": 0.1})
+        >>> _ = total(Batch(z, z))
+        >>> sorted(total.log())
+        ['retrieval', 'retrieval.scale', 'retrieval.weight', 'transport', 'transport.weight']
+    """
+
+    def __init__(
+        self,
+        alpha: Weight = 0.1,
+        beta: Weight = 0.1,
+        gamma: Weight = 1.0,
+        transport: Part | None = None,
+        neighbourhood: Part | None = None,
+        retrieval: Part | None = {"name": "clip"},  # noqa: B006 (never changed)
+        terms: Mapping[str, Part] | None = None,
+        weights: Mapping[str, Weight] | None = None,
+        weighting: str | Mapping[str, Any] = "fixed",
+    ) -> None:
+        super().__init__()
+        wanted: dict[str, Weight] = {"transport": alpha, "neighbourhood": beta, "retrieval": gamma}
+        parts = {"transport": transport, "neighbourhood": neighbourhood, "retrieval": retrieval}
+        given = {name: part for name, part in parts.items() if part is not None} | dict(terms or {})
+        wanted |= dict.fromkeys(terms or {}, 1.0) | dict(weights or {})
+        _check_names(given, terms or {}, weights or {})
+        self.terms = nn.ModuleDict({name: build(part, f"term '{name}'") for name, part in given.items()})
+        self.schedules = {name: schedule(wanted[name], name) for name in given}
+        self.weighting = make_weighting(weighting, list(given))
+        self.last: dict[str, Tensor] = {}
+        self.wanted: dict[str, float] = {}
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The weighted sum at ``batch.step``."""
+        self.wanted = {name: plan(batch.step) for name, plan in self.schedules.items()}
+        losses = {name: term(batch) for name, term in self.parts().items() if self.wanted[name]}
+        self.last = {name: loss.detach() for name, loss in losses.items()}
+        if not losses:
+            return nothing(batch)
+        return self.weighting(losses, {name: self.wanted[name] for name in losses}, batch)
+
+    def parts(self) -> dict[str, Objective]:
+        """The terms by name."""
+        return {name: term for name, term in self.terms.items() if isinstance(term, Objective)}
+
+    def prepare(self, x: Views) -> None:
+        """Hand the training features to the terms that fit something to them first (teachers)."""
+        for term in self.parts().values():
+            ready = getattr(term, "prepare", None)
+            if ready is not None:
+                ready(x)
+
+    def after_step(self) -> None:
+        for term in self.parts().values():
+            term.after_step()
+        self.weighting.after_step()
+
+    def log(self) -> dict[str, float]:
+        numbers: dict[str, float] = {}
+        parts = self.parts()
+        weights = self.weighting.used({name: self.wanted[name] for name in self.last})
+        for name, loss in self.last.items():
+            numbers[name] = float(loss)
+            numbers[f"{name}.weight"] = weights[name]
+            numbers |= {f"{name}.{key}": value for key, value in parts[name].log().items()}
+        return numbers
+
+
+def build(part: Part, where: str) -> Objective:
+    """An objective from a table with its name and settings; an objective is returned as it is.
+
+    Raises:
+        ModalignError: a table without a name, unknown names or settings.
+
+    Example:
+        >>> type(build({"name": "siglip"}, "term 'retrieval'")).__name__
+        'SigLip'
+    """
+    if isinstance(part, Objective):
+        return part
+    settings = dict(part)
+    name = settings.pop("name", None)
+    if not isinstance(name, str):
+        raise ModalignError(f'{where} needs the name of an objective, for example {{name = "clip"}}; got {dict(part)}')
+    return make("objective", name, **settings)
+
+
+def _check_names(given: Mapping[str, Any], terms: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+    if not given:
+        raise ModalignError("the total objective has no terms: give transport, neighbourhood, retrieval or terms")
+    taken = {"transport", "neighbourhood", "retrieval"} & set(terms)
+    if taken:
+        raise ModalignError(f"the term '{min(taken)}' has its own setting: give it there, not in terms")
+    lost = set(weights) - set(terms)
+    if lost:
+        raise ModalignError(f"weights names '{min(lost)}', which is not among the terms ({', '.join(terms) or 'none'})")
