@@ -1,0 +1,1 @@
+"""Speed and memory against peers. Each script prints a table; see __main__.py."""

@@ -1,0 +1,95 @@
+"""The shape of the code: imports point one way, start-up is quick, modules stay short."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "modalign"
+
+#: From the core outwards. A module may import from its own layer and the layers before it, never from a later one.
+LAYERS = (
+    {"errors", "__init__"},
+    {"files", "registry", "progress", "geometry"},
+    {"groups", "views"},
+    {"config", "run", "budget", "media", "datasets", "encoders", "store", "embed", "model"},
+    {"objectives", "metrics", "mixing", "gradcache"},
+    {"evaluate", "train"},
+    {"methods"},
+    {"tasks", "robustness"},
+    {"report", "search", "bench", "workflow"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+)
+DEPTH = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+
+
+def imports(path: Path) -> set[str]:
+    """Top-level modules of modalign that a file imports, also inside functions."""
+    package = path.relative_to(SOURCE).parts[:-1]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if node.level:
+            base = list(package[: len(package) - node.level + 1])
+            parts = base + (node.module.split(".") if node.module else [])
+        elif node.module and node.module.split(".")[0] == "modalign":
+            parts = node.module.split(".")[1:]
+        else:
+            continue
+        found |= {parts[0]} if parts else {alias.name for alias in node.names}
+    return {name for name in found if name in DEPTH}
+
+
+def modules() -> list[Path]:
+    return sorted(p for p in SOURCE.rglob("*.py") if p.relative_to(SOURCE).parts != ("__init__.py",))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_the_same_way(path: Path) -> None:
+    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    assert own in DEPTH, f"{own} has no layer: add it to LAYERS"
+    late = {name for name in imports(path) if DEPTH[name] > DEPTH[own]}
+    assert not late, f"{own} must not import {late}"
+
+
+def test_geometry_is_the_functional_core() -> None:
+    used = {name for p in (SOURCE / "geometry").rglob("*.py") for name in imports(p)}
+    assert used <= {"geometry", "errors"}
+
+
+def test_modules_stay_short() -> None:
+    long = {str(p.relative_to(SOURCE)): n for p in modules() if (n := len(p.read_text().splitlines())) > 400}
+    assert not long
+
+
+def seconds(*command: str) -> float:
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def test_help_needs_no_heavy_import() -> None:
+    code = (
+        "import sys, modalign.cli\n"
+        "try: modalign.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'ot', 'transformers', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    assert seconds("-c", code) < 1.5  # 0.2 s on an idle machine; the assertion on modules is the real test
+
+
+def test_import_of_modalign_costs_little_beyond_torch() -> None:
+    names = "import modalign as ma; ma.Views, ma.Aligner, ma.load, ma.geometry, ma.objectives, ma.metrics"
+    assert seconds("-c", names) - seconds("-c", "import torch") < 3.0  # 1.5 s on an idle machine
