@@ -116,7 +116,7 @@ def sigmoid(
     Raises:
         ModalignError: shapes do not fit together, unknown reduction.
 
-    Reference: Zhai et al. (2023), arXiv 2303.15343, eq. in section 3.2.
+    Reference: Zhai et al. (2023), arXiv 2303.15343, section 3.2.
 
     Example:
         >>> round(sigmoid(torch.eye(2), scale=1.0, bias=0.0).item(), 4)
@@ -149,7 +149,7 @@ def cyclic(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ModalignError: shapes differ.
 
-    Reference: Goel et al. (2022), arXiv 2205.14459, eq. 3 and 4.
+    Reference: Goel et al. (2022), arXiv 2205.14459, section 3.
 
     Example:
         >>> [t.item() for t in cyclic(torch.eye(2), torch.eye(2).flip(0))]
@@ -174,7 +174,7 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
     Returns:
         Scalar <= 0 (0 when all rows are equal, -2t is near the best in high dimension); 0 for fewer than two rows.
 
-    Reference: Wang, Isola (2020), arXiv 2005.10242, eq. 3.
+    Reference: Wang, Isola (2020), arXiv 2005.10242, section 4.1.
 
     Example:
         >>> uniformity(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).item()

@@ -96,7 +96,7 @@ class Uncertainty(Weighting):
     L = sum_i w_i exp(-s_i) L_i + s_i / 2, s_i = log variance, 0 at the start, so training starts with the wanted
     weights. s is kept within [-5, 5]: a loss that can reach 0 would otherwise drive its own weight to infinity.
 
-    Reference: Kendall, Gal, Cipolla (2018), arXiv 1705.07115, eq. 10.
+    Reference: Kendall, Gal, Cipolla (2018), arXiv 1705.07115, section 3.
     """
 
     limit = 5.0
@@ -132,14 +132,14 @@ class Balance(Weighting):
     (never through heads or encoders, as in the upper bound of Sener and Koltun). Unlike the min-norm point of MGDA it
     keeps the user's preferences and does not hand the step to the term whose gradient has almost vanished.
 
-    The factors norm ratios are limited to [1/limit, limit], so a solved term is not blown up into noise.
+    The correction factors are limited to [1/limit, limit], so a solved term is not blown up into noise.
     Without gradients (validation) the last weights are used.
 
     Args:
         momentum: of the running norms, in [0, 1).
         limit: greatest correction of a weight, > 1.
 
-    Reference: Chen et al. (2018), arXiv 1711.02257, eq. 1 and 2; Sener, Koltun (2018), arXiv 1810.04650, section 3.3.
+    Reference: Chen et al. (2018), arXiv 1711.02257, section 3; Sener, Koltun (2018), arXiv 1810.04650, section 3.3.
     """
 
     norms: Tensor
