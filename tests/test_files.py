@@ -1,0 +1,90 @@
+"""Files are whole or not there, and damage is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from modalign.errors import ModalignError
+from modalign.files import atomic, read_json, read_jsonl, write_json
+from modalign.run import load_items, save_items
+from modalign.views import Views
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "a.json"
+    write_json(target, {"old": 1})
+    with pytest.raises(RuntimeError), atomic(target) as partial:  # noqa: PT012  the failure must come mid-way
+        partial.write_text("half")
+        raise RuntimeError
+    assert read_json(target) == {"old": 1}
+    assert [p.name for p in target.parent.iterdir()] == ["a.json"]
+
+
+def test_numbers_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_damage_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"a": 1,\n "b" 2}')
+    with pytest.raises(ModalignError, match=r"a\.json, line 2"):
+        read_json(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ModalignError, match="cannot be read"):
+        read_json(path)
+    with pytest.raises(ModalignError, match="model not found"):
+        read_json(tmp_path / "none.json", "model")
+
+
+def test_a_last_line_cut_by_a_kill_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"step": 0}\n{"step": 1}\n{"st')
+    assert read_jsonl(path) == [{"step": 0}, {"step": 1}]
+    path.write_text('{"st\n{"step": 1}\n')
+    with pytest.raises(ModalignError, match="line 1"):
+        read_jsonl(path)
+
+
+def items() -> tuple[Views, dict]:
+    z = Views(
+        {"text": torch.eye(3), "image": torch.eye(3)[:2]},
+        {"text": torch.tensor([4, 4, 6]), "image": torch.tensor([6, 8])},
+    )
+    entries = {
+        "text": [{"split": "train", "text": "a"}, {"split": "test", "text": 'b "\n'}, {"split": "test", "text": "ü"}],
+        "image": [{"split": "test", "picture": "media/6.png"}, {"split": "train"}],
+    }
+    return z, entries
+
+
+def test_items_come_back_as_saved(tmp_path: Path) -> None:
+    z, entries = items()
+    save_items(tmp_path, z, entries)
+    back, found = load_items(tmp_path)
+    assert torch.equal(back["text"], z["text"])
+    assert back.group["image"].tolist() == [6, 8]
+    assert [e["text"] for e in found["text"]] == ["a", 'b "\n', "ü"]
+    test, kept = load_items(tmp_path, "test")
+    assert test.group["text"].tolist() == [4, 6]
+    assert kept["image"] == [{"modality": "image", "group": 6, "split": "test", "picture": "media/6.png"}]
+
+
+def test_items_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    z, entries = items()
+    with pytest.raises(ModalignError, match="2 embeddings but 1 item"):
+        save_items(tmp_path, z, {**entries, "image": entries["image"][:1]})
+    with pytest.raises(ModalignError, match="holds no embedded items"):
+        load_items(tmp_path)
+    save_items(tmp_path, z, entries)
+    lines = (tmp_path / "items.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "items.jsonl").write_text("".join(lines[:-1]))
+    with pytest.raises(ModalignError, match="lists 1 items of 'image'"):
+        load_items(tmp_path)
+    (tmp_path / "items.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ModalignError, match="damaged"):
+        load_items(tmp_path)
