@@ -1,0 +1,23 @@
+"""Neighbours: exact search, losses that preserve neighbourhoods, and signs of collapse."""
+
+from .collapse import collapse, plan_entropy
+from .geodesic import geodesic, geodesics, knn_graph, landmarks, stress
+from .losses import carried, carry, literal, structure
+from .search import knn
+from .similarity import Similarity
+
+__all__ = [
+    "Similarity",
+    "carried",
+    "carry",
+    "collapse",
+    "geodesic",
+    "geodesics",
+    "knn",
+    "knn_graph",
+    "landmarks",
+    "literal",
+    "plan_entropy",
+    "stress",
+    "structure",
+]

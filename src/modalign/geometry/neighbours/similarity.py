@@ -1,0 +1,126 @@
+"""Scores of query-gallery pairs in two precisions: fast single-precision blocks with a proven error, exact pairs.
+
+Products of matrices are rounded differently at the edges of a block than inside it, so equal vectors may get unequal
+scores. Here the blocks only select; whatever lies within their error is decided by scores computed pair by pair in
+float64, which do not depend on blocks, on order or on the number of threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ...errors import ModalignError, unknown
+
+METRICS = ("cosine", "dot", "euclidean")
+PAIRS_AT_ONCE = 1 << 17  # numbers in one gathered chunk of pairs: 1 MB of float64 stays in the cache
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Score of query i and gallery item j, larger is nearer: <x_i, y_j> + bias_j after the metric's scaling.
+
+    Args:
+        x: (n, d) queries. y: (m, d) gallery. Both as given; scaling is applied on the fly.
+        metric: "cosine" (rows scaled to length 1; a zero row scores 0), "dot", or "euclidean" (-|x_i - y_j|^2).
+        bias: (m,) float64 added to the scores of gallery items (hubness corrections); not with "euclidean".
+    """
+
+    x: Tensor
+    y: Tensor
+    metric: str = "cosine"
+    bias: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_rows(self.x, self.y)
+        if self.metric not in METRICS:
+            raise unknown("metric", self.metric, METRICS)
+        if self.bias is not None and self.metric == "euclidean":
+            raise ModalignError("a bias on gallery scores needs the metric 'cosine' or 'dot'")
+
+    def single(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Float32 (queries, gallery, bias): ``queries @ gallery.T + bias`` ranks each row up to ``error``."""
+        if self.metric == "cosine":
+            x, y, bias = _unit(self.x).float(), _unit(self.y).float(), self.bias
+        elif self.metric == "dot":
+            x, y, bias = self.x.float(), self.y.float(), self.bias
+        else:  # |x - y|^2 = |x|^2 - 2 (<x, y> - |y|^2 / 2); the shift keeps the squares small
+            centre = self.y.double().mean(0)
+            x, y = (self.x.double() - centre).float(), (self.y.double() - centre).float()
+            bias = -0.5 * y.double().square().sum(1)
+        return x, y, None if bias is None else bias.float()
+
+    def error(self, x: Tensor, y: Tensor, bias: Tensor | None) -> Tensor:
+        """(n,) bound of |single-precision score - exact score|, for the operands of ``single``.
+
+        (d + 6) u |x_i| max_j |y_j| + 2 u max |bias|, u = 2^-24: any order of summation, inputs rounded once.
+        Reference: Higham 2002, "Accuracy and Stability of Numerical Algorithms", equation 3.5.
+        """
+        unit = 2.0**-24
+        longest = y.norm(dim=1).max() if len(y) else torch.zeros((), device=x.device)
+        bound = (x.shape[1] + 6) * unit * x.double().norm(dim=1) * longest.double()
+        return bound if bias is None else bound + 2 * unit * bias.double().abs().max()
+
+    def tolerance(self) -> float:
+        """Exact cosines closer than this are tied: the rounding of float64."""
+        return (self.x.shape[1] + 6) * 2.0**-52
+
+    def pairs(self, i: Tensor, j: Tensor) -> Tensor:
+        """Exact float64 scores of the pairs (i, j), (p,); equal rows give equal bits wherever they stand."""
+        out = torch.empty(len(i), dtype=torch.float64, device=self.x.device)
+        step = max(1, PAIRS_AT_ONCE // max(1, self.x.shape[1]))
+        for start in range(0, len(i), step):
+            here = slice(start, start + step)
+            a, b = self.x[i[here]].double(), self.y[j[here]].double()
+            out[here] = a.sub_(b).square_().sum(1).neg_() if self.metric == "euclidean" else a.mul_(b).sum(1)
+        if self.metric == "cosine":
+            out.div_(self._lengths[0][i]).div_(self._lengths[1][j])
+        return out if self.bias is None else out.add_(self.bias[j])
+
+    @cached_property
+    def _lengths(self) -> tuple[Tensor, Tensor]:
+        return _length(self.x), _length(self.y)
+
+    def rows(self, i: Tensor) -> Tensor:
+        """Float64 scores of some queries against the whole gallery, (len(i), m), rounded at 1e-16 relative."""
+        a, b = self.x[i].double(), self.y.double()
+        if self.metric == "cosine":
+            a, b = _unit(a), _unit(b)
+        elif self.metric == "euclidean":
+            centre = b.mean(0)
+            a, b = a - centre, b - centre
+            return (2 * a @ b.T).sub_(a.square().sum(1, keepdim=True)).sub_(b.square().sum(1)).clamp_(max=0.0)
+        scores = a @ b.T
+        return scores if self.bias is None else scores.add_(self.bias)
+
+
+def check_rows(x: Tensor, y: Tensor) -> None:
+    """Refuse what has no neighbours: wrong shapes, integers, NaN.
+
+    Raises:
+        ModalignError: not two matrices of equally long rows of finite floating-point numbers.
+    """
+    if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1]:
+        raise ModalignError(
+            f"two matrices with equally long rows are needed, got {tuple(x.shape)} and {tuple(y.shape)}: "
+            "give (n, d) and (m, d)"
+        )
+    for name, rows in (("first", x), ("second", y)):
+        if not rows.is_floating_point():
+            raise ModalignError(f"the {name} matrix must hold floating-point numbers, got {rows.dtype}")
+        if not torch.isfinite(rows.sum()) and not torch.isfinite(rows).all():
+            raise ModalignError(f"the {name} matrix has NaN or infinite values: remove these rows first")
+
+
+def _unit(rows: Tensor) -> Tensor:
+    """Rows of length 1 in float64 (zero rows stay zero)."""
+    return rows.double() / _length(rows)[:, None]
+
+
+def _length(rows: Tensor) -> Tensor:
+    """Length of each row in float64; 1 for a zero row, which then scores 0."""
+    length = rows.double().square().sum(1).sqrt_()
+    return length.masked_fill_(length == 0, 1.0)
