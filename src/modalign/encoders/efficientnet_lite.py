@@ -1,0 +1,215 @@
+"""EfficientNet-Lite: a small convolutional image network that is quick on a CPU.
+
+The Lite family drops squeeze-and-excitation and uses ReLU6 in place of swish, and keeps stem and head at one width
+for every size. Names of modules match the published weights. Two forms of one network: as trained, with batch norms
+(``EfficientNetLite``), and folded for inference (``fold``), where each batch norm is part of the convolution before it.
+
+References:
+    M. Tan, Q. V. Le, 2019. EfficientNet: rethinking model scaling for convolutional neural networks. arXiv 1905.11946.
+    R. Krishnamoorthi, 2018. Quantizing deep convolutional networks for efficient inference. arXiv 1806.08342, sec. 3.2.2
+    (folding).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import ModalignError
+
+
+class Stage(NamedTuple):
+    """Equal blocks in a row: how many, kernel size, stride of the first, expansion, output channels (size 0)."""
+
+    repeats: int
+    kernel: int
+    stride: int
+    expand: int
+    channels: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+STEM, HEAD = 32, 1280
+SCALES = {0: (1.0, 1.0, 224), 1: (1.0, 1.1, 240), 2: (1.1, 1.2, 260), 3: (1.2, 1.4, 280), 4: (1.4, 1.8, 300)}
+"""Size -> (width factor, depth factor, pixels)."""
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution whose output has ceil(size / stride) pixels, padded as the weights were trained.
+
+    Where the padding is odd, the extra row and column lie at the bottom and the right.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride))."""
+        top, bottom = self._pad(x.shape[-2])
+        left, right = self._pad(x.shape[-1])
+        if top == bottom and left == right:
+            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
+        x = F.pad(x, (left, right, top, bottom))
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+    def _pad(self, size: int) -> tuple[int, int]:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+        return total // 2, total - total // 2
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class Block(nn.Module):
+    """Inverted residual: widen (1x1), convolve each channel alone (k x k), narrow (1x1), add the input if shapes allow."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
+        super().__init__()
+        wide = inputs * expand
+        self._expand_conv: nn.Module = nn.Identity()
+        self._bn0: nn.Module = nn.Identity()
+        if expand != 1:
+            self._expand_conv = SameConv2d(inputs, wide, 1, bias=False)
+            self._bn0 = _norm(wide)
+        self._depthwise_conv: nn.Module = SameConv2d(wide, wide, kernel, stride, groups=wide, bias=False)
+        self._bn1: nn.Module = _norm(wide)
+        self._project_conv: nn.Module = SameConv2d(wide, outputs, 1, bias=False)
+        self._bn2: nn.Module = _norm(outputs)
+        self.expands = expand != 1
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
+        y = F.relu6(self._bn0(self._expand_conv(x)), inplace=True) if self.expands else x
+        y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.residual else y
+
+
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite without its classifier: pictures -> mean-pooled features.
+
+    Args:
+        size: 0 to 4. Size 0 takes 224 x 224 pixels.
+
+    Raises:
+        ModalignError: no such size.
+
+    Reference:
+        M. Tan, Q. V. Le, 2019. arXiv 1905.11946, section 4 (without squeeze-and-excitation, with ReLU6).
+
+    Example:
+        >>> net = EfficientNetLite(0).eval()
+        >>> net(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 1280])
+    """
+
+    def __init__(self, size: int = 0) -> None:
+        super().__init__()
+        if size not in SCALES:
+            raise ModalignError(f"EfficientNet-Lite comes in the sizes 0 to 4, got {size}")
+        width, depth, self.pixels = SCALES[size]
+        self.dim = HEAD
+        self._conv_stem: nn.Module = SameConv2d(3, STEM, 3, 2, bias=False)
+        self._bn0: nn.Module = _norm(STEM)
+        blocks, inputs = [], STEM
+        for place, stage in enumerate(STAGES):
+            outputs = _round_channels(stage.channels * width)
+            ends = place in (0, len(STAGES) - 1)
+            for i in range(stage.repeats if ends else math.ceil(stage.repeats * depth)):
+                blocks.append(Block(inputs, outputs, stage.kernel, stage.stride if i == 0 else 1, stage.expand))
+                inputs = outputs
+        self._blocks = nn.ModuleList(blocks)
+        self._conv_head: nn.Module = SameConv2d(inputs, HEAD, 1, bias=False)
+        self._bn1: nn.Module = _norm(HEAD)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 3, h, w) in [-1, 1] -> (n, 1280), each >= 0 and <= 6."""
+        x = F.relu6(self._bn0(self._conv_stem(x)), inplace=True)
+        for block in self._blocks:
+            x = block(x)
+        x = F.relu6(self._bn1(self._conv_head(x)), inplace=True)
+        return x.mean((2, 3))
+
+    def load(self, weights: Mapping[str, Tensor]) -> EfficientNetLite:
+        """Copy published weights in; the classifier (``_fc``) is left out.
+
+        Raises:
+            ModalignError: a tensor is missing, or has another shape, or is not of this network.
+        """
+        own = self.state_dict()
+        given = {k: v for k, v in weights.items() if not k.startswith("_fc.")}
+        wrong = sorted(k for k in own.keys() ^ given.keys() if not k.endswith("num_batches_tracked"))
+        wrong += sorted(k for k in own.keys() & given.keys() if own[k].shape != given[k].shape)
+        if wrong:
+            raise ModalignError(f"these are not the weights of this EfficientNet-Lite: tensor '{wrong[0]}' does not fit")
+        self.load_state_dict(given, strict=False)
+        return self
+
+
+def _round_channels(channels: float, by: int = 8) -> int:
+    """Nearest multiple of 8, but not more than a tenth below."""
+    rounded = max(by, int(channels + by / 2) // by * by)
+    return rounded + by if rounded < 0.9 * channels else rounded
+
+
+PAIRS = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"))
+BLOCK_PAIRS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+
+
+def fold(net: EfficientNetLite) -> EfficientNetLite:
+    """A copy for inference, batch norms folded into the convolutions before them: the same function, fewer passes.
+
+        BN(W * x) = (g / sqrt(v + eps)) W * x + b - g m / sqrt(v + eps)
+
+    Scale and shift are computed in float64. The network given stays as it is, so it can still be trained.
+
+    Args:
+        net: any EfficientNetLite; its running statistics are used, whatever its mode.
+
+    Returns:
+        A new network in evaluation mode without batch norms, in channels-last memory, without gradients.
+
+    Reference:
+        R. Krishnamoorthi, 2018. arXiv 1806.08342, section 3.2.2.
+
+    Example:
+        >>> net = EfficientNetLite(0).eval()
+        >>> x = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
+        >>> with torch.inference_mode():
+        ...     bool(torch.allclose(fold(net)(x), net(x), atol=1e-6))
+        True
+    """
+    folded = copy.deepcopy(net).eval().requires_grad_(False)
+    for conv, norm in PAIRS:
+        _fold(folded, conv, norm)
+    for block in folded._blocks:
+        for conv, norm in BLOCK_PAIRS:
+            _fold(block, conv, norm)
+    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _fold(parent: nn.Module, conv_name: str, norm_name: str) -> None:
+    conv, norm = getattr(parent, conv_name), getattr(parent, norm_name)
+    if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+        return  # a block without expansion, or a network that is folded already
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    shift = norm.bias.double() - norm.running_mean.double() * scale
+    dtype = conv.weight.dtype
+    conv.weight = nn.Parameter((conv.weight.double() * scale[:, None, None, None]).to(dtype), requires_grad=False)
+    conv.bias = nn.Parameter(shift.to(dtype), requires_grad=False)
+    setattr(parent, norm_name, nn.Identity())
