@@ -162,7 +162,7 @@ def cyclic(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return in_modal, (across - across.mT).square().sum() / n
 
 
-def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
+def uniformity(x: Tensor, t: float = 2.0, same: Tensor | None = None) -> Tensor:
     """How evenly vectors cover the sphere: the log of a mean gaussian potential between different rows.
 
     L = log mean_{i != j} exp(-t |x_i - x_j|^2). Itself is excluded by index.
@@ -170,9 +170,10 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
     Args:
         x: (n, d), unit rows.
         t: > 0; published 2.
+        same: (n, n) bool, rows that are the same thing and need not repel each other; default none but itself.
 
     Returns:
-        Scalar <= 0 (0 when all rows are equal, -2t is near the best in high dimension); 0 for fewer than two rows.
+        Scalar <= 0 (0 when all rows are equal, -2t is near the best in high dimension); 0 without two different rows.
 
     Reference: Wang, Isola (2020), arXiv 2005.10242, section 4.1.
 
@@ -181,12 +182,13 @@ def uniformity(x: Tensor, t: float = 2.0) -> Tensor:
         -8.0
     """
     (x,) = working(x)
-    n = len(x)
-    if n < 2:
-        return x.sum() * 0.0
-    others = ~torch.eye(n, dtype=torch.bool, device=x.device)
+    others = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
+    if same is not None:
+        others &= ~same
     exponents = (-t * sqeuclidean(x, x))[others]
-    return torch.logsumexp(exponents, 0) - math.log(n * (n - 1))
+    if not len(exponents):
+        return x.sum() * 0.0
+    return torch.logsumexp(exponents, 0) - math.log(len(exponents))
 
 
 def variance(x: Tensor, target: float = 1.0, epsilon: float = 1e-4) -> Tensor:

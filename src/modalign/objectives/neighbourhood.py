@@ -1,0 +1,164 @@
+"""Neighbourhood objectives: items that are near on their own manifold should be near in the shared space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError, unknown
+from ..geometry import neighbours
+from ..registry import register
+from ..views import Batch
+from .base import Objective, nothing
+from .pairwise import chosen
+from .weighting import Schedule
+
+FORMS = ("literal", "carried", "geodesic", "structure")
+
+
+@register("objective", "rma")
+class Rma(Objective):
+    """L_RMA: keep neighbourhoods, in one of four forms.
+
+    "literal": squared distance from each anchor to its k nearest items of the other modality. Least when all items are
+    equal, so it collapses unless other terms hold against it.
+    "carried" (default): neighbours are taken among the heads' inputs of the anchor's own modality and carried over
+    by the known pairs; each anchor is drawn to the partners of its neighbours, contrastively. Unpaired anchors too.
+    "geodesic": distances along the manifold of the heads' inputs (shortest paths in the kNN graph) are preserved up
+    to a factor, per modality; needs no pairs.
+    "structure": neighbour distributions of the heads' inputs are preserved at several hops, per modality; no pairs.
+
+    Literal and carried are means over pairs of modalities, the others means over modalities.
+
+    Args:
+        form: one of the four.
+        k: neighbours (literal, carried, geodesic); fewer where a batch has fewer.
+        weights: of the neighbours, "uniform", "mutual" or "self_tuning" (literal, carried).
+        symmetric: both modalities of a pair are anchors (literal, carried).
+        temperature: of the softmax (carried: over the other modality's items, structure: over neighbours).
+            Default .07 for carried, .05 for structure.
+        own: weight of an anchor's own partners among its targets, in [0, 1] (carried).
+        neighbour_temperature: how fast weight falls with distance on the own manifold (carried).
+        levels: hops (structure).
+        landmarks: shortest paths are taken from so many landmarks only; None: from all items (geodesic).
+        modalities: which; default all in the batch.
+
+    Raises:
+        ModalignError: unknown form.
+
+    Reference: structure: Gröger et al. (2025), arXiv 2506.16895; geodesic: Tenenbaum et al. (2000).
+
+    Example:
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(4), image=torch.eye(4))
+        >>> Rma("literal", k=1)(Batch(z, z)).item(), round(Rma("structure")(Batch(z, z)).item(), 6)
+        (0.0, 0.0)
+    """
+
+    def __init__(
+        self,
+        form: str = "carried",
+        k: int = 5,
+        weights: str = "uniform",
+        symmetric: bool = True,
+        temperature: float | None = None,
+        own: float = 0.5,
+        neighbour_temperature: float = 0.1,
+        levels: int = 1,
+        landmarks: int | None = None,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        if form not in FORMS:
+            raise unknown("form of rma", form, FORMS)
+        if weights not in neighbours.losses.WEIGHTS:
+            raise unknown("weights", weights, neighbours.losses.WEIGHTS)
+        if k < 1:
+            raise ModalignError(f"k is {k}: rma needs at least one neighbour")
+        self.form, self.k, self.weights, self.symmetric = form, k, weights, symmetric
+        self.temperature = temperature or (0.07 if form == "carried" else 0.05)
+        self.own, self.neighbour_temperature = own, neighbour_temperature
+        self.levels, self.landmarks = levels, landmarks
+        self.modalities = chosen(modalities, at_least=1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        names = [m for m in self.modalities or batch.z.modalities if m in batch.z and len(batch.z[m])]
+        if self.form in ("geodesic", "structure"):
+            losses = [self.preserve(batch, m) for m in names if len(batch.z[m]) > 1]
+        else:
+            between = self.literal if self.form == "literal" else self.carried
+            pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+            losses = [loss for a, b in pairs if (loss := between(batch, a, b)) is not None]
+        return torch.stack(losses).mean() if losses else nothing(batch)
+
+    def literal(self, batch: Batch, a: str, b: str) -> Tensor | None:
+        """Nearest items of the other modality, paired or not."""
+        return neighbours.literal(batch.z[a], batch.z[b], self.k, weights=self.weights, symmetric=self.symmetric)
+
+    def carried(self, batch: Batch, a: str, b: str) -> Tensor | None:
+        """Own neighbours, carried over by pairs; None without pairs."""
+        pairs = batch.z.paired(a, b)
+        if not len(pairs):
+            return None
+        there = self._carried(batch, a, b, pairs)
+        return (there + self._carried(batch, b, a, pairs.flip(1))) / 2 if self.symmetric else there
+
+    def _carried(self, batch: Batch, a: str, b: str, pairs: Tensor) -> Tensor:
+        target = neighbours.carry(
+            batch.x[a],
+            pairs,
+            len(batch.z[b]),
+            self.k,
+            temperature=self.neighbour_temperature,
+            own=self.own,
+            weights=self.weights,
+        )
+        return neighbours.carried(batch.z[a], batch.z[b], target, temperature=self.temperature)
+
+    def preserve(self, batch: Batch, modality: str) -> Tensor:
+        """One modality's own geometry, before and after its head."""
+        x, z = batch.x[modality], batch.z[modality]
+        if self.form == "structure":
+            return neighbours.structure(x, z, self.temperature, self.levels)
+        return neighbours.geodesic(x, z, self.k, self.landmarks)
+
+
+@register("objective", "structure")
+class Structure(Rma):
+    """STRUCTURE: preserve the neighbour distributions of the frozen features at several hops, warmed up.
+
+    R = w(step) mean over modalities of (1 / L) sum_l JS(P_X^l, P_Z^l) / l, P the row softmax of similarities / tau
+    after scaling to length 1 and centring, P^l its l-th power, w rising linearly over the warm-up.
+
+    Args:
+        weight: published 10.
+        temperature: tau; published .05.
+        levels: L; published setting 1.
+        warm_up: optimiser steps; published 1000.
+        modalities: which; default all in the batch.
+
+    Reference: Gröger et al. (2025), arXiv 2506.16895.
+
+    Example:
+        >>> from modalign.views import Views
+        >>> x = Views.from_arrays(text=torch.eye(4))
+        >>> z = Views.from_arrays(text=torch.ones(4, 2))
+        >>> Structure()(Batch(z, x, step=0)).item(), round(Structure()(Batch(z, x, step=1000)).item(), 2)
+        (0.0, 3.8)
+    """
+
+    def __init__(
+        self,
+        weight: float = 10.0,
+        temperature: float = 0.05,
+        levels: int = 1,
+        warm_up: int = 1000,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__("structure", temperature=temperature, levels=levels, modalities=modalities)
+        self.schedule = Schedule(end=weight, steps=warm_up)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.schedule(batch.step) * super().forward(batch)

@@ -1,0 +1,86 @@
+"""What losses on whole tuples share: one item of each modality side by side, an anchor, absent modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import unknown
+from ..views import Batch, Stack
+from .base import Objective
+from .pairwise import chosen
+
+ANCHOR = "text"
+
+
+class Tuples(Objective):
+    """One item of each modality for every group: the common part of the volume losses.
+
+    Args:
+        anchor: the modality that is compared with the rest of each tuple; "all": each in turn, averaged; None: text
+            if the batch has it, else its first modality.
+        modalities: which, default all in the batch.
+        pick: which of a group's items: "sample" (drawn anew each step, the same on every rank), "first", "mean".
+    """
+
+    def __init__(
+        self, anchor: str | None = None, modalities: Sequence[str] | None = None, pick: str = "sample"
+    ) -> None:
+        super().__init__()
+        self.anchor, self.modalities, self.pick = anchor, chosen(modalities, at_least=2), pick
+        if pick not in ("sample", "first", "mean"):
+            raise unknown("pick", pick, ["sample", "first", "mean"])
+
+    def stack(self, batch: Batch) -> tuple[Stack, list[str]] | None:
+        """Tuples of the modalities that the batch holds, in order; None with fewer than two of them."""
+        names = [m for m in self.modalities or batch.z.modalities if m in batch.z and len(batch.z[m])]
+        if len(names) < 2:
+            return None
+        return batch.z.stack(names, pick=self.pick, generator=seeded(batch)), names
+
+    def anchors(self, names: list[str]) -> list[int]:
+        """Positions of the anchor modalities; none if the wanted one is absent from the batch."""
+        if self.anchor == "all":
+            return list(range(len(names)))
+        if self.anchor is None:
+            return [names.index(ANCHOR) if ANCHOR in names else 0]
+        return [names.index(self.anchor)] if self.anchor in names else []
+
+    def scenes(self, batch: Batch) -> Iterator[Scene]:
+        """Anchors against tuples, for each anchor modality, where at least one anchor has its own tuple."""
+        stacked = self.stack(batch)
+        if stacked is None:
+            return
+        stack, names = stacked
+        for position in self.anchors(names):
+            scene = Scene(stack, position)
+            if bool(scene.positives.any()):
+                yield scene
+
+
+class Scene:
+    """Anchors, the tuples they are compared with, and which belong together.
+
+    anchor: (n, d). others: (m, M - 1, d). present: (m, M - 1) bool. positives: (n, m) bool, at most one per row.
+    """
+
+    def __init__(self, stack: Stack, position: int) -> None:
+        rest = [k for k in range(stack.data.shape[1]) if k != position]
+        rows = stack.present[:, position]
+        columns = stack.present[:, rest].any(1)
+        self.anchor: Tensor = stack.data[rows, position]
+        self.others: Tensor = stack.data[columns][:, rest]
+        self.present: Tensor = stack.present[columns][:, rest]
+        self.positives: Tensor = stack.group[rows][:, None] == stack.group[columns][None, :]
+
+    def own(self) -> tuple[Tensor, Tensor]:
+        """Row of each anchor that has a tuple, and the tuple's column."""
+        rows, columns = self.positives.nonzero().unbind(1)
+        return rows, columns
+
+
+def seeded(batch: Batch) -> torch.Generator:
+    """Randomness that depends on the step alone: equal on all ranks, equal after a resume."""
+    return torch.Generator().manual_seed(batch.step)

@@ -1,0 +1,231 @@
+"""Volume objectives: all modalities of an item at once. GRAM, TRIANGLE, PMRL."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from ..errors import ModalignError
+from ..geometry import volume
+from ..geometry.contrast import infonce
+from ..geometry.cost import inner, working
+from ..registry import register
+from ..views import Batch
+from .base import nothing
+from .matching import Matching
+from .pairwise import Scale
+from .tuples import Scene, Tuples, seeded
+
+
+@register("objective", "gram")
+class Gram(Tuples):
+    """GRAM: the volume an anchor spans with its own tuple should be less than with any other tuple.
+
+    L = 1/2 [CE(-D / tau) + CE(-D^T / tau)], D_ij the volume (``official``) or the sound distance of anchor i and tuple
+    j, label smoothing on the targets. 2 to 6 modalities were published; any number works. A modality that an item
+    lacks is left out of its tuple; the sound distance is normalised so that tuples of any size compare.
+
+    Args:
+        official: True: V = sqrt(|det Gram|), as published: blind to signs, 0 for every anchor when two items of a
+            tuple coincide, and larger for smaller tuples. False (default): `geometry.volume.gram_distance`.
+        anchor: published "text"; any modality, "all" for each in turn, None: text if there, else the first.
+        temperature: tau at the start; published .07. Learned as log(1 / tau) within [.01, 1] (published: tau itself).
+        label_smoothing: published .1.
+        matching: weight of the data-anchor matching loss; published .1, 0 leaves it out: a two-way classifier on
+            (anchor, tuple) tells own tuples from hard ones, drawn from softmax(-D / tau) + 1e-4. It sees the
+            elementwise products and squared differences of the anchor with the mean of the tuple.
+        dim: width of the shared space, needed by the matching classifier.
+        epsilon: of the sound distance.
+        modalities: which; default all in the batch.
+        pick: "sample", "first" or "mean" of a group's items.
+
+    Reference: Cicchetti et al. (2025), arXiv 2412.11959.
+
+    Example:
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(4), image=torch.eye(4), audio=torch.eye(4))
+        >>> round(Gram(label_smoothing=0.0)(Batch(z, z)).item(), 5)
+        0.00112
+    """
+
+    def __init__(
+        self,
+        official: bool = False,
+        anchor: str | None = None,
+        temperature: float = 0.07,
+        label_smoothing: float = 0.1,
+        matching: float = 0.0,
+        dim: int | None = None,
+        epsilon: float = 0.1,
+        modalities: Sequence[str] | None = None,
+        pick: str = "sample",
+    ) -> None:
+        super().__init__(anchor, modalities, pick)
+        if matching and dim is None:
+            raise ModalignError("the matching loss of gram needs dim, the width of the shared space")
+        self.official, self.label_smoothing, self.epsilon = official, label_smoothing, epsilon
+        self.scale = Scale(1 / temperature)
+        self.matching = matching
+        self.classifier = Matching(dim) if matching and dim else None
+
+    def forward(self, batch: Batch) -> Tensor:
+        losses = []
+        for scene in self.scenes(batch):
+            distance, scale = self.distance(scene), self.scale()
+            loss = both_ways(-distance, scene.positives, scale, self.label_smoothing)
+            if self.classifier is not None:
+                logits = -distance.detach() * scale.detach()
+                loss = loss + self.matching * self.classifier(scene, logits, seeded(batch))
+            losses.append(loss)
+        return torch.stack(losses).mean() if losses else nothing(batch)
+
+    def distance(self, scene: Scene) -> Tensor:
+        """(n, m) volume or sound distance of anchors and tuples."""
+        if self.official:
+            return volume.gram_volume(scene.anchor, scene.others, scene.present)
+        return volume.gram_distance(scene.anchor, scene.others, scene.present, self.epsilon)
+
+    def after_step(self) -> None:
+        self.scale.clamp()
+
+    def log(self) -> dict[str, float]:
+        return {"temperature": 1 / self.scale.value()}
+
+
+def both_ways(similarity: Tensor, positives: Tensor, scale: Tensor, label_smoothing: float) -> Tensor:
+    """Mean of the cross-entropies anchor -> tuple and tuple -> anchor."""
+    there = infonce(similarity, positives, scale, label_smoothing)
+    return 0.5 * (there + infonce(similarity.mT, positives.mT, scale, label_smoothing))
+
+
+@register("objective", "triangle")
+class Triangle(Tuples):
+    """TRIANGLE: the triangle of an anchor and the two other items of its tuple should be small.
+
+    L = 1/2 [CE(-D / tau) + CE(-D^T / tau)], D_ij = S_ij + cosine (1 - mean cos(anchor_i, tuple_j)) / 2, S the
+    area. Exactly three modalities. Tuples that lack one of the two others cannot span a triangle and are left out.
+
+    Args:
+        official: True: D = 2 S^2, what the public program computes, without a cosine term.
+        cosine: weight of the cosine term in the sound form; a triangle with two equal corners has area 0 whatever
+            the third is, the cosine still tells. 1 here; no value was found in print.
+        anchor: published "text"; any modality, "all", or None: text if there, else the first.
+        temperature: tau at the start; published .07.
+        label_smoothing: published .1.
+        modalities: the three; default those of the batch.
+        pick: "sample", "first" or "mean" of a group's items.
+
+    Reference: TRIANGLE (NeurIPS 2025).
+
+    Example:
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(4), image=torch.eye(4), audio=torch.eye(4))
+        >>> round(Triangle(label_smoothing=0.0, temperature=1.0)(Batch(z, z)).item(), 3)
+        1.037
+    """
+
+    def __init__(
+        self,
+        official: bool = False,
+        cosine: float = 1.0,
+        anchor: str | None = None,
+        temperature: float = 0.07,
+        label_smoothing: float = 0.1,
+        modalities: Sequence[str] | None = None,
+        pick: str = "sample",
+    ) -> None:
+        super().__init__(anchor, modalities, pick)
+        self.official, self.cosine, self.label_smoothing = official, cosine, label_smoothing
+        self.scale = Scale(1 / temperature)
+
+    def forward(self, batch: Batch) -> Tensor:
+        losses = []
+        for scene in self.scenes(batch):
+            if scene.others.shape[1] > 2:
+                names = ", ".join(batch.z.modalities)
+                raise ModalignError(f"triangle needs three modalities, the batch has {names}: give modalities=[...]")
+            whole = scene.present.sum(1) == 2
+            positives = scene.positives[:, whole]
+            if bool(positives.any()):
+                distance = self.distance(scene.anchor, scene.others[whole])
+                losses.append(both_ways(-distance, positives, self.scale(), self.label_smoothing))
+        return torch.stack(losses).mean() if losses else nothing(batch)
+
+    def distance(self, anchor: Tensor, others: Tensor) -> Tensor:
+        """(n, m) official score or sound distance."""
+        anchor, others = working(anchor, others)
+        square = volume.triangle_area(anchor, others[:, 0], others[:, 1])
+        if self.official:
+            return 2 * square
+        return (square + 1e-8).sqrt() + 0.5 * self.cosine * (1 - inner(anchor, others.mean(1)))
+
+    def after_step(self) -> None:
+        self.scale.clamp()
+
+    def log(self) -> dict[str, float]:
+        return {"temperature": 1 / self.scale.value()}
+
+
+@register("objective", "pmrl")
+class Pmrl(Tuples):
+    """PMRL: the items of a tuple should span one direction, and different tuples different ones. No anchor.
+
+    L = intra + inter, intra = mean_i -log softmax(sigma_i / tau)[0] over the singular values of tuple i,
+    inter = CE(U U^T / tau') with u_i the leading direction of tuple i and itself as the label.
+
+    A tuple that lacks items has fewer singular values; its intra loss is scaled by log M / log M_i, so that a
+    pair at right angles costs as much as a full tuple at right angles. Groups with one item add nothing to intra and
+    stay as negatives in inter. The sign of u_i, arbitrary in the public program, points to the tuple's mean.
+
+    Args:
+        temperature: tau; published .05.
+        inter_temperature: tau'; published .1.
+        inter: weight of the inter loss; published 1.
+        modalities: which; default all in the batch.
+        pick: "sample", "first" or "mean" of a group's items.
+
+    Reference: PMRL (2025), arXiv 2507.17343.
+
+    Example:
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(2), image=torch.eye(2))
+        >>> round(Pmrl(inter_temperature=1.0)(Batch(z, z)).item(), 4)
+        0.3133
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.05,
+        inter_temperature: float = 0.1,
+        inter: float = 1.0,
+        modalities: Sequence[str] | None = None,
+        pick: str = "sample",
+    ) -> None:
+        super().__init__(None, modalities, pick)
+        if not (temperature > 0 and inter_temperature > 0):
+            raise ModalignError(f"temperatures must be positive, got {temperature} and {inter_temperature}")
+        self.temperature, self.inter_temperature, self.inter = temperature, inter_temperature, inter
+
+    def forward(self, batch: Batch) -> Tensor:
+        stacked = self.stack(batch)
+        if stacked is None or not bool((stacked[0].present.sum(1) > 1).any()):
+            return nothing(batch)
+        data, present, _ = stacked[0]
+        singular, direction = volume.spectrum(data, present)
+        loss = self.intra(singular, present.sum(1))
+        if self.inter:
+            loss = loss + self.inter * infonce(inner(direction, direction), None, 1 / self.inter_temperature)
+        return loss
+
+    def intra(self, singular: Tensor, count: Tensor) -> Tensor:
+        """Mean over tuples of at least two items of the normalised -log softmax of the leading singular value."""
+        size = singular.shape[1]
+        beyond = torch.arange(size, device=singular.device) >= count[:, None]
+        log_p = log_softmax((singular / self.temperature).masked_fill(beyond, -torch.inf), 1)[:, 0]
+        several = count > 1
+        unit = math.log(size) / count[several].to(log_p).log()
+        return -(log_p[several] * unit).mean()
