@@ -36,6 +36,7 @@ class Jiang(Objective):
     Reference: Jiang et al. (2023), arXiv 2303.05952.
 
     Example:
+        >>> import torch
         >>> from modalign.views import Views
         >>> z = Views.from_arrays(text=torch.eye(4), image=torch.eye(4))
         >>> loss = Jiang(separation=0.0, scale=1.0)(Batch(z, z, augmented=z))
