@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -20,11 +20,12 @@ class Score:
     Args:
         value: the metric on all items.
         higher_is_better: direction.
-        per_item: (n,) values whose mean is ``value``; None for metrics of whole sets (Procrustes, CKA, BLEU).
+        per_item: (n,) values whose mean (or median) is ``value``; None for metrics of whole sets (Procrustes, CKA).
         group: (n,) group of each item: the unit that is resampled, so that five captions of one photo move together.
         low, high: ends of the interval, once computed.
         chance: the value that a random aligner would reach, where it is known.
         skipped: items left out because the metric is undefined for them (queries without a positive).
+        statistic: what ``value`` is of the per-item values, "mean" or "median".
     """
 
     value: float
@@ -35,6 +36,7 @@ class Score:
     high: float | None = None
     chance: float | None = None
     skipped: int = 0
+    statistic: str = "mean"
 
     def json(self) -> dict[str, Any]:
         """Plain numbers, without the samples."""
@@ -75,8 +77,13 @@ def bootstrap(score: Score, level: float = 0.95, samples: int = 1000, seed: int 
     """
     if score.per_item is None:
         raise ModalignError("this score has no per-item samples: use resample() on the metric instead")
-    sums, counts = group_sums(score.per_item, score.group)
-    draws = bootstrap_means(sums[:, None], counts[:, None], samples, seed)[:, 0]
+    if len(score.per_item) == 0:
+        raise ModalignError("this score has no items: there is nothing to resample")
+    if score.statistic == "median":
+        draws = bootstrap_medians(score.per_item, score.group, samples, seed)
+    else:
+        sums, counts = group_sums(score.per_item, score.group)
+        draws = bootstrap_means(sums[:, None], counts[:, None], samples, seed)[:, 0]
     low, high = percentile_interval(draws, level)
     return replace(score, low=low, high=high)
 
@@ -95,20 +102,34 @@ def bootstrap_means(sums: Tensor, counts: Tensor, samples: int = 1000, seed: int
     """Bootstrap means of several scores over the same draws of groups, (samples, k).
 
     Args:
-        sums, counts: (g, k) per group and score, as from ``group_sums``.
-        samples, seed: draws and their seed.
+        sums, counts: (g, k) per group and score, as from ``group_sums``; draws in which a score has no item are NaN.
+        samples, seed: draws and their seed; equal seeds and g give equal draws.
     """
-    generator = torch.Generator().manual_seed(seed)
-    g = len(sums)
+    return torch.cat([(w @ sums) / (w @ counts) for w in _group_weights(len(sums), samples, seed)])
+
+
+def bootstrap_medians(per_item: Tensor, group: Tensor | None, samples: int = 1000, seed: int = 0) -> Tensor:
+    """Bootstrap medians over draws of groups, (samples,); the lower one of two middle items, as torch.median."""
+    order = per_item.argsort()
+    values = per_item[order].double()
+    ids = torch.arange(len(values)) if group is None else torch.unique(group, return_inverse=True)[1]
+    where = ids[order]
     out = []
-    for start in range(0, samples, 100):  # 100 draws at a time keep memory at 100 x g
-        size = min(100, samples - start)
-        index = torch.randint(g, (size, g), generator=generator)
-        weight = torch.zeros(size, g, dtype=torch.float64).scatter_add_(
-            1, index, torch.ones(size, g, dtype=torch.float64)
-        )
-        out.append((weight @ sums) / (weight @ counts).clamp(min=1e-12))
+    for w in _group_weights(int(ids.max()) + 1, samples, seed):
+        mass = w[:, where].cumsum(1)
+        out.append(values[(mass < (mass[:, -1:] / 2)).sum(1)])
     return torch.cat(out)
+
+
+def _group_weights(groups: int, samples: int, seed: int) -> Iterator[Tensor]:
+    """How often each group is drawn, (some draws, g) at a time, at most 32 MB of them."""
+    generator = torch.Generator().manual_seed(seed)
+    step = max(1, min(100, 4_000_000 // max(1, groups)))
+    for start in range(0, samples, step):
+        size = min(step, samples - start)
+        index = torch.randint(groups, (size, groups), generator=generator)
+        ones = torch.ones(size, groups, dtype=torch.float64)
+        yield torch.zeros(size, groups, dtype=torch.float64).scatter_add_(1, index, ones)
 
 
 def percentile_interval(draws: Tensor, level: float = 0.95) -> tuple[float, float]:
@@ -116,7 +137,7 @@ def percentile_interval(draws: Tensor, level: float = 0.95) -> tuple[float, floa
     if not 0.0 < level < 1.0:
         raise ModalignError(f"the interval's level must lie between 0 and 1, got {level}")
     tail = (1.0 - level) / 2.0
-    ends = torch.quantile(draws.double(), torch.tensor([tail, 1.0 - tail], dtype=torch.float64))
+    ends = torch.nanquantile(draws.double(), torch.tensor([tail, 1.0 - tail], dtype=torch.float64))
     return float(ends[0]), float(ends[1])
 
 
@@ -131,21 +152,67 @@ def resample(
     """Interval of a set metric from subsamples of groups without replacement.
 
     Groups are drawn without replacement because duplicates would distort neighbours. Deviations of a subsample of
-    share q from the full value are scaled by sqrt(q / (1 - q)), the finite-population factor of subsampling.
+    share q from the subsamples' mean are scaled by sqrt(q / (1 - q)), the finite-population factor of subsampling.
 
-    Returns: (low, high), around the full value.
+    Args:
+        metric: views -> number.
+        z: all items.
+        share: share of the groups in a subsample, in (0, 1).
+        samples: number of subsamples.
+        level: coverage in (0, 1).
+        seed: of the subsamples.
+
+    Returns:
+        (low, high), around the full value.
+
+    Raises:
+        ModalignError: too few groups to leave any out.
 
     Reference: Politis, Romano & Wolf 1999, "Subsampling", chapter 2.
+
+    Example:
+        >>> z = Views.from_arrays(a=torch.arange(100.0)[:, None])
+        >>> low, high = resample(lambda v: float(v["a"].mean()), z)
+        >>> 40 < low < 49.5 < high < 59
+        True
+    """
+    spread = resample_scores(
+        lambda v: {"value": Score(metric(v))}, z, share=share, samples=samples, level=level, seed=seed
+    )
+    return spread["value"](metric(z))
+
+
+def resample_scores(
+    metric: Callable[[Views], Mapping[str, Score]],
+    z: Views,
+    share: float = 0.5,
+    samples: int = 50,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Callable[[float], tuple[float, float]]]:
+    """``resample`` for all scores of a metric at once: name -> function from the full value to its interval.
+
+    A score that some subsample lacks (too few common groups left) has no interval and is left out.
     """
     ids = z.group_ids()
     size = max(2, round(share * len(ids)))
     if size >= len(ids):
         raise ModalignError(f"an interval needs more than {size} groups, got {len(ids)}")
     generator = torch.Generator().manual_seed(seed)
-    full = metric(z)
-    draws = torch.tensor(
-        [metric(z.groups(ids[torch.randperm(len(ids), generator=generator)[:size]])) for _ in range(samples)]
-    )
+    draws: dict[str, list[float]] = {}
+    for _ in range(samples):
+        part = z.groups(ids[torch.randperm(len(ids), generator=generator)[:size].to(ids.device)])
+        for name, score in metric(part).items():
+            draws.setdefault(name, []).append(score.value)
     scale = (size / (len(ids) - size)) ** 0.5
-    low, high = percentile_interval(draws - draws.mean(), level)
-    return full + scale * low, full + scale * high
+    out = {}
+    for name, values in draws.items():
+        if len(values) == samples:
+            deviations = torch.tensor(values, dtype=torch.float64)
+            low, high = percentile_interval(deviations - deviations.mean(), level)
+            out[name] = _around(scale * low, scale * high)
+    return out
+
+
+def _around(low: float, high: float) -> Callable[[float], tuple[float, float]]:
+    return lambda value: (value + low, value + high)

@@ -23,6 +23,9 @@ PAIRS_AT_ONCE = 1 << 17  # numbers in one gathered chunk of pairs: 1 MB of float
 class Similarity:
     """Score of query i and gallery item j, larger is nearer: <x_i, y_j> + bias_j after the metric's scaling.
 
+    With "euclidean" the exact scores are -|x_i - y_j|^2, and the blocks hold (|x_i|^2 - |x_i - y_j|^2) / 2 about the
+    gallery's mean, which has the same order for each query.
+
     Args:
         x: (n, d) queries. y: (m, d) gallery. Both as given; scaling is applied on the fly.
         metric: "cosine" (rows scaled to length 1; a zero row scores 0), "dot", or "euclidean" (-|x_i - y_j|^2).
@@ -84,9 +87,9 @@ class Similarity:
     def _lengths(self) -> tuple[Tensor, Tensor]:
         return _length(self.x), _length(self.y)
 
-    def rows(self, i: Tensor) -> Tensor:
-        """Float64 scores of some queries against the whole gallery, (len(i), m), rounded at 1e-16 relative."""
-        a, b = self.x[i].double(), self.y.double()
+    def rows(self, i: Tensor, columns: slice = slice(None)) -> Tensor:
+        """Float64 scores of some queries against the gallery or a slice of it, rounded at 1e-16 relative."""
+        a, b = self.x[i].double(), self.y[columns].double()
         if self.metric == "cosine":
             a, b = _unit(a), _unit(b)
         elif self.metric == "euclidean":
@@ -94,7 +97,7 @@ class Similarity:
             a, b = a - centre, b - centre
             return (2 * a @ b.T).sub_(a.square().sum(1, keepdim=True)).sub_(b.square().sum(1)).clamp_(max=0.0)
         scores = a @ b.T
-        return scores if self.bias is None else scores.add_(self.bias)
+        return scores if self.bias is None else scores.add_(self.bias[columns])
 
 
 def check_rows(x: Tensor, y: Tensor) -> None:

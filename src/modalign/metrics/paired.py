@@ -1,0 +1,57 @@
+"""What metrics of whole sets share: one row per common group, keys of unordered pairs, the value of shuffled pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..views import Views
+
+
+class SameItems(NamedTuple):
+    """x (g, d_a) and y (g, d_b): row i of both belongs to group[i] (g,), ascending."""
+
+    x: Tensor
+    y: Tensor
+    group: Tensor
+
+
+def same_items(z: Views, a: str, b: str, pick: str = "first") -> SameItems:
+    """One row per group that both modalities have.
+
+    Args:
+        z: views. a, b: modalities; their widths may differ.
+        pick: the "first" item of a group, or the "mean" of its items.
+
+    Example:
+        >>> z = Views({"a": torch.eye(3), "b": torch.eye(2)}, {"a": torch.tensor([5, 5, 6]), "b": torch.tensor([5, 7])})
+        >>> same_items(z, "a", "b").group.tolist()
+        [5]
+    """
+    left, right = z.only(a).stack(pick=pick), z.only(b).stack(pick=pick)
+    ids = left.group[torch.isin(left.group, right.group)]
+    return SameItems(
+        left.data[torch.searchsorted(left.group, ids), 0], right.data[torch.searchsorted(right.group, ids), 0], ids
+    )
+
+
+def pair_key(measure: str, a: str, b: str, detail: str = "") -> str:
+    """The name of a score of an unordered pair of modalities, in alphabetical order: ``measure/a~b/detail``.
+
+    Example:
+        >>> pair_key("procrustes", "text", "image")
+        'procrustes/image~text'
+    """
+    return f"{measure}/{'~'.join(sorted((a, b)))}" + (f"/{detail}" if detail else "")
+
+
+def shuffled(measure: Callable[[Tensor, Tensor], float], x: Tensor, y: Tensor, times: int) -> float | None:
+    """Mean of a measure over random pairings of the rows: its value by chance. None for no times."""
+    if times < 1:
+        return None
+    generator = torch.Generator().manual_seed(0)
+    values = [measure(x, y[torch.randperm(len(y), generator=generator).to(y.device)]) for _ in range(times)]
+    return sum(values) / times

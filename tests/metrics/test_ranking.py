@@ -1,0 +1,221 @@
+"""The ranking: equal to a dense one, blind to ties, blocks and order; the measures: equal to enumeration."""
+
+from itertools import permutations
+
+import pytest
+import torch
+
+from modalign.errors import ModalignError
+from modalign.metrics import measures
+from modalign.metrics.ranking import rank, rank_scores
+
+
+def rows(n, d, seed=0, dtype=torch.float32):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def random_pairs(n, m, count, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    return torch.unique(
+        torch.stack([torch.randint(n, (count,), generator=g), torch.randint(m, (count,), generator=g)], 1), dim=0
+    )
+
+
+def dense_counts(x, y, pairs, metric="cosine", bias=None):
+    """(above, tied) of each pair by the definition, from differences in float64 with equal rows made equal."""
+    x, y = x.double(), y.double()
+    if metric == "cosine":
+        x, y = x / x.norm(dim=1, keepdim=True), y / y.norm(dim=1, keepdim=True)
+    out = []
+    for q, i in pairs.tolist():
+        s = (x[q] * y).sum(1)
+        s = s if bias is None else s + bias
+        out.append((int((s > s[i] + 1e-12).sum()), int(((s - s[i]).abs() <= 1e-12).sum())))
+    return out
+
+
+def in_order(r):
+    return {
+        (q, i): (a, t)
+        for q, i, a, t in zip(r.query.tolist(), r.item.tolist(), r.above.tolist(), r.tied.tolist(), strict=True)
+    }
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("block", [(1, 1), (2, 3), (3, 64), (64, 5), (500, 4096)])
+def test_counts_equal_the_definition_whatever_the_blocks(metric, block):
+    x, y = rows(60, 5), rows(47, 5, seed=1)
+    y[40:45] = y[3:8]  # duplicates in other blocks
+    pairs = random_pairs(60, 47, 150)
+    r = rank(x, y, pairs, metric=metric, block=block)
+    expected = dense_counts(x, y, pairs, metric)
+    assert in_order(r) == dict(zip(map(tuple, pairs.tolist()), expected, strict=True))
+
+
+def test_many_positives_per_query_take_the_sorting_path_and_agree():
+    x, y = rows(10, 4), rows(50, 4, seed=1)
+    y[30:40] = y[:10]
+    pairs = torch.cartesian_prod(torch.arange(10), torch.arange(0, 50, 2))
+    r = rank(x, y, pairs)
+    assert in_order(r) == dict(zip(map(tuple, pairs.tolist()), dense_counts(x, y, pairs), strict=True))
+
+
+def test_duplicates_in_different_blocks_tie_exactly():
+    base = rows(1, 512, seed=3)
+    y = rows(4097 + 64, 512, seed=4)
+    places = torch.tensor([0, 17, 1000, 4095, 4096, 4160])
+    y[places] = base
+    x = base + 0.5 * rows(5, 512, seed=5)
+    r = rank(x, y, torch.tensor([[q, 4096] for q in range(5)]))
+    assert (r.above == 0).all()
+    assert (r.tied == len(places)).all()
+
+
+def test_nearly_equal_items_are_told_apart_in_float64():
+    y = torch.zeros(400, 2, dtype=torch.float64)
+    angle = torch.arange(400, dtype=torch.float64) * 1e-7  # far below the resolution of float32
+    y[:, 0], y[:, 1] = angle.cos(), angle.sin()
+    x = torch.tensor([[0.0, 1.0]], dtype=torch.float64)
+    r = rank(x, y, torch.tensor([[0, 390]]))
+    assert (r.above.item(), r.tied.item()) == (9, 1)
+
+
+@pytest.mark.parametrize("n", [5, 3000])
+def test_collapsed_embeddings_rank_at_chance(n):
+    x = torch.full((n, 24), 0.3)
+    r = rank(x, x.clone(), torch.arange(n)[:, None].expand(-1, 2))
+    assert (r.above == 0).all()
+    assert (r.tied == n).all()
+    torch.testing.assert_close(measures.any_hit(r, 1), torch.full((n,), 1 / n, dtype=torch.float64))
+
+
+def test_a_bias_moves_gallery_items():
+    x, y = rows(20, 4), rows(30, 4, seed=1)
+    bias = rows(30, 1, seed=2)[:, 0].double()
+    pairs = random_pairs(20, 30, 40)
+    assert in_order(rank(x, y, pairs, metric="dot", bias=bias)) == dict(
+        zip(map(tuple, pairs.tolist()), dense_counts(x, y, pairs, "dot", bias), strict=True)
+    )
+
+
+def test_self_is_left_out_by_index():
+    x = rows(6, 3)
+    x[1] = x[0]
+    r = rank(x, x, torch.tensor([[0, 0], [0, 1], [1, 0], [2, 3]]), exclude_self=True)
+    found = in_order(r)
+    assert (0, 0) not in found
+    assert found[0, 1] == found[1, 0] == (0, 1)
+    assert r.gallery == 5
+
+
+def test_scores_and_vectors_give_one_ranking():
+    x, y = rows(12, 6, dtype=torch.float64), rows(9, 6, seed=1, dtype=torch.float64)
+    pairs = random_pairs(12, 9, 30)
+    assert in_order(rank(x, y, pairs, metric="dot")) == in_order(rank_scores(x @ y.T, pairs))
+
+
+def test_mistakes_are_refused():
+    with pytest.raises(ModalignError, match="outside 3 queries and 2 gallery items"):
+        rank(rows(3, 2), rows(2, 2), torch.tensor([[0, 2]]))
+    with pytest.raises(ModalignError, match="without NaN"):
+        rank_scores(torch.tensor([[float("nan")]]), torch.tensor([[0, 0]]))
+    with pytest.raises(ModalignError, match="NaN or infinite"):
+        rank(torch.tensor([[float("nan")]]), torch.ones(1, 1), torch.tensor([[0, 0]]))
+    with pytest.raises(ModalignError, match="did you mean 'cosine'"):
+        rank(rows(3, 2), rows(2, 2), torch.tensor([[0, 1]]), metric="cosin")
+    with pytest.raises(ModalignError, match="shape"):
+        rank_scores(torch.zeros(2, 2), torch.zeros(2, 3, dtype=torch.bool))
+
+
+# ------------------------------------------------------------------ measures, by enumerating every order of the ties
+
+
+def enumerated(scores, positives, measure):
+    """Mean of a measure of the 0/1 relevance list over all orders that the scores allow."""
+    values = [
+        measure([positives[j] for j in order])
+        for order in permutations(range(len(scores)))
+        if all(scores[a] >= scores[b] for a, b in zip(order, order[1:], strict=False))
+    ]
+    return sum(values) / len(values)
+
+
+def average_precision(relevance, k):
+    seen, total = 0, 0.0
+    for position, hit in enumerate(relevance[:k], 1):
+        seen += hit
+        total += hit * seen / position
+    return total / min(sum(relevance), k)
+
+
+def gains(relevance, k):
+    def discounted(flags):
+        return sum(
+            f / torch.log2(torch.tensor(p + 1.0, dtype=torch.float64)).item() for p, f in enumerate(flags[:k], 1)
+        )
+
+    return discounted(relevance) / discounted(sorted(relevance, reverse=True))
+
+
+CASES = [
+    ([3, 2, 2, 2, 1, 1], [0, 1, 0, 1, 0, 1]),
+    ([1, 1, 1, 1, 1, 1], [1, 0, 0, 1, 0, 0]),
+    ([5, 4, 3, 2, 1, 0], [0, 0, 1, 0, 1, 0]),
+    ([2, 2, 2, 1, 1, 1], [1, 1, 1, 0, 0, 0]),
+    ([1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]),
+    ([2, 2, 1, 1, 1, 0], [0, 0, 0, 1, 0, 0]),
+]
+
+
+@pytest.mark.parametrize(("scores", "positives"), CASES)
+def test_measures_equal_the_mean_over_all_orders_of_ties(scores, positives):
+    r = rank_scores(torch.tensor([scores], dtype=torch.float32), torch.tensor([positives], dtype=torch.bool))
+    total = sum(positives)
+
+    def same(found, measure):
+        assert found.item() == pytest.approx(enumerated(scores, positives, measure), abs=1e-12)
+
+    for k in (1, 2, 3, 5, 6, 9):
+        same(measures.any_hit(r, k), lambda rel, k=k: float(any(rel[:k])))
+        same(measures.fraction(r, k), lambda rel, k=k: sum(rel[:k]) / total)
+        same(measures.average_precision(r, k), lambda rel, k=k: average_precision(rel, min(k, 6)))
+        same(measures.ndcg(r, k), lambda rel, k=k: gains(rel, k))
+    same(measures.reciprocal_rank(r), lambda rel: 1 / (rel.index(1) + 1))
+    same(measures.first_rank(r), lambda rel: rel.index(1) + 1)
+    same(measures.average_precision(r), lambda rel: average_precision(rel, 6))
+    same(measures.ndcg(r), lambda rel: gains(rel, 6))
+    same(measures.r_precision(r), lambda rel: sum(rel[:total]) / total)
+    if total < len(scores):
+        same(
+            measures.closer_than_match(r),
+            lambda rel: sum(sum(1 - h for h in rel[:p]) for p, hit in enumerate(rel) if hit) / total / (6 - total),
+        )
+
+
+def test_chance_is_the_ranking_of_a_constant_scorer():
+    scores = rows(7, 9)
+    positives = rows(7, 9, seed=1) > 0.3
+    chance = rank_scores(scores, positives).chance()
+    constant = rank_scores(torch.zeros(7, 9), positives)
+    for measure in (measures.reciprocal_rank, measures.ndcg, measures.average_precision, measures.r_precision):
+        torch.testing.assert_close(measure(chance), measure(constant))
+    torch.testing.assert_close(measures.any_hit(chance, 2), measures.any_hit(constant, 2))
+
+
+def test_average_precision_equals_scikit_learn():
+    from sklearn.metrics import average_precision_score
+
+    scores, positives = rows(20, 40), rows(20, 40, seed=1) > 0.8
+    r = rank_scores(scores, positives)
+    expected = [average_precision_score(positives[q], scores[q]) for q in r.asked.tolist()]
+    torch.testing.assert_close(measures.average_precision(r), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_ndcg_equals_scikit_learn_with_ties():
+    from sklearn.metrics import ndcg_score
+
+    scores, positives = rows(20, 15).mul(2).round(), rows(20, 15, seed=1) > 0.2
+    r = rank_scores(scores, positives)
+    for k in (None, 4):
+        expected = [ndcg_score(positives[q : q + 1].int(), scores[q : q + 1], k=k) for q in r.asked.tolist()]
+        torch.testing.assert_close(measures.ndcg(r, k), torch.tensor(expected, dtype=torch.float64))
