@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from ..progress import Progress, silent
 from ..views import Views
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ class Method(Protocol):
 
     ``dev`` holds paired views for choosing settings and stopping early; a method that chooses nothing ignores it.
     ``run`` is a folder for logs and checkpoints; a method that needs none ignores it. Given the same run folder
-    again, an interrupted fit goes on where it stopped.
+    again, an interrupted fit goes on where it stopped. ``record`` says afterwards what was tried and chosen, in
+    plain values.
     """
 
-    def fit(self, x: Views, dev: Views | None = None, run: Path | None = None) -> Heads: ...
+    record: dict[str, Any]
+
+    def fit(
+        self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent
+    ) -> Heads: ...

@@ -1,0 +1,127 @@
+"""Choosing settings: the same number of trials for every method, on dev pairs or on pairs held out of training."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError
+from ..metrics.measures import any_hit
+from ..metrics.ranking import rank
+from ..metrics.recall import KS
+from ..model import Heads
+from ..views import Views
+
+Settings = Mapping[str, Any]
+
+
+class Tuned(NamedTuple):
+    """What tuning found. record: one {"settings", "score"} per trial, in the order they ran."""
+
+    settings: dict[str, Any]
+    score: float
+    record: list[dict[str, Any]]
+
+
+def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
+    """Mean any-hit Recall@k over k and all directions that have pairs, in [0, 1]; what methods are chosen by.
+
+    Example:
+        >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))
+        1.0
+    """
+    values = []
+    for a, b in itertools.permutations(z.modalities, 2):
+        pairs = z.paired(a, b)
+        if len(pairs):
+            ranking = rank(z[a], z[b], pairs)
+            values += [float(any_hit(ranking, k).mean()) for k in ks]
+    if not values:
+        raise ModalignError("dev views have no pairs: nothing can be chosen on them")
+    return sum(values) / len(values)
+
+
+def grid(**choices: Sequence[Any]) -> list[dict[str, Any]]:
+    """All combinations of choices, as settings.
+
+    Example:
+        >>> grid(ridge=[1.0, 3.0], power=[0.5])
+        [{'ridge': 1.0, 'power': 0.5}, {'ridge': 3.0, 'power': 0.5}]
+    """
+    return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+
+
+def tune(
+    candidates: Sequence[Settings], score: Callable[[dict[str, Any]], float], trials: int | None = None, seed: int = 0
+) -> Tuned:
+    """Try settings and keep the best.
+
+    Args:
+        candidates: settings to try, the most plausible first (it is always tried).
+        score: settings -> dev score, higher is better; a ModalignError scores -inf.
+        trials: how many to try; the others are left out at random. None: all.
+        seed: of that draw.
+
+    Raises:
+        ModalignError: no candidate, or every candidate failed (with the first one's reason).
+    """
+    if not candidates:
+        raise ModalignError("nothing to tune: the list of candidates is empty")
+    chosen = list(range(len(candidates)))
+    if trials is not None and trials < len(chosen):
+        chosen = [0, *sorted(random.Random(seed).sample(chosen[1:], max(0, trials - 1)))]
+    record: list[dict[str, Any]] = []
+    failure: ModalignError | None = None
+    for index in chosen:
+        settings = dict(candidates[index])
+        try:
+            record.append({"settings": settings, "score": score(settings)})
+        except ModalignError as problem:
+            failure = failure or problem
+            record.append({"settings": settings, "score": None, "error": str(problem)})
+    done = [entry for entry in record if entry["score"] is not None]
+    if not done:
+        raise failure or ModalignError("no candidate could be scored")
+    best = max(done, key=lambda entry: entry["score"])  # the first of equals: the more plausible one
+    return Tuned(dict(best["settings"]), best["score"], record)
+
+
+def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tuple[Views, Views]:
+    """Split off linked groups as dev views; the rest, with all unlinked items, is for training.
+
+    Args:
+        x: training views.
+        share: of the linked groups (those with at least two modalities) that go to dev.
+        seed: of the draw.
+        least: groups to hold out at least.
+
+    Raises:
+        ModalignError: fewer than two linked groups.
+    """
+    linked = linked_ids(x)
+    if len(linked) < 2:
+        raise ModalignError(
+            f"the views have {len(linked)} linked groups: at least 2 are needed to hold some out; give dev views"
+        )
+    count = min(max(least, round(share * len(linked))), len(linked) - 1)
+    order = torch.randperm(len(linked), generator=torch.Generator().manual_seed(seed))
+    dev = linked[order[:count]]
+    kept = x.group_ids()
+    return x.groups(kept[~torch.isin(kept, dev)]), x.groups(dev)
+
+
+def linked_ids(x: Views) -> Tensor:
+    """Groups that at least two modalities share, ascending."""
+    ids = [torch.unique(g.long()) for g in x.group.values()]
+    values, count = torch.unique(torch.cat(ids), return_counts=True)
+    return values[count > 1]
+
+
+def score_heads(heads: Heads, dev: Views) -> float:
+    """`dev_recall` of the embedded dev views."""
+    return dev_recall(heads.embed(dev.only(*[m for m in dev.modalities if m in heads.modalities])))

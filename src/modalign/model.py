@@ -1,0 +1,280 @@
+"""Heads (feature -> unit vector in the shared space) and the model: heads, and which encoders they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from .errors import ModalignError, few, unknown
+from .files import atomic, read_json, write_json
+from .registry import check
+from .views import Views
+
+FORMAT = 1
+
+
+class Features(nn.Module):
+    """The frozen front of a head: x -> (phi(x) - mean) basis, in coordinates that a linear map can start from.
+
+    phi applies, in this order and where asked: the signed square root (for non-negative, skewed features such as
+    pooled activations), scaling to unit length, and Gaussian kernel features
+    k(x, landmarks) K_ll^(-1/2) beside the linear ones (Nystrom).
+
+    Args:
+        width: features of an input row.
+        rank: coordinates that come out; 0: no basis, all of phi.
+        root: signed square root.
+        unit: unit rows.
+        landmarks: how many kernel features; 0: none.
+
+    Reference: Williams & Seeger 2001 (Nystrom features).
+    """
+
+    def __init__(self, width: int, rank: int = 0, root: bool = False, unit: bool = False, landmarks: int = 0) -> None:
+        super().__init__()
+        self.settings = {"width": width, "rank": rank, "root": root, "unit": unit, "landmarks": landmarks}
+        self.width, self.root, self.unit = width, root, unit
+        phi = width + landmarks
+        self.out = rank or phi
+        self.mean: Tensor
+        self.basis: Tensor | None
+        self.landmarks: Tensor | None
+        self.register_buffer("mean", torch.zeros(phi))
+        self.register_buffer("basis", torch.zeros(phi, rank) if rank else None)
+        self.register_buffer("landmarks", torch.zeros(landmarks, width) if landmarks else None)
+        self.register_buffer("kernel_basis", torch.zeros(landmarks, landmarks) if landmarks else None)
+        self.register_buffer("kernel_scale", torch.ones(2) if landmarks else None)  # 1 / (2 bandwidth^2), weight
+
+    def phi(self, x: Tensor) -> Tensor:
+        """(n, width) rows as (n, phi) features, before centring."""
+        x = x.to(self.mean.dtype)
+        if self.root:
+            x = x.sign() * x.abs().sqrt()
+        if self.unit:
+            x = normalize(x, dim=-1)
+        if self.landmarks is None:
+            return x
+        gamma, weight = self.kernel_scale  # type: ignore[misc]
+        kernel = (-gamma * torch.cdist(x, self.landmarks).square()).exp()
+        return torch.cat([x, weight * (kernel @ self.kernel_basis)], 1)  # type: ignore[operator]
+
+    def forward(self, x: Tensor) -> Tensor:
+        centred = self.phi(x) - self.mean
+        return centred if self.basis is None else centred @ self.basis
+
+
+class Map(nn.Module):
+    """The trained back of a head: c -> normalise(c W + b + MLP(c)).
+
+    Args:
+        width: coordinates that come in.
+        dim: of the shared space.
+        hidden: units of the residual two-layer perceptron, whose output starts at zero; 0: none.
+        dropout: on its hidden units, in [0, 1).
+    """
+
+    def __init__(self, width: int, dim: int, hidden: int = 0, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.settings = {"dim": dim, "hidden": hidden, "dropout": dropout}
+        self.width, self.dim = width, dim
+        self.weight = nn.Parameter(torch.randn(width, dim) / width**0.5)
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.residual: nn.Module | None = None
+        if hidden:
+            last = nn.Linear(hidden, dim)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+            self.residual = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), last)
+
+    def forward(self, c: Tensor) -> Tensor:
+        z = c @ self.weight + self.bias
+        if self.residual is not None:
+            z = z + self.residual(c)
+        return normalize(z, dim=-1)
+
+
+class Head(nn.Module):
+    """Feature -> unit vector: a frozen front (`Features`) and a trained back (`Map`).
+
+    Args:
+        features: the front. map: the back, whose width is the front's ``out``.
+    """
+
+    def __init__(self, features: Features, map: Map) -> None:
+        super().__init__()
+        if map.width != features.out:
+            raise ModalignError(f"a map of {map.width} coordinates does not fit features of {features.out}")
+        self.features, self.map = features, map
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.map(self.features(x))
+
+    def specification(self) -> dict[str, Any]:
+        """Plain settings from which `Heads.from_specification` builds an empty head of this shape."""
+        return {"features": self.features.settings, "map": self.map.settings}
+
+
+class Heads(nn.Module):
+    """One head per modality, into one shared space.
+
+    Example:
+        >>> heads = Heads({"text": Head(Features(3), Map(3, 2))})
+        >>> heads.transform(torch.eye(3), "text").norm(dim=1)
+        tensor([1., 1., 1.])
+    """
+
+    def __init__(self, heads: Mapping[str, Head]) -> None:
+        super().__init__()
+        dims = {m: head.map.dim for m, head in heads.items()}
+        if len(set(dims.values())) != 1:
+            raise ModalignError(f"heads must share one space, got dimensions {dims}")
+        # A list, not a ModuleDict: a modality may have any name, also "keys" or "a.b".
+        self.modalities = tuple(heads)
+        self.list = nn.ModuleList(heads.values())
+        self.dim = next(iter(dims.values()))
+
+    def __getitem__(self, modality: str) -> Head:
+        if modality not in self.modalities:
+            raise unknown("modality", modality, self.modalities)
+        return self.list[self.modalities.index(modality)]  # type: ignore[return-value]
+
+    def forward(self, x: Views) -> Views:
+        """Views of features as views of unit rows, for the modalities that x has."""
+        for m, rows in x.data.items():
+            self._check(rows, m)
+        return x.map(lambda m, rows: self[m](rows))
+
+    @torch.no_grad()
+    def transform(self, x: Tensor, modality: str, chunk: int = 8192) -> Tensor:
+        """(n, width) features of one modality as (n, dim) float32 unit rows, without gradient or dropout.
+
+        Raises:
+            ModalignError: unknown modality, wrong width, or rows with NaN or infinite values.
+        """
+        self._check(x, modality)
+        bad = (~torch.isfinite(x).all(1)).nonzero().flatten()
+        if len(bad):
+            raise ModalignError(
+                f"'{modality}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): "
+                "remove these rows"
+            )
+        training = self.training
+        self.eval()
+        out = [self[modality](part).float() for part in x.split(chunk)]
+        self.train(training)
+        return torch.cat(out) if out else x.new_zeros(0, self.dim, dtype=torch.float32)
+
+    def embed(self, x: Views) -> Views:
+        """All of x through `transform`."""
+        return x.map(lambda m, rows: self.transform(rows, m))
+
+    def _check(self, x: Tensor, modality: str) -> None:
+        width = self[modality].features.width
+        if x.ndim != 2 or x.shape[1] != width:
+            raise ModalignError(
+                f"the head of '{modality}' takes rows of {width} features, got an array of shape {tuple(x.shape)}: "
+                "use features of the encoder it was trained on"
+            )
+
+    def specification(self) -> dict[str, Any]:
+        """Modality -> plain settings."""
+        return {m: self[m].specification() for m in self.modalities}
+
+    @classmethod
+    def from_specification(cls, table: Mapping[str, Any]) -> Heads:
+        """Heads of a given shape, with weights still to be loaded."""
+        heads = {}
+        for m, entry in table.items():
+            features = Features(**check(Features, entry["features"], f"features of '{m}'"))
+            settings = check(Map, {"width": features.out, **entry["map"]}, f"map of '{m}'")
+            heads[m] = Head(features, Map(**settings))
+        return cls(heads)
+
+
+@dataclass
+class Model:
+    """Heads and what they belong to.
+
+    Args:
+        heads: the trained part.
+        encoders: modality -> {"name": ..., settings}; empty for plain feature arrays.
+        fingerprints: modality -> fingerprint of the encoder whose features the head was trained on.
+        method: {"name": ..., settings} of the method that made the heads.
+        record: what the method tried and chose, plain values.
+    """
+
+    heads: Heads
+    encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    method: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def transform(self, x: Tensor, modality: str) -> Tensor:
+        """Features into the shared space; see `Heads.transform`."""
+        return self.heads.transform(x, modality)
+
+    def save(self, folder: Path | str) -> None:
+        """Write model.safetensors and model.json, each atomically; the digest in the latter ties them together."""
+        folder = Path(folder)
+        blob = save({k: v.detach().cpu().contiguous() for k, v in self.heads.state_dict().items()})
+        table = {
+            "format": FORMAT,
+            "heads": self.heads.specification(),
+            "encoders": self.encoders,
+            "fingerprints": self.fingerprints,
+            "method": self.method,
+            "record": self.record,
+            "sha256": hashlib.sha256(blob).hexdigest(),
+        }
+        with atomic(folder / "model.safetensors") as partial:
+            partial.write_bytes(blob)
+        write_json(folder / "model.json", table)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Model:
+        """Read what `save` wrote. Nothing is unpickled.
+
+        Raises:
+            ModalignError: files missing, damaged, of a newer format, or not of one save.
+        """
+        folder = Path(folder)
+        table = read_json(folder / "model.json", "model description")
+        if not isinstance(table, dict) or not isinstance(table.get("format"), int):
+            raise ModalignError(f"model description is damaged: {folder / 'model.json'} has no format number")
+        if table["format"] > FORMAT:
+            raise ModalignError(
+                f"{folder / 'model.json'} has format {table['format']}, this version reads up to {FORMAT}: "
+                "update modalign"
+            )
+        path = folder / "model.safetensors"
+        try:
+            blob = path.read_bytes()
+        except OSError as problem:
+            raise ModalignError(f"model weights cannot be read: {path} ({problem.strerror})") from None
+        if hashlib.sha256(blob).hexdigest() != table.get("sha256"):
+            raise ModalignError(
+                f"{path} and model.json do not belong together: one of them is damaged or from another save; fit again"
+            )
+        try:
+            heads = Heads.from_specification(table["heads"])
+            heads.load_state_dict(load(blob))
+            parts = {k: table[k] for k in ("encoders", "fingerprints", "method", "record")}
+        except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
+            reason = " ".join(str(problem).split())[:200]
+            raise ModalignError(f"model description is damaged: {folder / 'model.json'} ({reason})") from None
+        return cls(heads.eval(), **parts)
+
+
+
+def load_model(folder: Path | str) -> Model:
+    """The model of a run folder; see `Model.load`."""
+    return Model.load(folder)
