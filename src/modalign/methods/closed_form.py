@@ -79,22 +79,24 @@ class CCA:
         p = prepare(x, self.root, self.unit, self.landmarks, self.seed)
         require_links(p, 2)
         cross = known_cross(p)
-        candidates = grid(
-            ridge=RIDGES if self.ridge is None else [self.ridge], power=POWERS if self.power is None else [self.power]
-        )
-        if dev is None or len(candidates) == 1:
-            pairs = max(len(pairs) for pairs, _ in p.links.values())
-            default = {"ridge": 10.0 if pairs < 1000 else 3.0, "power": 0.5}
-            chosen = {k: default[k] if getattr(self, k) is None else getattr(self, k) for k in default}
-        else:
-            views = dev
+        return p.heads(solve(p, cross, self.dim, **self.choose(p, cross, dev)))
+
+    def choose(self, p: Prepared, cross: Mapping[Pair, Tensor], dev: Views | None) -> dict[str, float]:
+        """Ridge and power: as set, or by dev recall, or by the number of pairs."""
+        ridges = RIDGES if self.ridge is None else (self.ridge,)
+        powers = POWERS if self.power is None else (self.power,)
+        if dev is not None and len(ridges) * len(powers) > 1:
             tuned = tune(
-                candidates, lambda s: dev_recall(p.heads(solve(p, cross, self.dim, **s)).embed(views))
+                grid(ridge=ridges, power=powers),
+                lambda s: dev_recall(p.heads(solve(p, cross, self.dim, **s)).embed(dev)),
             )
-            chosen = tuned.settings
-            self.record["trials"] = tuned.record
+            self.record["trials"], chosen = tuned.record, tuned.settings
+        else:
+            many = max(len(pairs) for pairs, _ in p.links.values()) >= 1000
+            default = 3.0 if many else 10.0
+            chosen = {"ridge": default if self.ridge is None else ridges[0], "power": powers[0]}
         self.record["chosen"] = chosen
-        return p.heads(solve(p, cross, self.dim, **chosen))
+        return chosen
 
 
 def require_links(p: Prepared, least: int) -> None:
