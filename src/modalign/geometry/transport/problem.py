@@ -1,68 +1,103 @@
-"""A transport problem, checked: finite costs (or +inf for forbidden pairs), weights of equal mass."""
+"""A transport problem, checked: finite costs (or +inf for forbidden pairs), weights of fitting mass."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError, few
+from .source import CostSource, DenseCost
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Cost and weights as a solver wants them: detached, one dtype of at least float32.
+    """min_P <P, C> + epsilon KL(P | a b^T) + rho_a KL(P 1 | a) + rho_b KL(P^T 1 | b).
 
     Args:
-        cost: (..., n, m), +inf where a pair is forbidden.
+        source: the cost, (..., n, m), at least float32, +inf where a pair is forbidden.
         a: (..., n), non-negative.
         b: (..., m), non-negative.
         epsilon: regularisation, > 0, in units of the cost.
+        rho_a: price of a wrong row marginal, in units of the cost; inf forces P 1 = a.
+        rho_b: the same for columns.
     """
 
-    cost: Tensor
+    source: CostSource
     a: Tensor
     b: Tensor
     epsilon: float
+    rho_a: float = math.inf
+    rho_b: float = math.inf
+
+    @property
+    def balanced(self) -> bool:
+        return math.isinf(self.rho_a) and math.isinf(self.rho_b)
+
+    def damping(self, rho: float) -> float:
+        """rho / (rho + epsilon): how far a marginal constraint of price rho pulls a potential."""
+        return 1.0 if math.isinf(rho) else rho / (rho + self.epsilon)
 
 
-def prepare(cost: Tensor, a: Tensor | None, b: Tensor | None, epsilon: float, balanced: bool = True) -> Problem:
-    """Check a problem and bring it to one dtype.
+def dense_cost(cost: Tensor) -> DenseCost:
+    """A detached cost matrix of at least float32.
 
     Raises:
-        ModalignError: wrong shapes, NaN, negative weights, unequal masses, rows without an allowed pair.
+        ModalignError: wrong shape, NaN or -inf.
     """
     if cost.dim() not in (2, 3) or 0 in cost.shape:
         raise ModalignError(
             f"transport needs a non-empty cost (n, m) or (batch, n, m), got shape {tuple(cost.shape)}"
         )
-    if not epsilon > 0:
-        raise ModalignError(f"epsilon is {epsilon}: it must be positive (method='exact' has none)")
-    dtype = torch.promote_types(cost.dtype, torch.float32)
-    matrix = cost.detach().to(dtype)
-    lowest = matrix.amin()
-    if torch.isnan(lowest) or lowest == -torch.inf:
+    if not cost.is_floating_point():
+        raise ModalignError(f"transport needs a floating-point cost, got {cost.dtype}: convert it first")
+    matrix = cost.detach().to(torch.promote_types(cost.dtype, torch.float32))
+    lowest, highest = torch.aminmax(matrix)
+    if torch.isnan(lowest) or lowest == -math.inf:
         raise ModalignError("the cost has NaN or -inf entries: only +inf (a forbidden pair) may be non-finite")
-    a = _weights(a, matrix.shape[:-1], matrix, "a", "rows")
-    b = _weights(b, (*matrix.shape[:-2], matrix.shape[-1]), matrix, "b", "columns")
-    if balanced:
-        gap = ((a.sum(-1) - b.sum(-1)).abs() / b.sum(-1)).max()
+    forbidden = bool(highest == math.inf)
+    if forbidden:
+        highest = matrix.masked_fill(torch.isinf(matrix), -math.inf).amax()
+    return DenseCost(matrix, float(highest - lowest), forbidden)
+
+
+def pose(
+    source: CostSource,
+    a: Tensor | None,
+    b: Tensor | None,
+    epsilon: float,
+    rho: float | tuple[float, float] = math.inf,
+) -> Problem:
+    """Check the weights of a problem and complete them with uniform ones.
+
+    Raises:
+        ModalignError: wrong shapes, negative weights, unequal masses, non-positive epsilon or rho.
+    """
+    rho_a, rho_b = rho if isinstance(rho, tuple) else (rho, rho)
+    for name, number in (("epsilon", epsilon), ("rho", rho_a), ("rho", rho_b)):
+        if not number > 0:
+            raise ModalignError(f"{name} is {number}: it must be positive")
+    batch, (n, m) = source.shape[:-2], source.shape[-2:]
+    a = _weights(a, (*batch, n), source, "a", "rows")
+    b = _weights(b, (*batch, m), source, "b", "columns")
+    problem = Problem(source, a, b, float(epsilon), float(rho_a), float(rho_b))
+    if problem.balanced:
+        gap = float(((a.sum(-1) - b.sum(-1)).abs() / b.sum(-1)).max())
         if gap > 1e-4:
             raise ModalignError(
-                f"the weights a and b have different mass (relative gap {float(gap):.2g}): normalise them, "
+                f"the weights a and b have different mass (relative gap {gap:.2g}): normalise them, "
                 "or use method='unbalanced' or 'partial'"
             )
-        _require_allowed(matrix, a, -1, "row")
-        _require_allowed(matrix, b, -2, "column")
-    return Problem(matrix, a, b, float(epsilon))
+    return problem
 
 
-def _weights(weights: Tensor | None, shape: tuple[int, ...], like: Tensor, name: str, side: str) -> Tensor:
+def _weights(weights: Tensor | None, shape: tuple[int, ...], source: CostSource, name: str, side: str) -> Tensor:
     if weights is None:
-        return like.new_full(shape, 1.0 / shape[-1])
-    weights = torch.as_tensor(weights, dtype=like.dtype, device=like.device).detach()
-    if weights.shape[-1:] != shape[-1:] or weights.dim() > len(shape):
+        return torch.full(shape, 1.0 / shape[-1], dtype=source.dtype, device=source.device)
+    weights = torch.as_tensor(weights).detach().to(device=source.device, dtype=source.dtype)
+    if weights.shape not in (shape, shape[-1:]):
         raise ModalignError(
             f"the weights {name} have shape {tuple(weights.shape)} for {shape[-1]} {side}: give one per item"
         )
@@ -71,11 +106,16 @@ def _weights(weights: Tensor | None, shape: tuple[int, ...], like: Tensor, name:
     return weights.expand(shape)
 
 
-def _require_allowed(cost: Tensor, weights: Tensor, dim: int, side: str) -> None:
-    empty = torch.isinf(cost.amin(dim)) & (weights > 0)
-    if empty.any():
-        where = few(empty.nonzero()[:, -1].tolist())
-        raise ModalignError(
-            f"transport is infeasible: every pair of {side} {where} is forbidden (cost +inf): "
-            "allow one, or give it weight 0"
-        )
+def require_allowed(cost: Tensor, a: Tensor, b: Tensor) -> None:
+    """Refuse a balanced problem in which an item that must move has no allowed pair.
+
+    Raises:
+        ModalignError: every pair of some row or column of positive weight is forbidden.
+    """
+    for weights, dim, side in ((a, -1, "row"), (b, -2, "column")):
+        empty = torch.isinf(cost.amin(dim)) & (weights > 0)
+        if bool(empty.any()):
+            raise ModalignError(
+                f"transport is infeasible: every pair of {side} {few(empty.nonzero()[:, -1].tolist())} is "
+                "forbidden (cost +inf): allow one, or give it weight 0"
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -12,17 +13,20 @@ class ConvergenceWarning(RuntimeWarning):
     """A solver stopped before its marginals were right; the message says by how much they are wrong."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Potentials:
     """Dual variables of a solved problem, to start the next one from.
 
+    `transport_loss` and `sinkhorn_divergence` write the new potentials into the object they were given,
+    so one object carried through training makes every step start where the last one ended.
+
     Args:
-        f: (n,) or (batch, n), in units of the cost.
-        g: (m,) or (batch, m), in units of the cost.
+        f: (n,) or (batch, n), in units of the cost; None before the first solve.
+        g: (m,) or (batch, m).
     """
 
-    f: Tensor
-    g: Tensor
+    f: Tensor | None = None
+    g: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,22 @@ class Plan:
 
     ``value`` is the transport cost <P, C>. ``objective`` is what was minimised, the cost plus the
     regularisation: <P, C> + epsilon KL(P | a b^T) for the entropic problem, with
-    KL(P | Q) = sum P log(P / Q) - P + Q. The two differ; neither is a divergence (`sinkhorn_divergence`).
-    ``value`` and ``plan`` are detached; ``objective`` is differentiable in the cost and in the weights
-    through the envelope theorem: its gradients are P, f and g.
+    KL(P | Q) = sum P log(P / Q) - P + Q. The two differ (for ``exact`` they agree), and neither is a
+    divergence (`sinkhorn_divergence`). ``objective`` is differentiable in the cost and in the weights
+    through the envelope theorem: its gradients are P, f and g. All else is detached.
 
     Args:
-        value: <P, C>, a scalar (or (batch,)), in units of the cost; forbidden pairs count 0.
-        objective: the regularised objective, same shape.
-        plan: P, (n, m) or (batch, n, m), non-negative, mass 1 unless the problem is unbalanced or partial.
-        f: row potential, (n,) or (batch, n): for the entropic problem P = a b^T exp((f + g - C) / epsilon).
+        value: <P, C>, a scalar or (batch,), in units of the cost; forbidden pairs count 0.
+        objective: the regularised objective, same shape and unit.
+        plan: P, (n, m) or (batch, n, m), non-negative; mass that of a unless unbalanced or partial.
+        f: row potential, (n,) or (batch, n), in units of the cost; the entropic plan is
+            P = a b^T exp((f + g - C) / epsilon).
         g: column potential, (m,) or (batch, m).
-        marginal_error: |P 1 - a|_1 + |P^T 1 - b|_1 (the largest of a batch); for unbalanced problems the
-            distance from the fixed point, which is 0 at the solution as well.
-        iterations: passes over the kernel.
+        marginal_error: |P 1 - a|_1 + |P^T 1 - b|_1, the largest of a batch; with soft marginals the same
+            distance between two successive passes, which is 0 at the solution as well.
+        iterations: passes over the kernel (0 for the linear program, which does not count them).
         converged: whether ``marginal_error`` reached the tolerance.
-        log_domain: whether the solver had to fall back to the (slower) log domain.
+        log_domain: whether the solver had to fall back to the slower log domain.
     """
 
     value: Tensor
@@ -60,8 +65,23 @@ class Plan:
 
     @property
     def potentials(self) -> Potentials:
-        """Detached potentials, for ``start=``."""
-        return Potentials(self.f.detach(), self.g.detach())
+        """The potentials, for ``start=``."""
+        return Potentials(self.f, self.g)
+
+
+def stack(plans: list[Plan]) -> Plan:
+    """One plan of a batch from the plans of its problems."""
+    tensors = {
+        name: torch.stack([getattr(plan, name) for plan in plans])
+        for name in ("value", "objective", "plan", "f", "g")
+    }
+    return Plan(
+        **tensors,
+        marginal_error=max(plan.marginal_error for plan in plans),
+        iterations=max(plan.iterations for plan in plans),
+        converged=all(plan.converged for plan in plans),
+        log_domain=any(plan.log_domain for plan in plans),
+    )
 
 
 def warn_unless(converged: bool, marginal_error: float, tolerance: float, iterations: int) -> None:
@@ -71,5 +91,5 @@ def warn_unless(converged: bool, marginal_error: float, tolerance: float, iterat
             f"transport did not converge: the marginals are wrong by {marginal_error:.3g} (L1) after "
             f"{iterations} iterations, the tolerance is {tolerance:.3g}: raise max_iterations or epsilon",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )

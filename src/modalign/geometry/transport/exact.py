@@ -1,0 +1,91 @@
+"""The linear program of transport, solved by POT's network simplex."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...errors import ModalignError
+from .entropic import Envelope, Settings
+from .problem import dense_cost, pose, require_allowed
+from .result import Plan, stack, warn_unless
+
+PIVOTS = 10_000_000
+FORBIDDEN = 1e6  # price of a forbidden pair, in spreads of the finite costs
+
+
+def run(cost: Tensor, a: Tensor | None, b: Tensor | None, epsilon: float, settings: Settings) -> Plan:
+    """min <P, C> with P 1 = a, P^T 1 = b: see `solve`. ``epsilon`` is unused.
+
+    Reference:
+        Bonneel et al., 2011, "Displacement interpolation using Lagrangian mass transport" (POT's solver).
+    """
+    source = dense_cost(cost)
+    problem = pose(source, a, b, epsilon)
+    if source.forbidden:
+        require_allowed(source.matrix, problem.a, problem.b)
+    if cost.dim() == 3:
+        weights = [(None if w is None else w.expand(len(cost), w.shape[-1])) for w in (a, b)]
+        return stack(
+            [
+                run(matrix, *(None if w is None else w[i] for w in weights), epsilon, settings)
+                for i, matrix in enumerate(cost)
+            ]
+        )
+    plan, f, g, finished = linear_program(source.matrix, problem.a, problem.b, source.spread)
+    error = float((plan.sum(-1) - problem.a).abs().sum() + (plan.sum(-2) - problem.b).abs().sum())
+    converged = finished and error <= max(settings.tolerance, 1e-6) * float(problem.b.sum())
+    warn_unless(converged, error, settings.tolerance, PIVOTS)
+    value = (plan * torch.where(plan > 0, source.matrix, 0.0)).sum()
+    inputs = [(cost, plan)] + [(w, d) for w, d in ((a, f), (b, g)) if w is not None]
+    objective = Envelope.apply(value, tuple(d for _, d in inputs), *(w for w, _ in inputs))
+    return Plan(value, objective, plan, f, g, error, 0, converged, False)
+
+
+def linear_program(cost: Tensor, a: Tensor, b: Tensor, spread: float) -> tuple[Tensor, Tensor, Tensor, bool]:
+    """Plan, potentials (f + g <= C, equal where P > 0) and whether the simplex finished.
+
+    Raises:
+        ModalignError: the forbidden pairs leave no way to meet the weights.
+    """
+    import ot
+
+    matrix = cost.double().cpu().numpy()
+    allowed = np.isfinite(matrix)
+    if not allowed.all():
+        matrix = np.where(allowed, matrix, matrix[allowed].max() + FORBIDDEN * (spread or 1.0))
+    rows, columns = a.double().cpu().numpy(), b.double().cpu().numpy()
+    columns = columns * (rows.sum() / columns.sum())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # POT's warning is returned in the log as well
+        plan, log = ot.emd(rows, columns, matrix, numItermax=PIVOTS, log=True)
+    if float(plan[~allowed].sum()) > 1e-9 * rows.sum():
+        raise _infeasible()
+    plan = np.where(allowed, plan, 0.0)
+    tensors = (torch.as_tensor(t).to(cost) for t in (plan, log["u"], log["v"]))
+    plan_tensor, f, g = tensors
+    return plan_tensor, f, g, log["warning"] is None
+
+
+def require_feasible(cost: Tensor, a: Tensor, b: Tensor) -> None:
+    """Refuse a problem whose allowed pairs cannot meet the weights, found by moving mass over them at no cost.
+
+    Raises:
+        ModalignError: infeasible.
+    """
+    forbidden = torch.isinf(cost)
+    free = torch.zeros_like(cost).masked_fill(forbidden, torch.inf)
+    for matrix, rows, columns in zip(
+        *(t.reshape(-1, *t.shape[cost.dim() - 2 :]) for t in (free, a.unsqueeze(-1), b.unsqueeze(-1))), strict=True
+    ):
+        linear_program(matrix, rows.squeeze(-1), columns.squeeze(-1), 1.0)
+
+
+def _infeasible() -> ModalignError:
+    return ModalignError(
+        "transport is infeasible: the allowed pairs (finite cost) cannot carry the weights of all items: "
+        "allow more pairs, change the weights, or use method='unbalanced' or 'partial'"
+    )

@@ -1,0 +1,152 @@
+"""The kernel exp((f0 + g0 - C) / epsilon): how it is built, and one pass of Sinkhorn's iteration over it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .anderson import Step
+from .problem import Problem
+from .source import cached_rows, row_blocks
+
+FUSED_BYTES = 3 * 2**23  # a kernel above this falls out of cache between the two halves of a pass
+FUSED_BLOCK = 2**22
+
+
+@dataclass(frozen=True)
+class Base:
+    """Potentials that are absorbed in the kernel, and the kernel if it is stored.
+
+    Args:
+        f: (..., n), float64, in units of the cost.
+        g: (..., m).
+        kernel: (..., n, m), entries at most about 1, or None where its rows are computed on demand.
+    """
+
+    f: Tensor
+    g: Tensor
+    kernel: Tensor | None
+
+
+def absorb(problem: Problem, g: Tensor | None, rows: int | None, store: bool) -> Base:
+    """Base potentials: the c-transform f of g and the c-transform of f (damped where marginals are soft).
+
+    f_i = min_j C_ij - g_j, g_j <- min_i C_ij - f_i: then (f + g - C) <= 0 with a 0 in each row and column.
+    """
+    source = problem.source
+    damp_a, damp_b = problem.damping(problem.rho_a), problem.damping(problem.rho_b)
+    f = torch.empty_like(problem.a)
+    lowest = torch.full_like(problem.b, math.inf)
+    kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device) if store else None
+    shift = None if g is None else g.to(source.dtype).unsqueeze(-2)
+    blocks = row_blocks(source.shape[-2], rows or cached_rows(source))
+    for block in blocks:
+        cost = source.block(block)
+        f[..., block] = damp_a * (cost if shift is None else cost - shift).amin(-1)
+        reduced = torch.sub(cost, f[..., block].unsqueeze(-1), out=None if kernel is None else kernel[..., block, :])
+        lowest = torch.minimum(lowest, reduced.amin(-2))
+    g = damp_b * lowest
+    if kernel is not None:
+        for block in blocks:
+            kernel[..., block, :].sub_(g.unsqueeze(-2)).mul_(-1.0 / problem.epsilon).exp_()
+    return Base(f.double(), g.double(), kernel)
+
+
+def within_range(kernel: Tensor, limit: float) -> bool:
+    """Whether each row and column of a kernel has an entry that scalings of that range can use."""
+    floor = math.exp(-limit)
+    return bool((kernel.amax(-1) > floor).all() and (kernel.amax(-2) > floor).all())
+
+
+def kernel_step(problem: Problem, base: Base) -> Step:
+    """One pass over a stored kernel: log v -> (T(log v) - log v, error, log u)."""
+    kernel = base.kernel
+    assert kernel is not None
+    relax_rows = _relaxation(problem, problem.rho_a, base.f)
+    relax_columns = _relaxation(problem, problem.rho_b, base.g)
+    n, m = kernel.shape[-2:]
+    fused = kernel.nbytes > FUSED_BYTES and kernel.dim() == 2
+    blocks = row_blocks(n, max(32, FUSED_BLOCK // (m * kernel.itemsize)) if fused else n)
+    parts = [(block, kernel[..., block, :], kernel[..., block, :].mT) for block in blocks]
+
+    def step(log_v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        v = (log_v.exp() * problem.b).to(kernel.dtype)
+        log_u = torch.empty_like(base.f)
+        back = torch.zeros_like(problem.b)
+        for block, part, transposed in parts:
+            log_u[..., block] = relax_rows(-_times(part, v).double().log(), block)
+            back += _times(transposed, (log_u[..., block].exp() * problem.a[..., block]).to(kernel.dtype))
+        residual = relax_columns(-back.double().log(), slice(None)) - log_v
+        return residual, _error(problem, log_v, residual), log_u
+
+    return step
+
+
+def log_step(problem: Problem, base: Base, rows: int | None) -> Step:
+    """The same pass with each row block's kernel computed on demand about the maximum of each row."""
+    source, epsilon = problem.source, problem.epsilon
+    relax_rows = _relaxation(problem, problem.rho_a, base.f)
+    relax_columns = _relaxation(problem, problem.rho_b, base.g)
+    blocks = row_blocks(source.shape[-2], rows or cached_rows(source))
+
+    def step(log_v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        log_u = torch.empty_like(base.f)
+        back = torch.zeros_like(problem.b)
+        column = log_v.to(source.dtype).unsqueeze(-2)
+        for block in blocks:
+            entries = exponents(problem, base, block).add_(column)
+            top = entries.amax(-1, keepdim=True)
+            entries.sub_(top).exp_()
+            top = top.squeeze(-1).double()
+            log_u[..., block] = relax_rows(-(_times(entries, problem.b).double().log() + top), block)
+            scale = ((log_u[..., block] + top).exp() * problem.a[..., block]).to(source.dtype)
+            back += _times(entries.mT, scale)
+        log_back = back.double().log() - log_v
+        lost = back <= FLOOR
+        if bool(lost.any()):
+            log_back = torch.where(lost, _log_columns(problem, base, log_u, blocks), log_back)
+        residual = relax_columns(-log_back, slice(None)) - log_v
+        return residual, _error(problem, log_v, residual), log_u
+
+    return step
+
+
+FLOOR = 1e-30
+
+
+def exponents(problem: Problem, base: Base, block: slice) -> Tensor:
+    """(f0 + g0 - C) / epsilon for a block of rows: a new tensor; the difference is taken before the division."""
+    cost = problem.source.block(block)
+    reduced = cost - base.f[..., block].to(cost.dtype).unsqueeze(-1)
+    return reduced.sub_(base.g.to(cost.dtype).unsqueeze(-2)).mul_(-1.0 / problem.epsilon)
+
+
+def _log_columns(problem: Problem, base: Base, log_u: Tensor, blocks: list[slice]) -> Tensor:
+    """log sum_i a_i u_i K_ij, with a running maximum: for columns that underflow otherwise."""
+    weight = (log_u + problem.a.double().log()).to(problem.source.dtype)
+    total = torch.full_like(base.g, -math.inf)
+    for block in blocks:
+        entries = exponents(problem, base, block).add_(weight[..., block].unsqueeze(-1))
+        total = torch.logaddexp(total, torch.logsumexp(entries, -2).double())
+    return total
+
+
+def _relaxation(problem: Problem, rho: float, base: Tensor):  # type: ignore[no-untyped-def]
+    """x -> damping * x - (1 - damping) base / epsilon: the update of a log scaling beside its base."""
+    damping = problem.damping(rho)
+    if damping == 1.0:
+        return lambda update, block: update
+    offset = (1.0 - damping) / problem.epsilon * base
+    return lambda update, block: damping * update - offset[..., block]
+
+
+def _error(problem: Problem, log_v: Tensor, residual: Tensor) -> Tensor:
+    """L1 error of the column marginal; with soft marginals, the mass by which the next pass changes it."""
+    return (problem.b * torch.expm1(-residual).abs()).sum(-1)
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    return torch.mv(matrix, vector) if matrix.dim() == 2 else (matrix @ vector.unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,153 @@
+"""Where cost rows come from: a matrix that exists, or embeddings from which rows are computed on demand.
+
+Solvers read a cost only through `CostSource.block`, a few rows at a time, so the same code serves a cost
+that fits in memory and one that does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..cost import inner, unit, working
+
+CACHED_BYTES = 2**21  # a block of this size is read from cache when it is used again
+
+
+class CostSource(Protocol):
+    """A cost matrix (..., n, m) that is read by blocks of rows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def spread(self) -> float:
+        """Largest minus least finite cost, or a bound of it."""
+        ...
+
+    def block(self, rows: slice) -> Tensor:
+        """Rows of the cost, (..., r, m); the caller must not write into it."""
+        ...
+
+
+
+@dataclass(frozen=True)
+class DenseCost:
+    """A cost matrix in memory.
+
+    Args:
+        matrix: (..., n, m).
+        spread: largest minus least finite cost.
+        forbidden: whether it has +inf entries.
+    """
+
+    matrix: Tensor
+    spread: float
+    forbidden: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.matrix.shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.matrix.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.matrix.device
+
+    def block(self, rows: slice) -> Tensor:
+        return self.matrix[..., rows, :]
+
+
+@dataclass(frozen=True)
+class EmbeddingCost:
+    """The cost between two sets of vectors, never held whole.
+
+    Args:
+        x: (n, d), detached; unit rows for the cosine cost, else about the mean of y.
+        y: (m, d).
+        kind: ``"cosine"`` or ``"sqeuclidean"``.
+    """
+
+    x: Tensor
+    y: Tensor
+    kind: str
+
+    @classmethod
+    def of(cls, x: Tensor, y: Tensor, kind: str) -> EmbeddingCost:
+        """From embeddings of any float dtype (for the cosine cost: their unit rows)."""
+        x, y = working(x.detach(), y.detach())
+        if kind == "cosine":
+            return cls(unit(x), unit(y), kind)
+        centre = y.mean(dim=0)
+        return cls(x - centre, y - centre, kind)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.x), len(self.y))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.x.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.x.device
+
+    @property
+    def spread(self) -> float:
+        if self.kind == "cosine":
+            return 2.0
+        return float(self.x.norm(dim=-1).max() + self.y.norm(dim=-1).max()) ** 2
+
+    def block(self, rows: slice) -> Tensor:
+        x = self.x[rows]
+        product = inner(x, self.y)
+        if self.kind == "cosine":
+            return product.neg_().add_(1.0).clamp_(0.0, 2.0)
+        squares = (self.y * self.y).sum(-1) + (x * x).sum(-1).unsqueeze(-1)
+        return squares.sub_(product, alpha=2.0).clamp_(min=0.0)
+
+    def gradients(self, blocks: Iterator[tuple[slice, Tensor]]) -> tuple[Tensor, ...]:
+        """With P: -P y and -P^T x (cosine, in the unit rows); 2 (P 1) x - 2 P y and the like (squares)."""
+        toward_y, toward_x = torch.empty_like(self.x), torch.zeros_like(self.y)
+        rows_mass, columns_mass = self.x.new_empty(len(self.x)), self.y.new_zeros(len(self.y))
+        with torch.autocast(device_type=self.device.type, enabled=False):
+            for rows, block in blocks:
+                toward_y[rows] = block @ self.y
+                toward_x += block.mT @ self.x[rows]
+                rows_mass[rows], columns_mass = block.sum(-1), columns_mass + block.sum(-2)
+        if self.kind == "cosine":
+            return -toward_y, -toward_x
+        return (
+            2 * (rows_mass[:, None] * self.x - toward_y),
+            2 * (columns_mass[:, None] * self.y - toward_x),
+        )
+
+
+def row_blocks(n: int, rows: int) -> list[slice]:
+    """Slices that cut n rows into blocks of at most ``rows``.
+
+    Example:
+        >>> row_blocks(5, 2)
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    return [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
+
+
+def cached_rows(source: CostSource) -> int:
+    """How many rows of a source stay in a processor's cache while they are used twice."""
+    elements = source.shape[-1] * (source.shape[0] if len(source.shape) == 3 else 1)
+    return max(32, CACHED_BYTES // (elements * source.dtype.itemsize))
