@@ -8,7 +8,7 @@ from typing import Any
 
 from . import registry
 from .errors import ModalignError
-from .metrics.score import Metric, Score, bootstrap, resample_scores
+from .metrics.score import Metric, Score, bootstrap_all, resample_scores
 from .views import Views
 
 DEFAULT = ("retrieval", "procrustes", "mutual_knn")
@@ -71,10 +71,7 @@ def _with_intervals(metric: Metric, z: Views, scores: Mapping[str, Score], level
             if name in ends:
                 low, high = ends[name](scores[name].value)
                 out[name] = replace(scores[name], low=low, high=high)
-    for name, s in scores.items():
-        if s.per_item is not None and s.low is None:
-            out[name] = bootstrap(s, level=level, seed=seed)
-    return out
+    return bootstrap_all(out, level=level, seed=seed)
 
 
 def _without_null(metric: Metric) -> Callable[[Views], dict[str, Score]]:

@@ -1,6 +1,6 @@
 """The ranking: equal to a dense one, blind to ties, blocks and order; the measures: equal to enumeration."""
 
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 import torch
@@ -135,7 +135,7 @@ def enumerated(scores, positives, measure):
     values = [
         measure([positives[j] for j in order])
         for order in permutations(range(len(scores)))
-        if all(scores[a] >= scores[b] for a, b in zip(order, order[1:], strict=False))
+        if all(scores[a] >= scores[b] for a, b in pairwise(order))
     ]
     return sum(values) / len(values)
 

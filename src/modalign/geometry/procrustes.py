@@ -53,90 +53,78 @@ def rotation(x: Tensor, y: Tensor, *, reflection: bool = True) -> Fit:
     return Fit((u @ vt).to(dtype), float(s.sum()))
 
 
-def disparity(x: Tensor, y: Tensor, *, reflection: bool = True) -> float:
-    """Procrustes distance: what remains of two centred, scaled sets after the best rotation and scaling.
+class Distances(NamedTuple):
+    """How far two shapes are apart after the best rotation; see ``distances``."""
 
-    M^2 = min_{a, R} |X' - a Y' R|_F^2 = 1 - (sum s)^2, X', Y' centred with unit Frobenius norm, s the singular values
-    of X'^T Y'. It equals scipy.spatial.procrustes' disparity.
+    disparity: float
+    angle: float
+    size_and_shape: float
+
+
+def distances(x: Tensor, y: Tensor, *, reflection: bool = True) -> Distances:
+    """Three Procrustes distances between two sets, from one set of singular values.
+
+    X', Y' centred, s the singular values of X'^T Y' (the last one negative where the best rotation would be a
+    reflection and none is allowed), c = sum s / (|X'| |Y'|):
+
+    disparity = min_{a, R} |X' / |X'| - a Y' R|^2 = 1 - c^2, in [0, 1]; scipy.spatial.procrustes' number.
+    angle = arccos c, in [0, pi/2] radians; the Riemannian shape distance, a metric; disparity = sin(angle)^2.
+    size_and_shape = min_R |X' - Y' R| = sqrt(|X'|^2 + |Y'|^2 - 2 sum s), a metric, in the units of the embeddings.
 
     Args:
         x: (n, d1), y: (n, d2): row i of both is the same item; the narrower one is filled up with zeros.
         reflection: allow mirror images (as scipy does).
 
     Returns:
-        in [0, 1]; 0: equal shapes. Two independent sets approach 1 only for n much larger than d.
+        the three distances. Two unrelated sets reach disparity 1 only for n much larger than d.
 
     Raises:
-        ModalignError: fewer than two rows, different numbers of rows, or a set of equal points (it has no shape).
+        ModalignError: fewer than two rows, different numbers of rows, values that are not finite, or a set of equal
+            points (it has no shape).
 
-    Reference: Gower 1975; Dryden & Mardia 2016, "Statistical Shape Analysis", section 4.
+    Reference: Gower 1975; Kendall 1984; Dryden & Mardia 2016, "Statistical Shape Analysis", sections 4 and 5; on
+        representations: Williams et al. 2021, arXiv 2110.14739.
+
+    Example:
+        >>> a = torch.tensor([[1.0, 3.0], [1.0, 2.0], [1.0, 1.0], [2.0, 1.0]])
+        >>> mirror = a * torch.tensor([-1.0, 1.0])
+        >>> round(abs(distances(a, mirror).disparity), 9), round(distances(a, mirror, reflection=False).disparity, 6)
+        (0.0, 0.489796)
+    """
+    x, y = _checked(x, y)
+    if len(x) < 2:
+        raise ModalignError(f"a shape needs at least two points, got {len(x)}")
+    centred, norm = [], []
+    for name, points in (("first", x), ("second", y)):
+        centre = points - points.mean(0)
+        size = float(centre.norm())
+        if size <= 1e-12 * float(points.norm()):
+            raise ModalignError(f"all points of the {name} set are equal: such a set has no shape to compare")
+        centred.append(centre / size)
+        norm.append(size)
+    cross = centred[0].T @ centred[1]
+    singular = torch.linalg.svdvals(cross)
+    cosine = float(singular.sum())
+    if not reflection and torch.linalg.slogdet(cross).sign < 0:
+        cosine -= 2.0 * float(singular[-1])
+    cosine = min(1.0, cosine)
+    angle = 2.0 * math.asin(math.sqrt(max(0.0, (1.0 - cosine) / 2.0)))  # arccos loses half the digits near 1
+    rest = (norm[0] - norm[1]) ** 2 + 2.0 * norm[0] * norm[1] * (1.0 - cosine)
+    return Distances((1.0 - cosine) * (1.0 + cosine), angle, math.sqrt(max(0.0, rest)))
+
+
+def disparity(x: Tensor, y: Tensor, *, reflection: bool = True) -> float:
+    """Procrustes distance between two sets, scipy's disparity: 1 - (sum s)^2 of the centred, scaled sets.
+
+    Args, Returns, Raises, Reference: see ``distances``.
 
     Example:
         >>> a = torch.tensor([[1.0, 3.0], [1.0, 2.0], [1.0, 1.0], [2.0, 1.0]])
         >>> b = torch.tensor([[4.0, -2.0], [4.0, -4.0], [4.0, -6.0], [2.0, -6.0]])
-        >>> round(abs(disparity(a, b)), 9), round(disparity(a, a * torch.tensor([-1.0, 1.0]), reflection=False), 6)
-        (0.0, 0.489796)
+        >>> round(disparity(a, b), 9)
+        0.0
     """
-    return min(1.0, max(0.0, 1.0 - _cosine(x, y, reflection) ** 2))
-
-
-def shape_distance(x: Tensor, y: Tensor, *, reflection: bool = True) -> float:
-    """Riemannian shape distance: the angle between two centred, scaled sets after the best rotation.
-
-    rho = arccos(sum s), s as in ``disparity``. A metric on shapes; disparity = sin(rho)^2.
-
-    Args:
-        x, y, reflection: as in ``disparity``.
-
-    Returns:
-        radians in [0, pi/2].
-
-    Reference: Kendall 1984; Williams et al. 2021, arXiv 2110.14739 (shape metrics on representations).
-
-    Example:
-        >>> shape_distance(torch.eye(3), 2.0 * torch.eye(3)) < 1e-6
-        True
-    """
-    cosine = min(1.0, _cosine(x, y, reflection))
-    return 2.0 * math.asin(math.sqrt(max(0.0, (1.0 - cosine) / 2.0)))  # arccos loses half the digits near 1
-
-
-def size_and_shape(x: Tensor, y: Tensor, *, reflection: bool = True) -> float:
-    """Size-and-shape distance: centred, rotated, not scaled.
-
-    min_R |X' - Y' R|_F = sqrt(|X'|^2 + |Y'|^2 - 2 sum s), X', Y' centred. A metric, in the units of the embeddings.
-
-    Args:
-        x, y, reflection: as in ``disparity``; sets of equal points are allowed.
-
-    Returns:
-        >= 0.
-
-    Reference: Dryden & Mardia 2016, section 5.
-
-    Example:
-        >>> x = torch.tensor([[-1.0], [1.0]])
-        >>> round(size_and_shape(x, 2 * x), 6)
-        1.414214
-    """
-    x, y = _checked(x, y)
-    x, y = x - x.mean(0), y - y.mean(0)
-    fit = rotation(x, y, reflection=reflection)
-    return math.sqrt(max(0.0, float(x.square().sum() + y.square().sum()) - 2.0 * fit.trace))
-
-
-def _cosine(x: Tensor, y: Tensor, reflection: bool) -> float:
-    """Sum of singular values of the centred, scaled sets."""
-    x, y = _checked(x, y)
-    if len(x) < 2:
-        raise ModalignError(f"a shape needs at least two points, got {len(x)}")
-    centred = []
-    for name, points in (("first", x), ("second", y)):
-        centre = points - points.mean(0)
-        if centre.norm() <= 1e-12 * points.norm():
-            raise ModalignError(f"all points of the {name} set are equal: such a set has no shape to compare")
-        centred.append(centre / centre.norm())
-    return rotation(centred[0], centred[1], reflection=reflection).trace
+    return distances(x, y, reflection=reflection).disparity
 
 
 def _checked(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..geometry.cost import unit
-from ..geometry.procrustes import disparity, shape_distance, size_and_shape
+from ..geometry.procrustes import disparity, distances
 from ..registry import register
 from ..views import Views
 from .paired import pair_key, same_items, shuffled
@@ -41,10 +41,10 @@ class Procrustes:
             if len(items.group) < LEAST:
                 continue
             x, y = unit(items.x), unit(items.y)
-            flip = self.reflection
-            chance = shuffled(partial(disparity, reflection=flip), x, y, self.null)
-            size = size_and_shape(x, y, reflection=flip) / len(x) ** 0.5
-            out[pair_key("procrustes", a, b)] = Score(disparity(x, y, reflection=flip), False, chance=chance)
+            found = distances(x, y, reflection=self.reflection)
+            chance = shuffled(partial(disparity, reflection=self.reflection), x, y, self.null)
+            size = found.size_and_shape / len(x) ** 0.5
+            out[pair_key("procrustes", a, b)] = Score(found.disparity, False, chance=chance)
             out[pair_key("procrustes", a, b, "size_and_shape")] = Score(size, False)
-            out[pair_key("procrustes", a, b, "angle")] = Score(shape_distance(x, y, reflection=flip), False)
+            out[pair_key("procrustes", a, b, "angle")] = Score(found.angle, False)
         return out

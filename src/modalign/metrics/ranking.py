@@ -183,7 +183,8 @@ def _checked_pairs(pairs: Tensor, n: int, m: int) -> Tensor:
     pairs = pairs.long()
     if len(pairs) and (pairs.min() < 0 or pairs[:, 0].max() >= n or pairs[:, 1].max() >= m):
         raise ModalignError(f"positives name rows outside {n} queries and {m} gallery items")
-    return torch.unique(pairs, dim=0) if len(pairs) else pairs
+    code = torch.unique(pairs[:, 0] * m + pairs[:, 1])
+    return torch.stack([code // max(m, 1), code % max(m, 1)], 1)
 
 
 def _entries(pairs: Tensor, score: Tensor, slack: Tensor, queries: int, gallery: int) -> Ranking:
@@ -231,15 +232,15 @@ def _levels(entries: Ranking, block: int) -> Iterator[tuple[slice, Tensor, Tenso
 # ------------------------------------------------------------------ counting
 
 
-def _count(scores: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """(b, P) how many of each row's scores (b, c) are > high, and how many are >= low."""
+def _count(scores: Tensor, low: Tensor, high: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(b, P) how many of each row's scores (b, c) are > high, and how many are >= low; ``memory``: b x c to work in."""
     if low.shape[1] > FEW:
         ordered = scores.sort(dim=1).values
         width = scores.shape[1]
         more = width - torch.searchsorted(ordered, high.to(scores.dtype).contiguous(), right=True)
         return more, width - torch.searchsorted(ordered, low.to(scores.dtype).contiguous(), right=False)
     # A comparison written as floats and summed is several times faster here than one written as booleans.
-    flags = torch.empty(scores.shape, dtype=torch.float32, device=scores.device)
+    flags = torch.empty_like(scores, dtype=torch.float32) if memory is None else memory.view(scores.shape)
     more = torch.empty(low.shape, dtype=torch.long, device=scores.device)
     least = torch.empty_like(more)
     for s in range(low.shape[1]):
@@ -266,7 +267,7 @@ def _by_comparison(
     x, y, bias = scorer.single()
     error = scorer.error(x, y, bias)
     above, tied = torch.zeros_like(entries.above), torch.zeros_like(entries.tied)
-    buffer = torch.empty(min(block[0], len(x)) * min(block[1], len(y)), device=x.device)
+    buffer, flags = torch.empty(2, min(block[0], len(x)) * min(block[1], len(y)), device=x.device)
     for here, rows, level, slot in _levels(entries, block[0]):
         margin = torch.zeros_like(level)
         margin[slot] = slack[here]
@@ -278,11 +279,12 @@ def _by_comparison(
         more, equal = torch.zeros_like(item), slot.long()  # each positive ties with itself
         for start in range(0, len(y), block[1]):
             stop = min(start + block[1], len(y))
-            scores = buffer[: len(rows) * (stop - start)].view(len(rows), stop - start)
+            size = len(rows) * (stop - start)
+            scores = buffer[:size].view(len(rows), stop - start)
             torch.mm(queries, y[start:stop].T, out=scores)
             if bias is not None:
                 scores += bias[start:stop]
-            certain, least = _count(scores, low, high)
+            certain, least = _count(scores, low, high, flags[:size])
             near = least - certain - ((item >= start) & (item < stop)).long()
             doubtful = int(near.sum())
             if doubtful > CROWDED * scores.numel():  # collapsed embeddings: cheaper to repeat the block in float64
