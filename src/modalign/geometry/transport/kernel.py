@@ -13,7 +13,8 @@ from .problem import Problem
 from .source import cached_rows, row_blocks
 
 FUSED_BYTES = 3 * 2**23  # a kernel above this falls out of cache between the two halves of a pass
-FUSED_BLOCK = 2**22
+FUSED_BLOCK = 2**22  # bytes of a block that is read twice in a row
+FLOOR = 1e-30  # column sums below this are recomputed with their own maximum
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,24 @@ def log_step(problem: Problem, base: Base, rows: int | None) -> Step:
     return step
 
 
-FLOOR = 1e-30
+def symmetric_step(problem: Problem, base: Base, rows: int | None) -> Step:
+    """One averaged pass for a set and itself, f = g: log u <- (log u - log K(a u)) / 2, one product each."""
+    blocks = row_blocks(problem.source.shape[-2], rows or problem.source.shape[-2])
+
+    def step(log_u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        u = (log_u.exp() * problem.a).to(problem.source.dtype)
+        log_answer = torch.empty_like(base.f)
+        for block in blocks:
+            if base.kernel is None:
+                part = exponents(problem, base, block).exp_()
+            else:
+                part = base.kernel[..., block, :]
+            log_answer[..., block] = -_times(part, u).double().log()
+        gap = log_answer - log_u
+        error = (problem.a * torch.expm1(-gap).abs()).sum(-1)
+        return 0.5 * gap, error, log_answer
+
+    return step
 
 
 def exponents(problem: Problem, base: Base, block: slice) -> Tensor:
