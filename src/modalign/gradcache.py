@@ -29,12 +29,12 @@ def backward(
     step: int = 0,
     scale: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Backward pass of ``objective(Batch(encode(x), x))``, with ``mini_batch`` items of each modality encoded at a time.
+    """Backward pass of ``objective(Batch(encode(x), x))``, encoding ``mini_batch`` items of each modality at a time.
 
     Equal to the plain gradient for every objective that reads z, since dL/dw = sum_i dL/dz_i dz_i/dw. The random
     state (dropout) of each mini-batch is restored for its second pass. Parameters of the objective (temperatures,
-    extra heads) get their gradients in the same call. Costs one more forward pass of the encoder. Not for encoders whose rows depend
-    on each other (batch normalisation in training).
+    extra heads) get their gradients in the same call. Costs one more forward pass of the encoder. Not for encoders
+    whose rows depend on each other (batch normalisation in training).
 
     Args:
         encode: views of inputs -> views of unit rows: one row per item, in the same order, whatever the batch.

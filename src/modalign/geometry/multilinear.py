@@ -77,20 +77,24 @@ def symile(
     losses = []
     for i, anchor in enumerate(rows):
         others = rows[:i] + rows[i + 1 :]
-        logits = _combined(anchor, others) if negatives == "all" else _permuted(anchor, others, generator)
-        losses.append(cross_entropy(logits * scale, torch.arange(len(anchor), device=anchor.device)))
+        if negatives == "all":
+            logits = _combined(anchor, others) * scale
+        else:
+            scores, own = _permuted(anchor, others, generator)
+            logits = (scores * scale).masked_fill(own, -torch.inf)
+        losses.append(cross_entropy(logits, torch.arange(len(anchor), device=anchor.device)))
     return torch.stack(losses).mean()
 
 
-def _permuted(anchor: Tensor, others: list[Tensor], generator: torch.Generator | None) -> Tensor:
+def _permuted(anchor: Tensor, others: list[Tensor], generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Scores (n, n), the own tuple on the diagonal, and where a wrong tuple happens to be the own one."""
     n, device = len(anchor), anchor.device
     orders = [torch.randperm(n, generator=generator).to(device) for _ in others]
     scores = inner(anchor, reduce(torch.mul, [o[p] for o, p in zip(others, orders, strict=True)]))
     item = torch.arange(n, device=device)
     own = reduce(torch.logical_and, [p[None, :] == item[:, None] for p in orders])
     diagonal = torch.eye(n, dtype=torch.bool, device=device)
-    scores = scores.masked_fill(own & ~diagonal, -torch.inf)
-    return torch.where(diagonal, product([anchor, *others])[:, None], scores)
+    return torch.where(diagonal, product([anchor, *others])[:, None], scores), own & ~diagonal
 
 
 def _combined(anchor: Tensor, others: list[Tensor]) -> Tensor:

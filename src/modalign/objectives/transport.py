@@ -109,6 +109,7 @@ class Klot(Pairwise):
         official: True: 100 iterations and a half update for both plans, as the public program does, converged or
             not. False (default): both plans are solved to their tolerance.
         iterations: of the official form.
+        tolerance: L1 error of the plans' marginals at which solving stops.
         dim: directions of the "cca" teacher.
         ridge: of the "cca" teacher, in units of the mean variance.
         modalities: look only at pairs of these; default all.
@@ -133,6 +134,7 @@ class Klot(Pairwise):
         items: str = "all",
         official: bool = False,
         iterations: int = 100,
+        tolerance: float = 1e-4,
         dim: int = 256,
         ridge: float = 1.0,
         modalities: Sequence[str] | None = None,
@@ -144,7 +146,7 @@ class Klot(Pairwise):
             raise ModalignError(f"epsilons must be positive, got {epsilon} and {teacher_epsilon}")
         self.teacher = Teacher(teacher, dim, ridge)
         self.epsilon, self.teacher_epsilon, self.items = epsilon, teacher_epsilon, items
-        self.official, self.iterations = official, iterations
+        self.official, self.iterations, self.tolerance = official, iterations, tolerance
 
     def prepare(self, x: Views) -> None:
         """Fit the teacher to the training features, where it needs fitting."""
@@ -163,7 +165,7 @@ class Klot(Pairwise):
         """The entropic plan of similarities, uniform weights."""
         if self.official:
             return iterated_plan(similarity, epsilon, self.iterations)
-        return solve(1.0 - similarity.detach(), epsilon=epsilon).plan
+        return solve(1.0 - similarity.detach(), epsilon=epsilon, tolerance=self.tolerance).plan
 
 
 def chosen_rows(z: Views, a: str, b: str, items: str) -> tuple[Tensor, Tensor] | None:
