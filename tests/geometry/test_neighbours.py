@@ -1,0 +1,393 @@
+"""Nearest neighbours and the losses on them: exact order, ties, blocks; closed forms, gradients, collapse."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modalign.errors import ModalignError
+from modalign.geometry import neighbours as nb
+
+
+def rows(n, d, seed=0, dtype=torch.float32):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def dense(x, y, k, metric, without_self):
+    """Neighbours by full float64 scores, made equal for equal rows by rounding, ties by index."""
+    x, y = x.double(), y.double()
+    if metric == "cosine":
+        x, y = (v / v.norm(dim=1, keepdim=True).clamp(min=1e-300) for v in (x, y))
+    if metric == "euclidean":
+        scores = -((x[:, None] - y[None]) ** 2).sum(-1)
+    else:
+        scores = (x[:, None] * y[None]).sum(-1)
+    if without_self:
+        scores.fill_diagonal_(-torch.inf)
+    values, order = scores.mul(1e12).round().div(1e12).sort(dim=1, descending=True, stable=True)
+    values = values[:, :k].neg().sqrt() if metric == "euclidean" else values[:, :k]
+    return values, order[:, :k]
+
+
+# ------------------------------------------------------------------ knn
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("block", [None, 1, 7, 64])
+def test_knn_equals_the_dense_order_whatever_the_block(metric, block):
+    x, y = rows(40, 6), rows(90, 6, seed=1)
+    y[70:80] = y[5:15]  # ties far apart
+    x[:3] = y[5:8]
+    for gallery, without_self in ((y, False), (None, True)):
+        values, indices = nb.knn(x, gallery, 8, metric=metric, block=block)
+        expected, order = dense(x, x if gallery is None else y, 8, metric, without_self)
+        assert torch.equal(indices, order)
+        torch.testing.assert_close(values.double(), expected, atol=2e-6, rtol=1e-5)
+
+
+def test_large_galleries_take_the_grouped_selection_and_agree():
+    x, y = rows(20, 8), rows(5000, 8, seed=1)
+    y[4990:] = y[:10]
+    values, indices = nb.knn(x, y, 10)
+    expected, order = dense(x, y, 10, "cosine", False)
+    assert torch.equal(indices, order)
+    torch.testing.assert_close(values.double(), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_twins_find_each_other_and_not_themselves():
+    x = rows(30, 5)
+    x[1] = x[0]
+    index = nb.knn(x, k=1)[1]
+    assert index[:2].flatten().tolist() == [1, 0]
+    assert (nb.knn(x, k=29)[1] != torch.arange(30)[:, None]).all()
+
+
+@pytest.mark.parametrize("n", [3, 2500])
+def test_equal_points_are_ordered_by_index(n):
+    values, index = nb.knn(torch.full((n, 7), 0.3), k=2)
+    assert index[0].tolist() == [1, 2]
+    assert index[1].tolist() == [0, 2]
+    assert index[-1].tolist() == [0, 1]
+    torch.testing.assert_close(values, torch.ones(n, 2))
+
+
+def test_order_below_the_resolution_of_float32():
+    angle = 1e-7 * torch.tensor([5.0, 1.0, 4.0, 2.0, 3.0], dtype=torch.float64).repeat_interleave(20)
+    y = torch.stack([angle.cos(), angle.sin()], 1)
+    index = nb.knn(torch.tensor([[1.0, 0.0]], dtype=torch.float64), y, 20, metric="euclidean")[1]
+    assert index[0].tolist() == list(range(20, 40))
+
+
+def test_euclidean_distances_of_nearly_equal_points_are_never_nan():
+    x = 1 + 0.01 * rows(200, 512)
+    values, _ = nb.knn(x, x, 3, metric="euclidean", exclude_self=False)
+    assert (values[:, 0] == 0).all()
+    assert torch.isfinite(values).all()
+    truth = torch.cdist(x.double(), x.double()).sort(1).values[:, :3]
+    torch.testing.assert_close(values[:, 1:].double(), truth[:, 1:], rtol=1e-4, atol=0)
+
+
+def test_more_neighbours_than_items_returns_all_of_them():
+    x = rows(4, 3)
+    assert nb.knn(x, k=10)[1].shape == (4, 3)
+    assert nb.knn(x, rows(6, 3), k=10)[1].shape == (4, 6)
+    assert nb.knn(x[:1], k=3)[1].shape == (1, 0)
+    assert nb.knn(x[:0], x, k=3)[1].shape == (0, 3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 30), st.integers(2, 5), st.integers(1, 6), st.integers(0, 10_000))
+def test_knn_of_a_permuted_gallery_is_the_permuted_knn(n, d, k, seed):
+    x, y = rows(5, d, seed), rows(n, d, seed + 1)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    values, index = nb.knn(x, y, k)
+    again, moved = nb.knn(x, y[order], k)
+    assert torch.equal(values, again)
+    assert torch.equal(order[moved], index)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_dtypes(dtype):
+    x = rows(50, 6).to(dtype)
+    values, index = nb.knn(x, k=4)
+    assert torch.equal(index, dense(x, x, 4, "cosine", True)[1])
+    assert values.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+
+
+def test_layouts_do_not_matter():
+    x = rows(40, 12)
+    wide = torch.zeros(40, 24)
+    wide[:, ::2] = x
+    expected = nb.knn(x, k=5)[1]
+    assert torch.equal(nb.knn(wide[:, ::2], k=5)[1], expected)
+    assert torch.equal(nb.knn(x.T.contiguous().T, k=5)[1], expected)
+
+
+def test_knn_refuses_mistakes():
+    x = rows(4, 3)
+    for call, message in (
+        (lambda: nb.knn(x, rows(4, 2)), r"\(4, 3\) and \(4, 2\)"),
+        (lambda: nb.knn(x, k=0), "at least 1"),
+        (lambda: nb.knn(x, metric="cosin"), "did you mean 'cosine'"),
+        (lambda: nb.knn(x, rows(5, 3), exclude_self=True), "4 and 5 rows"),
+        (lambda: nb.knn(x.long()), "floating-point"),
+        (lambda: nb.knn(torch.full((2, 2), math.nan)), "NaN"),
+    ):
+        with pytest.raises(ModalignError, match=message):
+            call()
+
+
+# ------------------------------------------------------------------ literal
+
+
+def test_literal_equals_its_definition():
+    x, y = rows(7, 4, dtype=torch.float64), rows(9, 4, seed=1, dtype=torch.float64)
+    squares = torch.cdist(x, y) ** 2
+    forward = squares.sort(1).values[:, :3].mean()
+    backward = squares.T.sort(1).values[:, :3].mean()
+    torch.testing.assert_close(nb.literal(x, y, 3, symmetric=False), forward)
+    torch.testing.assert_close(nb.literal(x, y, 3), (forward + backward) / 2)
+
+
+def test_literal_is_least_when_all_is_equal_which_the_carried_form_is_not():
+    point = torch.ones(6, 3, dtype=torch.float64)
+    assert nb.literal(point, point, 2).item() == 0.0
+    target = torch.eye(6, dtype=torch.float64)
+    assert nb.carried(point, point, target).item() == pytest.approx(math.log(6))
+    spread = torch.eye(6, dtype=torch.float64)
+    assert nb.carried(spread, spread, target).item() < 0.01
+
+
+def test_mutual_weights_keep_only_mutual_neighbours():
+    x = torch.tensor([[0.0], [10.0]])
+    y = torch.tensor([[1.0], [2.0], [11.5]])
+    # nearest of x: y0 (1), y2 (2.25); nearest of y: x0, x0, x1 -> y1 is not mutual
+    assert nb.literal(x, y, 1, weights="mutual").item() == pytest.approx((1.0 + 2.25) / 2)
+
+
+def test_self_tuning_weights_equal_the_formula():
+    x, y = rows(6, 3, dtype=torch.float64), rows(5, 3, seed=2, dtype=torch.float64)
+    d = torch.cdist(x, y)
+    near = d.argsort(1)[:, :2]
+    scale_x, scale_y = d.sort(1).values[:, 1], d.T.sort(1).values[:, 1]
+    w = torch.exp(-(d**2) / (scale_x[:, None] * scale_y[None, :])).gather(1, near)
+    expected = (w * d.gather(1, near) ** 2).sum() / w.sum()
+    torch.testing.assert_close(nb.literal(x, y, 2, weights="self_tuning", symmetric=False), expected)
+
+
+@pytest.mark.parametrize("weights", ["uniform", "mutual"])
+def test_literal_gradient_equals_finite_differences(weights):
+    x, y = rows(5, 3, dtype=torch.float64).requires_grad_(), rows(6, 3, seed=1, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: nb.literal(a, b, 2, weights=weights), (x, y))
+
+
+def test_literal_of_empty_sides_and_more_neighbours_than_items():
+    x = rows(3, 2).requires_grad_()
+    value = nb.literal(x, rows(0, 2))
+    value.backward()
+    assert value.item() == 0.0
+    assert torch.equal(x.grad, torch.zeros(3, 2))
+    assert torch.isfinite(nb.literal(rows(1, 2), rows(1, 2), 9))
+    with pytest.raises(ModalignError, match="unknown weights 'mutua'"):
+        nb.literal(rows(2, 2), rows(2, 2), weights="mutua")
+
+
+# ------------------------------------------------------------------ carried
+
+
+def test_carry_all_own_is_plain_pairs():
+    pairs = torch.tensor([[0, 1], [0, 2], [2, 0]])
+    target = nb.carry(rows(4, 3), pairs, 3, k=2, own=1.0)
+    assert torch.equal(target[:3:2], torch.tensor([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]]))
+    torch.testing.assert_close(target[1].sum(), torch.tensor(1.0))  # unpaired: its neighbours' partners alone
+
+
+def test_carry_follows_the_frozen_manifold():
+    angle = torch.tensor([0.0, 0.1, 0.2, 3.0])
+    frozen = torch.stack([angle.cos(), angle.sin()], 1)
+    pairs = torch.tensor([[0, 0], [2, 1], [3, 2]])
+    target = nb.carry(frozen, pairs, 3, k=2, temperature=0.1)
+    near = torch.softmax(frozen[1] @ frozen[[0, 2]].T / 0.1, 0)
+    torch.testing.assert_close(target[1], torch.tensor([near[0], near[1], 0.0]))
+    torch.testing.assert_close(target.sum(1), torch.ones(4))
+
+
+def test_carry_mutual_and_self_tuning_rows_still_sum_to_one_or_zero():
+    frozen, pairs = rows(12, 4), torch.stack([torch.arange(8), torch.arange(8)], 1)
+    for weights in nb.losses.WEIGHTS:
+        sums = nb.carry(frozen, pairs, 8, k=3, weights=weights).sum(1)
+        assert ((sums - 1).abs() < 1e-5).logical_or(sums == 0).all()
+        assert (sums[:8] > 0).all()
+
+
+def test_carry_without_pairs_is_empty():
+    target = nb.carry(rows(3, 2), torch.empty(0, 2, dtype=torch.long), 4)
+    assert torch.equal(target, torch.zeros(3, 4))
+    z = rows(3, 2).requires_grad_()
+    loss = nb.carried(z, rows(4, 2), target)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.isfinite(z.grad).all()
+
+
+def test_carried_is_cross_entropy_with_soft_targets():
+    x, y = rows(5, 4, dtype=torch.float64), rows(6, 4, seed=1, dtype=torch.float64)
+    target = rows(5, 6, seed=2, dtype=torch.float64).softmax(1)
+    logits = torch.nn.functional.normalize(x) @ torch.nn.functional.normalize(y).T / 0.07
+    torch.testing.assert_close(nb.carried(x, y, target), torch.nn.functional.cross_entropy(logits, target))
+
+
+def test_carried_plain_is_a_weighted_squared_distance():
+    x, y = torch.eye(2), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert nb.carried(x, y, torch.eye(2), form="plain").item() == pytest.approx(2.0)
+    assert nb.carried(x, y, torch.eye(2).flip(0), form="plain").item() == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("form", ["contrastive", "plain"])
+def test_carried_gradient_equals_finite_differences(form):
+    x, y = rows(4, 3, dtype=torch.float64).requires_grad_(), rows(5, 3, seed=1, dtype=torch.float64).requires_grad_()
+    target = rows(4, 5, seed=2, dtype=torch.float64).softmax(1)
+    assert torch.autograd.gradcheck(lambda a, b: nb.carried(a, b, target, form=form), (x, y))
+
+
+def test_carried_refuses_mistakes():
+    with pytest.raises(ModalignError, match=r"\(2, 3\)"):
+        nb.carried(rows(2, 2), rows(3, 2), torch.ones(3, 2))
+    with pytest.raises(ModalignError, match="unknown form"):
+        nb.carried(rows(2, 2), rows(2, 2), torch.eye(2), form="soft")
+    with pytest.raises(ModalignError, match=r"own in \[0, 1\]"):
+        nb.carry(rows(2, 2), torch.tensor([[0, 0]]), 1, own=1.5)
+
+
+# ------------------------------------------------------------------ structure
+
+
+def slow_structure(frozen, aligned, tau, levels):
+    def walk(x):
+        x = x / np.linalg.norm(x, axis=1, keepdims=True)
+        x = x - x.mean(0)
+        e = np.exp(x @ x.T / tau)
+        return e / e.sum(1, keepdims=True)
+
+    p, q = walk(frozen), walk(aligned)
+    total = 0.0
+    for level in range(1, levels + 1):
+        a, b = np.linalg.matrix_power(p, level), np.linalg.matrix_power(q, level)
+        m = (a + b) / 2
+        total += 0.5 * ((a * np.log(a / m)).sum(1) + (b * np.log(b / m)).sum(1)).mean() / level
+    return total / levels
+
+
+@pytest.mark.parametrize("levels", [1, 3])
+def test_structure_equals_a_slow_copy_of_its_formula(levels):
+    frozen, aligned = rows(9, 6, dtype=torch.float64), rows(9, 4, seed=1, dtype=torch.float64)
+    expected = slow_structure(frozen.numpy(), aligned.numpy(), 0.05, levels)
+    assert nb.structure(frozen, aligned, levels=levels).item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_structure_ignores_rotations_and_row_lengths_and_is_bounded():
+    frozen = rows(10, 5, dtype=torch.float64)
+    turn = torch.linalg.qr(rows(5, 5, seed=2, dtype=torch.float64)).Q
+    assert nb.structure(frozen, 3 * frozen @ turn, levels=2).item() == pytest.approx(0.0, abs=1e-12)
+    value = nb.structure(frozen, rows(10, 5, seed=3, dtype=torch.float64), temperature=0.01).item()
+    assert 0.0 < value <= math.log(2)
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_structure_gradient_equals_finite_differences(exclude_self):
+    frozen, aligned = rows(6, 4, dtype=torch.float64), rows(6, 3, seed=1, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda a: nb.structure(frozen, a, 0.2, levels=2, exclude_self=exclude_self), (aligned,)
+    )
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_structure_of_tiny_and_equal_batches_is_finite(n):
+    for aligned in (torch.ones(n, 3), rows(n, 3)):
+        z = aligned.clone().requires_grad_()
+        value = nb.structure(rows(n, 4), z)
+        value.backward()
+        assert torch.isfinite(value)
+        assert torch.isfinite(z.grad).all()
+
+
+# ------------------------------------------------------------------ geodesics
+
+
+def test_geodesics_of_an_arc_are_its_length():
+    angle = torch.linspace(0, 3.0, 61)
+    arc = torch.stack([angle.cos(), angle.sin()], 1)
+    rows_, length = nb.geodesics(arc, k=2)
+    truth = (angle[:, None] - angle[None, :]).abs()
+    assert torch.equal(rows_, torch.arange(61))
+    torch.testing.assert_close(length, truth, atol=2e-3, rtol=1e-3)
+
+
+def test_landmarks_are_rows_of_the_full_distances():
+    x = rows(40, 4)
+    full = nb.geodesics(x, k=5)[1]
+    chosen, length = nb.geodesics(x, k=5, count=7)
+    assert len(set(chosen.tolist())) == 7
+    torch.testing.assert_close(length, full[chosen])
+
+
+def test_separate_clusters_are_joined():
+    x = torch.cat([rows(10, 3) * 0.01 + torch.tensor([1.0, 0, 0]), rows(10, 3, 1) * 0.01 + torch.tensor([0, 1.0, 0])])
+    assert torch.isfinite(nb.geodesics(x, k=2)[1]).all()
+
+
+def test_duplicates_keep_their_edges():
+    x = torch.cat([torch.eye(3), torch.eye(3), torch.eye(3)])
+    assert torch.isfinite(nb.geodesics(x, k=2)[1]).all()
+    graph = nb.knn_graph(x, 2)
+    assert (graph.data > 0).all()
+    assert graph.nnz == 18
+
+
+def test_stress_is_free_of_scale_and_does_not_reward_collapse():
+    z = torch.nn.functional.normalize(rows(12, 4, dtype=torch.float64))
+    everyone = torch.arange(12)
+    own = torch.cdist(z, z)
+    assert nb.stress(z, everyone, 5 * own).item() == pytest.approx(0.0, abs=1e-10)
+    assert nb.stress(torch.ones(12, 4), everyone, own.float()).item() == 1.0
+    target = torch.cdist(rows(12, 3, 5, torch.float64), rows(12, 3, 5, torch.float64))
+    scale = (own * target).sum() / target.square().sum()
+    expected = (own - scale * target).square().sum() / own.square().sum()
+    torch.testing.assert_close(nb.stress(z, everyone, target), expected)
+
+
+def test_geodesic_gradient_equals_finite_differences():
+    frozen, aligned = rows(8, 4, dtype=torch.float64), rows(8, 3, seed=1, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a: nb.geodesic(frozen, a, 3, 4), (aligned,), atol=1e-4)
+
+
+def test_geodesic_of_one_item_is_zero():
+    z = rows(1, 2).requires_grad_()
+    nb.geodesic(rows(1, 3), z).backward()
+    assert torch.equal(z.grad, torch.zeros(1, 2))
+
+
+# ------------------------------------------------------------------ collapse
+
+
+def test_collapse_of_known_sets():
+    assert nb.collapse(torch.ones(9, 4)) == pytest.approx({"effective_rank": 1.0, "mean_cosine": 1.0}, abs=1e-3)
+    both = torch.cat([torch.eye(4), -torch.eye(4)])
+    assert nb.collapse(both) == pytest.approx({"effective_rank": 4.0, "mean_cosine": -1 / 7})
+    z = rows(20, 6)
+    cosine = torch.nn.functional.cosine_similarity(z[:, None], z[None], dim=-1)
+    off = (cosine.sum() - cosine.diagonal().sum()) / (20 * 19)
+    assert nb.collapse(z)["mean_cosine"] == pytest.approx(off.item(), abs=1e-6)
+    assert math.isnan(nb.collapse(z[:1])["mean_cosine"])
+
+
+def test_plan_entropy_lies_between_one_to_one_and_independence():
+    assert nb.plan_entropy(torch.eye(5)[torch.randperm(5)]) == pytest.approx(0.0)
+    a, b = torch.tensor([0.2, 0.3, 0.5]), torch.tensor([0.9, 0.1])
+    assert nb.plan_entropy(a[:, None] * b) == pytest.approx(1.0)
+    assert 0.0 < nb.plan_entropy(torch.eye(5) + 0.05) < 1.0
+    assert nb.plan_entropy(torch.ones(1, 4)) == 0.0
+    assert math.isnan(nb.plan_entropy(torch.zeros(2, 2)))
