@@ -1,0 +1,191 @@
+"""AudioSet: ten-second clips with labels of an ontology of sounds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ..errors import ModalignError, few
+from ..registry import register
+from .manifest import Manifest
+from .ontology import Ontology
+from .places import SOUNDS, Files, clip_names, existing_folder, inside
+from .rows import Missing, Rows
+from .tables import number, parse_csv, read_csv, read_list
+
+ABOUT = {
+    "source": "https://research.google.com/audioset",
+    "licence": "lists CC BY 4.0, ontology CC BY-SA 4.0; the clips belong to their makers",
+    "paper": "Gemmeke et al. 2017, Audio Set: an ontology and human-labeled dataset for audio events, ICASSP",
+}
+COLUMNS = ("YTID", "start_seconds", "end_seconds", "positive_labels")
+VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+
+
+class Segment(NamedTuple):
+    """A clip of a list; times in seconds of the video that it was cut from."""
+
+    video: str
+    start: float
+    end: float
+    labels: tuple[str, ...]
+
+
+@register("dataset", "audioset")
+def audioset(
+    root: Path | str,
+    split: str | None = None,
+    *,
+    train: Literal["balanced", "unbalanced"] = "balanced",
+    segments: str | None = None,
+    text: Literal["joined", "each"] = "joined",
+    ancestors: bool = False,
+    whole: bool = False,
+    missing: Missing = "keep",
+) -> Manifest:
+    """AudioSet: clips with several labels each; the labels' names serve as captions.
+
+    Layout: ``balanced_train_segments.csv``, ``unbalanced_train_segments.csv``, ``eval_segments.csv`` (three lines
+    that start with ``# ``, the third being the header), ``class_labels_indices.csv``, ``ontology.json``; sound files
+    anywhere below the folder, named ``<id>``, ``Y<id>``, ``<id>_<start>_<end>`` or so, of any usual type.
+
+    Args:
+        root: the folder. split: "train" or "test" (the list ``eval``); None for all.
+        train: which list is "train".
+        segments: one list by name instead, .csv in the same format or .jsonl with youtube_id, start_seconds,
+            end_seconds and labels.
+        text: "joined", one text with all names, comma between; "each", one text per label.
+        ancestors: the targets also hold all classes above a label, by ``ontology.json``.
+        whole: the files are whole videos or recordings, so that the rows need start and end; else files are the clips.
+        missing: see ``datasets.rows.Missing``. About a tenth of AudioSet cannot be had any more.
+
+    Returns:
+        Rows of ``audio`` and ``text``, one group per clip; extra: video, labels (class indices of
+        ``class_labels_indices.csv``: the multi-label target; with ``text="each"`` a text has its own label alone), and
+        clip_start, clip_end. ``positive_links(manifest, "audio", "text", "labels")`` links clips and texts that share a
+        label.
+
+    Raises:
+        ModalignError: files missing, damaged (ids lost to a spreadsheet: counted, with lines), or unknown labels.
+
+    Reference: Gemmeke et al. 2017, ICASSP.
+
+    Example:
+        >>> audioset("/data/audioset", split="test")  # doctest: +SKIP
+    """
+    base = existing_folder(root, "data set 'audioset'")
+    names = label_names(base / "class_labels_indices.csv")
+    ontology = Ontology.load(base / "ontology.json") if ancestors else None
+    index = {label: i for i, label in enumerate(names)}
+    sounds = Files([base], SOUNDS)
+    rows = Rows("audioset", ABOUT, missing)
+    for path, which in _lists(base, split, train, segments):
+        clips = read_segments(path)
+        _check_labels(clips, names, path)
+        for clip in clips:
+            group = rows.group((clip.video, clip.start))
+            above = {a for label in clip.labels for a in ontology.ancestors(label)} if ontology else set()
+            targets = sorted(index[label] for label in {*clip.labels, *above} if label in index)
+            extra: dict[str, Any] = {"video": clip.video, "clip_start": clip.start, "clip_end": clip.end}
+            place = sounds.place(*clip_names(clip.video, clip.start, clip.end))
+            times = (clip.start, clip.end) if whole else (None, None)
+            rows.file(group, "audio", place, which, *times, labels=targets, **extra)
+            if text == "joined":
+                rows.text(group, ", ".join(names[label] for label in clip.labels), which, labels=targets, **extra)
+            else:
+                for label in clip.labels:
+                    rows.text(group, names[label], which, labels=[index[label]], **extra)
+    return rows.manifest(split)
+
+
+def label_names(path: Path) -> dict[str, str]:
+    """Label id -> display name, in the order of their class indices (``class_labels_indices.csv``).
+
+    Raises:
+        ModalignError: no such file, or indices that are not 0, 1, 2, ...
+    """
+    table = read_csv(path, ("index", "mid", "display_name"), "AudioSet's list of labels")
+    wrong = [r.line for i, r in enumerate(table.rows) if r.fields["index"].strip() != str(i)]
+    if wrong:
+        raise ModalignError(f"{path}: the indices do not count from 0 (lines {few(wrong)})")
+    return {r.fields["mid"]: r.fields["display_name"] for r in table.rows}
+
+
+def _lists(base: Path, split: str | None, train: str, segments: str | None) -> list[tuple[Path, str]]:
+    """The lists to read and their splits: all that there are, or the one of a split."""
+    if segments:
+        return [(inside(base, segments, "setting 'segments'"), split or "")]
+    wanted = {"train": base / f"{train}_train_segments.csv", "test": base / "eval_segments.csv"}
+    chosen = [(path, name) for name, path in wanted.items() if path.is_file()]
+    if not chosen:
+        raise ModalignError(f"no AudioSet list in {base}: looked for {few(p.name for p in wanted.values())}")
+    return chosen
+
+
+def read_segments(path: Path) -> list[Segment]:
+    """Clips of a segment list (.csv or .jsonl).
+
+    Raises:
+        ModalignError: ids that a spreadsheet turned into ``#NAME?``, ids that are not 11 characters, times that are no
+            numbers or out of order; each with count and lines.
+    """
+    text, _ = read_list(path, "AudioSet segment list")
+    if path.suffix == ".jsonl":
+        return _from_json_lines(text, path)
+    lines = text.splitlines()
+    lost = [i for i, line in enumerate(lines, 1) if line.lstrip('"').startswith("#NAME?")]
+    if lost:
+        raise ModalignError(
+            f"{path} was saved by a spreadsheet: {len(lost)} of its ids are '#NAME?' (lines {few(lost)}); "
+            "fetch the original list"
+        )
+    head = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    header = None if head < len(lines) and lines[head].startswith("YTID") else COLUMNS
+    body = "\n".join(lines[head:])
+    _, rows = parse_csv(body, path, COLUMNS, "AudioSet segment list", header=header, first_line=head + 1, spaced=True)
+    found = [
+        Segment(
+            r.fields["YTID"].strip(),
+            number(r, "start_seconds", path),
+            number(r, "end_seconds", path),
+            tuple(m.strip() for m in r.fields["positive_labels"].split(",") if m.strip()),
+        )
+        for r in rows
+    ]
+    _check_clips(found, [r.line for r in rows], path)
+    return found
+
+
+def _from_json_lines(text: str, path: Path) -> list[Segment]:
+    found: list[Segment] = []
+    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    for i, line in lines:
+        try:
+            e: Mapping[str, Any] = json.loads(line)
+            labels = tuple(e["labels"])
+            found.append(Segment(e["youtube_id"], float(e["start_seconds"]), float(e["end_seconds"]), labels))
+        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as problem:
+            raise ModalignError(f"AudioSet segment list is damaged: {path}, line {i}: {problem}") from None
+    _check_clips(found, [i for i, _ in lines], path)
+    return found
+
+
+def _check_clips(clips: Sequence[Segment], lines: Sequence[int], path: Path) -> None:
+    for wrong, what in (
+        ([(c.video, i) for c, i in zip(clips, lines, strict=True) if not VIDEO_ID.fullmatch(c.video)],
+         "ids that are not the 11 characters of a video id"),
+        ([(c.video, i) for c, i in zip(clips, lines, strict=True) if not 0 <= c.start < c.end],
+         "clips whose times are not 0 <= start < end"),
+    ):  # fmt: skip
+        if wrong:
+            shown = few(f"{video!r} in line {i}" for video, i in wrong)
+            raise ModalignError(f"{path} has {len(wrong)} {what}: {shown}")
+
+
+def _check_labels(clips: Sequence[Segment], names: Mapping[str, str], path: Path) -> None:
+    strange = sorted({label for clip in clips for label in clip.labels} - set(names))
+    if strange:
+        raise ModalignError(f"{path} has {len(strange)} labels that class_labels_indices.csv lacks: {few(strange)}")

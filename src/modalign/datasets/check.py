@@ -1,0 +1,123 @@
+"""Which files of a manifest are there, and are what their names say, before hours of decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import few
+from .manifest import Manifest
+from .places import KIND_OF
+from .tables import wrong_content
+from .webdataset import is_member, open_member
+
+MAGIC = (
+    (0, b"\xff\xd8\xff", ".jpg"), (0, b"\x89PNG\r\n", ".png"), (0, b"GIF8", ".gif"), (0, b"BM", ".bmp"),
+    (0, b"II*\0", ".tif"), (0, b"MM\0*", ".tif"), (8, b"WEBP", ".webp"), (8, b"WAVE", ".wav"), (8, b"AVI ", ".avi"),
+    (0, b"fLaC", ".flac"), (0, b"OggS", ".ogg"), (0, b"ID3", ".mp3"), (0, b"\xff\xfa", ".mp3"),
+    (0, b"\xff\xfb", ".mp3"), (0, b"\xff\xf3", ".mp3"), (0, b"\xff\xf1", ".aac"), (0, b"\xff\xf9", ".aac"),
+    (0, b"\x1a\x45\xdf\xa3", ".mkv"), (4, b"ftyp", ".mp4"), (0, b"FLV", ".flv"), (0, b"\0\0\x01\xba", ".mpg"),
+)  # fmt: skip
+SAME = (
+    {".jpg", ".jpeg"}, {".tif", ".tiff"}, {".ogg", ".opus"}, {".mkv", ".webm"}, {".mpg", ".mpeg"},
+    {".mp4", ".m4a", ".m4v", ".mov", ".3gp"}, {".aac", ".m4a"},
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What ``check_files`` found. Each list names files once, in the manifest's order.
+
+    files: how many different files. missing: not there. empty: no bytes. pointers: Git LFS pointers in place of data.
+    pages: web pages in place of data. mislabelled: file -> what it is ("a.mp3" -> ".mp4"); they can often be decoded.
+    """
+
+    files: int = 0
+    missing: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
+    pages: tuple[str, ...] = ()
+    mislabelled: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> int:
+        """Number of files that hold something to decode."""
+        return self.files - len(self.missing) - len(self.empty) - len(self.pointers) - len(self.pages)
+
+    def lines(self) -> list[str]:
+        """The report in words: a count and a few names per kind; kinds without any are left out."""
+        found = [f"{self.usable:,} of {self.files:,} files are there"]
+        for what, names in (
+            ("missing", self.missing),
+            ("empty", self.empty),
+            ("Git LFS pointers, not data", self.pointers),
+            ("web pages, not data", self.pages),
+        ):
+            if names:
+                found.append(f"{len(names):,} {what}: {few(Path(n).name for n in names)}")
+        if self.mislabelled:
+            named = (f"{Path(n).name} is {kind}" for n, kind in self.mislabelled.items())
+            found.append(f"{len(self.mislabelled):,} under a wrong extension: {few(named)}")
+        return found
+
+
+def sniff(head: bytes) -> str | None:
+    """The usual extension of a file's format, judged by its first 16 bytes; None where they tell nothing.
+
+    Example:
+        >>> sniff(b"\\x00\\x00\\x00\\x1cftypmp42"), sniff(b"RIFF\\x00\\x00\\x00\\x00WAVEfmt ")
+        ('.mp4', '.wav')
+    """
+    return next((ending for at, magic, ending in MAGIC if head[at : at + len(magic)] == magic), None)
+
+
+def check_files(manifest: Manifest) -> FileReport:
+    """Look at each file of a manifest: is it there, has it bytes, are they data, are they what the name says?
+
+    Reads 200 bytes of each file; decodes nothing.
+
+    Returns:
+        FileReport; ``lines()`` for people.
+
+    Example:
+        >>> m = Manifest.from_rows([{"group": 0, "modality": "image", "uri": "/nowhere/a.jpg"}])
+        >>> check_files(m).lines()
+        ['0 of 1 files are there', '1 missing: a.jpg']
+    """
+    names = list(dict.fromkeys(uri for uri in manifest.uri if uri is not None))
+    found: dict[str, list[str]] = {"missing": [], "empty": [], "pointers": [], "pages": []}
+    mislabelled: dict[str, str] = {}
+    for name, head in _heads(names):
+        wrong = wrong_content(head) if head is not None else ""
+        if head is None:
+            found["missing"].append(name)
+        elif wrong:
+            kind = "empty" if wrong == "empty" else "pointers" if "pointer" in wrong else "pages"
+            found[kind].append(name)
+        else:
+            ending, real = Path(name).suffix.lower(), sniff(head)
+            alike = real == ending or any({real, ending} <= group for group in SAME)
+            if real and ending in KIND_OF and not alike:
+                mislabelled[name] = real
+    return FileReport(
+        files=len(names),
+        missing=tuple(found["missing"]),
+        empty=tuple(found["empty"]),
+        pointers=tuple(found["pointers"]),
+        pages=tuple(found["pages"]),
+        mislabelled=mislabelled,
+    )
+
+
+def _heads(names: list[str]) -> Iterator[tuple[str, bytes | None]]:
+    """First bytes of each file, None for those that cannot be read."""
+    for name in names:
+        try:
+            if is_member(name):
+                yield name, open_member(name).read(200)
+            else:
+                with open(name, "rb") as handle:
+                    yield name, handle.read(200)
+        except (OSError, ValueError):
+            yield name, None

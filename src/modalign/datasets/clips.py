@@ -1,0 +1,134 @@
+"""A folder of short clips: videos, their sound tracks as files of their own, and texts. The layout of VAST and GRAM."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModalignError, few
+from ..registry import register
+from .manifest import Manifest
+from .places import IMAGES, SOUNDS, VIDEOS, Files, existing_folder, first_folder
+from .rows import Missing, Rows
+from .tables import parse_csv, read_json, read_list
+
+ABOUT = {
+    "source": "a folder of clips",
+    "paper": "layout: Chen et al. 2023, VAST, arXiv 2305.18500; Cicchetti et al. 2024, GRAM, arXiv 2412.11959",
+}
+FOLDERS = {
+    "video": (("videos", "video", "clips"), VIDEOS),
+    "audio": (("audios", "audio", "sounds"), (*SOUNDS, *VIDEOS)),
+    "image": (("images", "image", "frames"), IMAGES),
+}
+ANNOTATIONS = ("annotations.json", "captions.json", "texts.json", "captions.csv", "texts.csv")
+TEXTS = ("desc", "caption", "text", "vast_cap", "omni_cap", "vision_cap", "audio_cap", "captions")
+CLIP_ID = re.compile(r"(?P<video>[A-Za-z0-9_-]{11})_(?P<start>\d+(?:\.\d+)?)_(?P<end>\d+(?:\.\d+)?)")
+
+
+@register("dataset", "clips")
+def clips(
+    root: Path | str,
+    split: str | None = None,
+    *,
+    texts: dict[str, str | list[str]] | Path | str | None = None,
+    missing: Missing = "keep",
+) -> Manifest:
+    """Clips: a folder of videos, sound files and texts that share an id, as GRAM and VAST lay them out.
+
+    Layout: ``videos/<id>.mp4``, ``audios/<id>.*`` (also MP4 under the name of MP3), ``images/<id>.*``, and texts as
+    ``annotations.json``, ``captions.json`` (a list of {clip_id or video_id, desc or caption or vast_cap ..., subtitle},
+    or {id: text}) or ``captions.csv`` (id, text). A name may start with its kind: ``video1.mp4`` and ``audio1.mp3``
+    are both id "1". An id of the form ``<11 characters>_<start>_<end>`` tells the video and the times it was cut from.
+
+    Args:
+        root: the folder. split: of the annotations' field "split", if they have it.
+        texts: id -> text or texts, or a file of them anywhere; None takes one of the files above, if there is one.
+        missing: see ``datasets.rows.Missing``.
+
+    Returns:
+        One group per id. Rows of ``video``, ``audio``, ``image`` for files that are there (videos of annotated clips
+        that are not there count as missing), ``text``, and ``narration`` for subtitles; extra: clip, and video,
+        clip_start, clip_end, where the id tells them.
+
+    Raises:
+        ModalignError: no clips, texts of clips that do not exist at all (counted and named), or damaged annotations.
+
+    Example:
+        >>> clips("/data/clips", texts={"1": "a dog barks"})  # doctest: +SKIP
+    """
+    base = existing_folder(root, "data set 'clips'")
+    files = {m: Files([first_folder(base, names)], ends) for m, (names, ends) in FOLDERS.items()}
+    found: dict[str, dict[str, Path]] = {}
+    for modality, index in files.items():
+        for stem in index.stems():
+            found.setdefault(_plain(stem, modality), {})[modality] = index.place(stem)
+    words = texts if isinstance(texts, Mapping) else None
+    annotations = _from_mapping(words) if words is not None else _annotations(base, texts)  # type: ignore[arg-type]
+    if annotations and not set(annotations) & set(found):
+        raise ModalignError(
+            f"{base}: none of the {len(annotations)} texts is of a clip that is there "
+            f"(texts of {few(sorted(annotations))}; clips {few(sorted(found)) or 'none'})"
+        )
+    rows = Rows("clips", ABOUT, missing)
+    for clip in sorted({*found, *annotations}):
+        about = annotations.get(clip, {})
+        part, extra = str(about.get("split", "")), _parts(clip)
+        group = rows.group(clip)
+        for modality, place in found.get(clip, {"video": files["video"].place(clip)}).items():
+            rows.file(group, modality, place, part, None, None, **extra)
+        for key in TEXTS:
+            for text in _several(about.get(key)):
+                rows.text(group, text, part, **extra)
+        for text in _several(about.get("subtitle")):
+            if text.strip():
+                rows.text(group, text, part, "narration", None, None, **extra)
+    return rows.manifest(split)
+
+
+def _plain(stem: str, modality: str) -> str:
+    """An id without the kind that its name may start with: "video1" in the folder of videos is "1"."""
+    found = re.fullmatch(rf"{modality}[_-]?(.+)", stem)
+    return found.group(1) if found and not CLIP_ID.fullmatch(stem) else stem
+
+
+def _parts(clip: str) -> dict[str, Any]:
+    found = CLIP_ID.fullmatch(clip)
+    if not found:
+        return {"clip": clip}
+    return {"clip": clip, "video": found["video"], "clip_start": float(found["start"]), "clip_end": float(found["end"])}
+
+
+def _several(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+
+
+def _from_mapping(texts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {clip: {"text": text} for clip, text in texts.items()}
+
+
+def _annotations(base: Path, texts: Path | str | None) -> dict[str, dict[str, Any]]:
+    """Clip -> what is said of it, from a file."""
+    path = Path(texts).expanduser() if texts else next((base / n for n in ANNOTATIONS if (base / n).is_file()), None)
+    if path is None:
+        return {}
+    if path.suffix == ".csv":
+        columns, _ = parse_csv(read_list(path, "texts of clips")[0].partition("\n")[0], path)
+        if len(columns) < 2:
+            raise ModalignError(f"texts of clips {path} need two columns, id and text; it has {few(columns)}")
+        table = parse_csv(read_list(path, "texts of clips")[0], path, what="texts of clips")[1]
+        collected: dict[str, dict[str, Any]] = {}
+        for r in table:
+            collected.setdefault(r.fields[columns[0]], {"text": []})["text"].append(r.fields[columns[1]])
+        return collected
+    content = read_json(path, "texts of clips", object)
+    if isinstance(content, dict):
+        return _from_mapping(content)
+    try:
+        return {str(e["clip_id"] if "clip_id" in e else e["video_id"]): e for e in content}
+    except (KeyError, TypeError):
+        raise ModalignError(f"{path}: each entry needs a clip_id or video_id") from None

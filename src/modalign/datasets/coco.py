@@ -1,0 +1,238 @@
+"""COCO captions: five captions (some images have six or seven) of each photo."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from ..errors import ModalignError, few, require
+from ..registry import register
+from .manifest import Manifest
+from .places import existing_folder, first_file, inside
+from .rows import Missing, Rows, split_name
+from .tables import read_json
+
+ABOUT = {
+    "source": "https://cocodataset.org",
+    "licence": "captions CC BY 4.0; each photo has its own licence",
+    "paper": "Chen et al. 2015, Microsoft COCO Captions, arXiv 1504.00325",
+}
+FOLDERS = ("train2017", "val2017", "train2014", "val2014", "test2014", "test2017")
+KARPATHY = ("dataset_coco.json", "annotations/dataset_coco.json", "karpathy/dataset_coco.json")
+
+
+class Caption(NamedTuple):
+    """A caption as a list gives it; number is COCO's annotation id, where the list has it."""
+
+    image: int
+    text: str
+    number: int | None
+
+
+class Photo(NamedTuple):
+    """A photo as a list gives it."""
+
+    image: int
+    folder: str
+    file: str
+    split: str
+
+
+@register("dataset", "coco")
+def coco(
+    root: Path | str,
+    split: str | None = None,
+    *,
+    year: Literal[2014, 2017] | None = None,
+    annotations: str | None = None,
+    positives: Literal["original", "cxc", "eccv"] | None = None,
+    restval: bool = True,
+    missing: Missing = "keep",
+) -> Manifest:
+    """COCO captions 2014 and 2017, official or Karpathy's splits, with the positives of ECCV Caption by choice.
+
+    Layout: ``annotations/captions_{train,val}{2014,2017}.json`` beside the photo folders ``train2017``, ``val2017``,
+    ``train2014``, ``val2014`` (or all of these in ``images``). Where ``dataset_coco.json`` lies in the folder, or in
+    its ``annotations``, Karpathy's splits are used. A photo is found by its number, so lists of 2014 work with photos
+    of 2017. The group id is COCO's image id.
+
+    Args:
+        root: the folder. split: "train", "val", "test" (Karpathy's only); None for all.
+        year: of the official lists; asking for it leaves Karpathy's list alone. None takes what there is, 2017 first.
+        annotations: one list by name, for example "annotations/captions_val2017.json", for other subsets.
+        positives: which pairs count as right: adds the extra column ``positives`` for ``positive_links``. "original" is
+            COCO's own, "cxc" Crisscrossed Captions, "eccv" ECCV Caption (both directions together); needs the package
+            eccv-caption. Its photos are those of Karpathy's test split; with Karpathy's list the captions' numbers come
+            from ``captions_val2014.json``, which must then be there too.
+        restval: Karpathy's train split includes ``restval``, as is usual (113,287 photos instead of 82,783).
+        missing: see ``datasets.rows.Missing``.
+
+    Returns:
+        Rows of ``image`` and ``text``; extra: image_id, caption_id.
+
+    Raises:
+        ModalignError: no list, a damaged one, captions of unknown images (ids and counts named), or a path that
+            leaves the folder.
+
+    Reference: Chen et al. 2015, arXiv 1504.00325; Karpathy and Fei-Fei 2015, arXiv 1412.2306 (splits); Parekh et al.
+        2021, arXiv 2004.15020 (CxC); Chun et al. 2022, arXiv 2204.03359 (ECCV Caption).
+
+    Example:
+        >>> coco("/data/coco", split="val")  # doctest: +SKIP
+    """
+    base = existing_folder(root, "data set 'coco'")
+    karpathy = None if year or annotations else next((base / k for k in KARPATHY if (base / k).is_file()), None)
+    if karpathy:
+        photos, captions = _karpathy(karpathy, restval)
+        if positives:
+            captions = _numbered(base, captions)
+    else:
+        photos, captions = _official(base, split, year, annotations)
+    _check(photos, captions)
+    return _manifest(base, photos, captions, split, positives, missing)
+
+
+def _manifest(
+    base: Path,
+    photos: Sequence[Photo],
+    captions: Sequence[Caption],
+    split: str | None,
+    positives: str | None,
+    missing: Missing,
+) -> Manifest:
+    rows = Rows("coco", ABOUT, missing)
+    places = _Places(base)
+    pairs = _positives(positives) if positives else None
+    split_of = {p.image: p.split for p in photos}
+    for p in photos:
+        more: dict[str, Any] = {"image_id": p.image}
+        if pairs is not None:
+            more["positives"] = [p.image]
+        rows.file(p.image, "image", places.find(p), p.split, **more)
+    for c in captions:
+        extra: dict[str, Any] = {"image_id": c.image, "caption_id": c.number}
+        if pairs is not None:
+            extra["positives"] = sorted(pairs.get(c.number, ()))
+        rows.text(c.image, c.text, split_of[c.image], **extra)
+    return rows.manifest(split)
+
+
+def _official(
+    base: Path, split: str | None, year: int | None, annotations: str | None
+) -> tuple[list[Photo], list[Caption]]:
+    photos: list[Photo] = []
+    captions: list[Caption] = []
+    for path, name in _lists(base, split, year, annotations):
+        content = read_json(path, "COCO caption list")
+        folder = re.search(r"(train|val)(2014|2017)", path.name)
+        try:
+            photos += [
+                Photo(int(i["id"]), folder.group() if folder else "images", str(i["file_name"]), name)
+                for i in content["images"]
+            ]
+            captions += [Caption(int(a["image_id"]), a["caption"], int(a["id"])) for a in content["annotations"]]
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ModalignError(f"{path} is not a COCO caption list: {_missing_part(problem)}") from None
+    return photos, captions
+
+
+def _lists(base: Path, split: str | None, year: int | None, annotations: str | None) -> Iterable[tuple[Path, str]]:
+    """The official lists to read, with the split that each holds."""
+    if annotations:
+        named = re.search(r"train|val|test", Path(annotations).name)
+        return [(inside(base, annotations, "setting 'annotations'"), named.group() if named else "")]
+    wanted = [split_name(split)] if split else ["train", "val"]
+    for candidate in [year] if year else [2017, 2014]:
+        found = [(base / "annotations" / f"captions_{name}{candidate}.json", name) for name in wanted]
+        there = [(path, name) for path, name in found if path.is_file()]
+        if there:
+            return there
+    names = [f"annotations/captions_{n}{y}.json" for y in ([year] if year else [2017, 2014]) for n in wanted]
+    raise ModalignError(f"no COCO caption list in {base}: looked for {few([*names, KARPATHY[0]], 6)}")
+
+
+def _karpathy(path: Path, restval: bool) -> tuple[list[Photo], list[Caption]]:
+    content = read_json(path, "Karpathy's list")
+    photos: list[Photo] = []
+    captions: list[Caption] = []
+    try:
+        for i in content["images"]:
+            name = i["split"]
+            name = ("train" if restval else "restval") if name == "restval" else name
+            photos.append(Photo(int(i["cocoid"]), str(i.get("filepath", "images")), str(i["filename"]), name))
+            captions += [Caption(int(i["cocoid"]), s["raw"], None) for s in i["sentences"]]
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ModalignError(f"{path} is not Karpathy's list of COCO: {_missing_part(problem)}") from None
+    return photos, captions
+
+
+def _missing_part(problem: Exception) -> str:
+    return f"an entry has no {problem}" if isinstance(problem, KeyError) else str(problem)
+
+
+def _numbered(base: Path, captions: Sequence[Caption]) -> list[Caption]:
+    """Captions of Karpathy's list with COCO's annotation ids, found by image and words."""
+    path = first_file(base, ["annotations/captions_val2014.json"], "list of COCO's caption numbers")
+    _, official = _official(base, None, None, str(path.relative_to(base)))
+    numbers: dict[tuple[int, str], list[int]] = {}
+    for c in official:
+        numbers.setdefault((c.image, " ".join(c.text.split())), []).append(c.number or 0)
+    found = []
+    for c in captions:
+        same = numbers.get((c.image, " ".join(c.text.split())), [])
+        found.append(c._replace(number=same.pop(0)) if same else c)
+    return found
+
+
+def _check(photos: Sequence[Photo], captions: Sequence[Caption]) -> None:
+    known = {p.image for p in photos}
+    strange = [c.image for c in captions if c.image not in known]
+    if strange:
+        raise ModalignError(
+            f"COCO caption list is damaged: {len(strange)} captions are of {len(set(strange))} images that it does not "
+            f"list (image ids {few(sorted(set(strange)))})"
+        )
+
+
+def _positives(which: str) -> Mapping[int | None, set[int]]:
+    """Caption number -> ids of the images that it fits, by one of the lists of the package eccv-caption."""
+    found = importlib.util.find_spec("eccv_caption")  # its data are wanted, its code (and imports) are not
+    if found is None or found.origin is None:
+        found = require("eccv_caption", "data").__spec__
+    folder = Path(str(found and found.origin)).parent / "data"
+    pairs: dict[int | None, set[int]] = {}
+    for caption, images in json.loads((folder / f"{which}_caption_to_image.json").read_text()).items():
+        pairs.setdefault(int(caption), set()).update(map(int, images))
+    for image, captions in json.loads((folder / f"{which}_image_to_caption.json").read_text()).items():
+        for caption in captions:
+            pairs.setdefault(int(caption), set()).add(int(image))
+    return pairs
+
+
+class _Places:
+    """Photos on disk by their number, in the folder that the list names or any other of COCO's."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self._numbers: dict[Path, dict[int, Path]] = {}
+
+    def find(self, photo: Photo) -> Path:
+        named = inside(self.base, f"{photo.folder}/{photo.file}", "COCO list")
+        parents = [self.base, self.base / "images"]
+        own = [p / photo.folder for p in parents]
+        for folder in [*own, *(p / f for p in parents for f in FOLDERS), self.base / "images"]:
+            found = self._in(folder).get(photo.image)
+            if found:
+                return found
+        return named
+
+    def _in(self, folder: Path) -> Mapping[int, Path]:
+        if folder not in self._numbers:
+            files = folder.iterdir() if folder.is_dir() else ()
+            digits = ((re.search(r"(\d+)\.\w+$", f.name), f) for f in files)
+            self._numbers[folder] = {int(d.group(1)): f for d, f in digits if d}
+        return self._numbers[folder]

@@ -1,0 +1,267 @@
+"""Flickr8k and Flickr30k: five human captions of each photo."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import ModalignError, few
+from ..registry import register
+from .manifest import Manifest
+from .places import existing_folder, first_file, first_folder, inside
+from .rows import Missing, Rows
+from .tables import parse_csv, read_csv, read_json, read_list
+
+ABOUT_8K = {
+    "source": "Hodosh, Young and Hockenmaier 2013",
+    "licence": "non-commercial research and education only",
+    "paper": "Framing Image Description as a Ranking Task, JAIR 47, 2013",
+}
+ABOUT_30K = {
+    "source": "Young, Lai, Hodosh and Hockenmaier 2014",
+    "licence": "non-commercial research and education only",
+    "paper": "From image descriptions to visual denotations, TACL 2, 2014",
+}
+CAPTIONS_8K = (
+    "captions.txt", "Flickr8k.token.txt", "Flickr8k_text/Flickr8k.token.txt", "Flickr8k.token",
+    "dataset_flickr8k.json", "captions.csv",
+)  # fmt: skip
+CAPTIONS_30K = (
+    "results_20130124.token", "flickr30k/results_20130124.token", "results.csv", "flickr30k_images/results.csv",
+    "captions.txt", "flickr_annotations_30k.csv", "dataset_flickr30k.json", "captions.csv",
+)  # fmt: skip
+PHOTOS_8K = ("images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset/Flicker8k_Dataset", "Flickr8k_Dataset")
+PHOTOS_30K = (
+    "images", "flickr30k-images", "flickr30k_images/flickr30k_images", "flickr30k_images", "Images", "flickr30k-images",
+)  # fmt: skip
+LISTS_8K = tuple(f"{folder}Flickr_8k.{{}}Images.txt" for folder in ("", "Flickr8k_text/"))
+LISTS_30K = ("{}.txt", "splits/{}.txt", "flickr30k_{}.txt", "flickr30k_entities/{}.txt")
+
+
+class Captioned(NamedTuple):
+    """Captions in the order of the file, and the splits where the same file has them."""
+
+    captions: list[tuple[str, str]]
+    splits: dict[str, str]
+
+
+@register("dataset", "flickr8k")
+def flickr8k(
+    root: Path | str, split: str | None = None, *, captions: str | None = None, missing: Missing = "keep"
+) -> Manifest:
+    """Flickr8k: 8,091 photos with five captions each, official split 6,000 / 1,000 / 1,000.
+
+    Layout: captions as ``captions.txt`` (comma-separated, ``image,caption``), ``Flickr8k.token.txt`` (the original:
+    ``name#number`` tab ``caption``) or Karpathy's ``dataset_flickr8k.json``; photos in ``images``, ``Images`` or
+    ``Flicker8k_Dataset`` (spelt so); the official lists ``Flickr_8k.{train,dev,test}Images.txt``, in ``Flickr8k_text``
+    or beside the captions. 91 photos (92 in the original) are in no list: their split is "".
+
+    Args:
+        root: the folder. split: "train", "val" (the official "dev"), "test"; None for all.
+        captions: name of the caption file, where it is none of these.
+        missing: see ``datasets.rows.Missing``.
+
+    Returns:
+        Rows of ``image`` and ``text``, one group per photo; extra: photo, and caption_row, the caption's number in the
+        file, from 0.
+
+    Raises:
+        ModalignError: files missing or damaged, lists of other photos, or a path that leaves the folder.
+
+    Reference: Hodosh, Young and Hockenmaier 2013, JAIR 47.
+
+    Example:
+        >>> flickr8k("/data/flickr8k", split="test")  # doctest: +SKIP
+    """
+    base = existing_folder(root, "data set 'flickr8k'")
+    path = inside(base, captions) if captions else first_file(base, CAPTIONS_8K, "captions of Flickr8k")
+    rows = Rows("flickr8k", ABOUT_8K, missing)
+    return _flickr(base, split, path, first_folder(base, PHOTOS_8K), LISTS_8K, rows)
+
+
+@register("dataset", "flickr30k")
+def flickr30k(
+    root: Path | str, split: str | None = None, *, captions: str | None = None, missing: Missing = "keep"
+) -> Manifest:
+    """Flickr30k: 31,783 photos with five captions each; Karpathy's split 29,000 / 1,014 / 1,000.
+
+    Layout: captions as ``results_20130124.token`` (``name#number`` tab ``caption``), ``results.csv`` (fields parted by
+    bars), ``captions.txt`` (by commas), ``flickr_annotations_30k.csv`` or ``dataset_flickr30k.json`` (both with
+    splits); photos in ``flickr30k-images`` or ``flickr30k_images``; lists ``{train,val,test}.txt`` of photos.
+
+    Args, Returns, Raises: as ``flickr8k``.
+
+    Reference: Young, Lai, Hodosh and Hockenmaier 2014, TACL 2; splits: Karpathy and Fei-Fei 2015, arXiv 1412.2306.
+
+    Example:
+        >>> flickr30k("/data/flickr30k", split="test")  # doctest: +SKIP
+    """
+    base = existing_folder(root, "data set 'flickr30k'")
+    path = inside(base, captions) if captions else first_file(base, CAPTIONS_30K, "captions of Flickr30k")
+    rows = Rows("flickr30k", ABOUT_30K, missing)
+    return _flickr(base, split, path, first_folder(base, PHOTOS_30K), LISTS_30K, rows)
+
+
+def _flickr(base: Path, split: str | None, path: Path, photos: Path, lists: Sequence[str], rows: Rows) -> Manifest:
+    content = _captions(path)
+    names = dict.fromkeys(name for name, _ in content.captions)
+    splits = {**content.splits, **_lists(base, lists, names, rows)}
+    for name in names:
+        place = inside(photos, name, f"caption list {path.name}")
+        rows.file(rows.group(name), "image", place, splits.get(name, ""), photo=name)
+    for number, (name, text) in enumerate(content.captions):
+        rows.text(rows.group(name), text, splits.get(name, ""), photo=name, caption_row=number)
+    return rows.manifest(split)
+
+
+def _lists(base: Path, patterns: Sequence[str], names: Mapping[str, object], rows: Rows) -> dict[str, str]:
+    """Photo -> split of the official lists; photos without captions are noted."""
+    stems = {Path(name).stem: name for name in names}
+    splits: dict[str, str] = {}
+    strange: list[str] = []
+    for split in ("train", "dev", "val", "test"):
+        path = next((base / p.format(split) for p in patterns if (base / p.format(split)).is_file()), None)
+        if path is None:
+            continue
+        for line in read_list(path, "list of photos")[0].split("\n"):
+            name = line.strip()
+            name = name if name in names else stems.get(name, name)
+            if name in names:
+                twice = splits.setdefault(name, split)
+                if twice != split:
+                    raise ModalignError(f"photo {name} is in two lists of {base}: {twice} and {split}")
+            elif name:
+                strange.append(name)
+    if strange and not splits:
+        raise ModalignError(
+            f"the lists of photos in {base} name {len(strange)} photos, none of them in the captions ({few(strange)})"
+        )
+    if strange:
+        rows.note("listed_without_captions", f"{len(strange)}: {few(strange)}")
+    return splits
+
+
+def _captions(path: Path) -> Captioned:
+    if path.suffix == ".json":
+        return _karpathy(path)
+    text, _ = read_list(path, "caption list")
+    first = text.partition("\n")[0]
+    if re.match(r"[^\t,]+#\d+\t", first):
+        return Captioned(list(_token(text, path)), {})
+    if "|" in first:
+        return Captioned(list(_bars(text, path)), {})
+    if "raw" in first and "split" in first:
+        return _annotations(path)
+    columns, _ = parse_csv(first, path)
+    image = next((c for c in ("image", "image_name", "filename", "file_name") if c in columns), "image")
+    caption = next((c for c in ("caption", "comment", "text", "sentence") if c in columns), "caption")
+    table = read_csv(path, (image, caption), "caption list")
+    return Captioned([(r.fields[image].strip(), r.fields[caption]) for r in table.rows], {})
+
+
+def _token(text: str, path: Path) -> Iterable[tuple[str, str]]:
+    """``name#number`` tab ``caption``; a name may hold ``#`` only before the number."""
+    for line, row in enumerate(text.split("\n"), 1):
+        row = row.removesuffix("\r")
+        if not row.strip():
+            continue
+        found = re.match(r"(.+)#\d+\t(.*)", row)
+        if not found:
+            raise ModalignError(f"caption list is damaged: {path}, line {line} is not 'name#number<tab>caption'")
+        yield found.group(1).strip(), found.group(2)
+
+
+def _bars(text: str, path: Path) -> Iterable[tuple[str, str]]:
+    """``name| number| caption``. The common copy lacks a bar in one row, between number and caption."""
+    for line, row in enumerate(text.split("\n"), 1):
+        if line == 1 or not row.strip():
+            continue
+        found = re.match(r"([^|]+)\|\s*\d+\s*(?:\||\s)\s*(.*)", row.removesuffix("\r"))
+        if not found:
+            raise ModalignError(f"caption list is damaged: {path}, line {line} is not 'name| number| caption'")
+        yield found.group(1).strip(), found.group(2)
+
+
+def _karpathy(path: Path) -> Captioned:
+    content = read_json(path, "Karpathy's list")
+    captions: list[tuple[str, str]] = []
+    splits: dict[str, str] = {}
+    try:
+        for image in content["images"]:
+            splits[image["filename"]] = image["split"]
+            captions += [(image["filename"], sentence["raw"]) for sentence in image["sentences"]]
+    except (KeyError, TypeError) as problem:
+        raise ModalignError(f"{path} is not Karpathy's list: an entry has no {problem}") from None
+    return Captioned(captions, splits)
+
+
+def _annotations(path: Path) -> Captioned:
+    """``flickr_annotations_30k.csv``: the captions of a photo as one JSON list in the column ``raw``."""
+    limit = csv.field_size_limit(1 << 24)
+    try:
+        table = read_csv(path, ("raw", "split", "filename"), "caption list")
+    finally:
+        csv.field_size_limit(limit)
+    captions: list[tuple[str, str]] = []
+    for row in table.rows:
+        try:
+            captions += [(row.fields["filename"], text) for text in json.loads(row.fields["raw"])]
+        except (json.JSONDecodeError, TypeError):
+            raise ModalignError(f"{path}, line {row.line}: the column raw is not a list of captions") from None
+    return Captioned(captions, {r.fields["filename"]: r.fields["split"] for r in table.rows})
+
+
+def flickr_features(root: Path | str, manifest: Manifest) -> dict[str, np.ndarray]:
+    """Precomputed features for the items of a manifest of ``flickr8k`` or ``flickr30k``, by modality.
+
+    Layout: ``features/image_*.npy`` with rows as in ``image_names.txt``, ``features/text_*.npy`` with rows as the
+    caption file has them (``features/captions.csv``, where it is there, must agree).
+
+    Args:
+        root: the folder that was given to the loader. manifest: rows of it, all or a selection.
+
+    Returns:
+        modality -> (n_m, d) array in the manifest's order, of the type on disk.
+
+    Raises:
+        ModalignError: no features, photos that have none (named), or arrays whose rows do not fit their lists.
+
+    Example:
+        >>> flickr_features("/data/flickr8k", flickr8k("/data/flickr8k"))["image"].shape  # doctest: +SKIP
+        (8091, 1280)
+    """
+    folder = existing_folder(Path(root) / "features", "features of Flickr photos")
+    names = {n.strip(): i for i, n in enumerate(read_list(folder / "image_names.txt")[0].split("\n")) if n.strip()}
+    photos = manifest.extra["photo"]
+    lost = sorted({str(photos[r]) for r in manifest.rows("image")} - set(names))
+    if lost:
+        raise ModalignError(f"{len(lost)} photos have no features in {folder}: {few(lost)}")
+    index = {
+        "image": [names[photos[r]] for r in manifest.rows("image")],
+        "text": [int(manifest.extra["caption_row"][r]) for r in manifest.rows("text")],
+    }
+    expected = {"image": len(names)}
+    if (folder / "captions.csv").is_file():
+        listed = [(photo, text.strip()) for photo, text in _captions(folder / "captions.csv").captions]
+        expected["text"] = len(listed)
+        numbered = zip(manifest.rows("text"), index["text"], strict=True)
+        differ = [r for r, i in numbered if i >= len(listed) or listed[i] != (photos[r], manifest.text[r])]
+        if differ:
+            raise ModalignError(f"{folder / 'captions.csv'} has other captions than the manifest (rows {few(differ)})")
+    return {m: _array(folder, m, expected.get(m), rows) for m, rows in index.items()}
+
+
+def _array(folder: Path, modality: str, expected: int | None, rows: list[int]) -> np.ndarray:
+    found = sorted(folder.glob(f"{modality}_*.npy"))
+    if not found:
+        raise ModalignError(f"no features of '{modality}' in {folder}: looked for {modality}_*.npy")
+    array = np.load(found[0], mmap_mode="r", allow_pickle=False)
+    if array.ndim != 2 or (expected is not None and len(array) != expected) or (rows and max(rows) >= len(array)):
+        raise ModalignError(f"{found[0]} has shape {array.shape}, but its list has {expected or max(rows) + 1} rows")
+    return np.asarray(array[rows])

@@ -1,0 +1,211 @@
+"""Data sets of the Hugging Face library, held in memory or saved to disk."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModalignError, few, require
+from ..files import atomic
+from ..registry import register
+from .manifest import Manifest
+from .rows import Rows
+from .table import NAMES
+
+MAGIC = (
+    (b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"II*\0", ".tif"),
+    (b"MM\0*", ".tif"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff\xfb", ".mp3"),
+    (b"\x1a\x45\xdf\xa3", ".mkv"),
+)  # fmt: skip
+
+
+@register("dataset", "hf")
+def hf(
+    root: Any,
+    split: str | None = None,
+    *,
+    columns: dict[str, str] | None = None,
+    group: str | None = None,
+    files: str | None = None,
+) -> Manifest:
+    """A Hugging Face data set: an object in memory, or the folder that ``save_to_disk`` wrote.
+
+    Works with anything that has ``column_names`` and gives dictionaries by row number (``datasets`` need not be
+    installed), with a dictionary of those by split, or with a list of dictionaries.
+
+    Args:
+        root: the object or the folder (opening a folder takes the package datasets).
+        split: a split's name; None for all.
+        columns: modality -> column; None goes by usual names (image, audio, video, text, caption, ...). A text column
+            may hold a list of captions, or class numbers, whose names are then the texts.
+        group: column that tells which rows are the same thing; None: each row is one.
+        files: folder for pictures and sounds that lie inside the data set; they are written once, under the hash of
+            their content. Not needed where the data set names files that are there.
+
+    Returns:
+        Rows of the modalities there are; extra: row, its number in the split. Values that are None are absent.
+
+    Raises:
+        ModalignError: no known columns (with those there are), bytes but no folder for them, or values of a kind that
+            cannot be used.
+
+    Example:
+        >>> hf([{"text": "a cat", "image": "/data/cat.jpg"}])
+        Manifest(hf: text 1, image 1; 1 groups; splits: none)
+    """
+    rows = Rows("hf", {"source": str(root) if isinstance(root, (str, Path)) else type(root).__name__})
+    target = Path(files).expanduser() if files else None
+    for part, dataset in _parts(_open(root)).items():
+        names = _names(dataset)
+        chosen = _chosen(names, columns)
+        dataset = _undecoded(dataset, chosen.values())
+        if group is not None and group not in names:
+            raise ModalignError(f"the data set has no column '{group}': its columns are {few(names, 12)}")
+        for i in range(len(dataset)):
+            values = dataset[i]
+            number = rows.group((part, i) if group is None else ("group", str(values[group])))
+            for modality, column in chosen.items():
+                where = f"row {i}{f' of {part}' if part else ''}, column '{column}'"
+                if modality in ("text", "narration"):
+                    for text in _texts(values[column], _feature(dataset, column), where):
+                        rows.text(number, text, part, modality, None, None, row=i)
+                else:
+                    for place in _places(values[column], target, where):
+                        rows.file(number, modality, place, part, None, None, row=i)
+    return rows.manifest(split)
+
+
+def _open(root: Any) -> Any:
+    if not isinstance(root, (str, Path)):
+        return root
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        raise ModalignError(f"data set 'hf' needs a folder that save_to_disk wrote, and there is none at {path}")
+    library = require("datasets", "data")
+    try:
+        return library.load_from_disk(str(path))
+    except (OSError, ValueError, KeyError) as problem:
+        raise ModalignError(f"{path} is not what save_to_disk wrote: {str(problem).splitlines()[0]}") from None
+
+
+def _parts(dataset: Any) -> Mapping[str, Any]:
+    """Split -> data set."""
+    if isinstance(dataset, Mapping):
+        return dataset
+    if isinstance(dataset, Iterable) and not hasattr(dataset, "__getitem__"):
+        raise ModalignError("a streamed data set has no row numbers: take some of it first, list(dataset.take(1000))")
+    return {"": dataset}
+
+
+def _names(dataset: Any) -> list[str]:
+    names = getattr(dataset, "column_names", None)
+    if names is not None:
+        return list(names)
+    return list(dict.fromkeys(k for i in range(len(dataset)) for k in dataset[i]))
+
+
+def _chosen(names: list[str], columns: Mapping[str, str] | None) -> dict[str, str]:
+    if columns is not None:
+        lost = [c for c in columns.values() if c not in names]
+        if lost:
+            raise ModalignError(f"the data set has no column {few(lost)}: its columns are {few(names, 12)}")
+        return dict(columns)
+    found: dict[str, str] = {}
+    for name in names:
+        modality = next((m for m, known in NAMES.items() if name.lower() in known), None)
+        if modality is not None:
+            found.setdefault(modality, name)
+    if not found:
+        raise ModalignError(
+            f"the data set has no column of a known name: its columns are {few(names, 12) or 'none'}; "
+            "say which is which with columns={'image': ..., 'text': ...}"
+        )
+    return found
+
+
+def _feature(dataset: Any, column: str) -> Any:
+    features = getattr(dataset, "features", None)
+    return features.get(column) if isinstance(features, Mapping) else None
+
+
+def _undecoded(dataset: Any, columns: Iterable[str]) -> Any:
+    """The data set with pictures and sounds as paths and bytes: faster, and nothing is lost by re-encoding."""
+    for column in columns:
+        feature = _feature(dataset, column)
+        if getattr(feature, "decode", None) is True and hasattr(dataset, "cast_column"):
+            raw = copy.copy(feature)
+            raw.decode = False
+            dataset = dataset.cast_column(column, raw)
+    return dataset
+
+
+def _texts(value: Any, feature: Any, where: str) -> list[str]:
+    several = value if isinstance(value, (list, tuple)) else [value]
+    texts = []
+    for v in several:
+        if v is None:
+            continue
+        names = getattr(feature, "names", None)
+        if isinstance(v, int) and names:
+            v = names[v] if v >= 0 else None
+        if v is not None and not isinstance(v, str):
+            raise ModalignError(f"{where}: a text is expected, not {type(v).__name__}")
+        texts += [] if v is None else [v]
+    return texts
+
+
+def _places(value: Any, target: Path | None, where: str) -> list[Path]:
+    if value is None:
+        return []
+    if isinstance(value, (list, tuple)):
+        return [p for v in value for p in _places(v, target, where)]
+    if isinstance(value, (str, Path)):
+        return [Path(value).expanduser().absolute()]
+    if isinstance(value, Mapping):
+        path, content = value.get("path"), value.get("bytes")
+        if path and Path(path).is_file():
+            return [Path(path).absolute()]
+        if content is None and value.get("array") is not None:
+            content = _wav(np.asarray(value["array"], dtype=np.float32), int(value["sampling_rate"]))
+        if content is None:
+            return [Path(path).absolute()] if path else []
+        return [_written(content, target, where, Path(path or "").suffix)]
+    if isinstance(value, (bytes, bytearray)):
+        return [_written(bytes(value), target, where, "")]
+    if hasattr(value, "save") and hasattr(value, "mode"):  # a picture of Pillow
+        buffer = io.BytesIO()
+        value.save(buffer, format="PNG")
+        return [_written(buffer.getvalue(), target, where, ".png")]
+    raise ModalignError(f"{where}: a file, bytes or a picture is expected, not {type(value).__name__}")
+
+
+def _written(content: bytes, target: Path | None, where: str, ending: str) -> Path:
+    """The file of some bytes, named by their hash; written if it is not there yet."""
+    if target is None:
+        raise ModalignError(f"{where} lies inside the data set: say with files=FOLDER where such files may be written")
+    ending = next((e for magic, e in MAGIC if content.startswith(magic)), ending or ".bin")
+    if content[:4] == b"RIFF":
+        ending = {b"WAVE": ".wav", b"WEBP": ".webp", b"AVI ": ".avi"}.get(content[8:12], ending)
+    elif content[4:8] == b"ftyp":
+        ending = ".m4a" if content[8:11] == b"M4A" else ".mp4"
+    path = target.absolute() / f"{hashlib.sha256(content).hexdigest()[:32]}{ending}"
+    if not path.is_file():
+        with atomic(path) as partial:
+            partial.write_bytes(content)
+    return path
+
+
+def _wav(samples: np.ndarray, rate: int) -> bytes:
+    """A WAV file of float samples (n,) or (channels, n) in [-1, 1], unchanged: 32-bit float, no rounding to 16 bits."""
+    channels = 1 if samples.ndim == 1 else samples.shape[0]
+    body = np.ascontiguousarray(samples.reshape(channels, -1).T, dtype="<f4").tobytes()
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, channels, rate, rate * channels * 4, channels * 4, 32)
+    data = struct.pack("<4sI", b"data", len(body)) + body
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(head) + len(data), b"WAVE") + head + data

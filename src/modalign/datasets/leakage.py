@@ -1,0 +1,217 @@
+"""Leakage: the same picture, sound or caption, or nearly the same, in two splits."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModalignError, few
+from .hashes import near_pairs, picture_hash
+from .manifest import Manifest
+from .webdataset import is_member, open_member
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LeakReport:
+    """What ``leakage`` found. Rows are row numbers of the manifest.
+
+    files: sets of rows whose files have the same bytes. texts: sets of rows with the same words. pictures: pairs of
+    rows whose pictures look alike without having the same bytes. features: pairs of rows, with their cosine.
+    splits: of each row. unread: files that could not be read (missing or broken).
+    All of these count within a split too; ``across`` keeps what joins two splits, and that is the leak.
+    """
+
+    files: tuple[tuple[int, ...], ...]
+    texts: tuple[tuple[int, ...], ...]
+    pictures: tuple[Pair, ...]
+    features: Mapping[str, tuple[tuple[int, int, float], ...]]
+    splits: Sequence[str] = field(repr=False)
+    names: Sequence[str] = field(repr=False)
+    unread: tuple[str, ...] = ()
+
+    def across(self) -> dict[str, list[tuple[int, ...]]]:
+        """Kind -> sets (or pairs) of rows that are in more than one split. Rows in no split do not count."""
+        kinds: dict[str, Iterable[tuple[int, ...]]] = {
+            "files": self.files,
+            "texts": self.texts,
+            "pictures": self.pictures,
+            **{f"features of {m}": [(i, j) for i, j, _ in pairs] for m, pairs in self.features.items()},
+        }
+        return {k: [s for s in sets if len({self.splits[r] for r in s} - {""}) > 1] for k, sets in kinds.items()}
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing at all is in two splits."""
+        return not any(self.across().values())
+
+    def lines(self) -> list[str]:
+        """The report in words: one line per kind, with examples of what is in two splits."""
+        totals = {"files": len(self.files), "texts": len(self.texts), "pictures": len(self.pictures)}
+        totals |= {f"features of {m}": len(pairs) for m, pairs in self.features.items()}
+        what = {"files": "equal files", "texts": "equal captions", "pictures": "nearly equal pictures"}
+        found = []
+        for kind, sets in self.across().items():
+            total = totals[kind]
+            shown = few(
+                (" = ".join(f"{self.names[r]} ({self.splits[r] or 'no split'})" for r in s[:3]) for s in sets), 3
+            )
+            label = what.get(kind, f"near {kind}")
+            found.append(f"{label}: {total:,} sets, {len(sets):,} across splits" + (f": {shown}" if sets else ""))
+        if self.unread:
+            found.append(f"{len(self.unread):,} files could not be read: {few(Path(n).name for n in self.unread)}")
+        return found
+
+
+def leakage(
+    manifest: Manifest,
+    *,
+    files: bool = True,
+    near: bool = True,
+    bits: int = 4,
+    features: Mapping[str, np.ndarray] | None = None,
+    cosine: float = 0.97,
+) -> LeakReport:
+    """Duplicates and near-duplicates in a manifest, within and across its splits.
+
+    Equal files have equal bytes (SHA-256; only files of equal size are read). Equal texts are equal after case,
+    composition of accents, blanks and a full stop at the end are levelled. Nearly equal pictures differ in at most
+    ``bits`` of the 64 signs of their brightness gradients, and little in their 8 x 8 colours, so that flat pictures are
+    not all alike. Features are near from ``cosine`` on.
+
+    Args:
+        manifest: rows with splits.
+        files: read and compare files. near: also compare how pictures look (decodes each picture once, small).
+        bits: Hamming distance of the picture hashes, 0 to 7.
+        features: modality -> (n_m, d), rows as the manifest's rows of that modality; items of one group are not
+            compared; in chunks, never an n x n matrix.
+        cosine: least cosine of near features, in (-1, 1].
+
+    Returns:
+        LeakReport: ``clean``, ``lines()``, ``across()``.
+
+    Raises:
+        ModalignError: features of unknown modalities or wrong length, or bits out of range.
+
+    Example:
+        >>> m = Manifest.from_rows([{"group": 0, "modality": "text", "text": "A dog.", "split": "train"},
+        ...                         {"group": 1, "modality": "text", "text": "a  dog", "split": "test"}])
+        >>> leakage(m).lines()[1]
+        'equal captions: 1 sets, 1 across splits: A dog. (train) = a  dog (test)'
+    """
+    if not 0 <= bits <= 7:
+        raise ModalignError(f"leakage: bits must be from 0 to 7, got {bits}")
+    for modality, array in (features or {}).items():
+        expected = len(manifest.rows(modality))
+        if array.ndim != 2 or len(array) != expected:
+            raise ModalignError(f"leakage: features of '{modality}' have shape {array.shape}, expected ({expected}, d)")
+    unread: set[str] = set()
+    equal = _equal_files(manifest, unread) if files else []
+    alike = _alike(manifest, bits, equal, unread) if files and near else []
+    return LeakReport(
+        files=tuple(equal),
+        texts=tuple(_sets((level(text), row) for row, text in enumerate(manifest.text) if text is not None)),
+        pictures=tuple(alike),
+        features={m: tuple(_near(manifest, m, x, cosine)) for m, x in (features or {}).items()},
+        splits=manifest.splits,
+        names=[row.text[:60] if row.text is not None else Path(str(row.uri)).name for row in manifest],
+        unread=tuple(sorted(unread)),
+    )
+
+
+def level(text: str) -> str:
+    """A caption without what does not make it another caption: case, composition, blanks, punctuation at the end.
+
+    Example:
+        >>> level(" A  Dog runs . ")
+        'a dog runs'
+    """
+    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return re.sub(r"[\s.!?,;:]+$", "", plain) or plain
+
+
+def _sets(keyed: Iterable[tuple[Hashable, int]]) -> list[tuple[int, ...]]:
+    """Rows with the same key, where there are several."""
+    found: dict[Hashable, list[int]] = defaultdict(list)
+    for key, row in keyed:
+        found[key].append(row)
+    return [tuple(rows) for rows in found.values() if len(rows) > 1]
+
+
+def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:
+    """Rows with equal files (and equal times within them); the same row's file in one group twice is no finding."""
+    sizes: dict[str, int] = {}
+    for uri in {u for u in manifest.uri if u is not None}:
+        try:
+            sizes[uri] = len(open_member(uri).getbuffer()) if is_member(uri) else Path(uri).stat().st_size
+        except (OSError, ValueError):
+            unread.add(uri)
+    of_size: dict[int, list[str]] = defaultdict(list)
+    for uri, size in sizes.items():
+        of_size[size].append(uri)
+    content: dict[str, str] = {}
+    for uris in of_size.values():
+        for uri in uris:
+            content[uri] = _digest(uri, unread) or uri if len(uris) > 1 else uri
+
+    def key(row: int) -> Hashable:
+        times = (float(manifest.start[row]), float(manifest.end[row]))  # type: ignore[arg-type]
+        return content[str(manifest.uri[row])], *(None if t != t else t for t in times)
+
+    return _sets((key(row), row) for row, uri in enumerate(manifest.uri) if uri in content)
+
+
+def _digest(uri: str, unread: set[str]) -> str | None:
+    try:
+        if is_member(uri):
+            return hashlib.sha256(open_member(uri).getbuffer()).hexdigest()
+        with open(uri, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except (OSError, ValueError):
+        unread.add(uri)
+        return None
+
+
+def _alike(manifest: Manifest, bits: int, equal: Sequence[tuple[int, ...]], unread: set[str]) -> list[Pair]:
+    """Pairs of rows whose pictures look alike; of equal files just the first stands for all."""
+    copies = {row for rows in equal for row in rows[1:]}
+    rows: list[int] = []
+    hashes: list[np.ndarray] = []
+    seen: set[str] = set()
+    for row, (modality, uri) in enumerate(zip(manifest.modality_names, manifest.uri, strict=True)):
+        if modality != "image" or uri is None or row in copies or uri in seen or uri in unread:
+            continue
+        seen.add(uri)
+        found = picture_hash(uri)
+        if found is None:
+            unread.add(uri)
+            continue
+        rows.append(row)
+        hashes.append(found)
+    pairs = near_pairs(np.stack(hashes), bits) if hashes else []
+    return [(rows[i], rows[j]) for i, j in pairs]
+
+
+def _near(manifest: Manifest, modality: str, x: Any, cosine: float, chunk: int = 1024) -> list[tuple[int, int, float]]:
+    """Pairs of rows of different groups whose features have at least this cosine, most alike first."""
+    rows = manifest.rows(modality)
+    group = np.asarray(manifest.group)[rows]
+    unit = np.asarray(x, dtype=np.float32)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    found: list[tuple[int, int, float]] = []
+    for start in range(0, len(rows), chunk):
+        alike = unit[start : start + chunk] @ unit[start:].T
+        i, j = (alike >= cosine).nonzero()
+        later = (j > i) & (group[start + i] != group[start + j])
+        pairs = zip(i[later], j[later], strict=True)
+        found += [(int(rows[start + p]), int(rows[start + q]), round(float(alike[p, q]), 4)) for p, q in pairs]
+    return sorted(found, key=lambda f: (-f[2], f[:2]))

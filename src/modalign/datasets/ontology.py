@@ -1,0 +1,103 @@
+"""AudioSet's ontology: a directed acyclic graph of sounds (a class may have several parents)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import ModalignError, few, unknown
+from .tables import read_json
+
+
+@dataclass(frozen=True)
+class Ontology:
+    """Classes and their children.
+
+    Args:
+        names: id -> display name. children: id -> ids of the children.
+        restrictions: id -> "abstract" or "blacklist" marks, where there are any.
+
+    Raises:
+        ModalignError: children that do not exist, or a cycle.
+
+    Example:
+        >>> o = Ontology({"a": "Animal", "p": "Pet", "d": "Dog"}, {"a": ("d",), "p": ("d",), "d": ()})
+        >>> sorted(o.ancestors("d")), sorted(o.descendants("a")), o.roots
+        (['a', 'p'], ['d'], ('a', 'p'))
+    """
+
+    names: Mapping[str, str]
+    children: Mapping[str, tuple[str, ...]]
+    restrictions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unborn = {c for children in self.children.values() for c in children} - set(self.names)
+        if unborn:
+            raise ModalignError(
+                f"the ontology names {len(unborn)} children that it does not have: {few(sorted(unborn))}"
+            )
+        order = self._order()
+        if len(order) < len(self.names):
+            raise ModalignError(f"the ontology has a cycle through {few(sorted(set(self.names) - set(order)))}")
+
+    @classmethod
+    def load(cls, path: Path) -> Ontology:
+        """Read ``ontology.json``, a list of {id, name, child_ids, restrictions}."""
+        entries = read_json(path, "ontology", list)
+        try:
+            return cls(
+                {e["id"]: e["name"] for e in entries},
+                {e["id"]: tuple(e["child_ids"]) for e in entries},
+                {e["id"]: tuple(e.get("restrictions", ())) for e in entries},
+            )
+        except (KeyError, TypeError) as problem:
+            raise ModalignError(f"{path} is not AudioSet's ontology: an entry has no {problem}") from None
+
+    @property
+    def parents(self) -> Mapping[str, tuple[str, ...]]:
+        """id -> ids of the parents."""
+        found: dict[str, list[str]] = {i: [] for i in self.names}
+        for parent, children in self.children.items():
+            for child in children:
+                found[child].append(parent)
+        return {child: tuple(parents) for child, parents in found.items()}
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Classes without parents, sorted."""
+        return tuple(sorted(i for i, parents in self.parents.items() if not parents))
+
+    def ancestors(self, label: str) -> frozenset[str]:
+        """All classes above one, itself not among them; each once, however many ways lead there."""
+        return self._reach(label, self.parents)
+
+    def descendants(self, label: str) -> frozenset[str]:
+        """All classes below one, itself not among them."""
+        return self._reach(label, self.children)
+
+    def _reach(self, label: str, edges: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+        if label not in self.names:
+            raise unknown("class of the ontology", label, self.names)
+        seen: set[str] = set()
+        open_ = list(edges.get(label, ()))
+        while open_:
+            node = open_.pop()
+            if node not in seen:
+                seen.add(node)
+                open_.extend(edges.get(node, ()))
+        return frozenset(seen)
+
+    def _order(self) -> list[str]:
+        """Classes, parents before children (Kahn); classes on a cycle are left out."""
+        waiting = {i: len(p) for i, p in self.parents.items()}
+        ready = [i for i, n in waiting.items() if n == 0]
+        order: list[str] = []
+        while ready:
+            node = ready.pop()
+            order.append(node)
+            for child in self.children.get(node, ()):
+                waiting[child] -= 1
+                if waiting[child] == 0:
+                    ready.append(child)
+        return order

@@ -1,0 +1,138 @@
+"""Places of media files: inside their folder, found by their name whatever the extension."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ..errors import ModalignError, few
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg")
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma")
+VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".mpg", ".mpeg", ".3gp")
+KINDS: Mapping[str, tuple[str, ...]] = {"image": IMAGES, "audio": SOUNDS, "video": VIDEOS, "text": (".txt",)}
+KIND_OF = {extension: kind for kind, extensions in KINDS.items() for extension in extensions}
+
+
+def inside(root: Path, entry: str, what: str = "list") -> Path:
+    """The place of an entry under root; entries that lead out of it are refused.
+
+    The path is judged as written (links on the user's own disk may point elsewhere, entries of a list may not).
+
+    Raises:
+        ModalignError: an absolute path, a drive, or one that climbs above root.
+
+    Example:
+        >>> inside(Path("/data"), "a/../b.jpg").as_posix()
+        '/data/b.jpg'
+        >>> inside(Path("/data"), "../etc/passwd")
+        Traceback (most recent call last):
+        ...
+        modalign.errors.ModalignError: list names '../etc/passwd', which lies outside /data: refused
+    """
+    plain = os.path.normpath(entry.replace("\\", "/") if "\\" in entry else entry)
+    climbs = plain == ".." or plain.startswith(("../", "/"))
+    if climbs or re.match(r"[A-Za-z]:/", plain) or "\0" in entry or not entry.strip():
+        raise ModalignError(f"{what} names '{entry}', which lies outside {root}: refused")
+    return Path(os.path.abspath(root)) / plain
+
+
+def clip_names(video: str, start: float, end: float) -> list[str]:
+    """The names, without extension, under which people save a clip of a video, the plainest first.
+
+    Example:
+        >>> clip_names("-_A4yJmxFdM", 30.0, 40.0)[:3]
+        ['-_A4yJmxFdM', 'Y-_A4yJmxFdM', '-_A4yJmxFdM_30']
+    """
+    whole = (f"{start:.0f}", f"{end:.0f}")
+    ends = [f"_{whole[0]}", f"_{whole[0]}_{whole[1]}", f"_{start:.1f}_{end:.1f}", f"_{start:.3f}_{end:.3f}",
+            f"_{start * 1000:.0f}", f"_{start * 1000:.0f}_{end * 1000:.0f}",
+            f"_{whole[0].zfill(6)}_{whole[1].zfill(6)}"]  # fmt: skip
+    return [f"{mark}{video}{end_}" for end_ in ["", *ends] for mark in ("", "Y")]
+
+
+def existing_folder(root: Path | str, what: str) -> Path:
+    """The absolute path of a folder that must be there."""
+    path = Path(os.path.abspath(Path(root).expanduser()))
+    if not path.is_dir():
+        raise ModalignError(f"{what} needs a folder, and there is none at {path}")
+    return path
+
+
+def first_folder(root: Path, names: Iterable[str]) -> Path:
+    """The first of several folders that exists under root; the first name where none does."""
+    candidates = [root / name for name in names]
+    return next((c for c in candidates if c.is_dir()), candidates[0])
+
+
+def first_file(root: Path, names: Sequence[str], what: str) -> Path:
+    """The first of several files that exists under root.
+
+    Raises:
+        ModalignError: none of them does; the message lists them.
+    """
+    for name in names:
+        if (root / name).is_file():
+            return root / name
+    raise ModalignError(f"{what} not found in {root}: looked for {few(names)}")
+
+
+class Files:
+    """Media files under some folders, found by their name without extension, whatever the extension.
+
+    Only the known extension is cut off, so names with dots keep them. Where several files share a name, the order
+    of ``extensions`` decides, then the path.
+
+    Args:
+        folders: searched with their subfolders; those that do not exist hold nothing.
+        extensions: in order of preference, with the dot, lower case.
+    """
+
+    def __init__(self, folders: Iterable[Path], extensions: Sequence[str]) -> None:
+        self.folders = tuple(Path(os.path.abspath(f)) for f in folders)
+        self.extensions = tuple(extensions)
+        self._paths: dict[str, Path] = {}
+        rank: dict[str, tuple[int, str]] = {}
+        for folder in self.folders:
+            for place, subfolders, names in os.walk(folder):
+                subfolders.sort()
+                for name in names:
+                    stem, extension = os.path.splitext(name)
+                    if extension.lower() not in self.extensions:
+                        continue
+                    path = os.path.join(place, name)
+                    key = _composed(stem)
+                    this = (self.extensions.index(extension.lower()), path)
+                    if key not in rank or this < rank[key]:
+                        rank[key] = this
+                        self._paths[key] = Path(path)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def find(self, *names: str) -> Path | None:
+        """The file of the first of these names that there is, or None."""
+        for name in names if self._paths else ():
+            found = self._paths.get(_composed(name))
+            if found is not None:
+                return found
+        return None
+
+    def place(self, *names: str) -> Path:
+        """As ``find``; where there is none, the place where the first name would lie, to be reported as missing."""
+        found = self.find(*names)
+        if found is not None:
+            return found
+        return inside(self.folders[0], names[0] + self.extensions[0], "data set")
+
+    def stems(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._paths)
+
+
+def _composed(name: str) -> str:
+    """A name with its accents composed: file systems differ in how they write them."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)

@@ -1,0 +1,267 @@
+"""Lists as they lie on disk: text of any encoding, CSV with line numbers, JSON of any size."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import ModalignError, few
+
+LFS = b"version https://git-lfs.github.com/spec/"
+BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+ARCHIVES = ((b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"7z\xbc\xaf", "a 7z archive"))
+
+
+class Record(NamedTuple):
+    """A row of a table: the line of the file on which it ends, counted from 1, and its fields by column."""
+
+    line: int
+    fields: dict[str, str]
+
+
+class Table(NamedTuple):
+    """A table with named columns. encoding: the one that the file turned out to have."""
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: list[Record]
+    encoding: str
+
+
+def wrong_content(head: bytes) -> str | None:
+    """What a file holds in place of data, judged by its first bytes, or None when nothing speaks against it.
+
+    Example:
+        >>> wrong_content(b"version https://git-lfs.github.com/spec/v1")
+        'a Git LFS pointer, not the data: run  git lfs pull  or download the file itself'
+    """
+    if not head:
+        return "empty"
+    if head.startswith(LFS):
+        return "a Git LFS pointer, not the data: run  git lfs pull  or download the file itself"
+    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, not the data: the download failed or needs a login"
+    return None
+
+
+def read_list(path: Path, what: str = "list") -> tuple[str, str]:
+    """Text of a list file and the encoding it turned out to have.
+
+    UTF-8 (with or without mark) and UTF-16 with mark are certain. Anything else is cp949 where it reads as Korean
+    words, else cp1252, else latin-1.
+
+    Raises:
+        ModalignError: no such file, or it is empty, an archive, a Git LFS pointer or a web page.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise ModalignError(f"{what} not found: {path}") from None
+    except OSError as problem:
+        raise ModalignError(f"{what} cannot be read: {path} ({problem.strerror})") from None
+    wrong = wrong_content(raw[:200])
+    if wrong:
+        raise ModalignError(f"{what} is {wrong} ({path})")
+    for magic, name in ARCHIVES:
+        if raw.startswith(magic):
+            raise ModalignError(f"{what} is {name}, not text: unpack it first ({path})")
+    return decode(raw)
+
+
+def decode(raw: bytes) -> tuple[str, str]:
+    """Text and encoding of bytes; see ``read_list``.
+
+    Example:
+        >>> decode("개가 짖는다".encode("cp949"))
+        ('개가 짖는다', 'cp949')
+        >>> decode("a dog\N{RIGHT SINGLE QUOTATION MARK}s bark".encode("cp1252"))[1]
+        'cp1252'
+    """
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if raw.startswith(mark):
+            return raw.decode(encoding), encoding
+    try:
+        return raw.decode("utf-8-sig"), "utf-8"
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = raw.decode("cp949")
+        # Single accented letters of cp1252 can pass for lone Hangul syllables; Korean words have runs of them.
+        foreign = len(re.findall(r"[^\x00-\x7f]", text))
+        if sum(map(len, re.findall(r"[가-힣]{2,}", text))) > foreign / 2:
+            return text, "cp949"
+    except UnicodeDecodeError:
+        pass
+    try:
+        return raw.decode("cp1252"), "cp1252"
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), "latin-1"
+
+
+def parse_csv(
+    text: str,
+    path: Path,
+    required: Sequence[str] = (),
+    what: str = "list",
+    delimiter: str | None = ",",
+    header: Sequence[str] | None = None,
+    first_line: int = 1,
+    spaced: bool = False,
+    quoted: bool = True,
+) -> tuple[tuple[str, ...], list[Record]]:
+    """Columns and rows of CSV text; quoted fields may hold commas, quotes and newlines.
+
+    Args:
+        delimiter: None finds it in the header, among comma, tab, semicolon and bar.
+        header: names of the columns, for files without a header line.
+        first_line: line number of the text's first line, for the messages.
+        spaced: a blank may follow the delimiter, before the quote.
+        quoted: False takes quotes as they are.
+
+    Raises:
+        ModalignError: required columns missing, rows of the wrong width, or an unclosed quote, with line numbers.
+    """
+    if delimiter is None:
+        first = text.partition("\n")[0]
+        delimiter = max(",\t;|", key=first.count)
+    # strict: a quote that is never closed would otherwise swallow the rest of the file as one field.
+    quote = '"' if quoted else None
+    source = io.StringIO(text, newline="")
+    reader = csv.reader(
+        source,
+        delimiter=delimiter,
+        skipinitialspace=spaced,
+        strict=True,
+        quotechar=quote,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+    )
+    rows: list[Record] = []
+    uneven: list[int] = []
+    columns = tuple(header) if header else ()
+    try:
+        for cells in reader:
+            line = reader.line_num + first_line - 1
+            if not columns:
+                columns = tuple(c.strip() for c in cells)
+                _require(columns, required, path, what)
+            elif not cells or (len(cells) == 1 and not cells[0].strip() and len(columns) > 1):
+                continue
+            elif len(cells) != len(columns):
+                uneven.append(line)
+            else:
+                rows.append(Record(line, dict(zip(columns, cells, strict=True))))
+    except csv.Error as problem:
+        raise ModalignError(f"{what} is damaged: {path}, line {reader.line_num + first_line - 1}: {problem}") from None
+    if uneven:
+        raise ModalignError(
+            f"{what} is damaged: {path} has {len(uneven)} rows that do not have {len(columns)} fields "
+            f"(lines {few(uneven)})"
+        )
+    return columns, rows
+
+
+def _require(columns: Sequence[str], required: Iterable[str], path: Path, what: str) -> None:
+    missing = [c for c in required if c not in columns]
+    if missing:
+        raise ModalignError(
+            f"{what} {path} has no column {', '.join(missing)}: its columns are {few(columns, 12) or 'none'}"
+        )
+
+
+def read_csv(path: Path, required: Sequence[str] = (), what: str = "list", delimiter: str | None = ",") -> Table:
+    """A CSV file with a header line as a ``Table``. Raises as ``read_list`` and ``parse_csv`` do."""
+    text, encoding = read_list(path, what)
+    columns, rows = parse_csv(text, path, required, what, delimiter)
+    return Table(path, columns, rows, encoding)
+
+
+def number(record: Record, column: str, path: Path) -> float:
+    """A finite number from a field, or one line that names the file, the line and the column.
+
+    Example:
+        >>> number(Record(2, {"start": " 1.5"}), "start", Path("a.csv"))
+        1.5
+    """
+    try:
+        value = float(record.fields[column])
+    except ValueError:
+        value = float("nan")
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ModalignError(f"{path}, line {record.line}: {column} is {record.fields[column]!r}, not a number")
+    return value
+
+
+def read_json(path: Path, what: str = "list", kind: type = dict) -> Any:
+    """JSON of a file whose outermost value is of one kind (dict or list).
+
+    Raises:
+        ModalignError: as ``read_list``, or not JSON (with the line), or of another kind.
+    """
+    text, _ = read_list(path, what)
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise ModalignError(f"{what} is damaged: {path}, line {problem.lineno}: {problem.msg}") from None
+    if not isinstance(value, kind):
+        raise ModalignError(f"{what} {path} holds a JSON {type(value).__name__}, not a {kind.__name__}")
+    return value
+
+
+def stream_json(path: Path, what: str = "list", chunk: int = 1 << 20) -> Iterator[tuple[str, Any]]:
+    """Key and value of each entry of a JSON object, one at a time: files of many gigabytes in little memory.
+
+    Raises:
+        ModalignError: the file is missing, a pointer, not a JSON object, or cut off; entries before that are given.
+    """
+    try:
+        handle = path.open(encoding="utf-8-sig")
+    except OSError as problem:
+        raise ModalignError(f"{what} not found or not readable: {path} ({problem.strerror})") from None
+    with handle:
+        buffer = handle.read(chunk).lstrip()
+        wrong = wrong_content(buffer[:200].encode())
+        if wrong:
+            raise ModalignError(f"{what} is {wrong} ({path})")
+        if not buffer.startswith("{"):
+            raise ModalignError(f"{what} {path} does not hold a JSON object")
+        at, given = 1, 0
+        while True:
+            at = _BETWEEN.match(buffer, at).end()  # type: ignore[union-attr]
+            if buffer.startswith("}", at):
+                return
+            entry = _entry(buffer, at)
+            if entry is None:
+                # Reading as much as is held keeps the work linear in the size of one entry.
+                more = handle.read(max(chunk, len(buffer) - at)) if len(buffer) - at < LARGEST_ENTRY else ""
+                if not more:
+                    raise ModalignError(f"{what} is cut off or damaged: {path}, after {given} entries")
+                buffer, at = buffer[at:] + more, 0
+                continue
+            key, value, at = entry
+            given += 1
+            yield key, value
+
+
+_DECODER = json.JSONDecoder()
+_BETWEEN = re.compile(r"[ \t\r\n,]*")
+_COLON = re.compile(r"\s*:\s*")
+LARGEST_ENTRY = 1 << 28  # characters: more than any video's captions; stops a damaged file from filling the memory
+
+
+def _entry(text: str, at: int) -> tuple[str, Any, int] | None:
+    """The key and value at a place in text, and where they end; None where they are not all there yet."""
+    try:
+        key, end = _DECODER.raw_decode(text, at)
+        colon = _COLON.match(text, end)
+        if colon is None:
+            return None
+        value, end = _DECODER.raw_decode(text, colon.end())
+    except json.JSONDecodeError:
+        return None
+    # A number at the very end of the buffer may go on in the next piece.
+    return (str(key), value, end) if end < len(text) else None
