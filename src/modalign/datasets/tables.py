@@ -112,7 +112,6 @@ def parse_csv(
     header: Sequence[str] | None = None,
     first_line: int = 1,
     spaced: bool = False,
-    quoted: bool = True,
 ) -> tuple[tuple[str, ...], list[Record]]:
     """Columns and rows of CSV text; quoted fields may hold commas, quotes and newlines.
 
@@ -121,7 +120,6 @@ def parse_csv(
         header: names of the columns, for files without a header line.
         first_line: line number of the text's first line, for the messages.
         spaced: a blank may follow the delimiter, before the quote.
-        quoted: False takes quotes as they are.
 
     Raises:
         ModalignError: required columns missing, rows of the wrong width, or an unclosed quote, with line numbers.
@@ -130,16 +128,8 @@ def parse_csv(
         first = text.partition("\n")[0]
         delimiter = max(",\t;|", key=first.count)
     # strict: a quote that is never closed would otherwise swallow the rest of the file as one field.
-    quote = '"' if quoted else None
     source = io.StringIO(text, newline="")
-    reader = csv.reader(
-        source,
-        delimiter=delimiter,
-        skipinitialspace=spaced,
-        strict=True,
-        quotechar=quote,
-        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-    )
+    reader = csv.reader(source, delimiter=delimiter, skipinitialspace=spaced, strict=True)
     rows: list[Record] = []
     uneven: list[int] = []
     columns = tuple(header) if header else ()
