@@ -53,6 +53,18 @@ def rotation(x: Tensor, y: Tensor, *, reflection: bool = True) -> Fit:
     return Fit((u @ vt).to(dtype), float(s.sum()))
 
 
+def spread(x: Tensor) -> float:
+    """Frobenius norm about the mean, in float64; exactly 0 for equal points.
+
+    Example:
+        >>> spread(torch.full((7, 2), 0.1)), round(spread(torch.tensor([[-1.0], [1.0]])), 6)
+        (0.0, 1.414214)
+    """
+    x = x.detach().double()
+    size = float((x - x.mean(0)).norm())
+    return 0.0 if size <= 1e-12 * float(x.norm()) else size
+
+
 class Distances(NamedTuple):
     """How far two shapes are apart after the best rotation; see ``distances``."""
 
@@ -96,9 +108,8 @@ def distances(x: Tensor, y: Tensor, *, reflection: bool = True) -> Distances:
         raise ModalignError(f"a shape needs at least two points, got {len(x)}")
     centred, norm = [], []
     for name, points in (("first", x), ("second", y)):
-        centre = points - points.mean(0)
-        size = float(centre.norm())
-        if size <= 1e-12 * float(points.norm()):
+        centre, size = points - points.mean(0), spread(points)
+        if size == 0.0:
             raise ModalignError(f"all points of the {name} set are equal: such a set has no shape to compare")
         centred.append(centre / size)
         norm.append(size)
