@@ -1,0 +1,188 @@
+"""Curves: recall against linked pairs, share found within the first k, training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from ..load import Budget
+from ..svg import group, join, line, marker, percent, polyline, short_number, shorten, tag, text, ticks, width_of
+from .panel import Panel, Scale, Series, brief, linear, spread, x_axis, y_grid
+
+MOST_POINTS = 400  # of a drawn curve; longer logs are thinned evenly
+
+
+def budget_figure(budgets: Sequence[Budget], drawn: Mapping[str, Series], saving: Mapping[str, Any]) -> Markup:
+    """Mean recall against the number of linked pairs, on a logarithmic axis, with 95 % bands."""
+    words = "; ".join(
+        f"{brief(look.label)}: "
+        + ", ".join(f"{percent(b.recall.value)} % at {b.pairs} pairs" for b in _of(budgets, key))
+        for key, look in drawn.items()
+        if _of(budgets, key)
+    )
+    return budget_panel(budgets, drawn, saving).svg("Mean recall against linked pairs", words)
+
+
+def budget_panel(
+    budgets: Sequence[Budget],
+    drawn: Mapping[str, Series],
+    saving: Mapping[str, Any],
+    width: float = 440,
+    height: float = 300,
+) -> Panel:
+    """The curve of recall against pairs as a panel."""
+    known = [key for key in drawn if _of(budgets, key)]
+    names = {key: shorten(brief(drawn[key].label), 16) for key in known}
+    left, right = 40.0, width - 18 - max([width_of(n, 12.5) for n in names.values()] + [0])
+    top, bottom = 40.0, height - 46
+    sizes = sorted({b.pairs for b in budgets if b.pairs > 0})
+    x = _log_scale(sizes, left + 10, right - 6)
+    marks = ticks(0, 100 * max(b.recall.high or b.recall.value for b in budgets), 5)
+    y = linear(0, marks[-1], bottom, top)
+    parts = [text(0, 16, "Mean recall against linked pairs", 15, weight=650)]
+    parts.append(y_grid(y, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], left, right))
+    parts.append(x_axis(x, _roomy(x, sizes), bottom, left, right))
+    parts.append(text((left + right) / 2, height - 6, "linked pairs (log scale)", 12, "var(--muted)", "middle"))
+    ends = []
+    for key in known:
+        points = _of(budgets, key)
+        parts.append(_band(points, x, y, drawn[key].colour))
+        ends.append(y(100 * points[-1].recall.value))
+    for key in sorted(known, key=lambda k: drawn[k].shape == 0):  # the method in focus lies on top
+        look, points = drawn[key], [(x(b.pairs), y(100 * b.recall.value)) for b in _of(budgets, key)]
+        parts.append(polyline(points, look.colour, look.width))
+        parts.append(join(marker(look.shape, a, b, 4.5, look.colour, stroke="var(--card)", stroke_width=1.2) for a, b in points))
+    for key, place in zip(known, spread(ends, 16, top, bottom), strict=True):
+        parts.append(text(right + 6, place + 4, names[key], 12.5, drawn[key].colour, weight=650))
+    parts.append(_saving(saving, x, y, sizes))
+    return Panel(join(parts), width, height)
+
+
+def rank_figure(directions: Sequence[tuple[str, Sequence[int], int]]) -> Markup:
+    """Share of queries whose true match is among the first k results, for every k.
+
+    Args:
+        directions: (name, ranks from 1, number of candidates) of each direction.
+    """
+    width, height, left, top, bottom = 480.0, 310.0, 46.0, 40.0, 264.0
+    names = [shorten(name, 22) for name, _, _ in directions]
+    right = width - 14 - max(width_of(n, 12.5) for n in names)
+    most = max(2, *(n for _, _, n in directions))
+    x = _log_scale([1, most], left + 4, right)
+    y = linear(0, 100, bottom, top)
+    parts = [text(0, 16, "Share of queries found within the first k", 15, weight=650)]
+    parts.append(y_grid(y, [(v, f"{v}{' %' if v == 100 else ''}") for v in (0, 25, 50, 75, 100)], left, right))
+    marks = [10**e for e in range(int(math.log10(most)) + 1)]
+    parts.append(x_axis(x, [(v, f"{v:,}") for v in marks], bottom, left, right))
+    parts.append(text((left + right) / 2, height - 6, "k (log scale)", 12, "var(--muted)", "middle"))
+    grid = sorted({round(most ** (i / 80)) for i in range(81)})
+    parts.append(polyline([(x(k), y(100 * min(1, k / most))) for k in grid], "var(--miss)", 1.4, stroke_dasharray="4 3"))
+    middle = max(1, round(most**0.62))
+    parts.append(text(x(middle), y(100 * middle / most) - 10, "chance", 12, "var(--miss)", "end"))
+    ends = []
+    for i, (_, ranks, _) in enumerate(directions):
+        curve = [(k, sum(r <= k for r in ranks) / max(1, len(ranks))) for k in grid]
+        colour = f"var(--m{i % 6})"
+        dash = None if i % 2 == 0 else "7 3"
+        parts.append(polyline([(x(k), y(100 * share)) for k, share in curve], colour, 2.4, stroke_dasharray=dash))
+        ends.append(y(100 * curve[-1][1]))
+    for i, place in enumerate(spread(ends, 16, top, bottom)):
+        parts.append(text(right + 6, place + 4, names[i], 12.5, f"var(--m{i % 6})", weight=600))
+    words = "; ".join(
+        f"{name}: " + ", ".join(f"{percent(sum(r <= k for r in ranks) / max(1, len(ranks)))} % within {k}" for k in (1, 5, 10))
+        for name, ranks, _ in directions
+    )
+    return Panel(join(parts), width, height).svg("Share of queries found within the first k", words)
+
+
+def training_figure(name: str, curves: Sequence[Sequence[tuple[float, float]]], best: str | None = None) -> Markup:
+    """One logged quantity against optimiser steps.
+
+    Args:
+        name: of the quantity.
+        curves: one or more sequences of (step, value); several for several fits.
+        best: "high" or "low" marks that point of the first curve.
+    """
+    curves = [_thin([(s, v) for s, v in c if math.isfinite(v)]) for c in curves]
+    curves = [c for c in curves if c]
+    if not curves:
+        raise ValueError("a training figure needs at least one finite value")
+    width, height, left, right, top, bottom = 360.0, 210.0, 52.0, 346.0, 36.0, 172.0
+    steps = [s for c in curves for s, _ in c]
+    values = [v for c in curves for _, v in c]
+    marks = ticks(min(values), max(values), 4)
+    x, y = linear(min(steps), max(steps), left, right), linear(marks[0], marks[-1], bottom, top)
+    parts = [text(0, 15, shorten(name, 38), 14, weight=650)]
+    parts.append(y_grid(y, [(v, short_number(v)) for v in marks], left, right))
+    inner = [s for s in ticks(min(steps), max(steps), 4) if min(steps) <= s <= max(steps)]
+    parts.append(x_axis(x, [(s, short_number(s)) for s in inner], bottom, left, right))
+    parts.append(text(right, height - 4, "step", 12, "var(--muted)", "end"))
+    for n, curve in enumerate(curves):
+        points = [(x(s), y(v)) for s, v in curve]
+        colour = "var(--accent)" if n == 0 else "var(--faint)"
+        parts.append(polyline(points, colour, 2 if n == 0 else 1.2) if len(points) > 1 else marker(0, *points[0], 4, colour))
+    words = f"from {short_number(curves[0][0][1])} at step {short_number(curves[0][0][0])} to {short_number(curves[0][-1][1])} at step {short_number(curves[0][-1][0])}"
+    if best is not None:
+        step, value = (max if best == "high" else min)(curves[0], key=lambda p: p[1])
+        parts.append(marker(0, x(step), y(value), 5, "var(--card)", stroke="var(--accent)", stroke_width=2))
+        near_end = x(step) > (left + right) / 2
+        parts.append(text(x(step) + (-9 if near_end else 9), max(y(value) - 9, top + 2), f"best {short_number(value)} at {short_number(step)}", 12, "var(--accent)", "end" if near_end else "start", 600))
+        words += f"; best {short_number(value)} at step {short_number(step)}"
+    return Panel(join(parts), width, height).svg(f"{name} by optimiser step", words)
+
+
+def _of(budgets: Sequence[Budget], method: str) -> list[Budget]:
+    return sorted((b for b in budgets if b.method == method and b.pairs > 0), key=lambda b: b.pairs)
+
+
+def _log_scale(sizes: Sequence[int], start: float, end: float) -> Scale:
+    low, high = math.log(sizes[0]), math.log(sizes[-1])
+    inner = linear(low, high, start, end)
+    return lambda value: inner(math.log(value)) if high > low else (start + end) / 2
+
+
+def _roomy(x: Scale, sizes: Sequence[int]) -> list[tuple[float, str]]:
+    """Ticks that have room for their labels, the largest first."""
+    kept: list[tuple[float, str]] = []
+    for size in reversed(sizes):
+        label = f"{size:,}"
+        if not kept or x(kept[-1][0]) - x(size) > width_of(label, 12) / 2 + width_of(kept[-1][1], 12) / 2 + 8:
+            kept.append((size, label))
+    return kept[::-1]
+
+
+def _band(points: Sequence[Budget], x: Scale, y: Scale, colour: str) -> Markup:
+    whole = [b for b in points if b.recall.low is not None and b.recall.high is not None]
+    if len(whole) < 2:
+        return Markup("")
+    corners = [(x(b.pairs), y(100 * (b.recall.high or 0))) for b in whole]
+    corners += [(x(b.pairs), y(100 * (b.recall.low or 0))) for b in reversed(whole)]
+    path = "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in corners) + "Z"
+    return tag("path", d=path, fill=colour, fill_opacity=0.13)
+
+
+def _saving(saving: Mapping[str, Any], x: Scale, y: Scale, sizes: Sequence[int]) -> Markup:
+    """The arrow from the pairs that a baseline needs for the recall "target" to the "factor" times fewer that suffice."""
+    few, recall, many = (saving.get(k) for k in ("pairs", "target", "factor"))
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) and v > 0 for v in (few, recall, many)):
+        return Markup("")
+    few, factor = float(few), float(many)
+    if not (sizes[0] * 0.99 <= few < few * factor <= sizes[-1] * 1.01):
+        return Markup("")
+    a, b, level = x(few), x(few * factor), y(100 * float(recall))
+    least = "≥ " if few <= sizes[0] else ""  # the smallest budget already suffices
+    head = tag("path", d=f"M{a + 9:.1f},{level - 5:.1f}L{a + 2:.1f},{level:.1f}L{a + 9:.1f},{level + 5:.1f}", fill="none", stroke="var(--ink)", stroke_width=1.6)
+    return group(
+        line(b, level, a + 3, level, "var(--ink)", 1.6, stroke_dasharray="2 3"),
+        head,
+        text((a + b) / 2, level - 8, f"{least}{factor:.1f}× fewer", 12.5, "var(--ink)", "middle", 700, paint_order="stroke", stroke="var(--card)", stroke_width=4),
+    )
+
+
+def _thin(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most MOST_POINTS points at even steps, the last one kept."""
+    step = max(1, math.ceil(len(curve) / MOST_POINTS))
+    return list(curve[::step]) + ([curve[-1]] if step > 1 and (len(curve) - 1) % step else [])

@@ -1,0 +1,178 @@
+"""Recall of the methods as points with whiskers, on the page and as a picture of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ..load import MethodScores, Number, read_budgets, read_methods
+from ..svg import join, line, marker, percent, picture, shorten, text, ticks, width_of
+from .curves import budget_panel
+from .panel import Panel, Series, brief, linear, series, x_axis
+
+RECALL = re.compile(r"recall/(?P<source>.+?)->(?P<target>.+)/(?P<kind>[^/@]+)@(?P<k>\d+)$")
+HALO = {"paint_order": "stroke", "stroke": "var(--card)", "stroke_width": 4, "stroke_linejoin": "round"}
+Group = tuple[str, Sequence[tuple[Series, Number]]]
+
+
+def looks(methods: Sequence[MethodScores], focus: str | None) -> dict[str, Series]:
+    """The look of each method."""
+    return series({m.key: m.label for m in methods}, focus)
+
+
+def recall_figure(methods: Sequence[MethodScores], focus: str | None) -> list[Markup]:
+    """Panels of points and 95 % whiskers: mean recall, then each direction at each k."""
+    drawn = looks(methods, focus)
+    out = []
+    mean = mean_panel(methods, drawn)
+    if mean is not None:
+        keys = list(dict.fromkeys(k for m in methods for k in m.numbers if k.split("/")[0] == "mean_recall"))
+        words = "; ".join(_words(key.replace("_", " "), methods, key) for key in keys)
+        out.append(mean.svg("Mean recall of each method", words))
+    for (source, target, kind), keys in directions(methods).items():
+        groups = [
+            (f"Recall@{k}", [(drawn[m.key], m.numbers[key]) for m in methods if key in m.numbers]) for k, key in keys
+        ]
+        suffix = "" if kind == "any" else f", {kind}"
+        title = f"{source} → {target}{suffix}"
+        words = "; ".join(_words(f"Recall@{k}", methods, key) for k, key in keys)
+        out.append(dot_panel(title, groups, labels=False).svg(f"Recall, {title}", words))
+    return out
+
+
+def recall_picture(scores: Mapping[str, Any], width: int = 960, theme: str = "light") -> str:
+    """The result of a run as one SVG file: saving, recall of each method, recall against linked pairs.
+
+    Args:
+        scores: the content of scores.json.
+        width: in pixels.
+        theme: "light" or "dark"; colours are written in, so that any program can draw it.
+
+    Raises:
+        ModalignError: scores that are damaged, or hold no mean recall.
+    """
+    from ...errors import ModalignError
+    from ..svg import standalone
+
+    methods, budgets = read_methods(scores, Path("scores.json")), read_budgets(scores, Path("scores.json"))
+    keys = [m.key for m in methods]
+    focus = "full" if "full" in keys else keys[-1] if keys else None
+    drawn = looks(methods, focus)
+    mean = mean_panel(methods, drawn)
+    if mean is None:
+        raise ModalignError("scores.json holds no method with a mean_recall: there is nothing to draw")
+    saving = scores.get("saving") or {}
+    headline = shorten(str(saving.get("text") or scores.get("title") or "Recall of each method"), 96)
+    parts: list[Markup] = [text(24, 44, headline, min(24.0, 912 / max(1.0, width_of(headline, 1))), weight=700)]
+    y = 72.0
+    if len({b.pairs for b in budgets}) > 1:
+        curve = budget_panel(budgets, drawn, saving, 500, max(300.0, mean.height))
+        parts += [mean.at(16, y), curve.at(448, y)]
+        height = y + max(mean.height, curve.height) + 12
+    else:
+        parts += [mean.at(24, y)]
+        height = y + mean.height + 12
+    return standalone(picture(960, height, headline, *parts, description=_words("Mean recall", methods, "mean_recall")), theme, width)
+
+
+def directions(methods: Sequence[MethodScores]) -> dict[tuple[str, str, str], list[tuple[int, str]]]:
+    """(source, target, kind) -> [(k, key)], k ascending, of the recall keys of all methods."""
+    found: dict[tuple[str, str, str], dict[int, str]] = {}
+    for method in methods:
+        for key in method.numbers:
+            match = RECALL.match(key)
+            if match:
+                found.setdefault((match["source"], match["target"], match["kind"]), {})[int(match["k"])] = key
+    return {direction: sorted(keys.items()) for direction, keys in found.items()}
+
+
+def mean_panel(methods: Sequence[MethodScores], drawn: Mapping[str, Series]) -> Panel | None:
+    """Mean recall, one row per method; or, of more than two modalities, one group per pair of them."""
+    rows = [(m.label, [(drawn[m.key], m.numbers["mean_recall"])]) for m in methods if "mean_recall" in m.numbers]
+    if rows:
+        return dot_panel("Mean recall", rows, labels=True)
+    pairs = list(dict.fromkeys(k for m in methods for k in m.numbers if k.startswith("mean_recall/")))
+    groups = [(k.split("/", 1)[1], [(drawn[m.key], m.numbers[k]) for m in methods if k in m.numbers]) for k in pairs]
+    return dot_panel("Mean recall of each pair of modalities", groups, labels=False) if groups else None
+
+
+def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 420) -> Panel:
+    """Rows of points with whiskers on one percent axis.
+
+    Args:
+        title: above the panel.
+        groups: a heading and its points; each point is (look, number).
+        labels: whether each group is one method, so that its heading needs no names at the points.
+    """
+    numbers = [n for _, points in groups for _, n in points]
+    marks = ticks(0, 100 * max([n.high if n.high is not None else n.value for n in numbers] + [0.01]), 5)
+    left, right, y = 8.0, width - 58.0, 44.0
+    at = linear(0, marks[-1], left, right)
+    parts = [text(0, 16, title, 15, weight=650)]
+    body: list[Markup] = []
+    chances: list[tuple[float, float, float]] = []
+    for heading, points in groups:
+        start = y
+        body.append(text(left, y + 12, shorten(heading, 46), 13, "var(--muted)", **HALO))
+        y += 28
+        for look, number in points:
+            body.append(_whisker(at, look, number, y, right, "" if labels else brief(look.label)))
+            y += 22
+        chance = next((n.chance for _, n in points if n.chance is not None), None)
+        if chance is not None:
+            chances.append((100 * chance, start + 17, y - 8))
+        y += 6
+    parts.append(join(line(at(v), 42, at(v), y) for v in marks))
+    parts.append(_chance(at, chances, y))
+    parts += body
+    parts.append(x_axis(at, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], y, left, right))
+    return Panel(join(parts), width, y + 28)
+
+
+def _whisker(at: Any, look: Series, number: Number, y: float, right: float, name: str) -> Markup:
+    value = 100 * number.value
+    parts = []
+    if number.low is not None and number.high is not None:
+        low, high = at(100 * number.low), at(100 * number.high)
+        parts.append(line(low, y, high, y, look.colour, look.width))
+        parts += [line(x, y - 4, x, y + 4, look.colour, look.width) for x in (low, high)]
+    parts.append(marker(look.shape, at(value), y, 5.5, look.colour, stroke="var(--card)", stroke_width=1.5))
+    weight = 700 if look.shape == 0 else None
+    parts.append(text(right + 56, y + 4.5, percent(number.value), 13, "var(--ink)", "end", weight))
+    if name:
+        end = at(100 * number.high) if number.high is not None else at(value)
+        fits = end + 12 + width_of(name, 11.5) < right + 22
+        start = at(100 * number.low) if number.low is not None else at(value)
+        x, anchor = (end + 8, "start") if fits or start < width_of(name, 11.5) + 22 else (start - 8, "end")
+        parts.append(text(x, y + 4, name, 11.5, look.colour, anchor, 600 if look.shape == 0 else None))
+    return join(parts)
+
+
+def _chance(at: Any, chances: Sequence[tuple[float, float, float]], bottom: float) -> Markup:
+    """Dashed lines where a random aligner would be; one for all rows where they agree."""
+    if not chances:
+        return Markup("")
+    if len({round(v, 6) for v, _, _ in chances}) == 1:
+        chances = [(chances[0][0], 42, bottom)]
+    dashes = [line(at(v), y1, at(v), y2, "var(--miss)", 1.5, stroke_dasharray="4 3") for v, y1, y2 in chances]
+    values = [v for v, _, _ in chances]
+    label = "chance " + ", ".join(f"{v:.1f}" for v in values)
+    return join([*dashes, text(at(values[0]) + (5 if len(values) > 1 else 0), 36, label, 11.5, "var(--miss)")])
+
+
+def _words(what: str, methods: Sequence[MethodScores], key: str) -> str:
+    """The numbers of a panel for those who cannot see it."""
+    parts = []
+    for m in methods:
+        n = m.numbers.get(key)
+        if n is not None:
+            interval = f" ({percent(n.low)} to {percent(n.high)})" if n.low is not None and n.high is not None else ""
+            parts.append(f"{brief(m.label)} {percent(n.value)} %{interval}")
+    return f"{what}: " + ", ".join(parts)
+
+
+

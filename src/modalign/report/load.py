@@ -1,0 +1,260 @@
+"""A run folder, read for the report: what is there is checked, what is not there is None."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ..errors import ModalignError
+from ..files import read_json, read_jsonl, read_text
+from ..run import load_items
+from ..views import Views
+from .ranking import Placing, place_all
+
+
+class Number(NamedTuple):
+    """A score: value, interval and the value of a random aligner, as fractions where the measure is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A test item as a reader sees it.
+
+    row: within its modality. name: its text, else its row number. text: its own, or the first of its group.
+    """
+
+    row: int
+    name: str
+    text: str | None = None
+    picture: Path | None = None
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """One row of the table of methods."""
+
+    key: str
+    label: str
+    numbers: Mapping[str, Number]
+    seconds: float | None = None
+
+
+class Budget(NamedTuple):
+    """A point of the curve of recall against linked pairs."""
+
+    method: str
+    pairs: int
+    recall: Number
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds. Parts that the folder lacks are None or empty."""
+
+    folder: Path
+    scores: Mapping[str, Any] | None = None
+    methods: list[MethodScores] = field(default_factory=list)
+    budgets: list[Budget] = field(default_factory=list)
+    config: Mapping[str, Any] | None = None
+    environment: Mapping[str, Any] | None = None
+    model: Mapping[str, Any] | None = None
+    steps: list[dict[str, Any]] | None = None
+    z: Views | None = None
+    items: Mapping[str, list[Item]] = field(default_factory=dict)
+    split: str | None = None
+
+    @cached_property
+    def placings(self) -> list[Placing]:
+        """Every direction between two modalities that share groups."""
+        return [] if self.z is None else place_all(self.z)
+
+    @property
+    def attribution(self) -> str:
+        """The credit that every shown picture carries."""
+        return str((self.scores or {}).get("attribution") or "")
+
+    @property
+    def title(self) -> str:
+        """What the page is called."""
+        return str((self.scores or {}).get("title") or f"Run {self.folder.resolve().name}")
+
+    @property
+    def focus(self) -> str | None:
+        """The method to look at: "full" where it was run, else the last one."""
+        keys = [m.key for m in self.methods]
+        return "full" if "full" in keys else keys[-1] if keys else None
+
+    def has_pictures(self) -> bool:
+        """Whether any item has a picture that is there."""
+        return any(item.picture for items in self.items.values() for item in items)
+
+
+def load(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        ModalignError: no such folder, nothing of a run in it, or a damaged file (named, with what is wrong).
+    """
+    if not folder.is_dir():
+        raise ModalignError(f"run folder not found: {folder}")
+    scores = _table(folder / "scores.json", "scores")
+    config = _toml(folder / "config.toml")
+    has_items = (folder / "items.safetensors").exists()
+    if scores is None and config is None and not has_items:
+        raise ModalignError(
+            f"{folder} holds no run (none of scores.json, config.toml, items.safetensors): "
+            "give a folder written by 'modalign demo', 'align' or 'train'"
+        )
+    split = str(scores["split"]) if scores and isinstance(scores.get("split"), str) else "test"
+    z, items, split_read = _items(folder, split) if has_items else (None, {}, None)
+    return Run(
+        folder=folder,
+        scores=scores,
+        methods=read_methods(scores or {}, folder / "scores.json"),
+        budgets=read_budgets(scores or {}, folder / "scores.json"),
+        config=config,
+        environment=_table(folder / "environment.json", "environment"),
+        model=_table(folder / "model.json", "model description"),
+        steps=_steps(folder / "metrics.jsonl"),
+        z=z,
+        items=items,
+        split=split_read,
+    )
+
+
+def number(entry: object, where: str) -> Number:
+    """A score from JSON: a bare number or a table with "value" and perhaps "low", "high", "chance"."""
+    table = entry if isinstance(entry, Mapping) else {"value": entry}
+    read: dict[str, float | None] = {}
+    for key in ("value", "low", "high", "chance"):
+        value = table.get(key)
+        if value is None and key != "value":
+            read[key] = None
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise ModalignError(f"scores are damaged: {where}.{key} must be a number, got {value!r}")
+        else:
+            read[key] = float(value) if key == "value" or math.isfinite(value) else None
+    return Number(float(read["value"] or 0.0), read["low"], read["high"], read["chance"])
+
+
+def _table(path: Path, what: str) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    value = read_json(path, what)
+    if not isinstance(value, dict):
+        raise ModalignError(f"{what} is damaged: {path} must hold a JSON object, got a {type(value).__name__}")
+    return value
+
+
+def _toml(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        return tomllib.loads(read_text(path, "specification"))
+    except tomllib.TOMLDecodeError as problem:
+        raise ModalignError(f"specification is damaged: {path}: {problem}") from None
+
+
+def _steps(path: Path) -> list[dict[str, Any]] | None:
+    """Logged steps; None where nothing was logged."""
+    if not path.exists():
+        return None
+    rows = read_jsonl(path, "training log")
+    for n, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise ModalignError(f"training log is damaged: {path}, line {n} must hold a JSON object")
+    return rows or None
+
+
+def read_methods(scores: Mapping[str, Any], path: Path) -> list[MethodScores]:
+    table = scores.get("methods") or {}
+    if not isinstance(table, Mapping):
+        raise ModalignError(f"scores are damaged: {path}: methods must be an object")
+    out = []
+    for key, entry in table.items():
+        if not isinstance(entry, Mapping):
+            raise ModalignError(f"scores are damaged: {path}: methods.{key} must be an object")
+        where = f"{path}: methods.{key}"
+        numbers = {
+            name: number(value, f"{where}.{name}")
+            for name, value in entry.items()
+            if isinstance(value, Mapping) and "value" in value
+        }
+        seconds = entry.get("seconds")
+        label = str(entry.get("label") or key)
+        out.append(
+            MethodScores(key, label, numbers, float(seconds) if isinstance(seconds, int | float) else None)
+        )
+    return out
+
+
+def read_budgets(scores: Mapping[str, Any], path: Path) -> list[Budget]:
+    rows = scores.get("budgets") or []
+    if not isinstance(rows, list):
+        raise ModalignError(f"scores are damaged: {path}: budgets must be a list")
+    out = []
+    for i, row in enumerate(rows):
+        where = f"{path}: budgets[{i}]"
+        if not isinstance(row, Mapping) or not isinstance(row.get("pairs"), int) or "mean_recall" not in row:
+            raise ModalignError(f"scores are damaged: {where} needs method, pairs (a whole number) and mean_recall")
+        out.append(Budget(str(row.get("method", "")), row["pairs"], number(row["mean_recall"], f"{where}.mean_recall")))
+    return out
+
+
+def _items(folder: Path, split: str) -> tuple[Views, dict[str, list[Item]], str | None]:
+    """The items of a split with unit embeddings; of all splits where none is so named."""
+    path = folder / "items.jsonl"
+    try:
+        z, entries = load_items(folder, split)
+        chosen: str | None = split
+        if not any(entries.values()):
+            z, entries = load_items(folder)
+            chosen = None
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise ModalignError(f"item list is damaged: {path} ({type(problem).__name__}: {problem})") from None
+    z.validate(zero_rows=True)
+    widths = {m: x.shape[1] for m, x in z.data.items()}
+    if len(set(widths.values())) > 1:
+        raise ModalignError(f"embeddings are damaged: {folder / 'items.safetensors'} has unequal widths {widths}")
+    unit = z.map(lambda _, x: torch.nn.functional.normalize(x.float(), dim=1))
+    names: dict[int, str] = {}  # a picture without words of its own goes by the first words of its group
+    for m in z.modalities:
+        for g, entry in zip(z.group[m].tolist(), entries[m], strict=True):
+            if entry.get("text") is not None:
+                names.setdefault(g, _words(entry["text"]))
+    items = {
+        m: [_item(folder, m, i, e, names.get(g)) for i, (g, e) in enumerate(zip(z.group[m].tolist(), entries[m], strict=True))]
+        for m in z.modalities
+    }
+    return unit, items, chosen
+
+
+def _words(text: object) -> str:
+    """A text on one line."""
+    return " ".join(str(text).split())
+
+
+def _item(folder: Path, modality: str, row: int, entry: Mapping[str, Any], named: str | None) -> Item:
+    text = _words(entry["text"]) if entry.get("text") is not None else named
+    picture = None
+    if entry.get("picture"):
+        picture = (folder / str(entry["picture"])).resolve()
+        if not picture.is_relative_to(folder.resolve()):
+            raise ModalignError(
+                f"item list is damaged: {folder / 'items.jsonl'} names the picture {entry['picture']!r}, "
+                "which lies outside the run folder"
+            )
+        picture = picture if picture.is_file() else None
+    return Item(row, text or f"{modality}, row {entry.get('row', row)}", text, picture)

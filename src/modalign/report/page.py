@@ -1,0 +1,74 @@
+"""What sections share: rendering with escaping on, and how a section says that it has nothing to show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from markupsafe import Markup, escape
+
+from .load import Run
+from .svg import percent, short_number
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+class Absent(NamedTuple):
+    """A section that a run cannot fill, and why, in one line."""
+
+    why: str
+
+
+class Section(NamedTuple):
+    """A part of the page: anchor, heading, and the function that fills it. None: it does not concern such a run."""
+
+    id: str
+    title: str
+    build: Callable[[Run], Markup | Absent | None]
+
+
+def render(template: str, **values: Any) -> Markup:
+    """A template with every value escaped that is not markup already."""
+    return Markup(_templates().get_template(template).render(**values))
+
+
+def linked(words: str) -> Markup:
+    """A text with its web addresses as links; everything escaped.
+
+    Example:
+        >>> print(linked("<b> see https://openmoji.org."))
+        &lt;b&gt; see <a href="https://openmoji.org">https://openmoji.org</a>.
+    """
+    parts = re.split(r"(https?://[\w\-./~%?=&#:+]*[\w/])", words)
+    return Markup("").join(
+        Markup('<a href="{0}">{0}</a>').format(part) if i % 2 else escape(part) for i, part in enumerate(parts)
+    )
+
+
+def counted(n: int, noun: str) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "pair"), counted(1200, "query")
+        ('1 pair', '1,200 queries')
+    """
+    if n != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith(("ch", "s")) else f"{noun}s"
+    return f"{n:,} {noun}"
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    environment.filters |= {"percent": percent, "short": short_number, "linked": linked}
+    return environment

@@ -1,0 +1,148 @@
+"""Figure 1, drawn from the run's own model and specification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from ..figures.architecture import Architecture, Branch, Term, architecture_figure
+from ..load import Run
+from ..page import Absent, render
+from ..svg import percent, short_number
+from ..thumbs import data_uri
+
+WEIGHTS = {"transport": ("alpha", "L_OT"), "neighbourhood": ("beta", "L_RMA"), "retrieval": ("gamma", "L_retrieve")}
+TELLING = ("epsilon", "k", "neighbours", "temperature", "rounds", "hops", "form", "name")
+
+
+def build(run: Run) -> Markup | Absent:
+    """Encoders, heads, shared space with transport and neighbourhoods, retrieval."""
+    if run.model is None and run.config is None:
+        return Absent("the folder has neither model.json nor config.toml.")
+    a = describe(run)
+    if not a.branches:
+        return Absent("model.json and config.toml name no modality.")
+    pictures = any(b.picture for b in a.branches)
+    return render("architecture.html.j2", figure=architecture_figure(a), credit=run.attribution if pictures else "")
+
+
+def describe(run: Run) -> Architecture:
+    """What the run's files say about its architecture; what they do not say is left open."""
+    model, config = run.model or {}, run.config or {}
+    heads, encoders = _table(model.get("heads")), _table(config.get("encoders")) | _table(model.get("encoders"))
+    modalities = list(heads) or list(encoders) or list(run.items)
+    method = _table(config.get("method")) | _table(model.get("method"))
+    branches = [_branch(run, m, _table(heads.get(m)), encoders.get(m)) for m in modalities]
+    dims = [d for m in modalities if isinstance(d := _table(_table(heads.get(m)).get("map")).get("dim"), int)]
+    return Architecture(branches, dims[0] if dims else None, terms(method), _solved(method), _uses(run))
+
+
+def terms(method: Mapping[str, Any]) -> list[Term]:
+    """The parts of what is learned, from a method's settings.
+
+    Weights are the settings alpha, beta and gamma wherever they stand, in the method or its objective; a method
+    with a transport plan but no loss (transport-CCA) names its plan.
+
+    Example:
+        >>> [(t.weight, t.symbol, t.detail) for t in terms({"name": "transport_cca", "epsilon": 0.02, "weight": 0.3})]
+        [('0.3', 'transport plan', 'epsilon 0.02')]
+    """
+    flat = _flat(method)
+    found = []
+    for kind, (weight, symbol) in WEIGHTS.items():
+        value = next((v for key, v in flat.items() if key.split(".")[-1] == weight), None)
+        part = next((v for v in _tables(method, kind) if v), {})
+        if value is None or value == 0 or (isinstance(method.get("objective"), Mapping) and kind in method["objective"] and method["objective"][kind] is None):
+            continue
+        found.append(Term(kind, symbol, _weight(value), _detail(part)))
+    extra = next((v for v in _tables(method, "terms") if v), {})
+    weights = next((v for v in _tables(method, "weights") if v), {})
+    found += [Term("other", name, _weight(weights.get(name, 1)), _detail(_table(part))) for name, part in extra.items()]
+    if not any(t.kind == "transport" for t in found) and "epsilon" in method:
+        detail = _detail({k: v for k, v in method.items() if k != "name"})
+        found.insert(0, Term("transport", "transport plan", _weight(method.get("weight", "")), detail))
+    return found
+
+
+def _branch(run: Run, modality: str, head: Mapping[str, Any], encoder: object) -> Branch:
+    features, back = _table(head.get("features")), _table(head.get("map"))
+    named = encoder if isinstance(encoder, str) else str(_table(encoder).get("name") or "")
+    width = features.get("width")
+    example = next((i for i in run.items.get(modality, []) if i.picture or i.text), None)
+    picture = data_uri(example.picture) if example and example.picture else None
+    words = example.text or "" if example else ""
+    return Branch(modality, named, width if isinstance(width, int) else None, _head_steps(features, back), words, picture)
+
+
+def _head_steps(features: Mapping[str, Any], back: Mapping[str, Any]) -> list[str]:
+    front = [name for key, name in (("root", "square root"), ("unit", "unit length")) if features.get(key)]
+    steps = [", ".join(front)] if front else []
+    if features.get("landmarks"):
+        steps.append(f"+ {features['landmarks']:,} kernel features")
+    if features.get("rank"):
+        steps.append(f"whitened axes: {features['rank']:,}")
+    kind = f"linear + MLP ({back['hidden']:,})" if back.get("hidden") else "linear"
+    steps.append(f"{kind} → {back['dim']:,}" if back.get("dim") else kind)
+    return steps[-3:]
+
+
+def _uses(run: Run) -> list[tuple[str, str]]:
+    focus = next((m for m in run.methods if m.key == run.focus), None)
+    uses = []
+    if focus is not None and "mean_recall" in focus.numbers:
+        uses.append(("Retrieval", f"mean recall {percent(focus.numbers['mean_recall'].value)} %"))
+    else:
+        uses.append(("Retrieval", "any modality to any other"))
+    numbers = focus.numbers if focus else {}
+    for base, name, what in (("procrustes", "Geometry", "Procrustes distance"), ("mutual_knn", "Neighbours", "mutual kNN")):
+        number = next((n for key, n in numbers.items() if key.split("/")[0] == base), None)
+        if number is not None:
+            value = f"{percent(number.value)} %" if base == "mutual_knn" else f"{number.value:.3f}"
+            uses.append((name, f"{what} {value}"))
+    return uses
+
+
+def _solved(method: Mapping[str, Any]) -> str:
+    """A line on methods and settings that the terms do not show."""
+    name = method.get("name")
+    if not name:
+        return ""
+    return f"Method: {name}"
+
+
+def _detail(part: Mapping[str, Any]) -> str:
+    telling = [f"{key} {_weight(part[key])}" for key in TELLING if key != "name" and part.get(key) not in (None, "")]
+    name = part.get("name")
+    return ", ".join([*([str(name)] if name and name not in WEIGHTS else []), *telling])
+
+
+def _weight(value: object) -> str:
+    """A weight: a number, or the end of a schedule."""
+    if isinstance(value, Mapping):
+        return f"→ {_weight(value.get('end', ''))}"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return short_number(value)
+    return str(value)
+
+
+def _table(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _tables(table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """All tables of a name, at any depth, outermost first."""
+    here = [_table(table.get(name))] if isinstance(table.get(name), Mapping) else []
+    return here + [t for v in table.values() if isinstance(v, Mapping) for t in _tables(v, name)]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys; a schedule (a table with "end") counts as a value."""
+    out: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping) and "end" not in value:
+            out |= _flat(value, f"{prefix}{key}.")
+        else:
+            out[f"{prefix}{key}"] = value
+    return out

@@ -1,0 +1,88 @@
+"""What was run: data, budget, seeds, versions, machine, command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from ..load import Run
+from ..page import Absent, counted, render
+from ..svg import short_number
+
+
+def build(run: Run) -> Markup | Absent:
+    """Facts in a row, the command, the specification and the versions."""
+    environment = run.environment or {}
+    facts = [*_data(run), *_fit(run), *_machine(environment)]
+    if not facts and not run.config:
+        return Absent("the folder has no scores.json, config.toml or environment.json.")
+    command = environment.get("command")
+    versions = environment.get("versions")
+    return render(
+        "run.html.j2",
+        facts=facts,
+        command=shlex.join(str(c) for c in command) if isinstance(command, list) else "",
+        versions=versions if isinstance(versions, dict) else {},
+        specification=_flat(run.config or {}),
+    )
+
+
+def _data(run: Run) -> list[tuple[str, str, str]]:
+    """(name, value, remark) of the data."""
+    table = (run.scores or {}).get("data")
+    data = table if isinstance(table, Mapping) else {}
+    facts = []
+    if data.get("name"):
+        settings = data.get("settings")
+        language = data.get("language") or (settings.get("language") if isinstance(settings, Mapping) else None)
+        facts.append(("Data", str(data["name"]), f"language: {language}" if language else ""))
+    if isinstance(data.get("pairs"), int):
+        unlinked = data.get("unlinked")
+        extra = unlinked if isinstance(unlinked, Mapping) else {}
+        without = ", ".join(f"{short_number(n)} {m}" for m, n in extra.items() if isinstance(n, int) and n)
+        facts.append(("Linked pairs", f"{data['pairs']:,}", f"and without a known link: {without}" if without else ""))
+    if isinstance(data.get("test"), int) and data["test"]:
+        dev = f"settings chosen on {data['dev']:,} others" if isinstance(data.get("dev"), int) else ""
+        facts.append(("Tested on", counted(data["test"], "pair"), dev))
+    elif run.z is not None:
+        sizes = ", ".join(f"{len(x):,} {m}" for m, x in run.z.data.items())
+        facts.append(("Items shown", sizes, f"split: {run.split}" if run.split else "all items of the run"))
+    return facts
+
+
+def _fit(run: Run) -> list[tuple[str, str, str]]:
+    seeds = (run.scores or {}).get("seeds")
+    facts = []
+    if isinstance(seeds, list) and seeds:
+        which = ", ".join(str(s) for s in seeds[:8]) + (" …" if len(seeds) > 8 else "")
+        facts.append(("Repeats", counted(len(seeds), "seed"), which))
+    seconds = [(m.label, m.seconds) for m in run.methods if m.key == run.focus and m.seconds is not None]
+    facts += [("Time to fit", f"{s:,.1f} s", label) for label, s in seconds]
+    return facts
+
+
+def _machine(environment: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    if not environment:
+        return []
+    device = str(environment.get("device", "cpu"))
+    system = str(environment.get("system", ""))
+    cores, threads = environment.get("cores"), environment.get("threads")
+    remark = f"{system}, {threads} of {cores} cores" if cores and threads else system
+    if environment.get("time"):
+        day, _, clock = str(environment["time"]).partition("T")
+        remark = f"{remark}; {day} {clock[:5]}"
+    return [("Machine", "CPU" if device == "cpu" else device, remark)]
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Dotted keys and values of nested tables."""
+    rows: list[tuple[str, str]] = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows

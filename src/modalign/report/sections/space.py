@@ -1,0 +1,74 @@
+"""The map of the shared space."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from ..figures.space import Dot, Link, legend_mark, space_figure
+from ..load import Run
+from ..page import Absent, render
+from ..projection import Layout, project
+from ..svg import percent
+from ..thumbs import data_uri
+
+
+
+def build(run: Run) -> Markup | Absent:
+    """Both modalities in one plane, with links between true pairs."""
+    if run.z is None:
+        return Absent("the folder has no items.safetensors (no embeddings were kept).")
+    if sum(len(x) for x in run.z.data.values()) < 3:
+        return Absent("a map needs at least three items.")
+    layout = project(run.z)
+    names = list(layout.xy)
+    notes = _notes(run)
+    points = {m: _dots(run, layout, m, notes) for m in names}
+    found = {(m, row): rank for (m, row), (_, rank, _) in notes.items()}
+    links = [
+        Link(
+            (names.index(a), i),
+            (names.index(b), j),
+            1 in (found.get((a, int(layout.rows[a][i]))), found.get((b, int(layout.rows[b][j])))),
+        )
+        for a, i, b, j in layout.links
+    ]
+    title = f"Map of {' and '.join(names)} in the shared space"
+    words = f"{sum(len(p) for p in points.values())} items of {len(names)} modalities, {len(links)} true pairs linked"
+    return render(
+        "space.html.j2",
+        figure=space_figure(points, links, title, words),
+        legend=[(m, legend_mark(i)) for i, m in enumerate(names)],
+        layout=layout,
+        kept=percent(layout.kept, 0),
+        kept_pca=percent(layout.kept_pca, 0),
+        hits=sum(link.hit for link in links),
+        links=len(links),
+        shown=sum(len(p) for p in points.values()),
+        pictures=any(d.picture for p in points.values() for d in p),
+        credit=run.attribution,
+        centred=len(names) > 1,
+    )
+
+
+def _dots(run: Run, layout: Layout, modality: str, notes: dict[tuple[str, int], tuple[str, int, int]]) -> list[Dot]:
+    dots = []
+    for (x, y), row in zip(layout.xy[modality].tolist(), layout.rows[modality].tolist(), strict=True):
+        item = run.items[modality][row]
+        note = ""
+        if (modality, row) in notes:
+            target, rank, candidates = notes[modality, row]
+            note = f"true {target} at rank {rank:,} of {candidates:,}"
+        picture = data_uri(item.picture) if item.picture else None
+        dots.append(Dot(x, y, item.name, picture, note, item.text is not None))
+    return dots
+
+
+def _notes(run: Run) -> dict[tuple[str, int], tuple[str, int, int]]:
+    """(modality, row) -> (target modality, rank of the true match, candidates), of the best direction."""
+    notes: dict[tuple[str, int], tuple[str, int, int]] = {}
+    for p in run.placings:
+        for row, rank in zip(p.query.tolist(), p.rank.tolist(), strict=True):
+            known = notes.get((p.source, row))
+            if known is None or rank < known[1]:
+                notes[p.source, row] = (p.target, rank, p.candidates)
+    return notes

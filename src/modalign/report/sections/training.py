@@ -1,0 +1,95 @@
+"""Training curves: the loss, each of its terms, and the score on dev."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from ..figures import training_figure
+from ..load import Run
+from ..page import Absent, render
+
+NAMES = {
+    "loss": "Total loss",
+    "transport": "Transport term, L_OT",
+    "neighbourhood": "Neighbourhood term, L_RMA",
+    "retrieval": "Retrieval term, L_retrieve",
+    "dev": "Score on dev",
+    "lr": "Learning rate",
+}
+FIT = ("method", "seed", "fold")  # a log may hold several fits, told apart by these
+CLOCK = ("step", "epoch", "seconds", "time", *FIT)
+ASIDE = ("lr", "grad_norm", "norm", "temperature", "scale")
+
+Curves = dict[str, list[list[tuple[float, float]]]]
+
+
+def build(run: Run) -> Markup | Absent:
+    """A small chart per logged quantity; weights, rates and the like are folded away."""
+    if run.steps is None:
+        return Absent("the run has no metrics.jsonl; methods solved in closed form take no training steps.")
+    curves = collect(run.steps)
+    if not curves:
+        return Absent("metrics.jsonl holds no numbers by step.")
+    main = [key for key in curves if not _aside(key)]
+    return render(
+        "training.html.j2",
+        main=[_draw(key, curves[key]) for key in sorted(main, key=_order)],
+        aside=[_draw(key, curves[key]) for key in curves if _aside(key)],
+        fits=max(len(c) for c in curves.values()),
+        steps=len({s for c in curves.values() for curve in c for s, _ in curve}),
+    )
+
+
+def collect(rows: Sequence[Mapping[str, Any]]) -> Curves:
+    """Quantity -> one (step, value) curve per fit, from the lines of metrics.jsonl; other values are left out.
+
+    Example:
+        >>> collect([{"step": 0, "loss": 2.0}, {"step": 1, "loss": 1.0, "dev": {"recall": 0.5}}])
+        {'loss': [[(0, 2.0), (1, 1.0)]], 'dev.recall': [[(1, 0.5)]]}
+    """
+    found: dict[str, dict[tuple[str, ...], list[tuple[float, float]]]] = {}
+    for row in rows:
+        step = row.get("step")
+        if not _is_number(step):
+            continue
+        fit = tuple(str(row.get(key)) for key in FIT)
+        for key, value in _flat(row).items():
+            if key not in CLOCK and _is_number(value) and math.isfinite(value):
+                found.setdefault(key, {}).setdefault(fit, []).append((step, float(value)))
+    return {key: list(fits.values()) for key, fits in found.items()}
+
+
+def _draw(key: str, curves: Sequence[Sequence[tuple[float, float]]]) -> Markup:
+    best = None
+    if key.startswith("dev"):
+        best = "low" if "loss" in key else "high"
+    return training_figure(NAMES.get(key, key), curves, best)
+
+
+def _order(key: str) -> tuple[int, str]:
+    """Loss first, then the terms, dev last."""
+    known = list(NAMES)
+    place = known.index(key) if key in known else len(known)
+    return (len(known) + 1 if key.startswith("dev") else place, key)
+
+
+def _aside(key: str) -> bool:
+    return key in ASIDE or ("." in key and not key.startswith("dev"))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            out |= _flat(value, f"{prefix}{key}.")
+        else:
+            out[f"{prefix}{key}"] = value
+    return out
