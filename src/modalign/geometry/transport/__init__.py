@@ -1,9 +1,31 @@
-"""Optimal transport between two sets of items."""
+"""Optimal transport between two sets of items.
 
+`solve` is the front door for a cost matrix; `transport_loss` and `sinkhorn_divergence` start from embeddings
+and are differentiable in them; `solve_chunked` takes sets whose cost does not fit in memory; `gromov` and
+`fused_gromov` take sets that can only be compared within themselves.
+
+Modules: ``front`` (the table of methods), ``dense``, ``exact``, ``partial``, ``semipaired``, ``gromov``,
+``chunked``, ``loss`` (one kind of problem each); ``entropic`` (annealing, dual value, gradients) over
+``sinkhorn`` (iteration with absorbed potentials) over ``kernel`` (one pass) and ``anderson`` (acceleration);
+``problem`` and ``result`` are what goes in and what comes out, ``source`` gives cost rows to all of them.
+"""
+
+from .chunked import ChunkedPlan, solve_chunked
 from .front import solve
+from .gromov import fused_gromov, gromov
 from .loss import barycentric, sinkhorn_divergence, transport_loss
 from .result import ConvergenceWarning, Plan, Potentials
 
 __all__ = [
-    "ConvergenceWarning", "Plan", "Potentials", "barycentric", "sinkhorn_divergence", "solve", "transport_loss",
+    "ChunkedPlan",
+    "ConvergenceWarning",
+    "Plan",
+    "Potentials",
+    "barycentric",
+    "fused_gromov",
+    "gromov",
+    "sinkhorn_divergence",
+    "solve",
+    "solve_chunked",
+    "transport_loss",
 ]

@@ -66,9 +66,7 @@ class Envelope(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
         scaled = []
-        for gradient, dtype, needed in zip(
-            ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad[2:], strict=True
-        ):
+        for gradient, dtype, needed in zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad[2:], strict=True):
             shape = grad.shape + (1,) * (gradient.dim() - grad.dim())
             scaled.append((grad.reshape(shape) * gradient).to(dtype) if needed else None)
         return None, None, *scaled
@@ -84,7 +82,9 @@ def iterate(problem: Problem, settings: Settings) -> Scaled:
     with torch.no_grad(), torch.autocast(device_type=problem.source.device.type, enabled=False):
         for epsilon in ladder(problem, settings.anneal) if g is None else []:
             stage = replace(problem, epsilon=epsilon)
-            budget = max(1, (settings.max_iterations - used) // 4)
+            budget = (settings.max_iterations - used) // 4
+            if not budget:
+                break
             found = sinkhorn(stage, max(LOOSE * float(problem.b.sum(-1).min()), tolerance), budget, g, settings.rows)
             g, used = found.g, used + found.iterations
         found = sinkhorn(problem, tolerance, max(1, settings.max_iterations - used), g, settings.rows)

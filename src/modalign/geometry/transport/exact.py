@@ -28,13 +28,9 @@ def run(cost: Tensor, a: Tensor | None, b: Tensor | None, epsilon: float, settin
     if source.forbidden:
         require_allowed(source.matrix, problem.a, problem.b)
     if cost.dim() == 3:
-        weights = [(None if w is None else w.expand(len(cost), w.shape[-1])) for w in (a, b)]
-        return stack(
-            [
-                run(matrix, *(None if w is None else w[i] for w in weights), epsilon, settings)
-                for i, matrix in enumerate(cost)
-            ]
-        )
+        batch_a, batch_b = ([None] * len(cost) if w is None else w.expand(len(cost), -1) for w in (a, b))
+        problems = zip(cost, batch_a, batch_b, strict=True)
+        return stack([run(matrix, rows, columns, epsilon, settings) for matrix, rows, columns in problems])
     plan, f, g, finished = linear_program(source.matrix, problem.a, problem.b, source.spread)
     error = float((plan.sum(-1) - problem.a).abs().sum() + (plan.sum(-2) - problem.b).abs().sum())
     converged = finished and error <= max(settings.tolerance, 1e-6) * float(problem.b.sum())

@@ -79,6 +79,7 @@ def solve(
         Peyré and Cuturi, 2019, arXiv 1803.00567; Chizat et al., 2018, arXiv 1607.05816 (unbalanced).
 
     Example:
+        >>> import torch
         >>> found = solve(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), epsilon=1.0)
         >>> round(float(found.value), 6), round(float(found.objective), 6), found.converged
         (0.268941, 0.379885, True)

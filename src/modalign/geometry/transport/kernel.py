@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from .anderson import Step
 from .problem import Problem
 from .source import cached_rows, row_blocks
+
+Relax = Callable[[Tensor, slice], Tensor]
 
 FUSED_BYTES = 3 * 2**23  # a kernel above this falls out of cache between the two halves of a pass
 FUSED_BLOCK = 2**22  # bytes of a block that is read twice in a row
@@ -88,7 +91,7 @@ def kernel_step(problem: Problem, base: Base) -> Step:
 
 def log_step(problem: Problem, base: Base, rows: int | None) -> Step:
     """The same pass with each row block's kernel computed on demand about the maximum of each row."""
-    source, epsilon = problem.source, problem.epsilon
+    source = problem.source
     relax_rows = _relaxation(problem, problem.rho_a, base.f)
     relax_columns = _relaxation(problem, problem.rho_b, base.g)
     blocks = row_blocks(source.shape[-2], rows or cached_rows(source))
@@ -152,7 +155,7 @@ def _log_columns(problem: Problem, base: Base, log_u: Tensor, blocks: list[slice
     return total
 
 
-def _relaxation(problem: Problem, rho: float, base: Tensor):  # type: ignore[no-untyped-def]
+def _relaxation(problem: Problem, rho: float, base: Tensor) -> Relax:
     """x -> damping * x - (1 - damping) base / epsilon: the update of a log scaling beside its base."""
     damping = problem.damping(rho)
     if damping == 1.0:

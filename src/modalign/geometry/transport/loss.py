@@ -11,7 +11,7 @@ from ...errors import ModalignError, unknown
 from ..cost import KINDS as COSTS
 from ..cost import cost as cost_matrix
 from ..cost import unit, working
-from .entropic import Envelope, Settings, Tally, dual_value, iterate, weight_gradients
+from .entropic import Envelope, Settings, dual_value, iterate, weight_gradients
 from .front import KINDS, solve
 from .problem import pose
 from .result import Potentials, warn_unless
@@ -73,8 +73,7 @@ def transport_loss(
 
     Example:
         >>> x = torch.eye(3, requires_grad=True)
-        >>> loss = transport_loss(x, torch.eye(3), method="exact")
-        >>> float(loss)
+        >>> transport_loss(x, torch.eye(3), method="exact").item()
         0.0
     """
     settings = Settings(tolerance, max_iterations, start, anneal, rows)

@@ -50,6 +50,4 @@ def run(
         epsilon,
         replace(settings, start=None),
     )
-    return replace(
-        found, plan=found.plan[..., :-1, :-1].contiguous(), f=found.f[..., :-1], g=found.g[..., :-1]
-    )
+    return replace(found, plan=found.plan[..., :-1, :-1].contiguous(), f=found.f[..., :-1], g=found.g[..., :-1])

@@ -48,9 +48,7 @@ def dense_cost(cost: Tensor) -> DenseCost:
         ModalignError: wrong shape, NaN or -inf.
     """
     if cost.dim() not in (2, 3) or 0 in cost.shape:
-        raise ModalignError(
-            f"transport needs a non-empty cost (n, m) or (batch, n, m), got shape {tuple(cost.shape)}"
-        )
+        raise ModalignError(f"transport needs a non-empty cost (n, m) or (batch, n, m), got shape {tuple(cost.shape)}")
     if not cost.is_floating_point():
         raise ModalignError(f"transport needs a floating-point cost, got {cost.dtype}: convert it first")
     matrix = cost.detach().to(torch.promote_types(cost.dtype, torch.float32))

@@ -48,7 +48,7 @@ class Plan:
         g: column potential, (m,) or (batch, m).
         marginal_error: |P 1 - a|_1 + |P^T 1 - b|_1, the largest of a batch; with soft marginals the same
             distance between two successive passes, which is 0 at the solution as well.
-        iterations: passes over the kernel (0 for the linear program, which does not count them).
+        iterations: passes over the kernel (0 where POT solves, which does not tell).
         converged: whether ``marginal_error`` reached the tolerance.
         log_domain: whether the solver had to fall back to the slower log domain.
     """
@@ -72,8 +72,7 @@ class Plan:
 def stack(plans: list[Plan]) -> Plan:
     """One plan of a batch from the plans of its problems."""
     tensors = {
-        name: torch.stack([getattr(plan, name) for plan in plans])
-        for name in ("value", "objective", "plan", "f", "g")
+        name: torch.stack([getattr(plan, name) for plan in plans]) for name in ("value", "objective", "plan", "f", "g")
     }
     return Plan(
         **tensors,

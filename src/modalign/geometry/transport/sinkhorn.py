@@ -101,7 +101,7 @@ def sinkhorn(
     while True:
         store = rows is None and renewals <= RENEWALS
         base = absorb(problem, g, rows, store)
-        if store and not problem.balanced and not within_range(base.kernel, RANGE):
+        if base.kernel is not None and not problem.balanced and not within_range(base.kernel, RANGE):
             base = Base(base.f, base.g, None)
         log_v = torch.zeros_like(base.g)
         if g is not None:

@@ -40,7 +40,6 @@ class CostSource(Protocol):
         ...
 
 
-
 @dataclass(frozen=True)
 class DenseCost:
     """A cost matrix in memory.
@@ -135,6 +134,12 @@ class EmbeddingCost:
             2 * (rows_mass[:, None] * self.x - toward_y),
             2 * (columns_mass[:, None] * self.y - toward_x),
         )
+
+    def paid(self, gradients: tuple[Tensor, ...], rows_mass: Tensor) -> Tensor:
+        """<P, C> from the gradients of P and its row sums."""
+        if self.kind == "cosine":
+            return rows_mass.sum() + (gradients[0] * self.x).sum()
+        return 0.5 * ((gradients[0] * self.x).sum() + (gradients[1] * self.y).sum())
 
 
 def row_blocks(n: int, rows: int) -> list[slice]:

@@ -1,0 +1,180 @@
+"""Gromov-Wasserstein transport: sets whose vectors cannot be compared, only their inner distances. Through POT."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import torch
+from torch import Tensor
+
+from ...errors import ModalignError
+from ..cost import working
+from .entropic import Envelope
+from .problem import dense_cost, pose
+from .result import Plan, warn_unless
+
+
+def gromov(
+    cx: Tensor,
+    cy: Tensor,
+    a: Tensor | None = None,
+    b: Tensor | None = None,
+    *,
+    epsilon: float | None = None,
+    start: Tensor | None = None,
+    tolerance: float = 1e-7,
+    max_iterations: int = 1000,
+) -> Plan:
+    """Couple two sets so that distances within them are preserved.
+
+    min_P sum_ijkl (cx_ik - cy_jl)^2 P_ij P_kl over couplings of a and b: not convex, a local optimum from
+    ``start`` (default a b^T). With ``epsilon`` an entropy term is added while solving.
+
+    Args:
+        cx: (n, n) symmetric distances or similarities within the first set.
+        cy: (m, m) the same within the second.
+        a: (n,) weights, non-negative, with the mass of b; None: uniform.
+        b: (m,) weights.
+        epsilon: None for conditional gradients; > 0 for the entropic solver, in units of cx squared.
+        start: (n, m) plan to start from.
+        tolerance: relative change (conditional gradients) or plan error (entropic) at which to stop.
+        max_iterations: outer iterations.
+
+    Returns:
+        `Plan`: ``value`` and ``objective`` are both the distortion above, the latter differentiable in cx
+        and cy with P held (envelope theorem); the potentials are 0.
+
+    Raises:
+        ModalignError: matrices that are not square, misfitting weights.
+
+    Reference:
+        Mémoli, 2011, "Gromov-Wasserstein distances"; Peyré, Cuturi and Solomon, 2016 (entropic).
+
+    Example:
+        >>> c = torch.tensor([[0.0, 1.0, 3.0], [1.0, 0.0, 2.0], [3.0, 2.0, 0.0]])
+        >>> order = torch.tensor([2, 0, 1])
+        >>> found = gromov(c, c[order][:, order])
+        >>> found.plan.argmax(1).tolist(), round(abs(float(found.value)), 4)
+        ([1, 2, 0], 0.0)
+    """
+    return _solve(None, cx, cy, a, b, 1.0, epsilon, start, tolerance, max_iterations)
+
+
+def fused_gromov(
+    cost: Tensor,
+    cx: Tensor,
+    cy: Tensor,
+    a: Tensor | None = None,
+    b: Tensor | None = None,
+    *,
+    alpha: float = 0.5,
+    epsilon: float | None = None,
+    start: Tensor | None = None,
+    tolerance: float = 1e-7,
+    max_iterations: int = 1000,
+) -> Plan:
+    """Couple two sets by a cost between them and by the distances within them.
+
+    min_P (1 - alpha) <P, C> + alpha sum_ijkl (cx_ik - cy_jl)^2 P_ij P_kl.
+
+    Args:
+        cost: C, (n, m), finite.
+        cx, cy, a, b, epsilon, start, tolerance, max_iterations: see `gromov`.
+        alpha: weight of the inner distances, in [0, 1].
+
+    Returns:
+        `Plan`: ``value`` and ``objective`` are both the sum above; differentiable in cost, cx and cy.
+
+    Raises:
+        ModalignError: misfitting shapes or weights, alpha outside [0, 1].
+
+    Reference:
+        Vayer et al., 2019, arXiv 1805.09114, eq. 3.
+
+    Example:
+        >>> c = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+        >>> fused_gromov(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), c, c).plan
+        tensor([[0.0000, 0.5000],
+                [0.5000, 0.0000]])
+    """
+    if not 0.0 <= alpha <= 1.0:
+        raise ModalignError(f"alpha is {alpha}: it weighs the inner distances, between 0 and 1")
+    if cost.shape != (len(cx), len(cy)) or not bool(torch.isfinite(cost).all()):
+        raise ModalignError(f"fused Gromov needs a finite cost ({len(cx)}, {len(cy)}), got shape {tuple(cost.shape)}")
+    return _solve(cost, cx, cy, a, b, alpha, epsilon, start, tolerance, max_iterations)
+
+
+def distortion(plan: Tensor, cx: Tensor, cy: Tensor) -> Tensor:
+    """sum_ijkl (cx_ik - cy_jl)^2 P_ij P_kl in O(n^2 m): the squares need only the marginals of P."""
+    rows, columns = plan.sum(1), plan.sum(0)
+    squares = rows @ (cx * cx) @ rows + columns @ (cy * cy) @ columns
+    return squares - 2 * ((cx @ plan @ cy.mT) * plan).sum()
+
+
+def _solve(
+    cost: Tensor | None,
+    cx: Tensor,
+    cy: Tensor,
+    a: Tensor | None,
+    b: Tensor | None,
+    alpha: float,
+    epsilon: float | None,
+    start: Tensor | None,
+    tolerance: float,
+    max_iterations: int,
+) -> Plan:
+    for name, matrix in (("cx", cx), ("cy", cy)):
+        if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1] or not bool(torch.isfinite(matrix).all()):
+            raise ModalignError(f"Gromov needs finite square matrices, {name} has shape {tuple(matrix.shape)}")
+    cx, cy = working(cx, cy)
+    inputs = (cx, cy) if cost is None else (cx, cy, cost)
+    between = torch.zeros(len(cx), len(cy), dtype=cx.dtype, device=cx.device) if cost is None else cost
+    problem = pose(dense_cost(between), a, b, 1.0 if epsilon is None else epsilon)
+    plan = _through_pot(between, cx, cy, problem.a, problem.b, alpha, epsilon, start, tolerance, max_iterations)
+    error = float((plan.sum(1) - problem.a).abs().sum() + (plan.sum(0) - problem.b).abs().sum())
+    converged = error <= 1e-4 * float(problem.b.sum())
+    warn_unless(converged, error, 1e-4, max_iterations)
+    with torch.enable_grad():
+        parts = [t.detach().to(plan.dtype).requires_grad_() for t in inputs]
+        total = alpha * distortion(plan, parts[0], parts[1])
+        if cost is not None:
+            total = total + (1 - alpha) * (plan * parts[2]).sum()
+        gradients = torch.autograd.grad(total, parts)
+    value = total.detach()
+    objective = Envelope.apply(value, gradients, *inputs)
+    zeros = (torch.zeros_like(problem.a), torch.zeros_like(problem.b))
+    return Plan(value, objective, plan, *zeros, error, 0, converged, False)
+
+
+def _through_pot(
+    cost: Tensor,
+    cx: Tensor,
+    cy: Tensor,
+    a: Tensor,
+    b: Tensor,
+    alpha: float,
+    epsilon: float | None,
+    start: Tensor | None,
+    tolerance: float,
+    max_iterations: int,
+) -> Tensor:
+    import ot
+
+    m, c1, c2, p, q = (t.detach().double().cpu().numpy() for t in (cost, cx, cy, a, b))
+    q = q * (p.sum() / q.sum())
+    g0 = None if start is None else start.detach().double().cpu().numpy()
+    common = {"p": p, "q": q, "loss_fun": "square_loss", "G0": g0, "alpha": alpha}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what matters, the marginals, is checked by the caller
+        if epsilon is None:
+            plan = ot.gromov.fused_gromov_wasserstein(
+                m, c1, c2, **common, max_iter=max_iterations, tol_rel=tolerance, tol_abs=tolerance
+            )
+        else:
+            plan = ot.gromov.entropic_fused_gromov_wasserstein(
+                m, c1, c2, **common, epsilon=epsilon, max_iter=max_iterations, tol=tolerance
+            )
+    if not math.isfinite(float(plan.sum())):
+        raise ModalignError(f"Gromov transport failed at epsilon {epsilon}: raise it")
+    return torch.as_tensor(plan).to(cx)
