@@ -135,9 +135,7 @@ def test_rotation_of_the_shared_space_does_not_matter(name, make_batch):
     batch = make_batch()
     objective = build(name, batch)
     turn = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64))[0]
-    turned = replace(
-        batch, z=batch.z.map(lambda m, v: v @ turn), augmented=batch.augmented.map(lambda m, v: v @ turn)
-    )
+    turned = replace(batch, z=batch.z.map(lambda m, v: v @ turn), augmented=batch.augmented.map(lambda m, v: v @ turn))
     torch.testing.assert_close(objective(turned), objective(batch), atol=1e-5, rtol=1e-5)
 
 
