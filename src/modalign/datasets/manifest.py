@@ -1,0 +1,300 @@
+"""Manifest: the rows of a data set. What there is, where it lies, which rows are the same thing, which split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ModalignError, few, unknown
+from ..files import atomic, read_json
+
+NOTHING: Mapping[str, Any] = {}
+
+
+class Row(NamedTuple):
+    """One item: a file (``uri``) or words (``text``), and the group it belongs to.
+
+    start, end: seconds within the file, None for all of it. extra: whatever else the data set knows of the item.
+    """
+
+    group: int
+    modality: str
+    uri: str | None = None
+    text: str | None = None
+    start: float | None = None
+    end: float | None = None
+    split: str = ""
+    extra: Mapping[str, Any] = NOTHING
+
+    @property
+    def name(self) -> str:
+        """How a message names this item: its file, or the beginning of its words."""
+        if self.uri is not None:
+            return self.uri
+        words = str(self.text)
+        return f'"{words[:40]}..."' if len(words) > 43 else f'"{words}"'
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """Rows of a data set, column by column.
+
+    Args:
+        group: (n,) integers >= 0; equal ids mark the same thing in any modality.
+        modality: (n,) names such as "image" or "text".
+        uri: (n,) places of files, None for rows that hold text. Files are looked at when they are decoded, not
+            here: a missing one is then counted and named, and does not stop the rest.
+        text: (n,) words, None for rows that name a file. A row has exactly one of uri and text.
+        start, end: (n,) seconds, None or NaN for none; 0 <= start < end.
+        splits: (n,) names such as "train"; "" for none.
+        extra: column -> (n,) values (what JSON can hold); None where a row has none.
+        name: of the data set. meta: facts about all of it, such as licence, attribution, source.
+
+    Raises:
+        ModalignError: columns of unequal length, bad group ids, empty text, rows with neither or both of uri and
+            text, times out of order; the message names the rows.
+
+    Example:
+        >>> m = Manifest.from_rows([{"group": 0, "modality": "text", "text": "a cat", "split": "train"},
+        ...                         {"group": 0, "modality": "image", "uri": "cat.jpg", "split": "train"}])
+        >>> len(m), m.modalities, m.modality("text")[0].text
+        (2, ('text', 'image'), 'a cat')
+    """
+
+    group: np.ndarray
+    modality_names: Sequence[str]
+    uri: Sequence[str | None] = ()
+    text: Sequence[str | None] = ()
+    start: Sequence[float | None] | np.ndarray = ()
+    end: Sequence[float | None] | np.ndarray = ()
+    splits: Sequence[str] = ()
+    extra: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    name: str = "manifest"
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.modality_names)
+        columns = {
+            "group": _group_ids(self.group),
+            "modality_names": tuple(self.modality_names),
+            "uri": tuple(self.uri) or (None,) * n,
+            "text": tuple(self.text) or (None,) * n,
+            "start": _times(self.start, n, "start"),
+            "end": _times(self.end, n, "end"),
+            "splits": tuple(self.splits) or ("",) * n,
+        }
+        for column, values in columns.items():
+            object.__setattr__(self, column, values)
+        object.__setattr__(self, "extra", {k: tuple(v) for k, v in self.extra.items()})
+        lengths = {c: len(v) for c, v in {**columns, **self.extra}.items()}
+        if len(set(lengths.values())) > 1:
+            raise ModalignError(f"the columns of '{self.name}' have different lengths: {lengths}")
+        _check_rows(self)
+
+    # ------------------------------------------------------------------ building
+
+    @classmethod
+    def from_rows(
+        cls, rows: Iterable[Mapping[str, Any] | Row], name: str = "manifest", meta: Mapping[str, str] = NOTHING
+    ) -> Manifest:
+        """Manifest of rows given one by one, as dictionaries or ``Row``.
+
+        Raises:
+            ModalignError: a column that does not exist, group or modality missing, or what the class refuses.
+        """
+        table = [row if isinstance(row, Row) else _row(row, f"row {i} of '{name}'") for i, row in enumerate(rows)]
+        extras = list(dict.fromkeys(key for row in table for key in row.extra))
+        return cls(
+            group=np.asarray([r.group for r in table]) if table else np.empty(0, np.int64),
+            modality_names=[r.modality for r in table],
+            uri=[r.uri for r in table],
+            text=[r.text for r in table],
+            start=[r.start for r in table],
+            end=[r.end for r in table],
+            splits=[r.split for r in table],
+            extra={k: [r.extra.get(k) for r in table] for k in extras},
+            name=name,
+            meta=dict(meta),
+        )
+
+    # ------------------------------------------------------------------ looking
+
+    def __len__(self) -> int:
+        return len(self.modality_names)
+
+    def __getitem__(self, row: int) -> Row:
+        start, end = float(self.start[row]), float(self.end[row])  # type: ignore[arg-type]
+        return Row(
+            int(self.group[row]),
+            self.modality_names[row],
+            self.uri[row],
+            self.text[row],
+            None if math.isnan(start) else start,
+            None if math.isnan(end) else end,
+            self.splits[row],
+            {k: v[row] for k, v in self.extra.items() if v[row] is not None},
+        )
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{m} {n:,}" for m, n in Counter(self.modality_names).items())
+        splits = ", ".join(s for s in dict.fromkeys(self.splits) if s)
+        return f"Manifest({self.name}: {counts or 'no rows'}; {len(self.groups()):,} groups; splits: {splits or 'none'})"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in order of appearance."""
+        return tuple(dict.fromkeys(self.modality_names))
+
+    def groups(self) -> np.ndarray:
+        """Sorted distinct group ids, (g,) int64."""
+        return np.unique(self.group)
+
+    def rows(self, modality: str | None = None, split: str | None = None) -> np.ndarray:
+        """Row numbers of a modality and a split, ascending, (k,) int64; None means any.
+
+        Raises:
+            ModalignError: the manifest has no such modality or split.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        for wanted, values, kind in ((modality, self.modality_names, "modality"), (split, self.splits, "split")):
+            if wanted is None:
+                continue
+            keep &= np.asarray([v == wanted for v in values], dtype=bool)
+            if wanted not in values:
+                raise unknown(f"{kind} of '{self.name}'", wanted, set(values))
+        return keep.nonzero()[0]
+
+    # ------------------------------------------------------------------ making new ones
+
+    def take(self, rows: Iterable[int] | np.ndarray) -> Manifest:
+        """The given rows, in the given order."""
+        index = [int(r) for r in rows]
+
+        def pick(column: Sequence[Any]) -> list[Any]:
+            return [column[i] for i in index]
+
+        return Manifest(
+            np.asarray(self.group)[index] if index else np.empty(0, np.int64),
+            pick(self.modality_names),
+            pick(self.uri),
+            pick(self.text),
+            pick(self.start),
+            pick(self.end),
+            pick(self.splits),
+            {k: pick(v) for k, v in self.extra.items()},
+            self.name,
+            self.meta,
+        )
+
+    def split(self, name: str) -> Manifest:
+        """The rows of one split."""
+        return self.take(self.rows(split=name))
+
+    def modality(self, name: str) -> Manifest:
+        """The rows of one modality."""
+        return self.take(self.rows(modality=name))
+
+    def where(self, keep: Callable[[Row], bool]) -> Manifest:
+        """The rows for which ``keep(row)`` is true."""
+        return self.take(i for i, row in enumerate(self) if keep(row))
+
+    # ------------------------------------------------------------------ identity, saving
+
+    def columns(self) -> dict[str, Any]:
+        """Everything as JSON can hold it."""
+        return {
+            "name": self.name,
+            "meta": dict(self.meta),
+            "group": np.asarray(self.group).tolist(),
+            "modality_names": self.modality_names,
+            "uri": self.uri,
+            "text": self.text,
+            "start": [None if math.isnan(t) else t for t in np.asarray(self.start).tolist()],
+            "end": [None if math.isnan(t) else t for t in np.asarray(self.end).tolist()],
+            "splits": self.splits,
+            "extra": dict(self.extra),
+        }
+
+    def fingerprint(self) -> str:
+        """Identity of all rows in their order: 32 hexadecimal digits. It does not look into the files."""
+        text = json.dumps(self.columns(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON. Atomic: the file is whole or absent."""
+        with atomic(Path(path)) as partial:
+            partial.write_text(json.dumps(self.columns(), ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Manifest:
+        """Read what ``save`` wrote.
+
+        Raises:
+            ModalignError: the file is missing, damaged or something else.
+        """
+        columns = read_json(Path(path), "manifest")
+        try:
+            return cls(**columns)
+        except (TypeError, AttributeError):
+            raise ModalignError(f"this is not a manifest of modalign: {path}") from None
+
+
+def _row(values: Mapping[str, Any], where: str) -> Row:
+    for column in values:
+        if column not in Row._fields:
+            raise unknown(f"column in {where}", column, Row._fields)
+    for column in ("group", "modality"):
+        if column not in values:
+            raise ModalignError(f"{where} has no {column}: every row needs a group and a modality")
+    return Row(**values)
+
+
+def _group_ids(values: Any) -> np.ndarray:
+    ids = np.asarray(values)
+    if ids.ndim != 1 or not (np.issubdtype(ids.dtype, np.integer) or ids.size == 0):
+        raise ModalignError(f"group ids must be a list of integers, got {ids.dtype} of shape {ids.shape}")
+    if ids.size and (ids.min() < 0 or ids.max() > np.iinfo(np.int64).max):
+        raise ModalignError("group ids must be integers from 0 to 2**63 - 1")
+    return ids.astype(np.int64)
+
+
+def _times(values: Any, n: int, column: str) -> np.ndarray:
+    if len(values) == 0:
+        return np.full(n, math.nan)
+    try:
+        return np.asarray([math.nan if v is None else v for v in values], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModalignError(f"column '{column}' must hold seconds as numbers") from None
+
+
+def _check_rows(m: Manifest) -> None:
+    """Refuse rows that cannot mean anything, naming them."""
+
+    def refuse(rows: Iterable[int], what: str) -> None:
+        found = list(rows)
+        if found:
+            raise ModalignError(f"'{m.name}' has {len(found)} rows {what} (rows {few(found)})")
+
+    refuse((i for i, v in enumerate(m.modality_names) if not isinstance(v, str) or not v), "without a modality name")
+    refuse((i for i, v in enumerate(m.splits) if not isinstance(v, str)), "whose split is not a name")
+    for column in ("uri", "text"):
+        values = getattr(m, column)
+        refuse((i for i, v in enumerate(values) if v is not None and not isinstance(v, str)), f"whose {column} is no text")
+        refuse((i for i, v in enumerate(values) if v is not None and not v.strip()), f"with an empty {column}")
+    pairs = list(zip(m.uri, m.text, strict=True))
+    refuse((i for i, (u, t) in enumerate(pairs) if u is None and t is None), "with neither a file nor a text")
+    refuse((i for i, (u, t) in enumerate(pairs) if u is not None and t is not None), "with both a file and a text")
+    start, end = np.asarray(m.start), np.asarray(m.end)
+    refuse(((start < 0) | (end <= 0) | (start >= end)).nonzero()[0].tolist(), "whose times are not 0 <= start < end")
+    refuse((np.isinf(start) | np.isinf(end)).nonzero()[0].tolist(), "with an infinite time")
