@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from markupsafe import Markup
 
 from ..files import write_text
-from .load import Run, load
+from .load import Run, first_sentence, load
 from .page import TEMPLATES, Absent, render
 from .sections import SECTIONS
+from .svg import printable
 
 
 def write(run: Path) -> Path:
@@ -28,7 +28,7 @@ def write(run: Path) -> Path:
         ModalignError: no run folder, or a damaged file, which is named.
     """
     path = Path(run) / "report.html"
-    write_text(path, page(load(Path(run))))
+    write_text(path, printable(page(load(Path(run)))))
     return path
 
 
@@ -41,17 +41,15 @@ def page(run: Run) -> str:
             absent.append((section.title, content.why))
         elif content is not None:
             shown.append((section, content))
-    saving = (run.scores or {}).get("saving")
-    said = str(saving.get("text") or "") if isinstance(saving, dict) else ""
-    headline, *more = re.split(r"(?<=[.!?]) (?=[A-Z])", said, maxsplit=1)
+    headline, more = first_sentence(str(run.saving.get("text") or ""))
     task = str((run.scores or {}).get("task") or "")
     return str(
         render(
             "report.html.j2",
             title=run.title,
-            headline=_capital(headline) or run.title,
+            headline=headline or run.title,
             kicker=run.title if headline else "Alignment report",
-            lead=" ".join([*more, f"The task: {task.rstrip('.')}." if task else ""]).strip(),
+            lead=f"{more} {_sentence(task)}".strip(),
             shown=shown,
             absent=absent,
             attribution=run.attribution,
@@ -62,8 +60,9 @@ def page(run: Run) -> str:
     )
 
 
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+def _sentence(words: str) -> str:
+    """Words with a capital and a full stop."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}." if words else ""
 
 
 def _source(name: str) -> Markup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from ..files import read_json, read_jsonl, read_text
 from ..run import load_items
 from ..views import Views
 from .ranking import Placing, place_all
+from .thumbs import data_uri
 
 
 class Number(NamedTuple):
@@ -80,6 +82,18 @@ class Run:
         """Every direction between two modalities that share groups."""
         return [] if self.z is None else place_all(self.z)
 
+    @cached_property
+    def _thumbnails(self) -> dict[Path, str]:
+        return {}
+
+    def thumbnail(self, item: Item) -> str | None:
+        """The item's picture as a data: URI, made once; None where it has none."""
+        if item.picture is None:
+            return None
+        if item.picture not in self._thumbnails:
+            self._thumbnails[item.picture] = data_uri(item.picture)
+        return self._thumbnails[item.picture]
+
     @property
     def attribution(self) -> str:
         """The credit that every shown picture carries."""
@@ -89,6 +103,12 @@ class Run:
     def title(self) -> str:
         """What the page is called."""
         return str((self.scores or {}).get("title") or f"Run {self.folder.resolve().name}")
+
+    @property
+    def saving(self) -> Mapping[str, Any]:
+        """What was saved against a baseline; empty where nothing was measured."""
+        saving = (self.scores or {}).get("saving")
+        return saving if isinstance(saving, Mapping) else {}
 
     @property
     def focus(self) -> str | None:
@@ -134,19 +154,35 @@ def load(folder: Path) -> Run:
     )
 
 
-def number(entry: object, where: str) -> Number:
-    """A score from JSON: a bare number or a table with "value" and perhaps "low", "high", "chance"."""
-    table = entry if isinstance(entry, Mapping) else {"value": entry}
-    read: dict[str, float | None] = {}
-    for key in ("value", "low", "high", "chance"):
-        value = table.get(key)
+def first_sentence(text: str) -> tuple[str, str]:
+    """A headline, capitalised, and the rest of what is said.
+
+    Example:
+        >>> first_sentence("full needs 2.9 times fewer (13.7 %). It is fast. Try it.")
+        ('Full needs 2.9 times fewer (13.7 %).', 'It is fast. Try it.')
+    """
+    head, *rest = re.split(r"(?<=[.!?]) (?=[A-Z])", " ".join(text.split()), maxsplit=1)
+    return head[:1].upper() + head[1:], " ".join(rest)
+
+
+def number(entry: Mapping[str, Any], where: str) -> Number:
+    """A score from JSON: a table with "value" and perhaps "low", "high", "chance"."""
+    found: dict[str, float | None] = dict.fromkeys(("low", "high", "chance"))
+    for key in ("value", *found):
+        value = entry.get(key)
         if value is None and key != "value":
-            read[key] = None
-        elif isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise ModalignError(f"scores are damaged: {where}.{key} must be a number, got {value!r}")
-        else:
-            read[key] = float(value) if key == "value" or math.isfinite(value) else None
-    return Number(float(read["value"] or 0.0), read["low"], read["high"], read["chance"])
+        found[key] = float(value) if math.isfinite(value) else None
+    value = found.pop("value")
+    return Number(0.0 if value is None else value, **found)
+
+
+def _measured(entry: Mapping[str, Any]) -> bool:
+    """Whether a score has a value: undefined ones are written as null or NaN, and are left out."""
+    value = entry.get("value")
+    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _table(path: Path, what: str) -> dict[str, Any] | None:
@@ -190,13 +226,11 @@ def read_methods(scores: Mapping[str, Any], path: Path) -> list[MethodScores]:
         numbers = {
             name: number(value, f"{where}.{name}")
             for name, value in entry.items()
-            if isinstance(value, Mapping) and "value" in value
+            if isinstance(value, Mapping) and _measured(value)
         }
         seconds = entry.get("seconds")
         label = str(entry.get("label") or key)
-        out.append(
-            MethodScores(key, label, numbers, float(seconds) if isinstance(seconds, int | float) else None)
-        )
+        out.append(MethodScores(key, label, numbers, float(seconds) if isinstance(seconds, int | float) else None))
     return out
 
 
@@ -209,7 +243,9 @@ def read_budgets(scores: Mapping[str, Any], path: Path) -> list[Budget]:
         where = f"{path}: budgets[{i}]"
         if not isinstance(row, Mapping) or not isinstance(row.get("pairs"), int) or "mean_recall" not in row:
             raise ModalignError(f"scores are damaged: {where} needs method, pairs (a whole number) and mean_recall")
-        out.append(Budget(str(row.get("method", "")), row["pairs"], number(row["mean_recall"], f"{where}.mean_recall")))
+        recall = row["mean_recall"] if isinstance(row["mean_recall"], Mapping) else {"value": row["mean_recall"]}
+        if _measured(recall):
+            out.append(Budget(str(row.get("method", "")), row["pairs"], number(recall, f"{where}.mean_recall")))
     return out
 
 
@@ -235,7 +271,10 @@ def _items(folder: Path, split: str) -> tuple[Views, dict[str, list[Item]], str 
             if entry.get("text") is not None:
                 names.setdefault(g, _words(entry["text"]))
     items = {
-        m: [_item(folder, m, i, e, names.get(g)) for i, (g, e) in enumerate(zip(z.group[m].tolist(), entries[m], strict=True))]
+        m: [
+            _item(folder, m, i, e, names.get(g))
+            for i, (g, e) in enumerate(zip(z.group[m].tolist(), entries[m], strict=True))
+        ]
         for m in z.modalities
     }
     return unit, items, chosen

@@ -30,7 +30,7 @@ class Layout:
         groups, all_groups: how many groups were drawn, of how many.
         kept: share of each item's nearest neighbours in the shared space that are also nearest on the map.
         kept_pca: the same for a plain principal-component map.
-        nearness: mean map distance within true pairs over that between random items of the two modalities; None: no pairs.
+        nearness: mean map distance within true pairs over that of random items of the two modalities; None: no pairs.
         gap: distance between the means of the two furthest modalities before centring, in the unit sphere.
     """
 

@@ -50,9 +50,7 @@ def place(z: Views, a: str, b: str) -> Placing:
     """
     r = rank(z[a], z[b], z.paired(a, b))
     best = r.first  # entries run from the best score down, so no positive stands above this one
-    return Placing(
-        a, b, r.asked, 1 + r.above[best] + r.tied[best] - r.tied_positive[best], r.item[best], len(z[b])
-    )
+    return Placing(a, b, r.asked, 1 + r.above[best] + r.tied[best] - r.tied_positive[best], r.item[best], len(z[b]))
 
 
 def first_results(z: Views, a: str, b: str, row: int, k: int) -> list[int]:

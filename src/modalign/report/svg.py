@@ -72,24 +72,36 @@ def text(
     fill: str = "var(--ink)",
     anchor: str = "start",
     weight: int | None = None,
-    **more: object,
+    halo: float = 0,
 ) -> Markup:
-    """A line of text with its baseline at (x, y)."""
-    anchors = {"text_anchor": None if anchor == "start" else anchor, "font_weight": weight}
-    return tag("text", content, x=x, y=y, font_size=size, fill=fill, **anchors, **more)
+    """A line of text with its baseline at (x, y); a halo in the card's colour keeps it readable over lines."""
+    more: dict[str, object] = {"text_anchor": None if anchor == "start" else anchor, "font_weight": weight}
+    if halo:
+        more |= {"paint_order": "stroke", "stroke": "var(--card)", "stroke_width": halo, "stroke_linejoin": "round"}
+    return tag("text", content, x=x, y=y, font_size=size, fill=fill, **more)
 
 
-def line(x1: float, y1: float, x2: float, y2: float, stroke: str = "var(--line)", width: float = 1, **more: object) -> Markup:
+def line(
+    x1: float, y1: float, x2: float, y2: float, stroke: str = "var(--line)", width: float = 1, **more: object
+) -> Markup:
     """A straight line."""
     return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=width, **more)
 
 
 def polyline(points: Sequence[tuple[float, float]], stroke: str, width: float = 2, **more: object) -> Markup:
     """A line through points."""
-    path = "M" + "L".join(f"{_plain(x)},{_plain(y)}" for x, y in points)
-    return tag(
-        "path", d=path, fill="none", stroke=stroke, stroke_width=width, stroke_linejoin="round", stroke_linecap="round", **more
-    )
+    joined = {"stroke_linejoin": "round", "stroke_linecap": "round"}
+    return tag("path", d=path_of(points), fill="none", stroke=stroke, stroke_width=width, **joined, **more)
+
+
+def path_of(points: Sequence[tuple[float, float]], closed: bool = False) -> str:
+    """The ``d`` of a path through points.
+
+    Example:
+        >>> path_of([(0, 1.5), (2, 3)], closed=True)
+        'M0,1.5L2,3Z'
+    """
+    return "M" + "L".join(f"{_plain(x)},{_plain(y)}" for x, y in points) + ("Z" if closed else "")
 
 
 def marker(shape: int, x: float, y: float, r: float, fill: str, **more: object) -> Markup:
@@ -104,7 +116,7 @@ def marker(shape: int, x: float, y: float, r: float, fill: str, **more: object) 
     corners = [(x, y - s), (x + s, y), (x, y + s), (x - s, y)]
     if kind == 3:
         corners = [(x, y - s), (x + s, y + 0.8 * s), (x - s, y + 0.8 * s)]
-    return tag("path", d="M" + "L".join(f"{_plain(a)},{_plain(b)}" for a, b in corners) + "Z", fill=fill, **more)
+    return tag("path", d=path_of(corners, closed=True), fill=fill, **more)
 
 
 def width_of(content: str, size: float) -> float:
@@ -183,8 +195,18 @@ def standalone(svg: Markup, theme: str = "light", width: int = 960) -> str:
     size = f'width="{width}" height="{round(width * h / w)}" '
     body = str(svg).replace("<svg ", f"<svg {size}", 1)
     start = body.index(">") + 1
-    body = body[:start] + f'<rect width="{_plain(w)}" height="{_plain(h)}" fill="var(--paper)"/>' + body[start:]
-    return re.sub(r"var\(--([\w-]+)\)", lambda m: colours.get(m[1], m[0]), body)
+    body = body[:start] + f'<rect width="{_plain(w)}" height="{_plain(h)}" fill="var(--card)"/>' + body[start:]
+    return printable(re.sub(r"var\(--([\w-]+)\)", lambda m: colours.get(m[1], m[0]), body))
+
+
+def printable(text: str) -> str:
+    """Text without control characters and lone surrogates, which no page or SVG file may hold.
+
+    Example:
+        >>> printable("a\\x00b\\ud800")
+        'ab?'
+    """
+    return re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text).encode("utf-8", "replace").decode("utf-8")
 
 
 def palette(theme: str) -> dict[str, str]:

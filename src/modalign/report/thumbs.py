@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-from functools import lru_cache
 from pathlib import Path
 
 SIDE = 96  # pixels
 
 
-@lru_cache(maxsize=4096)
 def data_uri(path: Path, side: int = SIDE) -> str:
     """A picture, scaled down to fit ``side`` pixels, as a WebP data: URI.
 

@@ -74,8 +74,14 @@ def architecture_figure(a: Architecture) -> Markup:
 
 
 def _headings() -> Markup:
-    names = [(0, "Input"), (168, "Frozen encoder"), (384, "Head"), (SPACE[0] - SPACE[1], "Shared space"), (912, "Put to use")]
-    return join(text(x, 18, name, 13, "var(--muted)", weight=600) for x, name in names)
+    names = [
+        (0, "Input"),
+        (168, "Frozen encoder"),
+        (384, "Head"),
+        (SPACE[0] - SPACE[1], "Shared space"),
+        (912, "Put to use"),
+    ]
+    return join(text(x, 18, name, 13, "var(--muted)", weight=700) for x, name in names)
 
 
 def _branch(i: int, b: Branch, y: float, middle: float) -> Markup:
@@ -105,9 +111,19 @@ def _box(x: float, y: float, width: float, title: str, details: Sequence[str], s
     top = y - height / 2
     lines = join(text(x + 16, top + 42 + 18 * n, shorten(d, 24), 12.5, "var(--muted)") for n, d in enumerate(details))
     return group(
-        tag("rect", x=x, y=top, width=width, height=height, rx=9, fill="var(--card)", stroke="var(--line)", stroke_width=1.2),
+        tag(
+            "rect",
+            x=x,
+            y=top,
+            width=width,
+            height=height,
+            rx=9,
+            fill="var(--card)",
+            stroke="var(--line)",
+            stroke_width=1.2,
+        ),
         tag("rect", x=x, y=top + 9, width=4, height=height - 18, rx=2, fill=shade),
-        text(x + 16, top + 23, title, 14, weight=650),
+        text(x + 16, top + 23, title, 14, weight=700),
         lines,
     )
 
@@ -135,14 +151,18 @@ def _space(a: Architecture, middle: float) -> Markup:
     if "neighbourhood" in kinds:
         for m in range(len(a.branches)):
             ring = [(t, (t + 1) % len(things)) for t in range(len(things))]
-            parts += [line(*at(t, m), *at(u, m), colour(m), 1.1, stroke_dasharray="2 4", stroke_opacity=0.75) for t, u in ring]
+            parts += [
+                line(*at(t, m), *at(u, m), colour(m), 1.1, stroke_dasharray="2 4", stroke_opacity=0.75) for t, u in ring
+            ]
     for t in range(len(things)):
         for m in range(len(a.branches) - 1):
             parts.append(line(*at(t, m), *at(t, m + 1), "var(--ink)", 2))
             if "transport" in kinds:  # a plan spreads mass: thinner lines to the next thing as well
                 parts.append(line(*at(t, m), *at((t + 1) % len(things), m + 1), "var(--ink)", 0.8, stroke_opacity=0.45))
     for t in range(len(things)):
-        parts += [marker(m, *at(t, m), 6, colour(m), stroke="var(--soft)", stroke_width=1.5) for m in range(len(a.branches))]
+        parts += [
+            marker(m, *at(t, m), 6, colour(m), stroke="var(--soft)", stroke_width=1.5) for m in range(len(a.branches))
+        ]
     label = f"{a.dim} dimensions, unit sphere" if a.dim else "unit sphere"
     parts.append(text(x0, middle + radius - 16, label, 12, "var(--muted)", "middle"))
     return join(parts)
@@ -153,7 +173,7 @@ def _uses(a: Architecture, middle: float) -> Markup:
     top = middle - 58 * len(a.uses) / 2 + 14
     parts = [_arrow(SPACE[0] + SPACE[1] + 6, middle, x - 10, middle, "var(--ink)")]
     for n, (name, detail) in enumerate(a.uses):
-        parts.append(text(x, top + 58 * n, shorten(name, 22), 14, weight=650))
+        parts.append(text(x, top + 58 * n, shorten(name, 22), 14, weight=700))
         parts.append(text(x, top + 18 + 58 * n, shorten(detail, 27), 12.5, "var(--muted)"))
     return join(parts)
 
@@ -162,19 +182,27 @@ def _objective(a: Architecture, top: float) -> Markup:
     """What is minimised, term by term, each with the sign it has in the drawing."""
     parts = [line(0, top, WIDTH, top)]
     if not a.terms:
-        parts.append(text(0, top + 34, "Objective", 13, "var(--muted)", weight=600))
+        parts.append(text(0, top + 34, "Objective", 13, "var(--muted)", weight=700))
         parts.append(text(168, top + 34, shorten(a.solved or "not recorded in this run folder", 96), 14))
         return join(parts)
-    parts.append(text(0, top + 34, "Learned from", 13, "var(--muted)", weight=600))
+    parts.append(text(0, top + 34, "Learned from", 13, "var(--muted)", weight=700))
     step = min(304.0, (WIDTH - 168) / len(a.terms))
     for n, term in enumerate(a.terms):
         x = 168 + n * step
         parts.append(_sign(term.kind, x, top + 30))
-        parts.append(text(x + 34, top + 34, f"{term.weight} {term.symbol}".strip(), 15, weight=650))
+        parts.append(text(x + 34, top + 34, _formula(term), 15, weight=700))
         parts.append(text(x + 34, top + 54, shorten(term.detail, int(step / 7.2)), 12.5, "var(--muted)"))
     if a.solved:
         parts.append(text(168, top + 78, shorten(a.solved, 120), 12.5, "var(--muted)"))
     return join(parts)
+
+
+def _formula(term: Term) -> Markup:
+    """Weight and symbol, what follows an underscore set lower."""
+    base, _, low = term.symbol.partition("_")
+    factor = f"{term.weight} × " if term.weight else ""
+    index = tag("tspan", low, dy=4, font_size=11) if low else ""
+    return Markup("{}{}{}").format(factor, base, index)
 
 
 def _sign(kind: str, x: float, y: float) -> Markup:
@@ -183,7 +211,11 @@ def _sign(kind: str, x: float, y: float) -> Markup:
     if kind == "neighbourhood":
         return line(x, y, x + 24, y, colour(0), 1.4, stroke_dasharray="2 4")
     if kind == "retrieval":
-        return group(line(x + 4, y, x + 20, y, "var(--ink)", 2), marker(0, x + 3, y, 4, colour(0)), marker(1, x + 21, y, 4, colour(1)))
+        return group(
+            line(x + 4, y, x + 20, y, "var(--ink)", 2),
+            marker(0, x + 3, y, 4, colour(0)),
+            marker(1, x + 21, y, 4, colour(1)),
+        )
     return marker(2, x + 12, y, 4, "var(--muted)")
 
 
@@ -199,7 +231,7 @@ def _wrap(words: str, width: int, most: int) -> list[str]:
 
 def _words(a: Architecture) -> str:
     branches = "; ".join(
-        f"{b.modality}: {b.encoder or 'given features'} ({b.features or 'unknown number of'} features), head {', '.join(b.head)}"
+        f"{b.modality}: {b.encoder or 'given as arrays'}, {b.features or '?'} features, head {', '.join(b.head)}"
         for b in a.branches
     )
     terms = ", ".join(f"{t.weight} {t.symbol} ({t.detail})" for t in a.terms) or a.solved

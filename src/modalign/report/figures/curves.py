@@ -9,7 +9,21 @@ from typing import Any
 from markupsafe import Markup
 
 from ..load import Budget
-from ..svg import group, join, line, marker, percent, polyline, short_number, shorten, tag, text, ticks, width_of
+from ..svg import (
+    group,
+    join,
+    line,
+    marker,
+    path_of,
+    percent,
+    polyline,
+    short_number,
+    shorten,
+    tag,
+    text,
+    ticks,
+    width_of,
+)
 from .panel import Panel, Scale, Series, brief, linear, spread, x_axis, y_grid
 
 MOST_POINTS = 400  # of a drawn curve; longer logs are thinned evenly
@@ -42,7 +56,7 @@ def budget_panel(
     x = _log_scale(sizes, left + 10, right - 6)
     marks = ticks(0, 100 * max(b.recall.high or b.recall.value for b in budgets), 5)
     y = linear(0, marks[-1], bottom, top)
-    parts = [text(0, 16, "Mean recall against linked pairs", 15, weight=650)]
+    parts = [text(0, 16, "Mean recall against linked pairs", 15, weight=700)]
     parts.append(y_grid(y, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], left, right))
     parts.append(x_axis(x, _roomy(x, sizes), bottom, left, right))
     parts.append(text((left + right) / 2, height - 6, "linked pairs (log scale)", 12, "var(--muted)", "middle"))
@@ -52,11 +66,13 @@ def budget_panel(
         parts.append(_band(points, x, y, drawn[key].colour))
         ends.append(y(100 * points[-1].recall.value))
     for key in sorted(known, key=lambda k: drawn[k].shape == 0):  # the method in focus lies on top
-        look, points = drawn[key], [(x(b.pairs), y(100 * b.recall.value)) for b in _of(budgets, key)]
-        parts.append(polyline(points, look.colour, look.width))
-        parts.append(join(marker(look.shape, a, b, 4.5, look.colour, stroke="var(--card)", stroke_width=1.2) for a, b in points))
-    for key, place in zip(known, spread(ends, 16, top, bottom), strict=True):
-        parts.append(text(right + 6, place + 4, names[key], 12.5, drawn[key].colour, weight=650))
+        look = drawn[key]
+        places = [(x(b.pairs), y(100 * b.recall.value)) for b in _of(budgets, key)]
+        parts.append(polyline(places, look.colour, look.width))
+        edge: dict[str, object] = {"stroke": "var(--card)", "stroke_width": 1.2}
+        parts += [marker(look.shape, a, b, 4.5, look.colour, **edge) for a, b in places]
+    for key, level in zip(known, spread(ends, 16, top, bottom), strict=True):
+        parts.append(text(right + 6, level + 4, names[key], 12.5, drawn[key].colour, weight=700))
     parts.append(_saving(saving, x, y, sizes))
     return Panel(join(parts), width, height)
 
@@ -73,28 +89,27 @@ def rank_figure(directions: Sequence[tuple[str, Sequence[int], int]]) -> Markup:
     most = max(2, *(n for _, _, n in directions))
     x = _log_scale([1, most], left + 4, right)
     y = linear(0, 100, bottom, top)
-    parts = [text(0, 16, "Share of queries found within the first k", 15, weight=650)]
+    parts = [text(0, 16, "Share of queries found within the first k", 15, weight=700)]
     parts.append(y_grid(y, [(v, f"{v}{' %' if v == 100 else ''}") for v in (0, 25, 50, 75, 100)], left, right))
     marks = [10**e for e in range(int(math.log10(most)) + 1)]
     parts.append(x_axis(x, [(v, f"{v:,}") for v in marks], bottom, left, right))
     parts.append(text((left + right) / 2, height - 6, "k (log scale)", 12, "var(--muted)", "middle"))
     grid = sorted({round(most ** (i / 80)) for i in range(81)})
-    parts.append(polyline([(x(k), y(100 * min(1, k / most))) for k in grid], "var(--miss)", 1.4, stroke_dasharray="4 3"))
+    random = [(x(k), y(100 * min(1, k / most))) for k in grid]
+    parts.append(polyline(random, "var(--miss)", 1.4, stroke_dasharray="4 3"))
     middle = max(1, round(most**0.62))
     parts.append(text(x(middle), y(100 * middle / most) - 10, "chance", 12, "var(--miss)", "end"))
     ends = []
     for i, (_, ranks, _) in enumerate(directions):
-        curve = [(k, sum(r <= k for r in ranks) / max(1, len(ranks))) for k in grid]
+        curve = [(k, _within(ranks, k)) for k in grid]
         colour = f"var(--m{i % 6})"
         dash = None if i % 2 == 0 else "7 3"
         parts.append(polyline([(x(k), y(100 * share)) for k, share in curve], colour, 2.4, stroke_dasharray=dash))
         ends.append(y(100 * curve[-1][1]))
     for i, place in enumerate(spread(ends, 16, top, bottom)):
-        parts.append(text(right + 6, place + 4, names[i], 12.5, f"var(--m{i % 6})", weight=600))
-    words = "; ".join(
-        f"{name}: " + ", ".join(f"{percent(sum(r <= k for r in ranks) / max(1, len(ranks)))} % within {k}" for k in (1, 5, 10))
-        for name, ranks, _ in directions
-    )
+        parts.append(text(right + 6, place + 4, names[i], 12.5, f"var(--m{i % 6})", weight=700))
+    found = [", ".join(f"{percent(_within(ranks, k))} % within {k}" for k in (1, 5, 10)) for _, ranks, _ in directions]
+    words = "; ".join(f"{name}: {shares}" for (name, _, _), shares in zip(directions, found, strict=True))
     return Panel(join(parts), width, height).svg("Share of queries found within the first k", words)
 
 
@@ -115,23 +130,32 @@ def training_figure(name: str, curves: Sequence[Sequence[tuple[float, float]]], 
     values = [v for c in curves for _, v in c]
     marks = ticks(min(values), max(values), 4)
     x, y = linear(min(steps), max(steps), left, right), linear(marks[0], marks[-1], bottom, top)
-    parts = [text(0, 15, shorten(name, 38), 14, weight=650)]
+    parts = [text(0, 15, shorten(name, 38), 14, weight=700)]
     parts.append(y_grid(y, [(v, short_number(v)) for v in marks], left, right))
     inner = [s for s in ticks(min(steps), max(steps), 4) if min(steps) <= s <= max(steps)]
     parts.append(x_axis(x, [(s, short_number(s)) for s in inner], bottom, left, right))
     parts.append(text(right, height - 4, "step", 12, "var(--muted)", "end"))
     for n, curve in enumerate(curves):
-        points = [(x(s), y(v)) for s, v in curve]
-        colour = "var(--accent)" if n == 0 else "var(--faint)"
-        parts.append(polyline(points, colour, 2 if n == 0 else 1.2) if len(points) > 1 else marker(0, *points[0], 4, colour))
-    words = f"from {short_number(curves[0][0][1])} at step {short_number(curves[0][0][0])} to {short_number(curves[0][-1][1])} at step {short_number(curves[0][-1][0])}"
+        places = [(x(s), y(v)) for s, v in curve]
+        colour, weight = ("var(--accent)", 2.0) if n == 0 else ("var(--faint)", 1.2)
+        parts.append(polyline(places, colour, weight) if len(places) > 1 else marker(0, *places[0], 4, colour))
+    words = f"from {_said(curves[0][0])} to {_said(curves[0][-1])}"
     if best is not None:
         step, value = (max if best == "high" else min)(curves[0], key=lambda p: p[1])
         parts.append(marker(0, x(step), y(value), 5, "var(--card)", stroke="var(--accent)", stroke_width=2))
-        near_end = x(step) > (left + right) / 2
-        parts.append(text(x(step) + (-9 if near_end else 9), max(y(value) - 9, top + 2), f"best {short_number(value)} at {short_number(step)}", 12, "var(--accent)", "end" if near_end else "start", 600))
-        words += f"; best {short_number(value)} at step {short_number(step)}"
+        side, anchor = (-9, "end") if x(step) > (left + right) / 2 else (9, "start")
+        label = f"best {short_number(value)} at {short_number(step)}"
+        parts.append(text(x(step) + side, max(y(value) - 9, top + 2), label, 12, "var(--accent)", anchor, 700, 3))
+        words += f"; best {_said((step, value))}"
     return Panel(join(parts), width, height).svg(f"{name} by optimiser step", words)
+
+
+def _said(point: tuple[float, float]) -> str:
+    return f"{short_number(point[1])} at step {short_number(point[0])}"
+
+
+def _within(ranks: Sequence[int], k: int) -> float:
+    return sum(r <= k for r in ranks) / max(1, len(ranks))
 
 
 def _of(budgets: Sequence[Budget], method: str) -> list[Budget]:
@@ -160,26 +184,20 @@ def _band(points: Sequence[Budget], x: Scale, y: Scale, colour: str) -> Markup:
         return Markup("")
     corners = [(x(b.pairs), y(100 * (b.recall.high or 0))) for b in whole]
     corners += [(x(b.pairs), y(100 * (b.recall.low or 0))) for b in reversed(whole)]
-    path = "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in corners) + "Z"
-    return tag("path", d=path, fill=colour, fill_opacity=0.13)
+    return tag("path", d=path_of(corners, closed=True), fill=colour, fill_opacity=0.13)
 
 
 def _saving(saving: Mapping[str, Any], x: Scale, y: Scale, sizes: Sequence[int]) -> Markup:
-    """The arrow from the pairs that a baseline needs for the recall "target" to the "factor" times fewer that suffice."""
-    few, recall, many = (saving.get(k) for k in ("pairs", "target", "factor"))
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) and v > 0 for v in (few, recall, many)):
+    """The arrow at the recall "target" from the pairs that a baseline needs to the "pairs", "factor" times fewer."""
+    given = [saving.get(k) for k in ("pairs", "target", "factor")]
+    few, target, factor = (float(v) if isinstance(v, int | float) and not isinstance(v, bool) else 0.0 for v in given)
+    if target <= 0 or not 0 < sizes[0] * 0.99 <= few < few * factor <= sizes[-1] * 1.01:
         return Markup("")
-    few, factor = float(few), float(many)
-    if not (sizes[0] * 0.99 <= few < few * factor <= sizes[-1] * 1.01):
-        return Markup("")
-    a, b, level = x(few), x(few * factor), y(100 * float(recall))
+    a, b, level = x(few), x(few * factor), y(100 * target)
     least = "≥ " if few <= sizes[0] else ""  # the smallest budget already suffices
-    head = tag("path", d=f"M{a + 9:.1f},{level - 5:.1f}L{a + 2:.1f},{level:.1f}L{a + 9:.1f},{level + 5:.1f}", fill="none", stroke="var(--ink)", stroke_width=1.6)
-    return group(
-        line(b, level, a + 3, level, "var(--ink)", 1.6, stroke_dasharray="2 3"),
-        head,
-        text((a + b) / 2, level - 8, f"{least}{factor:.1f}× fewer", 12.5, "var(--ink)", "middle", 700, paint_order="stroke", stroke="var(--card)", stroke_width=4),
-    )
+    label = text((a + b) / 2, level - 8, f"{least}{factor:.1f}× fewer", 12.5, "var(--ink)", "middle", 700, 4)
+    head = polyline([(a + 9, level - 5), (a + 2, level), (a + 9, level + 5)], "var(--ink)", 1.6)
+    return group(line(b, level, a + 3, level, "var(--ink)", 1.6, stroke_dasharray="2 3"), head, label)
 
 
 def _thin(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -9,13 +9,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..load import MethodScores, Number, read_budgets, read_methods
+from ..load import MethodScores, Number, first_sentence, read_budgets, read_methods
 from ..svg import join, line, marker, percent, picture, shorten, text, ticks, width_of
 from .curves import budget_panel
 from .panel import Panel, Series, brief, linear, series, x_axis
 
 RECALL = re.compile(r"recall/(?P<source>.+?)->(?P<target>.+)/(?P<kind>[^/@]+)@(?P<k>\d+)$")
-HALO = {"paint_order": "stroke", "stroke": "var(--card)", "stroke_width": 4, "stroke_linejoin": "round"}
 Group = tuple[str, Sequence[tuple[Series, Number]]]
 
 
@@ -33,13 +32,13 @@ def recall_figure(methods: Sequence[MethodScores], focus: str | None) -> list[Ma
         keys = list(dict.fromkeys(k for m in methods for k in m.numbers if k.split("/")[0] == "mean_recall"))
         words = "; ".join(_words(key.replace("_", " "), methods, key) for key in keys)
         out.append(mean.svg("Mean recall of each method", words))
-    for (source, target, kind), keys in directions(methods).items():
+    for (source, target, kind), depths in directions(methods).items():
         groups = [
-            (f"Recall@{k}", [(drawn[m.key], m.numbers[key]) for m in methods if key in m.numbers]) for k, key in keys
+            (f"Recall@{k}", [(drawn[m.key], m.numbers[key]) for m in methods if key in m.numbers]) for k, key in depths
         ]
         suffix = "" if kind == "any" else f", {kind}"
         title = f"{source} → {target}{suffix}"
-        words = "; ".join(_words(f"Recall@{k}", methods, key) for k, key in keys)
+        words = "; ".join(_words(f"Recall@{k}", methods, key) for k, key in depths)
         out.append(dot_panel(title, groups, labels=False).svg(f"Recall, {title}", words))
     return out
 
@@ -65,18 +64,21 @@ def recall_picture(scores: Mapping[str, Any], width: int = 960, theme: str = "li
     mean = mean_panel(methods, drawn)
     if mean is None:
         raise ModalignError("scores.json holds no method with a mean_recall: there is nothing to draw")
-    saving = scores.get("saving") or {}
-    headline = shorten(str(saving.get("text") or scores.get("title") or "Recall of each method"), 96)
+    raw = scores.get("saving")
+    saving = raw if isinstance(raw, Mapping) else {}
+    said = str(saving.get("text") or scores.get("title") or "Recall of each method")
+    headline = shorten(first_sentence(said)[0], 110)
     parts: list[Markup] = [text(24, 44, headline, min(24.0, 912 / max(1.0, width_of(headline, 1))), weight=700)]
     y = 72.0
     if len({b.pairs for b in budgets}) > 1:
-        curve = budget_panel(budgets, drawn, saving, 500, max(300.0, mean.height))
-        parts += [mean.at(16, y), curve.at(448, y)]
+        curve = budget_panel(budgets, drawn, saving, 472, max(300.0, mean.height))
+        parts += [mean.at(24, y), curve.at(464, y)]
         height = y + max(mean.height, curve.height) + 12
     else:
         parts += [mean.at(24, y)]
         height = y + mean.height + 12
-    return standalone(picture(960, height, headline, *parts, description=_words("Mean recall", methods, "mean_recall")), theme, width)
+    words = _words("Mean recall", methods, "mean_recall")
+    return standalone(picture(960, height, headline, *parts, description=words), theme, width)
 
 
 def directions(methods: Sequence[MethodScores]) -> dict[tuple[str, str, str], list[tuple[int, str]]]:
@@ -112,12 +114,12 @@ def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 
     marks = ticks(0, 100 * max([n.high if n.high is not None else n.value for n in numbers] + [0.01]), 5)
     left, right, y = 8.0, width - 58.0, 44.0
     at = linear(0, marks[-1], left, right)
-    parts = [text(0, 16, title, 15, weight=650)]
+    parts = [text(0, 16, title, 15, weight=700)]
     body: list[Markup] = []
     chances: list[tuple[float, float, float]] = []
     for heading, points in groups:
         start = y
-        body.append(text(left, y + 12, shorten(heading, 46), 13, "var(--muted)", **HALO))
+        body.append(text(left, y + 12, shorten(heading, 46), 13, "var(--muted)", halo=4))
         y += 28
         for look, number in points:
             body.append(_whisker(at, look, number, y, right, "" if labels else brief(look.label)))
@@ -148,7 +150,7 @@ def _whisker(at: Any, look: Series, number: Number, y: float, right: float, name
         fits = end + 12 + width_of(name, 11.5) < right + 22
         start = at(100 * number.low) if number.low is not None else at(value)
         x, anchor = (end + 8, "start") if fits or start < width_of(name, 11.5) + 22 else (start - 8, "end")
-        parts.append(text(x, y + 4, name, 11.5, look.colour, anchor, 600 if look.shape == 0 else None))
+        parts.append(text(x, y + 4, name, 11.5, look.colour, anchor, 700 if look.shape == 0 else None))
     return join(parts)
 
 
@@ -173,6 +175,3 @@ def _words(what: str, methods: Sequence[MethodScores], key: str) -> str:
             interval = f" ({percent(n.low)} to {percent(n.high)})" if n.low is not None and n.high is not None else ""
             parts.append(f"{brief(m.label)} {percent(n.value)} %{interval}")
     return f"{what}: " + ", ".join(parts)
-
-
-

@@ -13,6 +13,9 @@ WIDTH, HEIGHT, MARGIN = 1080.0, 740.0, 26.0
 TILE = 34.0  # side of a drawn picture
 LABEL = 11.0  # size of a written name
 
+Key = tuple[int, int]  # modality, index of the item
+Place = tuple[float, float]
+
 
 class Dot(NamedTuple):
     """An item on the map: position in [0, 1]^2, name, thumbnail, what to say about its match."""
@@ -28,8 +31,8 @@ class Dot(NamedTuple):
 class Link(NamedTuple):
     """A true pair: (modality, index) at both ends, and whether each end finds the other first."""
 
-    a: tuple[int, int]
-    b: tuple[int, int]
+    a: Key
+    b: Key
     hit: bool
 
 
@@ -115,19 +118,19 @@ class Room:
         return [(i, j) for i in range(x0, x1 + 1) for j in range(y0, y1 + 1)]
 
 
-def _place(dot: Dot) -> tuple[float, float]:
+def _place(dot: Dot) -> Place:
     return MARGIN + dot.x * (WIDTH - 2 * MARGIN), MARGIN + dot.y * (HEIGHT - 2 * MARGIN)
 
 
-def _partners(links: Sequence[Link]) -> dict[tuple[int, int], tuple[int, int]]:
-    out: dict[tuple[int, int], tuple[int, int]] = {}
+def _partners(links: Sequence[Link]) -> dict[Key, Key]:
+    out: dict[Key, Key] = {}
     for link in links:
         out.setdefault(link.a, link.b)
         out.setdefault(link.b, link.a)
     return out
 
 
-def _about(key: tuple[int, int], dot: Dot, at: tuple[float, float], partner: tuple[int, int] | None) -> dict[str, object]:
+def _about(key: Key, dot: Dot, at: Place, partner: Key | None) -> dict[str, object]:
     return {
         "id": f"d{key[0]}-{key[1]}",
         "class_": "dot",
@@ -144,37 +147,36 @@ def _tooltip(dot: Dot) -> Markup:
     return tag("title", f"{dot.name}: {dot.note}" if dot.note else dot.name)
 
 
-def _dot(key: tuple[int, int], dot: Dot, at: tuple[float, float], partner: tuple[int, int] | None) -> Markup:
+def _dot(key: Key, dot: Dot, at: Place, partner: Key | None) -> Markup:
     return group(
         _tooltip(dot), marker(key[0], *at, 3.6, colour(key[0]), fill_opacity=0.85), **_about(key, dot, at, partner)
     )
 
 
-def _tile(key: tuple[int, int], dot: Dot, at: tuple[float, float], partner: tuple[int, int] | None) -> Markup:
+def _tile(key: Key, dot: Dot, at: Place, partner: Key | None) -> Markup:
     x, y, scale = at[0] - TILE / 2, at[1] - TILE / 2, (TILE - 4) / 96
     return group(
         _tooltip(dot),
-        tag("rect", x=x, y=y, width=TILE, height=TILE, rx=6, fill="var(--tile)", stroke=colour(key[0]), stroke_width=1.2),
+        tag(
+            "rect", x=x, y=y, width=TILE, height=TILE, rx=6, fill="var(--tile)", stroke=colour(key[0]), stroke_width=1.2
+        ),
         tag("use", href=f"#p{key[0]}-{key[1]}", transform=f"translate({x + 2:.1f} {y + 2:.1f}) scale({scale:.3f})"),
         **_about(key, dot, at, partner),
     )
 
 
-def _label(room: Room, at: tuple[float, float], name: str, modality: int) -> Markup | None:
+def _label(room: Room, at: Place, name: str, modality: int) -> Markup | None:
     """A name beside its point, right or left, where nothing else is; None where there is no room."""
     shown = shorten(name, 20)
     width = width_of(shown, LABEL)
     for side, anchor in ((1, "start"), (-1, "end")):
         end = at[0] + side * (8 + width)
         if 4 < end < WIDTH - 4 and room.take(at[0] + side * (7 + width / 2), at[1], width, LABEL + 2):
-            halo = {"paint_order": "stroke", "stroke": "var(--card)", "stroke_width": 3, "stroke_linejoin": "round"}
-            return text(at[0] + side * 7, at[1] + 3.8, shown, LABEL, colour(modality), anchor, **halo)
+            return text(at[0] + side * 7, at[1] + 3.8, shown, LABEL, colour(modality), anchor, halo=3)
     return None
 
 
-def _link(a: tuple[float, float], b: tuple[float, float], hit: bool) -> Markup:
+def _link(a: Place, b: Place, hit: bool) -> Markup:
     if hit:
         return line(*a, *b, "var(--accent)", 1.6, stroke_opacity=0.75)
     return line(*a, *b, "var(--faint)", 0.8, stroke_opacity=0.3)
-
-

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
+from ... import __version__
+from ...errors import ModalignError
+from ...registry import get
 from ..figures.architecture import Architecture, Branch, Term, architecture_figure
 from ..load import Run
 from ..page import Absent, render
 from ..svg import percent, short_number
-from ..thumbs import data_uri
 
 WEIGHTS = {"transport": ("alpha", "L_OT"), "neighbourhood": ("beta", "L_RMA"), "retrieval": ("gamma", "L_retrieve")}
 TELLING = ("epsilon", "k", "neighbours", "temperature", "rounds", "hops", "form", "name")
@@ -33,10 +36,12 @@ def describe(run: Run) -> Architecture:
     model, config = run.model or {}, run.config or {}
     heads, encoders = _table(model.get("heads")), _table(config.get("encoders")) | _table(model.get("encoders"))
     modalities = list(heads) or list(encoders) or list(run.items)
-    method = _table(config.get("method")) | _table(model.get("method"))
+    method = _resolved(_table(config.get("method")) | _table(model.get("method")), run)
     branches = [_branch(run, m, _table(heads.get(m)), encoders.get(m)) for m in modalities]
     dims = [d for m in modalities if isinstance(d := _table(_table(heads.get(m)).get("map")).get("dim"), int)]
-    return Architecture(branches, dims[0] if dims else None, terms(method), _solved(method), _uses(run))
+    return Architecture(
+        branches, dims[0] if dims else None, terms(method), _solved(method, _table(model.get("record"))), _uses(run)
+    )
 
 
 def terms(method: Mapping[str, Any]) -> list[Term]:
@@ -54,7 +59,15 @@ def terms(method: Mapping[str, Any]) -> list[Term]:
     for kind, (weight, symbol) in WEIGHTS.items():
         value = next((v for key, v in flat.items() if key.split(".")[-1] == weight), None)
         part = next((v for v in _tables(method, kind) if v), {})
-        if value is None or value == 0 or (isinstance(method.get("objective"), Mapping) and kind in method["objective"] and method["objective"][kind] is None):
+        if (
+            value is None
+            or value == 0
+            or (
+                isinstance(method.get("objective"), Mapping)
+                and kind in method["objective"]
+                and method["objective"][kind] is None
+            )
+        ):
             continue
         found.append(Term(kind, symbol, _weight(value), _detail(part)))
     extra = next((v for v in _tables(method, "terms") if v), {})
@@ -71,9 +84,11 @@ def _branch(run: Run, modality: str, head: Mapping[str, Any], encoder: object) -
     named = encoder if isinstance(encoder, str) else str(_table(encoder).get("name") or "")
     width = features.get("width")
     example = next((i for i in run.items.get(modality, []) if i.picture or i.text), None)
-    picture = data_uri(example.picture) if example and example.picture else None
+    picture = run.thumbnail(example) if example else None
     words = example.text or "" if example else ""
-    return Branch(modality, named, width if isinstance(width, int) else None, _head_steps(features, back), words, picture)
+    return Branch(
+        modality, named, width if isinstance(width, int) else None, _head_steps(features, back), words, picture
+    )
 
 
 def _head_steps(features: Mapping[str, Any], back: Mapping[str, Any]) -> list[str]:
@@ -96,7 +111,10 @@ def _uses(run: Run) -> list[tuple[str, str]]:
     else:
         uses.append(("Retrieval", "any modality to any other"))
     numbers = focus.numbers if focus else {}
-    for base, name, what in (("procrustes", "Geometry", "Procrustes distance"), ("mutual_knn", "Neighbours", "mutual kNN")):
+    for base, name, what in (
+        ("procrustes", "Geometry", "Procrustes distance"),
+        ("mutual_knn", "Neighbours", "mutual kNN"),
+    ):
         number = next((n for key, n in numbers.items() if key.split("/")[0] == base), None)
         if number is not None:
             value = f"{percent(number.value)} %" if base == "mutual_knn" else f"{number.value:.3f}"
@@ -104,12 +122,24 @@ def _uses(run: Run) -> list[tuple[str, str]]:
     return uses
 
 
-def _solved(method: Mapping[str, Any]) -> str:
-    """A line on methods and settings that the terms do not show."""
-    name = method.get("name")
-    if not name:
+def _resolved(method: dict[str, Any], run: Run) -> dict[str, Any]:
+    """Settings with the method's defaults filled in, where this version of modalign made the run."""
+    versions = _table((run.environment or {}).get("versions"))
+    if versions.get("modalign") != __version__ or "name" not in method:
+        return method
+    try:
+        parameters = inspect.signature(get("method", str(method["name"]))).parameters.values()
+    except ModalignError:  # a method of somebody's package that is not installed here
+        return method
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | method
+
+
+def _solved(method: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    """The method's name, and what it chose on dev."""
+    if not method.get("name"):
         return ""
-    return f"Method: {name}"
+    chosen = [f"{key} {_weight(value)}" for key, value in _table(record.get("chosen")).items() if value is not None]
+    return f"Method: {method['name']}" + (f"; chosen on dev: {', '.join(chosen)}" if chosen else "")
 
 
 def _detail(part: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from ..load import Item, Run
 from ..page import Absent, render
 from ..ranking import Placing, first_results
 from ..svg import percent, shorten
-from ..thumbs import data_uri
 
 SHOWN = 5  # results per query
 PER_STRATUM = 3
@@ -98,20 +97,20 @@ def _card(run: Run, p: Placing, position: int) -> dict[str, object]:
     results = []
     for other in first_results(run.z, p.source, p.target, row, SHOWN):
         match = other == truth or bool(run.z.group[p.target][other] == true_group)
-        results.append(_shown(run.items[p.target][other]) | {"true": match})
+        results.append(_shown(run, run.items[p.target][other]) | {"true": match})
     return {
-        "query": _shown(run.items[p.source][row]),
+        "query": _shown(run, run.items[p.source][row]),
         "results": results,
         "pictures": any(r["picture"] for r in results),
         "rank": f"rank {rank:,}" + (f" of {p.candidates:,}" if rank > 1 else ""),
-        "missed": None if any(r["true"] for r in results) else _shown(run.items[p.target][truth]),
+        "missed": None if any(r["true"] for r in results) else _shown(run, run.items[p.target][truth]),
     }
 
 
-def _shown(item: Item) -> dict[str, object]:
+def _shown(run: Run, item: Item) -> dict[str, object]:
     return {
         "name": shorten(item.name, NAME_LENGTH),
         "full": item.name,
         "text": item.text,
-        "picture": data_uri(item.picture) if item.picture else None,
+        "picture": run.thumbnail(item),
     }

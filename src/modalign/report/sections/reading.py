@@ -10,10 +10,16 @@ from ..page import render
 WORDS = (
     ("Recall@k", "Share of queries whose true match is among the first k results. Any-hit: one true match is enough."),
     ("Mean recall", "Mean of Recall@1, @5 and @10 over all directions."),
-    ("95 % interval", "Range from resampling the test items: where the value would fall with other items of this kind."),
+    (
+        "95 % interval",
+        "Range from resampling the test items: where the value would fall with other items of this kind.",
+    ),
     ("Chance", "What a random order of the candidates would reach."),
     ("Linked pair", "A training item of which both sides are known to belong together. Unlinked items have lost that."),
-    ("Procrustes distance", "What remains between paired items after the best rotation and scaling; 0 is a perfect fit."),
+    (
+        "Procrustes distance",
+        "What remains between paired items after the best rotation and scaling; 0 is a perfect fit.",
+    ),
     ("Mutual kNN", "Share of the nearest neighbours of an item that agree between two modalities."),
     ("Transport plan", "A soft matching of items of two modalities that uses each item once and costs least."),
     ("Epsilon", "How soft that matching is: small values match one to one, large ones spread."),
@@ -36,17 +42,25 @@ def _limits(run: Run) -> list[str]:
     if isinstance(seeds, list) and len(seeds) == 1:
         limits.append("There is one seed: intervals cover the choice of test items, not of training pairs or starts.")
     elif isinstance(seeds, list) and len(seeds) > 1:
-        limits.append(f"Intervals come from the test items and {len(seeds)} seeds; a few seeds show little of the spread.")
+        limits.append(
+            f"Intervals come from the test items and {len(seeds)} seeds; a few seeds show little of the spread."
+        )
     if data.get("name"):
-        limits.append(f"Everything was measured on {data['name']}: other data, languages or encoders may rank methods otherwise.")
+        limits.append(
+            f"Everything was measured on {data['name']}: other data, languages or encoders may rank methods otherwise."
+        )
     if isinstance(data.get("test"), int):
-        limits.append(f"Recall depends on the number of candidates (here {data['test']:,}): compare only like with like.")
+        limits.append(
+            f"Recall depends on the number of candidates (here {data['test']:,}): compare only like with like."
+        )
     if isinstance(data.get("dev"), int) and isinstance(data.get("pairs"), int) and data["dev"] > data["pairs"] / 2:
         limits.append(
-            f"Settings were chosen on {data['dev']:,} paired dev items, generous beside {data['pairs']:,} linked training pairs."
+            f"Settings were chosen on {data['dev']:,} paired dev items, generous beside {data['pairs']:,} linked."
         )
     if run.z is not None and run.split is None:
-        limits.append("Items are not split into training and test: the map and the gallery show items the heads were fitted on.")
+        limits.append(
+            "Items are not split into training and test: the map and the gallery show items the heads were fitted on."
+        )
     limits.append("A result counts as wrong unless it is the very match, even where it would serve a person as well.")
     limits.append("A tighter geometry (Procrustes, mutual kNN) need not mean better retrieval.")
     return limits

@@ -31,13 +31,12 @@ def build(run: Run) -> Markup | Absent:
         return Absent("the folder has no scores.json (nothing was evaluated).")
     if not any(m.numbers for m in run.methods):
         return Absent("scores.json lists no scored method.")
-    saving = run.scores.get("saving")
     panels = recall_figure(run.methods, run.focus)
     sizes = {b.pairs for b in run.budgets}
     drawn = looks(run.methods, run.focus)
     curve = None
     if len(sizes) > 1 and any(b.method in drawn for b in run.budgets):
-        curve = budget_figure(run.budgets, drawn, saving if isinstance(saving, dict) else {})
+        curve = budget_figure(run.budgets, drawn, run.saving)
     columns = table_columns(run.methods)
     return render(
         "scores.html.j2",
@@ -56,9 +55,7 @@ def build(run: Run) -> Markup | Absent:
 def table_columns(methods: Sequence[MethodScores]) -> list[Column]:
     """Mean recall, each direction (all k for two directions, the middle k for more), Procrustes, mutual kNN."""
     keys = list(dict.fromkeys(key for m in methods for key in m.numbers))
-    columns = [
-        Column(key, key.partition("/")[2], "Mean recall") for key in keys if key.split("/")[0] == "mean_recall"
-    ]
+    columns = [Column(key, key.partition("/")[2], "Mean recall") for key in keys if key.split("/")[0] == "mean_recall"]
     main = {d: ks for d, ks in directions(methods).items() if d[2] == "any"} or directions(methods)
     for (source, target, _), ks in main.items():
         shown = ks if len(main) <= 2 else [ks[len(ks) // 2]]
@@ -70,7 +67,9 @@ def table_columns(methods: Sequence[MethodScores]) -> list[Column]:
     return columns
 
 
-def _row(m: MethodScores, columns: Sequence[Column], methods: Sequence[MethodScores], focus: str | None) -> dict[str, object]:
+def _row(
+    m: MethodScores, columns: Sequence[Column], methods: Sequence[MethodScores], focus: str | None
+) -> dict[str, object]:
     cells = []
     for column in columns:
         number = m.numbers.get(column.key)
@@ -109,7 +108,9 @@ def _chance(columns: Sequence[Column], methods: Sequence[MethodScores]) -> list[
 def _every(methods: Sequence[MethodScores]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Every measure by its name, one cell per method."""
     keys = sorted({key for m in methods for key in m.numbers})
-    return [(key, [(shown(key, m.numbers.get(key)), interval(key, m.numbers.get(key))) for m in methods]) for key in keys]
+    return [
+        (key, [(shown(key, m.numbers.get(key)), interval(key, m.numbers.get(key))) for m in methods]) for key in keys
+    ]
 
 
 def shown(key: str, number: Number | None) -> str:

@@ -9,8 +9,6 @@ from ..load import Run
 from ..page import Absent, render
 from ..projection import Layout, project
 from ..svg import percent
-from ..thumbs import data_uri
-
 
 
 def build(run: Run) -> Markup | Absent:
@@ -58,7 +56,7 @@ def _dots(run: Run, layout: Layout, modality: str, notes: dict[tuple[str, int], 
         if (modality, row) in notes:
             target, rank, candidates = notes[modality, row]
             note = f"true {target} at rank {rank:,} of {candidates:,}"
-        picture = data_uri(item.picture) if item.picture else None
+        picture = run.thumbnail(item)
         dots.append(Dot(x, y, item.name, picture, note, item.text is not None))
     return dots
 

@@ -53,9 +53,9 @@ def collect(rows: Sequence[Mapping[str, Any]]) -> Curves:
     """
     found: dict[str, dict[tuple[str, ...], list[tuple[float, float]]]] = {}
     for row in rows:
-        step = row.get("step")
-        if not _is_number(step):
+        if not _is_number(row.get("step")):
             continue
+        step = row["step"]
         fit = tuple(str(row.get(key)) for key in FIT)
         for key, value in _flat(row).items():
             if key not in CLOCK and _is_number(value) and math.isfinite(value):
