@@ -52,6 +52,33 @@ def test_transport_of_unpaired_items_only(make_batch):
         Transport(items="some")
 
 
+def test_semi_paired_transport_holds_the_known_pairs(make_batch):
+    """Wrong partners are near, right ones far: only known pairs make the coupling pay for the right ones."""
+    z = make_batch(n=4, d=4).z
+    e = torch.eye(4, dtype=torch.float64)
+    views = Views({"text": e, "image": e[[1, 0, 2, 3]]}, {"text": torch.arange(4), "image": torch.tensor([0, 1, 8, 9])})
+    free = Transport(epsilon=0.01)(as_batch(views)).item()
+    held = Transport(epsilon=0.01, method="semi_paired")(as_batch(views)).item()
+    assert free == pytest.approx(0.01 * math.log(4), abs=1e-3)
+    assert held - free == pytest.approx(0.5, abs=0.05)
+    favoured = Transport(epsilon=0.01, method="semi_paired", strength=0.1)(as_batch(views)).item()
+    assert favoured == pytest.approx(free, abs=1e-3)  # too weak to pay for the detour
+    assert torch.isfinite(Transport(method="semi_paired", items="unpaired")(as_batch(views)))
+    assert torch.isfinite(Transport(method="semi_paired")(as_batch(z)))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"method": "exact"}, {"method": "unbalanced", "rho": 0.5}, {"method": "partial", "mass": 0.5}]
+)
+def test_other_kinds_of_transport(make_batch, settings):
+    z = make_batch().z.only("text", "image")
+    live = Views({m: v.clone().requires_grad_() for m, v in z.data.items()}, z.group)
+    objective = Transport(**settings)
+    objective(as_batch(live)).backward()
+    assert all(v.grad.abs().sum() > 0 for v in live.data.values())
+    assert 0.0 <= objective.log()["plan_entropy"] <= 1.0
+
+
 def test_transport_plan_entropy_tells_a_collapse(make_batch):
     z = make_batch(n=8, d=16).z.only("text", "image")
     matched = Views({"text": z["text"], "image": z["text"]}, z.group)
@@ -198,6 +225,7 @@ def test_structure_warms_up_linearly(make_batch):
         (lambda: Rma("carry"), "did you mean 'carried'"),
         (lambda: Rma(weights="unifrm"), "did you mean 'uniform'"),
         (lambda: Rma(k=0), "k is 0"),
+        (lambda: Transport(method="entropc"), "did you mean 'entropic'"),
         (lambda: Bridge(t=2.0), "between 0 and 1"),
         (lambda: Separation(drop=1.0), "drop"),
         (lambda: Klot(epsilon=0.0), "positive"),

@@ -8,6 +8,7 @@ import torch
 from modalign import registry
 from modalign.errors import ModalignError
 from modalign.objectives.base import Objective
+from modalign.objectives.collapse import pull
 from modalign.objectives.retrieval import Clip
 from modalign.objectives.total import Total
 from modalign.objectives.transport import Transport
@@ -204,3 +205,41 @@ def test_weightings_by_name():
     assert isinstance(make_weighting({"name": "balance", "momentum": 0.0}, ["a"]), Balance)
     with pytest.raises(ModalignError, match="momentum"):
         make_weighting({"name": "balance", "momentum": 1.0}, ["a"])
+
+
+# ---------------------------------------------------------------------------- collapse
+
+
+def test_the_collapsing_term_is_named(make_batch):
+    """The rate is the change of the mean cosine when the embeddings follow the term."""
+    total = Total(
+        beta=2.0,
+        neighbourhood={"name": "rma", "form": "literal", "k": 6},
+        retrieval=None,
+        terms={"spread": {"name": "uniformity"}},
+    )
+    batch = make_batch()
+    rates = pull(total, batch)
+    assert max(rates, key=rates.get) == "neighbourhood"
+    assert rates["spread"] < 0
+
+    def mean_cosine(z):
+        units = [torch.nn.functional.normalize(v, dim=1) for v in z.values()]
+        return torch.stack([((u @ u.T).sum() - len(u)) / (len(u) * (len(u) - 1)) for u in units]).mean()
+
+    moved, z = live(batch)
+    (2.0 * total.parts()["neighbourhood"](moved)).backward()
+    rate = 1e-5
+    after = {m: v.detach() - rate * v.grad for m, v in z.items()}
+    change = (mean_cosine(after) - mean_cosine(batch.z.data)) / rate
+    assert rates["neighbourhood"] == pytest.approx(change.item(), rel=1e-3)
+
+
+def test_pull_leaves_no_trace(make_batch):
+    batch, z = live(make_batch())
+    total = Total(transport={"name": "transport"})
+    pull(total, batch)
+    assert all(v.grad is None for v in z.values())
+    assert all(p.grad is None for p in total.parameters())
+    one = batch.z.select({m: torch.tensor([0]) for m in batch.z.data})
+    assert pull(total, Batch(one, one))["retrieval"] == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from ..geometry.cost import inner
 from ..geometry.matching import iterated_plan, plan_divergence
 from ..geometry.neighbours import plan_entropy
 from ..geometry.transport import solve, transport_loss
+from ..geometry.transport.front import KINDS
 from ..registry import register
 from ..views import Batch, Views
 from .pairwise import Pairwise
@@ -31,12 +33,16 @@ class Transport(Pairwise):
     which item belongs to which: any permutation of the items costs the same.
 
     Args:
-        epsilon: regularisation, in units of the cost; > 0 (ignored by method "exact").
+        epsilon: regularisation, in units of the cost; > 0 (unused by "exact").
         cost: "cosine" (1 - cos, in [0, 2]) or "sqeuclidean".
-        method: solver of `geometry.transport.solve`: "entropic", "exact", ...
-        debias: Sinkhorn divergence, which is 0 when the two sets are equal.
-        known: semi-paired: the known pairs are held in the coupling, the other items are matched freely.
+        method: "entropic", "exact" (linear program), "unbalanced", "partial", or "semi_paired": the batch's known pairs
+            are held in the coupling, and the other items matched freely.
+        debias: Sinkhorn divergence, which is 0 when the two sets are equal; "entropic" only.
+        rho: price of a wrong marginal ("unbalanced"); None: 1.
+        mass: share that is transported, in (0, 1] ("partial").
+        strength: lowers the cost of known pairs by so much instead of holding them ("semi_paired").
         items: "all", or "unpaired": only items without a partner in the batch.
+        tolerance: L1 error of the marginals at which solving stops.
         modalities: look only at pairs of these; default all.
 
     ``log()`` gives the plan's entropy, between 0 (one to one) and 1 (everything to everything: collapse).
@@ -56,16 +62,22 @@ class Transport(Pairwise):
         cost: str = "cosine",
         method: str = "entropic",
         debias: bool = False,
-        known: bool = False,
+        rho: float | None = None,
+        mass: float | None = None,
+        strength: float | None = None,
         items: str = "all",
+        tolerance: float = 1e-4,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__(modalities)
         if items not in ITEMS:
             raise unknown("items", items, ITEMS)
-        self.epsilon, self.cost, self.method, self.debias = epsilon, cost, method, debias
-        self.known, self.items = known, items
-        self.last: tuple[Tensor, Tensor] | None = None
+        if method not in KINDS:
+            raise unknown("transport method", method, KINDS)
+        self.cost, self.method, self.debias, self.items = cost, method, debias, items
+        self.epsilon, self.tolerance = epsilon, tolerance
+        self.options: dict[str, Any] = {"rho": rho, "mass": mass, "strength": strength}
+        self.last: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     def forward(self, batch: Batch) -> Tensor:
         self.last = None
@@ -76,19 +88,35 @@ class Transport(Pairwise):
         if rows is None:
             return None
         x, y = batch.z[a][rows[0]], batch.z[b][rows[1]]
+        pairs = None
+        if self.method == "semi_paired":  # items without partners have no pairs among them
+            pairs = batch.z.paired(a, b) if self.items == "all" else rows[0].new_zeros(0, 2)
         if self.last is None:
-            self.last = (x.detach(), y.detach())
-        pairs = batch.z.paired(a, b) if self.known and self.items == "all" else None
-        if pairs is not None and not len(pairs):
-            pairs = None
+            self.last = (x.detach(), y.detach(), pairs)
         return transport_loss(
-            x, y, epsilon=self.epsilon, cost=self.cost, method=self.method, pairs=pairs, debias=self.debias
+            x,
+            y,
+            epsilon=self.epsilon,
+            cost=self.cost,
+            method=self.method,
+            debias=self.debias,
+            pairs=pairs,
+            tolerance=self.tolerance,
+            **self.options,
         )
 
     def log(self) -> dict[str, float]:
         if self.last is None:
             return {}
-        solved = solve(cost_matrix(*self.last, self.cost), epsilon=self.epsilon, method=self.method)
+        x, y, pairs = self.last
+        solved = solve(
+            cost_matrix(x, y, self.cost),
+            epsilon=self.epsilon,
+            method=self.method,
+            pairs=pairs,
+            tolerance=self.tolerance,
+            **self.options,
+        )
         return {"plan_entropy": plan_entropy(solved.plan)}
 
 
