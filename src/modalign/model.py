@@ -23,53 +23,79 @@ FORMAT = 1
 
 
 class Features(nn.Module):
-    """The frozen front of a head: x -> (phi(x) - mean) basis, in coordinates that a linear map can start from.
+    """The frozen front of a head: features -> coordinates that a linear map starts from.
 
-    phi applies, in this order and where asked: the signed square root (for non-negative, skewed features such as
-    pooled activations), scaling to unit length, and Gaussian kernel features
-    k(x, landmarks) K_ll^(-1/2) beside the linear ones (Nystrom).
+    w = (phi(x) - mean) basis, where phi takes the signed square root (for skewed features without negative values,
+    such as pooled activations) and scales to unit length, where asked. With anchors, the coordinates are
+    [u, a / |a|], u = w / |w|, a_k = weight_k max(0, <u, anchor_k>)^sharpness: how much an item is like each of the
+    anchors, which are the same things in every modality.
 
     Args:
         width: features of an input row.
-        rank: coordinates that come out; 0: no basis, all of phi.
+        rank: columns of the basis; 0: no basis, w = phi(x) - mean.
         root: signed square root.
         unit: unit rows.
-        landmarks: how many kernel features; 0: none.
+        anchors: how many; 0: none, and coordinates w that are not normalised.
+        sharpness: > 0; the higher, the more an item is described by its nearest anchors alone.
 
-    Reference: Williams & Seeger 2001 (Nystrom features).
+    Reference: relative representations: Moschella et al. 2022, arXiv 2209.15430; with paired anchors: Norelli et al.
+    2022, arXiv 2210.01738. The rectification makes them arc-cosine kernel features (Cho & Saul 2009).
     """
 
-    def __init__(self, width: int, rank: int = 0, root: bool = False, unit: bool = False, landmarks: int = 0) -> None:
+    def __init__(
+        self,
+        width: int,
+        rank: int = 0,
+        root: bool = False,
+        unit: bool = False,
+        anchors: int = 0,
+        sharpness: float = 1.5,
+    ) -> None:
         super().__init__()
-        self.settings = {"width": width, "rank": rank, "root": root, "unit": unit, "landmarks": landmarks}
-        self.width, self.root, self.unit = width, root, unit
-        phi = width + landmarks
-        self.out = rank or phi
+        self.settings = {
+            "width": width, "rank": rank, "root": root, "unit": unit, "anchors": anchors, "sharpness": sharpness
+        }  # fmt: skip
+        self.width, self.root, self.unit, self.sharpness = width, root, unit, sharpness
+        rank_out = rank or width
+        self.out = rank_out + anchors
         self.mean: Tensor
         self.basis: Tensor | None
-        self.landmarks: Tensor | None
-        self.register_buffer("mean", torch.zeros(phi))
-        self.register_buffer("basis", torch.zeros(phi, rank) if rank else None)
-        self.register_buffer("landmarks", torch.zeros(landmarks, width) if landmarks else None)
-        self.register_buffer("kernel_basis", torch.zeros(landmarks, landmarks) if landmarks else None)
-        self.register_buffer("kernel_scale", torch.ones(2) if landmarks else None)  # 1 / (2 bandwidth^2), weight
+        self.anchors: Tensor | None
+        self.weight: Tensor | None
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("basis", torch.zeros(width, rank) if rank else None)
+        self.register_buffer("anchors", torch.zeros(anchors, rank_out) if anchors else None)
+        self.register_buffer("weight", torch.ones(anchors) if anchors else None)
 
     def phi(self, x: Tensor) -> Tensor:
-        """(n, width) rows as (n, phi) features, before centring."""
+        """(n, width) rows after root and scaling, before centring."""
         x = x.to(self.mean.dtype)
         if self.root:
             x = x.sign() * x.abs().sqrt()
-        if self.unit:
-            x = normalize(x, dim=-1)
-        if self.landmarks is None:
-            return x
-        gamma, weight = self.kernel_scale  # type: ignore[misc]
-        kernel = (-gamma * torch.cdist(x, self.landmarks).square()).exp()
-        return torch.cat([x, weight * (kernel @ self.kernel_basis)], 1)  # type: ignore[operator]
+        return normalize(x, dim=-1) if self.unit else x
 
-    def forward(self, x: Tensor) -> Tensor:
+    def whitened(self, x: Tensor) -> Tensor:
+        """(n, rank) centred rows on the basis."""
         centred = self.phi(x) - self.mean
         return centred if self.basis is None else centred @ self.basis
+
+    def forward(self, x: Tensor) -> Tensor:
+        w = self.whitened(x)
+        if self.anchors is None or self.weight is None:
+            return w
+        return relative(w, self.anchors, self.weight, self.sharpness)
+
+
+def relative(w: Tensor, anchors: Tensor, weight: Tensor, sharpness: float) -> Tensor:
+    """Unit rows beside their likeness to unit anchors: [u, a / |a|], a_k = weight_k max(0, <u, anchor_k>)^sharpness.
+
+    Example:
+        >>> relative(torch.tensor([[2.0, 0.0]]), torch.eye(2), torch.ones(2), 1.5)
+        tensor([[1., 0., 1., 0.]])
+    """
+    u = normalize(w, dim=-1)
+    likeness = (u @ anchors.T).clamp(min=0.0) ** sharpness * weight
+    return torch.cat([u, normalize(likeness, dim=-1)], -1)
 
 
 class Map(nn.Module):

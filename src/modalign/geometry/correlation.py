@@ -63,7 +63,7 @@ class Canonical(NamedTuple):
         return (x.to(self.means[view]) - self.means[view]) @ self.bases[view] @ self.directions[view]
 
 
-def spectrum(x: Tensor, weight: Tensor | None = None) -> Spectrum:
+def spectrum(x: Tensor, weight: Tensor | None = None, most: int | None = None) -> Spectrum:
     """Principal axes of the rows of x.
 
     C = sum_i w_i (x_i - mean)(x_i - mean)^T / sum_i w_i = axes diag(values) axes^T; directions whose variance is
@@ -72,6 +72,7 @@ def spectrum(x: Tensor, weight: Tensor | None = None) -> Spectrum:
     Args:
         x: (n, d), n >= 2.
         weight: (n,) non-negative, default equal.
+        most: keep at most so many leading axes.
 
     Raises:
         ModalignError: fewer than two rows, or rows that are all equal.
@@ -98,6 +99,7 @@ def spectrum(x: Tensor, weight: Tensor | None = None) -> Spectrum:
     if rank == 0:
         raise ModalignError(f"all {len(x)} rows are equal: there is no variance to align")
     total = values.clamp(min=0).sum() / x.shape[1]
+    rank = rank if most is None else min(rank, most)
     return Spectrum(mean, values[:rank], axes[:, :rank], total)
 
 

@@ -52,8 +52,6 @@ class CCA:
         power: of the correlations; None: chosen on dev among .5 and 1.
         root: signed square root of modalities without negative values.
         unit: scale feature rows to unit length first.
-        landmarks: Gaussian kernel features per modality.
-        seed: draws the landmarks.
 
     Without dev views the defaults of ridge and power are 10 and .5 below 1,000 pairs, else 3 and .5.
 
@@ -67,16 +65,13 @@ class CCA:
         power: float | None = None,
         root: bool = False,
         unit: bool = False,
-        landmarks: int = 0,
-        seed: int = 0,
     ) -> None:
-        self.dim, self.ridge, self.power = dim, ridge, power
-        self.root, self.unit, self.landmarks, self.seed = root, unit, landmarks, seed
+        self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs; needs at least two."""
-        p = prepare(x, self.root, self.unit, self.landmarks, self.seed)
+        p = prepare(x, self.root, self.unit)
         require_links(p, 2)
         cross = known_cross(p)
         return p.heads(solve(p, cross, self.dim, **self.choose(p, cross, dev)))
@@ -95,7 +90,7 @@ class CCA:
             many = max(len(pairs) for pairs, _ in p.links.values()) >= 1000
             default = 3.0 if many else 10.0
             chosen = {"ridge": default if self.ridge is None else ridges[0], "power": powers[0]}
-        self.record["chosen"] = chosen
+        self.record["chosen"] = dict(chosen)
         return chosen
 
 

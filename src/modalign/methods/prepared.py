@@ -22,12 +22,14 @@ class Prepared:
         features: modality -> front of the head, whose ``phi`` made the rows; no mean or basis set yet.
         spectra: modality -> principal axes of phi over all items.
         rows: modality -> (g_m, r_m) float64 coordinates, the mean of each group's items.
+        ids: modality -> (g_m,) group of each row, ascending.
         links: (a, b) -> ((p, 2) row pairs, (p,) weights). A linked group counts once however many items it has.
     """
 
     features: Mapping[str, Features]
     spectra: Mapping[str, Spectrum]
     rows: Mapping[str, Tensor]
+    ids: Mapping[str, Tensor]
     links: Mapping[Pair, tuple[Tensor, Tensor]]
 
     @property
@@ -41,23 +43,53 @@ class Prepared:
         alone[self.links[pair][0][:, side]] = False
         return alone.nonzero().flatten()
 
+    def anchors(self, most: int, seed: int) -> dict[str, Tensor]:
+        """Modality -> (k,) rows that are the same thing in every modality, k <= most, drawn at random if there are more."""
+        if len(self.rows) == 2:
+            (a, b), (pairs, _) = next(iter(self.links.items()))
+            found = {a: pairs[:, 0], b: pairs[:, 1]}
+        else:
+            shared = next(iter(self.ids.values()))
+            for ids in self.ids.values():
+                shared = shared[torch.isin(shared, ids)]
+            found = {m: torch.searchsorted(ids, shared) for m, ids in self.ids.items()}
+        count = len(next(iter(found.values())))
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most].sort().values
+        return {m: rows[order] for m, rows in found.items()}
+
     def heads(self, fit: Canonical) -> Heads:
-        """Heads of a canonical solution."""
+        """Linear heads of a canonical solution."""
         heads = {}
         for k, m in enumerate(self.modalities):
-            heads[m] = linear_head(self.features[m], fit.means[k], fit.bases[k], fit.directions[k])
+            front = self.front(m, fit.means[k], fit.bases[k])
+            heads[m] = Head(front, linear_map(fit.directions[k]))
         return Heads(heads).eval()
 
+    def front(self, m: str, mean: Tensor, basis: Tensor, anchors: int = 0, sharpness: float = 1.5) -> Features:
+        """The front of a head with mean and basis set, and room for anchors."""
+        settings = {"rank": basis.shape[1], "anchors": anchors, "sharpness": sharpness}
+        features = Features(**{**self.features[m].settings, **settings})  # type: ignore[arg-type]
+        features.mean.copy_(mean)
+        features.basis.copy_(basis)  # type: ignore[union-attr]
+        return features
 
-def prepare(x: Views, root: bool = False, unit: bool = False, landmarks: int = 0, seed: int = 0) -> Prepared:
+
+def linear_map(weight: Tensor) -> Map:
+    """The map z = normalise(c W)."""
+    back = Map(weight.shape[0], weight.shape[1])
+    with torch.no_grad():
+        back.weight.copy_(weight)
+    return back
+
+
+def prepare(x: Views, root: bool = False, unit: bool = False, most: int = 512) -> Prepared:
     """Fit the fronts of the heads and bring the views on their principal axes.
 
     Args:
         x: features, paired and unpaired items mixed.
         root: signed square root of modalities without negative values (pooled activations).
         unit: scale rows to unit length before anything else.
-        landmarks: Gaussian kernel features per modality; 0: none.
-        seed: draws the landmarks.
+        most: principal axes to keep per modality; what lies beyond is below the ridge and only costs time.
 
     Raises:
         ModalignError: rows that are not finite or all zero, or a modality with fewer than two items.
@@ -65,11 +97,12 @@ def prepare(x: Views, root: bool = False, unit: bool = False, landmarks: int = 0
     x.validate()
     features, spectra, rows, ids = {}, {}, {}, {}
     for m, items in x.data.items():
-        features[m] = _front(items.float(), root, unit, landmarks, seed)
-        phi = features[m].phi(items.float())
+        items = items.float()
+        features[m] = Features(items.shape[1], root=root and bool((items >= 0).all()), unit=unit)
+        phi = features[m].phi(items)
         if len(phi) < 2:
             raise ModalignError(f"'{m}' has {len(phi)} items: at least two are needed")
-        spectra[m] = spectrum(phi)
+        spectra[m] = spectrum(phi, most=most)
         coordinates = spectra[m].coordinates(phi)
         if x.links:
             rows[m], ids[m] = coordinates, torch.arange(len(phi))
@@ -79,42 +112,7 @@ def prepare(x: Views, root: bool = False, unit: bool = False, landmarks: int = 0
     for a, b in x.pairs():
         pairs = x.paired(a, b) if x.links else _common(ids[a], ids[b])
         links[a, b] = (pairs, _weights(pairs, len(rows[a]), len(rows[b])))
-    return Prepared(features, spectra, rows, links)
-
-
-def linear_head(front: Features, mean: Tensor, basis: Tensor, directions: Tensor) -> Head:
-    """The head normalise((phi(x) - mean) basis directions) with the phi of ``front``."""
-    features = Features(**{**front.settings, "rank": basis.shape[1]})
-    state = {k: v for k, v in front.state_dict().items() if k not in ("mean", "basis")}
-    features.load_state_dict({**state, "mean": mean.float(), "basis": basis.float()})
-    back = Map(basis.shape[1], directions.shape[1])
-    with torch.no_grad():
-        back.weight.copy_(directions)
-    return Head(features, back)
-
-
-def _front(items: Tensor, root: bool, unit: bool, landmarks: int, seed: int) -> Features:
-    count = min(landmarks, len(items) // 2)
-    front = Features(items.shape[1], root=root and bool((items >= 0).all()), unit=unit, landmarks=count)
-    if count:
-        _place_landmarks(front, items, seed)
-    return front
-
-
-def _place_landmarks(front: Features, items: Tensor, seed: int) -> None:
-    """Landmarks drawn from the items; bandwidth = median distance; kernel features as large as the linear ones."""
-    generator = torch.Generator().manual_seed(seed)
-    plain = Features(front.width, root=front.root, unit=front.unit).phi(items)
-    chosen = plain[torch.randperm(len(plain), generator=generator)[: len(front.landmarks)]]  # type: ignore[arg-type]
-    distance = torch.cdist(chosen.double(), chosen.double())
-    gamma = 1.0 / distance[distance > 0].median().square()
-    values, vectors = torch.linalg.eigh((-gamma * distance.square()).exp())
-    inverse_root = (vectors * values.clamp(min=1e-6 * float(values[-1])).rsqrt()) @ vectors.T
-    kernel = (-gamma * torch.cdist(plain.double(), chosen.double()).square()).exp() @ inverse_root
-    ratio = plain.double().var(0).sum() / kernel.var(0).sum()
-    front.landmarks.copy_(chosen)  # type: ignore[union-attr]
-    front.kernel_basis.copy_(inverse_root)  # type: ignore[union-attr, operator]
-    front.kernel_scale.copy_(torch.stack([gamma, ratio.sqrt()]))  # type: ignore[union-attr, operator]
+    return Prepared(features, spectra, rows, ids, links)
 
 
 def _group_means(rows: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
