@@ -215,7 +215,7 @@ def _steps(path: Path) -> list[dict[str, Any]] | None:
 
 
 def read_methods(scores: Mapping[str, Any], path: Path) -> list[MethodScores]:
-    table = scores.get("methods") or {}
+    table = scores.get("methods", {})
     if not isinstance(table, Mapping):
         raise ModalignError(f"scores are damaged: {path}: methods must be an object")
     out = []
@@ -235,7 +235,7 @@ def read_methods(scores: Mapping[str, Any], path: Path) -> list[MethodScores]:
 
 
 def read_budgets(scores: Mapping[str, Any], path: Path) -> list[Budget]:
-    rows = scores.get("budgets") or []
+    rows = scores.get("budgets", [])
     if not isinstance(rows, list):
         raise ModalignError(f"scores are damaged: {path}: budgets must be a list")
     out = []
