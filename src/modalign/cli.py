@@ -45,12 +45,12 @@ def demo(
     seeds: how many times to repeat, each with other links.
     language: language of the names (the text encoder is an English one).
     """
-    from . import demo as job
+    from .demo import run, summary
     from .progress import terminal
 
     with terminal() as progress:
-        result = job.run(out, pairs=pairs, seeds=seeds, language=language, progress=progress, row=_demo_row(json))
-    emit(result, json, job.summary)
+        result = run(out, pairs=pairs, seeds=seeds, language=language, progress=progress, row=_demo_row(json))
+    emit(result, json, summary)
 
 
 def _demo_row(quiet: bool) -> Callable[[str], None]:

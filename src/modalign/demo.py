@@ -1,0 +1,239 @@
+"""The demo: the main job on built-in data, as a newcomer runs it.
+
+Pictogram boards help people who cannot speak to point at what they mean. Somebody has drawn the pictograms, somebody
+has listed the words, and only a few hundred are linked by hand. How well do the links to the rest come by themselves?
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .budget import hide_links, linked_groups
+from .config import Specification, specification
+from .errors import ModalignError
+from .evaluate import to_json
+from .metrics.recall import mean_recall
+from .metrics.score import Score
+from .model import Model
+from .progress import Progress, silent
+from .workflow import Data, attribution, facts, fit, leave, load_data, measure
+
+METHODS = {"clip": "CLIP", "cca": "CCA", "full": "full"}
+#: Smaller budgets, as shares of the demo's, at which the curve of recall against pairs is measured.
+SHARES = (0.125, 0.25, 0.5)
+ROW = "{:<6} {:>5}  {:>16}  {:>16}  {:>20}  {:>16}  {:>12}  {:>7}"
+HEADER = (
+    ROW.format("", "", "word -> picture", "picture -> word", "mean recall", "Procrustes", "mutual kNN", "")
+    + "\n"
+    + ROW.format("method", "pairs", "R@1   5   10", "R@1   5   10", "% [95 %]", "disparity", "k = 10", "seconds")
+)
+
+
+def run(
+    out: Path,
+    pairs: int = 200,
+    seeds: int = 1,
+    language: str = "en",
+    progress: Progress = silent,
+    row: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Encode, align by three methods, evaluate, report.
+
+    Args:
+        out: run folder; it becomes the run folder of ``full`` with the first seed, the other fits lie in ``fits/``.
+        pairs: training pictograms whose name is known, at least 8; all other pictograms and names are unlinked.
+        seeds: repetitions with other linked pictograms, at least 1.
+        language: of the names.
+        row: called with each line of the table as soon as it is known.
+
+    Returns: the content of scores.json, and where the run and its report are.
+    """
+    if seeds < 1:
+        raise ModalignError(f"seeds must be at least 1, got {seeds}")
+    if pairs < 8:
+        raise ModalignError(f"the demo needs at least 8 pairs, got {pairs}")
+    spec = specification(
+        {
+            "data": {"name": "openmoji", "language": language},
+            "encoders": {"image": "efficientnet-lite0", "text": "minilm"},
+            "method": {"name": "full"},
+            "pairs": pairs,
+            "out": str(out),
+        },
+        "the demo",
+    )
+    data = load_data(spec, progress)
+    row(HEADER)
+    budgets = [*dict.fromkeys(max(4, round(pairs * s)) for s in SHARES), pairs]
+    results = {}
+    for name, label in METHODS.items():
+        results[name, pairs] = repeated(spec, name, pairs, seeds, data, progress)
+        row(line(label, pairs, results[name, pairs]))
+    for name in ("clip", "full"):
+        for budget in budgets[:-1]:
+            results[name, budget] = repeated(spec, name, budget, seeds, data, progress)
+    table = document(results, budgets, data, spec, seeds)
+    leave(out, spec.to_toml(), Model.load(out), data, table, progress)
+    return {**table, "run": str(out), "report": str(out / "report.html")}
+
+
+def repeated(
+    spec: Specification, method: str, pairs: int, seeds: int, data: Data, progress: Progress
+) -> dict[str, Any]:
+    """Scores of one method at one budget, over seeds: each score's mean, and mean recall with a joint interval."""
+    runs: list[dict[str, Score]] = []
+    seconds = 0.0
+    for seed in range(seeds):
+        keep = linked_groups(data["train"], pairs, seed)
+        folder = Path(spec.out)
+        if (method, pairs, seed) != ("full", spec.pairs, 0):
+            folder = folder / "fits" / f"{method}-{pairs}-{seed}"
+        settings = {"name": method, "seed": seed}
+        progress(0, 1, f"{METHODS[method]}, {pairs} pairs, seed {seed}")
+        model, spent = fit(settings, hide_links(data["train"], keep), data["dev"], folder, data, progress)
+        progress(1, 1, f"{METHODS[method]}, {pairs} pairs, seed {seed}")
+        runs.append(measure(model.heads, data["test"], seed=seed))
+        seconds += spent / seeds
+    scores = to_json({k: average([r[k] for r in runs]) for k in runs[0] if k != "mean_recall"})
+    joint = mean_recall(runs, "text", "image")
+    return {
+        "label": METHODS[method],
+        "pairs": pairs,
+        "seconds": round(seconds, 1),
+        "mean_recall": joint.json(),
+        "by_seed": [r["mean_recall"].value for r in runs],
+        **scores,
+    }
+
+
+def average(scores: Sequence[Score]) -> Score:
+    """Mean of one score over seeds; its interval is the mean of the seeds' intervals, which leaves out their spread."""
+    n = len(scores)
+    first = scores[0]
+    if n == 1:
+        return first
+    low = None if first.low is None else sum(s.low or 0.0 for s in scores) / n
+    high = None if first.high is None else sum(s.high or 0.0 for s in scores) / n
+    return Score(
+        sum(s.value for s in scores) / n, first.higher_is_better, None, None, low, high, first.chance, first.skipped
+    )
+
+
+def document(
+    results: Mapping[tuple[str, int], dict[str, Any]],
+    budgets: Sequence[int],
+    data: Data,
+    spec: Specification,
+    seeds: int,
+) -> dict[str, Any]:
+    """The content of scores.json."""
+    pairs = budgets[-1]
+    curve = [
+        {"method": name, "pairs": b, "mean_recall": results[name, b]["mean_recall"]}
+        for name in METHODS
+        for b in budgets
+        if (name, b) in results
+    ]
+    return {
+        "title": "Pictogram boards: words and pictures from few links",
+        "task": "find the picture for a word, and the word for a picture, that were never linked",
+        "data": facts(data, pairs, spec.data),
+        "seeds": list(range(seeds)),
+        "split": "test",
+        "methods": {name: results[name, pairs] for name in METHODS},
+        "budgets": curve,
+        "saving": saving(results, budgets),
+        **attribution(data),
+    }
+
+
+def saving(results: Mapping[tuple[str, int], dict[str, Any]], budgets: Sequence[int]) -> dict[str, Any]:
+    """How many times fewer pairs ``full`` needs for the recall that CLIP has at the largest budget.
+
+    Between measured budgets recall is interpolated linearly in the logarithm of the number of pairs.
+    """
+    pairs = budgets[-1]
+    target = results["clip", pairs]["mean_recall"]["value"]
+    needed, bound = crossing(budgets, [results["full", b]["mean_recall"]["value"] for b in budgets], target)
+    gain = results["full", pairs]["mean_recall"]["value"] / target if target > 0 else math.inf
+    where = f"CLIP's mean recall with {pairs} pairs ({100 * target:.1f} %)"
+    if needed is None:
+        text = f"full does not reach {where}: it stays below it at every measured number of pairs."
+        return {"text": text, "target": target, "factor": None, "pairs": None, "gain": gain}
+    factor = pairs / needed
+    most = "at most " if bound else ""
+    least = "at least " if bound else ""
+    text = (
+        f"full reaches {where} with {most}about {needed:.0f} pairs: {least}{factor:.1f} times fewer. "
+        f"With the same {pairs} pairs its recall is {gain:.2f} times CLIP's."
+    )
+    return {"text": text, "target": target, "factor": factor, "pairs": needed, "gain": gain}
+
+
+def crossing(budgets: Sequence[int], values: Sequence[float], target: float) -> tuple[float | None, bool]:
+    """Where values over budgets first reach a target.
+
+    Returns: (budget, bound): bound is true where even the smallest budget reaches it, so that the true place may be
+    lower still; (None, False) where no budget does.
+
+    Example:
+        >>> crossing([50, 100, 200], [0.1, 0.2, 0.3], 0.15)
+        (70.71067811865476, False)
+    """
+    if values[0] >= target:
+        return float(budgets[0]), True
+    for (b0, v0), (b1, v1) in zip(
+        zip(budgets, values, strict=True), zip(budgets[1:], values[1:], strict=True), strict=False
+    ):
+        if v1 >= target:
+            share = (target - v0) / (v1 - v0)
+            return math.exp(math.log(b0) + share * math.log(b1 / b0)), False
+    return None, False
+
+
+def line(label: str, pairs: int, scores: Mapping[str, Any]) -> str:
+    """One row of the table."""
+
+    def recalls(query: str, gallery: str) -> str:
+        found = [100 * scores[f"recall/{query}->{gallery}/any@{k}"]["value"] for k in (1, 5, 10)]
+        return "{:4.1f} {:4.1f} {:4.1f}".format(*found)
+
+    mean = scores["mean_recall"]
+    disparity = next(v for k, v in scores.items() if k.startswith("procrustes"))
+    mutual = next(v for k, v in scores.items() if k.startswith("mutual_knn"))
+    return ROW.format(
+        label,
+        pairs,
+        recalls("text", "image"),
+        recalls("image", "text"),
+        f"{100 * mean['value']:.1f} [{100 * mean['low']:.1f}, {100 * mean['high']:.1f}]",
+        f"{disparity['value']:.3f} [{disparity['low']:.3f}, {disparity['high']:.3f}]",
+        f"{mutual['value']:.3f}",
+        f"{scores['seconds']:.1f}",
+    )
+
+
+def summary(result: Mapping[str, Any]) -> str:
+    """What the demo says at its end."""
+    data = result["data"]
+    chance = 100 * result["methods"]["full"]["mean_recall"]["chance"]
+    unlinked = min(data["unlinked"].values())
+    return "\n".join(
+        [
+            "",
+            result["saving"]["text"],
+            f"(test: {data['test']} pictograms and names that no method saw; chance {chance:.1f} %; "
+            f"{data['pairs']} links known in training, {unlinked} pictograms and names unlinked; "
+            f"settings chosen on {data['dev']} others)",
+            "",
+            f"Look at it:     {result['report']}",
+            f'Search it:      modalign search {result["run"]} "a sad face"',
+            "Your own data:  modalign align A.npy B.npy --out runs/mine",
+            "Repeat it:      modalign demo --seeds 3",
+            "",
+            result.get("attribution", ""),
+        ]
+    ).rstrip()
