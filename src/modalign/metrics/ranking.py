@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..geometry.neighbours import Similarity
 
-QUERIES, ITEMS = 512, 4096  # scores held at once
+QUERIES, ITEMS = 1024, 1024  # scores held at once
 CROWDED = 0.02  # share of a block's scores within rounding of a positive from which on it is repeated in float64
 FEW = 16  # up to so many positives per query are counted by comparison, more by sorting rows
 
@@ -260,6 +260,24 @@ def _by_sorting(scorer: Similarity, entries: Ranking, slack: Tensor, block: int)
     return above, tied
 
 
+@dataclass(frozen=True)
+class _Strip:
+    """Some queries and their positives, (b, P) each, and what has been counted for them so far.
+
+    rows: (b,) query rows. item: gallery rows, -1 where a query has fewer positives. level: exact scores, margin: the
+    distance within which exact scores are tied. low, high: single-precision scores outside of them are certain.
+    """
+
+    rows: Tensor
+    item: Tensor
+    level: Tensor
+    margin: Tensor
+    low: Tensor
+    high: Tensor
+    above: Tensor
+    tied: Tensor
+
+
 def _by_comparison(
     scorer: Similarity, entries: Ranking, slack: Tensor, block: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
@@ -267,59 +285,61 @@ def _by_comparison(
     x, y, bias = scorer.single()
     error = scorer.error(x, y, bias)
     above, tied = torch.zeros_like(entries.above), torch.zeros_like(entries.tied)
-    buffer, flags = torch.empty(2, min(block[0], len(x)) * min(block[1], len(y)), device=x.device)
+    memory, flags = torch.empty(2, min(block[0], len(x)) * min(block[1], len(y)), device=x.device)
     for here, rows, level, slot in _levels(entries, block[0]):
         margin = torch.zeros_like(level)
         margin[slot] = slack[here]
         item = torch.full(level.shape, -1, dtype=torch.long, device=x.device)
         item[slot] = entries.item[here]
         wide = 2.0**-23 * level.abs().nan_to_num(posinf=0.0) + error[rows, None] + margin
-        low, high = (level - wide).float(), (level + wide).float()
-        queries = x[rows]
-        more, equal = torch.zeros_like(item), slot.long()  # each positive ties with itself
+        own = slot.long()  # each positive ties with itself
+        strip = _Strip(
+            rows, item, level, margin, (level - wide).float(), (level + wide).float(), torch.zeros_like(own), own
+        )
+        queries, close = x[rows], []
         for start in range(0, len(y), block[1]):
-            stop = min(start + block[1], len(y))
-            size = len(rows) * (stop - start)
-            scores = buffer[:size].view(len(rows), stop - start)
-            torch.mm(queries, y[start:stop].T, out=scores)
+            part = y[start : start + block[1]]
+            size = len(rows) * len(part)
+            scores = torch.mm(queries, part.T, out=memory[:size].view(len(rows), len(part)))
             if bias is not None:
-                scores += bias[start:stop]
-            certain, least = _count(scores, low, high, flags[:size])
-            near = least - certain - ((item >= start) & (item < stop)).long()
-            doubtful = int(near.sum())
-            if doubtful > CROWDED * scores.numel():  # collapsed embeddings: cheaper to repeat the block in float64
-                own = ((item >= start) & (item < stop)).long()
-                sure, least = _count(scorer.rows(rows, slice(start, stop)), level - margin, level + margin)
-                more += sure
-                equal += least - sure - own
-                continue
-            more += certain
-            if doubtful:
-                _settle(scorer, scores, (rows, item, level, margin, low, high), (start, near), more, equal)
-        above[here], tied[here] = more[slot], equal[slot]
+                scores += bias[start : start + block[1]]
+            close += _add_block(scorer, strip, scores, start, flags[:size])
+        if close:
+            _settle(scorer, strip, *(torch.cat(column) for column in zip(*close, strict=True)))
+        above[here], tied[here] = strip.above[slot], strip.tied[slot]
     return above, tied
 
 
-def _settle(
-    scorer: Similarity,
-    scores: Tensor,
-    wanted: tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor],
-    where: tuple[int, Tensor],
-    more: Tensor,
-    equal: Tensor,
-) -> None:
-    """Decide the scores of one block that lie too near a positive for single precision; adds to more and equal."""
-    rows, item, level, margin, low, high = wanted
-    start, near = where
-    for s in range(near.shape[1]):
-        which = near[:, s].nonzero().flatten()
-        if len(which) == 0:
-            continue
-        band = (scores[which] >= low[which, s, None]) & (scores[which] <= high[which, s, None])
+def _add_block(
+    scorer: Similarity, strip: _Strip, scores: Tensor, start: int, flags: Tensor
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Count what is certain in a block of scores; return (row of the strip, gallery row, slot) of what is too close."""
+    stop = start + scores.shape[1]
+    own = ((strip.item >= start) & (strip.item < stop)).long()
+    certain, least = _count(scores, strip.low, strip.high, flags)
+    close = least - certain - own
+    total = int(close.sum())
+    if total > CROWDED * scores.numel():  # collapsed embeddings: cheaper to repeat the block in float64
+        exact = scorer.rows(strip.rows, slice(start, stop))
+        certain, least = _count(exact, strip.level - strip.margin, strip.level + strip.margin)
+        strip.tied.add_(least - certain - own)
+        total = 0
+    strip.above.add_(certain)
+    found = []
+    for slot in range(close.shape[1]) if total else ():
+        which = close[:, slot].nonzero().flatten()
+        some = scores[which]
+        band = (some >= strip.low[which, slot, None]) & (some <= strip.high[which, slot, None])
         r, c = band.nonzero().unbind(1)
-        r, c = which[r], c + start
-        other = c != item[r, s]
-        r, c = r[other], c[other]
-        exact = scorer.pairs(rows[r], c)
-        more[:, s].index_add_(0, r, (exact > level[r, s] + margin[r, s]).long())
-        equal[:, s].index_add_(0, r, ((exact - level[r, s]).abs() <= margin[r, s]).long())
+        found.append((which[r], c + start, torch.full_like(r, slot)))
+    return found
+
+
+def _settle(scorer: Similarity, strip: _Strip, row: Tensor, column: Tensor, slot: Tensor) -> None:
+    """Decide by exact scores what is too close to a positive for single precision."""
+    other = column != strip.item[row, slot]
+    row, column, slot = row[other], column[other], slot[other]
+    lead = scorer.pairs(strip.rows[row], column) - strip.level[row, slot]
+    margin = strip.margin[row, slot]
+    strip.above.index_put_((row, slot), (lead > margin).long(), accumulate=True)
+    strip.tied.index_put_((row, slot), (lead.abs() <= margin).long(), accumulate=True)
