@@ -37,6 +37,7 @@ def method(label: str, level: float) -> dict[str, Any]:
     for a, b in (("text", "image"), ("image", "text")):
         for k in (1, 5, 10):
             out[f"recall/{a}->{b}/any@{k}"] = score(level * (0.4 + k / 10), chance=k / 40)
+            out[f"recall/{a}->{b}/fraction@{k}"] = score(level * (0.3 + k / 10), chance=k / 40)
     out["procrustes/image~text"] = score(0.9 - level)
     out["mutual_knn/image~text/k=10"] = score(level / 2, chance=0.1)
     return out

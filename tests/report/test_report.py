@@ -212,6 +212,14 @@ def test_three_modalities(make_run: Make) -> None:
     assert "image-text" in page.text
 
 
+def test_modalities_follow_the_order_of_the_heads(make_run: Make) -> None:
+    run = make_run(n=4)
+    edit(run / "model.json", lambda m: m | {"heads": dict(reversed(m["heads"].items()))})
+    z = load(run).z
+    assert z is not None
+    assert z.modalities == ("text", "image")
+
+
 def test_one_modality_and_no_pairs(tmp_path: Path) -> None:
     z = embeddings(12, ("x",))
     save_items(tmp_path, z, {"x": [{"row": i} for i in range(12)]})

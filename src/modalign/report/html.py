@@ -47,7 +47,7 @@ def page(run: Run) -> str:
         render(
             "report.html.j2",
             title=run.title,
-            headline=headline or run.title,
+            headline=headline or _sentence(run.title).removesuffix("."),
             kicker=run.title if headline else "Alignment report",
             lead=f"{more} {_sentence(task)}".strip(),
             shown=shown,

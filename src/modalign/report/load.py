@@ -138,7 +138,11 @@ def load(folder: Path) -> Run:
             "give a folder written by 'modalign demo', 'align' or 'train'"
         )
     split = str(scores["split"]) if scores and isinstance(scores.get("split"), str) else "test"
+    model = _table(folder / "model.json", "model description")
     z, items, split_read = _items(folder, split) if has_items else (None, {}, None)
+    heads = (model or {}).get("heads")
+    if z is not None and isinstance(heads, dict) and set(heads) == set(z.modalities):
+        z = z.only(*heads)  # one order, so one colour per modality, on the whole page
     return Run(
         folder=folder,
         scores=scores,
@@ -146,7 +150,7 @@ def load(folder: Path) -> Run:
         budgets=read_budgets(scores or {}, folder / "scores.json"),
         config=config,
         environment=_table(folder / "environment.json", "environment"),
-        model=_table(folder / "model.json", "model description"),
+        model=model,
         steps=_steps(folder / "metrics.jsonl"),
         z=z,
         items=items,

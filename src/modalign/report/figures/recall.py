@@ -82,14 +82,18 @@ def recall_picture(scores: Mapping[str, Any], width: int = 960, theme: str = "li
 
 
 def directions(methods: Sequence[MethodScores]) -> dict[tuple[str, str, str], list[tuple[int, str]]]:
-    """(source, target, kind) -> [(k, key)], k ascending, of the recall keys of all methods."""
+    """(source, target, kind) -> [(k, key)], k ascending, of the recall keys of all methods.
+
+    The usual any-hit recalls where they were measured; other kinds (fractional, by pairs) only in their absence.
+    """
     found: dict[tuple[str, str, str], dict[int, str]] = {}
     for method in methods:
         for key in method.numbers:
             match = RECALL.match(key)
             if match:
                 found.setdefault((match["source"], match["target"], match["kind"]), {})[int(match["k"])] = key
-    return {direction: sorted(keys.items()) for direction, keys in found.items()}
+    usual = {d: keys for d, keys in found.items() if d[2] == "any"} or found
+    return {direction: sorted(keys.items()) for direction, keys in usual.items()}
 
 
 def mean_panel(methods: Sequence[MethodScores], drawn: Mapping[str, Series]) -> Panel | None:

@@ -56,7 +56,7 @@ def table_columns(methods: Sequence[MethodScores]) -> list[Column]:
     """Mean recall, each direction (all k for two directions, the middle k for more), Procrustes, mutual kNN."""
     keys = list(dict.fromkeys(key for m in methods for key in m.numbers))
     columns = [Column(key, key.partition("/")[2], "Mean recall") for key in keys if key.split("/")[0] == "mean_recall"]
-    main = {d: ks for d, ks in directions(methods).items() if d[2] == "any"} or directions(methods)
+    main = directions(methods)
     for (source, target, _), ks in main.items():
         shown = ks if len(main) <= 2 else [ks[len(ks) // 2]]
         columns += [Column(key, f"{source} → {target}", f"R@{k}") for k, key in shown]
