@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from .errors import ModalignError
 from .files import atomic, read_jsonl, write_text
@@ -70,7 +70,7 @@ def save_items(folder: Path, z: Views, items: Mapping[str, list[dict[str, Any]]]
         tensors[f"data.{m}"] = x.detach().cpu().contiguous()
         tensors[f"group.{m}"] = z.group[m].cpu().contiguous()
     with atomic(folder / "items.safetensors") as partial:
-        save_file(tensors, partial)
+        partial.write_bytes(save(tensors))  # save_file would make a file that nobody else may read
     lines = [
         {"modality": m, "group": int(g), **entry}
         for m in z.modalities

@@ -279,13 +279,13 @@ def align_arrays(
         raise ModalignError("align needs two or more arrays, for example  modalign align text.npy image.npy --out RUN")
     if not 0.0 <= holdout < 1.0:
         raise ModalignError(f"holdout must lie in [0, 1), got {holdout}")
+    settings = {"name": method, **{k: v for k, v in {"dim": dim, "seed": seed}.items() if k in _settings(method)}}
     labels = list(names or (p.stem for p in arrays))
     if len(labels) != len(arrays) or len(set(labels)) != len(labels):
         raise ModalignError(f"{len(arrays)} arrays need as many different names, got {few(labels, 10)}: give --names")
     known = load_pairs(pairs) if pairs else None
     x = Views.from_arrays(known, **{n: load_array(p) for n, p in zip(labels, arrays, strict=True)}).validate()
     x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
-    settings = {"name": method, **{k: v for k, v in {"dim": dim, "seed": seed}.items() if k in _settings(method)}}
     train, test = hold_out(x, holdout, seed) if holdout and len(linked_ids(x)) >= 20 else (x, None)
     data = Data({"train": train} | ({"test": test} if test is not None else {}))
     model, seconds = fit(settings, train, None, out, data, progress)
@@ -369,15 +369,24 @@ def evaluate_run(run: Path) -> dict[str, Any]:
     return {"run": str(run), **table}
 
 
+#: What the terminal shows of the scores; scores.json and the report hold all of them.
+SHOWN = ("mean_recall", "/any@1", "/any@5", "/any@10", "/median", "procrustes/", "mutual_knn/")
+HIDDEN = ("/size_and_shape", "/angle", "/pairs@", "/fraction@")
+
+
 def scores_table(result: Mapping[str, Any]) -> str:
-    """Scores as text: one line per score, with interval and chance; fractions in percent."""
+    """The main scores as text: one line per score, with interval and chance value."""
     lines = []
     for entry in result["methods"].values():
-        rows = {k: v for k, v in entry.items() if isinstance(v, Mapping)}
-        lines.append(f"{entry['label']}" + ("" if rows else ": not measured (no held-out pairs)"))
+        rows = {k: v for k, v in entry.items() if any(s in k for s in SHOWN) and not any(h in k for h in HIDDEN)}
+        lines.append(
+            f"{entry['label']}" + ("" if rows else ": not measured (fewer than 20 linked groups, or no holdout)")
+        )
         width = max((len(k) for k in rows), default=0)
         lines += [f"  {k:<{width}}  {number(v)}" for k, v in rows.items()]
-    return "\n".join([*lines, f"run folder: {result['run']}"])
+    return "\n".join(
+        [*lines, f"all scores: {Path(result['run']) / 'scores.json'}", f"report: {Path(result['run']) / 'report.html'}"]
+    )
 
 
 def number(score: Mapping[str, Any]) -> str:
