@@ -52,7 +52,8 @@ def infonce(
     logits = similarity * scale
     count = positives.sum(1)
     rows = count > 0
-    logits, positives, count = logits[rows], positives[rows], count[rows]
+    if not bool(rows.all()):
+        logits, positives, count = logits[rows], positives[rows], count[rows]
     if not len(logits):
         return similarity.sum() * 0.0
     log_p = log_softmax(logits, 1)  # accurate near 0, where logsumexp minus a logit is not

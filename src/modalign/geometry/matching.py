@@ -14,9 +14,9 @@ from .cost import working
 def plan_divergence(similarity: Tensor, plan: Tensor, target: Tensor, epsilon: float) -> Tensor:
     """KL from the teacher's plan to the student's, differentiable in the student's similarities.
 
-    L = sum_ij P*_ij log(P*_ij / P_ij); dL/dK = (P - P*) / epsilon, epsilon the *student's*: with the marginals of P* held,
-    L is a dual transport objective in K minus a linear term, so the envelope theorem applies. (The paper prints the
-    teacher's epsilon, which finite differences refute.)
+    L = sum_ij P*_ij log(P*_ij / P_ij); dL/dK = (P - P*) / epsilon, epsilon the *student's*: with the marginals of P*
+    held, L is a dual transport objective in K minus a linear term, so the envelope theorem applies. (The paper
+    prints the teacher's epsilon, which finite differences refute.)
 
     Args:
         similarity: K, (n, m), the student's similarities, with gradient.

@@ -74,27 +74,30 @@ def symile(
         raise ModalignError("a multilinear contrast needs at least two modalities")
     if len(rows[0]) == 0:
         return torch.stack([z.sum() * 0.0 for z in rows]).sum()
+    label = torch.arange(len(rows[0]), device=rows[0].device)
+    own = product(rows)
     losses = []
     for i, anchor in enumerate(rows):
         others = rows[:i] + rows[i + 1 :]
         if negatives == "all":
             logits = _combined(anchor, others) * scale
         else:
-            scores, own = _permuted(anchor, others, generator)
-            logits = (scores * scale).masked_fill(own, -torch.inf)
-        losses.append(cross_entropy(logits, torch.arange(len(anchor), device=anchor.device)))
+            scores, false = _permuted(anchor, others, generator)
+            logits = (scores.diagonal_scatter(own) * scale).index_put(false, scores.new_tensor(-torch.inf))
+        losses.append(cross_entropy(logits, label))
     return torch.stack(losses).mean()
 
 
-def _permuted(anchor: Tensor, others: list[Tensor], generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Scores (n, n), the own tuple on the diagonal, and where a wrong tuple happens to be the own one."""
+def _permuted(
+    anchor: Tensor, others: list[Tensor], generator: torch.Generator | None
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Scores (n, n) with mixed tuples, and where off the diagonal a mixed tuple happens to be the anchor's own."""
     n, device = len(anchor), anchor.device
     orders = [torch.randperm(n, generator=generator).to(device) for _ in others]
     scores = inner(anchor, reduce(torch.mul, [o[p] for o, p in zip(others, orders, strict=True)]))
-    item = torch.arange(n, device=device)
-    own = reduce(torch.logical_and, [p[None, :] == item[:, None] for p in orders])
-    diagonal = torch.eye(n, dtype=torch.bool, device=device)
-    return torch.where(diagonal, product([anchor, *others])[:, None], scores), own & ~diagonal
+    whole = reduce(torch.logical_and, [p == orders[0] for p in orders])
+    column = (whole & (orders[0] != torch.arange(n, device=device))).nonzero().flatten()
+    return scores, (orders[0][column], column)
 
 
 def _combined(anchor: Tensor, others: list[Tensor]) -> Tensor:

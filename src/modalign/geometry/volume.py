@@ -46,10 +46,10 @@ def gram_volume(anchor: Tensor, others: Tensor, present: Tensor | None = None) -
         [1.0, 0.7071]
     """
     square, cross, dtype = _products(anchor, others, present)
-    norms = anchor.double().square().sum(1)[:, None]
+    norms = anchor.double().square().sum(1)
     det, adjugate = _adjugate(square)
-    quadratic = torch.einsum("nmk,mkl,nml->nm", cross, adjugate, cross)
-    return root((det * norms - quadratic).abs()).to(dtype)
+    quadratic = ((adjugate @ cross) * cross).sum(1)
+    return root((det[:, None] * norms - quadratic).abs()).mT.to(dtype)
 
 
 def gram_distance(anchor: Tensor, others: Tensor, present: Tensor | None = None, epsilon: float = 0.1) -> Tensor:
@@ -86,14 +86,14 @@ def gram_distance(anchor: Tensor, others: Tensor, present: Tensor | None = None,
     eye = torch.eye(k, dtype=square.dtype, device=square.device)
     factor = torch.linalg.cholesky(square + epsilon * eye)
     inverse = torch.linalg.solve_triangular(factor, eye.expand_as(factor), upper=False)
-    inside = torch.einsum("mkl,nml->nmk", inverse, cross).square().sum(-1)
+    inside = (inverse @ cross).square().sum(1)
     rest = (1 + epsilon - inside).clamp_min(0.5 * epsilon)  # >= epsilon but for rounding
-    log_det = rest.log() + 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    count = there.sum(1)
+    log_det = rest.log() + 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
+    count = there.sum(1, keepdim=True)
     log_det = log_det - (k - count) * torch.log1p(eye.new_tensor(epsilon))  # what the absent items' 1 + epsilon added
     low, high = _equal_cosines(1.0, count + 1, epsilon), _equal_cosines(0.5, count + 1, epsilon)
     distance = (log_det - low) / (high - low).where(count > 0, 1.0)
-    return torch.where(count > 0, distance, 1.0).to(dtype)
+    return torch.where(count > 0, distance, 1.0).mT.to(dtype)
 
 
 def triangle_area(anchor: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -124,11 +124,11 @@ def triangle_area(anchor: Tensor, a: Tensor, b: Tensor) -> Tensor:
         raise ModalignError(f"the corners a and b have shapes {tuple(a.shape)} and {tuple(b.shape)}: give (m, d) twice")
     others = torch.stack([a, b], 1)
     square, cross, dtype = _products(anchor, others, None)
-    own = anchor.double().square().sum(1)[:, None]
-    uu = own - 2 * cross[..., 0] + square[:, 0, 0]
-    vv = own - 2 * cross[..., 1] + square[:, 1, 1]
-    uv = own - cross.sum(-1) + square[:, 0, 1]
-    return (0.25 * (uu * vv - uv.square())).clamp_min(0.0).to(dtype)
+    own = anchor.double().square().sum(1)
+    uu = own - 2 * cross[:, 0] + square[:, 0, 0, None]
+    vv = own - 2 * cross[:, 1] + square[:, 1, 1, None]
+    uv = own - cross.sum(1) + square[:, 0, 1, None]
+    return (0.25 * (uu * vv - uv.square())).clamp_min(0.0).mT.to(dtype)
 
 
 def spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -200,7 +200,7 @@ def root(x: Tensor) -> Tensor:
 def _products(
     anchor: Tensor, others: Tensor, present: Tensor | None, lift: bool = False
 ) -> tuple[Tensor, Tensor, torch.dtype]:
-    """Inner products among each tuple (m, k, k) and of anchors with tuples (n, m, k), in float64; the result's dtype.
+    """Inner products among each tuple (m, k, k) and of tuples with anchors (m, k, n), in float64; the result's dtype.
 
     Absent items are orthogonal to everything and of length 1: they multiply a determinant by 1.
     """
@@ -215,13 +215,13 @@ def _products(
     a, o = working(anchor, others)
     m, k, d = o.shape
     square = inner(o.double(), o.double())
-    cross = inner(a, o.reshape(m * k, d)).double().view(len(a), m, k)
+    cross = inner(o.reshape(m * k, d), a).double().view(m, k, len(a))
     if lift:
         square, cross = 0.5 * (1 + square), 0.5 * (1 + cross)
-    if present is not None:
+    if present is not None and not bool(present.all()):
         both = present[:, :, None] & present[:, None, :]
         square = torch.where(both, square, torch.eye(k, dtype=square.dtype, device=square.device))
-        cross = torch.where(present, cross, 0.0)
+        cross = torch.where(present[..., None], cross, 0.0)
     return square, cross, a.dtype
 
 
