@@ -74,6 +74,16 @@ def test_items_come_back_as_saved(tmp_path: Path) -> None:
     assert kept["image"] == [{"modality": "image", "group": 6, "split": "test", "picture": "media/6.png"}]
 
 
+def test_modalities_may_share_one_group_tensor(tmp_path: Path) -> None:
+    g = torch.arange(3)
+    z = Views({"a": torch.eye(3), "b": torch.eye(3)}, {"a": g, "b": g})
+    save_items(tmp_path, z, {"a": [{}] * 3, "b": [{}] * 3})
+    assert load_items(tmp_path)[0].group["b"].tolist() == [0, 1, 2]
+    (tmp_path / "items.jsonl").write_text('["a"]\n')
+    with pytest.raises(ModalignError, match="line 1 names no modality"):
+        load_items(tmp_path)
+
+
 def test_items_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     z, entries = items()
     with pytest.raises(ModalignError, match="2 embeddings but 1 item"):

@@ -159,15 +159,15 @@ def saving(results: Mapping[tuple[str, int], dict[str, Any]], budgets: Sequence[
     target = results["clip", pairs]["mean_recall"]["value"]
     needed, bound = crossing(budgets, [results["full", b]["mean_recall"]["value"] for b in budgets], target)
     gain = results["full", pairs]["mean_recall"]["value"] / target if target > 0 else math.inf
-    where = f"CLIP's mean recall with {pairs} pairs ({100 * target:.1f} %)"
+    what = f"{100 * target:.1f} %, CLIP's mean recall with {pairs} pairs"
     if needed is None:
-        text = f"full does not reach {where}: it stays below it at every measured number of pairs."
+        text = f"full does not reach {what}, at any number of pairs up to {pairs}."
         return {"text": text, "target": target, "factor": None, "pairs": None, "gain": gain}
     factor = pairs / needed
-    most = "at most " if bound else ""
-    least = "at least " if bound else ""
+    times = f"at least {factor:.1f}" if bound else f"{factor:.1f}"
     text = (
-        f"full reaches {where} with {most}about {needed:.0f} pairs: {least}{factor:.1f} times fewer. "
+        f"full needs {times} times fewer pairs than CLIP for the same recall. "
+        f"It reaches {what}, with {'at most ' if bound else 'about '}{needed:.0f}. "
         f"With the same {pairs} pairs its recall is {gain:.2f} times CLIP's."
     )
     return {"text": text, "target": target, "factor": factor, "pairs": needed, "gain": gain}

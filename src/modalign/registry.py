@@ -89,6 +89,13 @@ def make(family: str, name: str, **settings: Any) -> Any:
     return part(**check(part, settings, where=f"{family} '{name}'"))
 
 
+def resolved(family: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a part with its defaults filled in: what a run folder records, so that it outlives them."""
+    parameters = inspect.signature(get(family, name)).parameters
+    defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+    return {"name": name, **defaults, **settings}
+
+
 def check(part: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Validate settings against a constructor: right names, all required ones, right types.
 

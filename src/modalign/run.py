@@ -67,8 +67,8 @@ def save_items(folder: Path, z: Views, items: Mapping[str, list[dict[str, Any]]]
     for m, x in z.data.items():
         if len(items[m]) != len(x):
             raise ModalignError(f"'{m}' has {len(x)} embeddings but {len(items[m])} item descriptions")
-        tensors[f"data.{m}"] = x.detach().cpu().contiguous()
-        tensors[f"group.{m}"] = z.group[m].cpu().contiguous()
+        tensors[f"data.{m}"] = x.detach().cpu().clone(memory_format=torch.contiguous_format)
+        tensors[f"group.{m}"] = z.group[m].cpu().clone()  # modalities may share one tensor, the file must not
     with atomic(folder / "items.safetensors") as partial:
         partial.write_bytes(save(tensors))  # save_file would make a file that nobody else may read
     lines = [
@@ -96,7 +96,11 @@ def load_items(folder: Path, split: str | None = None) -> tuple[Views, dict[str,
         raise ModalignError(f"embeddings are damaged: {path} ({problem})") from None
     names = [key.removeprefix("data.") for key in tensors if key.startswith("data.")]
     items: dict[str, list[dict[str, Any]]] = {m: [] for m in names}
-    for line in read_jsonl(folder / "items.jsonl", "item list"):
+    for number, line in enumerate(read_jsonl(folder / "items.jsonl", "item list"), 1):
+        if not isinstance(line, dict) or not isinstance(line.get("modality"), str) or "group" not in line:
+            raise ModalignError(
+                f"item list is damaged: {folder / 'items.jsonl'}, line {number} names no modality or group"
+            )
         items.setdefault(line["modality"], []).append(line)
     z = Views({m: tensors[f"data.{m}"] for m in names}, {m: tensors[f"group.{m}"] for m in names})
     for m in names:
