@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -266,3 +267,10 @@ def test_state_survives_a_save_and_a_load(name, make_batch):
     other = build(name)  # a teacher is not fitted again, its buffers come from the state
     other.load_state_dict(objective.state_dict())
     torch.testing.assert_close(other(batch), objective(batch))
+
+
+def test_every_registered_objective_is_documented_with_its_defaults():
+    page = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding="utf-8")
+    for name in registry.names("objective"):
+        assert f"`{name}`" in page, name
+        assert "Reference:" in registry.get("objective", name).__doc__ or name == "total", name

@@ -23,11 +23,12 @@ class Pairwise(Objective):
 
     Args:
         modalities: look only at pairs of these; default all in the batch.
+        at_least: how many of them the loss needs; 1 for losses that also look at each modality alone.
     """
 
-    def __init__(self, modalities: Sequence[str] | None = None) -> None:
+    def __init__(self, modalities: Sequence[str] | None = None, at_least: int = 2) -> None:
         super().__init__()
-        self.modalities = chosen(modalities, at_least=2)
+        self.modalities = chosen(modalities, at_least)
 
     def forward(self, batch: Batch) -> Tensor:
         """Mean of ``pair_loss`` over pairs of modalities."""

@@ -11,8 +11,8 @@ from ..geometry import contrast
 from ..geometry.cost import working
 from ..registry import register
 from ..views import Batch
-from .base import Objective, nothing
-from .pairwise import Pairwise, chosen, matched
+from .base import nothing
+from .pairwise import Pairwise, matched
 
 
 @register("objective", "uniformity")
@@ -37,8 +37,7 @@ class Uniformity(Pairwise):
     """
 
     def __init__(self, t: float = 2.0, alignment: float = 0.0, modalities: Sequence[str] | None = None) -> None:
-        Objective.__init__(self)
-        self.modalities = chosen(modalities, at_least=1)
+        super().__init__(modalities, at_least=1)
         self.t, self.alignment = t, alignment
 
     def forward(self, batch: Batch) -> Tensor:
@@ -84,7 +83,7 @@ class VicReg(Pairwise):
         official: bool = False,
         modalities: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(modalities)
+        super().__init__(modalities, at_least=1)
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
         self.official = official
 
