@@ -169,7 +169,7 @@ class Store:
                     out[here] = shard.get_tensor("features")[rows].float()
             except (SafetensorError, OSError, IndexError, ValueError) as problem:
                 raise ModalignError(
-                    f"feature shard is damaged or gone: {path} ({problem}); encode again, only what is missing is redone"
+                    f"feature shard is damaged or gone: {path} ({problem}); encode again, only what is missing is done"
                 ) from None
         return out
 

@@ -179,7 +179,7 @@ def _pairs_of_array(path: Path) -> Tensor:
     if len(pairs) == 0:
         raise ModalignError(f"file of pairs has no pairs: {path}")
     if int(pairs.min()) < 0 or int(pairs.max()) > np.iinfo(np.int64).max:
-        bad = int(((pairs < 0) | (pairs > np.iinfo(np.int64).max)).any(1).nonzero()[0][0])
+        bad = int(np.argmax(((pairs < 0) | (pairs > np.iinfo(np.int64).max)).any(1)))
         raise ModalignError(f"{path}, row {bad}: row numbers must be 0, 1, ..., got {pairs[bad].tolist()}")
     return torch.from_numpy(np.ascontiguousarray(pairs, dtype=np.int64))
 

@@ -82,7 +82,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         n = len(self.modality_names)
-        columns = {
+        columns: dict[str, Any] = {
             "group": _group_ids(self.group),
             "modality_names": tuple(self.modality_names),
             "uri": tuple(self.uri) or (None,) * n,
@@ -149,7 +149,9 @@ class Manifest:
     def __repr__(self) -> str:
         counts = ", ".join(f"{m} {n:,}" for m, n in Counter(self.modality_names).items())
         splits = ", ".join(s for s in dict.fromkeys(self.splits) if s)
-        return f"Manifest({self.name}: {counts or 'no rows'}; {len(self.groups()):,} groups; splits: {splits or 'none'})"
+        return (
+            f"Manifest({self.name}: {counts or 'no rows'}; {len(self.groups()):,} groups; splits: {splits or 'none'})"
+        )
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -181,7 +183,7 @@ class Manifest:
         """The given rows, in the given order."""
         index = [int(r) for r in rows]
 
-        def pick(column: Sequence[Any]) -> list[Any]:
+        def pick(column: Sequence[Any] | np.ndarray) -> list[Any]:
             return [column[i] for i in index]
 
         return Manifest(
@@ -189,8 +191,8 @@ class Manifest:
             pick(self.modality_names),
             pick(self.uri),
             pick(self.text),
-            pick(self.start),
-            pick(self.end),
+            pick(np.asarray(self.start)),
+            pick(np.asarray(self.end)),
             pick(self.splits),
             {k: pick(v) for k, v in self.extra.items()},
             self.name,
@@ -290,7 +292,9 @@ def _check_rows(m: Manifest) -> None:
     refuse((i for i, v in enumerate(m.splits) if not isinstance(v, str)), "whose split is not a name")
     for column in ("uri", "text"):
         values = getattr(m, column)
-        refuse((i for i, v in enumerate(values) if v is not None and not isinstance(v, str)), f"whose {column} is no text")
+        refuse(
+            (i for i, v in enumerate(values) if v is not None and not isinstance(v, str)), f"whose {column} is no text"
+        )
         refuse((i for i, v in enumerate(values) if v is not None and not v.strip()), f"with an empty {column}")
     pairs = list(zip(m.uri, m.text, strict=True))
     refuse((i for i, (u, t) in enumerate(pairs) if u is None and t is None), "with neither a file nor a text")

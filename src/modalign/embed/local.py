@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.manifest import Manifest, Row
-from ..encoders.base import Encoder, plan
+from ..encoders.base import Encoder, FrozenEncoder, plan
 from ..errors import MissingExtraError, ModalignError, unknown
 from ..progress import Progress, silent
 from ..store import Failure, Pool, Store, item_key
@@ -63,7 +64,7 @@ def embed(
     failures: list[Failure] = []
     for modality, encoder in encoders.items():
         mark = encoder.fingerprint()
-        facts = getattr(encoder, "description", dict)()
+        facts: dict[str, Any] = encoder.description() if isinstance(encoder, FrozenEncoder) else {}
         described[modality] = {"fingerprint": mark, "dim": encoder.dim, "description": facts}
         try:
             bank = Pool(shared, mark, encoder.dim)
@@ -132,7 +133,7 @@ def _fill(
     for start in range(0, len(todo), size):
         part = todo[start : start + size]
         shard_keys, features = [], []
-        for places, block, errors in _encode([manifest[r] for _, r in part], encoder):
+        for places, block, errors in encode_batches([manifest[r] for _, r in part], encoder):
             shard_keys += [part[i][0] for i in places]
             features.append(block)
             reasons |= {part[i][0]: reason for i, reason in errors.items()}
@@ -148,26 +149,61 @@ def _fill(
 Encoded = tuple[list[int], Tensor, dict[int, str]]
 
 
-def _encode(rows: Sequence[Row], encoder: Encoder) -> Iterator[Encoded]:
-    """Batches of features with the positions of their rows, and the reasons of those that failed.
+def encode_batches(items: Sequence[Row], encoder: Encoder) -> Iterator[Encoded]:
+    """Batches of features with the positions of their items, and the reasons of those that failed.
 
-    The next batch is decoded while the current one is encoded.
+    Encoders that allow it (``parallel``) run in several threads, each with a batch and one torch thread of its own:
+    as many as torch may use here. Small batches gain more from that than from sharing every operation among threads,
+    and other programs on the machine do not stall it. Other encoders run alone, decoding one batch ahead.
     """
-    batches = plan(encoder, rows)
-    with ThreadPoolExecutor(1, thread_name_prefix="decode") as worker:
-        waiting = worker.submit(_decode, rows, batches[0], encoder) if batches else None
-        for following in [*batches[1:], None]:
-            assert waiting is not None
-            places, batch, errors = waiting.result()
-            waiting = worker.submit(_decode, rows, following, encoder) if following is not None else None
-            block = encoder(batch).float().cpu() if places else torch.empty(0, encoder.dim)
-            yield _finite(places, block, errors)
+    batches = plan(encoder, items)
+    own = torch.get_num_threads()
+    count = min(own, len(batches)) if getattr(encoder, "parallel", False) else 1
+    if count <= 1:
+        yield from _ahead(items, batches, encoder)
+        return
+
+    def work(places: list[int]) -> Encoded:
+        return _run(encoder, *_decode(items, places, encoder))
+
+    try:
+        with ThreadPoolExecutor(count, "encode", initializer=torch.set_num_threads, initargs=(1,)) as workers:
+            waiting = deque(workers.submit(work, places) for places in batches[: 2 * count])
+            for following in [*batches[2 * count :], *[None] * len(waiting)]:
+                done = waiting.popleft().result()
+                if following is not None:
+                    waiting.append(workers.submit(work, following))
+                yield done
+    finally:
+        torch.set_num_threads(own)  # a part of that setting is shared by all threads
 
 
-def _decode(rows: Sequence[Row], places: list[int], encoder: Encoder) -> tuple[list[int], Any, dict[int, str]]:
+def _ahead(items: Sequence[Row], batches: Sequence[list[int]], encoder: Encoder) -> Iterator[Encoded]:
+    """Encode here; a thread decodes the next batch meanwhile."""
+    with ThreadPoolExecutor(1, "decode") as worker:
+        waiting = [worker.submit(_decode, items, places, encoder) for places in batches[:1]]
+        for following in [*batches[1:], None][: len(batches)]:
+            decoded = waiting.pop().result()
+            if following is not None:
+                waiting.append(worker.submit(_decode, items, following, encoder))
+            yield _run(encoder, *decoded)
+
+
+def _run(encoder: Encoder, places: list[int], batch: Any, errors: dict[int, str]) -> Encoded:
+    """Features of a decoded batch. A row that comes out NaN or infinite is a failure: it is worse than no row."""
+    block = encoder(batch).float().cpu() if places else torch.empty(0, encoder.dim)
+    fine = torch.isfinite(block).all(1)
+    if bool(fine.all()):
+        return places, block, errors
+    bad = [p for p, ok in zip(places, fine.tolist(), strict=True) if not ok]
+    errors = errors | dict.fromkeys(bad, "the encoder returned NaN or infinite features")
+    return [p for p, ok in zip(places, fine.tolist(), strict=True) if ok], block[fine], errors
+
+
+def _decode(items: Sequence[Row], places: list[int], encoder: Encoder) -> tuple[list[int], Any, dict[int, str]]:
     """Collate a batch; where it fails, find the items to blame one by one and go on without them."""
     try:
-        return places, encoder.collate([rows[i] for i in places]), {}
+        return places, encoder.collate([items[i] for i in places]), {}
     except MissingExtraError:
         raise
     except ModalignError:
@@ -175,21 +211,11 @@ def _decode(rows: Sequence[Row], places: list[int], encoder: Encoder) -> tuple[l
     errors: dict[int, str] = {}
     for i in places:
         try:
-            encoder.collate([rows[i]])
+            encoder.collate([items[i]])
         except ModalignError as problem:
             errors[i] = str(problem)
     good = [i for i in places if i not in errors]
-    return good, encoder.collate([rows[i] for i in good]) if good else None, errors
-
-
-def _finite(places: list[int], block: Tensor, errors: dict[int, str]) -> Encoded:
-    """Leave out rows that came out as NaN or infinite: such a feature is worse than none."""
-    fine = torch.isfinite(block).all(1)
-    if bool(fine.all()):
-        return places, block, errors
-    bad = [p for p, ok in zip(places, fine.tolist(), strict=True) if not ok]
-    errors = errors | dict.fromkeys(bad, "the encoder returned NaN or infinite features")
-    return [p for p, ok in zip(places, fine.tolist(), strict=True) if ok], block[fine], errors
+    return good, encoder.collate([items[i] for i in good]) if good else None, errors
 
 
 def _index(found: Sequence[tuple[int, bytes]], bank: Pool) -> tuple[list[str], np.ndarray]:

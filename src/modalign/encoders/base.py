@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -52,6 +53,8 @@ class FrozenEncoder:
     batch_size: int = 8
     shard_size: int = 512
     """Items that are encoded between two writes to the feature store."""
+    parallel: bool = False
+    """Whether several threads may decode and encode batches at once."""
 
     def description(self) -> dict[str, Any]:
         """All that decides the features: name, weights, preprocessing, version. JSON values."""
@@ -88,6 +91,10 @@ class FrozenEncoder:
         return out
 
 
+LOADING = threading.RLock()
+"""Held while weights are loaded, so that threads load them once."""
+
+
 def plan(encoder: Encoder, items: Sequence[Item]) -> list[list[int]]:
     """Batches as the encoder wants them; batches of 8 where it does not say."""
     cut = getattr(encoder, "plan", None)
@@ -117,4 +124,3 @@ def source(item: Item) -> Item:
 def frozen(module: nn.Module) -> nn.Module:
     """In evaluation mode, without gradients."""
     return module.eval().requires_grad_(False)
-

@@ -6,8 +6,8 @@ for every size. Names of modules match the published weights. Two forms of one n
 
 References:
     M. Tan, Q. V. Le, 2019. EfficientNet: rethinking model scaling for convolutional neural networks. arXiv 1905.11946.
-    R. Krishnamoorthi, 2018. Quantizing deep convolutional networks for efficient inference. arXiv 1806.08342, sec. 3.2.2
-    (folding).
+    R. Krishnamoorthi, 2018. Quantizing deep convolutional networks for efficient inference. arXiv 1806.08342,
+    section 3.2.2 (folding).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class Block(nn.Module):
-    """Inverted residual: widen (1x1), convolve each channel alone (k x k), narrow (1x1), add the input if shapes allow."""
+    """Inverted residual: widen (1x1), convolve each channel alone (k x k), narrow (1x1), add the input if it fits."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -155,7 +155,9 @@ class EfficientNetLite(nn.Module):
         wrong = sorted(k for k in own.keys() ^ given.keys() if not k.endswith("num_batches_tracked"))
         wrong += sorted(k for k in own.keys() & given.keys() if own[k].shape != given[k].shape)
         if wrong:
-            raise ModalignError(f"these are not the weights of this EfficientNet-Lite: tensor '{wrong[0]}' does not fit")
+            raise ModalignError(
+                f"these are not the weights of this EfficientNet-Lite: tensor '{wrong[0]}' does not fit"
+            )
         self.load_state_dict(given, strict=False)
         return self
 
@@ -168,6 +170,19 @@ def _round_channels(channels: float, by: int = 8) -> int:
 
 PAIRS = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"))
 BLOCK_PAIRS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+
+
+class Pointwise(nn.Module):
+    """1 x 1 convolution as one matrix product over all places: in channels-last memory nothing is moved for it."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.flatten(1).contiguous(), requires_grad=False)
+        self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, c', h, w)."""
+        return F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
 
 
 def fold(net: EfficientNetLite) -> EfficientNetLite:
@@ -199,17 +214,21 @@ def fold(net: EfficientNetLite) -> EfficientNetLite:
     for block in folded._blocks:
         for conv, norm in BLOCK_PAIRS:
             _fold(block, conv, norm)
-    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _fold(parent: nn.Module, conv_name: str, norm_name: str) -> None:
     conv, norm = getattr(parent, conv_name), getattr(parent, norm_name)
     if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
         return  # a block without expansion, or a network that is folded already
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    shift = norm.bias.double() - norm.running_mean.double() * scale
-    dtype = conv.weight.dtype
-    conv.weight = nn.Parameter((conv.weight.double() * scale[:, None, None, None]).to(dtype), requires_grad=False)
-    conv.bias = nn.Parameter(shift.to(dtype), requires_grad=False)
+    shift = (norm.bias.double() - norm.running_mean.double() * scale).to(conv.weight.dtype)
+    weight = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
     setattr(parent, norm_name, nn.Identity())
+    if conv.kernel_size == (1, 1):
+        setattr(parent, conv_name, Pointwise(weight.detach(), shift.detach()))
+    else:
+        conv.weight = nn.Parameter(weight, requires_grad=False)
+        conv.bias = nn.Parameter(shift, requires_grad=False)

@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import media
 from ..errors import ModalignError
 from ..registry import register
-from .base import FrozenEncoder, Item, file_hash, source
+from .base import LOADING, FrozenEncoder, Item, file_hash, source
 from .efficientnet_lite import EfficientNetLite, fold
 from .text import Precision, package_folder
 
@@ -48,6 +48,7 @@ class EfficientNetLite0(FrozenEncoder):
     modality = "image"
     dim = 1280
     pixels = 224
+    parallel = True
 
     def __init__(
         self, fit: Literal["crop", "stretch"] = "crop", precision: Precision = "float32", device: str = "cpu"
@@ -99,8 +100,9 @@ class EfficientNetLite0(FrozenEncoder):
     @property
     def network(self) -> EfficientNetLite:
         """The folded network, loaded at first use."""
-        if self._net is None:
-            self._net = fold(self.trainable()).to(self.device, getattr(torch, self.precision))
+        with LOADING:
+            if self._net is None:
+                self._net = fold(self.trainable()).to(self.device, getattr(torch, self.precision))
         return self._net
 
     def trainable(self) -> EfficientNetLite:

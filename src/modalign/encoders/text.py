@@ -10,12 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from safetensors import SafetensorError
+from torch import Tensor, nn
 
 from ..errors import ModalignError, few, require
 from ..files import read_json
 from ..registry import register
-from .base import FrozenEncoder, Item, file_hash, frozen, source
+from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, source
 
 VERSION = 1
 TOKENS = 1024
@@ -64,6 +65,7 @@ class TransformerText(FrozenEncoder):
 
     modality = "text"
     shard_size = 8192
+    parallel = True
 
     def __init__(self, folder: str, precision: Precision = "float32", device: str = "cpu") -> None:
         self.folder = Path(folder)
@@ -130,25 +132,35 @@ class TransformerText(FrozenEncoder):
     @property
     def model(self) -> Any:
         """The transformer, loaded at first use."""
-        if self._model is None:
-            transformers = require("transformers", "text")
+        with LOADING:
+            if self._model is None:
+                self._model = self._load().to(self.device, getattr(torch, self.precision))
+        return self._model
+
+    def _load(self) -> nn.Module:
+        transformers = require("transformers", "text")
+        try:
             with _quiet(transformers):
                 model = transformers.AutoModel.from_pretrained(
                     self.folder, local_files_only=True, attn_implementation="sdpa", dtype=torch.float32
                 )
-            self._model = frozen(model).to(self.device, getattr(torch, self.precision))
-        return self._model
+        except (OSError, ValueError, SafetensorError) as problem:
+            raise ModalignError(f"text encoder cannot be loaded: {self.folder} ({problem})") from None
+        return frozen(model)
 
     def _tokenise(self, items: Sequence[Item]) -> list[list[int]]:
-        if self._tokenizer is None:
-            tokenizer = require("tokenizers", "text").Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-            tokenizer.no_padding()
-            tokenizer.enable_truncation(self.pooling.longest)
-            self._tokenizer = tokenizer
+        with LOADING:
+            if self._tokenizer is None:
+                tokenizer = require("tokenizers", "text").Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+                tokenizer.no_padding()
+                tokenizer.enable_truncation(self.pooling.longest)
+                self._tokenizer = tokenizer
         texts = [source(i) for i in items]
         wrong = [i for i, t in enumerate(texts) if not isinstance(t, str)]
         if wrong:
-            raise ModalignError(f"text encoder got {type(texts[wrong[0]]).__name__} at positions {few(wrong)}: not text")
+            raise ModalignError(
+                f"text encoder got {type(texts[wrong[0]]).__name__} at positions {few(wrong)}: not text"
+            )
         return [e.ids for e in self._tokenizer.encode_batch_fast(texts)]
 
 
