@@ -11,6 +11,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 
+torch.set_num_threads(1)  # tests run in as many processes as there are cores; small tensors gain nothing from threads
+
 
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time() -> None:

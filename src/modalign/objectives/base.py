@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..views import Batch
+from ..views import Batch, Views
 
 
 class Objective(nn.Module):
@@ -22,6 +22,9 @@ class Objective(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar tensor."""
         raise TypeError(f"{type(self).__name__} must define forward(batch)")
+
+    def prepare(self, x: Views) -> None:
+        """Called once before training, with all training features, by objectives that fit teachers or size layers."""
 
     def after_step(self) -> None:
         """Called after each optimiser step, for clamps on temperatures and the like."""

@@ -91,9 +91,7 @@ class Total(Objective):
     def prepare(self, x: Views) -> None:
         """Hand the training features to the terms that fit something to them first (teachers)."""
         for term in self.parts().values():
-            ready = getattr(term, "prepare", None)
-            if ready is not None:
-                ready(x)
+            term.prepare(x)
 
     def after_step(self) -> None:
         for term in self.parts().values():
