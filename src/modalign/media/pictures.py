@@ -7,20 +7,19 @@ pictures, halves of downloads, bombs. What is accepted is decoded to upright RGB
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
 import struct
 import zlib
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
-from .errors import ModalignError, require
+from ..errors import ModalignError, require
+from .source import looks_like, named, read_bytes
 
 VERSION = 1
 """Raised whenever decoding gives other pixels for the same file, so that cached features are made anew."""
@@ -28,63 +27,10 @@ VERSION = 1
 MAX_PIXELS = 178_956_970
 """Largest picture that is decoded, in pixels (half a gibibyte as RGB); larger ones are refused as bombs."""
 
-MAX_BYTES = 1 << 30
-"""Largest file that is read, in bytes."""
-
-HASHED_BYTES = 64 * 1024
-"""Files up to this size are identified by content, larger ones by place, size and times (``signature``)."""
-
 SVG_PIXELS = 512
 """Longer side at which an SVG is drawn where no size is asked for."""
 
 Source = str | os.PathLike[str] | bytes | Image.Image
-
-
-def read_bytes(source: str | os.PathLike[str] | bytes) -> bytes:
-    """Content of a file (or the bytes themselves).
-
-    Raises:
-        ModalignError: missing, unreadable, empty, too large, or a Git LFS pointer in place of the data.
-    """
-    if isinstance(source, bytes):
-        data = source
-    else:
-        try:
-            if Path(source).stat().st_size > MAX_BYTES:
-                raise ModalignError(f"file is larger than {MAX_BYTES >> 20} MiB: {source}")
-            data = Path(source).read_bytes()
-        except FileNotFoundError:
-            raise ModalignError(f"file not found: {source}") from None
-        except (OSError, ValueError) as problem:
-            reason = getattr(problem, "strerror", None) or problem
-            raise ModalignError(f"file cannot be read: {source} ({reason})") from None
-    if not data:
-        raise ModalignError(f"file is empty: {named(source)}")
-    if data.startswith(b"version https://git-lfs"):
-        raise ModalignError(f"file is a Git LFS pointer, not the data: {named(source)} (run  git lfs pull)")
-    return data
-
-
-def signature(uri: str | os.PathLike[str]) -> str:
-    """Identity of a file's content, for caches: changes whenever the content does.
-
-    Small files (up to ``HASHED_BYTES``) are hashed, so they keep their identity when they are moved. Larger ones
-    are known by absolute path, size, and times of modification and change, without being read.
-
-    Raises:
-        ModalignError: the file is missing or unreadable.
-    """
-    try:
-        path = Path(uri).resolve(strict=True)
-        facts = path.stat()
-    except (OSError, ValueError, RuntimeError):
-        raise ModalignError(f"file not found: {uri}") from None
-    if facts.st_size <= HASHED_BYTES:
-        try:
-            return f"content {hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}"
-        except OSError as problem:
-            raise ModalignError(f"file cannot be read: {uri} ({problem.strerror})") from None
-    return f"file {path} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
 
 
 def load_image(source: Source, size: int | None = None) -> Image.Image:
@@ -120,7 +66,7 @@ def load_image(source: Source, size: int | None = None) -> Image.Image:
                 picture.draft(None, (2 * size, 2 * size))
             return _as_rgb(picture)
     except UnidentifiedImageError:
-        raise ModalignError(f"not a picture: {named(source)} ({_looks_like(data)})") from None
+        raise ModalignError(f"not a picture: {named(source)} ({looks_like(data)})") from None
     except Image.DecompressionBombError:
         raise ModalignError(f"picture has more than {MAX_PIXELS:,} pixels, refused: {named(source)}") from None
     except (OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError, IndexError, KeyError) as problem:
@@ -150,11 +96,6 @@ def is_svg(data: bytes) -> bool:
     """Whether bytes are an SVG document: its root element comes first, after declarations and comments."""
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     return re.match(rb"(<\?xml.*?\?>|<!--.*?-->|<!DOCTYPE.*?>|\s)*<(svg:)?svg[\s>]", head, re.DOTALL | re.I) is not None
-
-
-def named(source: object) -> str:
-    """A source as a message names it."""
-    return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
 
 
 def _as_rgb(picture: Image.Image) -> Image.Image:
@@ -226,17 +167,6 @@ def _svg_size(text: str) -> tuple[float, float]:
     if len(numbers) == 4 and min(numbers[2:]) > 0:
         return numbers[2], numbers[3]
     return 1.0, 1.0
-
-
-def _looks_like(data: bytes) -> str:
-    """A guess at what a file is that is no picture, for the message."""
-    known = {b"%PDF": "a PDF", b"PK\x03\x04": "a zip archive", b"RIFF": "a sound or video", b"<!DO": "a web page",
-             b"<htm": "a web page", b"\x1f\x8b": "gzip data"}  # fmt: skip
-    for magic, what in known.items():
-        if data.startswith(magic):
-            return f"looks like {what}"
-    head = data[:64]
-    return "looks like text" if all(32 <= c < 127 or c in b"\t\r\n" for c in head) else "unknown format"
 
 
 def versions() -> dict[str, str]:

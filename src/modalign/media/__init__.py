@@ -1,0 +1,21 @@
+"""Safe decoding of pictures, sounds and videos: a file becomes data, or one line says which file is broken and how."""
+
+from .pictures import MAX_PIXELS, SVG_PIXELS, VERSION, Source, is_svg, load_image, thumbnail, versions
+from .source import HASHED_BYTES, MAX_BYTES, named, open_bytes, read_bytes, signature
+
+__all__ = [
+    "HASHED_BYTES",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "SVG_PIXELS",
+    "VERSION",
+    "Source",
+    "is_svg",
+    "load_image",
+    "named",
+    "open_bytes",
+    "read_bytes",
+    "signature",
+    "thumbnail",
+    "versions",
+]
