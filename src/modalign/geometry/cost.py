@@ -49,7 +49,7 @@ def cosine(x: Tensor, y: Tensor) -> Tensor:
         >>> cosine(torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]))
         tensor([[0., 1., 2.]])
     """
-    x, y = _pair(x, y)
+    x, y = checked_pair(x, y)
     return inner(unit(x), unit(y)).neg_().add_(1.0).clamp_(0.0, 2.0)
 
 
@@ -74,7 +74,7 @@ def sqeuclidean(x: Tensor, y: Tensor) -> Tensor:
         tensor([[25.,  1.]])
     """
     same = x is y
-    x, y = _pair(x, y)
+    x, y = checked_pair(x, y)
     centre = y.detach().mean(dim=-2, keepdim=True)  # distances ignore it, rounding does not
     x, y = x - centre, y - centre
     squares = inner(x, y).mul_(-2.0)
@@ -116,7 +116,8 @@ def unit(x: Tensor) -> Tensor:
     return normalize(working(x)[0], dim=-1, eps=1e-12)
 
 
-def _pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def checked_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both matrices in one dtype of at least float32; refuses what cannot be compared row by row."""
     if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1]:
         raise ModalignError(
             f"a cost needs two matrices with equally long rows, got {tuple(x.shape)} and {tuple(y.shape)}: "

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 Step = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-MEMORY = 10
-GROWTH = 4.0
-RIDGE = 1e-9
+MEMORY = 16  # differences that are mixed
+GROWTH = 4.0  # how far above the best error the iteration may go
+PATIENCE = 12.0  # passes without a new best before it goes back
+RIDGE = 1e-10  # on the Gram matrix of the unit differences
 
 
 @dataclass
@@ -31,9 +32,9 @@ def accelerate(
     """Find x with x = T(x) by Anderson mixing of the last few plain steps.
 
     x_{k+1} = x_k + r_k - (dX + dR) c, c = argmin |r_k - dR c|, r_k = T(x_k) - x_k, where dX and dR hold the
-    last differences. The next point is taken only while the error stays within ``GROWTH`` times the best:
-    else the map restarts from the best point with a plain step, which for Sinkhorn's map never raises the
-    error, so the result is never worse than that of the plain iteration from there on.
+    last differences. The next point is taken only while the error stays within ``GROWTH`` times the best and
+    the best was met within ``PATIENCE`` passes: else the map restarts from the best point with a plain step,
+    which for Sinkhorn's map never raises the error.
 
     Args:
         step: x -> (r, error, extra): residual, its size (per problem), anything of interest at x.
@@ -50,9 +51,9 @@ def accelerate(
     history = _History(x, memory)
     residual, error, extra = step(x)
     best = Outcome(x, extra, error, 1, True)
-    best_residual = residual
+    best_residual, idle = residual, torch.zeros_like(error)
     while bool((best.error > tolerance).any()) and best.iterations < max_iterations:
-        worse = ~(error <= GROWTH * best.error)
+        worse = ~(error <= GROWTH * best.error) | (idle >= PATIENCE)
         proposal = x + residual - history.correction(x, residual)
         retreat = worse.unsqueeze(-1)
         history.forget(retreat)
@@ -63,6 +64,7 @@ def accelerate(
         x = proposal
         residual, error, extra = step(x)
         better = error < best.error
+        idle = torch.where(better | worse, 0.0, idle + 1.0)
         keep = better.unsqueeze(-1)
         best_residual = torch.where(keep, residual, best_residual)
         best = Outcome(
@@ -96,11 +98,11 @@ class _History:
         if not used:
             return torch.zeros_like(x)
         points, residuals = self.points[..., :used, :], self.residuals[..., :used, :]
-        gram = residuals @ residuals.mT
-        diagonal = gram.diagonal(dim1=-2, dim2=-1)
-        ridge = RIDGE * diagonal.mean(-1, keepdim=True) + torch.finfo(x.dtype).tiny
-        gram = gram + torch.diag_embed(ridge.expand_as(diagonal))
-        weights = torch.linalg.solve(gram, (residuals @ residual.unsqueeze(-1)))
+        length = residuals.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+        directions = residuals / length  # the ridge must not drown the newest, shortest differences
+        gram = directions @ directions.mT
+        gram.diagonal(dim1=-2, dim2=-1).add_(RIDGE)
+        weights = torch.linalg.solve(gram, directions @ residual.unsqueeze(-1)) / length
         return (weights.mT @ (points + residuals)).squeeze(-2)
 
     def forget(self, which: Tensor) -> None:

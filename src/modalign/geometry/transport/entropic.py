@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from .anderson import MEMORY
 from .problem import Problem
 from .result import Potentials
 from .sinkhorn import Scaled, sinkhorn
@@ -31,6 +32,7 @@ class Settings:
         start: potentials to start from (used where the shape fits).
         anneal: factor in (0, 1] between successive epsilons, 1 for none, None to decide by epsilon.
         rows: never hold more than so many rows of the cost.
+        accelerate: False for the plain iteration.
     """
 
     tolerance: float = 1e-4
@@ -38,6 +40,7 @@ class Settings:
     start: Potentials | None = None
     anneal: float | None = None
     rows: int | None = None
+    accelerate: bool = True
 
     def __post_init__(self) -> None:
         if self.max_iterations < 1 or not self.tolerance >= 0:
@@ -78,6 +81,7 @@ def iterate(problem: Problem, settings: Settings) -> Scaled:
     if g is not None and g.shape != problem.b.shape:
         g = None
     tolerance = settings.tolerance * float(problem.b.sum(-1).min())
+    memory = MEMORY if settings.accelerate else 0
     used = 0
     with torch.no_grad(), torch.autocast(device_type=problem.source.device.type, enabled=False):
         for epsilon in ladder(problem, settings.anneal) if g is None else []:
@@ -85,9 +89,11 @@ def iterate(problem: Problem, settings: Settings) -> Scaled:
             budget = (settings.max_iterations - used) // 4
             if not budget:
                 break
-            found = sinkhorn(stage, max(LOOSE * float(problem.b.sum(-1).min()), tolerance), budget, g, settings.rows)
+            found = sinkhorn(
+                stage, max(LOOSE * float(problem.b.sum(-1).min()), tolerance), budget, g, settings.rows, memory
+            )
             g, used = found.g, used + found.iterations
-        found = sinkhorn(problem, tolerance, max(1, settings.max_iterations - used), g, settings.rows)
+        found = sinkhorn(problem, tolerance, max(1, settings.max_iterations - used), g, settings.rows, memory)
     return replace(found, iterations=used + found.iterations)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass
 
@@ -90,5 +91,14 @@ def warn_unless(converged: bool, marginal_error: float, tolerance: float, iterat
             f"transport did not converge: the marginals are wrong by {marginal_error:.3g} (L1) after "
             f"{iterations} iterations, the tolerance is {tolerance:.3g}: raise max_iterations or epsilon",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=_callers(),
         )
+
+
+def _callers() -> int:
+    """How far up the stack, seen from `warn_unless`, the first caller outside this package is."""
+    package, level = __name__.rpartition(".")[0], 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(package):
+        frame, level = frame.f_back, level + 1
+    return level

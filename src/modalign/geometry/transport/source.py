@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..cost import inner, unit, working
+from ..cost import checked_pair, inner, unit
 
 CACHED_BYTES = 2**21  # a block of this size is read from cache when it is used again
 
@@ -87,7 +87,7 @@ class EmbeddingCost:
     @classmethod
     def of(cls, x: Tensor, y: Tensor, kind: str) -> EmbeddingCost:
         """From embeddings of any float dtype (for the cosine cost: their unit rows)."""
-        x, y = working(x.detach(), y.detach())
+        x, y = checked_pair(x.detach(), y.detach())
         if kind == "cosine":
             return cls(unit(x), unit(y), kind)
         centre = y.mean(dim=0)
