@@ -161,12 +161,12 @@ class Store:
         encoder = self.encoders[modality]
         out = torch.empty(len(places), encoder["dim"])
         for number in np.unique(places[:, 1]):
-            here = torch.from_numpy((places[:, 1] == number).nonzero()[0])
-            rows = torch.from_numpy(places[here, 2].astype(np.int64))
+            here = places[:, 1] == number
+            rows = torch.from_numpy(places[here, 2])
             path = self.pool / encoder["fingerprint"] / self.shards[modality][number]
             try:
                 with safe_open(path, framework="pt") as shard:
-                    out[here] = shard.get_tensor("features")[rows].float()
+                    out[torch.from_numpy(here)] = shard.get_tensor("features")[rows].float()
             except (SafetensorError, OSError, IndexError, ValueError) as problem:
                 raise ModalignError(
                     f"feature shard is damaged or gone: {path} ({problem}); encode again, only what is missing is done"

@@ -137,9 +137,10 @@ def _read_numpy(path: Path) -> np.ndarray | dict[str, np.ndarray]:
         loaded = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
         return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except Exception as problem:  # numpy, zipfile and zlib raise many kinds for damaged files
-        if "allow_pickle" in str(problem) or "Python objects" in str(problem) or "dtype('O')" in str(problem):
-            raise ModalignError(f"array must hold real numbers, but {path} holds Python objects or no array") from None
-        raise ModalignError(f"array file is damaged or not in its format: {path} ({problem})") from None
+        if "Object arrays" in str(problem) or "Python objects" in str(problem):
+            raise ModalignError(f"array must hold real numbers, but {path} holds Python objects") from None
+        reason = "no array in it" if "allow_pickle" in str(problem) else problem
+        raise ModalignError(f"array file is damaged or not in its format: {path} ({reason})") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
