@@ -39,7 +39,7 @@ def test_members_of_shards_are_read_like_files(tmp_path: Path) -> None:
     assert media.read_bytes(f"{path}#one.txt") == b"seven"
     with media.open_bytes(f"{path}#one.txt") as handle:
         assert handle.read() == b"seven"
-    with pytest.raises(ModalignError, match="no member 'two.png'"):
+    with pytest.raises(ModalignError, match="no member 'two"):
         media.load_image(f"{path}#two.png")
 
 
@@ -89,7 +89,7 @@ def test_what_holds_nothing_is_refused_by_both_ways_in(tmp_path: Path, content: 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
     for read in (media.read_bytes, media.open_bytes):
-        with pytest.raises(ModalignError, match="not found: .*gone.wav"):
+        with pytest.raises(ModalignError, match=r"not found: .*gone"):
             read(tmp_path / "gone.wav")
         with pytest.raises(ModalignError, match="cannot be read"):
             read(tmp_path)

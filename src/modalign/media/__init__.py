@@ -1,21 +1,26 @@
 """Safe decoding of pictures, sounds and videos: a file becomes data, or one line says which file is broken and how."""
 
 from .pictures import MAX_PIXELS, SVG_PIXELS, VERSION, Source, is_svg, load_image, thumbnail, versions
+from .sound import MAX_SAMPLES, SoundSource, load_sound, sound_versions
 from .source import HASHED_BYTES, MAX_BYTES, named, open_bytes, read_bytes, signature
 
 __all__ = [
     "HASHED_BYTES",
     "MAX_BYTES",
     "MAX_PIXELS",
+    "MAX_SAMPLES",
     "SVG_PIXELS",
     "VERSION",
+    "SoundSource",
     "Source",
     "is_svg",
     "load_image",
+    "load_sound",
     "named",
     "open_bytes",
     "read_bytes",
     "signature",
+    "sound_versions",
     "thumbnail",
     "versions",
 ]

@@ -1,0 +1,83 @@
+"""How long a sound file says it is, read from its own header: decoders quietly return what is left of a cut file."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import IO, Any
+
+STREAMED = 0x7FFFF000
+"""Sizes from here on were written before the length was known."""
+
+
+def stated_frames(form: str, frames: int, handle: IO[bytes] | Any) -> int | None:
+    """Frames (samples per channel) that a sound file promises; None where it does not say.
+
+    Args:
+        form: libsndfile's name of the format. frames: those it will return. handle: the file; its place is kept.
+    """
+    place = handle.tell()
+    try:
+        if form == "FLAC":
+            return frames if frames < 1 << 62 else None
+        if form in ("WAV", "WAVEX", "AIFF"):
+            return _by_chunks(frames, handle)
+        if form in ("MP3", "MPEG"):
+            return _by_xing(handle)
+        if form == "OGG":
+            return frames + 1 if _last_page_is_cut(handle) else None
+        return None
+    finally:
+        handle.seek(place)
+
+
+def _size(handle: Any) -> int:
+    return int(handle.seek(0, os.SEEK_END))
+
+
+def _by_chunks(frames: int, handle: Any) -> int | None:
+    """RIFF and AIFF: the size of the chunk of samples, against what is there of it."""
+    total = _size(handle)
+    handle.seek(0)
+    order = ">" if handle.read(12).startswith(b"FORM") else "<"
+    while len(head := handle.read(8)) == 8:
+        kind, size = struct.unpack(f"{order}4sI", head)
+        here = handle.tell()
+        if kind in (b"data", b"SSND"):
+            there = total - here
+            if not 0 < size < STREAMED or size <= there or there <= 0:
+                return None
+            return max(frames + 1, round(frames * size / there))
+        handle.seek(here + size + size % 2)
+    return None
+
+
+def _by_xing(handle: Any) -> int | None:
+    """MP3: the number of frames in the Xing or Info header of the first one, if it has that."""
+    handle.seek(0)
+    head = handle.read(10)
+    start = 0
+    if head.startswith(b"ID3") and len(head) == 10:
+        start = 10 + sum((b & 0x7F) << shift for b, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    handle.seek(start)
+    first = handle.read(256)
+    at = max(first.find(b"Xing"), first.find(b"Info"))
+    if at < 0 or len(first) < at + 12 or first[0] != 0xFF:
+        return None
+    flags, count = struct.unpack(">II", first[at + 4 : at + 12])
+    samples = 1152 if first[1] >> 3 & 3 == 3 else 576
+    return count * samples if flags & 1 else None
+
+
+def _last_page_is_cut(handle: Any) -> bool:
+    """Ogg: whether the last page goes on past the end of the file."""
+    total = _size(handle)
+    handle.seek(max(0, total - (1 << 17)))
+    tail = handle.read()
+    at = tail.rfind(b"OggS")
+    if at < 0:
+        return True
+    page = tail[at:]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return True
+    return len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
