@@ -25,21 +25,20 @@ FORMAT = 1
 class Features(nn.Module):
     """The frozen front of a head: features -> coordinates that a linear map starts from.
 
-    w = (phi(x) - mean) basis, where phi takes the signed square root (for skewed features without negative values,
-    such as pooled activations) and scales to unit length, where asked. With anchors, the coordinates are
-    [u, a / |a|], u = w / |w|, a_k = weight_k max(0, <u, anchor_k>)^sharpness: how much an item is like each of the
-    anchors, which are the same things in every modality.
+    1. phi: signed square root (for skewed features without negative values, such as pooled activations) and scaling
+       to unit length, where asked.
+    2. w = (phi(x) - mean) basis.
+    3. With a bank of training items, w moves towards its neighbours there (``smooth``).
+    4. With anchors, the coordinates are [u, a / |a|], u = w / |w|, a_k = weight_k max(0, <u, anchor_k>)^sharpness:
+       how much an item is like each of the anchors, which are the same things in every modality (``relative``).
 
     Args:
         width: features of an input row.
         rank: columns of the basis; 0: no basis, w = phi(x) - mean.
-        root: signed square root.
-        unit: unit rows.
+        root: signed square root. unit: unit rows.
+        bank: rows of the bank; 0: none. neighbours: of each item in it. smoothing: how far to move, >= 0.
         anchors: how many; 0: none, and coordinates w that are not normalised.
         sharpness: > 0; the higher, the more an item is described by its nearest anchors alone.
-
-    Reference: relative representations: Moschella et al. 2022, arXiv 2209.15430; with paired anchors: Norelli et al.
-    2022, arXiv 2210.01738. The rectification makes them arc-cosine kernel features (Cho & Saul 2009).
     """
 
     def __init__(
@@ -48,23 +47,30 @@ class Features(nn.Module):
         rank: int = 0,
         root: bool = False,
         unit: bool = False,
+        bank: int = 0,
+        neighbours: int = 5,
+        smoothing: float = 0.5,
         anchors: int = 0,
         sharpness: float = 1.5,
     ) -> None:
         super().__init__()
-        self.settings = {
-            "width": width, "rank": rank, "root": root, "unit": unit, "anchors": anchors, "sharpness": sharpness
+        self.settings: dict[str, Any] = {
+            "width": width, "rank": rank, "root": root, "unit": unit, "bank": bank, "neighbours": neighbours,
+            "smoothing": smoothing, "anchors": anchors, "sharpness": sharpness,
         }  # fmt: skip
-        self.width, self.root, self.unit, self.sharpness = width, root, unit, sharpness
-        rank_out = rank or width
-        self.out = rank_out + anchors
+        self.width, self.root, self.unit = width, root, unit
+        self.neighbours, self.smoothing, self.sharpness = neighbours, smoothing, sharpness
+        whitened = rank or width
+        self.out = whitened + anchors
         self.mean: Tensor
         self.basis: Tensor | None
+        self.bank: Tensor | None
         self.anchors: Tensor | None
         self.weight: Tensor | None
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("basis", torch.zeros(width, rank) if rank else None)
-        self.register_buffer("anchors", torch.zeros(anchors, rank_out) if anchors else None)
+        self.register_buffer("bank", torch.zeros(bank, whitened) if bank else None)
+        self.register_buffer("anchors", torch.zeros(anchors, whitened) if anchors else None)
         self.register_buffer("weight", torch.ones(anchors) if anchors else None)
 
     def phi(self, x: Tensor) -> Tensor:
@@ -74,20 +80,40 @@ class Features(nn.Module):
             x = x.sign() * x.abs().sqrt()
         return normalize(x, dim=-1) if self.unit else x
 
-    def whitened(self, x: Tensor) -> Tensor:
-        """(n, rank) centred rows on the basis."""
-        centred = self.phi(x) - self.mean
-        return centred if self.basis is None else centred @ self.basis
-
     def forward(self, x: Tensor) -> Tensor:
-        w = self.whitened(x)
+        w = self.phi(x) - self.mean
+        if self.basis is not None:
+            w = w @ self.basis
+        if self.bank is not None:
+            w = smooth(w, self.bank, self.neighbours, self.smoothing)
         if self.anchors is None or self.weight is None:
             return w
         return relative(w, self.anchors, self.weight, self.sharpness)
 
 
+def smooth(w: Tensor, bank: Tensor, neighbours: int, smoothing: float) -> Tensor:
+    """Rows moved towards their nearest rows of a bank: w + smoothing sum_j a_j bank_j, a_j ~ max(0, cos(w, bank_j))^2.
+
+    A row's own copy in the bank (cosine above .9999) is not its neighbour, so that training items are treated as
+    new ones are.
+
+    Example:
+        >>> smooth(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [3.0, 3.0], [-1.0, 0.0]]), 2, 0.5)
+        tensor([[2.5000, 1.5000]])
+    """
+    cosine = normalize(w, dim=-1) @ normalize(bank, dim=-1).T
+    cosine = cosine.masked_fill(cosine > 0.9999, -1.0)
+    near, index = cosine.topk(min(neighbours, len(bank)), dim=-1)
+    share = near.clamp(min=0.0).square()
+    share = share / share.sum(-1, keepdim=True).clamp(min=1e-9)
+    return w + smoothing * (share.unsqueeze(-1) * bank[index]).sum(-2)
+
+
 def relative(w: Tensor, anchors: Tensor, weight: Tensor, sharpness: float) -> Tensor:
     """Unit rows beside their likeness to unit anchors: [u, a / |a|], a_k = weight_k max(0, <u, anchor_k>)^sharpness.
+
+    Reference: relative representations: Moschella et al. 2022, arXiv 2209.15430; with paired anchors: Norelli et al.
+    2022, arXiv 2210.01738. The rectification makes them arc-cosine kernel features (Cho & Saul 2009).
 
     Example:
         >>> relative(torch.tensor([[2.0, 0.0]]), torch.eye(2), torch.ones(2), 1.5)
@@ -180,7 +206,7 @@ class Heads(nn.Module):
         return x.map(lambda m, rows: self[m](rows))
 
     @torch.no_grad()
-    def transform(self, x: Tensor, modality: str, chunk: int = 8192) -> Tensor:
+    def transform(self, x: Tensor, modality: str, chunk: int = 2048) -> Tensor:
         """(n, width) features of one modality as (n, dim) float32 unit rows, without gradient or dropout.
 
         Raises:
@@ -298,7 +324,6 @@ class Model:
             reason = " ".join(str(problem).split())[:200]
             raise ModalignError(f"model description is damaged: {folder / 'model.json'} ({reason})") from None
         return cls(heads.eval(), **parts)
-
 
 
 def load_model(folder: Path | str) -> Model:

@@ -223,6 +223,6 @@ def cca(
     spectra = [spectrum(x) for x in views]
     coordinates = [s.coordinates(x) for s, x in zip(spectra, views, strict=True)]
     if links is None:
-        links = {pair: (None, None) for pair in combinations(range(len(views)), 2)}  # type: ignore[misc]
+        links = dict.fromkeys(combinations(range(len(views)), 2), (None, None))  # type: ignore[misc]
     cross = {(a, b): cross_covariance(coordinates[a], coordinates[b], p, w) for (a, b), (p, w) in links.items()}
     return canonical(spectra, cross, dim, ridge, power)

@@ -66,7 +66,7 @@ class Aligner:
 
     # ------------------------------------------------------------------ fit and use
 
-    def fit(self, X: Array | Views, Y: Array | None = None, pairs: Array | None = None) -> Aligner:  # noqa: N803
+    def fit(self, X: Array | Views, Y: Array | None = None, pairs: Array | None = None) -> Aligner:
         """Learn the shared space.
 
         Args:
@@ -88,7 +88,7 @@ class Aligner:
         self.modalities_ = heads.modalities
         return self
 
-    def transform(self, X: Array, side: str = "x") -> np.ndarray:  # noqa: N803
+    def transform(self, X: Array, side: str = "x") -> np.ndarray:
         """(n, d) rows of one side as (n, dim) float32 unit rows in the shared space.
 
         Raises:
@@ -120,7 +120,7 @@ class Aligner:
         accepted = inspect.signature(part).parameters
         return {**{k: v for k, v in common.items() if k in accepted}, **self.settings}
 
-    def _views(self, X: Array | Views, Y: Array | None, pairs: Array | None) -> Views:  # noqa: N803
+    def _views(self, X: Array | Views, Y: Array | None, pairs: Array | None) -> Views:
         if isinstance(X, Views):
             if Y is not None or pairs is not None:
                 raise ModalignError("views carry their own pairs: give fit(views) alone")

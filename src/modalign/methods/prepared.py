@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,10 +66,9 @@ class Prepared:
             heads[m] = Head(front, linear_map(fit.directions[k]))
         return Heads(heads).eval()
 
-    def front(self, m: str, mean: Tensor, basis: Tensor, anchors: int = 0, sharpness: float = 1.5) -> Features:
-        """The front of a head with mean and basis set, and room for anchors."""
-        settings = {"rank": basis.shape[1], "anchors": anchors, "sharpness": sharpness}
-        features = Features(**{**self.features[m].settings, **settings})  # type: ignore[arg-type]
+    def front(self, m: str, mean: Tensor, basis: Tensor, **settings: Any) -> Features:
+        """The front of a head with mean and basis set, and room for what the settings ask for."""
+        features = Features(**{**self.features[m].settings, "rank": basis.shape[1], **settings})
         features.mean.copy_(mean)
         features.basis.copy_(basis)  # type: ignore[union-attr]
         return features

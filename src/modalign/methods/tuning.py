@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..metrics.measures import any_hit
-from ..metrics.ranking import rank
-from ..metrics.recall import KS
 from ..model import Heads
+from ..train import dev_recall
 from ..views import Views
 
 Settings = Mapping[str, Any]
@@ -26,24 +24,6 @@ class Tuned(NamedTuple):
     settings: dict[str, Any]
     score: float
     record: list[dict[str, Any]]
-
-
-def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
-    """Mean any-hit Recall@k over k and all directions that have pairs, in [0, 1]; what methods are chosen by.
-
-    Example:
-        >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))
-        1.0
-    """
-    values = []
-    for a, b in itertools.permutations(z.modalities, 2):
-        pairs = z.paired(a, b)
-        if len(pairs):
-            ranking = rank(z[a], z[b], pairs)
-            values += [float(any_hit(ranking, k).mean()) for k in ks]
-    if not values:
-        raise ModalignError("dev views have no pairs: nothing can be chosen on them")
-    return sum(values) / len(values)
 
 
 def grid(**choices: Sequence[Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,162 @@
+"""Heads by gradient descent on any objective, from random or closed-form starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import ModalignError
+from ..model import Features, Head, Heads, Map
+from ..objectives.base import Objective
+from ..progress import Progress, silent
+from ..registry import make, register
+from ..train import Schedule, train
+from ..views import Views
+
+
+class Maps(nn.Module):
+    """The trained backs of heads: views of coordinates -> views of unit rows."""
+
+    def __init__(self, heads: Heads) -> None:
+        super().__init__()
+        self.modalities = heads.modalities
+        self.list = nn.ModuleList(heads[m].map for m in heads.modalities)
+
+    def forward(self, x: Views) -> Views:
+        return x.map(lambda m, rows: self.list[self.modalities.index(m)](rows))
+
+
+@register("method", "gradient")
+class Gradient:
+    """Heads trained by gradient descent on any objective.
+
+    The front of the heads is frozen, so its output is computed once; the maps behind it are trained (``train.train``).
+    On dev the result is never worse than the start: the best weights are kept, the first ones included.
+
+    Args:
+        objective: table with the name and settings of an objective, or its bare name.
+        start: "random": standardised features and random maps; or the name, or a table of name and settings, of a
+            method whose heads are the start.
+        dim: of the shared space; a closed-form start may give fewer.
+        hidden: units of a residual two-layer perceptron beside the linear map; 0: linear heads.
+        dropout: on its hidden units.
+        steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, every, patience, precision, seed: as in
+            ``train.Schedule``.
+    """
+
+    def __init__(
+        self,
+        objective: str | dict[str, Any] = "clip",
+        start: str | dict[str, Any] = "cca",
+        dim: int = 256,
+        hidden: int = 0,
+        dropout: float = 0.0,
+        steps: int = 300,
+        batch: int = 256,
+        unpaired: float = 0.0,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup: float = 0.1,
+        clip: float = 1.0,
+        mixing: float = 0.0,
+        noise: float = 0.0,
+        every: int = 25,
+        patience: int = 6,
+        precision: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
+        self.schedule = Schedule(
+            steps=steps, batch=batch, unpaired=unpaired, lr=lr, weight_decay=weight_decay, warmup=warmup, clip=clip,
+            mixing=mixing, noise=noise, every=every, patience=patience, precision=precision, seed=seed,
+        )  # fmt: skip
+        self.record: dict[str, Any] = {}
+
+    def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
+        """Start, then train."""
+        x.validate()
+        heads = self.begin(x, dev)
+        return self.descend(heads, x, dev, run, progress)
+
+    def begin(self, x: Views, dev: Views | None) -> Heads:
+        """The heads to start from."""
+        name, settings = part(self.start, "start")
+        torch_seed = torch.Generator().manual_seed(self.schedule.seed)
+        if name == "random":
+            return random_heads(x, self.dim, self.hidden, self.dropout, torch_seed)
+        method = make("method", name, **{"dim": self.dim, **settings})
+        heads = method.fit(x, dev)
+        self.record["start"] = method.record
+        return with_residual(heads, self.hidden, self.dropout, torch_seed) if self.hidden else heads
+
+    def descend(self, heads: Heads, x: Views, dev: Views | None, run: Path | None, progress: Progress) -> Heads:
+        """Train the maps of these heads, in place."""
+        name, settings = part(self.objective, "objective")
+        objective: Objective = make("objective", name, **settings)
+        inputs = coordinates(heads, x)
+        known = (
+            None if dev is None else coordinates(heads, dev.only(*[m for m in dev.modalities if m in heads.modalities]))
+        )
+        end = train(Maps(heads), objective, inputs, self.schedule, known, run, x, progress)
+        self.record["training"] = {"steps": end.step, "best_step": end.best_step}
+        if dev is not None:
+            self.record["training"]["dev"] = end.best
+        return heads.eval()
+
+
+def part(table: str | Mapping[str, Any], what: str) -> tuple[str, dict[str, Any]]:
+    """Name and settings of a bare name or of a table with a name."""
+    if isinstance(table, str):
+        return table, {}
+    settings = dict(table)
+    name = settings.pop("name", None)
+    if not isinstance(name, str):
+        raise ModalignError(f'{what} needs a name, for example {{name = "clip"}}, got {dict(table)}')
+    return name, settings
+
+
+@torch.no_grad()
+def coordinates(heads: Heads, x: Views) -> Views:
+    """What the maps of the heads see of x."""
+    return x.map(lambda m, rows: torch.cat([heads[m].features(part) for part in rows.split(2048)]))
+
+
+def random_heads(x: Views, dim: int, hidden: int, dropout: float, generator: torch.Generator) -> Heads:
+    """Heads on standardised features (each feature centred, all scaled to mean square norm 1) with random maps."""
+    heads = {}
+    for m, rows in x.data.items():
+        rows = rows.float()
+        width = rows.shape[1]
+        features = Features(width, rank=width)
+        features.mean.copy_(rows.mean(0))
+        scale = rows.std(0).clamp(min=1e-6).reciprocal() / width**0.5
+        features.basis.copy_(torch.diag(scale))  # type: ignore[union-attr]
+        heads[m] = Head(features, random_map(width, dim, hidden, dropout, generator))
+    return Heads(heads)
+
+
+def random_map(width: int, dim: int, hidden: int, dropout: float, generator: torch.Generator) -> Map:
+    """A map with its random weights drawn from a generator."""
+    back = Map(width, dim, hidden, dropout)
+    with torch.no_grad():
+        for name, p in back.named_parameters():
+            if p.ndim == 2 and not (name.startswith("residual") and p.abs().sum() == 0):
+                p.copy_(torch.randn(p.shape, generator=generator) / width**0.5)
+    return back
+
+
+def with_residual(heads: Heads, hidden: int, dropout: float, generator: torch.Generator) -> Heads:
+    """The same heads with a perceptron beside their linear maps that adds nothing yet."""
+    out = {}
+    for m in heads.modalities:
+        old = heads[m].map
+        back = random_map(old.width, old.dim, hidden, dropout, generator)
+        with torch.no_grad():
+            back.weight.copy_(old.weight)
+            back.bias.copy_(old.bias)
+        out[m] = Head(heads[m].features, back)
+    return Heads(out)
