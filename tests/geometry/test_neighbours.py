@@ -48,11 +48,17 @@ def test_knn_equals_the_dense_order_whatever_the_block(metric, block):
         torch.testing.assert_close(values.double(), expected, atol=2e-6, rtol=1e-5)
 
 
-def test_large_galleries_take_the_grouped_selection_and_agree():
-    x, y = rows(20, 8), rows(5000, 8, seed=1)
-    y[4990:] = y[:10]
-    values, indices = nb.knn(x, y, 10)
-    expected, order = dense(x, y, 10, "cosine", False)
+@pytest.mark.parametrize(("m", "k"), [(2048, 10), (2049, 10), (5000, 10), (2100, 200)])
+@pytest.mark.parametrize("without_self", [False, True])
+def test_large_galleries_take_the_grouped_selection_and_agree(m, k, without_self):
+    y = rows(m, 8, seed=1)
+    y[m - 10 :] = y[:10]
+    x = y.clone() if without_self else rows(20, 8)
+    values, indices = nb.knn(x, y, k, exclude_self=without_self)
+    x, values, indices = x[-20:], values[-20:], indices[-20:]
+    scores_rows = slice(m - 20, m) if without_self else slice(0, 20)
+    expected, order = dense(y if without_self else x, y, k, "cosine", without_self)
+    expected, order = expected[scores_rows], order[scores_rows]
     assert torch.equal(indices, order)
     torch.testing.assert_close(values.double(), expected, atol=1e-6, rtol=1e-5)
 

@@ -8,9 +8,11 @@ from torch import Tensor
 from ...errors import ModalignError
 from .similarity import Similarity
 
-BLOCK_NUMBERS = 1 << 23  # scores held at once: 32 MB of float32
-GROUP = 32  # gallery items whose best score is taken first, so that the selection sorts few numbers
-SPARE = 4  # candidates beyond k, to make it unlikely that rounding hides a neighbour
+BLOCK_NUMBERS = 1 << 25  # scores held at once: 128 MB of float32
+QUERIES = 512  # at most at a time
+TILE = 2048  # gallery items in one product, so that its scores are still in the cache when their maxima are taken
+GROUP = 16  # gallery items whose best score is taken first, so that the selection sorts few numbers
+SPARE = 3  # candidates beyond k, to make it unlikely that rounding hides a neighbour
 
 
 def knn(
@@ -75,44 +77,60 @@ def _search(scorer: Similarity, k: int, without_self: bool, block: int | None) -
     x, y, bias = scorer.single()
     error = scorer.error(x, y, bias)
     n, m = len(x), len(y)
-    width = -(-m // GROUP) * GROUP
-    rows = block or max(16, min(1024, BLOCK_NUMBERS // width))
+    width = -(-m // TILE) * TILE if m > TILE else m
+    rows = block or max(16, min(QUERIES, BLOCK_NUMBERS // width))
     keep = min(k + SPARE, m - without_self)
-    buffer = torch.full((min(rows, n), width), -torch.inf, device=x.device)
+    # Rows a power of two apart would fall on the same lines of the cache: hence the odd stride.
+    memory = torch.full((min(rows, n), width + 24), -torch.inf, device=x.device)[:, :width]
     values = torch.empty(n, k, dtype=torch.float64, device=x.device)
     indices = torch.empty(n, k, dtype=torch.long, device=x.device)
     for start in range(0, n, rows):
         here = torch.arange(start, min(start + rows, n), device=x.device)
-        scores = buffer[: len(here)]
-        torch.mm(x[here], y.T, out=scores[:, :m])
-        if bias is not None:
-            scores[:, :m] += bias
-        if without_self:
-            scores[torch.arange(len(here), device=x.device), here] = -torch.inf
-        top, candidates = _largest(scores, min(keep + 1, m))
+        scores = memory[: len(here)]
+        best = _scores(x[start : start + rows], y, bias, scores, start if without_self else None)
+        top, candidates = _largest(scores, best, min(keep + 1, m))
         # What was left out scores at most top[:, keep]; within twice the error it might belong to the k best.
         hidden = top[:, keep] if top.shape[1] > keep else torch.full_like(top[:, 0], -torch.inf)
         unsure = (top[:, k - 1].double() - hidden.double()) <= 2 * error[here]
         values[here], indices[here] = _order(scorer, here, candidates[:, :keep], k)
         doubtful = unsure.nonzero().flatten()
-        for part in doubtful.split(max(1, BLOCK_NUMBERS // m)) if len(doubtful) else ():
+        for part in doubtful.split(max(1, BLOCK_NUMBERS // (4 * m))) if len(doubtful) else ():
             values[here[part]], indices[here[part]] = _thorough(scorer, here[part], k, without_self)
     return values, indices
 
 
-def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row, falling, with their columns (b, k).
+def _scores(x: Tensor, y: Tensor, bias: Tensor | None, out: Tensor, self_start: int | None) -> Tensor | None:
+    """Write the scores of some queries to ``out`` (b, width); return the maxima of its groups, None for a single tile.
 
-    Columns are dealt into groups; the k largest lie in the k groups with the largest maxima.
+    The columns of a tile are dealt into TILE / GROUP groups: column c of a tile is in its group c mod (TILE / GROUP).
+    ``self_start``: the gallery row that is query 0 itself, and so on; its score becomes -inf.
     """
-    b, width = scores.shape
-    if width < 4 * k * GROUP:
-        top, where = scores.topk(min(k, width), 1)
+    b, width = out.shape
+    best = torch.empty(b, width // GROUP, device=x.device) if width > TILE else None
+    own = None if self_start is None else torch.arange(b, device=x.device)
+    for start in range(0, len(y), TILE):
+        stop = min(start + TILE, len(y))
+        torch.mm(x, y[start:stop].T, out=out[:, start:stop])
+        if bias is not None:
+            out[:, start:stop] += bias[start:stop]
+        if own is not None and self_start is not None:
+            mine = own[(own + self_start >= start) & (own + self_start < stop)]
+            out[mine, mine + self_start] = -torch.inf
+        if best is not None:
+            groups = best[:, start // GROUP : (start + TILE) // GROUP]
+            torch.amax(out[:, start : start + TILE].unflatten(1, (GROUP, TILE // GROUP)), 1, out=groups)
+    return best
+
+
+def _largest(scores: Tensor, best: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row, falling, with their columns (b, k): they lie in the k groups with the best maxima."""
+    if best is None or k > best.shape[1]:
+        top, where = scores.topk(k, 1)
         return top, where
-    stride = width // GROUP
-    best = scores.view(b, GROUP, stride).amax(1)
+    per_tile = TILE // GROUP
     group = best.topk(k, 1).indices
-    columns = (group[:, :, None] + stride * torch.arange(GROUP, device=scores.device)).flatten(1)
+    first = group // per_tile * TILE + group % per_tile
+    columns = (first[:, :, None] + per_tile * torch.arange(GROUP, device=scores.device)).flatten(1)
     top, where = scores.gather(1, columns).topk(k, 1)
     return top, columns.gather(1, where)
 
@@ -120,9 +138,7 @@ def _largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 def _order(scorer: Similarity, queries: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k best candidates of each query by exact score, ties by index."""
     candidates = candidates.sort(1).values
-    left = queries[:, None].expand_as(candidates).flatten()
-    exact = scorer.pairs(left, candidates.flatten()).view(candidates.shape)
-    exact, order = exact.sort(dim=1, descending=True, stable=True)
+    exact, order = scorer.candidates(queries, candidates).sort(dim=1, descending=True, stable=True)
     return exact[:, :k], candidates.gather(1, order[:, :k])
 
 

@@ -47,7 +47,10 @@ class Similarity:
     def single(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Float32 (queries, gallery, bias): ``queries @ gallery.T + bias`` ranks each row up to ``error``."""
         if self.metric == "cosine":
-            x, y, bias = _unit(self.x).float(), _unit(self.y).float(), self.bias
+            (x, y), bias = (
+                (_shrunk(v, size) for v, size in zip((self.x, self.y), self._lengths, strict=True)),
+                self.bias,
+            )
         elif self.metric == "dot":
             x, y, bias = self.x.float(), self.y.float(), self.bias
         else:  # |x - y|^2 = |x|^2 - 2 (<x, y> - |y|^2 / 2); the shift keeps the squares small
@@ -59,12 +62,12 @@ class Similarity:
     def error(self, x: Tensor, y: Tensor, bias: Tensor | None) -> Tensor:
         """(n,) bound of |single-precision score - exact score|, for the operands of ``single``.
 
-        (d + 6) u |x_i| max_j |y_j| + 2 u max |bias|, u = 2^-24: any order of summation, inputs rounded once.
+        (d + 8) u |x_i| max_j |y_j| + 2 u max |bias|, u = 2^-24: any order of summation, inputs rounded thrice.
         Reference: Higham 2002, "Accuracy and Stability of Numerical Algorithms", equation 3.5.
         """
         unit = 2.0**-24
         longest = y.norm(dim=1).max() if len(y) else torch.zeros((), device=x.device)
-        bound = (x.shape[1] + 6) * unit * x.double().norm(dim=1) * longest.double()
+        bound = (x.shape[1] + 8) * unit * x.double().norm(dim=1) * longest.double()
         return bound if bias is None else bound + 2 * unit * bias.double().abs().max()
 
     def tolerance(self) -> float:
@@ -73,14 +76,18 @@ class Similarity:
 
     def pairs(self, i: Tensor, j: Tensor) -> Tensor:
         """Exact float64 scores of the pairs (i, j), (p,); equal rows give equal bits wherever they stand."""
-        out = torch.empty(len(i), dtype=torch.float64, device=self.x.device)
-        step = max(1, PAIRS_AT_ONCE // max(1, self.x.shape[1]))
+        return self.candidates(i, j[:, None])[:, 0]
+
+    def candidates(self, i: Tensor, j: Tensor) -> Tensor:
+        """The same for several gallery items (p, t) of each query (p,): (p, t)."""
+        out = torch.empty(j.shape, dtype=torch.float64, device=self.x.device)
+        step = max(1, PAIRS_AT_ONCE // max(1, self.x.shape[1] * j.shape[1]))
         for start in range(0, len(i), step):
             here = slice(start, start + step)
-            a, b = self.x[i[here]].double(), self.y[j[here]].double()
-            out[here] = a.sub_(b).square_().sum(1).neg_() if self.metric == "euclidean" else a.mul_(b).sum(1)
+            a, b = self.x[i[here], None, :].double(), self.y[j[here]].double()
+            out[here] = b.sub_(a).square_().sum(2).neg_() if self.metric == "euclidean" else b.mul_(a).sum(2)
         if self.metric == "cosine":
-            out.div_(self._lengths[0][i]).div_(self._lengths[1][j])
+            out.div_(self._lengths[0][i, None]).div_(self._lengths[1][j])
         return out if self.bias is None else out.add_(self.bias[j])
 
     @cached_property
@@ -123,7 +130,14 @@ def _unit(rows: Tensor) -> Tensor:
     return rows.double() / _length(rows)[:, None]
 
 
+def _shrunk(rows: Tensor, length: Tensor) -> Tensor:
+    """The same in float32; halves and floats need no copy in float64."""
+    if rows.dtype == torch.float64:
+        return (rows / length[:, None]).float()
+    return rows.float() / length.float()[:, None]
+
+
 def _length(rows: Tensor) -> Tensor:
     """Length of each row in float64; 1 for a zero row, which then scores 0."""
-    length = rows.double().square().sum(1).sqrt_()
+    length = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
     return length.masked_fill_(length == 0, 1.0)
