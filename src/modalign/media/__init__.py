@@ -3,8 +3,10 @@
 from .pictures import MAX_PIXELS, SVG_PIXELS, VERSION, Source, is_svg, load_image, thumbnail, versions
 from .sound import MAX_SAMPLES, SoundSource, load_sound, sound_versions
 from .source import HASHED_BYTES, MAX_BYTES, named, open_bytes, read_bytes, signature
+from .video import Frames, load_frames, sample_frames, video_versions
 
 __all__ = [
+    "Frames",
     "HASHED_BYTES",
     "MAX_BYTES",
     "MAX_PIXELS",
@@ -14,13 +16,16 @@ __all__ = [
     "SoundSource",
     "Source",
     "is_svg",
+    "load_frames",
     "load_image",
     "load_sound",
     "named",
     "open_bytes",
     "read_bytes",
+    "sample_frames",
     "signature",
     "sound_versions",
     "thumbnail",
     "versions",
+    "video_versions",
 ]

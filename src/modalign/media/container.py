@@ -10,7 +10,7 @@ from typing import IO, Any
 from ..errors import ModalignError, require
 from .source import looks_like
 
-TIMED = ("mov", "mp4", "matroska", "webm")
+TIMED = ("mov", "mp4", "matroska", "webm", "avi", "flv")
 """Formats whose headers state durations that can be relied on; elsewhere they are guessed from the bit rate."""
 
 
