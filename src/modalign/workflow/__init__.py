@@ -10,7 +10,7 @@ from .commands import (
     transform_array,
 )
 from .data import Data, load_data
-from .fitting import fit, measure
+from .fitting import fit, measure, settings_of
 from .folder import leave
 from .text import scores_table
 
@@ -27,5 +27,6 @@ __all__ = [
     "measure",
     "run_specification",
     "scores_table",
+    "settings_of",
     "transform_array",
 ]
