@@ -1,14 +1,17 @@
-"""Shared neighbours of modalities."""
+"""Shared neighbours of modalities: mutual, cyclic and ordered, as metrics over views."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ..errors import ModalignError
-from ..geometry.similarity import mutual_knn
+from ..geometry import similarity
 from ..registry import register
 from ..views import Views
-from .paired import pair_key, same_items
+from .paired import pair_key, same_items, shuffled
 from .score import Score
 
 
@@ -29,17 +32,73 @@ class MutualKnn:
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least two common groups."""
-        if self.k < 1:
-            raise ModalignError(f"mutual_knn needs k >= 1, got {self.k}")
-        out: dict[str, Score] = {}
-        for a, b in z.pairs():
-            items = same_items(z, a, b, self.pick)
-            n = len(items.group)
-            if n < 2:
-                continue
-            overlap = mutual_knn(items.x, items.y, self.k).cpu()
-            chance = min(self.k, n - 1) / (n - 1)
-            out[pair_key("mutual_knn", a, b, f"@{self.k}")] = Score(
-                float(overlap.mean()), True, per_item=overlap, group=items.group.cpu(), chance=chance
-            )
-        return out
+        return _scores(z, "mutual_knn", similarity.mutual_knn, self.k, self.pick, chance=_share)
+
+
+@register("metric", "cycle_knn")
+@dataclass(frozen=True)
+class CycleKnn:
+    """Share of items that are neighbours, in the first modality, of their neighbours in the second; higher is better.
+
+    Args:
+        k: neighbours. pick: one row per group. null: random pairings for the chance value; 0: none.
+    """
+
+    k: int = 10
+    pick: str = "first"
+    null: int = 1
+
+    def __call__(self, z: Views) -> dict[str, Score]:
+        """Scores of every pair of modalities, in alphabetical order, with at least two common groups."""
+        return _scores(z, "cycle_knn", similarity.cycle_knn, self.k, self.pick, null=self.null)
+
+
+@register("metric", "lcs_knn")
+@dataclass(frozen=True)
+class LcsKnn:
+    """Longest common subsequence of ordered neighbour lists, as a share of k; higher is better.
+
+    Args:
+        k: neighbours. pick: one row per group. null: random pairings for the chance value; 0: none.
+    """
+
+    k: int = 10
+    pick: str = "first"
+    null: int = 1
+
+    def __call__(self, z: Views) -> dict[str, Score]:
+        """Scores of every pair of modalities with at least two common groups."""
+        return _scores(z, "lcs_knn", similarity.lcs_knn, self.k, self.pick, null=self.null)
+
+
+def _share(k: int, n: int) -> float:
+    """Expected overlap of two unrelated neighbour lists."""
+    return min(k, n - 1) / (n - 1)
+
+
+def _scores(
+    z: Views,
+    name: str,
+    measure: Callable[[Tensor, Tensor, int], Tensor],
+    k: int,
+    pick: str,
+    chance: Callable[[int, int], float] | None = None,
+    null: int = 0,
+) -> dict[str, Score]:
+    if k < 1:
+        raise ModalignError(f"{name} needs k >= 1, got {k}")
+    out = {}
+    for a, b in z.pairs():
+        first, second = sorted((a, b))
+        items = same_items(z, first, second, pick)
+        n = len(items.group)
+        if n < 2:
+            continue
+        values = measure(items.x, items.y, k).cpu()
+        random = (
+            chance(k, n) if chance else shuffled(lambda x, y: float(measure(x, y, k).mean()), items.x, items.y, null)
+        )
+        out[pair_key(name, a, b, f"@{k}")] = Score(
+            float(values.mean()), True, per_item=values, group=items.group.cpu(), chance=random
+        )
+    return out

@@ -181,6 +181,7 @@ def resample(
     samples: int = 50,
     level: float = 0.95,
     seed: int = 0,
+    most: int = 1000,
 ) -> tuple[float, float]:
     """Interval of a set metric from subsamples of groups without replacement.
 
@@ -194,6 +195,7 @@ def resample(
         samples: number of subsamples.
         level: coverage in (0, 1).
         seed: of the subsamples.
+        most: groups in a subsample at most, which bounds the time on large sets.
 
     Returns:
         (low, high), around the full value.
@@ -209,9 +211,7 @@ def resample(
         >>> 40 < low < 49.5 < high < 59
         True
     """
-    spread = resample_scores(
-        lambda v: {"value": Score(metric(v))}, z, share=share, samples=samples, level=level, seed=seed
-    )
+    spread = resample_scores(lambda v: {"value": Score(metric(v))}, z, share, samples, level, seed, most)
     return spread["value"](metric(z))
 
 
@@ -222,13 +222,14 @@ def resample_scores(
     samples: int = 50,
     level: float = 0.95,
     seed: int = 0,
+    most: int = 1000,
 ) -> dict[str, Callable[[float], tuple[float, float]]]:
     """``resample`` for all scores of a metric at once: name -> function from the full value to its interval.
 
     A score that some subsample lacks (too few common groups left) has no interval and is left out.
     """
     ids = z.group_ids()
-    size = max(2, round(share * len(ids)))
+    size = max(2, min(round(share * len(ids)), most))
     if size >= len(ids):
         raise ModalignError(f"an interval needs more than {size} groups, got {len(ids)}")
     generator = torch.Generator().manual_seed(seed)

@@ -48,6 +48,12 @@ def knn_graph(x: Tensor, k: int = 10, *, metric: str = "euclidean", connect: boo
     return graph
 
 
+def edges_of(index: Any) -> csr_array:
+    """Symmetric graph with edges of length 1 from a table of neighbours (n, k)."""
+    rows = np.repeat(np.arange(len(index)), index.shape[1])
+    return _symmetric(len(index), rows, index.ravel(), np.ones(index.size))
+
+
 def _symmetric(n: int, rows: Any, columns: Any, lengths: Any) -> csr_array:
     from scipy.sparse import coo_array
 

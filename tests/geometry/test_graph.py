@@ -1,0 +1,123 @@
+"""Graphs with known spectra, cuts and merges; blocked and dense ways agree."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import minimum_spanning_tree
+
+from modalign.errors import ModalignError
+from modalign.geometry import graph as gr
+from modalign.geometry.neighbours import knn, knn_graph
+
+
+def rows(n, d, seed=0):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def cycle(n):
+    i = np.arange(n)
+    edges = csr_array((np.ones(n), (i, (i + 1) % n)), shape=(n, n))
+    return (edges + edges.T).tocsr()
+
+
+def complete(n):
+    return csr_array(np.ones((n, n)) - np.eye(n))
+
+
+def blocks(sizes):
+    label = np.repeat(np.arange(len(sizes)), sizes)
+    return csr_array((label[:, None] == label[None, :]).astype(float) - np.eye(len(label)))
+
+
+def test_components_of_separate_cliques():
+    assert gr.components(blocks([3, 5, 2])) == (3, 0.5)
+    assert gr.components(complete(4)) == (1, 1.0)
+    assert gr.components(csr_array((0, 0))) == (0, 0.0)
+
+
+@pytest.mark.parametrize("n", [5, 12, 601, 700])  # full matrices and Lanczos
+def test_spectra_of_complete_graphs(n):
+    s = gr.spectrum(complete(n))
+    assert s.algebraic_connectivity == pytest.approx(n, rel=1e-4)
+    assert s.gap == pytest.approx(n / (n - 1), rel=1e-4)
+
+
+def test_spectrum_of_a_cycle():
+    s = gr.spectrum(cycle(20))
+    assert s.algebraic_connectivity == pytest.approx(2 - 2 * math.cos(2 * math.pi / 20))
+    assert s.gap == pytest.approx(1 - math.cos(2 * math.pi / 20))
+
+
+def test_lanczos_equals_the_full_spectrum(monkeypatch):
+    graph = knn_graph(rows(300, 4), 6, connect=True)
+    full = gr.spectrum(graph)
+    monkeypatch.setattr(gr, "DENSE", 10)
+    assert gr.spectrum(graph) == pytest.approx(full, rel=1e-2, abs=1e-4)
+
+
+def test_a_graph_in_pieces_has_no_connectivity():
+    assert gr.spectrum(blocks([3, 4])) == (0.0, 0.0)
+    assert math.isnan(gr.spectrum(csr_array((1, 1))).gap)
+
+
+def test_edge_lengths_do_not_enter_the_spectrum():
+    assert gr.spectrum(knn_graph(rows(30, 3), 5)) == pytest.approx(gr.spectrum(knn_graph(1000 * rows(30, 3), 5)))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_connecting_k_is_the_smallest_that_connects(metric):
+    for seed in range(5):
+        x = rows(60, 3, seed)
+        k = gr.connecting_k(x, metric=metric)
+        assert gr.components(gr.edges_of(knn(x, k=k, metric=metric)[1].numpy()))[0] == 1
+        if k > 1:
+            assert gr.components(gr.edges_of(knn(x, k=k - 1, metric=metric)[1].numpy()))[0] > 1
+
+
+def test_far_clusters_need_neighbours_beyond_their_size():
+    x = torch.cat([rows(40, 2), rows(40, 2) + 100])
+    assert gr.connecting_k(x, metric="euclidean") == 40
+    assert gr.connecting_k(x[:1]) == 0
+
+
+def test_cross_edges_and_conductance_of_known_cuts():
+    two_cliques = blocks([4, 4]).toarray()
+    two_cliques[0, 4] = two_cliques[4, 0] = 1  # one bridge
+    graph, label = csr_array(two_cliques), torch.tensor([0] * 4 + [1] * 4)
+    share, expected = gr.cross_edges(graph, label)
+    assert share == pytest.approx(1 / 13)
+    assert expected == pytest.approx(1 - 2 * 4 * 3 / (8 * 7))
+    assert gr.conductance(graph, label) == pytest.approx(1 / 13)
+    assert gr.conductance(complete(8), label) == pytest.approx(4 / 7)
+    assert math.isnan(gr.conductance(graph, torch.zeros(8)))
+
+
+def test_randomly_mixed_labels_reach_the_expected_share():
+    graph = knn_graph(rows(600, 5), 8)
+    label = torch.randint(3, (600,), generator=torch.Generator().manual_seed(0))
+    share, expected = gr.cross_edges(graph, label)
+    assert share == pytest.approx(expected, abs=0.03)
+
+
+def test_merge_lengths_are_the_minimum_spanning_tree(monkeypatch):
+    x = rows(50, 4)
+    distance = torch.cdist(x, x)
+    expected = np.sort(minimum_spanning_tree(distance.numpy()).data)
+    np.testing.assert_allclose(gr.merge_lengths(x, metric="euclidean").numpy(), expected, rtol=1e-9)
+    monkeypatch.setattr(gr, "EXACT", 10)
+    clusters = torch.cat([x, x + 50])
+    exact = np.sort(minimum_spanning_tree(torch.cdist(clusters, clusters).numpy()).data)
+    np.testing.assert_allclose(gr.merge_lengths(clusters, 15, metric="euclidean").numpy(), exact, rtol=1e-6)
+
+
+def test_merge_lengths_of_equal_points_are_zero():
+    assert gr.merge_lengths(torch.ones(4, 3)).tolist() == [0.0, 0.0, 0.0]
+    assert len(gr.merge_lengths(torch.ones(1, 3))) == 0
+
+
+def test_labels_must_match_the_nodes():
+    with pytest.raises(ModalignError, match="4 nodes"):
+        gr.cross_edges(complete(4), torch.zeros(3))
