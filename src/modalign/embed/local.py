@@ -158,9 +158,13 @@ def encode_batches(items: Sequence[Row], encoder: Encoder) -> Iterator[Encoded]:
     """
     batches = plan(encoder, items)
     own = torch.get_num_threads()
-    count = min(own, len(batches)) if getattr(encoder, "parallel", False) else 1
-    if count <= 1:
+    if not getattr(encoder, "parallel", False):
         yield from _ahead(items, batches, encoder)
+        return
+    count = min(own, len(batches))
+    if count <= 1:
+        for places in batches:
+            yield _run(encoder, *_decode(items, places, encoder))
         return
 
     def work(places: list[int]) -> Encoded:

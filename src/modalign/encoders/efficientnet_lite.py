@@ -54,6 +54,9 @@ class SameConv2d(nn.Conv2d):
     Where the padding is odd, the extra row and column lie at the bottom and the right.
     """
 
+    lead = 0
+    """Rows and columns of zeros that ``widen`` has put before the kernel."""
+
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride))."""
         top, bottom = self._pad(x.shape[-2])
@@ -64,9 +67,19 @@ class SameConv2d(nn.Conv2d):
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
     def _pad(self, size: int) -> tuple[int, int]:
-        kernel, stride = self.kernel_size[0], self.stride[0]
+        kernel, stride = self.kernel_size[0] - self.lead, self.stride[0]
         total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-        return total // 2, total - total // 2
+        return total // 2 + self.lead, total - total // 2
+
+    def widen(self) -> None:
+        """Put a row and a column of zeros before the kernel: the same function.
+
+        At stride 2 and even sizes its padding then is equal on all sides, so the convolution can do it by itself, and
+        the picture need not be copied into a larger one.
+        """
+        self.weight = nn.Parameter(F.pad(self.weight.detach(), (1, 0, 1, 0)), self.weight.requires_grad)
+        self.kernel_size = (self.kernel_size[0] + 1, self.kernel_size[1] + 1)
+        self.lead += 1
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -232,3 +245,5 @@ def _fold(parent: nn.Module, conv_name: str, norm_name: str) -> None:
     else:
         conv.weight = nn.Parameter(weight, requires_grad=False)
         conv.bias = nn.Parameter(shift, requires_grad=False)
+        if isinstance(conv, SameConv2d) and conv.stride[0] == 2:
+            conv.widen()

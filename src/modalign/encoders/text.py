@@ -19,7 +19,7 @@ from ..registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, source
 
 VERSION = 1
-TOKENS = 1024
+TOKENS = 384
 """Tokens of one batch, padding included. Small enough for a CPU's cache, large enough for its vector units."""
 
 Precision = Literal["float32", "bfloat16"]
