@@ -30,7 +30,7 @@ from modalign.encoders.base import Encoder, FrozenEncoder
 from modalign.encoders.image import EfficientNetLite0
 from modalign.encoders.text import MiniLM, package_folder
 
-PICTURES, NAMES, SENTENCES, REPEATS = 48, 600, 300, 3
+PICTURES, NAMES, SENTENCES, REPEATS = 32, 400, 200, 3
 Way = tuple[str, Callable[[], Tensor]]
 
 
