@@ -14,8 +14,10 @@ from ..budget import hide_links, linked_groups
 from ..config import Specification, dump_toml
 from ..datasets.arrays import load_array, load_pairs
 from ..datasets.manifest import Manifest
+from ..datasets.soundtracks import with_soundtracks
+from ..embed.choose import entries_for, make_encoders, parse_entry
 from ..embed.local import embed
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, few
 from ..evaluate import evaluate, to_json
 from ..files import atomic, write_json
 from ..methods.tuning import hold_out, linked_ids
@@ -28,8 +30,6 @@ from .data import Data, load_data
 from .fitting import fit, measure, settings_of, with_mean_recall
 from .folder import leave
 
-ENCODERS = {"text": "minilm", "image": "efficientnet-lite0"}
-
 
 def run_specification(spec: Specification, progress: Progress = silent) -> dict[str, Any]:
     """Encode, hide links beyond the budget, fit, measure on test, report."""
@@ -40,8 +40,8 @@ def run_specification(spec: Specification, progress: Progress = silent) -> dict[
         method["seed"] = spec.seed
     out = Path(spec.out)
     model, seconds = fit(method, hide_links(data["train"], keep), data.splits.get("dev"), out, data, progress)
-    split = "test" if "test" in data.splits else "dev"
-    scores = to_json(measure(model.heads, data[split], spec.metrics, spec.seed))
+    split = next((s for s in ("test", "dev") if s in data.splits), "test")
+    scores = to_json(measure(model.heads, data[split], spec.metrics, spec.seed)) if split in data.splits else {}
     name = str(method["name"])
     table = {
         "title": f"{name} on {spec.data.get('name', 'features')}",
@@ -148,7 +148,8 @@ def embed_dataset(
     """Encode a data set into a feature store.
 
     Args:
-        encoders: "modality=NAME" entries; text and image have defaults.
+        encoders: "modality=NAME,setting=value" entries; text, image, audio, video and words of other names have
+            defaults. An entry for "audio" takes the sound tracks of videos where there are no sound files.
         limit: only this many groups, the first ones.
     """
     manifest: Manifest = make("dataset", name, **({"root": str(root)} if root else {}))
@@ -157,20 +158,10 @@ def embed_dataset(
     if limit is not None:
         kept = set(manifest.groups()[:limit].tolist())
         manifest = manifest.where(lambda row: row.group in kept)
-    chosen = dict(ENCODERS)
-    for entry in encoders:
-        modality, equals, encoder = entry.partition("=")
-        if not equals:
-            raise ModalignError(f"--encoder takes modality=NAME, got '{entry}'")
-        if modality not in manifest.modalities:
-            raise unknown(f"modality of '{name}'", modality, manifest.modalities)
-        chosen[modality] = encoder
-    lacking = [m for m in manifest.modalities if m not in chosen]
-    if lacking:
-        raise ModalignError(
-            f"no encoder for {few(lacking)}: give --encoder {lacking[0]}=NAME  (see: modalign list encoder)"
-        )
-    made = {m: make("encoder", chosen[m]) for m in manifest.modalities}
+    entries = dict(parse_entry(entry) for entry in encoders)
+    if "audio" in entries:
+        manifest = with_soundtracks(manifest)
+    made = make_encoders(manifest, entries_for(manifest, entries))
     store = embed(manifest, made, out, progress=progress)
     items = {m: len(x) for m, x in store.views().data.items()}
     return {"store": str(out), "items": items, "failures": [str(f) for f in store.failures]}

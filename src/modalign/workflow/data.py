@@ -9,6 +9,8 @@ from typing import Any
 
 from ..config import Specification, named
 from ..datasets.manifest import Manifest
+from ..datasets.soundtracks import with_soundtracks
+from ..embed.choose import make_encoders
 from ..embed.local import embed_cached
 from ..errors import ModalignError
 from ..progress import Progress, silent
@@ -52,11 +54,18 @@ def load_data(spec: Specification, progress: Progress = silent) -> Data:
 
 def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Progress = silent) -> Data:
     """Features of a manifest, from the cache of this user."""
-    made = {m: make("encoder", **entry) for m, entry in encoders.items()}
+    if "audio" in encoders:
+        manifest = with_soundtracks(manifest)
+    made = make_encoders(manifest, encoders)
     store = embed_cached(manifest, made, progress=progress)
     return replace(_from_store(store), encoders=encoders, fingerprints={m: e.fingerprint() for m, e in made.items()})
 
 
 def _from_store(store: Store) -> Data:
-    present = [s for s in SPLITS if s in set(store.manifest.splits)]
-    return Data({s: store.views(split=s) for s in present}, manifest=store.manifest)
+    """Train, dev (also called val) and test; all of it is "train" where the rows have no splits at all."""
+    there = set(store.manifest.splits)
+    if there == {""}:
+        return Data({"train": store.views()}, manifest=store.manifest)
+    names = {"dev": "val" if "val" in there and "dev" not in there else "dev"}
+    present = {s: names.get(s, s) for s in SPLITS if names.get(s, s) in there}
+    return Data({s: store.views(split=own) for s, own in present.items()}, manifest=store.manifest)

@@ -1,0 +1,91 @@
+"""Encoders by modality: entries, defaults, names of a data set's own, shared weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from modalign.datasets.manifest import Manifest, Row
+from modalign.embed.choose import Renamed, entries_for, make_encoders, parse_entry
+from modalign.embed.local import embed
+from modalign.errors import ModalignError
+from modalign.registry import make
+
+MANIFEST = Manifest.from_rows(
+    [
+        Row(0, "text", text="a dog barks"),
+        Row(0, "narration", text="so here we have a dog"),
+        Row(0, "audio", uri="a.wav"),
+        Row(0, "left", uri="left.png"),
+    ]
+)
+
+
+def test_entries_are_names_with_settings() -> None:
+    assert parse_entry("text=minilm") == ("text", {"name": "minilm"})
+    assert parse_entry("narration=transformer,folder=/a=b,precision=bfloat16") == (
+        "narration",
+        {"name": "transformer", "folder": "/a=b", "precision": "bfloat16"},
+    )
+    for wrong in ("text", "text=", "=minilm", "text=minilm,precision", "text=minilm,=3"):
+        with pytest.raises(ModalignError, match="--encoder takes"):
+            parse_entry(wrong)
+
+
+def test_defaults_by_modality_and_for_words_of_other_names() -> None:
+    chosen = entries_for(MANIFEST, {"left": "efficientnet-lite0"})
+    assert {m: e["name"] for m, e in chosen.items()} == {
+        "text": "minilm",
+        "narration": "minilm",
+        "audio": "logmel",
+        "left": "efficientnet-lite0",
+    }
+    with pytest.raises(ModalignError, match="no encoder for left: give --encoder left=NAME"):
+        entries_for(MANIFEST, {})
+    with pytest.raises(ModalignError, match="unknown modality"):
+        entries_for(MANIFEST, {"smell": "minilm"})
+
+
+def test_names_of_the_data_set_take_the_encoder_of_their_kind() -> None:
+    made = make_encoders(MANIFEST, {"narration": {"name": "minilm"}, "left": {"name": "efficientnet-lite0"}})
+    assert {m: e.modality for m, e in made.items()} == {"narration": "narration", "left": "left"}
+    plain = make("encoder", "minilm")
+    assert made["narration"].fingerprint() == plain.fingerprint()
+    words = ["a dog", "a cat on a mat", "a dog"]
+    assert isinstance(made["narration"], Renamed)
+    assert torch.equal(made["narration"].encode(words), plain.encode(words))
+
+
+def test_equal_entries_share_their_weights() -> None:
+    entry = {"name": "minilm"}
+    made = make_encoders(MANIFEST, {"text": entry, "narration": entry})
+    assert isinstance(made["narration"], Renamed)
+    assert made["narration"].encoder is made["text"]
+
+
+@pytest.mark.parametrize(
+    ("modality", "name", "reason"),
+    [("audio", "efficientnet-lite0", "'audio' is one for 'image'"), ("text", "logmel", "'text' is one for 'audio'"),
+     ("narration", "logmel", "'narration' holds words"), ("left", "minilm", "'left' holds files")],
+)  # fmt: skip
+def test_encoders_of_another_kind_are_refused(modality: str, name: str, reason: str) -> None:
+    with pytest.raises(ModalignError, match=reason):
+        make_encoders(MANIFEST, {modality: {"name": name}})
+
+
+def test_features_take_the_name_of_their_modality(tmp_path: Path) -> None:
+    import numpy as np
+
+    np.save(tmp_path / "x.npy", np.eye(3, dtype=np.float32))
+    rows = Manifest.from_rows([Row(i, "sensor", uri=str(tmp_path / "x.npy"), extra={"index": i}) for i in range(3)])
+    made = make_encoders(rows, {"sensor": {"name": "features", "path": str(tmp_path / "x.npy")}})
+    assert made["sensor"].modality == "sensor"
+
+
+def test_narrations_are_stored_under_their_name(tmp_path: Path) -> None:
+    rows = Manifest.from_rows([Row(0, "text", text="a dog"), Row(0, "narration", text="a dog")])
+    store = embed(rows, make_encoders(rows, entries_for(rows, {})), tmp_path)
+    x = store.views().data
+    assert torch.equal(x["text"], x["narration"])
