@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from torch import Tensor
 Step = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 MEMORY = 16  # differences that are mixed
 GROWTH = 4.0  # how far above the best error the iteration may go
-PATIENCE = 12.0  # passes without a new best before it goes back
+PATIENCE = 12  # passes without a new best before it goes back
 RIDGE = 1e-10  # on the Gram matrix of the unit differences
 
 
@@ -50,39 +51,45 @@ def accelerate(
     """
     history = _History(x, memory)
     residual, error, extra = step(x)
-    best = Outcome(x, extra, error, 1, True)
-    best_residual, idle = residual, torch.zeros_like(error)
-    while bool((best.error > tolerance).any()) and best.iterations < max_iterations:
-        worse = ~(error <= GROWTH * best.error) | (idle >= PATIENCE)
+    best, best_residual = Outcome(x, extra, error, 1, True), residual
+    idle = [0] * error.numel()
+    while max(lowest := best.error.reshape(-1).tolist()) > tolerance and best.iterations < max_iterations:
+        now = error.reshape(-1).tolist()
+        worse = [not e <= GROWTH * b or k >= PATIENCE for e, b, k in zip(now, lowest, idle, strict=True)]
         proposal = x + residual - history.correction(x, residual)
-        retreat = worse.unsqueeze(-1)
-        history.forget(retreat)
-        proposal = torch.where(retreat, best.x + best_residual, proposal)
-        if bool((proposal.abs() > limit).any()):
+        if any(worse):
+            retreat = torch.tensor(worse, device=x.device).reshape(error.shape).unsqueeze(-1)
+            history.forget(retreat)
+            proposal = torch.where(retreat, best.x + best_residual, proposal)
+        if limit < math.inf and not float(proposal.abs().amax()) <= limit:
             best.x, best.in_range = best.x + best_residual, False
             return best
         x = proposal
         residual, error, extra = step(x)
-        better = error < best.error
-        idle = torch.where(better | worse, 0.0, idle + 1.0)
-        keep = better.unsqueeze(-1)
-        best_residual = torch.where(keep, residual, best_residual)
-        best = Outcome(
-            torch.where(keep, x, best.x),
-            torch.where(keep, extra, best.extra),
-            torch.where(better, error, best.error),
-            best.iterations + 1,
-            True,
-        )
+        new = error.reshape(-1).tolist()
+        better = [e < b for e, b in zip(new, lowest, strict=True)]
+        idle = [0 if b or w else k + 1 for b, w, k in zip(better, worse, idle, strict=True)]
+        if all(better):
+            best, best_residual = Outcome(x, extra, error, best.iterations, True), residual
+        elif any(better):
+            keep = torch.tensor(better, device=x.device).reshape(error.shape)
+            rows = keep.unsqueeze(-1)
+            best_residual = torch.where(rows, residual, best_residual)
+            best.x, best.extra = torch.where(rows, x, best.x), torch.where(rows, extra, best.extra)
+            best.error = torch.where(keep, error, best.error)
+        best.iterations += 1
     return best
 
 
 class _History:
-    """The last differences of points and residuals, in a ring."""
+    """The last differences of residuals, scaled to length 1, and of the plain steps that go with them, in a ring.
+
+    The scaling keeps the ridge from drowning the newest, shortest differences.
+    """
 
     def __init__(self, x: Tensor, memory: int) -> None:
-        self.points = x.new_zeros((*x.shape[:-1], memory, x.shape[-1]))
-        self.residuals = torch.zeros_like(self.points)
+        self.residuals = x.new_zeros((*x.shape[:-1], memory, x.shape[-1]))
+        self.steps = torch.zeros_like(self.residuals)
         self.memory, self.count = memory, 0
         self.last: tuple[Tensor, Tensor] | None = None
 
@@ -90,23 +97,22 @@ class _History:
         """(dX + dR) c for the best c, after taking in the newest difference."""
         if self.memory and self.last is not None:
             slot = self.count % self.memory
-            self.points[..., slot, :] = x - self.last[0]
-            self.residuals[..., slot, :] = residual - self.last[1]
+            change = residual - self.last[1]
+            length = change.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+            self.residuals[..., slot, :] = change / length
+            self.steps[..., slot, :] = (change + x - self.last[0]) / length
             self.count += 1
         self.last = (x, residual)
         used = min(self.count, self.memory)
         if not used:
             return torch.zeros_like(x)
-        points, residuals = self.points[..., :used, :], self.residuals[..., :used, :]
-        length = residuals.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-        directions = residuals / length  # the ridge must not drown the newest, shortest differences
-        gram = directions @ directions.mT
+        residuals = self.residuals[..., :used, :]
+        gram = residuals @ residuals.mT
         gram.diagonal(dim1=-2, dim2=-1).add_(RIDGE)
-        weights = torch.linalg.solve(gram, directions @ residual.unsqueeze(-1)) / length
-        return (weights.mT @ (points + residuals)).squeeze(-2)
+        weights = torch.linalg.solve(gram, residuals @ residual.unsqueeze(-1))
+        return (weights.mT @ self.steps[..., :used, :]).squeeze(-2)
 
     def forget(self, which: Tensor) -> None:
         """Drop the history of the problems marked in ``which`` (..., 1)."""
-        if bool(which.any()):
-            self.points.masked_fill_(which.unsqueeze(-1), 0.0)
-            self.residuals.masked_fill_(which.unsqueeze(-1), 0.0)
+        self.residuals.masked_fill_(which.unsqueeze(-1), 0.0)
+        self.steps.masked_fill_(which.unsqueeze(-1), 0.0)

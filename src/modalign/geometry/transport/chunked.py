@@ -14,7 +14,7 @@ from .entropic import Settings, Tally, dual_value, iterate
 from .problem import pose
 from .result import Potentials, warn_unless
 from .sinkhorn import Scaled
-from .source import EmbeddingCost
+from .source import EmbeddingCost, points
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def solve_chunked(
     if cost not in KINDS:
         raise unknown("cost", cost, KINDS)
     settings = Settings(tolerance, max_iterations, start, anneal, rows)
-    source = EmbeddingCost.of(x, y, cost)
+    source = EmbeddingCost.of(*points(x.detach(), y.detach(), cost), cost)
     problem = pose(source, a, b, epsilon)
     if not bool((problem.a > 0).all() and (problem.b > 0).all()):
         raise ModalignError("chunked transport needs positive weights: leave out the items of weight 0")

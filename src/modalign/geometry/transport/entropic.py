@@ -93,6 +93,7 @@ def iterate(problem: Problem, settings: Settings) -> Scaled:
                 stage, max(LOOSE * float(problem.b.sum(-1).min()), tolerance), budget, g, settings.rows, memory
             )
             g, used = found.g, used + found.iterations
+            del found  # its kernel, before the next one is made
         found = sinkhorn(problem, tolerance, max(1, settings.max_iterations - used), g, settings.rows, memory)
     return replace(found, iterations=used + found.iterations)
 

@@ -10,13 +10,13 @@ from torch import Tensor
 from ...errors import ModalignError, unknown
 from ..cost import KINDS as COSTS
 from ..cost import cost as cost_matrix
-from ..cost import unit, working
+from ..cost import working
 from .entropic import Envelope, Settings, dual_value, iterate, weight_gradients
 from .front import KINDS, solve
 from .problem import pose
 from .result import Potentials, warn_unless
 from .sinkhorn import Scaled, sinkhorn_symmetric
-from .source import EmbeddingCost
+from .source import EmbeddingCost, points
 
 
 def transport_loss(
@@ -191,21 +191,23 @@ def _between(
     start = settings.start
     if kept_y is not None and start is not None and start.g is not None and len(start.g) == len(kept_y):
         settings = replace(settings, start=Potentials(None, start.g[kept_y]))
-    source = EmbeddingCost.of(x, y, kind)
+    inputs = points(x, y, kind)
+    source = EmbeddingCost.of(*inputs, kind)
     found = iterate(pose(source, a, b, epsilon, rho), settings)
     if kept_x is None and kept_y is None:
         _carry(start, found.f.to(source.dtype), found.g.to(source.dtype))
-    return _with_gradient(found, settings, x, y, a, b)
+    return _with_gradient(found, settings, *inputs, a, b)
 
 
 def _within(x: Tensor, a: Tensor | None, epsilon: float, kind: str, settings: Settings) -> Tensor:
     """The objective between a set and itself."""
     x, a, _ = _weighted(x, a)
-    problem = pose(EmbeddingCost.of(x, x, kind), a, a, epsilon)
+    point, _ = points(x, x, kind)
+    problem = pose(EmbeddingCost.of(point, point, kind), a, a, epsilon)
     with torch.no_grad(), torch.autocast(device_type=x.device.type, enabled=False):
         tolerance = settings.tolerance * float(problem.a.sum())
         found = sinkhorn_symmetric(problem, tolerance, settings.max_iterations, settings.rows)
-    return _with_gradient(found, settings, x, x, a, a)
+    return _with_gradient(found, settings, point, point, a, a)
 
 
 def _with_gradient(
@@ -223,8 +225,7 @@ def _with_gradient(
         return value
     with torch.no_grad():
         gradients = source.gradients(found.blocks())
-    points = (unit(x), unit(y)) if source.kind == "cosine" else (x, y)
-    return Envelope.apply(value, (*gradients, *(d for _, d in weights)), *points, *inputs)
+    return Envelope.apply(value, (*gradients, *(d for _, d in weights)), x, y, *inputs)
 
 
 def _weighted(x: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:

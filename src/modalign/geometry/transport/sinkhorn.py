@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .anderson import MEMORY, accelerate
-from .kernel import Base, absorb, exponents, kernel_step, log_step, symmetric_step, within_range
+from .kernel import Base, absorb, exp_, exponents, kernel_step, log_step, symmetric_step, within_range
 from .problem import Problem
 from .source import cached_rows, row_blocks
 
@@ -30,7 +30,7 @@ RANGE = 30.0  # |log v| beside a stored kernel: exp(2 * 30) is far from the ends
 RENEWALS = 4  # renewals of the base before the log domain takes over
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scaled:
     """A point of the iteration: scalings beside a base, from which potentials and plan follow.
 
@@ -73,7 +73,7 @@ class Scaled:
             row, column = left[..., block].unsqueeze(-1), right.unsqueeze(-2)
             if kernel is None:
                 entries = exponents(problem, self.base, block)
-                yield block, entries.add_(row.to(entries.dtype)).add_(column.to(entries.dtype)).exp_()
+                yield block, exp_(entries.add_(row.to(entries.dtype)).add_(column.to(entries.dtype)))
             else:
                 part = kernel[..., block, :]
                 yield block, part.mul_(row.exp().to(part.dtype)).mul_(column.exp().to(part.dtype))
@@ -100,20 +100,36 @@ def sinkhorn(
     used, renewals = 0, 0
     while True:
         store = rows is None and renewals <= RENEWALS
-        base = absorb(problem, g, rows, store)
-        if base.kernel is not None and not problem.balanced and not within_range(base.kernel, RANGE):
-            base = Base(base.f, base.g, None)
-        log_v = torch.zeros_like(base.g)
-        if g is not None:
-            log_v = (g.double() - base.g) / problem.epsilon
-            log_v = log_v.clamp(-0.9 * RANGE, 0.9 * RANGE) if base.kernel is not None else log_v
-        stored = base.kernel is not None
-        step = kernel_step(problem, base) if stored else log_step(problem, base, rows)
-        found = accelerate(step, log_v, tolerance, max_iterations - used, RANGE if stored else math.inf, memory)
+        found, settled = _attempt(problem, tolerance, max_iterations - used, g, rows, store, memory)
         used, renewals = used + found.iterations, renewals + 1
-        if found.in_range or used >= max_iterations:
-            return Scaled(problem, base, found.extra, found.x, found.error, used, rows)
-        g = base.g + problem.epsilon * found.x
+        if settled or used >= max_iterations:
+            return replace(found, iterations=used)
+        g = found.g
+        del found  # its kernel, before the next one is made
+
+
+def _attempt(
+    problem: Problem,
+    tolerance: float,
+    max_iterations: int,
+    g: Tensor | None,
+    rows: int | None,
+    store: bool,
+    memory: int,
+) -> tuple[Scaled, bool]:
+    """Iterate beside one base, and whether the scalings stayed in its range to the end."""
+    base = absorb(problem, g, rows, store)
+    if base.kernel is not None and not problem.balanced and not within_range(base.kernel, RANGE):
+        base = Base(base.f, base.g, None)
+    stored = base.kernel is not None
+    log_v = torch.zeros_like(base.g)
+    if g is not None:
+        log_v = (g.double() - base.g) / problem.epsilon
+        log_v = log_v.clamp(-0.9 * RANGE, 0.9 * RANGE) if stored else log_v
+    step = kernel_step(problem, base) if stored else log_step(problem, base, rows)
+    found = accelerate(step, log_v, tolerance, max_iterations, RANGE if stored else math.inf, memory)
+    scaled = Scaled(problem, base, found.extra, found.x, found.error, found.iterations, rows)
+    return scaled, found.in_range
 
 
 def sinkhorn_symmetric(problem: Problem, tolerance: float, max_iterations: int, rows: int | None = None) -> Scaled:
@@ -131,7 +147,7 @@ def sinkhorn_symmetric(problem: Problem, tolerance: float, max_iterations: int, 
         source, kernel = problem.source, torch.empty(problem.source.shape, dtype=problem.source.dtype)
         kernel = kernel.to(source.device)
         for block in row_blocks(source.shape[-2], cached_rows(source)):
-            torch.mul(source.block(block), -1.0 / problem.epsilon, out=kernel[..., block, :]).exp_()
+            exp_(torch.mul(source.block(block), -1.0 / problem.epsilon, out=kernel[..., block, :]))
         base = Base(zero, zero, kernel)
     step = symmetric_step(problem, base, rows)
     found = accelerate(step, zero, tolerance, max_iterations, math.inf)

@@ -86,12 +86,12 @@ class EmbeddingCost:
 
     @classmethod
     def of(cls, x: Tensor, y: Tensor, kind: str) -> EmbeddingCost:
-        """From embeddings of any float dtype (for the cosine cost: their unit rows)."""
-        x, y = checked_pair(x.detach(), y.detach())
-        if kind == "cosine":
-            return cls(unit(x), unit(y), kind)
-        centre = y.mean(dim=0)
-        return cls(x - centre, y - centre, kind)
+        """From the `points` of two sets."""
+        x, y = x.detach(), y.detach()
+        if kind == "sqeuclidean":
+            centre = y.mean(dim=0)  # distances ignore it, rounding does not
+            x, y = x - centre, y - centre
+        return cls(x, y, kind)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -122,24 +122,29 @@ class EmbeddingCost:
     def gradients(self, blocks: Iterator[tuple[slice, Tensor]]) -> tuple[Tensor, ...]:
         """With P: -P y and -P^T x (cosine, in the unit rows); 2 (P 1) x - 2 P y and the like (squares)."""
         toward_y, toward_x = torch.empty_like(self.x), torch.zeros_like(self.y)
-        rows_mass, columns_mass = self.x.new_empty(len(self.x)), self.y.new_zeros(len(self.y))
+        row_mass, column_mass = torch.zeros_like(self.x[:, :1]), torch.zeros_like(self.y[:, :1])
         with torch.autocast(device_type=self.device.type, enabled=False):
             for rows, block in blocks:
-                toward_y[rows] = block @ self.y
-                toward_x += block.mT @ self.x[rows]
-                rows_mass[rows], columns_mass = block.sum(-1), columns_mass + block.sum(-2)
+                torch.mm(block, self.y, out=toward_y[rows])
+                toward_x.addmm_(block.mT, self.x[rows])
+                if self.kind == "sqeuclidean":
+                    row_mass[rows] = block.sum(-1, keepdim=True)
+                    column_mass += block.sum(-2).unsqueeze(-1)
         if self.kind == "cosine":
-            return -toward_y, -toward_x
-        return (
-            2 * (rows_mass[:, None] * self.x - toward_y),
-            2 * (columns_mass[:, None] * self.y - toward_x),
-        )
+            return toward_y.neg_(), toward_x.neg_()
+        return 2 * (row_mass * self.x - toward_y), 2 * (column_mass * self.y - toward_x)
 
     def paid(self, gradients: tuple[Tensor, ...], rows_mass: Tensor) -> Tensor:
         """<P, C> from the gradients of P and its row sums."""
         if self.kind == "cosine":
             return rows_mass.sum() + (gradients[0] * self.x).sum()
         return 0.5 * ((gradients[0] * self.x).sum() + (gradients[1] * self.y).sum())
+
+
+def points(x: Tensor, y: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """What the cost is a simple function of: unit rows for the cosine cost, else the rows, at least float32."""
+    x, y = checked_pair(x, y)
+    return (unit(x), unit(y)) if kind == "cosine" else (x, y)
 
 
 def row_blocks(n: int, rows: int) -> list[slice]:
