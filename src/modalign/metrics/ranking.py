@@ -6,7 +6,7 @@ measure follows from these counts. Nothing of size n x m is held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..geometry.neighbours import Similarity
 
-QUERIES, ITEMS = 1024, 1024  # scores held at once
+QUERIES, ITEMS = 512, 2048  # scores held at once
 CROWDED = 0.02  # share of a block's scores within rounding of a positive from which on it is repeated in float64
 FEW = 16  # up to so many positives per query are counted by comparison, more by sorting rows
 
@@ -232,21 +232,25 @@ def _levels(entries: Ranking, block: int) -> Iterator[tuple[slice, Tensor, Tenso
 # ------------------------------------------------------------------ counting
 
 
-def _count(scores: Tensor, low: Tensor, high: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """(b, P) how many of each row's scores (b, c) are > high, and how many are >= low; ``memory``: b x c to work in."""
+def _count(scores: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """(b, P) how many of each row's scores (b, c) are > high, and how many are >= low."""
     if low.shape[1] > FEW:
         ordered = scores.sort(dim=1).values
         width = scores.shape[1]
         more = width - torch.searchsorted(ordered, high.to(scores.dtype).contiguous(), right=True)
         return more, width - torch.searchsorted(ordered, low.to(scores.dtype).contiguous(), right=False)
-    # A comparison written as floats and summed is several times faster here than one written as booleans.
-    flags = torch.empty_like(scores, dtype=torch.float32) if memory is None else memory.view(scores.shape)
-    more = torch.empty(low.shape, dtype=torch.long, device=scores.device)
-    least = torch.empty_like(more)
-    for s in range(low.shape[1]):
-        more[:, s] = torch.gt(scores, high[:, s, None], out=flags).sum(1)
-        least[:, s] = torch.ge(scores, low[:, s, None], out=flags).sum(1)
-    return more, least
+    flags = torch.empty_like(scores, dtype=torch.float32)
+    more = torch.stack([_flagged(torch.gt, scores, h, flags) for h in high.unbind(1)], 1)
+    return more, torch.stack([_flagged(torch.ge, scores, h, flags) for h in low.unbind(1)], 1)
+
+
+def _flagged(compare: Callable[..., Tensor], scores: Tensor, level: Tensor, memory: Tensor) -> Tensor:
+    """(b,) number of each row's scores that compare with its level; ``memory`` holds as many floats as scores.
+
+    A comparison written as floats and summed is several times faster than one written as booleans.
+    """
+    flags = memory.view(-1)[: scores.numel()].view(scores.shape)
+    return compare(scores, level[:, None], out=flags).sum(1).long()
 
 
 def _by_sorting(scorer: Similarity, entries: Ranking, slack: Tensor, block: int) -> tuple[Tensor, Tensor]:
@@ -314,24 +318,33 @@ def _add_block(
     scorer: Similarity, strip: _Strip, scores: Tensor, start: int, flags: Tensor
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Count what is certain in a block of scores; return (row of the strip, gallery row, slot) of what is too close."""
-    stop = start + scores.shape[1]
-    own = ((strip.item >= start) & (strip.item < stop)).long()
-    certain, least = _count(scores, strip.low, strip.high, flags)
-    close = least - certain - own
-    total = int(close.sum())
-    if total > CROWDED * scores.numel():  # collapsed embeddings: cheaper to repeat the block in float64
-        exact = scorer.rows(strip.rows, slice(start, stop))
+    own = ((strip.item >= start) & (strip.item < start + scores.shape[1])).long()
+    found, crowd = [], 0
+    certain = torch.zeros_like(own)
+    for slot in range(own.shape[1]):
+        least = _flagged(torch.ge, scores, strip.low[:, slot], flags)
+        rows = (least > own[:, slot]).nonzero().flatten()  # only here does anything reach the positive
+        if len(rows) == 0:
+            continue
+        some = scores if 2 * len(rows) > len(scores) else scores[rows]
+        rows = torch.arange(len(scores), device=rows.device) if some is scores else rows
+        high = strip.high[rows, slot]
+        certain[rows, slot] = _flagged(torch.gt, some, high, flags)
+        close = (least - certain[:, slot] - own[:, slot])[rows]
+        crowd += int(close.sum())
+        if crowd > CROWDED * scores.numel():
+            break
+        which = close.nonzero().flatten()
+        if len(which):
+            band = (some[which] >= strip.low[rows[which], slot, None]) & (some[which] <= high[which, None])
+            r, c = band.nonzero().unbind(1)
+            found.append((rows[which[r]], c + start, torch.full_like(r, slot)))
+    if crowd > CROWDED * scores.numel():  # collapsed embeddings: cheaper to repeat the block in float64
+        exact = scorer.rows(strip.rows, slice(start, start + scores.shape[1]))
         certain, least = _count(exact, strip.level - strip.margin, strip.level + strip.margin)
         strip.tied.add_(least - certain - own)
-        total = 0
+        found = []
     strip.above.add_(certain)
-    found = []
-    for slot in range(close.shape[1]) if total else ():
-        which = close[:, slot].nonzero().flatten()
-        some = scores[which]
-        band = (some >= strip.low[which, slot, None]) & (some <= strip.high[which, slot, None])
-        r, c = band.nonzero().unbind(1)
-        found.append((which[r], c + start, torch.full_like(r, slot)))
     return found
 
 
