@@ -123,7 +123,10 @@ def embed(
     root: Path | None = None,
     *,
     out: Path,
-    encoder: Annotated[list[str] | None, Parameter(negative="", help="modality=NAME, once per modality.")] = None,
+    encoder: Annotated[
+        list[str] | None, Parameter(negative="", help="modality=NAME[,setting=value...], once per modality.")
+    ] = None,
+    set: Set = None,
     split: str | None = None,
     limit: int | None = None,
     json: Json = False,
@@ -139,11 +142,11 @@ def embed(
     limit: only this many groups.
     """
     from .progress import terminal
-    from .workflow import embed_dataset
+    from .workflow import embed_dataset, embedded
 
     with terminal() as progress:
-        result = embed_dataset(dataset, root, out, encoder or [], split=split, limit=limit, progress=progress)
-    emit(result, json, lambda r: "\n".join(f"{m}: {n} items" for m, n in r["items"].items()) + f"\nstore: {out}")
+        result = embed_dataset(dataset, root, out, encoder or [], set or [], split, limit, progress)
+    emit(result, json, embedded)
 
 
 @app.command

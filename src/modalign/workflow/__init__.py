@@ -12,13 +12,14 @@ from .commands import (
 from .data import Data, load_data
 from .fitting import fit, measure, settings_of
 from .folder import leave
-from .text import scores_table
+from .text import embedded, scores_table
 
 __all__ = [
     "Data",
     "align_arrays",
     "attribution",
     "embed_dataset",
+    "embedded",
     "evaluate_run",
     "facts",
     "fit",

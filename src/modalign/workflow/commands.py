@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..budget import hide_links, linked_groups
-from ..config import Specification, dump_toml
+from ..config import Specification, dump_toml, override
 from ..datasets.arrays import load_array, load_pairs
 from ..datasets.manifest import Manifest
 from ..datasets.soundtracks import with_soundtracks
@@ -141,6 +141,7 @@ def embed_dataset(
     root: Path | None,
     out: Path,
     encoders: Sequence[str],
+    settings: Sequence[str] = (),
     split: str | None = None,
     limit: int | None = None,
     progress: Progress = silent,
@@ -150,9 +151,13 @@ def embed_dataset(
     Args:
         encoders: "modality=NAME,setting=value" entries; text, image, audio, video and words of other names have
             defaults. An entry for "audio" takes the sound tracks of videos where there are no sound files.
+        settings: "key=value" entries of the data set, as in TOML.
         limit: only this many groups, the first ones.
     """
-    manifest: Manifest = make("dataset", name, **({"root": str(root)} if root else {}))
+    given: dict[str, Any] = {"root": str(root)} if root else {}
+    for entry in settings:
+        override(given, entry)
+    manifest: Manifest = make("dataset", name, **given)
     if split is not None:
         manifest = manifest.split(split)
     if limit is not None:
@@ -164,7 +169,12 @@ def embed_dataset(
     made = make_encoders(manifest, entries_for(manifest, entries))
     store = embed(manifest, made, out, progress=progress)
     items = {m: len(x) for m, x in store.views().data.items()}
-    return {"store": str(out), "items": items, "failures": [str(f) for f in store.failures]}
+    return {
+        "store": str(out),
+        "items": items,
+        "failures": [vars(f) for f in store.failures],
+        "left_out": store.report(),
+    }
 
 
 def evaluate_run(run: Path) -> dict[str, Any]:

@@ -26,6 +26,12 @@ def scores_table(result: Mapping[str, Any]) -> str:
     )
 
 
+def embedded(result: Mapping[str, Any]) -> str:
+    """What a store holds and what is left out of it, as text."""
+    lines = [f"{m}: {n} items" for m, n in result["items"].items()]
+    return "\n".join([*lines, *filter(None, [result["left_out"]]), f"store: {result['store']}"])
+
+
 def number(score: Mapping[str, Any]) -> str:
     """A score as text: value [low, high] (chance).
 
