@@ -31,6 +31,7 @@ class Features(nn.Module):
     3. With a bank of training items, w moves towards its neighbours there (``smooth``).
     4. With anchors, the coordinates are [u, a / |a|], u = w / |w|, a_k = weight_k max(0, <u, anchor_k>)^sharpness:
        how much an item is like each of the anchors, which are the same things in every modality (``relative``).
+       All but the ``nearest`` anchors may be set to 0.
 
     Args:
         width: features of an input row.
@@ -39,6 +40,7 @@ class Features(nn.Module):
         bank: rows of the bank; 0: none. neighbours: of each item in it. smoothing: how far to move, >= 0.
         anchors: how many; 0: none, and coordinates w that are not normalised.
         sharpness: > 0; the higher, the more an item is described by its nearest anchors alone.
+        nearest: anchors that count for an item; 0: all.
     """
 
     def __init__(
@@ -52,14 +54,15 @@ class Features(nn.Module):
         smoothing: float = 0.5,
         anchors: int = 0,
         sharpness: float = 1.5,
+        nearest: int = 0,
     ) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {
             "width": width, "rank": rank, "root": root, "unit": unit, "bank": bank, "neighbours": neighbours,
-            "smoothing": smoothing, "anchors": anchors, "sharpness": sharpness,
+            "smoothing": smoothing, "anchors": anchors, "sharpness": sharpness, "nearest": nearest,
         }  # fmt: skip
         self.width, self.root, self.unit = width, root, unit
-        self.neighbours, self.smoothing, self.sharpness = neighbours, smoothing, sharpness
+        self.neighbours, self.smoothing, self.sharpness, self.nearest = neighbours, smoothing, sharpness, nearest
         whitened = rank or width
         self.out = whitened + anchors
         self.mean: Tensor
@@ -88,7 +91,7 @@ class Features(nn.Module):
             w = smooth(w, self.bank, self.neighbours, self.smoothing)
         if self.anchors is None or self.weight is None:
             return w
-        return relative(w, self.anchors, self.weight, self.sharpness)
+        return relative(w, self.anchors, self.weight, self.sharpness, self.nearest)
 
 
 def smooth(w: Tensor, bank: Tensor, neighbours: int, smoothing: float) -> Tensor:
@@ -109,7 +112,7 @@ def smooth(w: Tensor, bank: Tensor, neighbours: int, smoothing: float) -> Tensor
     return w + smoothing * (share.unsqueeze(-1) * bank[index]).sum(-2)
 
 
-def relative(w: Tensor, anchors: Tensor, weight: Tensor, sharpness: float) -> Tensor:
+def relative(w: Tensor, anchors: Tensor, weight: Tensor, sharpness: float, nearest: int = 0) -> Tensor:
     """Unit rows beside their likeness to unit anchors: [u, a / |a|], a_k = weight_k max(0, <u, anchor_k>)^sharpness.
 
     Reference: relative representations: Moschella et al. 2022, arXiv 2209.15430; with paired anchors: Norelli et al.
@@ -121,6 +124,9 @@ def relative(w: Tensor, anchors: Tensor, weight: Tensor, sharpness: float) -> Te
     """
     u = normalize(w, dim=-1)
     likeness = (u @ anchors.T).clamp(min=0.0) ** sharpness * weight
+    if 0 < nearest < len(anchors):
+        least = likeness.topk(nearest, dim=-1).values[:, -1:]
+        likeness = likeness.masked_fill(likeness < least, 0.0)
     return torch.cat([u, normalize(likeness, dim=-1)], -1)
 
 

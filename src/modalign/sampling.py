@@ -120,33 +120,3 @@ def _alone(x: Views, m: str) -> Tensor:
         if other != m:
             alone[x.paired(m, other)[:, 0]] = False
     return alone.nonzero().flatten()
-
-
-def partners(x: Views, generator: torch.Generator) -> Rows:
-    """For latent mixing: a random partner row for each row, the same partner group in every modality.
-
-    A group is only mixed with one that has the same modalities, so that a mixture of two images belongs to the same
-    mixture of their captions; otherwise, and where it is alone in its batch, it is its own partner.
-    """
-    ids = x.group_ids()
-    first = {m: _first_row(x.group[m].long(), ids) for m in x.modalities}
-    has = torch.stack([rows >= 0 for rows in first.values()], 1)
-    other = torch.randperm(len(ids), generator=generator)
-    same = (has == has[other]).all(1)
-    other = torch.where(same, other, torch.arange(len(ids)))
-    return {m: first[m][other[torch.searchsorted(ids, x.group[m].long())]] for m in x.modalities}
-
-
-def mixed(x: Views, partner: Rows, share: float) -> Views:
-    """share x + (1 - share) x[partner]; the groups of x.
-
-    Reference: Vouitsis et al. 2023 (FuseMix), arXiv 2312.10144.
-    """
-    return x.map(lambda m, rows: share * rows + (1.0 - share) * rows[partner[m]])
-
-
-def _first_row(group: Tensor, ids: Tensor) -> Tensor:
-    """(g,) a row of each group, -1 where it has none."""
-    rows = torch.full((len(ids),), -1)
-    rows[torch.searchsorted(ids, group.flip(0))] = torch.arange(len(group)).flip(0)
-    return rows

@@ -20,11 +20,12 @@ from .geometry.neighbours import collapse
 from .metrics.measures import any_hit
 from .metrics.ranking import rank
 from .metrics.recall import KS
+from .mixing import augment, mix
 from .objectives.base import Objective
 from .objectives.collapse import pull
 from .objectives.total import Total
 from .progress import Progress, silent
-from .sampling import Sampler, mixed, partners
+from .sampling import Sampler
 from .views import Batch, Views
 
 
@@ -45,7 +46,7 @@ class Schedule:
         warmup: share of the steps, in [0, 1].
         clip: greatest gradient norm; 0: no clipping.
         mixing: alpha of Beta(alpha, alpha) for latent mixing of pairs; 0: none.
-        noise: standard deviation of the noise of the augmented views, in units of each feature's own; 0: none.
+        noise, drop: of the augmented views, see ``mixing.augment``; both 0: no augmented views.
         every: steps between evaluations, log lines and checkpoints.
         patience: evaluations without a better dev score before stopping; 0: never stop early.
         precision: "auto": bfloat16 on a GPU that has it, else float32; "float32"; "bfloat16".
@@ -61,6 +62,7 @@ class Schedule:
     clip: float = 1.0
     mixing: float = 0.0
     noise: float = 0.0
+    drop: float = 0.0
     every: int = 50
     patience: int = 5
     precision: str = "auto"
@@ -106,7 +108,6 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(s.seed)
         sampler = Sampler(x, s.batch, s.unpaired, s.seed)
-        spread = {m: rows.float().std(0) for m, rows in x.data.items()} if s.noise else {}
         prepare = getattr(objective, "prepare", None)
         if prepare is not None:
             prepare(seen)
@@ -125,12 +126,13 @@ def train(
             draws = torch.Generator().manual_seed((s.seed * 5_915_587 + at.step) % (1 << 62))
             inputs, features = x.select(full(rows, x)), seen.select(full(rows, seen))
             if s.mixing:
-                share, partner = beta(s.mixing, draws), partners(inputs, draws)
-                inputs, features = mixed(inputs, partner, share), mixed(features, partner, share)
+                twin = draws.clone_state()  # the same partners and shares for both forms of the items
+                inputs, features = mix(inputs, s.mixing, generator=draws), mix(features, s.mixing, generator=twin)
             heads.train()
             with autocast(s.precision, inputs):
                 z = heads(inputs)
-                augmented = heads(noisy(inputs, spread, s.noise, draws)) if s.noise else None
+                second = s.noise or s.drop
+                augmented = heads(augment(inputs, s.noise, s.drop, draws)) if second else None
                 loss = objective(Batch(z, features, augmented, at.step))
             if not torch.isfinite(loss):
                 raise ModalignError(f"the loss is {loss.item()} at step {at.step}: lower the learning rate ({s.lr})")
@@ -176,20 +178,6 @@ def full(rows: Mapping[str, Tensor], x: Views) -> dict[str, Tensor]:
     return {m: rows.get(m, torch.empty(0, dtype=torch.long)) for m in x.modalities}
 
 
-def beta(alpha: float, generator: torch.Generator) -> float:
-    """A draw of Beta(alpha, alpha) from the given generator, by Jöhnk's rejection."""
-    while True:
-        u, v = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
-        a, b = u ** (1.0 / alpha), v ** (1.0 / alpha)
-        if 0.0 < a + b <= 1.0:
-            return a / (a + b)
-
-
-def noisy(x: Views, spread: Mapping[str, Tensor], level: float, generator: torch.Generator) -> Views:
-    """Augmented views: features with gaussian noise."""
-    return x.map(lambda m, rows: rows + level * spread[m] * torch.randn(rows.shape, generator=generator).to(rows))
-
-
 def autocast(precision: str, x: Views) -> AbstractContextManager[Any]:
     """Mixed precision where it exists."""
     device = next(iter(x.data.values())).device.type
@@ -228,7 +216,7 @@ def assess(at: Position, heads: nn.Module, watched: Views, paired: bool, best: d
 
 
 def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
-    """Mean any-hit Recall@k over k and all directions that have pairs, in [0, 1]; what weights and settings are chosen by.
+    """Mean any-hit Recall@k over k and all directions with pairs, in [0, 1]: what weights and settings are chosen by.
 
     Example:
         >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))

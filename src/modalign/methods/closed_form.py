@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from ..errors import ModalignError
 from ..geometry.correlation import Canonical, canonical, cross_covariance
-from ..model import Heads
+from ..geometry.procrustes import rotation
+from ..model import Features, Head, Heads
 from ..progress import Progress, silent
 from ..registry import register
+from ..train import dev_recall
 from ..views import Pair, Views
-from .prepared import Prepared, prepare
-from .tuning import dev_recall, grid, tune
+from .prepared import Prepared, linear_map, prepare
+from .tuning import grid, linked_ids, tune
 
 RIDGES = (10.0, 3.0, 30.0, 1.0, 0.1)
 POWERS = (0.5, 1.0)
@@ -101,3 +105,155 @@ def require_links(p: Prepared, least: int) -> None:
             f"{most} known pairs among {', '.join(p.modalities)}: this method needs at least {least}; "
             "'wasserstein_procrustes' and 'transport_cca' work with none"
         )
+
+
+@register("method", "csa")
+class CSA:
+    """CSA: canonical directions of the pairs alone, weighted by their correlations, truncated.
+
+    CCA without unpaired items and with almost no ridge; rows in the ``dim`` leading directions, each scaled by the
+    square root of its correlation, so that the inner product weighs directions by correlation. The published score
+    normalises before weighting and is no cosine of unit rows; here rows are normalised after it. With fewer pairs
+    than features every correlation is 1 and the method collapses: that is the published behaviour.
+
+    Args:
+        dim: directions kept, at most.
+        ridge: in units of the mean variance; published none.
+
+    Reference: Li et al. 2024, arXiv 2410.07610.
+    """
+
+    def __init__(self, dim: int = 256, ridge: float = 1e-3) -> None:
+        self.dim, self.ridge = dim, ridge
+        self.record: dict[str, Any] = {}
+
+    def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
+        """Heads of the known pairs; needs at least two."""
+        require_links(prepare(x), 2)
+        p = prepare(x.groups(linked_ids(x)) if not x.links else x, most=4096)
+        return p.heads(solve(p, known_cross(p), self.dim, self.ridge, 0.5))
+
+
+@register("method", "procrustes")
+class Procrustes:
+    """Orthogonal Procrustes: one modality's principal axes rotated onto another's by the known pairs.
+
+    Each modality in its ``dim`` leading principal axes, unit rows; every other modality is turned onto the first by
+    min |X R - Y|_F, R orthogonal. Keeps each modality's own geometry exactly, as far as the axes hold it.
+
+    Args:
+        dim: axes, at most; no more than the narrowest modality has.
+        root, unit: as in "cca".
+
+    Reference: Schönemann 1966.
+    """
+
+    def __init__(self, dim: int = 256, root: bool = False, unit: bool = True) -> None:
+        self.dim, self.root, self.unit = dim, root, unit
+        self.record: dict[str, Any] = {}
+
+    def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
+        """Heads of the known pairs; every modality needs pairs with the first."""
+        p = prepare(x, self.root, self.unit)
+        k = min(self.dim, *(rows.shape[1] for rows in p.rows.values()))
+        first = p.modalities[0]
+        maps = {first: torch.eye(k, dtype=torch.float64)}
+        for m in p.modalities[1:]:
+            pairs, weight = p.links[first, m]
+            if not len(pairs):
+                raise ModalignError(f"'{first}' and '{m}' have no known pairs: 'procrustes' needs some")
+            scale = weight.sqrt()[:, None]
+            target, rows = (normalize(p.rows[n][pairs[:, s], :k], dim=1) * scale for s, n in ((0, first), (1, m)))
+            maps[m] = rotation(rows, target).rotation
+        return linear_heads(p, {m: p.spectra[m].axes[:, :k] for m in maps}, maps)
+
+
+@register("method", "ridge")
+class Ridge:
+    """Ridge regression: every modality predicts the features of one target modality, in which all are compared.
+
+    W = argmin sum_pairs |x W - y|^2 + ridge tr(C) / d |W|^2, x and y centred, y in its leading principal axes.
+
+    Args:
+        dim: axes of the target, at most.
+        ridge: in units of the mean variance.
+        target: modality whose space is shared; None: the one with the fewest features.
+        root, unit: as in "cca".
+
+    Reference: Hoerl & Kennard 1970.
+    """
+
+    def __init__(
+        self, dim: int = 256, ridge: float = 3.0, target: str | None = None, root: bool = False, unit: bool = True
+    ) -> None:
+        self.dim, self.ridge, self.target, self.root, self.unit = dim, ridge, target, root, unit
+        self.record: dict[str, Any] = {}
+
+    def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
+        """Heads of the known pairs; every modality needs pairs with the target."""
+        if self.target is not None:
+            x[self.target]
+        p = prepare(x, self.root, self.unit)
+        target = self.target or min(p.modalities, key=lambda m: p.features[m].width)
+        k = min(self.dim, p.rows[target].shape[1])
+        maps = {}
+        for m in p.modalities:
+            if m == target:
+                maps[m] = torch.eye(p.rows[m].shape[1], k, dtype=torch.float64)
+                continue
+            pairs, weight = p.links[target, m] if (target, m) in p.links else flipped(p.links[m, target])
+            if not len(pairs):
+                raise ModalignError(f"'{target}' and '{m}' have no known pairs: 'ridge' needs some")
+            w = (weight / weight.sum())[:, None]
+            y, rows = p.rows[target][pairs[:, 0], :k], p.rows[m][pairs[:, 1]]
+            own = (rows * w).T @ rows + self.ridge * p.spectra[m].total * torch.eye(rows.shape[1], dtype=rows.dtype)
+            maps[m] = torch.linalg.solve(own, (rows * w).T @ y)
+        return linear_heads(p, {m: p.spectra[m].axes for m in maps}, maps)
+
+
+@register("method", "asif")
+class ASIF:
+    """ASIF: an item is its likeness to the known pairs, the same pairs in every modality; nothing is trained.
+
+    z_k = max(0, <x, anchor_k>)^power for the ``nearest`` anchors, 0 elsewhere, normalised. The public program raises
+    negative cosines to the even power, which makes opposite anchors count as near ones; here they count 0.
+
+    Args:
+        nearest: published 800. power: published 8.
+        most_anchors: pairs used, at most; the shared space has one dimension for each.
+        seed: draws the anchors where there are more.
+
+    Reference: Norelli et al. 2022, arXiv 2210.01738.
+    """
+
+    def __init__(self, nearest: int = 800, power: float = 8.0, most_anchors: int = 2000, seed: int = 0) -> None:
+        self.nearest, self.power, self.most_anchors, self.seed = nearest, power, most_anchors, seed
+        self.record: dict[str, Any] = {}
+
+    def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
+        """Heads whose anchors are the known pairs; of several items of a group, their mean direction."""
+        p = prepare(x)
+        require_links(p, 2)
+        rows = p.anchors(self.most_anchors, self.seed)
+        heads = {}
+        for m, chosen in rows.items():
+            width, k = x[m].shape[1], len(chosen)
+            front = Features(width, anchors=k, sharpness=self.power, nearest=self.nearest)
+            units = normalize(x[m].float(), dim=1)
+            group = torch.searchsorted(p.ids[m], x.group[m].long()) if not x.links else torch.arange(len(units))
+            means = torch.zeros(len(p.rows[m]), width).index_add(0, group, units)
+            front.anchors.copy_(normalize(means[chosen], dim=1))  # type: ignore[union-attr]
+            heads[m] = Head(front, linear_map(torch.cat([torch.zeros(width, k), torch.eye(k)])))
+        return Heads(heads).eval()
+
+
+def flipped(link: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The same links seen from the other side."""
+    return link[0].flip(1), link[1]
+
+
+def linear_heads(p: Prepared, bases: Mapping[str, Tensor], maps: Mapping[str, Tensor]) -> Heads:
+    """Linear heads (phi(x) - mean) basis map."""
+    return Heads(
+        {m: Head(p.front(m, p.spectra[m].mean, bases[m]), linear_map(maps[m].float())) for m in p.modalities}
+    ).eval()

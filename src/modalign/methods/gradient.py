@@ -44,8 +44,8 @@ class Gradient:
         dim: of the shared space; a closed-form start may give fewer.
         hidden: units of a residual two-layer perceptron beside the linear map; 0: linear heads.
         dropout: on its hidden units.
-        steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, every, patience, precision, seed: as in
-            ``train.Schedule``.
+        steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, drop, every, patience, precision, seed:
+            as in ``train.Schedule``.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Gradient:
         clip: float = 1.0,
         mixing: float = 0.0,
         noise: float = 0.0,
+        drop: float = 0.0,
         every: int = 25,
         patience: int = 6,
         precision: str = "auto",
@@ -72,7 +73,7 @@ class Gradient:
         self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
         self.schedule = Schedule(
             steps=steps, batch=batch, unpaired=unpaired, lr=lr, weight_decay=weight_decay, warmup=warmup, clip=clip,
-            mixing=mixing, noise=noise, every=every, patience=patience, precision=precision, seed=seed,
+            mixing=mixing, noise=noise, drop=drop, every=every, patience=patience, precision=precision, seed=seed,
         )  # fmt: skip
         self.record: dict[str, Any] = {}
 

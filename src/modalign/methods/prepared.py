@@ -45,7 +45,7 @@ class Prepared:
         return alone.nonzero().flatten()
 
     def anchors(self, most: int, seed: int) -> dict[str, Tensor]:
-        """Modality -> (k,) rows that are the same thing in every modality, k <= most, drawn at random if there are more."""
+        """Modality -> (k,) rows of things that every modality has, k <= most, drawn at random if there are more."""
         if len(self.rows) == 2:
             (a, b), (pairs, _) = next(iter(self.links.items()))
             found = {a: pairs[:, 0], b: pairs[:, 1]}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..geometry.neighbours import knn
 from ..geometry.transport import ConvergenceWarning
 from ..geometry.transport import solve as transport
 from ..model import Heads
@@ -32,7 +33,8 @@ class TransportCCA:
     """CCA, refitted in rounds on a transport plan between the items without a partner, with neighbours and anchors.
 
     - Linear part: canonical maps of C = (sum_known x y^T + weight n sum_jk P_jk x_j y_k^T) / (p + weight n), P the
-      entropic plan of mass 1 between the n unlinked items, by their cosines in the last round's space.
+      entropic plan of mass 1 between the n unlinked items. Their similarity is the mean of their cosine in the last
+      round's space and of the cosines between their neighbours: those of two partners should be partners too.
     - Smoothing: items move towards their neighbours among the training items, paired or not (``model.smooth``).
     - Relative part: likeness to the known pairs, and at half weight to the plan's surest matches
       (``model.relative``).
@@ -43,7 +45,7 @@ class TransportCCA:
         dim: of the shared space, at most.
         ridge, power, root, unit: as in "cca".
         smoothing: how far items move towards their neighbours; 0: not at all. neighbours: how many.
-        share: weight of the relative part against the linear one; 0: none.
+        share: weight of the relative part against the linear one; 0: none, as with fewer than 10 known pairs.
         sharpness: of the relative part.
         epsilon: of the plan, on cosine cost.
         weight: of an unlinked item against a known pair.
@@ -60,13 +62,13 @@ class TransportCCA:
         power: float = 0.5,
         root: bool = True,
         unit: bool = True,
-        smoothing: float = 0.5,
+        smoothing: float = 0.25,
         neighbours: int = 5,
         share: float = 1.0,
-        sharpness: float = 1.5,
-        epsilon: float = 0.02,
-        weight: float = 0.3,
-        rounds: int = 3,
+        sharpness: float = 2.0,
+        epsilon: float = 0.05,
+        weight: float = 1.0,
+        rounds: int = 2,
         matches: int = 300,
         most_anchors: int = 1000,
         seed: int = 0,
@@ -88,10 +90,8 @@ class TransportCCA:
         if self.smoothing:
             p, bank = smoothed(p, self.ridge, self.neighbours, self.smoothing, self.seed)
         known = known_cross(p)
-        space = Space(
-            p, solve(p, known, self.dim, self.ridge, self.power), bank, self.neighbours, self.smoothing,
-            sharpness=self.sharpness,
-        )  # fmt: skip
+        fit = solve(p, known, self.dim, self.ridge, self.power)
+        space = Space(p, fit, bank, self.neighbours, self.smoothing, sharpness=self.sharpness)
         anchors = p.anchors(self.most_anchors, self.seed)
         count = len(next(iter(anchors.values())))
         if self.share and count >= FEWEST_ANCHORS:
@@ -119,11 +119,18 @@ class TransportCCA:
             rows, columns = (self.some(space.p.unlinked(*q)) for q in ((a, b), (b, a)))
             if len(rows) and len(columns):
                 za, zb = space.embed(a, space.p.rows[a][rows]), space.embed(b, space.p.rows[b][columns])
+                similarity = za @ zb.T
+                near = [self.near(space, m, r) for m, r in ((a, rows), (b, columns))]
+                similarity = (similarity + over_neighbours(over_neighbours(similarity, near[0]).T, near[1]).T) / 2
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)  # a rough plan serves as well, and costs less
-                    plan = transport(1.0 - za @ zb.T, epsilon=self.epsilon, tolerance=2e-2, max_iterations=60).plan
+                    plan = transport(1.0 - similarity, epsilon=self.epsilon, tolerance=2e-2, max_iterations=60).plan
                 out[a, b] = (rows, columns, plan)
         return out
+
+    def near(self, space: Space, m: str, rows: Tensor) -> Tensor:
+        """(n, k) nearest of these rows to each of them, on the modality's own manifold."""
+        return knn(space.whitened(m, space.p.rows[m][rows]), k=self.neighbours)[1]
 
     def some(self, rows: Tensor) -> Tensor:
         """At most MOST_ROWS of them."""
@@ -152,3 +159,18 @@ class TransportCCA:
         found = {a: rows[mutual], b: columns[partner[mutual]]}
         weight = torch.cat([torch.ones(len(known[a])), torch.full((len(mutual),), 0.5)])
         return space.anchored({m: torch.cat([known[m], found[m]]) for m in found}, weight, space.share)
+
+
+def over_neighbours(similarity: Tensor, near: Tensor) -> Tensor:
+    """Row i becomes the mean of the rows of its neighbours; rows without neighbours stay.
+
+    Example:
+        >>> over_neighbours(torch.eye(3), torch.tensor([[1, 2], [0, 2], [0, 1]]))[0]
+        tensor([0.0000, 0.5000, 0.5000])
+    """
+    if near.shape[1] == 0:
+        return similarity
+    total = torch.zeros_like(similarity)
+    for column in near.T:
+        total += similarity[column]
+    return total / near.shape[1]
