@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from modalign.datasets.manifest import Manifest, Row
+from modalign.datasets.soundtracks import with_soundtracks
 from modalign.embed.choose import Renamed, entries_for, make_encoders, parse_entry
 from modalign.embed.local import embed
 from modalign.errors import ModalignError
@@ -89,3 +90,34 @@ def test_narrations_are_stored_under_their_name(tmp_path: Path) -> None:
     store = embed(rows, make_encoders(rows, entries_for(rows, {})), tmp_path)
     x = store.views().data
     assert torch.equal(x["text"], x["narration"])
+
+
+def test_a_video_without_a_sound_track_has_no_sound(tmp_path: Path) -> None:
+    """Absent, not zeros: the video stays, the sound is counted and named."""
+    from fractions import Fraction
+
+    import av
+    import numpy as np
+
+    for name, sound in (("with", True), ("without", False)):
+        with av.open(str(tmp_path / f"{name}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            track = container.add_stream("aac", rate=16000, layout="mono") if sound else None
+            for i in range(10):
+                frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 20 * i, np.uint8), format="rgb24")
+                frame.pts, frame.time_base = i, Fraction(1, 10)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+            if track is not None:
+                heard = av.AudioFrame.from_ndarray(np.ones((1, 16000), np.float32) * 0.1, format="fltp", layout="mono")
+                heard.sample_rate, heard.time_base, heard.pts = 16000, Fraction(1, 16000), 0
+                container.mux([*track.encode(heard), *track.encode(None)])
+    films = [Row(i, "video", uri=str(tmp_path / f"{n}.mp4")) for i, n in enumerate(("with", "without"))]
+    rows = with_soundtracks(Manifest.from_rows(films))
+    entries = entries_for(rows, {"video": {"name": "frames", "frames": 1}})
+    store = embed(rows, make_encoders(rows, entries), tmp_path / "store")
+    x = store.views()
+    assert x.group["video"].tolist() == [0, 1]
+    assert x.group["audio"].tolist() == [0]
+    assert [(f.modality, f.reason.split(":")[0]) for f in store.failures] == [("audio", "no sound track")]
