@@ -223,6 +223,8 @@ def cca(
     spectra = [spectrum(x) for x in views]
     coordinates = [s.coordinates(x) for s, x in zip(spectra, views, strict=True)]
     if links is None:
-        links = dict.fromkeys(combinations(range(len(views)), 2), (None, None))  # type: ignore[misc]
-    cross = {(a, b): cross_covariance(coordinates[a], coordinates[b], p, w) for (a, b), (p, w) in links.items()}
+        every = combinations(range(len(views)), 2)
+        cross = {(a, b): cross_covariance(coordinates[a], coordinates[b]) for a, b in every}
+    else:
+        cross = {(a, b): cross_covariance(coordinates[a], coordinates[b], p, w) for (a, b), (p, w) in links.items()}
     return canonical(spectra, cross, dim, ridge, power)

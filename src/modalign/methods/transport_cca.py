@@ -19,9 +19,10 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..train import dev_recall
 from ..views import Pair, Views
-from .closed_form import known_cross, require_links, solve
+from .closed_form import known_cross, solve
 from .prepared import Prepared, prepare
 from .space import Space, smoothed
+from .wasserstein import WassersteinProcrustes, axes_of
 
 MOST_ROWS = 8192  # unlinked rows per side that enter one plan: a plan of 8192 x 8192 float32 takes 268 MB
 FEWEST_ANCHORS = 10
@@ -53,6 +54,8 @@ class TransportCCA:
         matches: mutual best matches of the plan that become anchors, at most (two modalities only).
         most_anchors: known pairs that become anchors, at most.
         seed: draws anchors and rows where there are too many.
+
+    Without any known pair the first plan is that of "wasserstein_procrustes", whose warnings hold here too.
     """
 
     def __init__(
@@ -85,7 +88,8 @@ class TransportCCA:
 
     def solve(self, p: Prepared, dev: Views | None = None, progress: Progress = silent) -> tuple[Space, float]:
         """The space of the best round on dev and its score, or that of the last round."""
-        require_links(p, 2)
+        if not any(len(pairs) for pairs, _ in p.links.values()):
+            return self.without_pairs(p), -1.0
         bank: dict[str, Tensor] = {}
         if self.smoothing:
             p, bank = smoothed(p, self.ridge, self.neighbours, self.smoothing, self.seed)
@@ -111,6 +115,19 @@ class TransportCCA:
         progress(self.rounds, self.rounds, "transport-CCA")
         self.record["rounds"] = [] if dev is None else scores
         return best, score
+
+    def without_pairs(self, p: Prepared) -> Space:
+        """A linear space from the plan of Wasserstein-Procrustes, refined in rounds."""
+        start = WassersteinProcrustes(seed=self.seed)
+        plans: Plans = {}
+        for a, b in p.links:
+            found, rows, columns = start.between(p, a, b, axes_of(p, start.dim))
+            plans[a, b] = (rows, columns, found.plan)
+            self.record.setdefault("start_cost", {})[f"{a}-{b}"] = found.cost
+        for _ in range(self.rounds + 1):
+            space = Space(p, solve(p, self.joined(p, {}, plans), self.dim, self.ridge, self.power))
+            plans = self.plans(space)
+        return space
 
     def plans(self, space: Space) -> Plans:
         """Pair -> (rows of a, rows of b, plan of mass 1 between them), for pairs with unlinked items on both sides."""
