@@ -17,7 +17,7 @@ LAYERS = (
     {"errors", "__init__"},
     {"files", "registry", "progress", "geometry"},
     {"groups", "views"},
-    {"config", "run", "budget", "media", "datasets", "encoders", "store", "embed", "model"},
+    {"config", "run", "budget", "media", "datasets", "encoders", "store", "embed", "heads", "model"},
     {"objectives", "metrics", "mixing", "sampling", "gradcache"},
     {"evaluate", "train", "checkpoint"},
     {"methods"},

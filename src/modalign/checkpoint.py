@@ -57,6 +57,7 @@ class Keeper:
         best: dict[str, Tensor],
         at: Position,
     ) -> None:
+        self.checkpoints = bool(schedule.checkpoints)
         self.run, self.heads, self.objective, self.optimiser = run, heads, objective, optimiser
         self.best, self.at = best, at
         shapes = {k: list(v.shape) for k, v in heads.state_dict().items()}
@@ -72,7 +73,7 @@ class Keeper:
 
     def save(self) -> None:
         """Write the checkpoint atomically."""
-        if self.run is None:
+        if self.run is None or not self.checkpoints:
             return
         state = {
             "settings": self.settings,
@@ -94,9 +95,10 @@ class Keeper:
             ModalignError: the checkpoint is damaged, or of other settings.
         """
         path = None if self.run is None else self.run / CHECKPOINT
-        if path is None or self.run is None or not path.exists():
-            if self.run is not None:
-                (self.run / METRICS).unlink(missing_ok=True)
+        if path is None or self.run is None:
+            return False
+        if not self.checkpoints or not path.exists():
+            (self.run / METRICS).unlink(missing_ok=True)
             return False
         try:
             state = torch.load(path, weights_only=True)

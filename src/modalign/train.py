@@ -48,6 +48,7 @@ class Schedule:
         mixing: alpha of Beta(alpha, alpha) for latent mixing of pairs; 0: none.
         noise, drop: of the augmented views, see ``mixing.augment``; both 0: no augmented views.
         every: steps between evaluations, log lines and checkpoints.
+        checkpoints: write them, where there is a run folder.
         patience: evaluations without a better dev score before stopping; 0: never stop early.
         precision: "auto": bfloat16 on a GPU that has it, else float32; "float32"; "bfloat16".
         seed: of batches, mixing, dropout and noise.
@@ -64,6 +65,7 @@ class Schedule:
     noise: float = 0.0
     drop: float = 0.0
     every: int = 50
+    checkpoints: bool = True
     patience: int = 5
     precision: str = "auto"
     seed: int = 0

@@ -13,7 +13,8 @@ from torch.nn.functional import normalize
 from ..errors import ModalignError
 from ..geometry.correlation import Canonical, canonical, cross_covariance
 from ..geometry.procrustes import rotation
-from ..model import Features, Head, Heads
+from ..heads import Features, Head
+from ..model import Heads
 from ..progress import Progress, silent
 from ..registry import register
 from ..train import dev_recall

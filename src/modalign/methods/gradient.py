@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from ..errors import ModalignError
-from ..model import Features, Head, Heads, Map
+from ..heads import Features, Head, Map
+from ..model import Heads
 from ..objectives.base import Objective
 from ..progress import Progress, silent
 from ..registry import make, register
@@ -44,8 +45,8 @@ class Gradient:
         dim: of the shared space; a closed-form start may give fewer.
         hidden: units of a residual two-layer perceptron beside the linear map; 0: linear heads.
         dropout: on its hidden units.
-        steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, drop, every, patience, precision, seed:
-            as in ``train.Schedule``.
+        steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints, patience,
+            precision, seed: as in ``train.Schedule``.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Gradient:
         noise: float = 0.0,
         drop: float = 0.0,
         every: int = 25,
+        checkpoints: bool = True,
         patience: int = 6,
         precision: str = "auto",
         seed: int = 0,
@@ -73,7 +75,8 @@ class Gradient:
         self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
         self.schedule = Schedule(
             steps=steps, batch=batch, unpaired=unpaired, lr=lr, weight_decay=weight_decay, warmup=warmup, clip=clip,
-            mixing=mixing, noise=noise, drop=drop, every=every, patience=patience, precision=precision, seed=seed,
+            mixing=mixing, noise=noise, drop=drop, every=every, checkpoints=checkpoints, patience=patience,
+            precision=precision, seed=seed,
         )  # fmt: skip
         self.record: dict[str, Any] = {}
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..geometry.correlation import Canonical, Spectrum, spectrum
-from ..model import Features, Head, Heads, Map
+from ..heads import Features, Head, Map
+from ..model import Heads
 from ..views import Pair, Views
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checkpoint import METRICS
+from ..files import read_text, write_text
 from ..model import Heads
 from ..progress import Progress, silent
 from ..registry import register
@@ -46,26 +48,35 @@ class ClipPreset:
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
-        """The heads of the best trial."""
+        """The heads of the best trial. Without dev views a fifth of the linked groups is held out to choose by."""
         if dev is None:
             x, dev = hold_out(x, seed=self.seed)
-        made: list[tuple[float, Heads, Gradient]] = []
+            self.record["dev_is"] = f"{len(dev)} linked groups held out of training"
+        made: dict[str, tuple[Heads, Path | None]] = {}
 
         def score(s: dict[str, Any]) -> float:
             progress(len(made), self.trials, "CLIP")
             method = Gradient(
                 {"name": "clip", "scale": s["scale"]}, "random", self.dim, s["hidden"], 0.6 if s["hidden"] else 0.0,
                 steps=self.steps, lr=s["lr"], weight_decay=s["weight_decay"], mixing=s["mixing"], every=15, patience=4,
-                seed=self.seed,
+                checkpoints=False, seed=self.seed,
             )  # fmt: skip
-            heads = method.fit(x, dev)
-            made.append((method.record["training"]["dev"], heads, method))
-            return made[-1][0]
+            folder = None if run is None else run / "trials" / str(len(made))
+            made[str(s)] = method.fit(x, dev, folder), folder
+            return float(method.record["training"]["dev"])
 
         tuned = tune(self.GRID, score, self.trials, self.seed)
         progress(self.trials, self.trials, "CLIP")
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
-        return max(made, key=lambda entry: entry[0])[1]
+        heads, folder = made[str(tuned.settings)]
+        keep_log(folder, run)
+        return heads
+
+
+def keep_log(trial: Path | None, run: Path | None) -> None:
+    """The training log of a trial as that of the run."""
+    if trial is not None and run is not None:
+        write_text(run / METRICS, read_text(trial / METRICS, "training log"))
 
 
 @register("method", "full")
@@ -77,8 +88,9 @@ class Full:
     2. Gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve; the start is kept where that
        does not raise the dev score.
 
-    Without dev views a fifth of the linked groups chooses in their place, in turn over three folds below 300 groups;
-    then the closed form is fitted again to all pairs with what was chosen, and there is no gradient step.
+    Without dev views a fifth of the linked groups is held out to choose by, three times below 300 groups; then the
+    closed form is fitted again to all pairs with what was chosen, and there is no gradient descent. Below 10 linked
+    groups nothing is chosen: the defaults of "transport_cca" hold.
 
     Args:
         dim: of the shared space, at most.
@@ -119,59 +131,57 @@ class Full:
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """The best heads on dev, or those refitted to all pairs."""
         folds = [(x, dev)] if dev is not None else self.folds(x)
+        if not folds:
+            self.record["chosen"] = "the defaults of transport_cca: too few pairs to choose anything by"
+            return TransportCCA(self.dim, seed=self.seed).fit(x, progress=progress)
         prepared = [prepare(part, root=True, unit=True) for part, _ in folds]
-        spaces: dict[int, Space] = {}
+        made: dict[str, Space] = {}
 
         def score(s: dict[str, Any]) -> float:
-            progress(len(spaces), self.trials, "full")
+            progress(len(made), self.trials, "full")
             ends = [
-                TransportCCA(self.dim, seed=self.seed, **s).solve(p, d)
-                for p, (_, d) in zip(prepared, folds, strict=True)
+                TransportCCA(self.dim, seed=self.seed, **s).solve(p, f[1]) for p, f in zip(prepared, folds, strict=True)
             ]
-            spaces[len(spaces)] = ends[0][0]
+            made[str(s)] = ends[0][0]
             return sum(end for _, end in ends) / len(ends)
 
-        rates = self.RATES[: min(len(self.RATES), self.trials - 1)] if self.steps else ()
+        rates = self.RATES[: self.trials - 1] if self.steps and dev is not None and len(linked_ids(x)) > 1 else ()
         tuned = tune(self.CLOSED, score, self.trials - len(rates), self.seed)
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
         if dev is None:
-            heads = TransportCCA(self.dim, seed=self.seed, **tuned.settings).fit(x)
             self.record["dev_is"] = (
-                f"{len(folds)} x {len(folds[0][1])} linked groups held out of training, then refitted"
+                f"{len(folds)} x {len(folds[0][1])} linked groups held out, then fitted again to all"
             )
+            heads = TransportCCA(self.dim, seed=self.seed, **tuned.settings).fit(x)
         else:
-            best = max(range(len(tuned.record)), key=lambda k: tuned.record[k]["score"])
-            heads = self.descend(spaces[best].heads(self.dim), x, dev, rates, run, progress)
+            heads = self.descend(made[str(tuned.settings)].heads(self.dim), x, dev, rates, run)
         progress(self.trials, self.trials, "full")
         return heads
 
     def folds(self, x: Views) -> list[tuple[Views, Views]]:
-        """Training and dev views made of the training views alone."""
-        count = 3 if len(linked_ids(x)) < 300 else 1
+        """Training and dev views made of the training views alone; none with fewer than 10 linked groups."""
+        linked = len(linked_ids(x))
+        count = 0 if linked < 10 else 3 if linked < 300 else 1
         return [hold_out(x, seed=self.seed + k) for k in range(count)]
 
-    def descend(
-        self, start: Heads, x: Views, dev: Views, rates: Sequence[float], run: Path | None, progress: Progress
-    ) -> Heads:
+    def descend(self, start: Heads, x: Views, dev: Views, rates: Sequence[float], run: Path | None) -> Heads:
         """Gradient descent from the start with each learning rate; the best of all on dev, the start included."""
-        best, score = start, dev_recall(start.embed(dev))
+        best, score, log, logged = start, dev_recall(start.embed(dev)), None, -1.0
         for number, rate in enumerate(rates):
             method = Gradient(
-                self.objective(),
-                steps=self.steps,
-                lr=rate,
-                mixing=1.0,
-                unpaired=0.5,
-                every=10,
-                patience=4,
-                seed=self.seed,
-            )
-            heads = method.descend(copy.deepcopy(start), x, dev, None if run is None else run / f"rate{number}", silent)
-            reached = method.record["training"]["dev"]
-            self.record["trials"].append({"settings": {"lr": rate, **method.record["training"]}, "score": reached})
-            if reached > score:
-                best, score = heads, reached
-                self.record |= {"chosen": {**self.record["chosen"], "lr": rate}, "dev": reached}
+                self.objective(), steps=self.steps, lr=rate, mixing=1.0, unpaired=0.5, every=10, patience=4,
+                checkpoints=False, seed=self.seed,
+            )  # fmt: skip
+            folder = None if run is None else run / "trials" / f"gradient-{number}"
+            heads = method.descend(copy.deepcopy(start), x, dev, folder, silent)
+            training = method.record["training"]
+            self.record["trials"].append({"settings": {"lr": rate, **training}, "score": training["dev"]})
+            if training["dev"] > logged:
+                log, logged = folder, training["dev"]
+            if training["dev"] > score:
+                best, score = heads, training["dev"]
+                self.record |= {"chosen": {**self.record["chosen"], "lr": rate}, "dev": score}
+        keep_log(log, run)
         return best
 
     def objective(self) -> dict[str, Any]:

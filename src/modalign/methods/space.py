@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..geometry.correlation import Canonical
-from ..model import Head, Heads, relative, smooth
+from ..heads import Head, relative, smooth
+from ..model import Heads
 from .prepared import Prepared, linear_map
 
 MOST_BANK = 8192  # rows of a smoothing bank

@@ -26,7 +26,10 @@ ANNEALING = (0.2, 0.1, 0.05, 0.02, 0.02, 0.02)  # epsilon of the plan in each ro
 
 
 class Match(NamedTuple):
-    """rotation: (k, k), x R ~ y. plan: (n, m), mass 1. cost: <plan, 1 - cosine>, by which restarts are judged."""
+    """rotation: (k, k), x R ~ y. plan: (n, m), mass 1, of the items without a known partner.
+
+    cost: <plan, 1 - cosine> + mean (1 - cosine) of the known pairs, by which starts are judged.
+    """
 
     rotation: Tensor
     plan: Tensor
@@ -38,7 +41,8 @@ def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int
 
     Round: P = entropic plan of the cosines of x R and y, known pairs aside; R = polar factor of
     x^T P y + known^T known, known pairs and plan with equal total weight. Starts: the known pairs, where there are
-    any; else axes of like skewness, items of like similarity profiles, and matched cluster centres.
+    any; and where they are fewer than axes, axes of like skewness, items of like similarity profiles, and matched
+    cluster centres.
 
     Args:
         x, y: (n, k), (m, k) unit rows of one width.
@@ -53,10 +57,11 @@ def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int
     free[0][known[:, 0]], free[1][known[:, 1]] = False, False
     u, v = x[free[0]], y[free[1]]
     tie = x[known[:, 0]].T @ y[known[:, 1]] / max(1, len(known))
+    starts = []
     if len(known):
-        starts = [rotation(x[known[:, 0]], y[known[:, 1]]).rotation]
-    else:
-        starts = [by_skewness(x, y), by_profiles(x, y), *by_clusters(x, y, restarts, clusters, seed)]
+        starts.append(rotation(x[known[:, 0]], y[known[:, 1]]).rotation)
+    if len(known) < x.shape[1]:  # fewer pairs than axes leave the rotation open
+        starts += [by_skewness(x, y), by_profiles(x, y), *by_clusters(x, y, restarts, clusters, seed)]
     best: Match | None = None
     for start in starts:
         turn, plan, cost = start, torch.zeros(len(u), len(v)), 0.0
@@ -65,7 +70,7 @@ def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 plan = transport(1.0 - similarity, epsilon=epsilon, tolerance=1e-2, max_iterations=100).plan
-            cost = float((plan * (1.0 - similarity)).sum())
+            cost = float((plan * (1.0 - similarity)).sum() + (1.0 - (tie * turn).sum()) * bool(len(known)))
             left, _, right = torch.linalg.svd(u.T @ plan @ v + tie)
             turn = left @ right
         if best is None or cost < best.cost:
