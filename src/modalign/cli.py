@@ -256,6 +256,9 @@ def fail(message: str, code: int = 2) -> NoReturn:
 def main(argv: list[str] | None = None) -> None:
     """Entry point: 0 on success, 2 on a user's mistake with one line and no traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Threads that wait for each other asleep, not spinning: on a machine that is busy with other work, spinning makes
+    # small matrix products many times slower. Read when torch is imported, so it has to be said here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(argv, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as problem:
