@@ -141,7 +141,7 @@ def spoil(folder: Path, arrays: Path) -> Path:
         ("short.npy", ("--pairs", "far.csv"), "999"),
         ("short.npy", ("--pairs", "words.csv"), "words.csv"),
         ("short.npy", ("--pairs", "none.csv"), "none.csv"),
-        ("nan.npy", ("--method", "cac"), "did you mean 'cca'"),
+        ("nan.npy", ("--method", "transport_ca"), "did you mean 'transport_cca'"),
         ("nan.npy", ("--holdout", "1.5"), "holdout"),
         ("nan.npy", ("--names", "a", "a"), "different names"),
         ("nan.npy", ("--dim", "wide"), "dim"),

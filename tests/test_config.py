@@ -46,7 +46,7 @@ def test_a_specification_is_read_overridden_and_written_back(good: Path, tmp_pat
         ("pairs=many", "setting 'pairs'"),
         ("method.dimm=3", "did you mean 'dim'"),
         ("method.dim=wide", "setting 'dim'"),
-        ("method.name=cac", "did you mean 'cca'"),
+        ("method.name=transport_ca", "did you mean 'transport_cca'"),
         ("data.name=openmojis", "did you mean 'openmoji'"),
         ("data.langage=de", "did you mean 'language'"),
         ("encoders.text=minilmm", "did you mean 'minilm'"),

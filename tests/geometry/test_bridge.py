@@ -68,9 +68,7 @@ def test_spread_adds_potentials_inside_the_logarithm():
 
 def test_consistency_equals_its_double_sum_and_is_zero_for_isometric_modalities():
     x, y = rows(4, 3), rows(4, 3, 1)
-    total = sum(
-        (x[j] @ y[k] - x[k] @ y[j]) ** 2 + (x[j] @ x[k] - y[j] @ y[k]) ** 2 for j in range(4) for k in range(4)
-    )
+    total = sum((x[j] @ y[k] - x[k] @ y[j]) ** 2 + (x[j] @ x[k] - y[j] @ y[k]) ** 2 for j in range(4) for k in range(4))
     torch.testing.assert_close(bridge.geometric_consistency(x, y), total / 4)
     mirror = torch.diag(torch.tensor([1.0, 1.0, -1.0], dtype=torch.float64))
     assert bridge.geometric_consistency(x, x @ mirror).item() == pytest.approx(0.0, abs=1e-12)
