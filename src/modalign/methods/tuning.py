@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -36,29 +35,27 @@ def grid(**choices: Sequence[Any]) -> list[dict[str, Any]]:
     return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
 
 
-def tune(
-    candidates: Sequence[Settings], score: Callable[[dict[str, Any]], float], trials: int | None = None, seed: int = 0
-) -> Tuned:
-    """Try settings and keep the best.
+def tune(candidates: Sequence[Settings], score: Callable[[dict[str, Any]], float], trials: int | None = None) -> Tuned:
+    """Try settings in order and keep the best; of equals, the first.
 
     Args:
-        candidates: settings to try, the most plausible first (it is always tried).
-        score: settings -> dev score, higher is better; a ModalignError scores -inf.
-        trials: how many to try; the others are left out at random. None: all.
-        seed: of that draw.
+        candidates: settings to try, the most plausible first.
+        score: settings -> dev score, higher is better; a ModalignError counts as a failed trial.
+        trials: try only so many; None: all.
 
     Raises:
-        ModalignError: no candidate, or every candidate failed (with the first one's reason).
+        ModalignError: no candidate, or every trial failed (with the first one's reason).
+
+    Example:
+        >>> tune(grid(x=[1, 5, 2, 9]), lambda s: s["x"], trials=3).settings
+        {'x': 5}
     """
-    if not candidates:
-        raise ModalignError("nothing to tune: the list of candidates is empty")
-    chosen = list(range(len(candidates)))
-    if trials is not None and trials < len(chosen):
-        chosen = [0, *sorted(random.Random(seed).sample(chosen[1:], max(0, trials - 1)))]
+    if not candidates or (trials is not None and trials < 1):
+        raise ModalignError(f"nothing to tune: {len(candidates)} candidates, {trials} trials")
     record: list[dict[str, Any]] = []
     failure: ModalignError | None = None
-    for index in chosen:
-        settings = dict(candidates[index])
+    for candidate in candidates[:trials]:
+        settings = dict(candidate)
         try:
             record.append({"settings": settings, "score": score(settings)})
         except ModalignError as problem:
@@ -67,7 +64,7 @@ def tune(
     done = [entry for entry in record if entry["score"] is not None]
     if not done:
         raise failure or ModalignError("no candidate could be scored")
-    best = max(done, key=lambda entry: entry["score"])  # the first of equals: the more plausible one
+    best = max(done, key=lambda entry: entry["score"])
     return Tuned(dict(best["settings"]), best["score"], record)
 
 
