@@ -1,0 +1,199 @@
+"""Closed-form methods on problems with known answers, with ragged, unpaired and several-per-group items."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from modalign.budget import hide_links
+from modalign.errors import ModalignError
+from modalign.methods.prepared import prepare
+from modalign.methods.transport_cca import over_neighbours
+from modalign.methods.tuning import grid, hold_out, linked_ids, score_heads, tune
+from modalign.methods.wasserstein import match
+from modalign.registry import make
+from modalign.train import dev_recall
+from modalign.views import Views
+
+Problem = Callable[..., Views]
+METHODS = ("cca", "csa", "procrustes", "ridge", "asif", "transport_cca", "wasserstein_procrustes")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_paired_latents_are_aligned(latent: Problem, name: str) -> None:
+    heads = make("method", name).fit(latent(200, 0))
+    assert score_heads(heads, latent(60, 1)) > 0.6
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_unpaired_items_and_several_items_per_group_are_welcome(latent: Problem, name: str) -> None:
+    x = latent(150, 0)
+    x = Views(
+        {"image": x["image"], "text": torch.cat([x["text"], x["text"] + 0.01])},
+        {"image": x.group["image"], "text": x.group["text"].repeat(2)},
+    )
+    heads = make("method", name).fit(hide_links(x, torch.arange(60)))
+    z = heads.embed(latent(60, 1))
+    assert torch.allclose(z["text"].norm(dim=1), torch.ones(60), atol=1e-5)
+    assert dev_recall(z) > 0.5
+
+
+@pytest.mark.parametrize("name", ["cca", "procrustes", "ridge", "transport_cca"])
+def test_three_modalities_with_missing_ones(latent: Problem, name: str) -> None:
+    x, generator = latent(200, 0, (12, 8, 10)), torch.Generator().manual_seed(3)
+    keep = {m: torch.rand(200, generator=generator) > 0.3 for m in x.modalities}
+    heads = make("method", name).fit(x.select(keep))
+    assert score_heads(heads, latent(60, 1, (12, 8, 10))) > 0.5
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_same_seed_same_bits_and_order_of_rows_does_not_matter(latent: Problem, name: str) -> None:
+    x = latent(80, 0)
+    first, again = (make("method", name).fit(x).embed(latent(20, 1)) for _ in range(2))
+    assert torch.equal(first["image"], again["image"])
+    if name in ("cca", "procrustes", "ridge", "csa"):
+        order = torch.randperm(80)
+        mixed = make("method", name).fit(x.select({"text": order})).embed(latent(20, 1))
+        cosines = [z["image"] @ z["text"].T for z in (first, mixed)]
+        assert torch.allclose(*cosines, atol=1e-4)
+
+
+def test_transport_cca_learns_from_items_whose_partner_is_unknown(latent: Problem) -> None:
+    x, dev = latent(300, 0, noise=0.4), latent(100, 1, noise=0.4)
+    few = hide_links(x, torch.arange(12))
+    alone = score_heads(make("method", "cca", ridge=1.0, power=0.5).fit(few), dev)
+    plain = {"ridge": 1.0, "smoothing": 0.0, "share": 0.0, "root": False, "unit": False}
+    helped = score_heads(make("method", "transport_cca", **plain).fit(few), dev)
+    assert helped > alone + 0.05
+
+
+@pytest.mark.parametrize("name", ["wasserstein_procrustes", "transport_cca"])
+@pytest.mark.parametrize("pairs", [0, 2, 30])
+def test_no_pair_is_needed_where_the_geometries_agree(latent: Problem, name: str, pairs: int) -> None:
+    x = latent(250, 0, noise=0.01)
+    heads = make("method", name).fit(hide_links(x, torch.arange(pairs)))
+    assert dev_recall(heads.embed(x)) > 0.9
+
+
+def test_match_finds_a_hidden_rotation_and_permutation() -> None:
+    g = torch.Generator().manual_seed(0)
+    x = normalize(torch.randn(120, 4, generator=g) ** 3 * torch.tensor([2.0, 1.5, 1.2, 1.0]), dim=1)
+    q, _ = torch.linalg.qr(torch.randn(4, 4, generator=g))
+    order = torch.randperm(120, generator=g)
+    found = match(x, (x @ q)[order], torch.empty(0, 2, dtype=torch.long))
+    assert torch.allclose(found.rotation, q, atol=0.02)
+    assert float((found.plan.argmax(1) == torch.argsort(order)).float().mean()) > 0.9
+
+
+def test_procrustes_is_the_orthogonal_solution(latent: Problem) -> None:
+    from scipy.linalg import orthogonal_procrustes
+
+    x = latent(100, 0, (6, 6))
+    heads = make("method", "procrustes", unit=False).fit(x)
+    rows = {m: prepare(x).rows[m].numpy() for m in x.modalities}
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rows.values())
+    expected = b @ orthogonal_procrustes(b, a)[0]
+    assert np.allclose(heads.transform(x["text"], "text").numpy(), expected, atol=1e-4)
+
+
+def test_ridge_equals_scikit_learn(latent: Problem) -> None:
+    from sklearn.linear_model import Ridge
+
+    x = latent(100, 0, (6, 5))
+    heads = make("method", "ridge", ridge=2.0, unit=False, target="text").fit(x)
+    a, b = (x[m].double().numpy() for m in ("image", "text"))
+    centred = a - a.mean(0)
+    alpha = 2.0 * np.trace(centred.T @ centred) / 6
+    model = Ridge(alpha=alpha, fit_intercept=False).fit(centred, b - b.mean(0))
+    cosine = (heads.transform(x["image"], "image") @ heads.transform(x["text"], "text").T).numpy()
+    predicted, truth = model.predict(centred), b - b.mean(0)
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (predicted, truth)]
+    assert np.allclose(cosine, unit[0] @ unit[1].T, atol=1e-4)
+
+
+def test_asif_is_the_likeness_to_the_pairs(latent: Problem) -> None:
+    x = latent(30, 0)
+    heads = make("method", "asif", nearest=5, power=3.0).fit(x)
+    query = latent(4, 1)["image"]
+    likeness = (normalize(query, dim=1) @ normalize(x["image"], dim=1).T).clamp(min=0) ** 3
+    least = likeness.sort(1, descending=True).values[:, 4:5]
+    expected = normalize(torch.where(likeness >= least, likeness, 0.0), dim=1)
+    assert torch.allclose(heads.transform(query, "image"), expected, atol=1e-5)
+
+
+def test_csa_weighs_directions_by_their_correlation(latent: Problem) -> None:
+    x = latent(300, 0)
+    z = make("method", "csa").fit(x)
+    raw = z["image"].features(x["image"]) @ z["image"].map.weight
+    variance = raw.var(0)
+    assert (variance[:-1] >= variance[1:] - 1e-3).all()
+    assert variance[0].item() > 0.9
+
+
+def test_dimensions_are_an_upper_limit(latent: Problem) -> None:
+    x = latent(100, 0)
+    for name in ("cca", "procrustes", "ridge", "transport_cca"):
+        assert make("method", name, dim=3).fit(x).dim == 3
+
+
+@pytest.mark.parametrize("name", ["cca", "csa", "procrustes", "ridge", "asif"])
+def test_too_few_pairs_are_refused(latent: Problem, name: str) -> None:
+    with pytest.raises(ModalignError, match="known pairs"):
+        make("method", name).fit(hide_links(latent(30, 0), torch.arange(0)))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_broken_rows_are_refused_with_their_numbers(latent: Problem, name: str) -> None:
+    x = latent(30, 0)
+    x["text"][3] = float("nan")
+    with pytest.raises(ModalignError, match=r"'text' has NaN or infinite values in 1 of 30 rows \(3\)"):
+        make("method", name).fit(x)
+
+
+def test_explicit_links_override_groups(latent: Problem) -> None:
+    x = latent(80, 0)
+    order = torch.randperm(80)
+    shuffled = x.select({"text": order})
+    links = {("image", "text"): torch.stack([order, torch.arange(80)])}
+    linked = Views(shuffled.data, {"image": torch.arange(80), "text": 1000 + torch.arange(80)}, links)
+    for name in ("cca", "asif", "ridge", "csa"):
+        assert score_heads(make("method", name).fit(linked), latent(40, 1)) > 0.6
+
+
+def test_neighbours_of_partners_speak_for_a_match() -> None:
+    near = torch.tensor([[1], [0], [1]])
+    similarity = torch.arange(9.0).view(3, 3)
+    assert over_neighbours(similarity, near).tolist() == similarity[[1, 0, 1]].tolist()
+    assert torch.equal(over_neighbours(similarity, torch.empty(3, 0, dtype=torch.long)), similarity)
+
+
+def test_tuning_tries_in_order_and_records_failures() -> None:
+    def score(s: dict[str, int]) -> float:
+        if s["x"] == 1:
+            raise ModalignError("one is not allowed")
+        return float(s["x"])
+
+    tuned = tune(grid(x=[1, 4, 4, 9]), score, trials=3)
+    assert tuned.settings == {"x": 4}
+    assert tuned.score == 4.0
+    assert len(tuned.record) == 3
+    assert tuned.record[0]["error"] == "one is not allowed"
+    with pytest.raises(ModalignError, match="one is not allowed"):
+        tune(grid(x=[1]), score)
+    with pytest.raises(ModalignError, match="nothing to tune"):
+        tune([], score)
+
+
+def test_holding_out_splits_linked_groups_and_keeps_the_rest(latent: Problem) -> None:
+    x = hide_links(latent(50, 0), torch.arange(20))
+    rest, dev = hold_out(x, 0.25, seed=1)
+    assert len(linked_ids(dev)) == len(dev) == 5
+    assert len(linked_ids(rest)) == 15
+    assert len(rest["image"]) == 45
+    assert len(rest["text"]) == 45
+    with pytest.raises(ModalignError, match="1 linked groups"):
+        hold_out(hide_links(latent(5, 0), torch.arange(1)))
