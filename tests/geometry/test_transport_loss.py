@@ -262,7 +262,7 @@ def test_fifty_thousand_items_in_bounded_memory():
     x = torch.nn.functional.normalize(rows(50_000, 64, dtype=torch.float32), dim=1)
     order = torch.randperm(50_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = solve_chunked(x, x[order], epsilon=0.05, rows=1024, tolerance=1e-3)
+    found = solve_chunked(x, x[order], epsilon=0.05, tolerance=1e-3)
     assert found.converged
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2 * 2**20  # 2 GiB; the cost has 9.3
 

@@ -72,7 +72,7 @@ def solve_chunked(
     *,
     epsilon: float = 0.05,
     cost: str = "cosine",
-    rows: int = 1024,
+    rows: int = 256,
     tolerance: float = 1e-4,
     max_iterations: int = 500,
     start: Potentials | None = None,
