@@ -23,7 +23,7 @@ from .workflow import Data, attribution, facts, fit, leave, load_data, measure, 
 
 METHODS = {"clip": "CLIP", "cca": "CCA", "full": "full"}
 #: Smaller budgets, as shares of the demo's, at which ``full`` is measured too.
-SHARES = (0.125, 0.25, 0.5)
+SHARES = (0.25, 0.5)
 #: Settings that each tuned method may try on dev; the same number for all of them.
 TRIALS = 8
 ROW = "{:<6} {:>5}  {:>16}  {:>16}  {:>20}  {:>16}  {:>12}  {:>7}"

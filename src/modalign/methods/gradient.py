@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,28 @@ class Gradient:
         known = (
             None if dev is None else coordinates(heads, dev.only(*[m for m in dev.modalities if m in heads.modalities]))
         )
-        end = train(Maps(heads), objective, inputs, self.schedule, known, run, x, progress)
+        with threads_for(heads, self.schedule.batch):
+            end = train(Maps(heads), objective, inputs, self.schedule, known, run, x, progress)
         self.record["training"] = {"steps": end.step, "best_step": end.best_step}
         if dev is not None:
             self.record["training"]["dev"] = end.best
         return heads.eval()
+
+
+#: Multiply-adds of a step, forward, below which one thread is faster than several that wait for each other.
+SMALL_STEP = 5e8
+
+
+@contextmanager
+def threads_for(heads: nn.Module, batch: int) -> Iterator[None]:
+    """One thread while small heads are trained, and the number from before afterwards."""
+    before = torch.get_num_threads()
+    work = batch * sum(p.numel() for p in heads.parameters())
+    torch.set_num_threads(1 if work < SMALL_STEP else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def part(table: str | Mapping[str, Any], what: str) -> tuple[str, dict[str, Any]]:
