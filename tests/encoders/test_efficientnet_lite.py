@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from modalign.encoders.efficientnet_lite import Block, EfficientNetLite, Pointwise, SameConv2d, fold
+from modalign.encoders.efficientnet_lite import Block, EfficientNetLite, Folded, SameConv2d, fold
 from modalign.errors import ModalignError
 
 
@@ -83,10 +83,19 @@ def test_each_picture_is_alone_in_a_batch():
         torch.testing.assert_close(net(x[i : i + 1])[0], whole[i], rtol=1e-5, atol=1e-6)
 
 
-def test_pointwise_equals_the_convolution_in_any_memory_format():
-    w, b, x = torch.randn(4, 3, 1, 1), torch.randn(4), torch.randn(2, 3, 5, 6)
-    for layout in (torch.contiguous_format, torch.channels_last):
-        torch.testing.assert_close(Pointwise(w, b)(x.contiguous(memory_format=layout)), F.conv2d(x, w, b))
+@pytest.mark.parametrize("clip", [True, False])
+@pytest.mark.parametrize(("kernel", "stride", "groups"), [(1, 1, 1), (3, 2, 4), (5, 1, 4)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_folded_convolution_equals_the_two_steps_with_and_without_fusion(
+    kernel, stride, groups, clip, layout, monkeypatch
+):
+    conv = SameConv2d(4, 8, kernel, stride, groups=groups)
+    x = 4 * torch.randn(2, 4, 9, 12)
+    expected = F.relu6(conv(x)) if clip else conv(x)
+    folded = Folded(conv, conv.weight.detach(), conv.bias.detach(), clip)
+    torch.testing.assert_close(folded(x.contiguous(memory_format=layout)), expected, rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr("modalign.encoders.efficientnet_lite.FUSED", None)
+    torch.testing.assert_close(folded(x.contiguous(memory_format=layout)), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_blocks_add_their_input_only_where_shapes_allow():

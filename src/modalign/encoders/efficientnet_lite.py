@@ -48,6 +48,15 @@ SCALES = {0: (1.0, 1.0, 224), 1: (1.0, 1.1, 240), 2: (1.1, 1.2, 260), 3: (1.2, 1
 """Size -> (width factor, depth factor, pixels)."""
 
 
+def same_padding(size: int, kernel: int, stride: int, lead: int = 0) -> tuple[int, int]:
+    """Zeros before and after, so that ceil(size / stride) places come out; the odd one comes after.
+
+    lead: zeros that the kernel itself begins with.
+    """
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - lead - size, 0)
+    return total // 2 + lead, total - total // 2
+
+
 class SameConv2d(nn.Conv2d):
     """Convolution whose output has ceil(size / stride) pixels, padded as the weights were trained.
 
@@ -59,17 +68,12 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride))."""
-        top, bottom = self._pad(x.shape[-2])
-        left, right = self._pad(x.shape[-1])
+        top, bottom = same_padding(x.shape[-2], self.kernel_size[0], self.stride[0], self.lead)
+        left, right = same_padding(x.shape[-1], self.kernel_size[1], self.stride[1], self.lead)
         if top == bottom and left == right:
             return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
         x = F.pad(x, (left, right, top, bottom))
         return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
-
-    def _pad(self, size: int) -> tuple[int, int]:
-        kernel, stride = self.kernel_size[0] - self.lead, self.stride[0]
-        total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-        return total // 2 + self.lead, total - total // 2
 
     def widen(self) -> None:
         """Put a row and a column of zeros before the kernel: the same function.
@@ -101,13 +105,15 @@ class Block(nn.Module):
         self._bn1: nn.Module = _norm(wide)
         self._project_conv: nn.Module = SameConv2d(wide, outputs, 1, bias=False)
         self._bn2: nn.Module = _norm(outputs)
+        self._act0: nn.Module = nn.ReLU6(inplace=True)
+        self._act1: nn.Module = nn.ReLU6(inplace=True)
         self.expands = expand != 1
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride))."""
-        y = F.relu6(self._bn0(self._expand_conv(x)), inplace=True) if self.expands else x
-        y = F.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)
+        y = self._act0(self._bn0(self._expand_conv(x))) if self.expands else x
+        y = self._act1(self._bn1(self._depthwise_conv(y)))
         y = self._bn2(self._project_conv(y))
         return x + y if self.residual else y
 
@@ -148,13 +154,15 @@ class EfficientNetLite(nn.Module):
         self._blocks = nn.ModuleList(blocks)
         self._conv_head: nn.Module = SameConv2d(inputs, HEAD, 1, bias=False)
         self._bn1: nn.Module = _norm(HEAD)
+        self._act0: nn.Module = nn.ReLU6(inplace=True)
+        self._act1: nn.Module = nn.ReLU6(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] -> (n, 1280), each >= 0 and <= 6."""
-        x = F.relu6(self._bn0(self._conv_stem(x)), inplace=True)
+        x = self._act0(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
-        x = F.relu6(self._bn1(self._conv_head(x)), inplace=True)
+        x = self._act1(self._bn1(self._conv_head(x)))
         return x.mean((2, 3))
 
     def load(self, weights: Mapping[str, Tensor]) -> EfficientNetLite:
@@ -181,21 +189,48 @@ def _round_channels(channels: float, by: int = 8) -> int:
     return rounded + by if rounded < 0.9 * channels else rounded
 
 
-PAIRS = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"))
-BLOCK_PAIRS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+PARTS = (("_conv_stem", "_bn0", "_act0"), ("_conv_head", "_bn1", "_act1"))
+BLOCK_PARTS: tuple[tuple[str, str, str | None], ...] = (
+    ("_expand_conv", "_bn0", "_act0"),
+    ("_depthwise_conv", "_bn1", "_act1"),
+    ("_project_conv", "_bn2", None),
+)
 
 
-class Pointwise(nn.Module):
-    """1 x 1 convolution as one matrix product over all places: in channels-last memory nothing is moved for it."""
+class Folded(nn.Module):
+    """Convolution with the batch norm folded in and the ReLU6 behind it, for inference.
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    On processors, oneDNN clips the result while it is still in the cache; elsewhere that is a second pass.
+
+    Args:
+        conv: gives stride, padding and groups. weight, bias: with the batch norm in them. clip: ReLU6 behind it.
+    """
+
+    def __init__(self, conv: SameConv2d, weight: Tensor, bias: Tensor, clip: bool) -> None:
         super().__init__()
-        self.weight = nn.Parameter(weight.flatten(1).contiguous(), requires_grad=False)
+        self.weight = nn.Parameter(weight, requires_grad=False)
         self.bias = nn.Parameter(bias, requires_grad=False)
+        self.stride, self.groups, self.clip = conv.stride[0], conv.groups, clip
+        self.kernel, self.lead = conv.kernel_size[0], conv.lead
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) -> (n, c', h, w)."""
-        return F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
+        """(n, c, h, w) -> (n, c', ceil(h / stride), ceil(w / stride))."""
+        top, bottom = same_padding(x.shape[-2], self.kernel, self.stride, self.lead)
+        left, right = same_padding(x.shape[-1], self.kernel, self.stride, self.lead)
+        if top != bottom or left != right:
+            x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
+        stride = [self.stride, self.stride]
+        if self.clip and FUSED is not None and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16):
+            y: Tensor = FUSED(
+                x, self.weight, self.bias, [top, left], stride, [1, 1], self.groups, "hardtanh", [0.0, 6.0], ""
+            )
+            return y
+        y = F.conv2d(x, self.weight, self.bias, stride, (top, left), 1, self.groups)
+        return F.relu6(y, inplace=True) if self.clip else y
+
+
+#: Convolution and clipping in one pass, where this build of torch has it.
+FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
 
 def fold(net: EfficientNetLite) -> EfficientNetLite:
@@ -222,28 +257,26 @@ def fold(net: EfficientNetLite) -> EfficientNetLite:
         True
     """
     folded = copy.deepcopy(net).eval().requires_grad_(False)
-    for conv, norm in PAIRS:
-        _fold(folded, conv, norm)
+    for conv, norm, act in PARTS:
+        _fold(folded, conv, norm, act)
     for block in folded._blocks:
-        for conv, norm in BLOCK_PAIRS:
-            _fold(block, conv, norm)
+        for conv, norm, after in BLOCK_PARTS:
+            _fold(block, conv, norm, after)
     return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _fold(parent: nn.Module, conv_name: str, norm_name: str) -> None:
+def _fold(parent: nn.Module, conv_name: str, norm_name: str, act_name: str | None) -> None:
     conv, norm = getattr(parent, conv_name), getattr(parent, norm_name)
-    if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d):
+    if not isinstance(conv, SameConv2d) or not isinstance(norm, nn.BatchNorm2d):
         return  # a block without expansion, or a network that is folded already
     assert norm.running_mean is not None
     assert norm.running_var is not None
     scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     shift = (norm.bias.double() - norm.running_mean.double() * scale).to(conv.weight.dtype)
-    weight = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
-    setattr(parent, norm_name, nn.Identity())
-    if conv.kernel_size == (1, 1):
-        setattr(parent, conv_name, Pointwise(weight.detach(), shift.detach()))
-    else:
-        conv.weight = nn.Parameter(weight, requires_grad=False)
-        conv.bias = nn.Parameter(shift, requires_grad=False)
-        if isinstance(conv, SameConv2d) and conv.stride[0] == 2:
-            conv.widen()
+    conv.weight = nn.Parameter((conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype), False)
+    if conv.stride[0] == 2:
+        conv.widen()
+    setattr(parent, conv_name, Folded(conv, conv.weight.detach(), shift.detach(), act_name is not None))
+    for gone in (norm_name, act_name):
+        if gone is not None:
+            setattr(parent, gone, nn.Identity())
