@@ -9,7 +9,8 @@ largest absolute difference to that row relative to its largest value, "cosine" 
 network alone on decoded pixels, then drawing included. Texts: names of pictograms (a few tokens) and sentences made
 of them (about 7 to 25 tokens, as captions have).
 
-Peers: the published network with its batch norms, picture by picture; sentence-transformers, as it comes.
+Peers: the network of the package efficientnet-lite-pytorch, as it comes, picture by picture; sentence-transformers,
+as it comes.
 On a machine that is busy with other things the peers, which share every operation among threads, look worse than
 they are: there only the rows with one thread mean anything.
 """
@@ -92,17 +93,28 @@ def all_of(encoder: Encoder, items: Sequence[Any]) -> Tensor:
     return out
 
 
+def published(encoder: EfficientNetLite0) -> Callable[[Tensor], Tensor]:
+    """Pixels -> last feature map, by the network that its authors' weights are published with."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    net = EfficientNet.from_name("efficientnet-lite0")
+    net.load_state_dict(torch.load(encoder.weights, map_location="cpu", weights_only=True))
+    features: Callable[[Tensor], Tensor] = net.eval().extract_features
+    return features
+
+
 def pictures() -> list[tuple[str, int, list[Way]]]:
     """Pixels -> features, and files -> features."""
     uris = [str(u) for u in openmoji().modality("image").uri[: PICTURES * 20 : 20]]
-    encoder, half = Pixels(), Pixels(precision="bfloat16")
+    encoder, half, torch_only = Pixels(), Pixels(precision="bfloat16"), Pixels()
+    torch_only._run = torch_only.network
     drawn = EfficientNetLite0()
-    plain = encoder.trainable().eval()
+    plain = published(encoder)
     pixels = list(drawn.collate(uris))
 
     def one_by_one(images: Callable[[], Sequence[Tensor]]) -> Tensor:
         with torch.inference_mode():
-            return torch.cat([plain((x[None].float().contiguous() - 127) / 128) for x in images()])
+            return torch.cat([plain((x[None].float().contiguous() - 127) / 128).mean((2, 3)) for x in images()])
 
     return [
         (
@@ -111,6 +123,7 @@ def pictures() -> list[tuple[str, int, list[Way]]]:
             [
                 ("one by one, batch norms", lambda: one_by_one(lambda: pixels)),
                 ("modalign", lambda: all_of(encoder, pixels)),
+                ("modalign, torch alone", lambda: all_of(torch_only, pixels)),
                 ("modalign, bfloat16", lambda: all_of(half, pixels)),
             ],
         ),
