@@ -7,9 +7,15 @@ has listed the words, and only a few hundred are linked by hand. How well do the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from .budget import hide_links, linked_groups
 from .config import Specification, specification
@@ -26,6 +32,8 @@ METHODS = {"clip": "CLIP", "cca": "CCA", "full": "full"}
 SHARES = (0.25, 0.5)
 #: Settings that each tuned method may try on dev; the same number for all of them.
 TRIALS = 8
+#: Processes at most; each needs some 600 MB.
+WORKERS = 4
 ROW = "{:<6} {:>5}  {:>16}  {:>16}  {:>20}  {:>16}  {:>12}  {:>7}"
 HEADER = (
     ROW.format("", "", "word -> picture", "picture -> word", "mean recall", "Procrustes", "mutual kNN", "")
@@ -70,42 +78,102 @@ def run(
     data = load_data(spec, progress)
     row(HEADER)
     budgets = [*dict.fromkeys(max(4, round(pairs * s)) for s in SHARES), pairs]
+    settings = [(name, pairs) for name in METHODS] + [("full", b) for b in budgets[:-1]]
+    jobs = [Job(name, b, seed) for name, b in settings for seed in range(seeds)]
     results = {}
-    for name, label in METHODS.items():
-        results[name, pairs] = repeated(spec, name, pairs, seeds, data, progress)
-        row(line(label, pairs, results[name, pairs]))
-    for budget in budgets[:-1]:
-        results["full", budget] = repeated(spec, "full", budget, seeds, data, progress)
+    with fits(spec, jobs, data, progress) as ready:
+        for name, b in settings:
+            results[name, b] = summarise([ready(job) for job in jobs if job[:2] == (name, b)], data)
+            if b == pairs:
+                row(line(METHODS[name], b, results[name, b]))
     table = document(results, budgets, data, spec, seeds)
     leave(out, spec.to_toml(), Model.load(out), data, table, progress)
     return {**table, "run": str(out), "report": str(out / "report.html")}
 
 
-def repeated(
-    spec: Specification, method: str, pairs: int, seeds: int, data: Data, progress: Progress
-) -> dict[str, Any]:
+class Job(NamedTuple):
+    """One fit: a method at a budget, with the links that a seed draws."""
+
+    method: str
+    pairs: int
+    seed: int
+
+
+class Fit(NamedTuple):
+    """A fit, done."""
+
+    job: Job
+    model: Model
+    seconds: float
+
+
+def fit_job(spec: Specification, job: Job, data: Data) -> Fit:
+    """Do a fit, or read it where its folder has it already."""
+    wanted = {"seed": job.seed, "trials": TRIALS}
+    settings = {"name": job.method, **{k: v for k, v in wanted.items() if k in settings_of(job.method)}}
+    train = hide_links(data["train"], linked_groups(data["train"], job.pairs, job.seed))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # the same bits in this process and in another, on any number of cores
+    try:
+        return Fit(job, *fit(settings, train, data["dev"], folder_of(spec, job), data))
+    finally:
+        torch.set_num_threads(before)
+
+
+def folder_of(spec: Specification, job: Job) -> Path:
+    """The run folder itself for the main fit, a folder inside it for the others."""
+    out = Path(spec.out)
+    return out if job == ("full", spec.pairs, 0) else out / "fits" / "-".join(map(str, job))
+
+
+@contextmanager
+def fits(spec: Specification, jobs: Sequence[Job], data: Data, progress: Progress) -> Iterator[Callable[[Job], Fit]]:
+    """Start all fits, several at a time in processes of their own; gives what waits for one of them.
+
+    A process leaves its fit in the folder, where this one reads it. On one core, or where nothing is left to fit, no
+    process is started.
+    """
+    todo = [job for job in jobs if not (folder_of(spec, job) / "fit.json").exists()]
+    workers = min(os.cpu_count() or 1, len(todo), WORKERS)
+    if workers < 2:
+        yield lambda job: fit_job(spec, job, data)
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))
+    try:
+        futures = {job: pool.submit(_fit_elsewhere, spec, job) for job in todo}
+        done = iter(range(1, len(futures) + 1))
+
+        def ready(job: Job) -> Fit:
+            if job in futures:
+                futures[job].result()
+                progress(next(done), len(futures), "fits")
+            return fit_job(spec, job, data)
+
+        progress(0, len(futures), "fits")
+        yield ready
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _fit_elsewhere(spec: Specification, job: Job) -> None:
+    if spec.out not in _loaded:  # once in the life of a process
+        _loaded[spec.out] = load_data(spec)
+    fit_job(spec, job, _loaded[spec.out])
+
+
+_loaded: dict[str, Data] = {}
+
+
+def summarise(done: Sequence[Fit], data: Data) -> dict[str, Any]:
     """Scores of one method at one budget, over seeds: each score's mean, and mean recall with a joint interval."""
-    runs: list[dict[str, Score]] = []
-    seconds = 0.0
-    for seed in range(seeds):
-        keep = linked_groups(data["train"], pairs, seed)
-        folder = Path(spec.out)
-        if (method, pairs, seed) != ("full", spec.pairs, 0):
-            folder = folder / "fits" / f"{method}-{pairs}-{seed}"
-        wanted = {"seed": seed, "trials": TRIALS}
-        settings = {"name": method, **{k: v for k, v in wanted.items() if k in settings_of(method)}}
-        progress(0, 1, f"{METHODS[method]}, {pairs} pairs, seed {seed}")
-        model, spent = fit(settings, hide_links(data["train"], keep), data["dev"], folder, data, progress)
-        progress(1, 1, f"{METHODS[method]}, {pairs} pairs, seed {seed}")
-        runs.append(measure(model.heads, data["test"], seed=seed))
-        seconds += spent / seeds
+    job = done[0].job
+    runs = [measure(d.model.heads, data["test"], seed=d.job.seed) for d in done]
     scores = to_json({k: average([r[k] for r in runs]) for k in runs[0] if k != "mean_recall"})
-    joint = mean_recall(runs, "text", "image")
     return {
-        "label": METHODS[method],
-        "pairs": pairs,
-        "seconds": round(seconds, 1),
-        "mean_recall": joint.json(),
+        "label": METHODS[job.method],
+        "pairs": job.pairs,
+        "seconds": round(sum(d.seconds for d in done) / len(done), 1),
+        "mean_recall": mean_recall(runs, "text", "image").json(),
         "by_seed": [r["mean_recall"].value for r in runs],
         **scores,
     }
