@@ -35,6 +35,7 @@ class ClipPreset:
         trials: settings to try.
         steps: optimiser steps at most, in each trial; training stops early on dev.
         seed: of everything random.
+        chosen: settings that an earlier fit chose (its ``record["chosen"]``); then nothing is tried.
 
     Reference: Radford et al. 2021, arXiv 2103.00020; mixing: Vouitsis et al. 2023, arXiv 2312.10144.
     """
@@ -54,8 +55,15 @@ class ClipPreset:
         {"lr": 3e-4, "mixing": 0.0, "hidden": 0, "weight_decay": 0.01, "scale": 1 / 0.07},
     )
 
-    def __init__(self, dim: int = 256, trials: int = TRIALS, steps: int = 150, seed: int = 0) -> None:
-        self.dim, self.trials, self.steps, self.seed = dim, trials, steps, seed
+    def __init__(
+        self,
+        dim: int = 256,
+        trials: int = TRIALS,
+        steps: int = 150,
+        seed: int = 0,
+        chosen: dict[str, Any] | None = None,
+    ) -> None:
+        self.dim, self.trials, self.steps, self.seed, self.chosen = dim, trials, steps, seed, chosen
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
@@ -76,7 +84,7 @@ class ClipPreset:
             made[str(s)] = method.fit(x, dev, folder), folder
             return float(method.record["training"]["dev"])
 
-        tuned = tune(self.CANDIDATES, score, self.trials)
+        tuned = tune(self.CANDIDATES if self.chosen is None else [self.chosen], score, self.trials)
         progress(self.trials, self.trials, "CLIP")
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
         heads, folder = made[str(tuned.settings)]
@@ -109,6 +117,9 @@ class Full:
         trials: settings to try, the gradient's included; the first are the most plausible.
         steps: optimiser steps at most; 0: closed form alone.
         seed: of everything random.
+        closed: settings of "transport_cca" that hold in every trial, for ablations.
+        transport, neighbourhood: other settings of these two terms of the objective, for ablations.
+        chosen: settings that an earlier fit chose (its ``record["chosen"]``); then nothing is tried.
     """
 
     CLOSED = (
@@ -134,9 +145,15 @@ class Full:
         trials: int = TRIALS,
         steps: int = 200,
         seed: int = 0,
+        closed: dict[str, Any] | None = None,
+        transport: dict[str, Any] | None = None,
+        neighbourhood: dict[str, Any] | None = None,
+        chosen: dict[str, Any] | None = None,
     ) -> None:
         self.dim, self.alpha, self.beta, self.gamma = dim, alpha, beta, gamma
         self.trials, self.steps, self.seed = trials, steps, seed
+        self.closed, self.transport, self.neighbourhood = closed or {}, transport or {}, neighbourhood or {}
+        self.chosen = chosen
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
@@ -144,7 +161,7 @@ class Full:
         folds = [(x, dev)] if dev is not None else self.folds(x)
         if not folds:
             self.record["chosen"] = "the defaults of transport_cca: too few pairs to choose anything by"
-            return TransportCCA(self.dim, seed=self.seed).fit(x, progress=progress)
+            return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         prepared = [prepare(part, root=True, unit=True) for part, _ in folds]
         made: dict[str, Space] = {}
 
@@ -156,8 +173,9 @@ class Full:
             made[str(s)] = ends[0][0]
             return sum(end for _, end in ends) / len(ends)
 
-        rates = self.RATES[: self.trials - 1] if self.steps and dev is not None and len(linked_ids(x)) > 1 else ()
-        tuned = tune(self.CLOSED, score, self.trials - len(rates))
+        closed, rates = self.candidates()
+        rates = rates if self.steps and dev is not None and len(linked_ids(x)) > 1 else []
+        tuned = tune(closed, score, max(1, self.trials - len(rates)))
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
         if dev is None:
             self.record["dev_is"] = f"{len(folds)} x {len(folds[0][1])} linked groups held out, then refitted"
@@ -166,6 +184,16 @@ class Full:
             heads = self.descend(made[str(tuned.settings)].heads(self.dim), x, dev, rates, run)
         progress(self.trials, self.trials, "full")
         return heads
+
+    def candidates(self) -> tuple[list[dict[str, Any]], list[float]]:
+        """What to try: settings of the closed form, each once, and learning rates."""
+        if self.chosen is not None:
+            closed = {k: v for k, v in self.chosen.items() if k != "lr"}
+            return [closed], [self.chosen["lr"]] if "lr" in self.chosen else []
+        settings: list[dict[str, Any]] = []
+        for candidate in self.CLOSED:
+            settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
+        return settings, list(self.RATES[: self.trials - 1])
 
     def folds(self, x: Views) -> list[tuple[Views, Views]]:
         """Training and dev views made of the training views alone; none with fewer than 10 linked groups."""
@@ -200,7 +228,7 @@ class Full:
             "alpha": self.alpha,
             "beta": self.beta,
             "gamma": self.gamma,
-            "transport": {"name": "transport", "epsilon": 0.05},
-            "neighbourhood": {"name": "rma", "form": "carried"},
+            "transport": {"name": "transport", "epsilon": 0.05, **self.transport},
+            "neighbourhood": {"name": "rma", "form": "carried", **self.neighbourhood},
             "retrieval": {"name": "clip"},
         }
