@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from . import __version__
+from . import __version__, cli_search
 from .errors import ModalignError
 
 app = App(
@@ -181,6 +181,56 @@ def evaluate(run: Path, *, json: Json = False) -> None:
 
 
 @app.command
+def bench(
+    suite: str,
+    *,
+    out: Path | None = None,
+    method: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    setting: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    part: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    seed: Annotated[list[int] | None, Parameter(negative="", consume_multiple=True)] = None,
+    workers: int | None = None,
+    hours: float | None = None,
+    set: Set = None,
+    redo: Annotated[bool, Parameter(negative="")] = False,
+    show: Annotated[bool, Parameter(negative="")] = False,
+    only_report: Annotated[bool, Parameter(negative="")] = False,
+    export: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Compare methods over pair budgets, missing rates and seeds; a second call goes on where the first stopped.
+
+    Parameters
+    ----------
+    suite: TOML file, or the name of one in benchmarks/suites.
+    out: folder of the bench; default: runs/bench/ and the suite's name.
+    method: only these methods, or groups of them (baselines, ours, ablations, ...).
+    setting: only these settings, by name.
+    part: only these parts of the suite.
+    seed: only these seeds.
+    workers: processes; default: one per core.
+    hours: start nothing new after so long.
+    redo: forget the chosen cells first.
+    show: list settings and methods, and run nothing.
+    only_report: run nothing, and sum up what is there.
+    export: Markdown page to write, for example docs/results.md.
+    """
+    from .bench import command
+    from .progress import terminal
+
+    if show:
+        emit(command.listing(suite, set or []), json, command.listing_text)
+        return
+    folder = out or Path("runs/bench") / Path(suite).stem
+    with terminal() as progress:
+        result = command.bench(
+            suite, folder, method or (), setting or (), part or (), seed or (), workers, hours, set or (), redo,
+            not only_report, export, progress,
+        )  # fmt: skip
+    emit(result, json, command.text)
+
+
+@app.command
 def report(run: Path, *, json: Json = False) -> None:
     """Write the report of a run: one HTML file to look at.
 
@@ -194,29 +244,8 @@ def report(run: Path, *, json: Json = False) -> None:
     emit({"report": str(path)}, json, lambda r: f"report: {path}")
 
 
-@app.command
-def search(
-    run: Path,
-    words: str | None = None,
-    *,
-    image: Path | None = None,
-    to: str | None = None,
-    k: Annotated[int, Parameter(alias="-k")] = 10,
-    json: Json = False,
-) -> None:
-    """Find the items of a run that are nearest to a word or a picture.
-
-    Parameters
-    ----------
-    run: folder of the run.
-    words: text to search with.
-    image: picture to search with.
-    to: modality to search in; default: pictures for words, words for pictures.
-    k: how many results.
-    """
-    from .search import search_run, table
-
-    emit(search_run(run, text=words, image=image, to=to, k=k), json, table)
+for _command in (cli_search.index, cli_search.search, cli_search.serve):
+    app.command(_command)
 
 
 @app.command(name="list")

@@ -1,0 +1,1 @@
+"""Benchmarks: methods x settings x seeds, with equal tuning, statistics, and tables."""

@@ -1,0 +1,303 @@
+"""The methods that suites compare: a name, a registered method with its settings, and what it may try on dev.
+
+Every entry gets the same number of trials. Those trained by gradient descent share one list of learning rates, weight
+decays, mixing and heads (``SHARED``); what belongs to one objective alone is varied along with it. Candidates stand in
+order of plausibility, from what worked on dev splits. Dotted keys reach into tables: ``objective.scale``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import ModalignError, unknown
+from ..registry import check, get
+
+Settings = dict[str, Any]
+
+MLP: Settings = {"hidden": 256, "dropout": 0.6}
+LINEAR: Settings = {"hidden": 0}
+#: What every method trained by gradient descent from random heads tries.
+SHARED: tuple[Settings, ...] = (
+    {"lr": 3e-3, "mixing": 1.0, "weight_decay": 0.3, **MLP},
+    {"lr": 3e-3, "mixing": 1.0, "weight_decay": 0.3, **LINEAR},
+    {"lr": 1e-2, "mixing": 1.0, "weight_decay": 0.3, **LINEAR},
+    {"lr": 1e-3, "mixing": 1.0, "weight_decay": 0.3, **LINEAR},
+    {"lr": 1e-2, "mixing": 0.0, "weight_decay": 0.01, **LINEAR},
+    {"lr": 3e-3, "mixing": 0.0, "weight_decay": 0.01, **MLP},
+    {"lr": 1e-3, "mixing": 1.0, "weight_decay": 0.3, **MLP},
+    {"lr": 1e-3, "mixing": 0.0, "weight_decay": 0.01, **LINEAR},
+)
+TRAINING: Settings = {"steps": 300, "every": 20, "patience": 4, "checkpoints": False}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method of the catalogue.
+
+    Args:
+        label: for people. method: registered name. settings: what holds in every trial.
+        candidates: changes to the settings, one per trial; empty: nothing to try.
+        tunes_itself: the method tries settings itself (``trials``), says what it chose (``record["chosen"]``) and can
+            be told (``chosen``).
+        group: of the catalogue. least_pairs: with fewer it cannot be fitted.
+        paired_only: unlinked items are taken away from it.
+    """
+
+    label: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    tunes_itself: bool = False
+    group: str = "own"
+    least_pairs: int = 2
+    paired_only: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the outcome: everything but label and group."""
+        return {
+            "method": self.method, "settings": dict(self.settings), "candidates": [dict(c) for c in self.candidates],
+            "tunes_itself": self.tunes_itself, "paired_only": self.paired_only,
+        }  # fmt: skip
+
+    def with_candidate(self, candidate: Mapping[str, Any]) -> Settings:
+        """The settings of one trial."""
+        return changed(self.settings, candidate)
+
+
+def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
+    """Settings with dotted changes applied; neither argument is altered.
+
+    Example:
+        >>> changed({"lr": 1, "objective": {"name": "clip"}}, {"lr": 2, "objective.scale": 30})
+        {'lr': 2, 'objective': {'name': 'clip', 'scale': 30}}
+    """
+    out = dict(settings)
+    for key, value in changes.items():
+        head, dot, rest = key.partition(".")
+        if not dot:
+            out[key] = value
+            continue
+        inner = out.get(head, {})
+        if not isinstance(inner, Mapping):
+            raise ModalignError(f"'{key}' cannot be set: '{head}' is {inner!r}, not a table")
+        out[head] = changed(inner, {rest: value})
+    return out
+
+
+def product(**axes: Sequence[Any]) -> tuple[Settings, ...]:
+    """All combinations; the first axis varies fastest.
+
+    Example:
+        >>> product(ridge=[1, 2], root=[False, True])[:3]
+        ({'ridge': 1, 'root': False}, {'ridge': 2, 'root': False}, {'ridge': 1, 'root': True})
+    """
+    names = list(axes)[::-1]
+    return tuple(
+        dict(zip(names[::-1], values[::-1], strict=True)) for values in itertools.product(*(axes[n] for n in names))
+    )
+
+
+def descent(label: str, objective: Settings, own: Mapping[str, Sequence[Any]] | None = None, **more: Any) -> Entry:
+    """An objective trained from random heads, with the shared candidates and its own ones taken in turn."""
+    candidates = tuple(
+        {**shared, **{k: values[i % len(values)] for k, values in (own or {}).items()}}
+        for i, shared in enumerate(SHARED)
+    )
+    settings = {"objective": objective, "start": "random", **TRAINING, **more}
+    return Entry(label, "gradient", settings, candidates, group="contrastive")
+
+
+def total(alpha: float, beta: float, **parts: Settings) -> Settings:
+    """The total objective as a table, retrieval at weight 1."""
+    return {"name": "total", "alpha": alpha, "beta": beta, "gamma": 1.0, **parts}
+
+
+#: The two geometric terms as "full" has them.
+TERMS: dict[str, Settings] = {
+    "transport": {"name": "transport", "epsilon": 0.05},
+    "neighbourhood": {"name": "rma", "form": "carried"},
+}
+
+
+def contrastive() -> dict[str, Entry]:
+    """Baselines by gradient descent from random heads. Temperatures are learned where the method learns them."""
+    scale = {"objective.scale": [1 / 0.07, 1 / 0.07, 30.0]}
+    heat = {"objective.temperature": [0.07, 0.07, 0.03]}
+    augmented: Settings = {"noise": 0.1, "drop": 0.1}
+    alone: Settings = {"separation": 0.0, "bridge": 0.0, "consistency": 0.0}
+    return {
+        "clip": descent("CLIP", {"name": "clip"}, scale),
+        "siglip": descent("SigLIP", {"name": "siglip"}, {"objective.scale": [10.0, 10.0, 20.0]}),
+        "cyclip": descent("CyCLIP", {"name": "cyclip"}, scale),
+        "gram": descent("GRAM", {"name": "gram"}, heat),
+        "triangle": descent("TRIANGLE", {"name": "triangle"}, heat),
+        "pmrl": descent("PMRL", {"name": "pmrl"}, {"objective.temperature": [0.05, 0.05, 0.1]}),
+        "symile": descent("Symile", {"name": "symile"}, scale),
+        "bridge": descent(
+            "Brownian bridge", {"name": "jiang", **alone}, {"objective.bridge": [0.25, 1.0]}, **augmented
+        ),
+        "separation": descent(
+            "feature separation", {"name": "jiang", **alone}, {"objective.separation": [0.1, 0.5]}, **augmented
+        ),
+        "consistency": descent(
+            "geometric consistency", {"name": "jiang", **alone}, {"objective.consistency": [0.25, 1.0]}, **augmented
+        ),
+        "jiang": descent("Jiang et al., all three", {"name": "jiang"}, {"objective.bridge": [0.25, 1.0]}, **augmented),
+        "structure": descent(
+            "STRUCTURE",
+            total(0.0, 1.0, neighbourhood={"name": "structure", "warm_up": 100}),
+            {"objective.neighbourhood.weight": [10.0, 10.0, 1.0]},
+        ),
+        "klot": descent(
+            "KLOT, two stages",
+            total(1.0, 0.0, transport={"name": "klot", "items": "unpaired"}, retrieval={"name": "siglip"}),
+            {"objective.alpha": [1.0, 0.1]},
+            unpaired=0.5,
+        ),
+        "fusemix": fusemix(),
+    }
+
+
+def fusemix() -> Entry:
+    """CLIP on mixed features, with the strength of the mixing tried where CLIP tries to do without."""
+    base = descent("FuseMix", {"name": "clip"}, {"objective.scale": [1 / 0.07, 1 / 0.07, 30.0]})
+    strengths = [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 2.0, 2.0]
+    mixed = tuple({**c, "mixing": s} for c, s in zip(base.candidates, strengths, strict=True))
+    return replace(base, candidates=mixed)
+
+
+def closed() -> dict[str, Entry]:
+    """Baselines in closed form."""
+    root = [False, True]
+    asif = [(800, 8.0), (800, 4.0), (200, 8.0), (200, 4.0), (50, 4.0), (800, 2.0), (50, 8.0), (200, 2.0)]
+    found = {
+        "procrustes": Entry("Procrustes", "procrustes", {}, product(dim=[256, 128, 64, 32], root=root)),
+        "cca": Entry("CCA", "cca", {}, product(ridge=[10.0, 3.0, 30.0, 1.0], power=[0.5, 1.0])),
+        "csa": Entry("CSA", "csa", {}, product(ridge=[1e-3, 1e-2, 0.1, 1.0], dim=[256, 64])),
+        "asif": Entry("ASIF", "asif", {}, tuple({"nearest": n, "power": p} for n, p in asif)),
+        "linear": Entry("linear regression", "ridge", {}, product(ridge=[3.0, 1.0, 10.0, 30.0], root=root)),
+        "wasserstein": Entry(
+            "Wasserstein-Procrustes", "wasserstein_procrustes", {"most": 1000, "restarts": 4},
+            product(dim=[64, 32, 128, 256], root=root), least_pairs=0,
+        ),
+    }  # fmt: skip
+    return {name: replace(e, group="closed") for name, e in found.items()}
+
+
+def ours() -> dict[str, Entry]:
+    """Our methods: closed form, gradient, both."""
+    full = Entry("ours: both in turn", "full", {}, tunes_itself=True, group="ours", least_pairs=0)
+    axes: dict[str, list[Any]] = {"lr": [1e-3, 3e-4], "start.ridge": [10.0, 3.0], "objective.alpha": [0.1, 1.0]}
+    start = {"name": "cca", "ridge": 10.0, "power": 0.5}
+    descended = {"objective": total(0.1, 0.1, **TERMS), "start": start, "unpaired": 0.5, "mixing": 1.0, **TRAINING}
+    return {
+        "full": full,
+        "closed": replace(full, label="ours: closed form", settings={"steps": 0}),
+        "descended": Entry("ours: gradient", "gradient", descended, product(**axes), group="ours"),
+    }
+
+
+def ablations() -> dict[str, Entry]:
+    """What "full" loses without one of its parts, or with another form of it."""
+    full = ours()["full"]
+
+    def other(label: str, **settings: Any) -> Entry:
+        return replace(full, label=label, settings=settings, group="ablations")
+
+    no_plan: Settings = {"rounds": 0}
+    no_neighbours: Settings = {"smoothing": 0.0}
+    random = descent("without the CCA start", total(0.1, 0.1, **TERMS), unpaired=0.5)
+    return {
+        "full-no-ot": other("without L_OT", alpha=0.0, closed=no_plan),
+        "full-no-rma": other("without L_RMA", beta=0.0, closed=no_neighbours),
+        "full-neither": other("without either", alpha=0.0, beta=0.0, closed={**no_plan, **no_neighbours}),
+        "full-held-ot": other("L_OT with pairs held", transport={"method": "semi_paired"}),
+        "full-klot": other("L_OT as plan matching", transport={"name": "klot"}),
+        "full-literal-rma": other("L_RMA literal", neighbourhood={"form": "literal"}),
+        "full-structure-rma": other("L_RMA structural", neighbourhood={"form": "structure"}),
+        "full-no-start": replace(random, group="ablations"),
+        "full-no-unpaired": replace(full, label="without unpaired data", group="ablations", paired_only=True),
+    }
+
+
+def sweeps() -> dict[str, Entry]:
+    """The weights of the three terms of "full", one at a time."""
+    full = ours()["full"]
+    grid = {"alpha": [0.01, 1.0, 10.0], "beta": [0.01, 1.0, 10.0], "gamma": [0.1, 10.0]}
+    return {
+        f"full-{name}-{value:g}": replace(full, label=f"{name} = {value:g}", settings={name: value}, group="sweeps")
+        for name, values in grid.items()
+        for value in values
+    }
+
+
+def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "suite") -> dict[str, Entry]:
+    """All entries by name, with a suite's own ones.
+
+    Args:
+        own: name -> table: ``base`` (an entry to start from) or ``method``; then any of label, settings (changes,
+            dotted keys reach into tables), candidates, tunes_itself, least_pairs, paired_only.
+        where: for messages.
+
+    Raises:
+        ModalignError: unknown keys, bases, methods or settings, or a name that is taken.
+    """
+    entries = contrastive() | closed() | ours() | ablations() | sweeps()
+    for name, table in (own or {}).items():
+        place = f"[entries.{name}] of {where}"
+        if name in entries or name in groups(entries):
+            raise ModalignError(f"{place}: the catalogue has that name already; take another one")
+        entries[name] = _own(name, table, entries, place)
+    return entries
+
+
+def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, Entry], place: str) -> Entry:
+    known = ("base", "method", "label", "settings", "candidates", "tunes_itself", "least_pairs", "paired_only")
+    for key in table:
+        if key not in known:
+            raise unknown(f"key of {place}", key, known)
+    if ("base" in table) == ("method" in table):
+        raise ModalignError(f"{place} needs either base (an entry) or method (a registered one)")
+    if "base" in table:
+        if table["base"] not in entries:
+            raise unknown(f"base of {place}", table["base"], entries)
+        entry = entries[table["base"]]
+    else:
+        entry = Entry(name, table["method"])
+    change: dict[str, Any] = {k: table[k] for k in ("tunes_itself", "least_pairs", "paired_only") if k in table}
+    change["settings"] = changed(entry.settings, table.get("settings", {}))
+    if "candidates" in table:
+        change["candidates"] = tuple(table["candidates"])
+    made = replace(entry, label=table.get("label", name), group="own", **change)
+    for candidate in made.candidates or ({},):
+        settings = made.with_candidate(candidate)
+        check(get("method", made.method), settings, f"{place}: method '{made.method}'")
+    return made
+
+
+def groups(entries: Mapping[str, Entry]) -> dict[str, list[str]]:
+    """Names of groups -> names of their entries; "baselines" is contrastive and closed together."""
+    found: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        found.setdefault(entry.group, []).append(name)
+    found.pop("closed", None)  # the name of an entry, too
+    found["closed-forms"] = [n for n, e in entries.items() if e.group == "closed"]
+    found["baselines"] = [n for n, e in entries.items() if e.group in ("contrastive", "closed")]
+    return found
+
+
+def names_of(asked: Sequence[str], entries: Mapping[str, Entry], where: str) -> list[str]:
+    """Names of entries, with groups taken apart, each once.
+
+    Raises:
+        ModalignError: neither an entry nor a group; the nearest is named.
+    """
+    together, found = groups(entries), []
+    for name in asked:
+        if name not in entries and name not in together:
+            raise unknown(f"method of {where}", name, [*entries, *together])
+        found += [name] if name in entries else together[name]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,175 @@
+"""One cell: a method on a setting with a seed, fitted once and measured once, in a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import ModalignError
+from ..files import read_json, write_json
+from ..methods.tuning import linked_ids
+from ..model import Heads, Model
+from ..registry import make
+from ..views import Views
+from ..workflow.fitting import settings_of
+from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, save_queries, scores, task_views
+from .setting import dev_views, plan, queries_present, training
+from .sources import Source, Splits
+from .suite import Setting, Suite
+
+RESULT, QUERIES = "result.json", "queries.npz"
+
+
+@dataclass(frozen=True)
+class CellData:
+    """What a setting and a seed give to every method.
+
+    Args:
+        train: with the links that are known. dev: for choosing. test: complete. asked: test with the queries' losses.
+        facts: counts for the record.
+    """
+
+    train: Views
+    dev: Views
+    test: Views
+    asked: Views
+    facts: Mapping[str, Any]
+
+
+def cell_data(source: Source, suite: Suite, setting: Setting, seed: int) -> CellData:
+    """Draw the data of a cell."""
+    splits = source.splits
+    p = plan(setting, splits.train, seed, suite.target)
+    drawn = Splits(training(splits.train, p, seed), dev_views(splits.dev, setting, p.pairs, seed), splits.test)
+    if source.finish is not None:
+        drawn = source.finish(drawn)
+    train, dev, test = drawn
+    asked = test if suite.target is None else queries_present(test, suite.target, setting.test_missing, seed)
+    facts = {
+        "pairs": len(linked_ids(train)), "items": {m: len(x) for m, x in train.data.items()},
+        "dev": len(dev), "test": {m: len(x) for m, x in asked.data.items()},
+    }  # fmt: skip
+    return CellData(train, dev, test, asked, facts)
+
+
+def folder_of(out: Path, setting: Setting, method: str, seed: int) -> Path:
+    """Where a cell lies."""
+    return out / "cells" / setting.name / method / f"seed-{seed}"
+
+
+def identity(suite: Suite, setting: Setting, method: str, seed: int, data: str, chosen: Any) -> str:
+    """What a cell depends on, as a fingerprint."""
+    text = f"{suite.identity(setting, method, data)} {seed} {chosen}"
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def finished(folder: Path, key: str) -> dict[str, Any] | None:
+    """The result that a folder holds already, if it is that of the same cell and no failure."""
+    path = folder / RESULT
+    if not path.exists():
+        return None
+    result = read_json(path, "result of a cell")
+    return result if result.get("key") == key and "crash" not in result else None
+
+
+def prepared(method: Mapping[str, Any], name: str, seed: int) -> Any:
+    """The method with its seed, where it has one."""
+    settings = dict(method)
+    if "seed" in settings_of(name):
+        settings["seed"] = seed
+    return make("method", name, **settings)
+
+
+def train_of(data: CellData, paired_only: bool) -> Views:
+    """The training views that a method may see."""
+    return data.train.groups(linked_ids(data.train)) if paired_only else data.train
+
+
+def run(
+    suite: Suite, setting: Setting, method: str, seed: int, data: CellData, tuning: Mapping[str, Any], folder: Path,
+    key: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Fit with what tuning chose, score the test split once, and leave ``result.json`` and ``queries.npz``.
+
+    A user's or a method's refusal (too few pairs, say) becomes a result with ``error``; the bench goes on.
+    """
+    entry = suite.entries[method]
+    result: dict[str, Any] = {
+        "key": key, "setting": setting.name, "method": method, "seed": seed, "facts": dict(data.facts),
+        "settings": tuning["settings"], "version": __version__, "code": code(),
+    }  # fmt: skip
+    try:
+        with measured() as cost:
+            part = prepared(tuning["settings"], entry.method, seed)
+            heads = part.fit(train_of(data, entry.paired_only), data.dev)
+        result["cost"] = cost
+        result["dev"] = dev_score(heads, data.dev, suite.target, setting.test_missing, seed)
+        result |= measure(suite, heads, data, folder, seed)
+        result["record"] = {k: v for k, v in part.record.items() if k in ("chosen", "training", "cost", "dev_is")}
+        if method in suite.keep and seed == suite.seeds[0]:
+            Model(heads, method={"name": entry.method, **tuning["settings"]}).save(folder)
+    except ModalignError as problem:
+        result["error"] = str(problem)
+    write_json(folder / RESULT, result)
+    return result
+
+
+def measure(suite: Suite, heads: Heads, data: CellData, folder: Path, seed: int) -> dict[str, Any]:
+    """Scores and geometry on test; what each query found goes to its own file first."""
+    whole = embedded(heads, data.test)
+    z = whole if data.asked is data.test else embedded(heads, data.asked)
+    queries = retrieve(task_views(z, suite.target))
+    save_queries(folder / QUERIES, queries)
+    shape, draws = geometry(whole)
+    found: dict[str, Any] = {"scores": scores(queries), "geometry": shape, "procrustes_draws": draws}
+    if suite.target is not None:
+        found["pairwise"] = mean_recall(retrieve(whole))
+    return found
+
+
+@contextmanager
+def measured() -> Iterator[dict[str, float]]:
+    """Seconds, processor seconds and the growth of memory (MB) of what runs inside, filled in at its end."""
+    cost: dict[str, float] = {}
+    _reset_peak()
+    before, wall, cpu = _status("VmRSS"), time.perf_counter(), time.process_time()
+    yield cost
+    cost["seconds"] = round(time.perf_counter() - wall, 3)
+    cost["cpu_seconds"] = round(time.process_time() - cpu, 3)
+    cost["memory_mb"] = round(max(0.0, _status("VmHWM") - before), 1)
+
+
+def _reset_peak() -> None:
+    """Forget the highest memory so far, where the system can."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status(field: str) -> float:
+    """A field of this process's status in MB; where there is none, the highest memory of its life."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return float(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@lru_cache(maxsize=1)
+def code() -> str:
+    """Fingerprint of the program's source, so that results of different code can be told apart."""
+    digest = hashlib.blake2b(digest_size=6)
+    root = Path(__file__).parents[1]
+    for path in sorted(root.rglob("*.py")):
+        if path.relative_to(root).parts[0] not in ("bench", "report", "search", "cli.py", "demo.py"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

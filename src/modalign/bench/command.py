@@ -1,0 +1,126 @@
+"""What ``modalign bench`` does: read a suite, run what is asked of it, sum up, report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModalignError
+from ..files import read_json, write_json
+from ..progress import Progress, silent
+from . import cell, runner, tune
+from .results import Bench
+from .suite import Suite, choose, read
+
+SUITE = "suite.json"
+
+
+def find(suite: str) -> Path:
+    """The file of a suite: a path, or a bare name below benchmarks/suites."""
+    path = Path(suite)
+    shipped = Path("benchmarks/suites") / f"{suite}.toml"
+    return shipped if not path.exists() and path.suffix == "" and shipped.exists() else path
+
+
+def bench(
+    suite: str,
+    out: Path,
+    methods: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    parts: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    workers: int | None = None,
+    hours: float | None = None,
+    overrides: Sequence[str] = (),
+    redo: bool = False,
+    run: bool = True,
+    export: Path | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Run what is left of a suite, or of a piece of it, and sum up all that its folder holds.
+
+    Args:
+        suite: file, or name of a shipped suite. out: folder of the bench.
+        methods, settings, parts, seeds: only these; none: all. Other results of the folder stay and are shown.
+        workers: processes. hours: start nothing new after so long. overrides: ``key=value`` changes of the suite.
+        redo: forget the chosen cells and their tunings first. run: False only sums up.
+        export: a Markdown page to write.
+    """
+    if hours is not None and hours <= 0:
+        raise ModalignError(f"hours must be positive, got {hours}")
+    if workers is not None and workers < 1:
+        raise ModalignError(f"workers must be at least 1, got {workers}")
+    path = find(suite)
+    made = read(path, overrides)
+    cells = choose(made, methods, settings, parts, seeds)
+    own(made, out)
+    counts = {"done": 0, "before": 0, "failed": 0, "left": len(cells)}
+    if redo:
+        forget(cells, out)
+    if run:
+        counts = runner.run(made, cells, out, workers, hours, progress)
+    return finish(made, path, out, counts, export, progress)
+
+
+def own(suite: Suite, out: Path) -> None:
+    """Take a folder for a suite. Raises ModalignError where it is another suite's."""
+    path = out / SUITE
+    if path.exists() and (other := read_json(path, "suite of the folder").get("name")) != suite.name:
+        raise ModalignError(f"{out} holds the bench '{other}', not '{suite.name}': choose another --out")
+    write_json(path, {"name": suite.name, "title": suite.title, "about": suite.about})
+
+
+def forget(cells: Sequence[runner.Cell], out: Path) -> None:
+    """Remove cells, and the tunings of their methods."""
+    for setting, method, seed in cells:
+        shutil.rmtree(cell.folder_of(out, setting, method, seed), ignore_errors=True)
+        tune.path_of(out, setting, method).unlink(missing_ok=True)
+
+
+def finish(
+    suite: Suite, path: Path, out: Path, counts: Mapping[str, int], export: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """Counts and the leaderboard."""
+    held = Bench(suite, out)
+    table = {
+        s.name: {m: sum(r.recall for r in results) / len(results) for m, results in held.at(s).items()}
+        for s in held.settings()
+    }
+    failed = [{k: f.get(k) for k in ("setting", "method", "seed", "error")} for f in held.failed]
+    return {"suite": suite.name, "out": str(out), "counts": dict(counts), "mean_recall": table, "failed": failed}
+
+
+def listing(suite: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """What a suite holds, without running anything: settings by part with their methods."""
+    made = read(find(suite), overrides)
+    return {
+        "suite": made.name,
+        "title": made.title,
+        "seeds": list(made.seeds),
+        "settings": [{"name": s.name, "part": s.part, "methods": list(s.methods)} for s in made.settings],
+        "cells": len(choose(made)),
+    }
+
+
+def listing_text(found: Mapping[str, Any]) -> str:
+    """A listing for people."""
+    lines = [f"{found['suite']}: {found['title']}, seeds {', '.join(map(str, found['seeds']))}"]
+    lines += [f"  {s['part']:<10} {s['name']:<28} {', '.join(s['methods'])}" for s in found["settings"]]
+    return "\n".join([*lines, f"{found['cells']} cells"])
+
+
+def text(result: Mapping[str, Any]) -> str:
+    """A result for people: the leaderboard of each setting, and what went wrong."""
+    lines = []
+    for setting, row in result["mean_recall"].items():
+        lines.append(setting)
+        ranked = sorted(row.items(), key=lambda item: -item[1])
+        lines += [f"  {100 * value:6.2f}  {method}" for method, value in ranked]
+    counts = result["counts"]
+    lines.append(", ".join(f"{n} {name}" for name, n in counts.items() if n) or "nothing to do")
+    lines += [f"failed: {f['method']} on {f['setting']}, seed {f['seed']}: {f['error']}" for f in result["failed"][:10]]
+    if "report" in result:
+        lines.append(f"report: {result['report']}")
+    return "\n".join(lines)

@@ -1,0 +1,222 @@
+"""Running a suite: tunings, then cells, in processes of one thread each; what is there already is not done again."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ..errors import ModalignError
+from ..files import write_json
+from ..progress import Progress, silent
+from . import cell, tune
+from .sources import Source, load
+from .suite import Setting, Suite
+
+Cell = tuple[Setting, str, int]
+
+
+class Job(NamedTuple):
+    """Work for one process: a tuning (no seed), or a cell."""
+
+    setting: Setting
+    method: str
+    seed: int | None = None
+
+
+class Bench(NamedTuple):
+    """What every process needs to know."""
+
+    suite: Suite
+    out: Path
+    data: str
+
+
+def run(
+    suite: Suite,
+    cells: Sequence[Cell],
+    out: Path,
+    workers: int | None = None,
+    hours: float | None = None,
+    progress: Progress = silent,
+) -> dict[str, int]:
+    """Do what is left of some cells of a suite.
+
+    Args:
+        suite: the benchmark. cells: which of its cells, as from ``suite.choose``.
+        out: folder of the bench. A second call, also after a kill, does only what is missing or has changed.
+        workers: processes; None: one per core. With 1 the work is done in this process.
+        hours: start nothing new after so long; None: no limit.
+
+    Returns: counts: done now, there before, failed, left.
+
+    Raises:
+        ModalignError: data that are not there, or a process that was killed.
+    """
+    source = load(suite.data, progress)
+    bench = Bench(suite, out, source.fingerprint())
+    write_json(out / "data.json", {"fingerprint": bench.data, **dict(source.facts or {})})
+    workers = min(workers or os.cpu_count() or 1, max(1, len(cells)))
+    counts = {"done": 0, "before": 0, "failed": 0, "left": 0}
+    end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
+    with one_thread():
+        if workers == 1:
+            _here(bench, cells, source, end, counts, progress)
+        else:
+            _elsewhere(bench, cells, workers, end, counts, progress)
+    return counts
+
+
+def tunings_of(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """(setting, method) -> its cells, in order."""
+    found: dict[tuple[str, str], list[Cell]] = {}
+    for c in cells:
+        found.setdefault((c[0].name, c[1]), []).append(c)
+    return found
+
+
+def _here(
+    bench: Bench, cells: Sequence[Cell], source: Source, end: float, counts: dict[str, int], progress: Progress
+) -> None:
+    cache = Cache(bench, source)
+    for number, group in enumerate(tunings_of(cells).values()):
+        for setting, method, seed in group:
+            if time.monotonic() > end:
+                counts["left"] += 1
+                continue
+            job = Job(setting, method)
+            if tune.finished(tune.path_of(bench.out, setting, method), _tuning_key(bench, setting, method)) is None:
+                do(job, cache)
+            counts[do(Job(setting, method, seed), cache)] += 1
+        progress(number + 1, len(tunings_of(cells)), "methods x settings")
+
+
+def _elsewhere(
+    bench: Bench, cells: Sequence[Cell], workers: int, end: float, counts: dict[str, int], progress: Progress
+) -> None:
+    """Tunings first; the cells of a tuning as soon as it is done."""
+    groups = tunings_of(cells)
+    waiting = [Job(group[0][0], group[0][1]) for group in groups.values()][::-1]
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(bench,))
+    running: dict[Future[str], Job] = {}
+    done = 0
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers and time.monotonic() < end:
+                job = waiting.pop()
+                running[pool.submit(_work, job)] = job
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job, outcome = running.pop(future), future.result()
+                if job.seed is None:
+                    own = groups[job.setting.name, job.method]
+                    waiting += [Job(*c) for c in own[::-1]]
+                else:
+                    counts[outcome] += 1
+                    done += 1
+                    progress(done, len(cells), "cells")
+        counts["left"] += len(cells) - done
+    except BrokenProcessPool:
+        raise ModalignError(
+            "a process of the bench was killed, perhaps for want of memory: run the same command again to go on, "
+            "with fewer --workers"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Cache:
+    """Features once per process, and the data of the last settings and seeds."""
+
+    def __init__(self, bench: Bench, source: Source, most: int = 4) -> None:
+        self.bench, self.source, self.most = bench, source, most
+        self.drawn: dict[tuple[str, int], cell.CellData] = {}
+
+    def data(self, setting: Setting, seed: int) -> cell.CellData:
+        """The data of a setting and a seed."""
+        key = (setting.name, seed)
+        if key not in self.drawn:
+            while len(self.drawn) >= self.most:
+                self.drawn.pop(next(iter(self.drawn)))
+            self.drawn[key] = cell.cell_data(self.source, self.bench.suite, setting, seed)
+        return self.drawn[key]
+
+
+def do(job: Job, cache: Cache) -> str:
+    """Do a job unless it is done: "done", "before" or "failed"."""
+    bench, (setting, method, seed) = cache.bench, job
+    suite, key = bench.suite, _tuning_key(bench, setting, method)
+    path = tune.path_of(bench.out, setting, method)
+    try:
+        record = tune.finished(path, key)
+        if seed is None:
+            if record is None:
+                tune.tune(suite, setting, method, cache.data(setting, suite.tune_seed), path, key)
+            return "done"
+        if record is None:
+            raise ModalignError(f"the tuning of '{method}' on '{setting.name}' is not there: {path}")
+        own = cell.identity(suite, setting, method, seed, bench.data, record["settings"])
+        folder = cell.folder_of(bench.out, setting, method, seed)
+        if cell.finished(folder, own) is not None:
+            return "before"
+        result = cell.run(suite, setting, method, seed, cache.data(setting, seed), record, folder, own)
+        return "failed" if "error" in result else "done"
+    except Exception as problem:  # one broken method must not end a run of hours: write it down, tell at the end
+        if seed is None:
+            stub = {"key": key, "method": method, "setting": setting.name}
+            write_json(path, {**stub, "trials": [], "done": False, "crash": traceback.format_exc()})
+        else:
+            folder = cell.folder_of(bench.out, setting, method, seed)
+            known = {"setting": setting.name, "method": method, "seed": seed, "error": f"{problem!r}"}
+            write_json(folder / cell.RESULT, {**known, "crash": traceback.format_exc()})
+        return "failed"
+
+
+def _tuning_key(bench: Bench, setting: Setting, method: str) -> str:
+    return bench.suite.identity(setting, method, bench.data)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread here and in the processes started meanwhile: the same bits on any number of cores."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before, threads = {n: os.environ.get(n) for n in names}, torch.get_num_threads()
+    os.environ.update(dict.fromkeys(names, "1"))
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+_cache: list[Cache] = []
+
+
+def _start(bench: Bench) -> None:
+    """Once in the life of a process: read the features."""
+    torch.set_num_threads(1)
+    _cache[:] = [Cache(bench, load(bench.suite.data))]
+
+
+def _work(job: Job) -> str:
+    return do(job, _cache[0])
+
+
+def failures(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line per cell that gave no score."""
+    return [f"{r['method']} on {r['setting']}, seed {r['seed']}: {r['error']}" for r in results if r.get("error")]

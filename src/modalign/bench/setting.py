@@ -1,0 +1,153 @@
+"""The data of one cell: which training items there are, which are linked or lost, and what is lost at test time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ..budget import hide_links, linked_groups
+from ..errors import ModalignError
+from ..views import Views
+from .suite import Setting
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a setting and a seed make of the training groups.
+
+    Args:
+        groups: ids that take part. present: modality -> ids that keep it. linked: ids whose links are known.
+    """
+
+    groups: Tensor
+    present: Mapping[str, Tensor]
+    linked: Tensor
+
+    @property
+    def pairs(self) -> int:
+        """Groups with known links of two modalities at least."""
+        kept = sum(torch.isin(self.linked, ids).long() for ids in self.present.values())
+        return int((kept >= 2).sum()) if isinstance(kept, Tensor) else 0
+
+
+def plan(setting: Setting, x: Views, seed: int, anchor: str | None = None) -> Plan:
+    """Draw a plan. Items, links and losses of one seed are nested over numbers and rates.
+
+    Args:
+        x: training views with all links.
+        anchor: modality that stays where an item would lose all of three and more; None: the first.
+
+    Raises:
+        ModalignError: more items or pairs asked for than there are.
+    """
+    ids = x.group_ids()
+    order = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(1000 + seed))]
+    if setting.items is not None:
+        if not 1 <= setting.items <= len(ids):
+            raise ModalignError(f"{setting.items} items were asked for, but the training data have {len(ids)}")
+        order = order[: setting.items]
+    chosen = order.sort().values
+    part = x.groups(chosen)
+    whole = {m: torch.unique(g.long()) for m, g in part.group.items()}
+    if setting.regime == "disjoint":
+        present = losses(chosen, whole, setting.missing, 2000 + seed, anchor)
+        return Plan(chosen, present, chosen)
+    if setting.regime == "hidden":
+        complete = linked_groups(part, None)
+        pairs = setting.pairs if setting.pairs is not None else round((1 - setting.missing) * len(complete))
+        return Plan(chosen, whole, linked_groups(part, pairs, seed))
+    return Plan(chosen, whole, chosen)
+
+
+def losses(
+    ids: Tensor, whole: Mapping[str, Tensor], rate: float, seed: int, anchor: str | None = None
+) -> dict[str, Tensor]:
+    """Modality -> ids that keep it.
+
+    Two modalities: an item keeps both with probability 1 - rate, else it loses one of them at random. More: each is
+    lost independently at the rate; where all would be lost the anchor stays.
+
+    Example:
+        >>> ids = torch.arange(1000)
+        >>> kept = losses(ids, {"a": ids, "b": ids}, 0.3, seed=0)
+        >>> both = torch.isin(kept["a"], kept["b"]).sum()
+        >>> 660 < int(both) < 740, len(torch.unique(torch.cat(list(kept.values()))))
+        (True, 1000)
+    """
+    generator = torch.Generator().manual_seed(seed)
+    top = int(ids.max()) + 1 if len(ids) else 0
+    names = list(whole)
+    draw = torch.rand(top, len(names), generator=generator)[
+        ids
+    ]  # by id, so that larger sets keep a smaller one's draws
+    if len(names) == 2:
+        loses, side = draw[:, 0] < rate, (draw[:, 1] < 0.5).long()
+        lost = {m: loses & (side == k) for k, m in enumerate(names)}
+    else:
+        lost = {m: draw[:, k] < rate for k, m in enumerate(names)}
+        all_lost = torch.stack(list(lost.values())).all(0)
+        lost[anchor if anchor in lost else names[0]] &= ~all_lost
+    return {m: have[torch.isin(have, ids[~lost[m]])] for m, have in whole.items()}
+
+
+def training(x: Views, p: Plan, seed: int) -> Views:
+    """The training views of a plan; items without known links get ids and places that say nothing of their partners."""
+    rows = {m: torch.isin(g.long(), p.present[m]) & torch.isin(g.long(), p.groups) for m, g in x.group.items()}
+    part = x.select(rows)
+    if len(p.linked) == len(p.groups):
+        return part
+    hidden = hide_links(part, p.linked)
+    generator = torch.Generator().manual_seed(3000 + seed)
+    group, order = {}, {}
+    for m, g in hidden.group.items():
+        free = torch.unique(g[~torch.isin(g, p.linked)])
+        renamed = free[torch.randperm(len(free), generator=generator)]
+        where = torch.searchsorted(free, g).clamp(max=max(0, len(free) - 1))
+        group[m] = torch.where(torch.isin(g, p.linked), g, renamed[where]) if len(free) else g
+        order[m] = torch.randperm(len(g), generator=generator)
+    return Views(hidden.data, group, None, hidden.row).select(order)
+
+
+def dev_views(dev: Views, setting: Setting, pairs: int, seed: int) -> Views:
+    """The dev groups that settings are chosen on: all, or a share of the number of training pairs, at least 4."""
+    if setting.dev is None:
+        return dev
+    complete = linked_groups(dev, None)
+    return dev.groups(linked_groups(dev, min(len(complete), max(4, round(setting.dev * pairs))), seed))
+
+
+def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
+    """Views whose query modalities lose items at a rate; where all would be lost the first query modality stays."""
+    if not rate:
+        return x
+    queries = [m for m in x.modalities if m != target]
+    ids = x.group_ids()
+    generator = torch.Generator().manual_seed(4000 + seed)
+    draw = torch.rand(int(ids.max()) + 1, len(queries), generator=generator)[ids]
+    have = torch.stack([torch.isin(ids, x.group[m].long()) for m in queries], 1)
+    keep = have & (draw >= rate)
+    first = have.long().argmax(1)
+    keep[torch.arange(len(ids)), first] |= ~keep.any(1) & have.any(1)
+    rows = {m: torch.isin(x.group[m].long(), ids[keep[:, k]]) for k, m in enumerate(queries)}
+    return x.select(rows)
+
+
+def composed(z: Views, target: str) -> Views:
+    """Queries of all modalities but the target, each group's the normalised sum of what it has, beside the target.
+
+    Example:
+        >>> z = Views({"image": torch.eye(2), "text": torch.eye(2), "tags": torch.eye(2)[:1]},
+        ...           {"image": torch.arange(2), "text": torch.arange(2), "tags": torch.arange(1)})
+        >>> composed(z, "image")["query"].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    queries = [m for m in z.modalities if m != target]
+    stack = z.stack(queries, pick="mean")
+    unit = normalize(stack.data, dim=2) * stack.present[:, :, None]
+    return Views(
+        {"query": normalize(unit.sum(1), dim=1), target: z[target]}, {"query": stack.group, target: z.group[target]}
+    )

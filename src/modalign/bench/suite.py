@@ -1,0 +1,268 @@
+"""A suite: which data, which methods, which grid of settings, which seeds. Read from TOML and checked at once."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..config import override
+from ..errors import ModalignError, unknown
+from ..files import read_text
+from ..registry import check
+from .catalogue import Entry, catalogue, names_of
+
+REGIMES = ("complete", "hidden", "disjoint")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One column of the grid: what of the training data is linked, lost or left.
+
+    Args:
+        regime: "complete": every item whole; "hidden": both sides of an item exist, but only some links are known;
+            "disjoint": items lose modalities, and what is lost exists nowhere.
+        items: training groups used, nested over numbers for one seed; None: all.
+        pairs: groups that stay linked ("hidden"); None: those that ``missing`` leaves.
+        missing: share of the links hidden ("hidden"), or of items ("disjoint", two modalities) or of each modality's
+            items ("disjoint", three and more) that lose a modality, in [0, 1).
+        test_missing: share of each query modality lost at test time; needs a composed task.
+        dev: dev groups as a share of the training pairs; None: the whole dev split.
+        part: a name for a piece of a long suite.
+        methods: entries of the catalogue, or groups of them.
+    """
+
+    regime: str = "complete"
+    items: int | None = None
+    pairs: int | None = None
+    missing: float = 0.0
+    test_missing: float = 0.0
+    dev: float | None = None
+    part: str = "all"
+    methods: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.regime not in REGIMES:
+            raise unknown("regime", self.regime, REGIMES)
+        if self.pairs is not None and self.regime != "hidden":
+            raise ModalignError(f"pairs is a budget of the regime 'hidden', not of '{self.regime}'")
+        if self.missing and self.regime == "complete":
+            raise ModalignError("a missing rate needs the regime 'hidden' or 'disjoint'")
+        if self.missing and self.pairs is not None:
+            raise ModalignError("give either pairs or missing for the regime 'hidden', not both")
+        for name in ("missing", "test_missing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ModalignError(f"{name} is {getattr(self, name)}: it must be in [0, 1)")
+        if self.dev is not None and not 0 < self.dev <= 1:
+            raise ModalignError(f"dev is {self.dev}: the share of the training pairs must be in (0, 1]")
+
+    @property
+    def name(self) -> str:
+        """A short name, fit for a folder.
+
+        Example:
+            >>> Setting("hidden", pairs=100).name, Setting("disjoint", items=1000, missing=0.3, dev=0.2).name
+            ('hidden-100', 'disjoint-1000-lose0.3-dev0.2')
+        """
+        parts = [self.regime]
+        if self.pairs is not None:
+            parts.append(str(self.pairs))
+        if self.items is not None:
+            parts.append(f"of{self.items}" if self.pairs is not None else str(self.items))
+        if self.missing:
+            parts.append(f"lose{self.missing:g}")
+        if self.test_missing:
+            parts.append(f"test{self.test_missing:g}")
+        if self.dev is not None:
+            parts.append(f"dev{self.dev:g}")
+        return "-".join(parts)
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the data of the setting: everything but part and methods."""
+        return {k: v for k, v in asdict(self).items() if k not in ("part", "methods")}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A benchmark.
+
+    Args:
+        name: short name. title: for people. about: what the numbers mean and what they do not.
+        data: table for ``sources.load``.
+        settings: the grid.
+        entries: the methods by name, those of the suite's own included.
+        seeds: of everything drawn. trials: settings that every method may try on dev. tune_seed: the seed they run on.
+        target: modality that composed queries are matched with; None: every pair of modalities, both ways.
+        focus: our method. baseline: what it is compared with.
+        keep: methods whose fitted heads are saved for the first seed.
+        robustness: what to do to the kept heads at test time, see ``robust``; empty: nothing.
+    """
+
+    name: str
+    data: Mapping[str, Any]
+    settings: tuple[Setting, ...]
+    entries: Mapping[str, Entry]
+    title: str = ""
+    about: str = ""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    trials: int = 8
+    tune_seed: int = 0
+    target: str | None = None
+    focus: str = "full"
+    baseline: str = "clip"
+    keep: tuple[str, ...] = ()
+    robustness: Mapping[str, Any] = field(default_factory=dict)
+
+    def cells(self) -> list[tuple[Setting, str, int]]:
+        """(setting, method, seed) in the order they are run; a cell of two parts stands twice."""
+        return [(s, m, seed) for s in self.settings for m in s.methods for seed in self.seeds]
+
+    def distinct(self) -> list[Setting]:
+        """The settings by name, each once, with the methods of all parts."""
+        found: dict[str, Setting] = {}
+        for s in self.settings:
+            methods = (*found[s.name].methods, *s.methods) if s.name in found else s.methods
+            found[s.name] = replace(found.get(s.name, s), methods=tuple(dict.fromkeys(methods)))
+        return list(found.values())
+
+    def identity(self, setting: Setting, method: str, data: str) -> str:
+        """What a tuning depends on, as a fingerprint; ``data`` is the fingerprint of the features."""
+        facts = [__version__, data, setting.facts(), self.entries[method].facts(), self.trials, self.tune_seed]
+        facts += [self.target]
+        return hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True)
+class _File:
+    """The keys of a suite file."""
+
+    name: str
+    data: dict[str, Any]
+    settings: list[dict[str, Any]]
+    methods: list[str]
+    title: str = ""
+    about: str = ""
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    trials: int = 8
+    tune_seed: int = 0
+    target: str | None = None
+    focus: str = "full"
+    baseline: str = "clip"
+    keep: list[str] = field(default_factory=list)
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    robustness: dict[str, Any] = field(default_factory=dict)
+
+
+def read(path: Path, overrides: Iterable[str] = ()) -> Suite:
+    """Read a suite file.
+
+    Args:
+        path: TOML.
+        overrides: ``"seeds=[0]"`` entries, with dots for tables.
+
+    Raises:
+        ModalignError: no such file, broken TOML, unknown keys (the nearest is named), impossible settings.
+    """
+    try:
+        table = tomllib.loads(read_text(path, "suite"))
+    except tomllib.TOMLDecodeError as problem:
+        raise ModalignError(f"{path} is not valid TOML: {problem}") from None
+    for entry in overrides:
+        override(table, entry)
+    return build(table, str(path))
+
+
+def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
+    """A suite from its table, checked.
+
+    Example:
+        >>> s = build({"name": "mine", "data": {"store": "x"}, "methods": ["cca"],
+        ...            "settings": [{"regime": "hidden", "pairs": [10, 20]}]})
+        >>> [x.name for x in s.settings]
+        ['hidden-10', 'hidden-20']
+    """
+    file = _File(**check(_File, table, where))
+    if not file.seeds or file.trials < 1:
+        raise ModalignError(f"{where}: a suite needs at least one seed and one trial")
+    if len(set(file.seeds)) < len(file.seeds):
+        raise ModalignError(f"{where}: the same seed is named twice")
+    entries = catalogue(file.entries, where)
+    methods = names_of(file.methods, entries, where)
+    settings = [s for block in file.settings for s in expand(block, methods, entries, where)]
+    if not settings:
+        raise ModalignError(f"{where} has no settings: add a [[settings]] table")
+    used = {m: entries[m] for s in settings for m in s.methods}
+    keep = [m for m in file.keep if m in used]
+    return Suite(
+        **{k: getattr(file, k) for k in ("name", "data", "about", "trials", "tune_seed", "target", "robustness")},
+        settings=tuple(settings),
+        entries=used,
+        title=file.title or file.name,
+        seeds=tuple(file.seeds),
+        focus=file.focus,
+        baseline=file.baseline,
+        keep=tuple(keep),
+    )
+
+
+def expand(block: Mapping[str, Any], methods: Sequence[str], entries: Mapping[str, Entry], where: str) -> list[Setting]:
+    """The settings of one [[settings]] table: every list of numbers is an axis of the grid.
+
+    ``methods`` replaces the suite's; ``also`` adds to them.
+    """
+    known = {f.name for f in fields(Setting)} | {"also"}
+    for key in block:
+        if key not in known:
+            raise unknown(f"key of [[settings]] in {where}", key, known)
+    own = list(methods)
+    if "methods" in block:
+        own = names_of(block["methods"], entries, where)
+    own += [m for m in names_of(block.get("also", []), entries, where) if m not in own]
+    axes = {k: v if isinstance(v, list) else [v] for k, v in block.items() if k not in ("methods", "also", "part")}
+    found = []
+    for values in itertools.product(*axes.values()):
+        given = {**dict(zip(axes, values, strict=True)), "part": block.get("part", "all")}
+        setting = Setting(**check(Setting, given, f"[[settings]] of {where}"), methods=())
+        least = 0 if setting.pairs is None else setting.pairs
+        fit = tuple(m for m in own if setting.pairs is None or entries[m].least_pairs <= least)
+        found.append(Setting(**{**asdict(setting), "methods": fit}))
+    return found
+
+
+def choose(
+    suite: Suite,
+    methods: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    parts: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> list[tuple[Setting, str, int]]:
+    """The cells of some methods, settings, parts and seeds; nothing named: all.
+
+    Raises:
+        ModalignError: a name that the suite does not have; the nearest is named.
+    """
+    names = {s.name for s in suite.settings}
+    for kind, asked, known in (
+        ("setting", settings, names),
+        ("part", parts, {s.part for s in suite.settings}),
+        ("seed", seeds, set(suite.seeds)),
+    ):
+        for one in asked:
+            if one not in known:
+                raise unknown(f"{kind} of suite '{suite.name}'", one, known)
+    wanted = set(names_of(methods, suite.entries, f"suite '{suite.name}'")) if methods else set(suite.entries)
+    found = {
+        (s.name, m, seed): (s, m, seed)
+        for s, m, seed in suite.cells()
+        if m in wanted
+        and (not settings or s.name in settings)
+        and (not parts or s.part in parts)
+        and (not seeds or seed in seeds)
+    }
+    return list(found.values())

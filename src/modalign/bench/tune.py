@@ -1,0 +1,93 @@
+"""Choosing settings on dev: one seed, the same number of trials for every method, every trial recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModalignError
+from ..files import read_json, write_json
+from ..workflow.fitting import settings_of
+from .cell import CellData, prepared, train_of
+from .scoring import dev_score
+from .suite import Setting, Suite
+
+
+def path_of(out: Path, setting: Setting, method: str) -> Path:
+    """Where the tuning of a method on a setting lies."""
+    return out / "tuning" / setting.name / f"{method}.json"
+
+
+def finished(path: Path, key: str) -> dict[str, Any] | None:
+    """The tuning that a file holds, if it is the same one and whole."""
+    if not path.exists():
+        return None
+    record: dict[str, Any] = read_json(path, "record of a tuning")
+    return record if record.get("key") == key and record.get("done") else None
+
+
+def tune(suite: Suite, setting: Setting, method: str, data: CellData, path: Path, key: str) -> dict[str, Any]:
+    """Try the candidates of an entry on dev and write down every trial; a second call goes on where it stopped.
+
+    Returns: the record: ``settings`` of the method that every seed is fitted with, ``dev`` score, ``trials``.
+    """
+    entry = suite.entries[method]
+    record: dict[str, Any] = {"key": key, "method": method, "setting": setting.name, "seed": suite.tune_seed}
+    if entry.tunes_itself:
+        record |= by_itself(suite, setting, method, data)
+    elif not entry.candidates:
+        record |= {"settings": dict(entry.settings), "trials": [], "note": "nothing to choose"}
+    else:
+        record |= by_trials(suite, setting, method, data, path, record)
+    write_json(path, {**record, "done": True})
+    return {**record, "done": True}
+
+
+def by_trials(
+    suite: Suite, setting: Setting, method: str, data: CellData, path: Path, record: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The candidates in turn; of equals the first. Trials of a killed run are kept."""
+    entry = suite.entries[method]
+    past = read_json(path, "record of a tuning") if path.exists() else {}
+    trials: list[dict[str, Any]] = past.get("trials", []) if past.get("key") == record["key"] else []
+    candidates = [dict(c) for c in entry.candidates[: suite.trials]]
+    train = train_of(data, entry.paired_only)
+    for candidate in candidates[len(trials) :]:
+        start = time.perf_counter()
+        trial: dict[str, Any] = {"settings": candidate, "score": None}
+        try:
+            heads = prepared(entry.with_candidate(candidate), entry.method, suite.tune_seed).fit(train, data.dev)
+            trial["score"] = dev_score(heads, data.dev, suite.target, setting.test_missing, suite.tune_seed)
+        except ModalignError as problem:
+            trial["error"] = str(problem)
+        trials.append({**trial, "seconds": round(time.perf_counter() - start, 2)})
+        write_json(path, {**record, "trials": trials, "done": False})
+    done = [t for t in trials if t["score"] is not None]
+    best = max(done, key=lambda t: t["score"]) if done else trials[0]
+    return {"settings": entry.with_candidate(best["settings"]), "dev": best["score"], "trials": trials}
+
+
+def by_itself(suite: Suite, setting: Setting, method: str, data: CellData) -> dict[str, Any]:
+    """A method that tries settings itself, once; later seeds are told what it chose, where it can be told."""
+    entry = suite.entries[method]
+    accepted = settings_of(entry.method)
+    settings = dict(entry.settings)
+    if "trials" in accepted:
+        settings["trials"] = suite.trials
+    try:
+        part = prepared(settings, entry.method, suite.tune_seed)
+        heads = part.fit(train_of(data, entry.paired_only), data.dev)
+    except ModalignError as problem:
+        return {"settings": settings, "trials": [], "dev": None, "error": str(problem)}
+    chosen = part.record.get("chosen")
+    told = isinstance(chosen, Mapping) and "chosen" in accepted
+    found = {
+        "settings": {**settings, "chosen": dict(chosen)} if told else settings,
+        "dev": dev_score(heads, data.dev, suite.target, setting.test_missing, suite.tune_seed),
+        "trials": part.record.get("trials", []),
+    }
+    if not told:
+        found["note"] = "it cannot be told what to use, and chooses on dev again for each seed"
+    return found
