@@ -18,13 +18,14 @@ LAYERS = (
     {"files", "registry", "progress", "geometry"},
     {"groups", "views"},
     {"config", "run", "budget", "media", "datasets", "encoders", "store", "embed", "heads", "model"},
-    {"objectives", "metrics", "mixing", "sampling", "gradcache"},
+    {"objectives", "metrics", "captioner", "mixing", "sampling", "gradcache"},
     {"evaluate", "train", "checkpoint"},
     {"methods"},
-    {"tasks", "robustness"},
+    {"tasks", "robustness", "diagnose"},
     {"report", "search", "bench", "workflow"},
+    {"serve"},
     {"demo"},
-    {"cli"},
+    {"cli", "cli_search"},
     {"__main__"},
 )
 DEPTH = {name: i for i, layer in enumerate(LAYERS) for name in layer}

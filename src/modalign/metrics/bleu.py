@@ -224,16 +224,18 @@ def bleu_difference(
 def text_scores(
     hypotheses: Sequence[str], references: References, group: Tensor | None = None, **interval: Any
 ) -> Mapping[str, TextScore]:
-    """All of them by name: bleu4, bleu4_13a, chrf, exact_match, cider."""
+    """All of them by name: bleu4, bleu4_13a, chrf, exact_match, and, for two sentences or more, cider."""
     from .cider import cider
 
-    return {
+    out = {
         "bleu4": corpus_bleu(hypotheses, references, "coco", group, **interval),
         "bleu4_13a": corpus_bleu(hypotheses, references, "13a", group, **interval),
         "chrf": corpus_chrf(hypotheses, references, group, **interval),
         "exact_match": exact_match(hypotheses, references, group, **interval),
-        "cider": cider(hypotheses, references, group, **interval),
     }
+    if len(hypotheses) > 1:
+        out["cider"] = cider(hypotheses, references, group, **interval)
+    return out
 
 
 def check_sentences(hypotheses: Sequence[str], references: References) -> None:
@@ -271,7 +273,7 @@ def _sacrebleu_bleu(tokenize: Tokenise, effective: bool = False) -> Any:
     )
 
 
-def _streams(references: References) -> list[list[str | None]]:
+def _streams(references: References) -> Any:
     """References as sacrebleu takes them: stream k holds the k-th reference of every sentence, None for none."""
     most = max(len(several) for several in references)
     return [[several[k] if k < len(several) else None for several in references] for k in range(most)]

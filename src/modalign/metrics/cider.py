@@ -29,8 +29,9 @@ def cider(
 ) -> TextScore:
     """CIDEr-D of captions: mean over captions of 10 times the mean clipped cosine of TF-IDF n-gram vectors.
 
-    CIDEr-D(c, S) = 10 / (4 |S|) sum_n sum_{s in S} exp(-(l_c - l_s)^2 / (2 sigma^2)) min(g_c, g_s) . g_s / (|g_c| |g_s|),
-    g the counts of n-grams times log(I / number of items in whose references the n-gram occurs), I the items.
+    CIDEr-D(c, S) = 10 / (4 |S|) sum_n sum_{s in S} P(l_c - l_s) min(g_c, g_s) . g_s / (|g_c| |g_s|),
+    P(l) = exp(-l^2 / (2 sigma^2)), g the counts of n-grams of order n times log(I / number of items in whose
+    references the n-gram occurs), I the number of items.
 
     The weights come from the references of this very corpus, so values of different test sets do not compare, and a
     corpus of one item has none. The lengths l are counted in bigrams as in the COCO caption tools.

@@ -1,0 +1,150 @@
+"""How well scores of classes fit labels: accuracy, balanced accuracy, mean average precision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError
+from .score import Score, bootstrap, bootstrap_means, group_sums, percentile_interval
+
+PRECISION_DRAWS = 200
+
+
+def accuracy(
+    scores: Tensor, truth: Tensor, group: Tensor | None = None, samples: int = 1000, level: float = 0.95, seed: int = 0
+) -> Score:
+    """Share of items whose class has the greatest score; k tied classes count 1/k.
+
+    Args:
+        scores: (n, c), higher is likelier. truth: (n,) class numbers.
+        group: (n,) ids that are resampled together. samples: bootstrap draws, 0 for none. level, seed: of them.
+
+    Returns:
+        Value in [0, 1]; chance is the share of the most frequent class, which the best constant answer reaches.
+
+    Raises:
+        ModalignError: no items, or shapes that do not fit.
+
+    Example:
+        >>> accuracy(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1]), samples=0).value
+        0.75
+    """
+    _check(scores, truth, truth.shape == scores.shape[:1])
+    per_item = _hit(scores, truth)
+    chance = float(torch.bincount(truth).max()) / len(truth)
+    score = Score(float(per_item.mean()), per_item=per_item, group=group, chance=chance)
+    return bootstrap(score, level, samples, seed) if samples else score
+
+
+def balanced_accuracy(
+    scores: Tensor, truth: Tensor, group: Tensor | None = None, samples: int = 1000, level: float = 0.95, seed: int = 0
+) -> Score:
+    """Mean over classes with items of the share of their items that are right; arguments as ``accuracy``.
+
+    Chance is 1 / number of such classes.
+
+    Example:
+        >>> s = torch.tensor([[1.0, 0.0]] * 4)
+        >>> balanced_accuracy(s, torch.tensor([0, 0, 0, 1]), samples=0).value
+        0.5
+    """
+    _check(scores, truth, truth.shape == scores.shape[:1])
+    hit = _hit(scores, truth)
+    classes, where = torch.unique(truth, return_inverse=True)
+    member = torch.nn.functional.one_hot(where, len(classes)).double()
+    right = hit[:, None] * member
+    score = Score(float((right.sum(0) / member.sum(0)).mean()), chance=1.0 / len(classes))
+    if not samples:
+        return score
+    columns = torch.cat([right, member], 1)
+    sums = torch.stack([group_sums(c, group)[0] for c in columns.T], 1)
+    shares = bootstrap_means(sums[:, : len(classes)], sums[:, len(classes) :], samples, seed)
+    low, high = percentile_interval(shares.nanmean(1), level)
+    return replace(score, low=low, high=high)
+
+
+def mean_average_precision(
+    scores: Tensor,
+    truth: Tensor,
+    group: Tensor | None = None,
+    samples: int = PRECISION_DRAWS,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Score:
+    """Mean over classes of the average precision of their ranking of all items: AudioSet's mAP.
+
+    AP = sum_k (R_k - R_{k-1}) P_k over the distinct scores k, so tied items share one precision and a constant score
+    gets the class's share of items. Classes without positives are left out.
+
+    Args:
+        scores: (n, c). truth: (n, c) 0 or 1, any number of ones in a row.
+        group, samples, level, seed: as ``accuracy``.
+
+    Returns:
+        Value in [0, 1]; chance is the mean share of positives.
+
+    Raises:
+        ModalignError: no class has a positive, or shapes that do not fit.
+
+    Reference: Gemmeke et al. 2017, "Audio Set", ICASSP, section 4.
+
+    Example:
+        >>> s = torch.tensor([[0.9], [0.8], [0.1]])
+        >>> round(mean_average_precision(s, torch.tensor([[1], [0], [1]]), samples=0).value, 4)
+        0.8333
+    """
+    _check(scores, truth, truth.shape == scores.shape)
+    there = truth.bool().any(0)
+    if not there.any():
+        raise ModalignError("no class has a positive: there is no precision to average")
+    scores, truth = scores[:, there].double(), truth[:, there].double()
+    chance = float(truth.mean())
+    weight = torch.ones(1, len(scores), dtype=torch.float64)
+    score = Score(float(_precision(scores, truth, weight)[0]), chance=chance)
+    if not samples:
+        return score
+    draws = []
+    ids = torch.arange(len(scores)) if group is None else torch.unique(group, return_inverse=True)[1]
+    generator = torch.Generator().manual_seed(seed)
+    groups = int(ids.max()) + 1
+    for _ in range(samples):
+        count = torch.bincount(torch.randint(groups, (groups,), generator=generator), minlength=groups)
+        draws.append(_precision(scores, truth, count[ids][None].double()))
+    low, high = percentile_interval(torch.cat(draws), level)
+    return replace(score, low=low, high=high)
+
+
+def _precision(scores: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """(1,) mean over classes of average precision, items counted by (1, n) weights."""
+    order = scores.argsort(dim=0, descending=True, stable=True)
+    ranked = scores.gather(0, order)
+    w = weight[0][order]
+    positive = w * truth.gather(0, order)
+    last = torch.ones_like(ranked, dtype=torch.bool)
+    last[:-1] = ranked[1:] != ranked[:-1]
+    found, seen = positive.cumsum(0), w.cumsum(0)
+    # Each item takes the precision at the end of its run of equal scores: the next True of `last`, seen from below.
+    place = torch.arange(len(ranked))[:, None].expand_as(ranked)
+    end = torch.where(last, place, len(ranked)).flip(0).cummin(0).values.flip(0)
+    at_end = found.gather(0, end) / seen.gather(0, end).clamp(min=1e-300)
+    total = positive.sum(0)
+    value = (positive * at_end).sum(0) / total.clamp(min=1e-300)
+    return value[total > 0].mean()[None]
+
+
+def _hit(scores: Tensor, truth: Tensor) -> Tensor:
+    """1 / ties where the true class has the greatest score, else 0."""
+    own = scores.gather(1, truth[:, None])
+    best = scores.max(1, keepdim=True).values
+    return torch.where(own == best, 1.0 / (scores == best).sum(1, keepdim=True).double(), 0.0)[:, 0]
+
+
+def _check(scores: Tensor, truth: Tensor, fits: bool) -> None:
+    if scores.ndim != 2 or not len(scores) or not fits:
+        raise ModalignError(
+            f"scores must be (items, classes) with a truth for each item, got {tuple(scores.shape)} and "
+            f"{tuple(truth.shape)}"
+        )

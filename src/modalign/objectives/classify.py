@@ -1,0 +1,103 @@
+"""The classification loss: classes must be linearly readable off the shared space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import ModalignError
+from ..registry import register
+from ..views import Batch, Views
+from .annotations import Annotations, annotated, read_annotations
+from .base import Objective, nothing
+
+
+@register("objective", "classify")
+class Classify(Objective):
+    """Cross-entropy of classes by one linear layer that all modalities share.
+
+    One label: L = mean over modalities m of -mean_i log softmax(s W z_i + b)[y_i]; several labels: the mean binary
+    cross-entropy over items and classes. Groups without labels add nothing.
+
+    The classes are those of groups in the training views (``prepare``), in alphabetical order: ``classes``.
+
+    Args:
+        labels: group -> label or labels, or a file of them, see ``annotations.read_annotations``.
+        dim: of the shared space.
+        modalities: whose points are classified; None: all that the batch has.
+        several: labels do not exclude each other; None: as soon as some group has more than one.
+        scale: s, factor on unit rows, > 0.
+
+    Raises:
+        ModalignError: no labels; one class only, or no labels of training groups (``prepare``); points of another
+            width, or use before ``prepare`` (``forward``).
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> z = Views.from_arrays(image=torch.eye(2), text=torch.eye(2))
+        >>> loss = Classify({0: "animal", 1: "food"}, dim=2)
+        >>> loss.prepare(z)
+        >>> loss.classes, float(loss(Batch(z, z)).detach()) > 0
+        (('animal', 'food'), True)
+    """
+
+    def __init__(
+        self,
+        labels: Annotations,
+        dim: int = 256,
+        modalities: Sequence[str] | None = None,
+        several: bool | None = None,
+        scale: float = 10.0,
+    ) -> None:
+        super().__init__()
+        if dim < 1 or scale <= 0:
+            raise ModalignError(f"dim {dim} and scale {scale} must be positive")
+        self.labels = read_annotations(labels, "labels")
+        self.dim, self.modalities, self.scale = dim, modalities, scale
+        most = max(map(len, self.labels.values()))
+        self.several = most > 1 if several is None else several
+        if most > 1 and not self.several:
+            raise ModalignError(f"a group has {most} labels, but several=False allows one")
+        self.classes: tuple[str, ...] = ()
+        self.layer: nn.Linear | None = None
+
+    def prepare(self, x: Views) -> None:
+        """Make the layer for the classes of the groups in x."""
+        training = set(x.group_ids().tolist())
+        self.labels = {g: several for g, several in self.labels.items() if g in training}
+        self.classes = tuple(sorted({label for several in self.labels.values() for label in several}))
+        if len(self.classes) < 2:
+            raise ModalignError(
+                f"the groups of the training views have {len(self.classes)} classes: two are needed; "
+                "are the group ids of labels and views the same?"
+            )
+        self.layer = nn.Linear(self.dim, len(self.classes)).to(next(iter(x.data.values())).device)
+
+    def forward(self, batch: Batch) -> Tensor:
+        if self.layer is None:
+            raise ModalignError("the classification loss has no classes yet: call prepare(training views) first")
+        losses = []
+        for m in self.modalities or batch.z.modalities:
+            rows = annotated(batch.z.group[m], self.labels) if m in batch.z else torch.empty(0)
+            if not len(rows):
+                continue
+            if batch.z[m].shape[1] != self.dim:
+                raise ModalignError(f"the classifier takes points of {self.dim} dimensions, got {batch.z[m].shape[1]}")
+            scores = self.layer(self.scale * batch.z[m][rows])
+            truth = self.targets(batch.z.group[m][rows].tolist()).to(scores)
+            if self.several:
+                losses.append(F.binary_cross_entropy_with_logits(scores, truth))
+            else:
+                losses.append(F.cross_entropy(scores, truth))
+        return torch.stack(losses).mean() if losses else nothing(batch)
+
+    def targets(self, groups: Sequence[int]) -> Tensor:
+        """(n, classes) 0 or 1."""
+        number = {name: i for i, name in enumerate(self.classes)}
+        out = torch.zeros(len(groups), len(self.classes))
+        for row, g in enumerate(groups):
+            out[row, [number[label] for label in self.labels[g]]] = 1.0
+        return out

@@ -1,0 +1,23 @@
+"""Tasks on the shared space: translation into words, and transfer of classifiers between modalities."""
+
+from .captions import Examples, Nearest, Training, examples, fit_captioner, pair_distance
+from .classify import Linear, few_shot, fit_linear, transfer, zero_shot
+from .evaluation import evaluate_transfer
+from .translate import evaluate_translation, translate
+
+__all__ = [
+    "Examples",
+    "Linear",
+    "Nearest",
+    "Training",
+    "evaluate_transfer",
+    "evaluate_translation",
+    "examples",
+    "few_shot",
+    "fit_captioner",
+    "fit_linear",
+    "pair_distance",
+    "transfer",
+    "translate",
+    "zero_shot",
+]

@@ -1,0 +1,107 @@
+"""Translation into words, and how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ..captioner import Captioner
+from ..errors import ModalignError
+from ..metrics.bleu import bleu_difference, text_scores
+from ..metrics.score import Score
+from ..views import Views
+
+
+class Writer(Protocol):
+    """Points of one modality -> captions: a ``Captioner`` or ``Nearest``."""
+
+    def caption(self, z: Tensor, modality: str = "image") -> list[str]: ...
+
+
+def translate(
+    captioner: Captioner | str | Path, z: Tensor, modality: str = "image", beam: int = 4, power: float = 0.7
+) -> list[str]:
+    """Captions of points of the shared space.
+
+    Args:
+        captioner: a captioner, or the folder of a saved one.
+        z: (n, dim) points of one modality.
+        modality: whose points these are.
+        beam: width of the search; 1: greedy.
+        power: of the length by which log-probabilities are divided.
+
+    Raises:
+        ModalignError: no captioner in the folder, points of another width, a beam below 1.
+
+    Example:
+        >>> from .captions import Training, examples, fit_captioner
+        >>> z = Views.from_arrays(text=torch.eye(2))
+        >>> small = Training(steps=60, width=32, layers=1, least=1, dropout=0.0, lr=1e-2)
+        >>> captioner = fit_captioner(examples(z, {0: ["a red fox"], 1: ["two dogs"]}), small)
+        >>> translate(captioner, torch.tensor([[0.1, 1.0]]))
+        ['two dogs']
+    """
+    reader = captioner if isinstance(captioner, Captioner) else Captioner.load(captioner)
+    return reader.caption(z, modality, beam, power)
+
+
+def evaluate_translation(
+    z: Views,
+    references: Mapping[int, Sequence[str]],
+    writers: Mapping[str, Writer],
+    source: str = "image",
+    target: str = "text",
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Scores of captions of one modality's items against their groups' references, intervals over groups.
+
+    Args:
+        z: test views in the shared space; only the source's points are read.
+        references: group -> captions. Items whose group has none are left out and counted (``skipped``).
+        writers: name -> captioner or baseline, for example ``{"decoder": captioner, "nearest": Nearest(data)}``.
+            Of two or more, the difference in BLEU-4 of the first and each other one comes with a paired interval.
+        source: whose points are read. target: how the captions are called in the names of scores.
+        samples: bootstrap draws, 0 for none. level, seed: of the intervals.
+
+    Returns:
+        ``<metric>/<source>->text/<writer>`` with metrics bleu4 (COCO words), bleu4_13a, chrf (0 to 100), exact_match
+        (0 to 1), cider (0 to 10), and ``bleu4_gain/<source>->text/<first>-<other>``.
+
+    Raises:
+        ModalignError: unknown modality, no writers, no item with references.
+
+    Example:
+        >>> from .captions import Nearest, examples
+        >>> z = Views.from_arrays(image=torch.eye(3), text=torch.eye(3))
+        >>> words = {0: ["a red fox runs"], 1: ["two dogs sleep here"], 2: ["a cat sits there"]}
+        >>> scores = evaluate_translation(z, words, {"nearest": Nearest(examples(z, words))})
+        >>> scores["bleu4/image->text/nearest"].value, scores["exact_match/image->text/nearest"].value
+        (100.0, 1.0)
+    """
+    if not writers:
+        raise ModalignError("there is nothing that writes captions: give at least one captioner or baseline")
+    groups = z.group[source].tolist() if len(z[source]) else []
+    rows = [i for i, g in enumerate(groups) if len(references.get(g, ()))]
+    if not rows:
+        raise ModalignError(f"no item of '{source}' has reference captions: are the group ids the same?")
+    points = z[source][torch.tensor(rows)]
+    truth = [references[groups[i]] for i in rows]
+    group = torch.tensor([groups[i] for i in rows])
+    interval: dict[str, Any] = {"samples": samples, "level": level, "seed": seed}
+    written = {name: writer.caption(points, source) for name, writer in writers.items()}
+    out: dict[str, Score] = {}
+    for name, captions in written.items():
+        for metric, score in text_scores(captions, truth, group, **interval).items():
+            out[f"{metric}/{source}->{target}/{name}"] = replace(score, skipped=len(groups) - len(rows))
+    first, *others = written
+    for other in others:
+        gain = bleu_difference(written[first], written[other], truth, "coco", group, **interval)
+        out[f"bleu4_gain/{source}->{target}/{first}-{other}"] = replace(gain, skipped=len(groups) - len(rows))
+    return out
