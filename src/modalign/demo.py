@@ -301,6 +301,7 @@ def summary(result: Mapping[str, Any]) -> str:
             "",
             f"Look at it:     {result['report']}",
             f'Search it:      modalign search {result["run"]} "a sad face"',
+            f"Browse it:      modalign serve {result['run']}",
             "Your own data:  modalign align A.npy B.npy --out runs/mine",
             "Repeat it:      modalign demo --seeds 3",
             "",

@@ -1,5 +1,25 @@
-"""Search in the shared space."""
+"""Search in the shared space: from any modality to any modality, in memory or in a persistent index."""
 
-from .index import Hit, Index, encode_query, search_run, table
+from .ann import Settings
+from .commands import index_run, index_table, search_run, table
+from .gallery import Gallery, in_memory
+from .index import Index
+from .query import Query, Term, parse_query
+from .space import Hit, Space, open_space
 
-__all__ = ["Hit", "Index", "encode_query", "search_run", "table"]
+__all__ = [
+    "Gallery",
+    "Hit",
+    "Index",
+    "Query",
+    "Settings",
+    "Space",
+    "Term",
+    "in_memory",
+    "index_run",
+    "index_table",
+    "open_space",
+    "parse_query",
+    "search_run",
+    "table",
+]

@@ -1,120 +1,317 @@
-"""Exact search among the embedded items of a run."""
+"""A persistent index: built, added to, updated, deleted from, and opened by memory mapping."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
-from ..geometry.neighbours import knn
-from ..model import Model
-from ..registry import make
-from ..run import load_items
-from ..views import Views
+from ..errors import ModalignError, few, unknown
+from ..files import atomic, read_json, write_json
+from ..progress import Progress, silent
+from . import segments
+from .ann import Settings, settings_from
+from .gallery import Gallery, Part, Place, unit_rows
+from .recall import cross_modal_recall
+
+Entries = Mapping[str, Sequence[Mapping[str, Any]]]
+Vectors = Mapping[str, Tensor | np.ndarray]
 
 
-@dataclass(frozen=True)
-class Hit:
-    """One result: its place, the cosine to the query, and what it is."""
+def model_fingerprint(run: Path) -> str:
+    """Identity of a run's model: its weights and the encoders they belong to, 16 hexadecimal digits."""
+    import hashlib
+    import json
 
-    rank: int
-    score: float
-    modality: str
-    group: int
-    name: str
-    picture: str | None
-    split: str | None
+    table = read_json(run / "model.json", "model description")
+    facts = [table.get("sha256"), table.get("fingerprints"), table.get("encoders")]
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
-class Index:
-    """The items of a run in the shared space.
+class Index(Gallery):
+    """A search index in a folder.
 
-    Args:
-        z: unit rows by modality.
-        items: modality -> one entry per row, as in the run's items.jsonl.
+    Example:
+        >>> import tempfile, torch
+        >>> place = Path(tempfile.mkdtemp()) / "index"
+        >>> index = Index.build(place, {"text": torch.eye(3)}, {"text": [{"text": w} for w in ("a", "b", "c")]})
+        >>> index.delete(["text/0"]).count("text")
+        2
     """
 
-    def __init__(self, z: Views, items: dict[str, list[dict[str, Any]]]) -> None:
-        self.z, self.items = z, items
-        self._names: dict[int, str] = {}
-        for entries in items.values():
-            for entry in entries:
-                if entry.get("text"):
-                    self._names.setdefault(entry["group"], entry["text"])
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for attempt in range(3):
+            self.current = segments.read_current(folder)
+            try:
+                parts = self._read()
+                break
+            except FileNotFoundError as problem:  # a writer has just put a new index in its place: read that one
+                if attempt == 2:
+                    raise ModalignError(
+                        f"index is damaged: {problem.filename} is gone; build it again with  modalign index"
+                    ) from None
+        super().__init__(parts, int(self.current["dim"]))
 
-    def query(self, vector: Tensor, to: str, k: int = 10) -> list[Hit]:
-        """The k items of a modality with the largest cosine to a unit vector (d,); ties in the order of the items.
+    def _read(self) -> dict[str, list[Part]]:
+        dim = int(self.current["dim"])
+        names = list(self.current["segments"])
+        parts: dict[str, list[Part]] = {}
+        read = [segments.read_segment(self.folder, name, dim) for name in names]
+        deleted = segments.read_deleted(self.folder, self.current["deleted"])
+        self.roots: dict[str, list[Path | None]] = {}
+        self.places: dict[str, list[tuple[int, int]]] = {}
+        for s, (found, root) in enumerate(read):
+            for i, (m, part) in enumerate(found.items()):
+                gone = deleted[(deleted[:, 0] == s) & (deleted[:, 1] == i), 2]
+                if len(gone):
+                    part.dead = np.zeros(len(part.vectors), bool)
+                    part.dead[gone] = True
+                parts.setdefault(m, []).append(part)
+                self.roots.setdefault(m, []).append(root)
+                self.places.setdefault(m, []).append((s, i))
+        return parts
+
+    @property
+    def settings(self) -> Settings:
+        """How its vectors are indexed."""
+        return settings_from(self.current["settings"], str(self.folder / segments.CURRENT))
+
+    @property
+    def model_folder(self) -> Path | None:
+        """Folder of its model; None for an index of plain vectors."""
+        model = self.current["model"]
+        return self.folder / "model" / model["folder"] if model else None
+
+    def root(self, place: Place) -> Path | None:
+        """The folder that the path of an item's picture starts from."""
+        start = 0
+        for part, root in zip(self._of(place.modality), self.roots[place.modality], strict=True):
+            start += len(part.vectors)
+            if place.row < start:
+                return root
+        return None
+
+    # ------------------------------------------------------------------ writing
+
+    @classmethod
+    def build(
+        cls,
+        folder: Path | str,
+        vectors: Vectors,
+        items: Entries,
+        *,
+        settings: Settings | None = None,
+        model: Path | None = None,
+        only: Sequence[str] | None = None,
+        root: Path | None = None,
+        facts: Mapping[str, Any] | None = None,
+        progress: Progress = silent,
+    ) -> Index:
+        """Build an index, in place of the one that may be there.
+
+        Args:
+            folder: of the index.
+            vectors: modality -> (n, d) embeddings of any layout and floating type; scaled to length 1.
+            items: modality -> one entry per row: "id" (default modality/row), "group", "text", "uri", "picture" and
+                whatever else is known; all of it can be filtered on.
+            settings: kind of index. only: modalities to index; the others serve to measure recall.
+            model: run folder whose model made the vectors; the index keeps a copy and is tied to it.
+            root: folder that "picture" paths start from. facts: noted in the index ("title", "attribution").
 
         Raises:
-            ModalignError: unknown modality, k below 1, or a vector of another width.
+            ModalignError: rows and entries that do not match, unequal widths, equal ids, unknown modalities.
         """
-        gallery = self.z[to]
-        if k < 1:
-            raise ModalignError(f"k must be at least 1, got {k}")
-        if vector.shape != gallery.shape[1:]:
-            raise ModalignError(f"the query has {len(vector)} dimensions, the index {gallery.shape[1]}")
-        values, index = knn(vector[None], gallery, min(k, len(gallery)))
-        return [self._hit(r, float(v), to, int(i)) for r, (v, i) in enumerate(zip(values[0], index[0], strict=True), 1)]
+        folder, settings = Path(folder), settings or Settings()
+        chosen = list(only) if only else list(vectors)
+        for m in chosen:
+            if m not in vectors:
+                raise unknown("modality", m, vectors)
+        rows = {m: unit_rows(x, m) for m, x in vectors.items()}
+        entries = with_ids({m: items[m] for m in chosen}, rows)
+        with segments.writing(folder):
+            current = {
+                "format": segments.FORMAT,
+                "dim": _width(rows),
+                "settings": asdict(settings),
+                "model": _copy_model(folder, model) if model else None,
+                "segments": [],
+                "deleted": None,
+                **(facts or {}),
+            }
+            kept = {m: rows[m] for m in chosen}
+            relative = os.path.relpath(root.resolve(), folder.resolve()) if root else None
+            current["segments"] = [segments.write_segment(folder, kept, entries, settings, relative, progress)]
+            current["recall"] = None
+            if settings.kind != "exact":
+                parts = segments.read_segment(folder, current["segments"][0], current["dim"])[0]
+                fresh = Gallery({m: [p] for m, p in parts.items()}, current["dim"])
+                current["recall"] = cross_modal_recall(fresh, rows, progress=progress)
+            return cls._commit(folder, current)
 
-    def _hit(self, rank: int, score: float, modality: str, row: int) -> Hit:
-        entry = self.items[modality][row]
-        group = entry["group"]
-        name = entry.get("text") or self._names.get(group) or f"{modality} {row}"
-        return Hit(rank, round(score, 6), modality, group, name, entry.get("picture"), entry.get("split"))
+    @classmethod
+    def _commit(cls, folder: Path, current: Mapping[str, Any]) -> Index:
+        write_json(folder / segments.CURRENT, current)
+        segments.tidy(folder, current)
+        return cls(folder)
+
+    def add(
+        self,
+        vectors: Vectors,
+        items: Entries,
+        *,
+        model: Path | None = None,
+        update: bool = False,
+        root: Path | None = None,
+        progress: Progress = silent,
+    ) -> Index:
+        """Add items, as a segment beside the others. Returns the index with them; this one stays as it was.
+
+        Args:
+            model: run folder that the vectors come from; must be the index's model.
+            update: items whose id is there take its place; without it they are refused.
+
+        Raises:
+            ModalignError: another model (both fingerprints are named), another width (both), an id that is there.
+        """
+        if model is not None:
+            self.check_model(model_fingerprint(model), str(model))
+        rows = {m: unit_rows(x, m) for m, x in vectors.items()}
+        if _width(rows) != self.dim:
+            raise ModalignError(f"the new vectors have {_width(rows)} dimensions, the index {self.dim}")
+        entries = with_ids(items, rows)
+        with segments.writing(self.folder):
+            latest = Index(self.folder)
+            known = {str(e["id"]) for m in entries for e in entries[m]}
+            old = [i for i in known if latest.has(i)]
+            if old and not update:
+                raise ModalignError(f"{len(old)} ids are in the index already ({few(sorted(old), 3)}): update them")
+            settings = latest.settings if min(len(x) for x in rows.values()) > 50_000 else Settings()
+            relative = os.path.relpath(root.resolve(), self.folder.resolve()) if root else None
+            number = len(latest.current["segments"])
+            name = segments.write_segment(self.folder, rows, entries, settings, relative, progress, number)
+            deleted = segments.write_deleted(self.folder, latest._deleted(old))
+            changes = {"segments": [*latest.current["segments"], name], "deleted": deleted}
+            return self._commit(self.folder, {**latest.current, **changes})
+
+    def delete(self, ids: Iterable[str]) -> Index:
+        """Delete items by id. Returns the index without them; this one stays as it was.
+
+        Raises:
+            ModalignError: no item has such an id; nothing is deleted then.
+        """
+        with segments.writing(self.folder):
+            latest = Index(self.folder)
+            deleted = segments.write_deleted(self.folder, latest._deleted(list(ids)))
+            return self._commit(self.folder, {**latest.current, "deleted": deleted})
+
+    def compact(self, progress: Progress = silent) -> Index:
+        """Rewrite the index as one segment without deleted items. Returns the new one."""
+        vectors = {m: self.vectors(m, np.flatnonzero(self.alive(m))) for m in self.modalities if self.count(m)}
+        items = {m: [self.entry(Place(m, int(r))) for r in np.flatnonzero(self.alive(m))] for m in vectors}
+        facts = {k: v for k, v in self.current.items() if k in ("title", "attribution")}
+        roots = {r for m in self.roots.values() for r in m if r is not None}
+        if len(roots) > 1:
+            raise ModalignError(f"the pictures of {self.folder} lie in {len(roots)} folders: build the index again")
+        model = self.model_folder
+        root = next(iter(roots), None)
+        return Index.build(
+            self.folder,
+            vectors,
+            items,
+            settings=self.settings,
+            model=model,
+            root=root,
+            facts=facts,
+            progress=progress,
+        )
+
+    def check_model(self, fingerprint: str, whose: str) -> None:
+        """Refuse a model that is not the one of this index.
+
+        Raises:
+            ModalignError: naming both fingerprints.
+        """
+        own = (self.current["model"] or {}).get("fingerprint")
+        if own is None:
+            raise ModalignError(f"the index {self.folder} holds plain vectors, made by no model")
+        if own != fingerprint:
+            raise ModalignError(
+                f"the index {self.folder} belongs to model {own}, but {whose} has model {fingerprint}: "
+                "vectors of two models cannot be compared; build an index for each"
+            )
+
+    def has(self, id: str) -> bool:
+        """Whether an item with this id can be found."""
+        try:
+            self.find(id)
+        except ModalignError:
+            return False
+        return True
+
+    def _deleted(self, more: Sequence[str]) -> np.ndarray:
+        """Deleted rows and those of some ids, (n, 3)."""
+        rows = [segments.read_deleted(self.folder, self.current["deleted"])]
+        for id in more:
+            place = self.find(id)
+            start = 0
+            for part, (s, i) in zip(self._of(place.modality), self.places[place.modality], strict=True):
+                if place.row < start + len(part.vectors):
+                    rows.append(np.array([[s, i, place.row - start]], np.int64))
+                    break
+                start += len(part.vectors)
+        return np.concatenate(rows)
 
 
-def encode_query(model: Model, modality: str, item: str) -> Tensor:
-    """One raw item as a unit vector (d,) of the model's shared space.
+def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
+    """Entries with an id each: their own, or modality/row.
 
     Raises:
-        ModalignError: the model has no encoder for that modality, or the item cannot be decoded.
+        ModalignError: another number of entries than rows, or two items with one id.
     """
-    if modality not in model.encoders:
-        known = ", ".join(model.encoders) or "none: it was fitted on plain arrays"
-        raise ModalignError(f"this run has no encoder for '{modality}' (it has: {known})")
-    encoder = make("encoder", **model.encoders[modality])
-    with torch.inference_mode():
-        features = encoder(encoder.collate([item]))
-    return model.transform(features.float(), modality)[0]
+    out: dict[str, list[dict[str, Any]]] = {}
+    seen: set[str] = set()
+    for m, entries in items.items():
+        if m not in rows:
+            raise unknown("modality", m, rows)
+        if len(entries) != len(rows[m]):
+            raise ModalignError(f"'{m}' has {len(rows[m])} vectors but {len(entries)} item descriptions")
+        out[m] = []
+        for r, entry in enumerate(entries):
+            own = {"id": str(entry.get("id") or f"{m}/{entry.get('row', r)}"), "text": None, "group": None} | {
+                k: v for k, v in entry.items() if k not in ("id", "modality")
+            }
+            if own["id"] in seen:
+                raise ModalignError(f"two items have the id '{own['id']}': ids must differ")
+            seen.add(own["id"])
+            out[m].append(own)
+    return out
 
 
-def search_run(
-    run: Path, text: str | None = None, image: Path | None = None, to: str | None = None, k: int = 10
-) -> dict[str, Any]:
-    """Search the items of a run by words or by a picture.
-
-    Args:
-        run: the run folder.
-        text, image: the query, exactly one of them.
-        to: modality to search in; default: pictures for words, words for pictures.
-        k: how many results, at least 1.
-
-    Returns: {"query", "to", "hits": [{"rank", "score", "modality", "group", "name", "picture", "split"}]}.
-    """
-    if (text is None) == (image is None):
-        raise ModalignError('search needs one query: words, as in  modalign search RUN "a word"  or  --image FILE')
-    if text is not None and not text.strip():
-        raise ModalignError("the words to search for are empty")
-    if image is not None and not image.is_file():
-        raise ModalignError(f"picture not found: {image}")
-    model = Model.load(run)
-    index = Index(*load_items(run))
-    source, item = ("text", text) if text is not None else ("image", str(image))
-    target = to or ("image" if source == "text" else "text")
-    if target not in index.z:
-        raise unknown("modality of this run", target, index.z.modalities)
-    hits = index.query(encode_query(model, source, str(item)), target, k)
-    return {"query": {source: item}, "to": target, "run": str(run), "hits": [asdict(h) for h in hits]}
+def _width(rows: Mapping[str, np.ndarray]) -> int:
+    widths = {m: x.shape[1] for m, x in rows.items()}
+    if not widths or not any(len(x) for x in rows.values()):
+        raise ModalignError("there is nothing to index: no modality has any item")
+    if len(set(widths.values())) > 1:
+        raise ModalignError(f"the modalities have vectors of unequal widths {widths}")
+    return next(iter(widths.values()))
 
 
-def table(result: dict[str, Any]) -> str:
-    """The results as text: rank, cosine, name, picture."""
-    lines = [f"{'':>3}  cosine  {result['to']}"]
-    for hit in result["hits"]:
-        place = f"   {Path(result['run']) / hit['picture']}" if hit["picture"] else ""
-        lines.append(f"{hit['rank']:>3}   {hit['score']:.3f}  {hit['name']}{place}")
-    return "\n".join(lines)
+def _copy_model(folder: Path, run: Path) -> dict[str, Any]:
+    """Copy a run's model into the index."""
+    fingerprint = model_fingerprint(run)
+    target = folder / "model" / fingerprint
+    for name in ("model.safetensors", "model.json"):
+        if not (target / name).exists():
+            try:
+                blob = (run / name).read_bytes()
+            except OSError as problem:
+                raise ModalignError(f"model cannot be read: {run / name} ({problem.strerror})") from None
+            with atomic(target / name) as partial:
+                partial.write_bytes(blob)
+    return {"fingerprint": fingerprint, "folder": fingerprint}

@@ -1,0 +1,129 @@
+"""The commands index, search and serve: parse and call, no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on standard output.")]
+Several = Annotated[list[str] | None, Parameter(negative="")]
+Files = Annotated[list[Path] | None, Parameter(negative="")]
+
+
+def index(
+    run: Path,
+    store: Path | None = None,
+    *,
+    out: Path | None = None,
+    kind: str = "exact",
+    only: Several = None,
+    split: str | None = None,
+    add: Annotated[bool, Parameter(negative="")] = False,
+    update: Annotated[bool, Parameter(negative="")] = False,
+    delete: Several = None,
+    compact: Annotated[bool, Parameter(negative="")] = False,
+    lance: str | None = None,
+    json: Json = False,
+) -> None:
+    """Build a persistent search index of embedded items, or change one.
+
+    Parameters
+    ----------
+    run: run folder to build from; or an index, to delete from it or to compact it.
+    store: feature store of 'modalign embed', whose items are mapped by the run's model; default: the run's own items.
+    out: folder of the index; default: "index" in the run folder.
+    kind: exact, hnsw or ivfpq; the last two print their recall against exact search, across modalities.
+    only: modality to index; repeat for several.
+    split: only the items of this split.
+    add: put the items into the index that is there.
+    update: like --add; items whose id is there are replaced.
+    delete: id of an item to delete; repeat for several.
+    compact: rewrite the index without deleted items.
+    lance: also write the items to this LanceDB, a folder or the URL of an object store.
+    """
+    from .progress import terminal
+    from .search import Settings, index_run, index_table
+
+    with terminal() as progress:
+        result = index_run(run, store, out, settings=Settings(kind), only=only or [], split=split, add=add,
+                           update=update, delete=delete or [], compact=compact, lance=lance,
+                           progress=progress)  # fmt: skip
+    _emit(result, json, index_table)
+
+
+def search(
+    run: Path,
+    words: str | None = None,
+    *,
+    text: Several = None,
+    image: Files = None,
+    audio: Files = None,
+    video: Files = None,
+    item: Several = None,
+    minus: Several = None,
+    weight: Several = None,
+    to: Several = None,
+    k: Annotated[int, Parameter(alias="-k")] = 10,
+    where: Several = None,
+    correction: str | None = None,
+    exact: Annotated[bool, Parameter(negative="")] = False,
+    model: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Find the items nearest to words, pictures, sounds, videos or items, or to a sum of them.
+
+    Parameters
+    ----------
+    run: run folder or index.
+    words: text to search with.
+    text: text to search with; this and the following options may be repeated and mixed.
+    image: picture to search with.
+    audio: sound to search with.
+    video: video to search with.
+    item: id of an item to search with.
+    minus: what to take away: words, or KIND=VALUE with image, audio, video or item.
+    weight: KIND=NUMBER or KIND.N=NUMBER for the Nth of a kind (text, image, audio, video, item, minus); default 1.
+    to: modality to search in, or any; repeat for several; default: pictures, or words for pictures.
+    k: how many results.
+    where: filter on metadata, key=value (or !=, <, <=, >, >=); repeat to narrow.
+    correction: against hubs: csls or inverted_softmax.
+    exact: compare with every item, whatever the index.
+    model: run that the index must belong to.
+    """
+    from .search import search_run, table
+
+    result = search_run(run, words, to=to, k=k, texts=text or [], images=image or [], audios=audio or [],
+                        videos=video or [], items=item or [], minus=minus or [], weights=weight or [],
+                        where=where or [], correction=correction, exact=exact, model=model)  # fmt: skip
+    _emit(result, json, table)
+
+
+def serve(
+    *runs: Path,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    allow_host: Several = None,
+    threads: int = 2,
+) -> None:
+    """Open a page to search, look at and compare runs or indexes.
+
+    Parameters
+    ----------
+    runs: run folders or indexes; a query is answered by all of them, side by side.
+    host: address to listen on; other machines cannot reach the default.
+    port: where to listen; 0: any free one.
+    allow_host: name that browsers may call this server by, beside its address; repeat for several.
+    threads: of the computation.
+    """
+    from .serve import run_server
+
+    run_server(list(runs), host, port, allow_host or [], threads)
+
+
+def _emit(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:
+    from .cli import emit
+
+    emit(result, as_json, text)

@@ -1,0 +1,179 @@
+"""Faiss indexes: built the same way every time, read from disk without loading them, measured across modalities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ModalignError, require, unknown
+
+KINDS = ("exact", "hnsw", "ivfpq")
+MIN_IVFPQ = 1024  # a codebook of 256 words needs a few rows per word
+RARE = 0.05  # share of allowed rows below which a filter is answered exactly
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How vectors are indexed.
+
+    Args:
+        kind: "exact", "hnsw" or "ivfpq".
+        links: neighbours per node of the HNSW graph (M).
+        effort: candidates looked at while building HNSW (efConstruction).
+        beam: candidates looked at while searching HNSW (efSearch).
+        lists: inverted lists of IVF-PQ; 0: about 4 sqrt(n).
+        codes: bytes per vector of IVF-PQ; 0: one for every four dimensions.
+        probes: inverted lists looked at in a search.
+        refine: IVF-PQ candidates per result that are scored again with the full vectors.
+    """
+
+    kind: str = "exact"
+    links: int = 32
+    effort: int = 80
+    beam: int = 128
+    lists: int = 0
+    codes: int = 0
+    probes: int = 32
+    refine: int = 20
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown("kind of index", self.kind, KINDS)
+        for name in ("links", "effort", "beam", "probes", "refine"):
+            if getattr(self, name) < 1:
+                raise ModalignError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+class Opened(NamedTuple):
+    """An index read from disk: the vectors, mapped, and the faiss index, which owns them."""
+
+    faiss: Any
+    vectors: np.ndarray
+
+
+def build(vectors: np.ndarray, settings: Settings) -> Any:
+    """A faiss index of unit rows by inner product. The same rows and settings give the same bytes.
+
+    Args:
+        vectors: (n, d) float32.
+
+    Raises:
+        ModalignError: too few rows to learn the codes of IVF-PQ.
+    """
+    faiss = require("faiss", "search")
+    n, d = vectors.shape
+    if settings.kind == "exact":
+        index = faiss.IndexFlatIP(d)
+        index.add(vectors)
+    elif settings.kind == "hnsw":
+        index = faiss.IndexHNSWFlat(d, settings.links, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = settings.effort
+        index.hnsw.efSearch = settings.beam
+        with threads(1):  # several threads link in the order in which they happen to finish
+            index.add(vectors)
+    else:
+        index = _ivfpq(faiss, n, d, settings)
+        index.train(_sample(vectors, max(256 * index.nlist, 65536)))
+        index.add(vectors)
+        index.nprobe = settings.probes
+    return index
+
+
+def _ivfpq(faiss: Any, n: int, d: int, settings: Settings) -> Any:
+    if n < MIN_IVFPQ:
+        raise ModalignError(f"ivfpq needs at least {MIN_IVFPQ} items to learn its codes, got {n}: use exact or hnsw")
+    lists = settings.lists or max(1, min(round(4 * math.sqrt(n)), n // 64))
+    codes = settings.codes or max(1, d // 4)
+    if d % codes:
+        raise ModalignError(f"codes must divide the {d} dimensions, got {codes}")
+    index = faiss.IndexIVFPQ(faiss.IndexFlatIP(d), d, lists, codes, 8, faiss.METRIC_INNER_PRODUCT)
+    for clustering in (index.cp, index.pq.cp):
+        clustering.min_points_per_centroid = 1  # small collections are accepted without words on standard output
+        clustering.seed = 1234
+    return index
+
+
+def _sample(vectors: np.ndarray, limit: int) -> np.ndarray:
+    """Evenly spaced rows."""
+    return np.ascontiguousarray(vectors[:: max(1, -(-len(vectors) // limit))])
+
+
+def write(index: Any, path: Path) -> None:
+    """Write a faiss index file."""
+    require("faiss", "search").write_index(index, str(path))
+
+
+def read(path: Path, vectors: Path | None, kind: str, rows: int, dim: int) -> Opened:
+    """Open a faiss index file by memory mapping.
+
+    Args:
+        path: the file. vectors: .npy file of the rows where the index does not hold them. rows, dim: what is expected.
+
+    Raises:
+        ModalignError: the file is missing, damaged, or of another size.
+    """
+    faiss = require("faiss", "search")
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file", str(path))
+    try:
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as problem:
+        reason = str(problem).splitlines()[0][:120]
+        raise ModalignError(f"index is damaged: {path} ({reason}); build it again") from None
+    if (index.ntotal, index.d) != (rows, dim):
+        raise ModalignError(
+            f"index is damaged: {path} holds {index.ntotal} rows of {index.d} dimensions, expected {rows} of {dim}"
+        )
+    if vectors is not None:
+        table = np.load(vectors, mmap_mode="c")  # never written to; torch asks for arrays that could be
+    else:
+        flat = index if kind == "exact" else faiss.downcast_index(index.storage)
+        table = faiss.rev_swig_ptr(flat.get_xb(), rows * dim).reshape(rows, dim)
+    return Opened(index, table)
+
+
+def candidates(ann: Any, query: np.ndarray, k: int, settings: Settings, allowed: np.ndarray | None) -> np.ndarray:
+    """Rows that may be among the k best, from an approximate index; unordered.
+
+    Args:
+        allowed: (n,) bool: rows that count; None: all.
+    """
+    faiss = require("faiss", "search")
+    selector = None
+    if allowed is not None:
+        bits = np.packbits(allowed, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)
+    if settings.kind == "hnsw":
+        want = min(ann.ntotal, k + 16)
+        options = faiss.SearchParametersHNSW(efSearch=max(settings.beam, 2 * want), sel=selector)
+    else:
+        want = min(ann.ntotal, k * settings.refine)
+        options = faiss.SearchParametersIVF(nprobe=settings.probes, sel=selector)
+    found = ann.search(np.ascontiguousarray(query[None], np.float32), want, params=options)[1][0]
+    return found[found >= 0]
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Faiss on a number of threads, then as before."""
+    faiss = require("faiss", "search")
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def settings_from(table: Mapping[str, Any], where: str) -> Settings:
+    """Settings as an index file holds them."""
+    try:
+        return Settings(**table)
+    except TypeError as problem:
+        raise ModalignError(f"index is damaged: {where}: {problem}") from None

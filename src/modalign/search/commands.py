@@ -1,0 +1,169 @@
+"""What the commands ``index`` and ``search`` do, and how their results read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModalignError
+from ..progress import Progress, silent
+from .ann import Settings
+from .index import Index, model_fingerprint
+from .query import parse_query
+from .recall import recall_text
+from .segments import is_index
+from .sources import embedded, require_groups
+from .space import open_space
+
+
+def index_run(
+    source: Path,
+    store: Path | None = None,
+    out: Path | None = None,
+    *,
+    settings: Settings | None = None,
+    only: Sequence[str] = (),
+    split: str | None = None,
+    add: bool = False,
+    update: bool = False,
+    delete: Sequence[str] = (),
+    compact: bool = False,
+    lance: str | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Build an index, or change one.
+
+    Args:
+        source: run folder to build from or add from; or an index to change (``delete``, ``compact``, ``lance``).
+        store: feature store whose items are indexed; None: the items of the run itself.
+        out: folder of the index; default: "index" in the run folder.
+        only: modalities to index. split: only items of it.
+        add, update: put the items into the index that is there; ``update`` replaces those with the same id.
+        delete: ids to delete. compact: rewrite as one segment. lance: also write to this LanceDB (folder or URL).
+
+    Returns: {"index", "kind", "items": {modality: n}, "model", "recall"}.
+    """
+    if is_index(source):
+        if store is not None or add or update:
+            raise ModalignError(f"{source} is an index: give a run folder to take items from, and the index as --out")
+        index = Index(source)
+    else:
+        index = _fill(source, store, out or source / "index", settings, only, split, add or update, update, progress)
+    if delete:
+        index = index.delete(delete)
+    if compact:
+        index = index.compact(progress)
+    result = {
+        "index": str(index.folder),
+        "kind": index.settings.kind,
+        "dim": index.dim,
+        "items": {m: index.count(m) for m in index.modalities},
+        "model": (index.current["model"] or {}).get("fingerprint"),
+        "recall": index.current.get("recall"),
+    }
+    if lance:
+        from .sinks import LanceSink
+
+        result["lance"] = {"uri": lance, "rows": LanceSink(lance).write(index, progress=progress)}
+    return result
+
+
+def _fill(
+    run: Path,
+    store: Path | None,
+    out: Path,
+    settings: Settings | None,
+    only: Sequence[str],
+    split: str | None,
+    add: bool,
+    update: bool,
+    progress: Progress,
+) -> Index:
+    model = run if (run / "model.json").exists() else None
+    if add and model is not None:
+        Index(out).check_model(model_fingerprint(model), str(model))  # before any work
+    found = embedded(run, store, split, progress)
+    items = require_groups(found.items, found.z)
+    if not add:
+        return Index.build(
+            out, found.z.data, items, settings=settings, model=model, only=list(only), root=found.root,
+            facts=found.facts, progress=progress,
+        )  # fmt: skip
+    chosen = list(only) or list(items)
+    vectors = {m: found.z[m] for m in chosen}
+    return Index(out).add(
+        vectors, {m: items[m] for m in chosen}, model=model, update=update, root=found.root, progress=progress
+    )
+
+
+def index_table(result: Mapping[str, Any]) -> str:
+    """What was built, as text."""
+    items = ", ".join(f"{n:,} of '{m}'" for m, n in result["items"].items())
+    lines = [f"index: {result['index']}  ({result['kind']}, {items}, {result['dim']} dimensions)"]
+    if result["kind"] == "exact":
+        lines.append("every answer is exact (recall 1)")
+    lines += recall_text(result["recall"])
+    if result.get("lance"):
+        lines.append(f"LanceDB: {result['lance']['rows']:,} rows in {result['lance']['uri']}")
+    lines.append(f'search it:  modalign search {result["index"]} "a word"')
+    return "\n".join(lines)
+
+
+def search_run(
+    run: Path,
+    text: str | None = None,
+    image: Path | None = None,
+    to: Sequence[str] | str | None = None,
+    k: int = 10,
+    *,
+    texts: Sequence[str] = (),
+    images: Sequence[Path] = (),
+    audios: Sequence[Path] = (),
+    videos: Sequence[Path] = (),
+    items: Sequence[str] = (),
+    minus: Sequence[str] = (),
+    weights: Sequence[str] = (),
+    where: Sequence[str] = (),
+    correction: str | None = None,
+    exact: bool = False,
+    model: Path | None = None,
+) -> dict[str, Any]:
+    """Search a run or an index by words, files and items, in any combination.
+
+    Args:
+        run: run folder or index.
+        text, image: a first text and picture; the lists hold more of each.
+        items: ids of items in the index. minus, weights: see ``parse_query``.
+        to, k, where, correction, exact: see ``Space.search``. model: run that an index must belong to.
+
+    Returns: see ``Space.search``.
+    """
+    given: dict[str, Sequence[Any]] = {
+        "text": [*([text] if text is not None else []), *texts],
+        "image": [*([image] if image is not None else []), *images],
+        "audio": audios,
+        "video": videos,
+        "item": items,
+    }
+    query = parse_query({m: v for m, v in given.items() if v}, minus, weights)
+    space = open_space(run, model)
+    return space.search(query, to, k, where, correction, exact)
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """The results as text: rank, score, name, file; and what chance gives."""
+    several = len(result["to"]) > 1
+    score = "cosine" if result["correction"] is None else result["correction"]
+    lines = [f"{'':>3}  {score:>6}  {', '.join(result['to'])}"]
+    for hit in result["hits"]:
+        place = f"   {hit['file']}" if hit["file"] else ""
+        kind = f"[{hit['modality']}] " if several else ""
+        lines.append(f"{hit['rank']:>3}  {hit['score']:>6.3f}  {kind}{hit['name']}{place}")
+    if not result["hits"]:
+        lines.append("     nothing meets the filters")
+    for m, c in result["chance"].items():
+        lines.append(
+            f"     chance: a random item of '{m}' has cosine {c['mean']:.3f} (95 % of them below {c['high']:.3f})"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,326 @@
+"""Items of several modalities in the shared space, searched by a vector: in memory, or parts of an index on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..errors import ModalignError, unknown
+from ..geometry.neighbours import knn
+from ..metrics.corrected import csls_bias, softmax_bias
+from . import ann
+from .exact import best, exact_scores, scores, top
+from .items import Condition, Items, ListItems, mask
+
+CORRECTIONS = ("csls", "inverted_softmax")
+BANK = 2000  # queries that a hubness correction looks at
+FEW = 20_000  # allowed items up to which a filter is answered exactly, without the approximate index
+
+
+class Place(NamedTuple):
+    """Where an item is: its modality and its row among all of that modality, deleted ones counted."""
+
+    modality: str
+    row: int
+
+
+class Found(NamedTuple):
+    """A result of a vector search: score with correction, cosine, place."""
+
+    score: float
+    cosine: float
+    place: Place
+
+
+@dataclass
+class Part:
+    """Items of one modality that were indexed together.
+
+    vectors: (n, d) float32 unit rows. items: their metadata. dead: (n,) bool, deleted or replaced; None: none.
+    faiss: approximate index and settings; None for exact search. owner: keeps mapped memory alive.
+    """
+
+    vectors: np.ndarray
+    items: Items
+    dead: np.ndarray | None = None
+    faiss: Any = None
+    settings: ann.Settings = field(default_factory=ann.Settings)
+    owner: Any = None
+
+    def nearest(
+        self, query: np.ndarray, k: int, allowed: np.ndarray | None, bias: np.ndarray | None, exact: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and rows of the k best; exact unless there is an approximate index that may be asked."""
+        few = allowed is not None and int(allowed.sum()) <= max(FEW, ann.RARE * len(allowed))
+        if self.faiss is None or exact or few:
+            return top(self.vectors, query, k, allowed, bias)
+        wide = k if bias is None else 10 * k  # a correction may lift items that are not among the k nearest
+        rows = ann.candidates(self.faiss, query, wide, self.settings, allowed)
+        return best(self.vectors, query, rows, k, bias)
+
+
+class Gallery:
+    """Searchable items by modality.
+
+    Args:
+        parts: modality -> parts, in the order in which they were added.
+        dim: width of the shared space.
+    """
+
+    def __init__(self, parts: Mapping[str, Sequence[Part]], dim: int) -> None:
+        self.parts = {m: list(p) for m, p in parts.items()}
+        self.dim = dim
+        self._bias: dict[tuple[str, tuple[str, ...], str], np.ndarray] = {}
+        self._masks: dict[tuple[str, tuple[Condition, ...]], np.ndarray] = {}
+        self._names: dict[int, str] | None = None
+        self._ids: dict[str, Place] | None = None
+
+    # ------------------------------------------------------------------ looking
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities that can be searched."""
+        return tuple(self.parts)
+
+    def rows(self, modality: str) -> int:
+        """Rows of a modality, deleted ones counted."""
+        return sum(len(p.vectors) for p in self._of(modality))
+
+    def count(self, modality: str) -> int:
+        """Items of a modality that can be found."""
+        return sum(len(p.vectors) - (0 if p.dead is None else int(p.dead.sum())) for p in self._of(modality))
+
+    def _of(self, modality: str) -> list[Part]:
+        if modality not in self.parts:
+            raise unknown("modality to search in", modality, self.parts)
+        return self.parts[modality]
+
+    def alive(self, modality: str) -> np.ndarray:
+        """(rows,) bool."""
+        parts = self._of(modality)
+        masks = [np.ones(len(p.vectors), bool) if p.dead is None else ~p.dead for p in parts]
+        return np.concatenate(masks) if masks else np.empty(0, bool)
+
+    def _split(self, modality: str, rows: np.ndarray) -> Iterator[tuple[Part, np.ndarray, np.ndarray]]:
+        """(part, positions in ``rows``, rows of the part)."""
+        start = 0
+        for part in self._of(modality):
+            here = np.flatnonzero((rows >= start) & (rows < start + len(part.vectors)))
+            if len(here):
+                yield part, here, rows[here] - start
+            start += len(part.vectors)
+
+    def vectors(self, modality: str, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """(n, d) float32 unit rows."""
+        index = np.asarray(rows, np.int64)
+        out = np.empty((len(index), self.dim), np.float32)
+        for part, here, own in self._split(modality, index):
+            out[here] = part.vectors[own]
+        return out
+
+    def entry(self, place: Place) -> dict[str, Any]:
+        """Metadata of an item.
+
+        Raises:
+            ModalignError: no such row, or it is deleted.
+        """
+        row = np.asarray([place.row])
+        for part, _, own in self._split(place.modality, row):
+            if part.dead is None or not part.dead[own[0]]:
+                return part.items.entry(int(own[0]))
+        raise ModalignError(f"no item {place.row} of '{place.modality}': it has {self.rows(place.modality)} rows")
+
+    def id(self, place: Place) -> str:
+        """An item's id: its own, or modality/row."""
+        return str(self.entry(place).get("id") or f"{place.modality}/{place.row}")
+
+    def find(self, id: str) -> Place:
+        """The place of an item by its id.
+
+        Raises:
+            ModalignError: no item has this id.
+        """
+        if self._ids is None:
+            places: dict[str, Place] = {}
+            for m in self.parts:
+                ids = [i for p in self.parts[m] for i in p.items.column("id")]
+                alive = self.alive(m)
+                for row, own in enumerate(ids):
+                    if alive[row]:
+                        places[str(own) if own is not None else f"{m}/{row}"] = Place(m, row)
+            self._ids = places
+        if id not in self._ids:
+            example = next(iter(self._ids), "none")
+            raise ModalignError(f"no item '{id}' in this index ({len(self._ids):,} items; for example {example})")
+        return self._ids[id]
+
+    def words(self, place: Place, entry: Mapping[str, Any]) -> str:
+        """An item's words, else the first of its group, else nothing."""
+        if entry.get("text"):
+            return str(entry["text"])
+        if self._names is None:
+            names: dict[int, str] = {}
+            for m in self.parts:
+                for part in self.parts[m]:
+                    for group, text in zip(part.items.column("group"), part.items.column("text"), strict=True):
+                        if text and group is not None:
+                            names.setdefault(group, text)
+            self._names = names
+        return self._names.get(entry.get("group", -1), "")
+
+    def sample(self, modality: str, limit: int) -> np.ndarray:
+        """At most ``limit`` rows that are not deleted, evenly spaced."""
+        rows = np.flatnonzero(self.alive(modality))
+        return rows if len(rows) <= limit else rows[np.arange(limit) * len(rows) // limit]
+
+    # ------------------------------------------------------------------ searching
+
+    def nearest(
+        self,
+        query: np.ndarray,
+        to: Sequence[str],
+        k: int,
+        where: Sequence[Condition] = (),
+        bias: Mapping[str, np.ndarray] | None = None,
+        exact: bool = False,
+    ) -> list[Found]:
+        """The k best items of some modalities for a unit vector.
+
+        score = <y, q> + b_y, in float64; ties by order of modality and row.
+
+        Raises:
+            ModalignError: unknown modality or key, k below 1, a vector of another width or with NaN.
+        """
+        query = np.asarray(query, np.float64).ravel()
+        if len(query) != self.dim:
+            raise ModalignError(f"the query has {len(query)} dimensions, the index {self.dim}")
+        if not np.isfinite(query).all():
+            raise ModalignError("the query vector has NaN or infinite values")
+        if k < 1:
+            raise ModalignError(f"k must be at least 1, got {k}")
+        found: list[Found] = []
+        for m in to:
+            allowed = self.allowed(m, where)
+            start = 0
+            for part in self._of(m):
+                stop = start + len(part.vectors)
+                own = None if allowed is None else allowed[start:stop]
+                add = None if bias is None or m not in bias else bias[m][start:stop]
+                value, rows = part.nearest(query, k, own, add, exact)
+                cosine = value if add is None else exact_scores(part.vectors[rows], query)
+                found += [
+                    Found(float(v), float(c), Place(m, start + int(r)))
+                    for v, c, r in zip(value, cosine, rows, strict=True)
+                ]
+                start = stop
+        order = {m: i for i, m in enumerate(to)}
+        found.sort(key=lambda f: (-f.score, order[f.place.modality], f.place.row))
+        return found[:k]
+
+    def allowed(self, modality: str, where: Sequence[Condition] = ()) -> np.ndarray | None:
+        """(rows,) bool: not deleted and meeting the conditions; None: all rows."""
+        parts = self._of(modality)
+        key = (modality, tuple(where))
+        if key not in self._masks:
+            alive = self.alive(modality)
+            for i, c in enumerate(where):  # a key that only another modality has filters this one to nothing
+                known = {k for p in parts for k in list(p.items.keys())}
+                if c.key not in known:
+                    others = {k for ps in self.parts.values() for p in ps for k in list(p.items.keys())}
+                    if c.key not in others:
+                        raise unknown("metadata key", where[i].key, others)
+                    alive = np.zeros_like(alive)
+            if where and alive.any():
+                alive &= np.concatenate([mask(p.items, where) for p in parts])
+            self._masks = {key: alive} if len(self._masks) > 32 else {**self._masks, key: alive}
+        alive = self._masks[key]
+        return None if alive.all() else alive
+
+    def cosines(self, query: np.ndarray, modality: str) -> np.ndarray:
+        """(rows,) float32 cosines of all rows with a unit vector, deleted ones included."""
+        parts = [scores(p.vectors, np.asarray(query)) for p in self._of(modality)]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def correction(self, way: str, sources: Sequence[str], to: Sequence[str]) -> dict[str, np.ndarray]:
+        """What a hubness correction adds to the score of each row, by modality.
+
+        Args:
+            way: "csls" or "inverted_softmax".
+            sources: modalities of the query: their items in the index stand for other queries (at most ``BANK``).
+                Where the index has none of them, items of the other modalities do.
+
+        Raises:
+            ModalignError: unknown way.
+        """
+        if way not in CORRECTIONS:
+            raise unknown("correction", way, CORRECTIONS)
+        out = {}
+        for m in to:
+            near = tuple(s for s in sources if s in self.parts and s != m)
+            bank = near or tuple(s for s in self.parts if s != m) or (m,)
+            key = (way, bank, m)
+            if key not in self._bias:
+                queries = np.concatenate([self.vectors(s, self.sample(s, BANK // len(bank))) for s in bank])
+                rows = torch.from_numpy(self.vectors(m, np.arange(self.rows(m))))
+                method = csls_bias if way == "csls" else softmax_bias
+                self._bias[key] = method(torch.from_numpy(queries), rows).numpy().astype(np.float64)
+            out[m] = self._bias[key]
+        return out
+
+    def nearest_many(self, queries: np.ndarray, to: str, k: int, exact: bool = False) -> np.ndarray:
+        """Rows (n, k) of the k best for many queries (n, d); -1 where fewer were found."""
+        parts, alive = self._of(to), self.allowed(to)
+        if len(parts) == 1 and alive is None and (exact or parts[0].faiss is None):
+            index = knn(torch.from_numpy(queries), torch.from_numpy(parts[0].vectors), k, metric="dot")[1].numpy()
+            return np.pad(index, ((0, 0), (0, k - index.shape[1])), constant_values=-1)
+        out = np.full((len(queries), k), -1, np.int64)
+        for i, query in enumerate(queries):
+            found = self.nearest(query, [to], k, exact=exact)
+            out[i, : len(found)] = [f.place.row for f in found]
+        return out
+
+
+def in_memory(z: Mapping[str, torch.Tensor], items: Mapping[str, Sequence[Mapping[str, Any]]]) -> Gallery:
+    """A gallery of embeddings that are scaled to length 1.
+
+    Args:
+        z: modality -> (n, d). items: modality -> one entry per row.
+
+    Raises:
+        ModalignError: widths that differ.
+
+    Example:
+        >>> g = in_memory({"text": torch.eye(2)}, {"text": [{"text": "a"}, {"text": "b"}]})
+        >>> g.nearest(np.array([0.0, 1.0]), ["text"], 1)[0].place
+        Place(modality='text', row=1)
+    """
+    widths = {m: x.shape[1] for m, x in z.items()}
+    if len(set(widths.values())) > 1:
+        raise ModalignError(f"the modalities have embeddings of unequal widths {widths}")
+    parts = {m: [Part(unit_rows(x, m), ListItems(items[m]))] for m, x in z.items()}
+    return Gallery(parts, next(iter(widths.values()), 0))
+
+
+def unit_rows(x: torch.Tensor | np.ndarray, modality: str) -> np.ndarray:
+    """(n, d) contiguous float32 rows of length 1, from any layout and floating type.
+
+    Raises:
+        ModalignError: no (n, d) array of finite numbers, or rows of zeros.
+    """
+    if not isinstance(x, torch.Tensor):
+        x = torch.from_numpy(np.ascontiguousarray(x, np.asarray(x).dtype.newbyteorder("=")))
+    if x.ndim != 2:
+        raise ModalignError(f"vectors of '{modality}' must have the shape (rows, dimensions), got {tuple(x.shape)}")
+    x = x.detach().cpu()
+    wide = x.double() if x.dtype == torch.float64 else x.float()
+    bad = (~torch.isfinite(wide).all(1) | (wide == 0).all(1)).nonzero().flatten()
+    if len(bad):
+        raise ModalignError(
+            f"vectors of '{modality}' have NaN, infinite or all-zero rows: {len(bad)} of {len(x)}, "
+            f"the first is row {int(bad[0])}"
+        )
+    return np.ascontiguousarray(torch.nn.functional.normalize(wide, dim=1).float().numpy())

@@ -1,0 +1,198 @@
+"""What the items are: metadata in lists or in Arrow files, one row per vector, and filters on them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ..errors import ModalignError, require, unknown
+
+if TYPE_CHECKING:
+    import pyarrow
+
+OPERATORS = {"=", "!=", "<", "<=", ">", ">="}
+
+
+class Items(Protocol):
+    """Metadata of the items of one modality, by row."""
+
+    def __len__(self) -> int: ...
+
+    def entry(self, row: int) -> dict[str, Any]:
+        """What is known of an item; keys without a value are left out."""
+
+    def column(self, key: str) -> list[Any]:
+        """One value per row, None where an item has none."""
+
+    def keys(self) -> list[str]:
+        """Names of the columns."""
+
+
+class ListItems:
+    """Metadata in memory: one dictionary per item."""
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        self.entries = entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def entry(self, row: int) -> dict[str, Any]:
+        return {k: v for k, v in self.entries[row].items() if v is not None}
+
+    def column(self, key: str) -> list[Any]:
+        return [e.get(key) for e in self.entries]
+
+    def keys(self) -> list[str]:
+        return list(dict.fromkeys(k for e in self.entries for k in e))
+
+
+class ArrowItems:
+    """Metadata in an Arrow file, mapped into memory: pages are read as they are needed."""
+
+    def __init__(self, path: Path) -> None:
+        arrow = require("pyarrow", "search")
+        try:
+            with arrow.ipc.open_file(arrow.memory_map(str(path))) as file:
+                self.table: pyarrow.Table = file.read_all()
+        except (arrow.ArrowInvalid, OSError) as problem:
+            raise ModalignError(f"index is damaged: {path} ({problem}); build it again") from None
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def entry(self, row: int) -> dict[str, Any]:
+        values = self.table.slice(row, 1).to_pylist()[0]
+        return {k: v for k, v in values.items() if v is not None}
+
+    def column(self, key: str) -> list[Any]:
+        return self.table[key].to_pylist() if key in self.table.column_names else [None] * len(self)
+
+    def keys(self) -> list[str]:
+        return list(self.table.column_names)
+
+
+def write_arrow(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Entries as an Arrow file. Values that are no plain text or number are written as JSON; the same entries give
+    the same bytes."""
+    arrow = require("pyarrow", "search")
+    names = list(dict.fromkeys(k for e in entries for k in e))
+    columns = {name: _arrow_column(arrow, [e.get(name) for e in entries]) for name in names}
+    table = arrow.table(columns)
+    with path.open("wb") as sink, arrow.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _arrow_column(arrow: Any, values: list[Any]) -> Any:
+    kinds = {type(v) for v in values if v is not None}
+    if kinds <= {str}:
+        return arrow.array(values, arrow.string())
+    if kinds == {bool}:
+        return arrow.array(values, arrow.bool_())
+    if kinds == {int}:
+        return arrow.array(values, arrow.int64())
+    if kinds <= {int, float}:
+        return arrow.array(values, arrow.float64())
+    texts = [v if v is None or isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+    return arrow.array(texts, arrow.string())
+
+
+class Condition(NamedTuple):
+    """A filter on metadata: the column, one of ``OPERATORS``, and what to compare with."""
+
+    key: str
+    operator: str
+    value: str
+
+
+def conditions(where: Sequence[str] | Mapping[str, Any] | None) -> tuple[Condition, ...]:
+    """Filters from "key=value" texts or from a mapping of keys to values.
+
+    Raises:
+        ModalignError: a text without key or operator.
+
+    Example:
+        >>> conditions(["split=test", "year>=2020"])[1]
+        Condition(key='year', operator='>=', value='2020')
+        >>> conditions({"split": "test"})
+        (Condition(key='split', operator='=', value='test'),)
+    """
+    if isinstance(where, Mapping):
+        return tuple(Condition(str(k), "=", _text(v)) for k, v in where.items())
+    out = []
+    for text in where or ():
+        match = re.match(r"^\s*([^=!<>]+?)\s*(!=|<=|>=|=|<|>)(.*)$", text, re.DOTALL)
+        if match is None:
+            raise ModalignError(f"a filter is written key=value (or !=, <, <=, >, >=), got '{text}'")
+        out.append(Condition(match[1], match[2], match[3].strip()))
+    return tuple(out)
+
+
+def mask(items: Items, wanted: Sequence[Condition]) -> np.ndarray:
+    """(n,) bool: the items that meet every condition; conditions with "=" on one key count as alternatives.
+
+    Numbers are compared as numbers where both sides are; an item without the key meets only "!=".
+
+    Raises:
+        ModalignError: no item has such a key.
+
+    Example:
+        >>> items = ListItems([{"split": "dev"}, {"split": "test"}, {}])
+        >>> mask(items, conditions(["split=test"])).tolist(), mask(items, conditions(["split!=test"])).tolist()
+        ([False, True, False], [True, False, True])
+    """
+    keep = np.ones(len(items), dtype=bool)
+    known = items.keys()
+    for key in dict.fromkeys(c.key for c in wanted):
+        if key not in known:
+            raise unknown("metadata key", key, known)
+        values = items.column(key)
+        here = [c for c in wanted if c.key == key]
+        equal = {c.value for c in here if c.operator == "="}
+        if equal:
+            keep &= np.fromiter((_is_one_of(v, equal) for v in values), bool, len(values))
+        for c in here:
+            if c.operator != "=":
+                keep &= np.fromiter((_meets(v, c) for v in values), bool, len(values))
+    return keep
+
+
+def _is_one_of(value: Any, wanted: set[str]) -> bool:
+    return value is not None and (_text(value) in wanted or any(_same_number(value, w) for w in wanted))
+
+
+def _meets(value: Any, condition: Condition) -> bool:
+    if condition.operator == "!=":
+        return not _is_one_of(value, {condition.value})
+    if value is None:
+        return False
+    number, bound = _number(value), _number(condition.value)
+    a, b = (number, bound) if number is not None and bound is not None else (_text(value), condition.value)
+    if condition.operator == "<":
+        return a < b  # type: ignore[operator]
+    if condition.operator == "<=":
+        return a <= b  # type: ignore[operator]
+    return a > b if condition.operator == ">" else a >= b  # type: ignore[operator]
+
+
+def _same_number(value: Any, text: str) -> bool:
+    number = _number(value) if isinstance(value, int | float) else None
+    return number is not None and number == _number(text)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,202 @@
+"""An index on disk: segments that are never changed, and one small file that says which of them count.
+
+current.json             format, dimensions, settings, fingerprint of the model, segments, deleted rows, recall
+segments/<content>/      segment.json, and for each modality: <i>.faiss, <i>.arrow and, for IVF-PQ, <i>.npy
+deleted/<content>.npy    rows that are deleted or replaced: (n, 3) segment, modality, row
+model/<fingerprint>/     model.json and model.safetensors, so that the index answers by itself
+
+A write puts new files beside the old ones and then replaces current.json in one step: killed at any time, it leaves
+the old index or the new one. Files that no current.json names are removed at the next write. Names are hashes of
+content and nothing notes the time, so two builds from the same input are equal byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from ..errors import ModalignError
+from ..files import atomic, read_json, write_json
+from ..progress import Progress, silent
+from . import ann
+from .gallery import Part
+from .items import ArrowItems, write_arrow
+
+FORMAT = 1
+CURRENT, SEGMENT, LOCK = "current.json", "segment.json", ".lock"
+
+
+def is_index(folder: Path) -> bool:
+    """Whether a folder holds a search index."""
+    return (folder / CURRENT).is_file()
+
+
+def read_current(folder: Path) -> dict[str, Any]:
+    """The description of an index.
+
+    Raises:
+        ModalignError: no index there, a damaged one, or one of a newer format.
+    """
+    if not is_index(folder):
+        raise ModalignError(f"no search index in {folder}: it has no {CURRENT} (make one with  modalign index)")
+    table = read_json(folder / CURRENT, "index")
+    if not isinstance(table, dict) or not isinstance(table.get("format"), int):
+        raise ModalignError(f"index is damaged: {folder / CURRENT} has no format number; build it again")
+    if table["format"] != FORMAT:
+        raise ModalignError(f"{folder / CURRENT} has format {table['format']}, this version reads {FORMAT}")
+    missing = {"dim", "settings", "model", "segments", "deleted"} - set(table)
+    if missing:
+        raise ModalignError(f"index is damaged: {folder / CURRENT} lacks {', '.join(sorted(missing))}; build it again")
+    return table
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the right to write to an index; a second writer is told so at once.
+
+    Raises:
+        ModalignError: another process writes to it, or the folder cannot be made.
+    """
+    import fcntl
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / LOCK).open("a")
+    except OSError as problem:
+        raise ModalignError(f"index cannot be written: {folder} ({problem.strerror})") from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ModalignError(f"another program is writing to the index {folder}: wait for it to end") from None
+        yield
+
+
+def content_name(vectors: Mapping[str, np.ndarray], items: Mapping[str, Sequence[Any]], facts: Any) -> str:
+    """Name of a segment: a hash of all that is in it."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
+    for m, x in vectors.items():
+        digest.update(f"\0{m}\0{x.shape}\0".encode())
+        digest.update(np.ascontiguousarray(x).data)
+        for entry in items[m]:
+            digest.update(json.dumps(entry, sort_keys=True, ensure_ascii=False, default=str).encode())
+    return digest.hexdigest()
+
+
+def write_segment(
+    folder: Path,
+    vectors: Mapping[str, np.ndarray],
+    items: Mapping[str, Sequence[Mapping[str, Any]]],
+    settings: ann.Settings,
+    root: str | None,
+    progress: Progress = silent,
+    number: int = 0,
+) -> str:
+    """Write a segment, whole or not at all; one that is there already is not written again.
+
+    Args:
+        folder: of the index. vectors: modality -> (n, d) unit rows. items: modality -> one entry per row.
+        root: folder that "picture" paths start from, relative to the index.
+        number: of this segment in the index, so that the same items can be added again after they were deleted.
+
+    Returns: its name.
+    """
+    name = content_name(vectors, items, [vars(settings), root, number])
+    target = folder / "segments" / name
+    if (target / SEGMENT).exists():
+        return name
+    partial = target.with_name(f".{name}.{uuid4().hex[:8]}.tmp")
+    partial.mkdir(parents=True)
+    try:
+        for i, (m, x) in enumerate(vectors.items()):
+            progress(i, len(vectors), "indexing")
+            ann.write(ann.build(x, settings), partial / f"{i}.faiss")
+            if settings.kind == "ivfpq":
+                np.save(partial / f"{i}.npy", x)
+            write_arrow(partial / f"{i}.arrow", items[m])
+        facts = {"modalities": {m: len(x) for m, x in vectors.items()}, "settings": vars(settings), "root": root}
+        write_json(partial / SEGMENT, facts)
+        _sync(partial)
+        os.replace(partial, target)
+        progress(len(vectors), len(vectors), "indexing")
+    except OSError as problem:
+        raise ModalignError(f"index cannot be written: {target} ({problem.strerror or problem})") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return name
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.iterdir():
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def read_segment(folder: Path, name: str, dim: int) -> tuple[dict[str, Part], Path | None]:
+    """Parts of a segment, mapped into memory, and the folder that its pictures are in.
+
+    Raises:
+        ModalignError: files are damaged or do not fit. FileNotFoundError: the segment is gone.
+    """
+    place = folder / "segments" / name
+    if not (place / SEGMENT).exists():
+        raise FileNotFoundError(2, "No such file", str(place / SEGMENT))
+    facts = read_json(place / SEGMENT, "index segment")
+    settings = ann.settings_from(facts["settings"], str(place / SEGMENT))
+    parts = {}
+    for i, (m, n) in enumerate(facts["modalities"].items()):
+        table = place / f"{i}.npy" if settings.kind == "ivfpq" else None
+        opened = ann.read(place / f"{i}.faiss", table, settings.kind, n, dim)
+        items = ArrowItems(place / f"{i}.arrow")
+        if len(items) != n:
+            raise ModalignError(f"index is damaged: {place / f'{i}.arrow'} lists {len(items)} items, expected {n}")
+        approximate = None if settings.kind == "exact" else opened.faiss
+        parts[m] = Part(opened.vectors, items, None, approximate, settings, opened.faiss)
+    return parts, None if facts["root"] is None else (folder / facts["root"]).resolve()
+
+
+def write_deleted(folder: Path, rows: np.ndarray) -> str | None:
+    """Write the deleted rows, (n, 3) int64 of segment, modality and row. Returns the file's name; None for none."""
+    if not len(rows):
+        return None
+    rows = np.unique(rows, axis=0)
+    name = hashlib.blake2b(rows.tobytes(), digest_size=12).hexdigest() + ".npy"
+    with atomic(folder / "deleted" / name) as partial, partial.open("wb") as handle:
+        np.save(handle, rows)
+    return name
+
+
+def read_deleted(folder: Path, name: str | None) -> np.ndarray:
+    """(n, 3) int64. Raises ModalignError where the file is damaged."""
+    if name is None:
+        return np.empty((0, 3), np.int64)
+    path = folder / "deleted" / name
+    try:
+        return np.load(path)
+    except (ValueError, EOFError) as problem:
+        raise ModalignError(f"index is damaged: {path} ({problem}); build it again") from None
+
+
+def tidy(folder: Path, current: Mapping[str, Any]) -> None:
+    """Remove what the current description does not name. Readers that have it open keep it."""
+    named = {
+        "segments": set(current["segments"]),
+        "deleted": {current["deleted"]},
+        "model": {current["model"]["folder"]} if current["model"] else set(),
+    }
+    for kind, keep in named.items():
+        for path in (folder / kind).glob("*"):
+            if path.name not in keep:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if (folder / kind).is_dir() and not any((folder / kind).iterdir()):
+            (folder / kind).rmdir()
