@@ -231,6 +231,33 @@ def bench(
 
 
 @app.command
+def diagnose(
+    *arrays: Path,
+    pairs: Path | None = None,
+    names: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    rows: int = 2000,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Say, before any training, whether feature arrays are worth aligning.
+
+    Parameters
+    ----------
+    arrays: two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+    pairs: CSV or .npy of row numbers, one pair a line (two arrays only).
+    names: modality names, one per array; default: the file names.
+    rows: pairs to look at, at most.
+    seed: of every random number.
+    """
+    from .diagnose import diagnose_arrays, text
+    from .progress import terminal
+
+    with terminal() as progress:
+        result = diagnose_arrays(list(arrays), pairs, names, rows, seed, progress)
+    emit(result, json, text)
+
+
+@app.command
 def report(run: Path, *, json: Json = False) -> None:
     """Write the report of a run: one HTML file to look at.
 

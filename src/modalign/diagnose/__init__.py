@@ -1,0 +1,9 @@
+"""Should these modalities be aligned, and how strongly? Asked of the features, before any training.
+
+What decides: how much of each modality the other one tells (cross-validated, against shuffled pairs), and whether a
+quick alignment finds held-out partners. docs/diagnose.md says how the thresholds were chosen.
+"""
+
+from .pairs import Diagnosis, PairDiagnosis, Similarity, diagnose, diagnose_arrays, text
+
+__all__ = ["Diagnosis", "PairDiagnosis", "Similarity", "diagnose", "diagnose_arrays", "text"]
