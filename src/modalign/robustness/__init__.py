@@ -1,0 +1,26 @@
+"""What is left of retrieval when modalities are missing, inputs are noisy, or somebody attacks."""
+
+from .curves import Curve, Hits, curve, hits, score_of, worst
+from .fill import FILLS, filler
+from .fusion import RULES, Side, compose, ranking, side
+from .missing import RATES, Aligned, aligned, lose, presence, subsets, unbalanced
+from .noise import RATIOS, add_noise, add_radius, decibels
+from .protocol import (
+    Damaged,
+    attack_curves,
+    damaged_curve,
+    hub_curves,
+    missing_curves,
+    noise_curves,
+    refitted_curve,
+    subset_scores,
+    targeted_scores,
+    unbalanced_scores,
+)
+
+__all__ = [
+    "FILLS", "RATES", "RATIOS", "RULES", "Aligned", "Curve", "Damaged", "Hits", "Side", "add_noise", "add_radius",
+    "aligned", "attack_curves", "compose", "curve", "damaged_curve", "decibels", "filler", "hits", "hub_curves", "lose",
+    "missing_curves", "noise_curves", "presence", "ranking", "refitted_curve", "score_of", "side", "subset_scores",
+    "subsets", "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
+]  # fmt: skip

@@ -1,0 +1,18 @@
+"""Whole experiments: a method's heads and test features in, curves out."""
+
+from .attacks import attack_curves, hub_curves, targeted_scores
+from .gaps import missing_curves, refitted_curve, subset_scores, unbalanced_scores
+from .noises import Damaged, damaged_curve, noise_curves
+
+__all__ = [
+    "Damaged",
+    "attack_curves",
+    "damaged_curve",
+    "hub_curves",
+    "missing_curves",
+    "noise_curves",
+    "refitted_curve",
+    "subset_scores",
+    "targeted_scores",
+    "unbalanced_scores",
+]

@@ -1,0 +1,205 @@
+"""Attacks against radius: queries and gallery apart, a random control of the same radius beside each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...errors import ModalignError, unknown
+from ...model import Heads
+from ...views import Views
+from ..attack import Scene, Threat, Victim, embedding, features, hubs
+from ..curves import Curve, Hits, curve, hits
+from .noises import directions
+
+EMBEDDING_RADII = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+"""On unit rows: 0.1 turns an embedding by six degrees."""
+FEATURE_RADII = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
+"""In units of the typical distance of a feature vector from the mean."""
+
+
+def attack_curves(
+    heads: Heads,
+    test: Views,
+    space: str = "features",
+    norm: str = "l2",
+    radii: Sequence[float] | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    sides: Sequence[str] = ("query", "gallery"),
+    method: str = "apgd",
+    steps: int = 20,
+    seed: int = 0,
+) -> dict[str, Curve]:
+    """Mean recall both ways under untargeted attacks of growing radius.
+
+    "query": every query is changed, the gallery stays; "gallery": every gallery item is, the queries stay. Each with a
+    control, "query/random" and "gallery/random": the same radius in random directions.
+
+    Args:
+        heads: trained. test: features. space: "features" (through the heads), or "embedding" (on the unit rows that the
+            heads give: no encoder or head is attacked, so it only bounds what attacks of that reach could do).
+        norm: "l2" or "linf". radii: ascending, from 0: on unit rows (embedding), or in units of the root mean square
+            distance of a modality's features from their mean (features); linf radii are divided by the square root of
+            the width, so that both norms reach about as far.
+        pairs: of modalities; default all. sides: which to attack. method, steps: of the ascent. seed: of controls.
+
+    Example:
+        >>> from modalign.datasets.synthetic import generate
+        >>> from modalign.registry import make
+        >>> x = generate(260, shared=10, unique=2).views
+        >>> heads = make("method", "cca", ridge=0.1).fit(x.groups(range(200)))
+        >>> found = attack_curves(heads, x.groups(range(200, 260)), radii=(0.0, 0.3), sides=["query"], steps=5)
+        >>> found["query"].area.value < found["query/random"].area.value
+        True
+    """
+    if space not in ("embedding", "features"):
+        raise unknown("space of an attack on features", space, ("embedding", "features"))
+    levels = tuple(radii if radii is not None else (EMBEDDING_RADII if space == "embedding" else FEATURE_RADII))
+    ways = directions(test, pairs)
+    z = heads.embed(test)
+    out = {}
+    for side in sides:
+        attacked: list[list[Hits]] = []
+        control: list[list[Hits]] = []
+        for radius in levels:
+            pairs_of = [_one(heads, test, z, way, side, space, norm, radius, method, steps, seed) for way in ways]
+            attacked.append([p[0] for p in pairs_of])
+            control.append([p[1] for p in pairs_of])
+        out[side] = curve(levels, attacked, seed)
+        out[f"{side}/random"] = curve(levels, control, seed)
+    return out
+
+
+def _one(
+    heads: Heads, test: Views, z: Views, way: tuple[str, str], side: str, space: str, norm: str, radius: float,
+    method: str, steps: int, seed: int,
+) -> tuple[Hits, Hits]:  # fmt: skip
+    """Hits of one direction under attack, and under its control."""
+    scene, threat = scene_of(heads, test, z, way, side, space, norm, radius)
+    group = z.group[way[0]]
+    found = scene.attack(threat, method, steps, seed=seed)
+    random = threat.random(scene.x, seed, surface=True)
+    return hits(scene.ranking(found), group), hits(scene.ranking(random), group)
+
+
+def scene_of(
+    heads: Heads, test: Views, z: Views, way: tuple[str, str], side: str, space: str, norm: str, radius: float,
+    target: Tensor | None = None,
+) -> tuple[Scene, Threat]:  # fmt: skip
+    """The attacked side of one direction, and the ball around its inputs."""
+    query, gallery = way
+    mine, other = (query, gallery) if side == "query" else (gallery, query)
+    victim, x = victim_of(heads, test, z, mine, space)
+    scene = Scene(side, victim, x, z[other], z.paired(mine, other), target)
+    return scene, Threat(norm, radius * unit_of(x, space, norm), victim.low, victim.high)
+
+
+def victim_of(heads: Heads, test: Views, z: Views, modality: str, space: str) -> tuple[Victim, Tensor]:
+    """What is attacked and its inputs."""
+    if space == "embedding":
+        return embedding(), z[modality]
+    return features(heads, modality), test[modality].float()
+
+
+def unit_of(x: Tensor, space: str, norm: str) -> float:
+    """The radius that a level of 1 stands for."""
+    scale = 1.0 if space == "embedding" else float((x - x.mean(0)).square().sum(1).mean().sqrt())
+    return scale if norm == "l2" else scale / x.shape[1] ** 0.5
+
+
+def targeted_scores(
+    heads: Heads,
+    test: Views,
+    space: str = "features",
+    norm: str = "l2",
+    radii: Sequence[float] | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    method: str = "apgd",
+    steps: int = 20,
+    most: int = 200,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Share of attacked items that reach a randomly drawn target, by direction, side and radius.
+
+    Query side: the target is the first result. Gallery side: the item, alone among clean ones, is the first result of
+    the target query.
+
+    Args:
+        most: attacked items, at most. Others: as in ``attack_curves``.
+
+    Returns:
+        rows of "query", "gallery", "side", "radius", "success", "random" (control), "items".
+    """
+    levels = tuple(radii if radii is not None else (EMBEDDING_RADII if space == "embedding" else FEATURE_RADII))
+    z = heads.embed(test)
+    rows = []
+    for a, b in directions(test, pairs):
+        for side in ("query", "gallery"):
+            mine, other = (a, b) if side == "query" else (b, a)
+            g = torch.Generator().manual_seed(seed)
+            keep = torch.randperm(len(test[mine]), generator=g)[:most]
+            part_x, part_z = (v.select({mine: keep}) for v in (test, z))
+            target = torch.randint(len(z[other]), (len(keep),), generator=g)
+            for radius in levels:
+                scene, threat = scene_of(heads, part_x, part_z, (a, b), side, space, norm, radius, target)
+                success = scene.success(scene.attack(threat, method, steps, seed=seed))
+                random = scene.success(threat.random(scene.x, seed, surface=True))
+                rows.append(
+                    {"query": a, "gallery": b, "side": side, "radius": radius, "success": success, "random": random,
+                     "items": len(keep)}
+                )  # fmt: skip
+    return rows
+
+
+def hub_curves(
+    heads: Heads,
+    test: Views,
+    space: str = "features",
+    norm: str = "l2",
+    radii: Sequence[float] | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    items: int = 5,
+    depth: int = 10,
+    steps: int = 50,
+    seed: int = 0,
+) -> dict[str, Curve]:
+    """How many held-out queries find a gallery item that was made a hub, against the radius of the change.
+
+    Half of the queries, by group, are the attacker's; hits are counted on the other half.
+
+    Args:
+        items: gallery items attacked, each by itself, in every direction; the mean counts.
+        depth: of the list that counts as a hit. Others: as in ``attack_curves``.
+
+    Returns:
+        "hub", "hub/random" -> curve of the hit rate (higher is worse for the system); the first level is the rate
+        of the untouched items.
+
+    Raises:
+        ModalignError: fewer than four query groups.
+    """
+    levels = tuple(radii if radii is not None else (EMBEDDING_RADII if space == "embedding" else FEATURE_RADII))
+    z = heads.embed(test)
+    found: dict[str, list[list[Hits]]] = {"hub": [], "hub/random": []}
+    ways = directions(test, pairs)
+    for radius in levels:
+        parts: dict[str, list[Hits]] = {"hub": [], "hub/random": []}
+        for a, b in ways:
+            ids = torch.unique(z.group[a])
+            if len(ids) < 4:
+                raise ModalignError(f"a hub attack needs four or more groups of '{a}', got {len(ids)}")
+            g = torch.Generator().manual_seed(seed)
+            mine = torch.isin(z.group[a], ids[torch.randperm(len(ids), generator=g)[: len(ids) // 2]])
+            rows = torch.randperm(len(z[b]), generator=g)[:items]
+            victim, x = victim_of(heads, test, z, b, space)
+            threat = Threat(norm, radius * unit_of(x, space, norm), victim.low, victim.high)
+            hub = hubs(victim, x, rows, z[a][mine], z[a][~mine], threat, depth, steps=steps, seed=seed)
+            chance = min(1.0, depth / len(z[b]))
+            for name, matrix in (("hub", hub.hits), ("hub/random", hub.random)):
+                parts[name].append(Hits(matrix.double().mean(1, keepdim=True), z.group[a][~mine], chance))
+        for name, p in parts.items():
+            found[name].append(p)
+    return {name: curve(levels, level, seed) for name, level in found.items()}

@@ -1,0 +1,220 @@
+"""Missing modalities at test time, and in training and at test time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ...errors import ModalignError
+from ...metrics.ranking import rank_scores
+from ...metrics.score import Score
+from ...model import Heads
+from ...views import Views
+from ..curves import Curve, Hits, curve, hits, score_of
+from ..fill import filler
+from ..fusion import compose, ranking, side
+from ..missing import RATES, Aligned, aligned, lose, presence, subsets, unbalanced
+
+SINGLE = "single"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Who looks for whom: a query of some modalities in a gallery of others, and back."""
+
+    query: tuple[str, ...]
+    gallery: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.query or not self.gallery or set(self.query) & set(self.gallery):
+            raise ModalignError(
+                f"query and gallery need different modalities, got {list(self.query)} and {list(self.gallery)}"
+            )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.query + self.gallery
+
+
+def missing_curves(
+    heads: Heads,
+    test: Views,
+    query: Sequence[str],
+    gallery: Sequence[str],
+    train: Views | None = None,
+    rates: Sequence[float] = RATES,
+    kind: str = "random",
+    rules: Sequence[str] = ("mean", "weighted", "max", "volume"),
+    fills: Sequence[str] = ("zero", "mean", "knn", "ppca"),
+    dev: Views | None = None,
+    seed: int = 0,
+) -> dict[str, Curve]:
+    """Mean recall both ways when queries and gallery lose modalities at test time.
+
+    Masks are nested in the rate, and every group keeps one modality of the query and one of the gallery. Each rule
+    composes what is present. Beside them, with rule "mean": "single", the one best query modality alone (by dev, else
+    training data), chance where it is missing; and features filled in before the heads by each of ``fills``.
+
+    Args:
+        heads: trained. test: features; one item per group and modality is used, the mean of several.
+        query, gallery: modalities of each side. train: features to fill from; without them only "zero" can be.
+        rates: ascending, from 0. kind: "random", "blocks" or "sites". rules, fills: see ``fusion``, ``fill``.
+        dev: features to choose the single modality and the weights by.
+        seed: of the masks and intervals.
+
+    Returns:
+        rule, "single" or "fill:KIND" -> curve, over the same groups and draws.
+
+    Example:
+        >>> from modalign.datasets.synthetic import generate
+        >>> from modalign.registry import make
+        >>> x = generate(240, shared=10, unique=2, modalities=3).views
+        >>> train, test = x.groups(range(160)), x.groups(range(160, 240))
+        >>> found = missing_curves(make("method", "cca", ridge=0.1).fit(train), test, ["a", "b"], ["c"], train,
+        ...                        rates=(0.0, 0.7), rules=["mean"], fills=["mean"])
+        >>> list(found), found["mean"].retained.value > found["fill:mean"].retained.value
+        (['mean', 'single', 'fill:mean'], True)
+    """
+    task = Task(tuple(query), tuple(gallery))
+    x = complete(aligned(test.only(*task.modalities)), task)
+    masks = [_mask(x, task, rate, kind, seed) for rate in rates]
+    known = dev if dev is not None else train
+    alone = _alone(heads, known if known is not None else test, task)
+    weights = {"query": [alone[m] for m in task.query], "gallery": [alone[m] for m in task.gallery]}
+    z = embedded(heads, x)
+    out = {r: curve(rates, [both_ways(z.kept(m), task, r, weights) for m in masks], seed) for r in rules}
+    best = max(task.query, key=lambda m: alone[m])
+    out[SINGLE] = curve(rates, [_single(z.kept(m), task, best) for m in masks], seed)
+    source = None if train is None else aligned(train.only(*task.modalities))
+    for name in fills:
+        if source is None and name != "zero":
+            continue
+        fill = filler(name, source if source is not None else x)
+        found = [both_ways(embedded(heads, fill(x.kept(m))), task) for m in masks]
+        out[f"fill:{name}"] = curve(rates, found, seed)
+    return out
+
+
+def refitted_curve(
+    fit: Callable[[Views], Heads],
+    train: Views,
+    test: Views,
+    query: Sequence[str],
+    gallery: Sequence[str],
+    rates: Sequence[float] = RATES,
+    kind: str = "random",
+    how: str = "disjoint",
+    rule: str = "mean",
+    seed: int = 0,
+) -> Curve:
+    """The same with the modalities missing from the training data as well, at the same rate: one fit per rate.
+
+    Args:
+        fit: training views -> heads. how: "disjoint" or "hidden", as in ``missing.lose``. Others: see ``missing_curves``.
+    """
+    task = Task(tuple(query), tuple(gallery))
+    x = complete(aligned(test.only(*task.modalities)), task)
+    found = []
+    for rate in rates:
+        heads = fit(lose(train.only(*task.modalities), rate, kind, seed + 1, how))
+        found.append(both_ways(embedded(heads, x).kept(_mask(x, task, rate, kind, seed)), task, rule))
+    return curve(rates, found, seed)
+
+
+def subset_scores(
+    heads: Heads, test: Views, query: Sequence[str], gallery: Sequence[str], rule: str = "mean", seed: int = 0
+) -> dict[str, Score]:
+    """Mean recall both ways for every subset of the query's modalities: "a", "b", "a+b"."""
+    task = Task(tuple(query), tuple(gallery))
+    z = embedded(heads, complete(aligned(test.only(*task.modalities)), task))
+    return {
+        "+".join(names): score_of(both_ways(z, Task(names, task.gallery), rule), seed) for names in subsets(task.query)
+    }
+
+
+def unbalanced_scores(
+    heads: Heads,
+    test: Views,
+    query: Sequence[str],
+    gallery: Sequence[str],
+    rates: Sequence[float] = (0.3, 0.5, 0.7),
+    rule: str = "mean",
+    seed: int = 0,
+) -> dict[str, Score]:
+    """Mean recall both ways for every way of dealing unequal rates to the query's modalities: "a 0.3, b 0.7"."""
+    task = Task(tuple(query), tuple(gallery))
+    x = complete(aligned(test.only(*task.modalities)), task)
+    z = embedded(heads, x)
+    out = {}
+    for dealt in unbalanced(task.query, rates):
+        mask = _mask(x, task, dealt, "random", seed)
+        out[", ".join(f"{m} {r:g}" for m, r in dealt.items())] = score_of(both_ways(z.kept(mask), task, rule), seed)
+    return out
+
+
+def complete(x: Aligned, task: Task) -> Aligned:
+    """The groups that have something on both sides.
+
+    Raises:
+        ModalignError: there is none.
+    """
+    q, g = (x.only(names).present.any(1) for names in (task.query, task.gallery))
+    some = q & g
+    if not bool(some.any()):
+        raise ModalignError(f"no test group has both {' or '.join(task.query)} and {' or '.join(task.gallery)}")
+    return Aligned(x.group[some], {m: v[some] for m, v in x.data.items()}, x.present[some])
+
+
+def embedded(heads: Heads, x: Aligned) -> Aligned:
+    """Embeddings of what is present; zeros elsewhere."""
+    data = {}
+    for k, (m, rows) in enumerate(x.data.items()):
+        there = x.present[:, k]
+        data[m] = torch.zeros(len(rows), heads.dim)
+        data[m][there] = heads.transform(rows[there].float(), m)
+    return Aligned(x.group, data, x.present)
+
+
+def both_ways(
+    z: Aligned, task: Task, rule: str = "mean", weights: Mapping[str, Sequence[float]] | None = None
+) -> list[Hits]:
+    """Hits of queries in the gallery, and of the gallery's items among the queries."""
+    q, g = side(z, task.query), side(z, task.gallery)
+    back = None if weights is None else {"query": weights["gallery"], "gallery": weights["query"]}
+    return [
+        hits(ranking(q, g, rule, weights), q.group),
+        hits(ranking(g, q, rule, back), g.group),
+    ]
+
+
+def _mask(x: Aligned, task: Task, rate: float | Mapping[str, float], kind: str, seed: int) -> Tensor:
+    """(g, M) what is kept, drawn for the query's and the gallery's modalities apart: each side keeps one."""
+    present = x.present.clone()
+    for number, names in enumerate((task.query, task.gallery)):
+        columns = [x.modalities.index(m) for m in names]
+        rates = [rate.get(m, 0.0) for m in names] if isinstance(rate, Mapping) else rate
+        present[:, columns] = presence(x.present[:, columns], rates, kind, seed + 1000 * number)
+    return present
+
+
+def _alone(heads: Heads, known: Views, task: Task, most: int = 1000) -> dict[str, float]:
+    """Mean recall of each modality of one side with the whole other side."""
+    some = known.only(*task.modalities)
+    z = embedded(heads, complete(aligned(some.groups(some.group_ids()[:most])), task))
+    out = {m: score_of(both_ways(z, Task((m,), task.gallery))).value for m in task.query}
+    return out | {m: score_of(both_ways(z, Task(task.query, (m,)))).value for m in task.gallery}
+
+
+def _single(z: Aligned, task: Task, best: str) -> list[Hits]:
+    """One modality of the query alone. Without it a query says nothing: it finds at random, and is found last."""
+    there = z.present[:, z.modalities.index(best)]
+    q = normalize(z.data[best], dim=1) * there[:, None]
+    g = side(z, task.gallery)
+    scores = q @ compose(g).T
+    pairs = (z.group[:, None] == g.group[None, :]).nonzero()
+    found = scores.masked_fill(~there[:, None], -2.0)
+    return [hits(rank_scores(scores, pairs), z.group), hits(rank_scores(found.T, pairs.flip(1)), g.group)]

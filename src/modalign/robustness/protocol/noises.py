@@ -1,0 +1,105 @@
+"""Noise on features, and damaged pictures and captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from ...errors import ModalignError
+from ...metrics.ranking import rank
+from ...model import Heads
+from ...views import Views
+from ..curves import Curve, Hits, curve, hits
+from ..noise import RATIOS, add_noise
+
+Damaged = Callable[[int], Tensor]
+"""Severity (0 for none) -> features of the damaged items, in the order of the test views."""
+
+
+def directions(z: Views, pairs: Sequence[tuple[str, str]] | None = None) -> list[tuple[str, str]]:
+    """Ordered (query, gallery) modalities that share groups: those of ``pairs`` both ways, default all.
+
+    Raises:
+        ModalignError: there is none.
+    """
+    wanted = [d for a, b in (pairs or z.pairs()) for d in ((a, b), (b, a))]
+    found = [(a, b) for a, b in wanted if len(z.paired(a, b))]
+    if not found:
+        raise ModalignError("no two modalities of the test items share groups: there is nothing to retrieve")
+    return found
+
+
+def found_between(z: Views, ways: Sequence[tuple[str, str]]) -> list[Hits]:
+    """Hits of every direction."""
+    return [hits(rank(z[a], z[b], z.paired(a, b)), z.group[a]) for a, b in ways]
+
+
+def noise_curves(
+    heads: Heads,
+    test: Views,
+    train: Views | None = None,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    ratios: Sequence[float] = RATIOS,
+    seed: int = 0,
+) -> dict[str, Curve]:
+    """Mean recall both ways with Gaussian noise on the features, against the ratio of noise to signal.
+
+    Args:
+        heads: trained. test: features. train: gives the size of the signal; default test.
+        pairs: of modalities; default all. ratios: ascending, from 0. seed: of noise and intervals.
+
+    Returns:
+        "all" (every modality noisy) and each modality's name (only that one) -> curve.
+
+    Example:
+        >>> from modalign.datasets.synthetic import generate
+        >>> from modalign.registry import make
+        >>> x = generate(300, shared=10, unique=2).views
+        >>> heads = make("method", "cca", ridge=0.1).fit(x.groups(range(200)))
+        >>> found = noise_curves(heads, x.groups(range(200, 300)), ratios=(0.0, 1.0, 3.0))
+        >>> list(found), [round(s.value, 1) for s in found["all"].scores][0] > found["all"].scores[-1].value
+        (['all', 'a', 'b'], True)
+    """
+    ways = directions(test, pairs)
+    clean = heads.embed(test)
+    noisy = []
+    for ratio in ratios:
+        data = {}
+        for k, (m, x) in enumerate(test.data.items()):
+            reference = None if train is None or m not in train else train[m]
+            data[m] = heads.transform(add_noise(x.float(), ratio, reference, seed + k), m)
+        noisy.append(data)
+    out = {}
+    for which in ("all", *test.modalities):
+        views = [replace(clean, data={m: data[m] if which in ("all", m) else clean[m] for m in data}) for data in noisy]
+        out[which] = curve(ratios, [found_between(v, ways) for v in views], seed)
+    return out
+
+
+def damaged_curve(
+    heads: Heads,
+    test: Views,
+    damaged: Mapping[str, Damaged],
+    pairs: Sequence[tuple[str, str]] | None = None,
+    severities: Sequence[int] = (0, 1, 2, 3, 4, 5),
+    seed: int = 0,
+) -> Curve:
+    """Mean recall both ways against the severity of damage that was done before the encoder.
+
+    Args:
+        damaged: modality -> features at a severity, for example of ``corruptions.corrupt`` pictures, encoded again.
+        Others: as in ``noise_curves``.
+    """
+    ways = directions(test, pairs)
+    found = []
+    for severity in severities:
+        features = {m: make(severity) for m, make in damaged.items()}
+        for m, x in features.items():
+            if x.shape != test[m].shape:
+                raise ModalignError(
+                    f"damaged '{m}' has features of {tuple(x.shape)}, the test items {tuple(test[m].shape)}"
+                )
+        found.append(found_between(heads.embed(replace(test, data={**test.data, **features})), ways))
+    return curve([float(s) for s in severities], found, seed)
