@@ -48,6 +48,17 @@ CASES: dict[str, dict] = {
     "jiang": {"name": "jiang", "widths": WIDTHS, "dim": 4},
     "uniformity": {"name": "uniformity", "alignment": 1.0},
     "vicreg": {"name": "vicreg"},
+    "caption": {"name": "caption", "captions": {g: f"item {g} here" for g in range(6)}, "dim": 4, "width": 8},
+    "classify": {"name": "classify", "labels": {g: "abc"[g % 3] for g in range(6)}, "dim": 4},
+    "classify-several": {"name": "classify", "labels": {g: ["a", "bc"[g % 2]] for g in range(6)}, "dim": 4},
+    "total-with-tasks": {
+        "name": "total",
+        "terms": {
+            "words": {"name": "caption", "captions": {0: "a", 3: "b c"}, "dim": 4, "width": 8, "dropout": 0.0},
+            "classes": {"name": "classify", "labels": {1: "a", 4: "b"}, "dim": 4},
+        },
+        "weights": {"words": 0.5},
+    },
     "total": {
         "name": "total",
         "alpha": 0.5,
@@ -68,8 +79,8 @@ PAIRED_ONLY |= {"gram-all-anchors", "gram-matching", "triangle-official", "pmrl"
 PAIRED_ONLY |= {"rma-carried"}
 #: Sampled tuples, seeded by the step, depend on the order of the items; so do features dropped at random.
 ORDERED = {"symile", "gram-matching", "separation", "jiang"}
-#: Extra heads: features are dropped at random in training, and rotations of the space do not reach them.
-UNBOUND = {"separation", "jiang"}
+#: Extra heads: some drop features at random in training, and rotations of the space do not reach them.
+UNBOUND = {"separation", "jiang", "caption", "classify", "classify-several", "total-with-tasks"}
 
 
 def build(name: str, batch: Batch | None = None) -> Objective:

@@ -97,7 +97,7 @@ class Decoder(nn.Module):
         if z.ndim != 2 or z.shape[1] != self.dim:
             raise ModalignError(f"the decoder takes points of {self.dim} dimensions, got shape {tuple(z.shape)}")
         # Unit rows have entries near 1 / sqrt(dim): brought to size one, like the word vectors after their norm.
-        start = self.condition(z * self.dim**0.5).view(len(z), self.prefix, -1)
+        start = self.condition(z.to(self.place.dtype) * self.dim**0.5).view(len(z), self.prefix, -1)
         x = torch.cat([start, self.embed(tokens)], 1) + self.place[: self.prefix + tokens.shape[1]]
         x = F.dropout(x, self.dropout if self.training else 0.0)
         memory: Memory = []

@@ -22,7 +22,7 @@ class Classify(Objective):
     One label: L = mean over modalities m of -mean_i log softmax(s W z_i + b)[y_i]; several labels: the mean binary
     cross-entropy over items and classes. Groups without labels add nothing.
 
-    The classes are those of groups in the training views (``prepare``), in alphabetical order: ``classes``.
+    The classes are those of the labels given, in alphabetical order: ``classes``.
 
     Args:
         labels: group -> label or labels, or a file of them, see ``annotations.read_annotations``.
@@ -30,16 +30,17 @@ class Classify(Objective):
         modalities: whose points are classified; None: all that the batch has.
         several: labels do not exclude each other; None: as soon as some group has more than one.
         scale: s, factor on unit rows, > 0.
+        seed: of the layer's first weights.
 
     Raises:
-        ModalignError: no labels; one class only, or no labels of training groups (``prepare``); points of another
-            width, or use before ``prepare`` (``forward``).
+        ModalignError: no labels, one class only, none of the training groups has a label (``prepare``), or points of
+            another width (``forward``).
+
+    Reference: Bishop 2006, "Pattern Recognition and Machine Learning", section 4.3.4.
 
     Example:
-        >>> _ = torch.manual_seed(0)
         >>> z = Views.from_arrays(image=torch.eye(2), text=torch.eye(2))
         >>> loss = Classify({0: "animal", 1: "food"}, dim=2)
-        >>> loss.prepare(z)
         >>> loss.classes, float(loss(Batch(z, z)).detach()) > 0
         (('animal', 'food'), True)
     """
@@ -51,6 +52,7 @@ class Classify(Objective):
         modalities: Sequence[str] | None = None,
         several: bool | None = None,
         scale: float = 10.0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if dim < 1 or scale <= 0:
@@ -61,24 +63,19 @@ class Classify(Objective):
         self.several = most > 1 if several is None else several
         if most > 1 and not self.several:
             raise ModalignError(f"a group has {most} labels, but several=False allows one")
-        self.classes: tuple[str, ...] = ()
-        self.layer: nn.Linear | None = None
-
-    def prepare(self, x: Views) -> None:
-        """Make the layer for the classes of the groups in x."""
-        training = set(x.group_ids().tolist())
-        self.labels = {g: several for g, several in self.labels.items() if g in training}
         self.classes = tuple(sorted({label for several in self.labels.values() for label in several}))
         if len(self.classes) < 2:
-            raise ModalignError(
-                f"the groups of the training views have {len(self.classes)} classes: two are needed; "
-                "are the group ids of labels and views the same?"
-            )
-        self.layer = nn.Linear(self.dim, len(self.classes)).to(next(iter(x.data.values())).device)
+            raise ModalignError(f"the labels have one class, '{self.classes[0]}': two are needed")
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.layer = nn.Linear(dim, len(self.classes))
+
+    def prepare(self, x: Views) -> None:
+        """Refuse training views of which no group has a label: the ids would be those of something else."""
+        if not set(self.labels) & set(x.group_ids().tolist()):
+            raise ModalignError("none of the labels belongs to a group of the training views: are the ids the same?")
 
     def forward(self, batch: Batch) -> Tensor:
-        if self.layer is None:
-            raise ModalignError("the classification loss has no classes yet: call prepare(training views) first")
         losses = []
         for m in self.modalities or batch.z.modalities:
             rows = annotated(batch.z.group[m], self.labels) if m in batch.z else torch.empty(0)
@@ -86,7 +83,7 @@ class Classify(Objective):
                 continue
             if batch.z[m].shape[1] != self.dim:
                 raise ModalignError(f"the classifier takes points of {self.dim} dimensions, got {batch.z[m].shape[1]}")
-            scores = self.layer(self.scale * batch.z[m][rows])
+            scores = self.layer(self.scale * batch.z[m][rows].to(self.layer.weight.dtype))
             truth = self.targets(batch.z.group[m][rows].tolist()).to(scores)
             if self.several:
                 losses.append(F.binary_cross_entropy_with_logits(scores, truth))
