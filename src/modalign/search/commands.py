@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from ..errors import ModalignError
 from ..progress import Progress, silent
 from .ann import Settings
 from .index import Index, model_fingerprint
-from .query import parse_query
+from .query import Query, parse_query
 from .recall import recall_text
 from .segments import is_index
 from .sources import embedded, require_groups
 from .space import open_space
+
+KINDS = ("text", "image", "audio", "video", "item")
 
 
 def index_run(
@@ -167,3 +170,38 @@ def table(result: Mapping[str, Any]) -> str:
             f"     chance: a random item of '{m}' has cosine {c['mean']:.3f} (95 % of them below {c['high']:.3f})"
         )
     return "\n".join(lines)
+
+
+def command_line(
+    run: Path,
+    query: Query,
+    to: Sequence[str],
+    k: int,
+    where: Sequence[str] = (),
+    correction: str | None = None,
+) -> str:
+    """The command that gives the answer to a query, ready for a shell.
+
+    Example:
+        >>> from .query import Query
+        >>> command_line(Path("runs/demo"), Query().text("a dog").minus("snow"), ["image"], 5)
+        "modalign search runs/demo --text='a dog' --minus=snow --to=image -k 5"
+    """
+    options: list[tuple[str, str]] = []
+    weights: list[str] = []
+    count: dict[str, int] = {}
+    plain = sorted((t for t in query.terms if t.weight >= 0), key=lambda t: KINDS.index(t.kind))
+    for term in [*plain, *(t for t in query.terms if t.weight < 0)]:
+        shown = str(term.label or term.value)
+        kind = term.kind if term.weight >= 0 else "minus"
+        if kind == "minus" and (term.kind != "text" or shown.partition("=")[0] in KINDS):
+            shown = f"{term.kind}={shown}"
+        count[kind] = count.get(kind, 0) + 1
+        options.append((kind, shown))
+        if abs(term.weight) != 1.0:
+            weights.append(f"{kind}.{count[kind]}={abs(term.weight):g}")
+    options += [("weight", w) for w in weights] + [("to", m) for m in to]
+    words = [f"--{name}={shlex.quote(value)}" for name, value in options]
+    words += ["-k", str(k), *(f"--where={shlex.quote(w)}" for w in where)]
+    words += [f"--correction={correction}"] if correction else []
+    return " ".join(["modalign search", shlex.quote(str(run)), *words])

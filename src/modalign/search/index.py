@@ -269,7 +269,7 @@ class Index(Gallery):
 
 
 def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
-    """Entries with an id each: their own, or modality/row.
+    """Entries with an id each: their own, or modality/row, with the row that the entry names if those differ.
 
     Raises:
         ModalignError: another number of entries than rows, or two items with one id.
@@ -282,8 +282,10 @@ def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[d
         if len(entries) != len(rows[m]):
             raise ModalignError(f"'{m}' has {len(rows[m])} vectors but {len(entries)} item descriptions")
         out[m] = []
-        for r, entry in enumerate(entries):
-            own = {"id": str(entry.get("id") or f"{m}/{entry.get('row', r)}"), "text": None, "group": None} | {
+        numbers = [entry.get("row", r) for r, entry in enumerate(entries)]
+        numbers = numbers if len(set(numbers)) == len(numbers) else list(range(len(entries)))
+        for r, entry in zip(numbers, entries, strict=True):
+            own = {"id": str(entry.get("id") or f"{m}/{r}"), "text": None, "group": None} | {
                 k: v for k, v in entry.items() if k not in ("id", "modality")
             }
             if own["id"] in seen:

@@ -16,11 +16,11 @@ from ..errors import ModalignError, unknown
 from ..model import Model
 from ..registry import make
 from .gallery import Gallery, Place, in_memory
-from .index import Index, model_fingerprint
+from .index import Index, model_fingerprint, with_ids
 from .items import conditions
 from .query import ITEM, VECTOR, Query, Term
 from .segments import is_index
-from .sources import embedded, facts_of
+from .sources import embedded, facts_of, require_groups
 
 INTERNAL = frozenset({"id", "modality", "group", "text", "uri", "picture", "split", "row", "start", "end", "name"})
 CHANCE = 2000  # items looked at for the cosine of a random one
@@ -273,6 +273,7 @@ def open_space(folder: Path | str, model: Path | None = None) -> Space:
     if model is not None:
         raise ModalignError(f"{folder} is no index, so it has no other model to be checked against")
     source = embedded(folder)
-    gallery = in_memory(source.z.data, source.items)
+    z = source.z
+    gallery = in_memory(z.data, with_ids(require_groups(source.items, z), {m: x.numpy() for m, x in z.data.items()}))
     has_model = (folder / "model.json").exists()
     return Space(folder, gallery, folder if has_model else None, source.root, source.facts or facts_of(folder))

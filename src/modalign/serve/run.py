@@ -1,0 +1,84 @@
+"""Start the server of the page."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import ModalignError, require
+from .app import make_app
+from .guard import LOOPBACK
+from .state import State, names_of
+
+WAITING = 200  # connections at once; more are told to come back
+
+
+def run_server(
+    runs: Sequence[Path], host: str = "127.0.0.1", port: int = 8765, allow: Sequence[str] = (), threads: int = 2
+) -> None:
+    """Serve the page until interrupted.
+
+    Args:
+        runs: run folders or indexes, one or several. host: address to listen on. port: 0 for any free one.
+        allow: host names answered beside the address. threads: of the computation.
+
+    Raises:
+        ModalignError: no run, or the address cannot be had.
+    """
+    uvicorn = require("uvicorn", "serve")
+    require("starlette", "serve")
+    import torch
+
+    torch.set_num_threads(max(1, threads))
+    state = open_state(runs)
+    listener = _listen(host, port)
+    name, number = listener.getsockname()[:2]
+    shown = f"[{name}]" if ":" in name else name
+    print(f"modalign: http://{shown}:{number}/  (stop with Ctrl-C)", file=sys.stderr, flush=True)
+    if host not in LOOPBACK:
+        print(
+            "modalign: other machines may reach this page, and it asks nobody who they are", file=sys.stderr, flush=True
+        )
+    app = make_app(state, [host, *allow], addresses=host not in LOOPBACK)
+    config = uvicorn.Config(app, log_level="warning", server_header=False, limit_concurrency=WAITING, lifespan="on")
+    server = uvicorn.Server(config)
+    threading.Thread(target=state.warm, daemon=True).start()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+        state.decoders.close()
+
+
+def open_state(runs: Sequence[Path]) -> State:
+    """Open what is to be served.
+
+    Raises:
+        ModalignError: nothing given, or a folder that is neither run nor index.
+    """
+    from ..search.space import open_space
+
+    if not runs:
+        raise ModalignError("serve needs a run folder or an index, as in  modalign serve RUN")
+    return State([open_space(r) for r in runs], names_of(list(runs)))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as problem:
+        listener.close()
+        raise ModalignError(
+            f"cannot listen on {host}:{port} ({problem.strerror}): choose another with --port, or 0 for any"
+        ) from None
+    except OverflowError:
+        listener.close()
+        raise ModalignError(f"a port lies between 0 and 65535, got {port}") from None
+    listener.listen(128)
+    return listener
