@@ -3,9 +3,10 @@
 from .captions import Examples, Nearest, Training, examples, fit_captioner, pair_distance
 from .classify import Linear, few_shot, fit_linear, transfer, zero_shot
 from .evaluation import evaluate_transfer
-from .translate import evaluate_translation, translate
+from .translate import choose_noise, evaluate_translation, translate
 
 __all__ = [
+    "choose_noise",
     "Examples",
     "Linear",
     "Nearest",

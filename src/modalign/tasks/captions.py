@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.nn.functional import normalize
 
 from ..captioner import Captioner, Decoder, Vocabulary
 from ..captioner.captioner import centred
+from ..captioner.vocabulary import PAD
 from ..errors import ModalignError
 from ..geometry.neighbours import knn
 from ..objectives.caption import jitter
@@ -45,8 +47,8 @@ class Training:
     centre: bool = False
     smoothing: float = 0.1
     clip: float = 1.0
-    least: int = 4
-    width: int = 256
+    least: int = 5
+    width: int = 192
     layers: int = 2
     heads: int = 4
     prefix: int = 4
@@ -183,13 +185,9 @@ def _descend(decoder: Decoder, points: Tensor, tokens: Tensor, s: Training, prog
     groups = [{"params": matrices, "weight_decay": s.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=s.lr, betas=(0.9, 0.98))
     decoder.train()
-    order = torch.empty(0, dtype=torch.long)
-    for step in range(s.steps):
-        while len(order) < min(s.batch, len(points)):
-            order = torch.cat([order, torch.randperm(len(points))])
-        rows, order = order[: s.batch], order[s.batch :]
-        words = tokens[rows]
-        words = words[:, : int((words != 0).sum(1).max())]
+    length = (tokens != PAD).sum(1)
+    for step, rows in enumerate(islice(_batches(length, s.batch), s.steps)):
+        words = tokens[rows, : int(length[rows].max())]
         loss = decoder.loss(jitter(points[rows], s.noise), words, s.smoothing)
         if not torch.isfinite(loss):
             raise ModalignError(f"the caption loss is {loss.item()} at step {step}: lower the learning rate ({s.lr})")
@@ -201,6 +199,17 @@ def _descend(decoder: Decoder, points: Tensor, tokens: Tensor, s: Training, prog
         optimiser.step()
         if (step + 1) % 25 == 0 or step + 1 == s.steps:
             progress(step + 1, s.steps, "captioner")
+
+
+def _batches(length: Tensor, batch: int) -> Iterator[Tensor]:
+    """Rows of endless shuffled passes, in batches of captions of like length, which need little padding.
+
+    A pass is cut into pools of 16 batches; each is sorted by length, and its batches come in random order.
+    """
+    while True:
+        for pool in torch.randperm(len(length)).split(16 * batch):
+            parts = pool[length[pool].argsort(stable=True)].split(batch)
+            yield from (parts[i] for i in torch.randperm(len(parts)).tolist())
 
 
 def pair_distance(z: Views, a: str = "image", b: str = "text", centre: bool = False) -> float:
