@@ -43,7 +43,7 @@ class Entry:
         tunes_itself: the method tries settings itself (``trials``), says what it chose (``record["chosen"]``) and can
             be told (``chosen``).
         group: of the catalogue. least_pairs: with fewer it cannot be fitted.
-        paired_only: unlinked items are taken away from it.
+        paired_only: unlinked items are taken away from it. modalities: it needs so many; None: any number.
     """
 
     label: str
@@ -54,6 +54,7 @@ class Entry:
     group: str = "own"
     least_pairs: int = 2
     paired_only: bool = False
+    modalities: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """What decides the outcome: everything but label and group."""
@@ -133,7 +134,7 @@ def contrastive() -> dict[str, Entry]:
         "siglip": descent("SigLIP", {"name": "siglip"}, {"objective.scale": [10.0, 10.0, 20.0]}),
         "cyclip": descent("CyCLIP", {"name": "cyclip"}, scale),
         "gram": descent("GRAM", {"name": "gram"}, heat),
-        "triangle": descent("TRIANGLE", {"name": "triangle"}, heat),
+        "triangle": replace(descent("TRIANGLE", {"name": "triangle"}, heat), modalities=3),
         "pmrl": descent("PMRL", {"name": "pmrl"}, {"objective.temperature": [0.05, 0.05, 0.1]}),
         "symile": descent("Symile", {"name": "symile"}, scale),
         "bridge": descent(

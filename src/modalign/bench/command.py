@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError
-from ..files import read_json, write_json
+from ..files import read_json, write_json, write_text
 from ..progress import Progress, silent
-from . import cell, runner, tune
+from ..report.bench import write_bench
+from . import cell, robust, runner, tables, tune
 from .results import Bench
 from .suite import Suite, choose, read
+from .summary import summarise
 
 SUITE = "suite.json"
 
@@ -54,6 +56,7 @@ def bench(
         raise ModalignError(f"workers must be at least 1, got {workers}")
     path = find(suite)
     made = read(path, overrides)
+    robust.check(made)
     cells = choose(made, methods, settings, parts, seeds)
     own(made, out)
     counts = {"done": 0, "before": 0, "failed": 0, "left": len(cells)}
@@ -82,14 +85,19 @@ def forget(cells: Sequence[runner.Cell], out: Path) -> None:
 def finish(
     suite: Suite, path: Path, out: Path, counts: Mapping[str, int], export: Path | None, progress: Progress
 ) -> dict[str, Any]:
-    """Counts and the leaderboard."""
+    """Statistics, tables and the report of all that the folder holds."""
     held = Bench(suite, out)
-    table = {
-        s.name: {m: sum(r.recall for r in results) / len(results) for m, results in held.at(s).items()}
-        for s in held.settings()
-    }
     failed = [{k: f.get(k) for k in ("setting", "method", "seed", "error")} for f in held.failed]
-    return {"suite": suite.name, "out": str(out), "counts": dict(counts), "mean_recall": table, "failed": failed}
+    result = {"suite": suite.name, "out": str(out), "counts": dict(counts), "failed": failed, "mean_recall": {}}
+    if not held.results:
+        return result
+    summary = summarise(held, f"modalign bench {path} --out {out}", progress)
+    written = tables.write_all(summary, out / "tables")
+    if export is not None:
+        write_text(export, tables.markdown(summary))
+        written.append(export)
+    result["mean_recall"] = {s["name"]: {m: row["value"] for m, row in tables.ranked(s)} for s in summary["settings"]}
+    return {**result, "tables": [str(p) for p in written], "report": str(write_bench(out))}
 
 
 def listing(suite: str, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 from ..errors import ModalignError
 from ..files import write_json
 from ..progress import Progress, silent
-from . import cell, tune
+from . import cell, robust, tune
 from .sources import Source, load
 from .suite import Setting, Suite
 
@@ -73,6 +73,8 @@ def run(
             _here(bench, cells, source, end, counts, progress)
         else:
             _elsewhere(bench, cells, workers, end, counts, progress)
+        if time.monotonic() < end:
+            counts["robustness"] = robust.run(suite, source, out, progress)
     return counts
 
 

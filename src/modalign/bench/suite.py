@@ -102,6 +102,7 @@ class Suite:
         focus: our method. baseline: what it is compared with.
         keep: methods whose fitted heads are saved for the first seed.
         robustness: what to do to the kept heads at test time, see ``robust``; empty: nothing.
+        targets: setting -> percent of mean recall that our method is meant to reach.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Suite:
     baseline: str = "clip"
     keep: tuple[str, ...] = ()
     robustness: Mapping[str, Any] = field(default_factory=dict)
+    targets: Mapping[str, float] = field(default_factory=dict)
 
     def cells(self) -> list[tuple[Setting, str, int]]:
         """(setting, method, seed) in the order they are run; a cell of two parts stands twice."""
@@ -157,6 +159,8 @@ class _File:
     keep: list[str] = field(default_factory=list)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     robustness: dict[str, Any] = field(default_factory=dict)
+    targets: dict[str, float] = field(default_factory=dict)
+    modalities: int = 2
 
 
 def read(path: Path, overrides: Iterable[str] = ()) -> Suite:
@@ -193,6 +197,7 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
     if len(set(file.seeds)) < len(file.seeds):
         raise ModalignError(f"{where}: the same seed is named twice")
     entries = catalogue(file.entries, where)
+    entries = {n: e for n, e in entries.items() if e.modalities in (None, file.modalities)}
     methods = names_of(file.methods, entries, where)
     settings = [s for block in file.settings for s in expand(block, methods, entries, where)]
     if not settings:
@@ -200,7 +205,10 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
     used = {m: entries[m] for s in settings for m in s.methods}
     keep = [m for m in file.keep if m in used]
     return Suite(
-        **{k: getattr(file, k) for k in ("name", "data", "about", "trials", "tune_seed", "target", "robustness")},
+        **{
+            k: getattr(file, k)
+            for k in ("name", "data", "about", "trials", "tune_seed", "target", "robustness", "targets")
+        },
         settings=tuple(settings),
         entries=used,
         title=file.title or file.name,

@@ -54,8 +54,8 @@ def page(run: Run) -> str:
             absent=absent,
             attribution=run.attribution,
             version=str(((run.environment or {}).get("versions") or {}).get("modalign", "")),
-            style=_source("style.css"),
-            script=_source("report.js"),
+            style=source("style.css"),
+            script=source("report.js"),
         )
     )
 
@@ -65,6 +65,6 @@ def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:].rstrip('.')}." if words else ""
 
 
-def _source(name: str) -> Markup:
+def source(name: str) -> Markup:
     """A file of ours to be put into the page as it is."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))

@@ -1,0 +1,119 @@
+"""How the kept heads of a bench stand noise and attack; measured once per cell, beside its result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModalignError, unknown
+from ..files import read_json, write_json
+from ..model import Model
+from ..progress import Progress, silent
+from . import cell
+from .sources import Source, limited
+from .suite import Setting, Suite
+
+ROBUSTNESS = "robustness.json"
+#: Keys of a suite's [robustness] table, and their defaults.
+DEFAULTS: Mapping[str, Any] = {
+    "settings": (), "methods": ("clip", "gram", "bridge", "full"), "limit": 200, "ratios": (0.0, 0.5, 1.0, 2.0, 3.0),
+    "radii": (0.0, 0.05, 0.1, 0.2, 0.3), "steps": 10, "method": "pgd",
+}  # fmt: skip
+
+
+def stored(folder: Path) -> Any:
+    """The curves that lie in a cell's folder, or None."""
+    path = folder / ROBUSTNESS
+    return read_json(path, "robustness of a cell") if path.exists() else None
+
+
+def plan_of(suite: Suite) -> dict[str, Any]:
+    """The [robustness] table of a suite with its defaults.
+
+    Args:
+        suite: ``settings``: names; ``methods``: entries, whose heads must be kept; ``limit``: test groups; ``ratios``:
+            of noise to signal; ``radii`` of attacks on features, in units of the typical distance from the mean;
+            ``steps`` and ``method`` of the ascent.
+
+    Raises:
+        ModalignError: unknown keys or settings.
+    """
+    for key in suite.robustness:
+        if key not in DEFAULTS:
+            raise unknown(f"key of [robustness] in suite '{suite.name}'", key, DEFAULTS)
+    plan = {**DEFAULTS, **suite.robustness}
+    names = {s.name for s in suite.settings}
+    for name in plan["settings"]:
+        if name not in names:
+            raise unknown(f"setting in [robustness] of suite '{suite.name}'", name, names)
+    return plan
+
+
+def run(suite: Suite, source: Source, out: Path, progress: Progress = silent) -> int:
+    """Measure the kept heads that were not measured yet; how many were."""
+    if not suite.robustness:
+        return 0
+    plan, seed = plan_of(suite), suite.seeds[0]
+    todo = [
+        (s, folder)
+        for s in suite.distinct()
+        for m in plan["methods"]
+        if s.name in plan["settings"] and m in s.methods
+        for folder in [cell.folder_of(out, s, m, seed)]
+        if (folder / "model.json").exists() and not current(folder, plan)
+    ]
+    for number, (setting, folder) in enumerate(todo):
+        progress(number, len(todo), "robustness")
+        write_json(folder / ROBUSTNESS, measure(suite, source, setting, folder, plan, seed))
+    progress(len(todo), len(todo), "robustness")
+    return len(todo)
+
+
+def current(folder: Path, plan: Mapping[str, Any]) -> bool:
+    """Whether the curves of a folder are those of the cell that is there, under the same plan."""
+    found = stored(folder)
+    if found is None:
+        return False
+    return bool(found["key"] == read_json(folder / cell.RESULT, "result of a cell").get("key")) and found[
+        "plan"
+    ] == _plain(plan)
+
+
+def measure(
+    suite: Suite, source: Source, setting: Setting, folder: Path, plan: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """Noise and attack curves of one cell's heads on a part of the test groups."""
+    from ..robustness import attack_curves, noise_curves
+
+    data = cell.cell_data(source, suite, setting, seed)
+    heads = Model.load(folder).heads
+    test = limited(data.test, int(plan["limit"]))
+    noise = noise_curves(heads, test, data.train, ratios=tuple(plan["ratios"]), seed=seed)
+    attacks = attack_curves(
+        heads, test, radii=tuple(plan["radii"]), sides=("query",), method=plan["method"], steps=plan["steps"], seed=seed
+    )
+    return {
+        "key": read_json(folder / cell.RESULT, "result of a cell").get("key"),
+        "plan": _plain(plan),
+        "groups": len(test),
+        "noise": {name: c.json() for name, c in noise.items()},
+        "attack": {name: c.json() for name, c in attacks.items()},
+    }
+
+
+def _plain(plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        k: list(v) if isinstance(v, list | tuple) else v for k, v in plan.items() if k not in ("settings", "methods")
+    }
+
+
+def check(suite: Suite) -> None:
+    """Refuse a plan that cannot be carried out before hours of work: heads that are not kept."""
+    if not suite.robustness:
+        return
+    lost = [m for m in plan_of(suite)["methods"] if m not in suite.keep and m in suite.entries]
+    if lost:
+        raise ModalignError(
+            f"suite '{suite.name}': [robustness] needs the heads of {', '.join(lost)}: add them to keep"
+        )

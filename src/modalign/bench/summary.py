@@ -1,0 +1,194 @@
+"""From the cells of a bench to what its tables, figures and pages show: plain values, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..files import write_json
+from ..progress import Progress, silent
+from . import correlation, statistics
+from .results import Bench, Result, matrix
+from .suite import Setting
+
+SUMMARY = "summary.json"
+RATIOS = [1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0]
+
+
+def summarise(bench: Bench, command: str, progress: Progress = silent) -> dict[str, Any]:
+    """Everything that is said of a bench; also written to ``summary.json``."""
+    suite = bench.suite
+    settings, matrices = [], {}
+    there = list(bench.settings())
+    for number, setting in enumerate(there):
+        results = bench.at(setting)
+        own = {m: matrix(r)[1] for m, r in results.items()}
+        shared = {m: v for m, v in own.items() if v.shape[1] == max(x.shape[1] for x in own.values())}
+        matrices[setting.name] = shared
+        settings.append(one_setting(bench, setting, results, shared))
+        progress(number + 1, len(there), "statistics")
+    table = {
+        "suite": suite.name, "title": suite.title, "about": suite.about, "command": command,
+        "seeds": list(suite.seeds), "trials": suite.trials, "tune_seed": suite.tune_seed, "focus": suite.focus,
+        "baseline": suite.baseline, "labels": {m: e.label for m, e in suite.entries.items()},
+        "groups": {m: e.group for m, e in suite.entries.items()}, "settings": settings,
+        "ranking": ranking(settings), "ablations": ablations(bench, matrices), "geometry": geometry(bench),
+        "correlation": correlation.correlate(rows(bench)), "points": points(bench), "cost": cost(bench),
+        "robustness": robustness(bench), "code": sorted({str(r.table.get("code")) for r in bench.results}),
+        "failed": [{k: f.get(k) for k in ("setting", "method", "seed", "error")} for f in bench.failed],
+    }  # fmt: skip
+    write_json(bench.out / SUMMARY, table)
+    return table
+
+
+def one_setting(
+    bench: Bench, setting: Setting, results: Mapping[str, list[Result]], matrices: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """The leaderboard of a setting, our method against every other one, and how firm the ranking is."""
+    names = list(matrices)
+    drawn = statistics.draws([matrices[m] for m in names])
+    methods = {}
+    for k, m in enumerate(names):
+        ends = statistics.interval(drawn[:, k], matrices[m].mean())
+        methods[m] = {**one_method(bench, setting, m, results[m]), **ends._asdict()}
+    best = max(names, key=lambda m: matrices[m].mean())
+    focus = bench.suite.focus if bench.suite.focus in names else best
+    others = [(focus, m) for m in names if m != focus]
+    firm = statistics.stability(matrices)
+    return {
+        **setting.facts(), "name": setting.name, "part": setting.part, "methods": methods, "focus": focus, "best": best,
+        "pairs_known": int(np.mean([r.table["facts"]["pairs"] for r in results[names[0]]])),
+        "comparisons": [c.json() for c in statistics.compare(matrices, others)], "stability": firm._asdict(),
+        "target": bench.suite.targets.get(setting.name),
+        "outside": [m for m in results if m not in matrices],
+    }  # fmt: skip
+
+
+def one_method(bench: Bench, setting: Setting, method: str, results: Sequence[Result]) -> dict[str, Any]:
+    """Means over seeds of a method on a setting, how it was tuned, and where its cells lie."""
+    tuning = bench.tuning(setting, method)
+    tables = [r.table for r in results]
+    by_seed = [r.recall for r in results]
+    return {
+        "by_seed": by_seed, "seeds": [r.seed for r in results],
+        "sd": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0,
+        "scores": mean_of([t["scores"] for t in tables]), "geometry": mean_of([t["geometry"] for t in tables]),
+        "cost": mean_of([t["cost"] for t in tables]), "dev": float(np.mean([t["dev"] for t in tables])),
+        "tuned": {
+            "trials": len(tuning.get("trials", [])), "seed": tuning.get("seed"), "note": tuning.get("note"),
+            "chosen": chosen(tuning), "failed": sum(t.get("score") is None for t in tuning.get("trials", [])),
+        },
+        "folders": [str(r.folder.relative_to(bench.out)) for r in results],
+    }  # fmt: skip
+
+
+def chosen(tuning: Mapping[str, Any]) -> Any:
+    """What a tuning settled on: the winning candidate, or what the method itself says."""
+    settings = tuning.get("settings") or {}
+    if "chosen" in settings:
+        return settings["chosen"]
+    done = [t for t in tuning.get("trials", []) if t.get("score") is not None]
+    return max(done, key=lambda t: t["score"])["settings"] if done else {}
+
+
+def mean_of(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Means of the entries that all tables have."""
+    shared = [k for k in tables[0] if all(k in t for t in tables)]
+    return {k: float(np.mean([t[k] for t in tables])) for k in shared}
+
+
+def ranking(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Ranks over settings of the methods that ran on most of them: mean ranks, critical difference, profiles."""
+    counts: dict[str, int] = {}
+    for s in settings:
+        for m in s["methods"]:
+            counts[m] = counts.get(m, 0) + 1
+    if len(settings) < 2:
+        return None
+    names = [m for m, n in counts.items() if n >= max(2, 0.6 * len(settings))]
+    full = [s for s in settings if all(m in s["methods"] for m in names)]
+    if len(names) < 2 or len(full) < 2:
+        return None
+    values = np.array([[s["methods"][m]["value"] for m in names] for s in full])
+    mean = statistics.ranks(values).mean(0)
+    return {
+        "methods": names, "settings": [s["name"] for s in full], "mean_rank": mean.tolist(),
+        "critical_difference": statistics.critical_difference(len(names), len(full)),
+        "friedman": statistics.friedman(values), "concordance": statistics.kendall_w(statistics.ranks(values)),
+        "ratios": RATIOS, "profiles": statistics.profile(values, RATIOS).T.tolist(),
+    }  # fmt: skip
+
+
+def ablations(bench: Bench, matrices: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
+    """Our method against each of its ablations and sweeps, p corrected over all settings together."""
+    suite, found = bench.suite, []
+    kinds = ("ablations", "sweeps")
+    for setting, own in matrices.items():
+        for m in own:
+            if suite.entries[m].group in kinds and suite.focus in own:
+                c = statistics.compare(own, [(suite.focus, m)])[0]
+                found.append({"setting": setting, "kind": suite.entries[m].group, **c.json()})
+    for kind in kinds:
+        here = [f for f in found if f["kind"] == kind]
+        for f, p in zip(here, statistics.holm([f["p"] for f in here]), strict=True):
+            f["corrected"] = p
+    return found
+
+
+def geometry(bench: Bench) -> list[dict[str, Any]]:
+    """Change of the Procrustes distance against the baseline, per setting, for our methods."""
+    found = []
+    for setting in bench.settings():
+        results = bench.at(setting)
+        base = {r.seed: r for r in results.get(bench.suite.baseline, [])}
+        for m, own in results.items():
+            both = [(r, base[r.seed]) for r in own if r.seed in base and r.table.get("procrustes_draws")]
+            if m == bench.suite.baseline or not both or bench.suite.entries[m].group not in ("ours", "own"):
+                continue
+            ours, theirs = ([pair[k].table for pair in both] for k in (0, 1))
+            values = [np.mean([t["geometry"]["procrustes"] for t in side]) for side in (ours, theirs)]
+            ends = correlation.procrustes_change(
+                [t["procrustes_draws"] for t in ours], [t["procrustes_draws"] for t in theirs], values[0] - values[1]
+            )
+            found.append({"setting": setting.name, "method": m, "distance": float(values[0]), **ends._asdict()})
+    return found
+
+
+def rows(bench: Bench) -> list[correlation.Row]:
+    """Every cell with its geometry, gaps and distances turned so that larger is tighter left to the reader."""
+    return [
+        correlation.Row(r.method, r.setting.name, r.table["facts"]["pairs"], dict(r.table["geometry"]), r.recall)
+        for r in bench.results
+        if bench.suite.entries[r.method].group != "sweeps"
+    ]
+
+
+def points(bench: Bench) -> list[dict[str, Any]]:
+    """Cells as points of the correlation picture."""
+    return [
+        {"method": r.method, "setting": r.setting, "pairs": r.pairs, "score": r.score, **r.geometry}
+        for r in rows(bench)
+    ]
+
+
+def cost(bench: Bench) -> dict[str, dict[str, float]]:
+    """Method -> mean processor seconds and memory of a fit over all cells, and the longest fit."""
+    found: dict[str, dict[str, float]] = {}
+    for m in bench.suite.entries:
+        own = [r.table["cost"] for r in bench.results if r.method == m]
+        if own:
+            found[m] = {**mean_of(own), "longest": max(c["cpu_seconds"] for c in own), "cells": float(len(own))}
+    return found
+
+
+def robustness(bench: Bench) -> list[dict[str, Any]]:
+    """Curves of the kept heads, where they were measured."""
+    from .robust import stored
+
+    return [
+        {"setting": r.setting.name, "method": r.method, "seed": r.seed, "curves": curves}
+        for r in bench.results
+        if (curves := stored(r.folder)) is not None
+    ]

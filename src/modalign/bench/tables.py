@@ -1,0 +1,247 @@
+"""Tables of a bench for other programs and for papers: CSV, LaTeX, Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..files import write_text
+
+Summary = Mapping[str, Any]
+COLUMNS = (
+    "setting", "regime", "items", "pairs", "missing", "test_missing", "dev_share", "method", "label", "group", "seeds",
+    "mean_recall", "low", "high", "sd", "foscttm", "procrustes", "mutual_knn", "cka", "connectivity", "gap", "dev",
+    "seconds", "memory_mb", "p_holm_focus", "effect_focus", "folders",
+)  # fmt: skip
+
+
+def write_all(summary: Summary, folder: Path) -> list[Path]:
+    """``leaderboard.csv``, ``cells.csv``, ``leaderboard.tex`` in a folder."""
+    written = {
+        folder / "leaderboard.csv": to_csv(COLUMNS, leaderboard(summary)),
+        folder / "cells.csv": to_csv(CELL_COLUMNS, cells(summary)),
+        folder / "leaderboard.tex": latex(summary),
+    }
+    for path, content in written.items():
+        write_text(path, content)
+    return list(written)
+
+
+CELL_COLUMNS = ("setting", "method", "seed", "mean_recall", "folder")
+
+
+def cells(summary: Summary) -> list[dict[str, Any]]:
+    """One row per cell."""
+    return [
+        {"setting": s["name"], "method": m, "seed": seed, "mean_recall": value, "folder": folder}
+        for s in summary["settings"]
+        for m, row in s["methods"].items()
+        for seed, value, folder in zip(row["seeds"], row["by_seed"], row["folders"], strict=True)
+    ]
+
+
+def leaderboard(summary: Summary) -> list[dict[str, Any]]:
+    """One row per method and setting, the best first."""
+    rows = []
+    for s in summary["settings"]:
+        against = {c["against"]: c for c in s["comparisons"]}
+        facts = {k: s.get(k) for k in ("regime", "items", "missing", "test_missing")}
+        for m, row in ranked(s):
+            test = against.get(m, {})
+            rows.append(
+                {
+                    "setting": s["name"],
+                    **facts,
+                    "pairs": s["pairs_known"],
+                    "dev_share": s.get("dev"),
+                    "method": m,
+                    "label": summary["labels"][m],
+                    "group": summary["groups"][m],
+                    "seeds": len(row["seeds"]),
+                    "mean_recall": row["value"],
+                    "low": row["low"],
+                    "high": row["high"],
+                    "sd": row["sd"],
+                    "foscttm": row["scores"].get("foscttm"),
+                    **row["geometry"],
+                    "dev": row["dev"],
+                    "seconds": row["cost"].get("cpu_seconds"),
+                    "memory_mb": row["cost"].get("memory_mb"),
+                    "p_holm_focus": test.get("corrected"),
+                    "effect_focus": test.get("effect"),
+                    "folders": " ".join(row["folders"]),
+                }
+            )
+    return rows
+
+
+def ranked(setting: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The methods of a setting, the best first."""
+    return sorted(setting["methods"].items(), key=lambda item: -item[1]["value"])
+
+
+def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """CSV text; what a row lacks is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([{c: "" if row.get(c) is None else row[c] for c in columns} for row in rows])
+    return out.getvalue()
+
+
+def shown(row: Mapping[str, Any]) -> str:
+    """Mean recall with its interval, in percent.
+
+    Example:
+        >>> shown({"value": 0.1234, "low": 0.11, "high": 0.135})
+        '12.3 [11.0, 13.5]'
+    """
+    return f"{100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+
+
+def latex(summary: Summary) -> str:
+    """A table of methods by settings: mean recall in percent, spread over seeds as an index, the best in bold."""
+    settings = summary["settings"]
+    methods = list(dict.fromkeys(m for s in settings for m in s["methods"]))
+    lines = [
+        "% mean of Recall@1, 5, 10 over directions, percent; index: standard deviation over seeds",
+        f"\\begin{{tabular}}{{l{'r' * len(settings)}}}",
+        "\\toprule",
+        " & ".join(["method", *(_tex(s["name"]) for s in settings)]) + " \\\\",
+        "\\midrule",
+    ]
+    for m in methods:
+        entries = [_tex(summary["labels"][m])]
+        for s in settings:
+            row = s["methods"].get(m)
+            text = "--" if row is None else f"{100 * row['value']:.1f}_{{{100 * row['sd']:.1f}}}"
+            bold = row is not None and m == s["best"]
+            entries.append("--" if row is None else f"$\\mathbf{{{text}}}$" if bold else f"${text}$")
+        lines.append(" & ".join(entries) + " \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _tex(words: str) -> str:
+    """Words with TeX's own characters escaped.
+
+    Example:
+        >>> print(_tex("L_OT at 30 %"))
+        L\\_OT at 30 \\%
+    """
+    for character in "&%$#_{}":
+        words = words.replace(character, f"\\{character}")
+    return words
+
+
+def markdown(summary: Summary) -> str:
+    """A page of results with the command that made it."""
+    parts = [
+        f"# {summary['title']}",
+        "Written by the command below from stored results; do not edit by hand.",
+        f"```\n{summary['command']}\n```",
+        summary["about"],
+        "Mean of Recall@1, 5 and 10 over directions on test, percent, with the 95 % interval of a bootstrap over seeds "
+        f"({', '.join(map(str, summary['seeds']))}) and test groups. Every method tried up to {summary['trials']} "
+        f"settings on dev with seed {summary['tune_seed']}. p: paired permutation test over test groups on scores "
+        "averaged over seeds, against the method in focus of the setting, Holm-corrected within it.",
+    ]
+    for s in summary["settings"]:
+        parts += [f"## {s['name']}", _facts(s), _board(summary, s)]
+        if s.get("target") is not None:
+            parts.append(_target(s))
+    parts += [*_ablation_lines(summary), *_geometry_lines(summary), *_failed_lines(summary)]
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _facts(s: Mapping[str, Any]) -> str:
+    what = {
+        "complete": "every training item whole",
+        "hidden": "both sides of every item, links beyond the budget unknown",
+        "disjoint": "items lose a modality, and what is lost exists nowhere",
+    }[s["regime"]]
+    dev = "all of dev" if s.get("dev") is None else f"dev cut to {100 * s['dev']:g} % of the training pairs"
+    return f"{what[0].upper()}{what[1:]}; {s['pairs_known']:,} pairs known in training; settings chosen on {dev}."
+
+
+def _board(summary: Summary, s: Mapping[str, Any]) -> str:
+    against = {c["against"]: c for c in s["comparisons"]}
+    lines = [
+        "| method | mean recall | sd | FOSCTTM | Procrustes | p (Holm) | effect | fit, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for m, row in ranked(s):
+        test = against.get(m)
+        p, effect = ("", "") if test is None else (p_value(test["corrected"]), f"{test['effect']:.2f}")
+        lines.append(
+            f"| {summary['labels'][m]} | {shown(row)} | {100 * row['sd']:.2f} | {row['scores']['foscttm']:.3f} | "
+            f"{row['geometry'].get('procrustes', float('nan')):.3f} | {p} | {effect} | "
+            f"{row['cost']['cpu_seconds']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def p_value(p: float) -> str:
+    """A p value for people.
+
+    Example:
+        >>> p_value(0.00001), p_value(0.042)
+        ('< .001', '.042')
+    """
+    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
+
+
+def _target(s: Mapping[str, Any]) -> str:
+    row = s["methods"].get(s["focus"])
+    if row is None:
+        return ""
+    value = 100 * row["value"]
+    verdict = "reached" if value >= s["target"] else f"missed by {s['target'] - value:.1f}"
+    return f"Aim: {s['target']:g}; {value:.1f} measured: {verdict}."
+
+
+def _ablation_lines(summary: Summary) -> list[str]:
+    found = [a for a in summary["ablations"] if a["kind"] == "ablations"]
+    if not found:
+        return []
+    lines = ["| setting | changed | loss, points [95 %] | p (Holm, all settings) |", "|---|---|---|---|"]
+    for a in found:
+        d = a["difference"]
+        loss = f"{100 * d['value']:.2f} [{100 * d['low']:.2f}, {100 * d['high']:.2f}]"
+        lines.append(f"| {a['setting']} | {summary['labels'][a['against']]} | {loss} | {p_value(a['corrected'])} |")
+    return ["## Ablations", "\n".join(lines)]
+
+
+def _geometry_lines(summary: Summary) -> list[str]:
+    out = []
+    if summary["geometry"]:
+        base = summary["labels"].get(summary["baseline"], summary["baseline"])
+        lines = [f"| setting | method | Procrustes distance | change against {base} [95 %] |", "|---|---|---|---|"]
+        lines += [
+            f"| {g['setting']} | {summary['labels'][g['method']]} | {g['distance']:.3f} | "
+            f"{g['value']:+.3f} [{g['low']:+.3f}, {g['high']:+.3f}] |"
+            for g in summary["geometry"]
+        ]
+        out += ["## Geometry", "\n".join(lines)]
+    if summary["correlation"]:
+        kinds = ["all", "given budget", "within method", "across methods"]
+        lines = [f"| measure | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
+        for name, row in summary["correlation"].items():
+            lines.append(f"| {name} | {' | '.join(_rho(row.get(k)) for k in kinds)} |")
+        out += ["Rank correlation with mean recall over all cells:", "\n".join(lines)]
+    return out
+
+
+def _rho(found: Mapping[str, float] | None) -> str:
+    return "–" if found is None else f"{found['value']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]"
+
+
+def _failed_lines(summary: Summary) -> list[str]:
+    if not summary["failed"]:
+        return []
+    return [
+        "## Not measured",
+        "\n".join(f"- {f['method']} on {f['setting']}, seed {f['seed']}: {f['error']}" for f in summary["failed"]),
+    ]
