@@ -64,11 +64,11 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """A short name, fit for a folder.
+        """A short name, fit for a folder; shares in percent.
 
         Example:
             >>> Setting("hidden", pairs=100).name, Setting("disjoint", items=1000, missing=0.3, dev=0.2).name
-            ('hidden-100', 'disjoint-1000-lose0.3-dev0.2')
+            ('hidden-100', 'disjoint-1000-lose30-dev20')
         """
         parts = [self.regime]
         if self.pairs is not None:
@@ -76,11 +76,11 @@ class Setting:
         if self.items is not None:
             parts.append(f"of{self.items}" if self.pairs is not None else str(self.items))
         if self.missing:
-            parts.append(f"lose{self.missing:g}")
+            parts.append(f"lose{100 * self.missing:g}")
         if self.test_missing:
-            parts.append(f"test{self.test_missing:g}")
+            parts.append(f"test{100 * self.test_missing:g}")
         if self.dev is not None:
-            parts.append(f"dev{self.dev:g}")
+            parts.append(f"dev{100 * self.dev:g}")
         return "-".join(parts)
 
     def facts(self) -> dict[str, Any]:
