@@ -3,7 +3,8 @@
     MODALIGN_DATA=... python -m benchmarks translation
     TRANSLATION="cca joint" TRANSLATION_STEPS=300 MODALIGN_DATA=... python -m benchmarks translation
 
-Parts: "cca", "clip", "full" (which heads), "noise" (sigma on the dev photos), "joint" (caption loss in L_total). Heads learn from the 6,000 official training pairs, decoders from the 30,000 captions of these photos; the 1,000 test
+Parts: "cca", "clip", "full" (which heads), "noise" (sigma on the dev photos), "joint" (caption loss in L_total).
+Heads learn from the 6,000 official training pairs, decoders from the 30,000 captions of these photos; the 1,000 test
 photos have 5 references each. Nothing is chosen on test photos. One thread; a decoder takes minutes.
 """
 

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..datasets.manifest import Manifest
 from ..datasets.tables import read_csv
-from ..errors import ModalignError, few
+from ..errors import ModalignError, few, unknown
 from ..files import read_json
 
 #: group -> one annotation or several; or a file that holds them.
@@ -51,6 +52,36 @@ def read_annotations(source: Annotations, what: str) -> dict[int, list[str]]:
             raise ModalignError(f"{what}: '{group}' is no group id: ids are integers") from None
     if not out:
         raise ModalignError(f"there are no {what}: give at least one group's")
+    return out
+
+
+def from_manifest(manifest: Manifest, column: str = "text") -> dict[int, list[str]]:
+    """Group -> its different captions (``column="text"``) or the values of an extra column, in the manifest's order.
+
+    Args:
+        manifest: of a data set. For training terms give that of the training split alone.
+        column: "text", or an extra column such as "category" or "labels"; values may be lists.
+
+    Raises:
+        ModalignError: no such column, or nothing in it.
+
+    Example:
+        >>> m = Manifest.from_rows([{"group": 4, "modality": "text", "text": "a cat", "kind": "animal"},
+        ...                         {"group": 4, "modality": "text", "text": "one cat", "kind": "animal"}])
+        >>> from_manifest(m), from_manifest(m, "kind")
+        ({4: ['a cat', 'one cat']}, {4: ['animal']})
+    """
+    if column != "text" and column not in manifest.extra:
+        raise unknown(f"column of '{manifest.name}'", column, ["text", *manifest.extra])
+    values = manifest.text if column == "text" else manifest.extra[column]
+    out: dict[int, list[str]] = {}
+    for group, value in zip(manifest.group.tolist(), values, strict=True):
+        for one in () if value is None else _several(value):
+            known = out.setdefault(group, [])
+            if str(one) not in known:
+                known.append(str(one))
+    if not out:
+        raise ModalignError(f"the column '{column}' of '{manifest.name}' holds nothing")
     return out
 
 
