@@ -50,7 +50,7 @@ def plan_of(suite: Suite) -> dict[str, Any]:
     return plan
 
 
-def run(suite: Suite, source: Source, out: Path, progress: Progress = silent) -> int:
+def run(suite: Suite, sources: Mapping[str | None, Source], out: Path, progress: Progress = silent) -> int:
     """Measure the kept heads that were not measured yet; how many were."""
     if not suite.robustness:
         return 0
@@ -59,13 +59,13 @@ def run(suite: Suite, source: Source, out: Path, progress: Progress = silent) ->
         (s, folder)
         for s in suite.distinct()
         for m in plan["methods"]
-        if s.name in plan["settings"] and m in s.methods
+        if s.name in plan["settings"] and m in s.methods and s.variant in sources
         for folder in [cell.folder_of(out, s, m, seed)]
         if (folder / "model.json").exists() and not current(folder, plan)
     ]
     for number, (setting, folder) in enumerate(todo):
         progress(number, len(todo), "robustness")
-        write_json(folder / ROBUSTNESS, measure(suite, source, setting, folder, plan, seed))
+        write_json(folder / ROBUSTNESS, measure(suite, sources[setting.variant], setting, folder, plan, seed))
     progress(len(todo), len(todo), "robustness")
     return len(todo)
 

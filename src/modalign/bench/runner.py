@@ -23,6 +23,7 @@ from .sources import Source, load
 from .suite import Setting, Suite
 
 Cell = tuple[Setting, str, int]
+Sources = Mapping[str | None, Source]
 
 
 class Job(NamedTuple):
@@ -38,7 +39,7 @@ class Bench(NamedTuple):
 
     suite: Suite
     out: Path
-    data: str
+    data: Mapping[str | None, str]
 
 
 def run(
@@ -62,19 +63,20 @@ def run(
     Raises:
         ModalignError: data that are not there, or a process that was killed.
     """
-    source = load(suite.data, progress)
-    bench = Bench(suite, out, source.fingerprint())
-    write_json(out / "data.json", {"fingerprint": bench.data, **dict(source.facts or {})})
+    sources = {v: load(suite.data_of(v), progress) for v in dict.fromkeys(s.variant for s, _, _ in cells)}
+    bench = Bench(suite, out, {v: s.fingerprint() for v, s in sources.items()})
+    facts = {v or "": {"fingerprint": bench.data[v], **dict(s.facts or {})} for v, s in sources.items()}
+    write_json(out / "data.json", facts)
     workers = min(workers or os.cpu_count() or 1, max(1, len(cells)))
     counts = {"done": 0, "before": 0, "failed": 0, "left": 0}
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
     with one_thread():
         if workers == 1:
-            _here(bench, cells, source, end, counts, progress)
+            _here(bench, cells, sources, end, counts, progress)
         else:
             _elsewhere(bench, cells, workers, end, counts, progress)
         if time.monotonic() < end:
-            counts["robustness"] = robust.run(suite, source, out, progress)
+            counts["robustness"] = robust.run(suite, sources, out, progress)
     return counts
 
 
@@ -87,9 +89,9 @@ def tunings_of(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
 
 
 def _here(
-    bench: Bench, cells: Sequence[Cell], source: Source, end: float, counts: dict[str, int], progress: Progress
+    bench: Bench, cells: Sequence[Cell], sources: Sources, end: float, counts: dict[str, int], progress: Progress
 ) -> None:
-    cache = Cache(bench, source)
+    cache = Cache(bench, sources)
     for number, group in enumerate(tunings_of(cells).values()):
         for setting, method, seed in group:
             if time.monotonic() > end:
@@ -140,8 +142,9 @@ def _elsewhere(
 class Cache:
     """Features once per process, and the data of the last settings and seeds."""
 
-    def __init__(self, bench: Bench, source: Source, most: int = 4) -> None:
-        self.bench, self.source, self.most = bench, source, most
+    def __init__(self, bench: Bench, sources: Sources | None = None, most: int = 4) -> None:
+        self.bench, self.most = bench, most
+        self.sources: dict[str | None, Source] = dict(sources or {})
         self.drawn: dict[tuple[str, int], cell.CellData] = {}
 
     def data(self, setting: Setting, seed: int) -> cell.CellData:
@@ -150,7 +153,9 @@ class Cache:
         if key not in self.drawn:
             while len(self.drawn) >= self.most:
                 self.drawn.pop(next(iter(self.drawn)))
-            self.drawn[key] = cell.cell_data(self.source, self.bench.suite, setting, seed)
+            if setting.variant not in self.sources:
+                self.sources[setting.variant] = load(self.bench.suite.data_of(setting.variant))
+            self.drawn[key] = cell.cell_data(self.sources[setting.variant], self.bench.suite, setting, seed)
         return self.drawn[key]
 
 
@@ -167,7 +172,7 @@ def do(job: Job, cache: Cache) -> str:
             return "done"
         if record is None:
             raise ModalignError(f"the tuning of '{method}' on '{setting.name}' is not there: {path}")
-        own = cell.identity(suite, setting, method, seed, bench.data, record["settings"])
+        own = cell.identity(suite, setting, method, seed, bench.data[setting.variant], record["settings"])
         folder = cell.folder_of(bench.out, setting, method, seed)
         if cell.finished(folder, own) is not None:
             return "before"
@@ -185,7 +190,7 @@ def do(job: Job, cache: Cache) -> str:
 
 
 def _tuning_key(bench: Bench, setting: Setting, method: str) -> str:
-    return bench.suite.identity(setting, method, bench.data)
+    return bench.suite.identity(setting, method, bench.data[setting.variant])
 
 
 @contextmanager
@@ -210,9 +215,9 @@ _cache: list[Cache] = []
 
 
 def _start(bench: Bench) -> None:
-    """Once in the life of a process: read the features."""
+    """Once in the life of a process: a place for the features, which are read when they are needed."""
     torch.set_num_threads(1)
-    _cache[:] = [Cache(bench, load(bench.suite.data))]
+    _cache[:] = [Cache(bench)]
 
 
 def _work(job: Job) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,9 +17,11 @@ from torch import Tensor
 
 from ..config import specification
 from ..datasets.arrays import load_array
+from ..datasets.synthetic import generate
 from ..errors import ModalignError, unknown
 from ..files import read_text
 from ..progress import Progress, silent
+from ..registry import check
 from ..views import Views
 from ..workflow.data import load_data
 
@@ -64,7 +67,8 @@ def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
     """The features that the ``[data]`` table of a suite asks for.
 
     Args:
-        table: ``features``: "flickr8k" or "flickr8k3", arrays that lie ready; or ``store``: folder of a feature store;
+        table: ``features``: "flickr8k" or "flickr8k3", arrays that lie ready, or "synthetic" with the settings of
+            ``datasets.synthetic.generate``; or ``store``: folder of a feature store;
             or ``name`` and settings of a registered data set, with ``encoders``. ``root`` is looked for below the
             folder that the environment variable MODALIGN_DATA names. ``holdout``: share of the training groups that
             becomes a split the data lack (default .15). ``modalities``: use only these. ``limit``: groups of each
@@ -161,9 +165,19 @@ def ready_made(table: Mapping[str, Any]) -> Source:
     """Flickr8k from feature arrays: two modalities, or three with tags."""
     kinds = {"flickr8k": flickr8k, "flickr8k3": flickr8k3}
     name = table["features"]
+    if name == "synthetic":
+        return synthetic({k: v for k, v in table.items() if k not in OWN_KEYS})
     if name not in kinds:
-        raise unknown("features", name, kinds)
+        raise unknown("features", name, [*kinds, "synthetic"])
     return kinds[name](place(table.get("root", "flickr8k")))
+
+
+def synthetic(settings: Mapping[str, Any]) -> Source:
+    """Synthetic modalities with known shared information: 70 % of the items train, 10 % dev, 20 % test."""
+    views = generate(**check(generate, settings, "[data] of a synthetic suite")).views
+    n = len(views)
+    cuts = [0, round(0.7 * n), round(0.8 * n), n]
+    return Source(Splits(*(views.groups(range(a, b)) for a, b in itertools.pairwise(cuts))))
 
 
 class Flickr(NamedTuple):

@@ -34,6 +34,7 @@ class Setting:
             items ("disjoint", three and more) that lose a modality, in [0, 1).
         test_missing: share of each query modality lost at test time; needs a composed task.
         dev: dev groups as a share of the training pairs; None: the whole dev split.
+        variant: of the data, a name among the suite's [variants]; None: the data as they are.
         part: a name for a piece of a long suite.
         methods: entries of the catalogue, or groups of them.
     """
@@ -44,6 +45,7 @@ class Setting:
     missing: float = 0.0
     test_missing: float = 0.0
     dev: float | None = None
+    variant: str | None = None
     part: str = "all"
     methods: tuple[str, ...] = ()
 
@@ -70,7 +72,7 @@ class Setting:
             >>> Setting("hidden", pairs=100).name, Setting("disjoint", items=1000, missing=0.3, dev=0.2).name
             ('hidden-100', 'disjoint-1000-lose30-dev20')
         """
-        parts = [self.regime]
+        parts = [self.regime] if self.variant is None else [self.variant, self.regime]
         if self.pairs is not None:
             parts.append(str(self.pairs))
         if self.items is not None:
@@ -85,7 +87,8 @@ class Setting:
 
     def facts(self) -> dict[str, Any]:
         """What decides the data of the setting: everything but part and methods."""
-        return {k: v for k, v in asdict(self).items() if k not in ("part", "methods")}
+        left = ("part", "methods", *(("variant",) if self.variant is None else ()))
+        return {k: v for k, v in asdict(self).items() if k not in left}
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Suite:
 
     Args:
         name: short name. title: for people. about: what the numbers mean and what they do not.
-        data: table for ``sources.load``.
+        data: table for ``sources.load``. variants: changes of it by name, for settings that name one.
         settings: the grid.
         entries: the methods by name, those of the suite's own included.
         seeds: of everything drawn. trials: settings that every method may try on dev. tune_seed: the seed they run on.
@@ -120,6 +123,11 @@ class Suite:
     keep: tuple[str, ...] = ()
     robustness: Mapping[str, Any] = field(default_factory=dict)
     targets: Mapping[str, float] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def data_of(self, variant: str | None) -> dict[str, Any]:
+        """The data table of a variant."""
+        return {**self.data, **(self.variants[variant] if variant is not None else {})}
 
     def cells(self) -> list[tuple[Setting, str, int]]:
         """(setting, method, seed) in the order they are run; a cell of two parts stands twice."""
@@ -160,6 +168,7 @@ class _File:
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     robustness: dict[str, Any] = field(default_factory=dict)
     targets: dict[str, float] = field(default_factory=dict)
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
     modalities: int = 2
 
 
@@ -202,12 +211,15 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
     settings = [s for block in file.settings for s in expand(block, methods, entries, where)]
     if not settings:
         raise ModalignError(f"{where} has no settings: add a [[settings]] table")
+    for s in settings:
+        if s.variant is not None and s.variant not in file.variants:
+            raise unknown(f"variant of the data in {where}", s.variant, file.variants)
     used = {m: entries[m] for s in settings for m in s.methods}
     keep = [m for m in file.keep if m in used]
     return Suite(
         **{
             k: getattr(file, k)
-            for k in ("name", "data", "about", "trials", "tune_seed", "target", "robustness", "targets")
+            for k in ("name", "data", "about", "trials", "tune_seed", "target", "robustness", "targets", "variants")
         },
         settings=tuple(settings),
         entries=used,

@@ -136,25 +136,47 @@ def _links(row: Mapping[str, Any]) -> Markup:
 
 def budgets(s: Summary) -> Content:
     """Score against pairs known, all training items kept."""
-    own = [x for x in s["settings"] if x["regime"] in ("hidden", "complete") and _plain(x) and not x["missing"]]
-    return _curves(s, own, "pairs_known", "Mean recall against known pairs", "known pairs (log scale)", log=True)
+    parts = []
+    for variant in _variants(s):
+        own = [x for x in s["settings"] if x["regime"] in ("hidden", "complete") and _plain(x) and not x["missing"]]
+        own = [x for x in own if x.get("variant") == variant]
+        title = f"Mean recall against known pairs{_of(variant)}"
+        found = _curves(s, own, "pairs_known", title, "known pairs (log scale)", log=True)
+        parts += [] if isinstance(found, Absent) else [found]
+    return cards(parts) if parts else Absent("the suite has fewer than two budgets with results")
 
 
 def missing(s: Summary) -> Content:
     """Score against the share lost, in training and at test time."""
-    parts = []
-    for regime, items in dict.fromkeys((x["regime"], x["items"]) for x in s["settings"] if x["missing"]):
-        own = [x for x in s["settings"] if _plain(x) and x["missing"] and (x["regime"], x["items"]) == (regime, items)]
-        whole = [x for x in s["settings"] if x["regime"] == "complete" and _plain(x) and x["items"] == items]
-        own += whole if regime == "hidden" or whole else []
+    parts: list[Content] = []
+    kinds = dict.fromkeys(
+        (x.get("variant"), x["regime"], x["items"], x["test_missing"]) for x in s["settings"] if x["missing"]
+    )
+    for variant, regime, items, at_test in kinds:
+        own = [
+            x for x in s["settings"]
+            if x.get("dev") is None and x.get("variant") == variant and x["test_missing"] == at_test
+            and x["items"] in (items, None) and (x["regime"] == "complete" or (x["missing"] and x["regime"] == regime))
+        ]  # fmt: skip
         name = f"{regime}{'' if items is None else f', {items:,} items'}"
-        found = _curves(s, own, "missing", f"Mean recall against the share missing ({name})", "share missing")
-        parts += [] if isinstance(found, Absent) else [found]
-    own = [x for x in s["settings"] if x["test_missing"] or x["regime"] == "complete"]
-    if any(x["test_missing"] for x in own):
-        found = _curves(s, own, "test_missing", "Mean recall against the share missing at test time", "share missing")
-        parts += [] if isinstance(found, Absent) else [found]
-    return join(parts) if parts else Absent("the suite has fewer than two missing rates with results")
+        title = f"Mean recall against the share missing in training ({name}){_of(variant)}"
+        parts.append(_curves(s, own, "missing", title, "share missing"))
+    for variant in _variants(s):
+        own = [x for x in s["settings"] if x["regime"] == "complete" and x.get("dev") is None]
+        own = [x for x in own if x.get("variant") == variant]
+        if any(x["test_missing"] for x in own):
+            title = f"Mean recall against the share missing at test time{_of(variant)}"
+            parts.append(_curves(s, own, "test_missing", title, "share missing"))
+    shown = [p for p in parts if not isinstance(p, Absent)]
+    return cards(shown) if shown else Absent("the suite has fewer than two missing rates with results")
+
+
+def _variants(s: Summary) -> list[Any]:
+    return list(dict.fromkeys(x.get("variant") for x in s["settings"]))
+
+
+def _of(variant: str | None) -> str:
+    return "" if variant is None else f": {variant}"
 
 
 def _plain(x: Mapping[str, Any]) -> bool:
