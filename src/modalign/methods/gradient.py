@@ -155,7 +155,9 @@ def random_heads(x: Views, dim: int, hidden: int, dropout: float, generator: tor
         width = rows.shape[1]
         features = Features(width, rank=width)
         features.mean.copy_(rows.mean(0))
-        scale = rows.std(0).clamp(min=1e-6).reciprocal() / width**0.5
+        spread = rows.std(0)
+        live = spread > 1e-6 * spread.square().mean().sqrt()  # a feature that is constant here says nothing: weight 0
+        scale = torch.where(live, spread, torch.inf).reciprocal() / width**0.5
         features.basis.copy_(torch.diag(scale))  # type: ignore[union-attr]
         heads[m] = Head(features, random_map(width, dim, hidden, dropout, generator))
     return Heads(heads)

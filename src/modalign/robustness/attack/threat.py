@@ -55,9 +55,10 @@ class Threat:
         """``project``, and then no rounding of float32 is left outside either bound, as float64 measures it."""
         x = self.project(x0, x).detach()
         if self.norm == "linf":
-            while bool((over := (x.double() - x0.double()).abs() > self.epsilon).any()):
-                x = torch.where(over, torch.nextafter(x, x0), x)
-            return x
+            start = x0.double()
+            x = torch.minimum(torch.maximum(x.double(), start - self.epsilon), start + self.epsilon).to(x0.dtype)
+            over = (x.double() - start).abs() > self.epsilon  # rounded outwards, by half a step of x at most
+            return torch.where(over, torch.nextafter(x, x0), x)
         shrink = 1.0
         while bool((over := self.size(x.double() - x0.double()) > self.epsilon).any()):
             shrink *= 1 - 1e-6

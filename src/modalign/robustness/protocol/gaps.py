@@ -114,7 +114,7 @@ def refitted_curve(
     """The same with the modalities missing from the training data as well, at the same rate: one fit per rate.
 
     Args:
-        fit: training views -> heads. how: "disjoint" or "hidden", as in ``missing.lose``. Others: see ``missing_curves``.
+        fit: training views -> heads. how: "disjoint" or "hidden", see ``missing.lose``. Others: ``missing_curves``.
     """
     task = Task(tuple(query), tuple(gallery))
     x = complete(aligned(test.only(*task.modalities)), task)
