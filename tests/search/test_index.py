@@ -1,0 +1,276 @@
+"""The index on disk: equal builds, changes, kills at any moment, wrong models, damage."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("faiss", reason="faiss is not installed (pip install 'modalign[search]')")
+pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'modalign[search]')")
+
+from modalign.errors import ModalignError
+from modalign.search import Index, Settings, open_space
+from modalign.search.ann import KINDS
+from modalign.search.gallery import Place
+from modalign.search.index import model_fingerprint
+from modalign.search.items import conditions
+
+from .conftest import cloud, entries, write_run
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def make(folder: Path, n: int = 60, kind: str = "exact", d: int = 16) -> Index:
+    z = cloud(n, d)
+    return Index.build(folder, z, entries(z), settings=Settings(kind))
+
+
+def nearest(index: Index, query: np.ndarray, k: int = 5, to: str = "image") -> list[str]:
+    return [index.id(f.place) for f in index.nearest(query, [to], k)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_builds_are_equal_byte_for_byte(kind: str, tmp_path: Path) -> None:
+    n = 1200 if kind == "ivfpq" else 200
+    make(tmp_path / "a", n, kind)
+    make(tmp_path / "b", n, kind)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert len(files(tmp_path / "a")) >= 6
+    before = files(tmp_path / "a")
+    make(tmp_path / "a", n, kind)  # again in the same place
+    assert files(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_read_is_what_was_written(kind: str, tmp_path: Path) -> None:
+    n = 1200 if kind == "ivfpq" else 80
+    z = cloud(n)
+    index = Index.build(tmp_path / "index", z, entries(z), settings=Settings(kind))
+    np.testing.assert_allclose(index.vectors("text", range(n)), z["text"].numpy(), atol=1e-6)
+    entry = index.entry(Place("text", 4))
+    assert (entry["text"], entry["group"], entry["split"], entry["id"]) == ("thing 4", 4, "dev", "text/4")
+    for i in range(0, n, 37):
+        query = z["text"][i].double().numpy()
+        value = z["image"].double().numpy() @ query
+        right = [f"image/{j}" for j in sorted(range(n), key=lambda j: (-value[j], j))[:5]]
+        assert [index.id(f.place) for f in index.nearest(query, ["image"], 5, exact=True)] == right
+        assert len(set(nearest(index, query)) & set(right)) >= 4
+    if kind == "exact":
+        assert index.current["recall"] is None
+    else:
+        assert index.current["recall"]["text->image"] > 0.9
+
+
+def test_vectors_are_mapped_not_read(tmp_path: Path) -> None:
+    make(tmp_path / "index", 40_000, d=64)  # 20 MB
+    code = (
+        "import sys, resource\nfrom modalign.search import Index\n"
+        "import faiss, pyarrow, torch\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"Index({str(tmp_path / 'index')!r} and __import__('pathlib').Path({str(tmp_path / 'index')!r}))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    grown = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert grown < 10_000  # KiB, of 20 MB of vectors
+
+
+def test_add_update_delete_compact(tmp_path: Path) -> None:
+    z = cloud(60)
+    first = Index.build(tmp_path / "index", z, entries(z))
+    query = z["text"][7].double().numpy()
+    new = torch.from_numpy(query).float()[None]
+    second = first.add({"image": new}, {"image": [{"id": "fresh", "text": "new one"}]})
+    assert nearest(second, query)[0] == "fresh"
+    assert (first.count("image"), second.count("image")) == (60, 61)
+    assert "fresh" not in nearest(first, query)  # what was opened before stays as it was
+    with pytest.raises(ModalignError, match="1 ids are in the index already \\(fresh\\)"):
+        second.add({"image": new}, {"image": [{"id": "fresh"}]})
+    third = second.add({"image": -new}, {"image": [{"id": "fresh", "text": "turned around"}]}, update=True)
+    assert third.count("image") == 61
+    assert "fresh" not in nearest(third, query)
+    assert third.entry(third.find("fresh"))["text"] == "turned around"
+    fourth = third.delete(["image/7", "fresh"])
+    assert fourth.count("image") == 59
+    assert not fourth.has("image/7")
+    with pytest.raises(ModalignError, match="no item 'image/7'"):
+        fourth.delete(["image/3", "image/7"])
+    assert Index(tmp_path / "index").has("image/3")  # nothing was deleted
+    again = fourth.add({"image": new}, {"image": [{"id": "fresh"}]})
+    assert nearest(again, query)[0] == "fresh"
+    before = [nearest(again, q.double().numpy()) for q in z["text"][:10]]
+    small = again.compact()
+    assert (small.rows("image"), small.count("image")) == (60, 60)
+    assert [nearest(small, q.double().numpy()) for q in z["text"][:10]] == before
+    assert len(list((tmp_path / "index" / "segments").iterdir())) == 1
+    assert not (tmp_path / "index" / "deleted").exists()
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivfpq"])
+def test_deleted_items_are_not_found_in_approximate_indexes(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modalign.search.gallery.FEW", 0)  # so that even so few are looked for approximately
+    index = make(tmp_path / "index", 1500, kind, 8)
+    query = index.vectors("image", [5])[0].astype(np.float64)
+    assert nearest(index, query, 1) == ["image/5"]
+    gone = nearest(index, query, 3)
+    assert not set(gone) & set(nearest(index.delete(gone), query, 10))
+    some = index.nearest(query, ["image"], 10, conditions(["fresh=true"]))
+    assert len(some) == 10
+    assert all(index.entry(f.place)["fresh"] for f in some)
+
+
+def test_only_some_modalities_with_recall_for_the_others(tmp_path: Path) -> None:
+    z = cloud(300)
+    index = Index.build(tmp_path / "index", z, entries(z), settings=Settings("hnsw"), only=["image"])
+    assert index.modalities == ("image",)
+    assert "text->image" in index.current["recall"]
+    with pytest.raises(ModalignError, match="did you mean 'image'"):
+        Index.build(tmp_path / "index", z, entries(z), only=["images"])
+
+
+def test_wrong_widths_name_both(tmp_path: Path) -> None:
+    index = make(tmp_path / "index")
+    with pytest.raises(ModalignError, match="5 dimensions, the index 16"):
+        index.add({"image": torch.ones(1, 5)}, {"image": [{"id": "new"}]})
+    with pytest.raises(ModalignError, match="unequal widths"):
+        Index.build(tmp_path / "other", {"a": torch.ones(1, 5), "b": torch.ones(1, 6)}, {"a": [{}], "b": [{}]})
+    with pytest.raises(ModalignError, match="2 vectors but 1 item"):
+        Index.build(tmp_path / "other", {"a": torch.ones(2, 5)}, {"a": [{}]})
+    with pytest.raises(ModalignError, match="nothing to index"):
+        Index.build(tmp_path / "other", {"a": torch.ones(0, 5)}, {"a": []})
+    with pytest.raises(ModalignError, match="two items have the id 'x'"):
+        Index.build(tmp_path / "other", {"a": torch.ones(2, 5)}, {"a": [{"id": "x"}, {"id": "x"}]})
+    assert not (tmp_path / "other" / "current.json").exists()
+
+
+def test_another_model_is_refused_with_both_fingerprints(tmp_path: Path) -> None:
+    z = cloud(30)
+    own, other = write_run(tmp_path / "own", z), write_run(tmp_path / "other", z)
+    torch.manual_seed(5)
+    from modalign.model import Model
+
+    model = Model.load(other)
+    with torch.no_grad():
+        for weight in model.heads.parameters():
+            weight.add_(0.1)
+    model.save(other)
+    a, b = model_fingerprint(own), model_fingerprint(other)
+    assert a != b
+    index = Index.build(tmp_path / "index", z, entries(z), model=own)
+    with pytest.raises(ModalignError, match=f"belongs to model {a}.*has model {b}"):
+        index.add(z, entries(z), model=other, update=True)
+    with pytest.raises(ModalignError, match=f"{a}.*{b}"):
+        open_space(tmp_path / "index", other)
+    shutil.rmtree(own)  # the index answers by itself
+    assert open_space(tmp_path / "index").model.heads.modalities == ("image", "text")
+
+
+def test_no_index_and_damaged_ones(tmp_path: Path) -> None:
+    with pytest.raises(ModalignError, match="no search index in"):
+        Index(tmp_path)
+    make(tmp_path / "index")
+    place = tmp_path / "index"
+    segment = next((place / "segments").iterdir())
+    whole = (segment / "0.faiss").read_bytes()
+    (segment / "0.faiss").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModalignError, match=r"index is damaged: .*0\.faiss"):
+        Index(place)
+    (segment / "0.faiss").unlink()
+    with pytest.raises(ModalignError, match="is gone"):
+        Index(place)
+    (segment / "0.faiss").write_bytes(whole)
+    current = json.loads((place / "current.json").read_text())
+    (place / "current.json").write_text(json.dumps({**current, "format": 99}))
+    with pytest.raises(ModalignError, match="format 99, this version reads 1"):
+        Index(place)
+    (place / "current.json").write_text("{")
+    with pytest.raises(ModalignError, match=r"damaged: .*current\.json"):
+        Index(place)
+    (place / "current.json").write_text('{"format": 1}')
+    with pytest.raises(ModalignError, match="lacks deleted"):
+        Index(place)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import torch
+from modalign.search import Index
+import modalign.search.index as index_module
+import modalign.search.segments as segments
+import faiss, pyarrow
+def die(*a, **k): os.kill(os.getpid(), 9)
+for name in sys.argv[2:]:
+    if os.fork():
+        assert os.WTERMSIG(os.wait()[1]) == 9
+        continue
+    moment, action = name.split("-")
+    if moment == "vectors": segments.write_arrow = die
+    if moment == "segment": segments.os.replace = die
+    if moment == "pointer": index_module.write_json = die
+    if moment == "tidy": segments.tidy = die
+    z = {"image": torch.eye(16), "text": torch.eye(16).flip(0)}
+    items = {m: [{"id": f"{m}-new-{j}"} for j in range(16)] for m in z}
+    place = Path(sys.argv[1]) / name
+    Index(place).add(z, items) if action == "add" else Index.build(place, z, items)
+"""
+
+
+def test_killed_at_any_moment_an_index_is_there(tmp_path: Path) -> None:
+    names = [
+        f"{moment}-{action}" for moment in ("vectors", "segment", "pointer", "tidy") for action in ("add", "build")
+    ]
+    for name in names:
+        make(tmp_path / name)
+    before = files(tmp_path / names[0])
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), *names], check=True)
+    for name in names:
+        place = tmp_path / name
+        index = Index(place)
+        if name.startswith("tidy"):  # the new one is in place, the old one's files still lie about
+            assert index.count("image") == (76 if name == "tidy-add" else 16)
+        else:
+            assert index.count("image") == 60, name
+            assert all(files(place)[part] == blob for part, blob in before.items())
+        query = index.vectors("image", [3])[0].astype(np.float64)
+        assert nearest(index, query, 1) == [index.id(Place("image", 3))]
+        make(place)  # the next write clears what was left
+        assert set(files(place)) <= {*before, ".lock"}
+
+
+def _hold(place: Path, ready: object) -> None:
+    from modalign.search.segments import writing
+
+    with writing(place):
+        ready.set()  # type: ignore[attr-defined]
+        time.sleep(60)
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    index = make(tmp_path / "index")
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path / "index", ready))
+    holder.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(ModalignError, match="another program is writing"):
+            index.delete(["image/1"])
+        assert Index(tmp_path / "index").count("image") == 60  # readers are not kept out
+    finally:
+        os.kill(holder.pid or 0, signal.SIGKILL)
+        holder.join()
+    assert index.delete(["image/1"]).count("image") == 59  # a dead writer holds nothing

@@ -1,0 +1,74 @@
+"""Metadata: lists and Arrow files say the same; filters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modalign.errors import ModalignError
+from modalign.search.items import ArrowItems, ListItems, conditions, mask, write_arrow
+
+ENTRIES: list[dict[str, Any]] = [
+    {"id": "a", "text": 'He said "hi", then\nleft', "group": 1, "score": 0.5, "fresh": True, "tags": ["x", "y"]},
+    {"id": "b", "text": None, "group": 2, "score": None, "fresh": False},
+    {"id": "c", "text": "naïve – 猫", "group": None, "score": 2.0, "year": 2021},
+]
+
+
+def both(tmp_path: Path) -> list[Any]:
+    write_arrow(tmp_path / "items.arrow", ENTRIES)
+    return [ListItems(ENTRIES), ArrowItems(tmp_path / "items.arrow")]
+
+
+def test_arrow_gives_back_what_lists_hold(tmp_path: Path) -> None:
+    plain, arrow = both(tmp_path)
+    assert len(arrow) == len(plain) == 3
+    for i in (1, 2):
+        assert arrow.entry(i) == plain.entry(i)
+    assert arrow.entry(0) == {**plain.entry(0), "tags": '["x", "y"]'}  # what is no plain value is written as JSON
+    assert arrow.column("year") == plain.column("year") == [None, None, 2021]
+    assert arrow.column("nothing") == [None, None, None]
+
+
+def test_arrow_files_are_the_same_every_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_arrow(tmp_path / name, ENTRIES)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_damaged_arrow_is_named(tmp_path: Path) -> None:
+    write_arrow(tmp_path / "items.arrow", ENTRIES)
+    (tmp_path / "items.arrow").write_bytes((tmp_path / "items.arrow").read_bytes()[:-40])
+    with pytest.raises(ModalignError, match=r"items\.arrow"):
+        ArrowItems(tmp_path / "items.arrow")
+
+
+@pytest.mark.parametrize(
+    ("where", "right"),
+    [
+        (["id=a"], [True, False, False]),
+        (["id=a", "id=c"], [True, False, True]),  # alternatives
+        (["id=a", "group=2"], [False, False, False]),  # both must hold
+        (["score=0.50"], [True, False, False]),  # numbers as numbers
+        (["score>0.5"], [False, False, True]),
+        (["score<=2"], [True, False, True]),
+        (["score!=2"], [True, True, False]),  # an item without the key is another one
+        (["fresh=true"], [True, False, False]),
+        (["fresh=false"], [False, True, False]),
+        (["text=naïve – 猫"], [False, False, True]),
+        (["year<2022"], [False, False, True]),
+        ([], [True, True, True]),
+    ],
+)
+def test_filters(where: list[str], right: list[bool], tmp_path: Path) -> None:
+    for items in both(tmp_path):
+        assert mask(items, conditions(where)).tolist() == right
+
+
+def test_filter_mistakes() -> None:
+    with pytest.raises(ModalignError, match="key=value"):
+        conditions(["split"])
+    with pytest.raises(ModalignError, match="did you mean 'score'"):
+        mask(ListItems(ENTRIES), conditions(["scores=1"]))

@@ -1,0 +1,52 @@
+"""LanceDB: what is written comes back, in the order of the exact answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modalign.errors import ModalignError, MissingExtraError
+from modalign.search import Index
+from modalign.search.sinks import LanceSink
+
+from .conftest import cloud, entries
+
+try:
+    import lancedb  # noqa: F401
+except ImportError:
+    pytest.skip("LanceDB is not installed (pip install 'modalign[lance]')", allow_module_level=True)
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    z = cloud(50)
+    index = Index.build(tmp_path / "index", z, entries(z)).delete(["image/3"])
+    sink = LanceSink(str(tmp_path / "lance"))
+    assert sink.write(index) == 99
+    query = z["text"][7].double().numpy()
+    right = [index.id(f.place) for f in index.nearest(query, ["image"], 5)]
+    found = sink.search(query, "image", 5)
+    assert [hit["id"] for hit in found] == right
+    assert found[0]["cosine"] == pytest.approx(index.nearest(query, ["image"], 1)[0].cosine, abs=1e-5)
+    assert sink.write(index.delete(["image/7"])) == 98  # written again: in place of the old rows
+    assert "image/7" not in [hit["id"] for hit in sink.search(query, "image", 5)]
+
+
+def test_mistakes_of_the_sink(tmp_path: Path) -> None:
+    z = cloud(10)
+    sink = LanceSink(str(tmp_path / "lance"))
+    with pytest.raises(ModalignError, match="no table 'items'"):
+        sink.search(z["text"][0].numpy())
+    sink.write(Index.build(tmp_path / "index", z, entries(z)))
+    with pytest.raises(ModalignError, match="5 dimensions, the table 16"):
+        sink.search(z["text"][0].numpy()[:5])
+    with pytest.raises(ModalignError, match="k must be at least 1"):
+        sink.search(z["text"][0].numpy(), k=0)
+
+
+def test_without_lancedb_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "lancedb", None)
+    with pytest.raises(MissingExtraError, match=r"modalign\[lance\]"):
+        LanceSink(str(tmp_path))
