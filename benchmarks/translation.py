@@ -35,7 +35,7 @@ HEADS: Mapping[str, dict[str, Any]] = {"cca": {}, "clip": {"trials": 2}, "full":
 #: Chosen on the dev photos with CCA heads (part "noise").
 NOISE = 1.0
 SIGMAS = (0.0, 0.3, 0.6, 1.0)
-JOINT_STEPS, JOINT_WEIGHT = 200, 0.5
+JOINT_STEPS, JOINT_WEIGHT = 150, 0.5
 
 
 def captions() -> Captions:
@@ -68,7 +68,7 @@ def shown(score: Score) -> str:
 
 def training(**settings: Any) -> Training:
     """The decoder's settings."""
-    return Training(steps=int(os.environ.get("TRANSLATION_STEPS", "600")), **settings)
+    return Training(steps=int(os.environ.get("TRANSLATION_STEPS", "400")), **settings)
 
 
 def timed(data: Examples, how: Training) -> tuple[Any, float]:
@@ -104,7 +104,7 @@ def joint(x: Mapping[str, Views], known: Captions) -> list[dict[str, Any]]:
     data = examples(before.embed(x["train"]), known, ("image", "text"))
     after, seconds = timed(data, Training(steps=4 * JOINT_STEPS, batch=128, lr=1e-3))
     rows += compared("two steps", before, after, x["test"], known, seconds)
-    loss = Caption(own, dim=256, least=5, width=192)
+    loss = Caption(own, dim=256, least=5)
     total = {"name": "total", "retrieval": retrieval, "terms": {"words": loss}, "weights": {"words": JOINT_WEIGHT}}
     start = time.process_time()
     together = Gradient(total, **common).fit(x["train"])

@@ -21,6 +21,7 @@ from ..progress import Progress, silent
 from ..views import Views
 
 Captions = Mapping[int, Sequence[str]]
+PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Training:
     smoothing: float = 0.1
     clip: float = 1.0
     least: int = 5
-    width: int = 192
+    width: int = 256
     layers: int = 2
     heads: int = 4
     prefix: int = 4
@@ -186,13 +187,18 @@ def _descend(decoder: Decoder, points: Tensor, tokens: Tensor, s: Training, prog
     optimiser = torch.optim.AdamW(groups, lr=s.lr, betas=(0.9, 0.98))
     decoder.train()
     length = (tokens != PAD).sum(1)
-    for step, rows in enumerate(islice(_batches(length, s.batch), s.steps)):
-        words = tokens[rows, : int(length[rows].max())]
-        loss = decoder.loss(jitter(points[rows], s.noise), words, s.smoothing)
-        if not torch.isfinite(loss):
-            raise ModalignError(f"the caption loss is {loss.item()} at step {step}: lower the learning rate ({s.lr})")
+    for step, rows in enumerate(islice(_batches(len(points), s.batch), s.steps)):
+        rows = rows[length[rows].argsort(stable=True)]
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        for part in rows.chunk(PARTS):  # captions of like length together need little padding; the gradient is the same
+            words = tokens[part, : int(length[part].max())]
+            share = float(length[part].sub(1).sum() / length[rows].sub(1).sum())
+            loss = share * decoder.loss(jitter(points[part], s.noise), words, s.smoothing)
+            if not torch.isfinite(loss):
+                raise ModalignError(
+                    f"the caption loss is {loss.item()} at step {step}: lower the learning rate ({s.lr})"
+                )
+            loss.backward()
         torch.nn.utils.clip_grad_norm_(decoder.parameters(), s.clip)
         for group in optimiser.param_groups:
             group["lr"] = s.rate(step)
@@ -201,15 +207,10 @@ def _descend(decoder: Decoder, points: Tensor, tokens: Tensor, s: Training, prog
             progress(step + 1, s.steps, "captioner")
 
 
-def _batches(length: Tensor, batch: int) -> Iterator[Tensor]:
-    """Rows of endless shuffled passes, in batches of captions of like length, which need little padding.
-
-    A pass is cut into pools of 16 batches; each is sorted by length, and its batches come in random order.
-    """
+def _batches(rows: int, batch: int) -> Iterator[Tensor]:
+    """Rows of endless shuffled passes; the last batch of a pass may be smaller."""
     while True:
-        for pool in torch.randperm(len(length)).split(16 * batch):
-            parts = pool[length[pool].argsort(stable=True)].split(batch)
-            yield from (parts[i] for i in torch.randperm(len(parts)).tolist())
+        yield from torch.randperm(rows).split(batch)
 
 
 def pair_distance(z: Views, a: str = "image", b: str = "text", centre: bool = False) -> float:
