@@ -168,13 +168,31 @@ def train(config: Path, *, set: Set = None, json: Json = False) -> None:
 
 
 @app.command
-def evaluate(run: Path, *, json: Json = False) -> None:
-    """Measure a run again on its test items.
+def evaluate(
+    run: Path,
+    *,
+    robustness: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
+    against: Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)] = None,
+    gallery: str | None = None,
+    json: Json = False,
+) -> None:
+    """Measure a run again on its test items; with --robustness, what is left of it under ill-treatment.
 
     Parameters
     ----------
     run: folder of the run.
+    robustness: missing, noise and/or attack: curves into RUN/robustness.json, which the report shows.
+    against: other runs on the same data, for the same pictures.
+    gallery: modality that is searched while others are missing; default: image, else the last.
     """
+    if robustness is not None:
+        from .progress import terminal
+        from .workflow.robustness import evaluate_robustness, robustness_text
+
+        with terminal() as progress:
+            result = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
+        emit(result, json, robustness_text)
+        return
     from .workflow import evaluate_run, scores_table
 
     emit(evaluate_run(run), json, scores_table)

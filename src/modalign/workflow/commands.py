@@ -118,7 +118,8 @@ def align_arrays(
         "methods": {method: {"label": method, "seconds": seconds, **scores}},
     }
     files = {n: str(p) for n, p in zip(labels, arrays, strict=True)}
-    toml = dump_toml({"seed": seed, "holdout": holdout, "arrays": files, "method": settings})
+    rows = {"pairs": str(pairs)} if pairs else {}
+    toml = dump_toml({"seed": seed, "holdout": holdout, **rows, "arrays": files, "method": settings})
     leave(out, toml, model, data, table, progress)
     return {"run": str(out), **table}
 

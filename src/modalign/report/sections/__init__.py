@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ..page import Section
-from . import architecture, gallery, reading, run, scores, space, training
+from . import architecture, gallery, reading, robustness, run, scores, space, training
 
 SECTIONS: tuple[Section, ...] = (
     Section("run", "What was run", run.build),
     Section("scores", "Scores", scores.build),
+    Section("robustness", "Robustness", robustness.build),
     Section("training", "Training", training.build),
     Section("space", "Map of the shared space", space.build),
     Section("gallery", "Queries and their results", gallery.build),

@@ -1,0 +1,100 @@
+"""Curves of recall against what the input suffers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from ..svg import join, marker, path_of, percent, polyline, short_number, shorten, tag, text, ticks, width_of
+from .panel import Panel, Scale, linear, spread, x_axis, y_grid
+
+COLOURS = 6
+
+
+def robustness_figure(
+    panel: Mapping[str, Any], looks: Mapping[str, int], width: float = 440, height: float = 300
+) -> Markup:
+    """One panel of robustness.json: a line per curve with its 95 % band; controls dashed and without a band.
+
+    Args:
+        panel: "title", "axis", "measure" (optional) and "curves" of "key", "label", "line", "levels", "scores".
+        looks: key before any "/" -> number of its colour and of the form of its points.
+    """
+    curves = [c for c in panel["curves"] if c["scores"]]
+    names = {c["key"]: shorten(c["label"], 18) for c in curves if c["label"]}
+    left, right = 40.0, width - 18 - max([width_of(n, 12.5) for n in names.values()] + [0])
+    top, bottom = 56.0, height - 46
+    levels = sorted({v for c in curves for v in c["levels"]})
+    x = linear(levels[0], levels[-1], left + 8, right - 6)
+    highest = max(s.get("high") or s["value"] for c in curves for s in c["scores"])
+    marks = ticks(0, 100 * max(highest, 0.01), 5)
+    y = linear(0, marks[-1], bottom, top)
+    parts = [
+        text(0, 16, shorten(panel["title"], 60), 15, weight=700),
+        text(0, 36, str(panel.get("measure", "mean recall, both ways")), 12, "var(--muted)"),
+        y_grid(y, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], left, right),
+        x_axis(x, [(v, short_number(v)) for v in _roomy(x, levels)], bottom, left, right),
+        text((left + right) / 2, height - 6, panel["axis"], 12, "var(--muted)", "middle"),
+    ]
+    chance = [s["chance"] for c in curves for s in c["scores"][:1] if s.get("chance") is not None]
+    if chance:
+        level = y(100 * chance[0])
+        parts.append(polyline([(left, level), (right, level)], "var(--miss)", 1.2, stroke_dasharray="4 3"))
+        parts.append(text(right - 2, level - 5, "chance", 11, "var(--miss)", "end", halo=3))
+    below = sorted(curves, key=lambda c: c["line"] == "solid")
+    parts += [_line(c, x, y, looks[c["key"].split("/")[0]]) for c in below]
+    named = [c for c in curves if c["key"] in names]
+    ends = spread([y(100 * c["scores"][-1]["value"]) for c in named], 16, top, bottom)
+    for c, place in zip(named, ends, strict=True):
+        colour = _colour(looks[c["key"].split("/")[0]])
+        parts.append(text(right + 6, place + 4, names[c["key"]], 12.5, colour, weight=700))
+    return Panel(join(parts), width, height).svg(panel["title"], "; ".join(_words(c) for c in curves))
+
+
+def looks_of(keys: Sequence[str]) -> dict[str, int]:
+    """Colour numbers by order of appearance; the part after "/" shares its method's.
+
+    Example:
+        >>> looks_of(["clip", "full", "clip/random"])
+        {'clip': 0, 'full': 1}
+    """
+    heads = dict.fromkeys(key.split("/")[0] for key in keys)
+    return {key: number for number, key in enumerate(heads)}
+
+
+def _colour(number: int) -> str:
+    return f"var(--m{number % COLOURS})"
+
+
+def _line(c: Mapping[str, Any], x: Scale, y: Scale, look: int) -> Markup:
+    points = [(x(v), y(100 * s["value"])) for v, s in zip(c["levels"], c["scores"], strict=True)]
+    if c["line"] == "dashed":
+        return polyline(points, _colour(look), 1.6, stroke_dasharray="5 4")
+    ends = [(s.get("low"), s.get("high")) for s in c["scores"]]
+    parts = []
+    if all(low is not None and high is not None for low, high in ends):
+        upper = [(x(v), y(100 * high)) for v, (_, high) in zip(c["levels"], ends, strict=True)]
+        lower = [(x(v), y(100 * low)) for v, (low, _) in zip(c["levels"], ends, strict=True)]
+        parts.append(tag("path", d=path_of(upper + lower[::-1], closed=True), fill=_colour(look), fill_opacity=0.12))
+    parts.append(polyline(points, _colour(look), 2.2))
+    parts += [marker(look, a, b, 4, _colour(look), stroke="var(--card)", stroke_width=1) for a, b in points]
+    return join(parts)
+
+
+def _words(c: Mapping[str, Any]) -> str:
+    found = ", ".join(
+        f"{percent(s['value'])} % at {short_number(v)}" for v, s in zip(c["levels"], c["scores"], strict=True)
+    )
+    return f"{c['label'] or c['key']}: {found}"
+
+
+def _roomy(x: Scale, levels: Sequence[float]) -> list[float]:
+    """Levels whose labels do not touch, from the last one down."""
+    kept: list[float] = []
+    for level in reversed(levels):
+        wide = width_of(short_number(level), 12)
+        if not kept or x(kept[-1]) - x(level) > (wide + width_of(short_number(kept[-1]), 12)) / 2 + 8:
+            kept.append(level)
+    return kept[::-1]

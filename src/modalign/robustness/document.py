@@ -1,0 +1,226 @@
+"""All curves of several methods on the same data as one document: robustness.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..errors import ModalignError, unknown
+from ..model import Heads
+from ..progress import Progress, silent
+from ..views import Views
+from .curves import Curve, worst
+from .noise import decibels
+from .protocol import (
+    attack_curves,
+    hub_curves,
+    missing_curves,
+    noise_curves,
+    refitted_curve,
+    subset_scores,
+    targeted_scores,
+    unbalanced_scores,
+)
+
+Fit = Callable[[Views], Heads]
+REFIT_RATES = (0.0, 0.3, 0.5, 0.7)
+KINDS = ("missing", "noise", "attack")
+FORMAT = 1
+LABELS = {"clip": "CLIP", "gram": "GRAM", "cca": "CCA", "full": "full"}
+
+
+def document(
+    methods: Mapping[str, Heads],
+    test: Views,
+    train: Views | None = None,
+    dev: Views | None = None,
+    kinds: Sequence[str] = KINDS,
+    gallery: str | None = None,
+    focus: str | None = None,
+    most: int = 400,
+    steps: int = 20,
+    seed: int = 0,
+    refit: Mapping[str, Fit] | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Curves, tables and the words to them, in plain values.
+
+    Args:
+        methods: name -> heads, all fitted on the same data. test, train, dev: features.
+        kinds: of ``KINDS``. gallery: modality that is searched where some are missing; default "image", else the last.
+        focus: method whose fusion rules and fills are shown; default "full", else the last one.
+        most: test groups that are attacked, at most. steps: gradients per attack. seed: of everything random.
+        refit: name -> how to fit the method anew, for modalities that are missing in training too; needs ``train``.
+
+    Raises:
+        ModalignError: no method, an unknown kind, or nothing that could be measured.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise unknown("kind of robustness", kind, KINDS)
+    if not methods or not kinds:
+        raise ModalignError(f"robustness needs a method and a kind ({', '.join(KINDS)})")
+    shown = focus if focus is not None and focus in methods else "full" if "full" in methods else list(methods)[-1]
+    parts: dict[str, Any] = {}
+    skipped: dict[str, str] = {}
+    for number, kind in enumerate(kinds):
+        progress(number, len(kinds), f"robustness: {kind}")
+        if kind == "missing":
+            if len(test.modalities) < 3:
+                skipped[kind] = "a query of two modalities is needed, so three modalities in all"
+                continue
+            parts[kind] = _missing(methods, test, train, dev, gallery, shown, seed)
+            if refit and train is not None:
+                parts[kind]["panels"].insert(1, _refitted(refit, train, test, parts[kind], seed))
+        elif kind == "noise":
+            parts[kind] = _noise(methods, test, train, seed)
+        else:
+            parts[kind] = _attack(methods, few_groups(test, most, seed), shown, steps, seed)
+    progress(len(kinds), len(kinds), "robustness")
+    if not parts:
+        raise ModalignError(f"nothing to measure: {'; '.join(skipped.values())}")
+    return {
+        "format": FORMAT,
+        "methods": {name: LABELS.get(name, name) for name in methods},
+        "focus": shown,
+        "test": len(test),
+        "kinds": parts,
+        "skipped": skipped,
+    }
+
+
+def few_groups(x: Views, most: int, seed: int) -> Views:
+    """At most so many groups, drawn at random; the same ones for one seed."""
+    ids = x.group_ids()
+    return x.groups(ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))[:most].sort().values])
+
+
+def _panel(title: str, axis: str, curves: Mapping[str, tuple[str, str, Curve]], **more: Any) -> dict[str, Any]:
+    """curves: key -> (label, "solid" or "dashed", curve)."""
+    return {
+        "title": title,
+        "axis": axis,
+        "curves": [{"key": k, "label": lab, "line": line, **c.json()} for k, (lab, line, c) in curves.items()],
+        **more,
+    }
+
+
+def _missing(
+    methods: Mapping[str, Heads], test: Views, train: Views | None, dev: Views | None, gallery: str | None,
+    focus: str, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    target = gallery or ("image" if "image" in test.modalities else test.modalities[-1])
+    test[target]
+    query = [m for m in test.modalities if m != target]
+    found = {
+        name: missing_curves(heads, test, query, [target], train, dev=dev, seed=seed) for name, heads in methods.items()
+    }
+    axis = "share of the query's modalities that are missing"
+    fills = {k: c for k, c in found[focus].items() if k.startswith("fill:") or k == "single"}
+    rules = {k: c for k, c in found[focus].items() if k not in fills}
+    names = f"{' + '.join(query)} and {target}"
+    panels = [
+        _panel(f"{names}, by method", axis, {k: (_name(k), "solid", c["mean"]) for k, c in found.items()}),
+        _panel(f"{_name(focus)}, by fusion rule", axis, {k: (k, "solid", c) for k, c in rules.items()}),
+        _panel(
+            f"{_name(focus)}, beside what fills gaps", axis,
+            {"mean": ("what is present", "solid", found[focus]["mean"])}
+            | {k: (_fill_name(k), "dashed", c) for k, c in fills.items()},
+        ),
+    ]  # fmt: skip
+    tables = []
+    for name, heads in methods.items():
+        subsets = subset_scores(heads, test, query, [target], seed=seed)
+        dealt = unbalanced_scores(heads, test, query, [target], seed=seed) if len(query) <= 3 else {}
+        worst_subset, worst_dealt = worst(subsets)[0], worst(dealt)[0] if dealt else None
+        tables.append(
+            {
+                "method": name,
+                "subsets": {k: s.json() for k, s in subsets.items()},
+                "worst_subset": worst_subset,
+                "unbalanced": {k: s.json() for k, s in dealt.items()},
+                "worst_unbalanced": worst_dealt,
+            }
+        )
+    return {
+        "title": "Missing modalities",
+        "note": "Masks are nested: what is missing at a rate is missing at every higher one; each query keeps one "
+        "modality. The heads were trained on what the training data had; modalities are missing at test time only.",
+        "trained_on": list(train.modalities) if train is not None else None,
+        "query": query,
+        "gallery": target,
+        "panels": panels,
+        "tables": tables,
+    }
+
+
+def _refitted(
+    refit: Mapping[str, Fit], train: Views, test: Views, part: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """The picture of modalities missing in training as well."""
+    query, gallery = part["query"], [part["gallery"]]
+    found = {k: refitted_curve(fit, train, test, query, gallery, REFIT_RATES, seed=seed) for k, fit in refit.items()}
+    return _panel(
+        f"{' + '.join(query)} and {part['gallery']}, missing in training too",
+        "share missing, in training and of the query",
+        {k: (_name(k), "solid", c) for k, c in found.items()},
+    )
+
+
+def _noise(methods: Mapping[str, Heads], test: Views, train: Views | None, seed: int) -> dict[str, Any]:
+    found = {name: noise_curves(heads, test, train, seed=seed) for name, heads in methods.items()}
+    levels = next(iter(found.values()))["all"].levels
+    which = {"all": "noise on all modalities"} | {m: f"noise on {m} alone" for m in test.modalities}
+    return {
+        "title": "Noise on features",
+        "note": "Gaussian noise, its standard deviation in units of that of the features; the same draws at each "
+        "level. Signal-to-noise ratios: " + ", ".join(f"{v:g} is {decibels(v):.0f} dB" for v in levels if v > 0) + ".",
+        "panels": [
+            _panel(title, "noise over signal", {k: (_name(k), "solid", c[key]) for k, c in found.items()})
+            for key, title in which.items()
+        ],
+    }
+
+
+def _attack(methods: Mapping[str, Heads], test: Views, focus: str, steps: int, seed: int) -> dict[str, Any]:
+    panels = []
+    words = {"features": "features, through the heads", "embedding": "embedding space"}
+    axes = {"features": "radius over spread of the features", "embedding": "radius on unit rows"}
+    hubs = {}
+    for space in ("features", "embedding"):
+        radii = (0.0, 0.05, 0.1, 0.2) if space == "features" else (0.0, 0.1, 0.2, 0.4)
+        found = {
+            name: attack_curves(heads, test, space, radii=radii, steps=steps, seed=seed)
+            for name, heads in methods.items()
+        }
+        for side in ("query", "gallery"):
+            drawn = {k: (_name(k), "solid", c[side]) for k, c in found.items()}
+            drawn |= {f"{k}/random": ("", "dashed", c[f"{side}/random"]) for k, c in found.items()}
+            panels.append(_panel(f"{side} side, {words[space]}", axes[space], drawn, space=space, side=side, norm="l2"))
+        hubs = {name: hub_curves(heads, test, space, radii=radii, seed=seed) for name, heads in methods.items()}
+        drawn = {k: (_name(k), "solid", c["hub"]) for k, c in hubs.items()}
+        drawn |= {f"{k}/random": ("", "dashed", c["hub/random"]) for k, c in hubs.items()}
+        panels.append(
+            _panel(f"hub attack, {words[space]}", axes[space], drawn, space=space, measure="queries that find the hub")
+        )
+    targeted = targeted_scores(methods[focus], test, "features", radii=(0.05, 0.2), steps=steps, most=100, seed=seed)
+    return {
+        "title": "Attacks",
+        "note": f"APGD of {steps} steps within an l2 ball. Dashed: the same radius in random directions. Embedding "
+        "space attacks move the stored vectors themselves and so bound what any attack of that reach could do. Hub "
+        "attacks change one gallery item; hits are counted on queries that the attacker has not seen, and more is worse.",
+        "panels": panels,
+        "targeted": {"method": focus, "rows": targeted},
+    }
+
+
+def _name(key: str) -> str:
+    return LABELS.get(key, key)
+
+
+def _fill_name(key: str) -> str:
+    names = {"single": "single best modality", "fill:zero": "zero fill", "fill:mean": "mean fill",
+             "fill:knn": "kNN fill", "fill:ppca": "PPCA fill"}  # fmt: skip
+    return names.get(key, key)

@@ -1,0 +1,137 @@
+"""Robustness of a run: its heads, and those of others on the same data, on its test features."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import specification
+from ..datasets.arrays import load_array, load_pairs
+from ..errors import ModalignError
+from ..files import read_text, write_json
+from ..methods.tuning import hold_out
+from ..model import Heads, Model
+from ..progress import Progress, silent
+from ..robustness.document import document
+from ..views import Views
+from .data import load_data
+
+FILE = "robustness.json"
+
+
+def evaluate_robustness(
+    run: Path,
+    kinds: Sequence[str],
+    against: Sequence[Path] = (),
+    gallery: str | None = None,
+    most: int = 400,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Measure the robustness of a run; writes robustness.json, which the report shows.
+
+    Args:
+        kinds: "missing", "noise", "attack". against: other runs on the same data, for the same pictures; the other
+            methods of a demo are taken by themselves. gallery, most, seed: see ``robustness.document``.
+
+    Raises:
+        ModalignError: a folder that is no run, features that are gone, or runs whose heads do not fit the data.
+    """
+    splits = run_features(run, progress)
+    if "test" not in splits:
+        raise ModalignError(f"{run} has no test items to measure robustness on")
+    methods = {name: _fitting(heads, splits["test"], name) for name, heads in methods_of(run, against).items()}
+    own = method_name(Model.load(run))
+    table = document(
+        methods, splits["test"], splits.get("train"), splits.get("dev"), kinds, gallery, own, most, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    write_json(run / FILE, table)
+    return {"run": str(run), **table}
+
+
+def methods_of(run: Path, against: Sequence[Path] = ()) -> dict[str, Heads]:
+    """Name -> heads: what a demo compared with its run, the other runs, and last the run itself."""
+    model = Model.load(run)
+    models = [Model.load(p.parent) for p in sorted(run.glob("fits/*/model.json")) if _same_budget(p.parent, run)]
+    models += [Model.load(p) for p in against]
+    out: dict[str, Heads] = {}
+    for other in [*models, model]:
+        name = method_name(other)
+        while name in out:
+            name += "'"
+        out[name] = other.heads
+    return out
+
+
+def _same_budget(fit: Path, run: Path) -> bool:
+    """Whether a fit beside a demo's run (method-pairs-seed) has the run's budget and first seed."""
+    pairs = _table(run).get("pairs")
+    return fit.name.split("-")[1:] == [str(pairs), "0"]
+
+
+def method_name(model: Model) -> str:
+    """The method, or for plain gradient descent its objective."""
+    name = str(model.method.get("name", "method"))
+    objective = model.method.get("objective")
+    if name != "gradient" or objective is None:
+        return name
+    return str(objective["name"] if isinstance(objective, dict) else objective)
+
+
+def run_features(run: Path, progress: Progress = silent) -> dict[str, Views]:
+    """The features that a run was fitted and tested on, by split, from its config.toml.
+
+    Raises:
+        ModalignError: no config.toml, or arrays or data that are no longer there.
+    """
+    table = _table(run)
+    if "arrays" not in table:
+        return dict(load_data(specification(table, str(run / "config.toml")), progress).splits)
+    arrays = {name: load_array(path) for name, path in table["arrays"].items()}
+    pairs = load_pairs(table["pairs"]) if isinstance(table.get("pairs"), str) else None
+    if pairs is None and len({len(x) for x in arrays.values()}) > 1:
+        raise ModalignError(f"{run}/config.toml does not say which rows are pairs: align again, then measure")
+    x = Views.from_arrays(pairs, **arrays).validate()
+    train, test = hold_out(x, float(table.get("holdout", 0.2)), int(table.get("seed", 0)))
+    return {"train": train, "test": test}
+
+
+def _table(run: Path) -> dict[str, Any]:
+    path = run / "config.toml"
+    try:
+        return tomllib.loads(read_text(path, "specification"))
+    except tomllib.TOMLDecodeError as problem:
+        raise ModalignError(f"specification is damaged: {path}: {problem}") from None
+
+
+def _fitting(heads: Heads, test: Views, name: str) -> Heads:
+    """The heads, checked against the features."""
+    for m, x in test.data.items():
+        if m not in heads.modalities or heads[m].features.width != x.shape[1]:
+            raise ModalignError(f"the heads of '{name}' do not fit the test features of '{m}' ({x.shape[1]} numbers)")
+    return heads
+
+
+def robustness_text(result: dict[str, Any]) -> str:
+    """Areas of all curves as text for the terminal."""
+    lines = []
+    for part in result["kinds"].values():
+        lines.append(part["title"])
+        for panel in part["panels"]:
+            lines.append(f"  {panel['title']}")
+            width = max(len(c["key"]) for c in panel["curves"])
+            for c in panel["curves"]:
+                heights = " ".join(f"{100 * s['value']:5.1f}" for s in c["scores"])
+                area = c["area"]
+                lines.append(
+                    f"    {c['key']:<{width}}  {heights}   area {100 * area['value']:.1f} "
+                    f"[{100 * area['low']:.1f}, {100 * area['high']:.1f}]"
+                )
+        for table in part.get("tables", []):
+            worst = table["subsets"][table["worst_subset"]]["value"]
+            lines.append(f"  {table['method']}: worst subset {table['worst_subset']} ({100 * worst:.1f} %)")
+    lines += [f"{kind} left out: {why}" for kind, why in result["skipped"].items()]
+    return "\n".join([*lines, f"all numbers: {Path(result['run']) / FILE}"])
