@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..config import specification
 from ..datasets.arrays import load_array
+from ..datasets.manifest import Manifest
 from ..datasets.synthetic import generate
 from ..errors import ModalignError, unknown
 from ..files import read_text
@@ -26,7 +27,7 @@ from ..views import Views
 from ..workflow.data import load_data
 
 SPLITS = ("train", "dev", "test")
-OWN_KEYS = ("features", "root", "holdout", "modalities", "encoders", "limit")
+OWN_KEYS = ("features", "root", "holdout", "modalities", "holdout_by", "encoders", "most")
 
 
 class Splits(NamedTuple):
@@ -67,12 +68,12 @@ def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
     """The features that the ``[data]`` table of a suite asks for.
 
     Args:
-        table: ``features``: "flickr8k" or "flickr8k3", arrays that lie ready, or "synthetic" with the settings of
-            ``datasets.synthetic.generate``; or ``store``: folder of a feature store;
-            or ``name`` and settings of a registered data set, with ``encoders``. ``root`` is looked for below the
-            folder that the environment variable MODALIGN_DATA names. ``holdout``: share of the training groups that
-            becomes a split the data lack (default .15). ``modalities``: use only these. ``limit``: groups of each
-            split, at most.
+        table: one of ``features``: "flickr8k" or "flickr8k3", arrays that lie ready, or "synthetic" with the settings
+            of ``datasets.synthetic.generate``; ``store``: folder of a feature store; ``name`` and settings of a
+            registered data set, with ``encoders``. ``root`` is looked for below the folder that the environment
+            variable MODALIGN_DATA names. ``holdout``: share of the training groups that becomes a split the data lack
+            (default .15); ``holdout_by``: column whose values stay together in that (a video). ``modalities``: use only
+            these. ``most``: groups of each split, at most.
 
     Raises:
         ModalignError: data that are not there, with what to set; unknown keys.
@@ -83,8 +84,8 @@ def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
         source = Source(from_data(table, progress))
     if "modalities" in table:
         source = replace(source, splits=Splits(*(s.only(*table["modalities"]) for s in source.splits)))
-    if "limit" in table:
-        source = replace(source, splits=Splits(*(limited(s, int(table["limit"])) for s in source.splits)))
+    if "most" in table:
+        source = replace(source, splits=Splits(*(limited(s, int(table["most"])) for s in source.splits)))
     facts = {
         "train": len(source.splits.train), "dev": len(source.splits.dev), "test": len(source.splits.test),
         "modalities": {m: list(x.shape) for m, x in source.splits.test.data.items()},
@@ -130,32 +131,55 @@ def from_data(table: Mapping[str, Any], progress: Progress) -> Splits:
     spec = specification(
         {"data": data, "encoders": dict(table.get("encoders", {})), "method": {"name": "cca"}}, "suite"
     )
-    found = dict(load_data(spec, progress).splits)
-    return completed(found, float(table.get("holdout", 0.15)))
+    data_found = load_data(spec, progress)
+    by = None
+    if "holdout_by" in table and data_found.manifest is not None:
+        by = keys_of(data_found.manifest, str(table["holdout_by"]))
+    return completed(data_found.splits, float(table.get("holdout", 0.15)), by)
 
 
-def completed(found: Mapping[str, Views], share: float) -> Splits:
-    """The three splits: a missing test is taken from dev, or held out of train; a missing dev is held out of train."""
+def keys_of(manifest: Manifest, column: str) -> dict[int, str]:
+    """Group -> value of an extra column, such as the video that a segment is cut from.
+
+    Raises:
+        ModalignError: no such column.
+    """
+    if column not in manifest.extra:
+        raise unknown("column to hold out by", column, manifest.extra)
+    rows = zip(manifest.group, manifest.extra[column], strict=True)
+    return {int(g): str(v) for g, v in rows if v is not None}
+
+
+def completed(found: Mapping[str, Views], share: float, by: Mapping[int, str] | None = None) -> Splits:
+    """The three splits: a missing test is taken from dev, or held out of train; a missing dev is held out of train.
+
+    Where there is one split only, whatever its name, dev and test are held out of it.
+    """
+    if len(found) == 1:
+        found = {"train": next(iter(found.values()))}
     if "train" not in found:
         raise ModalignError(f"the suite's data have no split 'train' (they have: {', '.join(found) or 'none'})")
     train, dev, test = found["train"], found.get("dev"), found.get("test")
     if test is None:
         dev, test = None, dev
     if test is None:
-        train, test = held_out(train, share, 11)
+        train, test = held_out(train, share, 11, by)
     if dev is None:
-        train, dev = held_out(train, share, 12)
+        train, dev = held_out(train, share, 12, by)
     return Splits(train, dev, test)
 
 
-def held_out(x: Views, share: float, seed: int) -> tuple[Views, Views]:
-    """The rest and a random share of the groups, always the same one."""
+def held_out(x: Views, share: float, seed: int, by: Mapping[int, str] | None = None) -> tuple[Views, Views]:
+    """The rest and a random share of the groups, always the same one; groups of one key (a video) stay together."""
     if not 0 < share < 1:
         raise ModalignError(f"holdout is {share}: it must be between 0 and 1")
     ids = x.group_ids()
-    order = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))]
-    count = max(2, round(share * len(ids)))
-    return x.groups(order[count:]), x.groups(order[:count])
+    keys = [int(i) if by is None else by.get(int(i), str(int(i))) for i in ids]
+    distinct = list(dict.fromkeys(keys))
+    order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).tolist()
+    chosen = {distinct[i] for i in order[: max(2 if by is None else 1, round(share * len(distinct)))]}
+    inside = torch.tensor([k in chosen for k in keys])
+    return x.groups(ids[~inside]), x.groups(ids[inside])
 
 
 # ------------------------------------------------------------------ arrays that lie ready
