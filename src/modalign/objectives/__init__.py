@@ -2,6 +2,8 @@
 
 from .base import Objective, nothing
 from .bridge import Bridge, Consistency, Separation
+from .caption import Caption
+from .classify import Classify
 from .collapse import pull
 from .jiang import Jiang
 from .neighbourhood import Rma, Structure
@@ -16,6 +18,8 @@ from .weighting import Balance, Schedule, Uncertainty, Weighting
 __all__ = [
     "Balance",
     "Bridge",
+    "Caption",
+    "Classify",
     "Clip",
     "Consistency",
     "CyClip",
