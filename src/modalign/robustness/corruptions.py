@@ -1,7 +1,9 @@
 """Damage as it happens: corruptions of pictures and typing mistakes in captions, at five severities.
 
-Everything random comes from the seed, the kind, the severity and the item itself: the same picture is damaged alike
-wherever it stands. Reference: Hendrycks & Dietterich 2019, arXiv 1903.12261 (kinds and severities; own constants).
+Everything random comes from the seed, the kind and the item itself: the same picture is damaged alike wherever it
+stands, and each severity goes on where the one before it stopped.
+
+Reference: Hendrycks & Dietterich 2019, arXiv 1903.12261 (kinds and severities; own constants).
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def corrupt(picture: Image.Image, kind: str, severity: int = 3, seed: int = 0) -
     level = _severity(severity)
     rgb = picture.convert("RGB")
     pixels = np.asarray(rgb, dtype=np.float64) / 255.0
-    g = _generator(seed, kind, severity, rgb.tobytes())
+    g = _generator(seed, kind, rgb.tobytes())
     out = np.clip(PICTURES[kind](pixels, level, g), 0.0, 1.0)
     return Image.fromarray(np.round(255.0 * out).astype(np.uint8), "RGB")
 
@@ -48,7 +50,7 @@ def misspell(caption: str, severity: int = 3, seed: int = 0, kind: str = "mixed"
     """A caption with typing mistakes in 3, 6, 10, 15 or 25 % of its letters, at least one.
 
     Args:
-        caption: any text. severity: 1 to 5; mistakes grow in number, each severity draws anew. seed: of the draws.
+        caption: any text. severity: 1 to 5; the mistakes of one are also made at the next. seed: of the draws.
         kind: "swap" (with the next letter), "drop", "double", "neighbour" (a key beside it) or "mixed".
 
     Returns:
@@ -65,15 +67,16 @@ def misspell(caption: str, severity: int = 3, seed: int = 0, kind: str = "mixed"
     if kind not in (*TYPOS, "mixed"):
         raise unknown("kind of typing mistake", kind, (*TYPOS, "mixed"))
     share = (0.03, 0.06, 0.10, 0.15, 0.25)[_severity(severity)]
-    g = _generator(seed, kind, severity, caption.encode())
+    g = _generator(seed, kind, caption.encode())
     letters = [i for i, c in enumerate(caption) if c.isalpha()]
     if not letters:
         return caption
     count = max(1, round(share * len(letters)))
+    ways = g.choice(list(TYPOS), len(letters)) if kind == "mixed" else [kind] * len(letters)
+    keys = g.random(len(letters))
     out = list(caption)
-    for place in sorted(g.choice(letters, min(count, len(letters)), replace=False).tolist()):
-        way = kind if kind != "mixed" else str(g.choice(list(TYPOS)))
-        TYPOS[way](out, place, g)
+    for i in sorted(g.permutation(len(letters))[:count].tolist()):
+        TYPOS[str(ways[i])](out, letters[i], float(keys[i]))
     return "".join(out)
 
 
@@ -83,8 +86,8 @@ def _severity(severity: int) -> int:
     return severity - 1
 
 
-def _generator(seed: int, kind: str, severity: int, content: bytes) -> np.random.Generator:
-    digest = hashlib.blake2b(f"{seed} {kind} {severity} ".encode() + content, digest_size=8).digest()
+def _generator(seed: int, kind: str, content: bytes) -> np.random.Generator:
+    digest = hashlib.blake2b(f"{seed} {kind} ".encode() + content, digest_size=8).digest()
     return np.random.default_rng(int.from_bytes(digest, "little"))
 
 
@@ -228,27 +231,27 @@ NEAR = {
 }
 
 
-def _swap(out: list[str], place: int, g: np.random.Generator) -> None:
+def _swap(out: list[str], place: int, draw: float) -> None:
     if place + 1 < len(out):
         out[place], out[place + 1] = out[place + 1], out[place]
 
 
-def _drop(out: list[str], place: int, g: np.random.Generator) -> None:
+def _drop(out: list[str], place: int, draw: float) -> None:
     out[place] = ""
 
 
-def _double(out: list[str], place: int, g: np.random.Generator) -> None:
+def _double(out: list[str], place: int, draw: float) -> None:
     out[place] *= 2
 
 
-def _neighbour(out: list[str], place: int, g: np.random.Generator) -> None:
+def _neighbour(out: list[str], place: int, draw: float) -> None:
     near = NEAR.get(out[place].lower())
     if near:
-        key = near[int(g.integers(len(near)))]
+        key = near[int(draw * len(near))]
         out[place] = key.upper() if out[place].isupper() else key
 
 
-TYPOS: Mapping[str, Callable[[list[str], int, np.random.Generator], None]] = {
+TYPOS: Mapping[str, Callable[[list[str], int, float], None]] = {
     "swap": _swap,
     "drop": _drop,
     "double": _double,

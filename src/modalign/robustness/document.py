@@ -210,7 +210,7 @@ def _attack(methods: Mapping[str, Heads], test: Views, focus: str, steps: int, s
         "title": "Attacks",
         "note": f"APGD of {steps} steps within an l2 ball. Dashed: the same radius in random directions. Embedding "
         "space attacks move the stored vectors themselves and so bound what any attack of that reach could do. Hub "
-        "attacks change one gallery item; hits are counted on queries that the attacker has not seen, and more is worse.",
+        "attacks change one gallery item; hits are counted on queries the attacker has not seen; more is worse.",
         "panels": panels,
         "targeted": {"method": focus, "rows": targeted},
     }

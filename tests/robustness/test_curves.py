@@ -1,0 +1,123 @@
+"""Curves: areas by hand, joint intervals, a constant scorer at chance; noise at its ratio."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from modalign.errors import ModalignError
+from modalign.metrics.ranking import rank, rank_scores
+from modalign.metrics.score import Score
+from modalign.model import Heads
+from modalign.robustness import (
+    Curve,
+    Hits,
+    add_noise,
+    add_radius,
+    curve,
+    damaged_curve,
+    decibels,
+    hits,
+    noise_curves,
+    worst,
+)
+from modalign.views import Views
+
+
+def levels(*values: float, n: int = 30) -> list[list[Hits]]:
+    return [[Hits(torch.full((n, 3), v), torch.arange(n), 0.1)] for v in values]
+
+
+def test_area_is_the_trapezoid_over_the_range() -> None:
+    c = curve([0.0, 1.0, 4.0], levels(1.0, 0.5, 0.0))
+    assert c.area.value == pytest.approx((0.75 * 1 + 0.25 * 3) / 4)
+    assert c.retained.value == pytest.approx(c.area.value)
+    half = curve([0.0, 1.0, 4.0], levels(0.5, 0.25, 0.0))
+    assert half.retained.value == pytest.approx(c.retained.value)
+    assert c.minus(half).value == pytest.approx(c.area.value / 2)
+
+
+def test_intervals_share_their_draws() -> None:
+    g = torch.Generator().manual_seed(0)
+    found = torch.rand(80, 3, generator=g).round()
+    same = [[Hits(found, torch.arange(80), 0.1)]] * 2
+    c = curve([0.0, 1.0], same)
+    assert c.retained.low == pytest.approx(1.0)  # each draw treats both levels alike
+    assert c.retained.high == pytest.approx(1.0)
+    assert c.area.low < c.area.value < c.area.high
+    mean = float(found.mean())
+    assert c.scores[0].value == pytest.approx(mean)
+    assert c.scores[0].high - c.scores[0].low == pytest.approx(2 * 1.96 * float(found.mean(1).std()) / 80**0.5, rel=0.2)
+
+
+def test_captions_of_one_photo_move_together() -> None:
+    found = torch.tensor([[1.0], [0.0]]).repeat_interleave(50, 0)
+    alone = curve([0.0, 1.0], [[Hits(found, torch.arange(100), 0.1)]] * 2)
+    together = curve([0.0, 1.0], [[Hits(found, torch.arange(20).repeat_interleave(5), 0.1)]] * 2)
+    assert together.scores[0].high - together.scores[0].low > 1.5 * (alone.scores[0].high - alone.scores[0].low)
+
+
+def test_a_constant_scorer_stays_at_chance() -> None:
+    pairs = torch.arange(5)[:, None].expand(-1, 2)
+    constant = hits(rank_scores(torch.zeros(5, 5), pairs), torch.arange(5), ks=(1, 3))
+    assert constant.value[0].tolist() == pytest.approx([0.2, 0.6])
+    assert constant.chance == pytest.approx(0.4)
+    perfect = hits(rank(torch.eye(5), torch.eye(5), pairs), torch.arange(5))
+    assert float(perfect.value.min()) == 1.0
+    with pytest.raises(ModalignError, match="no query"):
+        hits(rank(torch.eye(3), torch.eye(3), torch.empty(0, 2, dtype=torch.long)), torch.arange(3))
+
+
+def test_levels_must_ascend() -> None:
+    for wrong in ([0.0], [1.0, 0.0], [0.0, 0.0]):
+        with pytest.raises(ModalignError, match="ascending"):
+            curve(wrong, levels(*[1.0] * len(wrong)))
+    a, b = curve([0.0, 1.0], levels(1.0, 1.0)), curve([0.0, 2.0], levels(1.0, 1.0))
+    with pytest.raises(ModalignError, match="different levels"):
+        a.minus(b)
+
+
+def test_the_worst_condition() -> None:
+    assert worst({"x": Score(0.3), "y": Score(0.1), "z": Score(0.2)}) == ("y", Score(0.1))
+
+
+def test_noise_has_its_ratio_and_its_draws_whatever_the_level() -> None:
+    x = torch.randn(400, 50, generator=torch.Generator().manual_seed(1)) * torch.linspace(0.1, 3, 50)
+    for ratio in (0.25, 2.0):
+        noise = add_noise(x, ratio) - x
+        assert float(noise.std() / x.var(0).mean().sqrt()) == pytest.approx(ratio, rel=0.02)
+    assert torch.allclose((add_noise(x, 2.0) - x) / 8, add_noise(x, 0.25) - x, atol=1e-5)
+    assert torch.equal(add_noise(x, 0.0), x)
+    moved = add_radius(x, 0.3)
+    assert torch.allclose((moved - x).norm(dim=1), torch.full((400,), 0.3), atol=1e-5)
+    assert decibels(0.1) == pytest.approx(20.0)
+    for wrong in (add_noise, add_radius):
+        with pytest.raises(ModalignError, match="negative"):
+            wrong(x, -1.0)
+
+
+def test_noise_lowers_recall_to_chance(heads: Heads, splits: dict[str, Views]) -> None:
+    test = splits["test"].only("a", "b")
+    found = noise_curves(heads, test, splits["train"], ratios=(0.0, 0.5, 20.0))
+    whole = found["all"]
+    assert set(found) == {"all", "a", "b"}
+    assert whole.scores[0].value > whole.scores[1].value > whole.scores[2].value
+    assert whole.scores[2].value == pytest.approx(whole.scores[2].chance, abs=0.05)
+    assert found["a"].area.value > whole.area.value
+    assert isinstance(whole, Curve)
+    assert whole.json() == noise_curves(heads, test, splits["train"], ratios=(0.0, 0.5, 20.0))["all"].json()
+
+
+def test_damaged_items_are_encoded_by_whoever_asks(heads: Heads, splits: dict[str, Views]) -> None:
+    test = splits["test"].only("a", "b")
+    asked: list[int] = []
+
+    def damaged(severity: int) -> torch.Tensor:
+        asked.append(severity)
+        return add_noise(test["a"], float(severity))
+
+    found = damaged_curve(heads, test, {"a": damaged}, severities=(0, 1, 5))
+    assert asked == [0, 1, 5]
+    assert found.scores[0].value > found.scores[2].value
+    with pytest.raises(ModalignError, match="damaged 'a'"):
+        damaged_curve(heads, test, {"a": lambda s: test["a"][:3]}, severities=(0, 1))

@@ -1,0 +1,267 @@
+"""Masks: nested, never empty, at their rates; views that lost modalities; fusion; fills; curves over missing rates."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from modalign.errors import ModalignError
+from modalign.evaluate import evaluate
+from modalign.geometry.volume import gram_distance
+from modalign.model import Heads
+from modalign.robustness import (
+    RATES,
+    aligned,
+    compose,
+    lose,
+    missing_curves,
+    presence,
+    ranking,
+    refitted_curve,
+    side,
+    subset_scores,
+    subsets,
+    unbalanced,
+    unbalanced_scores,
+    worst,
+)
+from modalign.robustness.fill import filler
+from modalign.robustness.fusion import Side, largest, volumes
+from modalign.robustness.missing import KINDS, Aligned
+from modalign.views import Views
+
+
+def everything(n: int = 600, m: int = 3) -> torch.Tensor:
+    return torch.ones(n, m, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_masks_are_nested_and_leave_one(kind: str) -> None:
+    there = presence(everything(), 0.2, seed=9)  # not everything is there to begin with
+    masks = [presence(there, rate, kind, seed=1) for rate in (*RATES, 0.9, 1.0)]
+    assert torch.equal(masks[0], there)
+    for less, more in itertools.pairwise(masks):
+        assert bool((more <= less).all())
+    assert all(bool(m.any(1).all()) for m in masks)
+    assert int(masks[-1].sum()) == len(there)
+
+
+def test_rates_are_met_where_nothing_forces_a_modality_to_stay() -> None:
+    for rate in (0.1, 0.4, 0.7):
+        lost = ~presence(everything(20000), rate, keep_one=False)
+        assert float(lost.double().mean()) == pytest.approx(rate, abs=0.01)
+        assert float(lost[:, 0].double() @ lost[:, 1].double()) / 20000 == pytest.approx(rate**2, abs=0.01)
+    kept = presence(everything(20000), 0.7)
+    assert float((~kept).double().mean()) == pytest.approx(0.7 - 0.7**3 / 3, abs=0.01)
+
+
+def test_unequal_rates_fall_on_their_modalities() -> None:
+    lost = ~presence(everything(20000), [0.3, 0.5, 0.7], keep_one=False)
+    assert lost.double().mean(0).tolist() == pytest.approx([0.3, 0.5, 0.7], abs=0.01)
+
+
+def test_blocks_and_sites_lose_together() -> None:
+    blocks = presence(everything(), 0.4, "blocks", length=20, keep_one=False)
+    assert all(bool((b == b[0]).all()) for b in blocks.split(20))
+    site = torch.arange(600) % 7
+    whole = presence(everything(), 0.4, "sites", site=site, keep_one=False)
+    assert all(bool((whole[site == s] == whole[site == s][0]).all()) for s in range(7))
+    assert 0 < int((~whole).sum()) < whole.numel()
+
+
+def test_a_group_loses_the_same_in_any_selection() -> None:
+    ids = torch.arange(600)
+    some = ids[::3]
+    assert torch.equal(presence(everything(), 0.5, group=ids)[::3], presence(everything(200), 0.5, group=some))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rate": 1.5}, r"lie in \[0, 1\]"),
+        ({"rate": 0.1, "kind": "sometimes"}, "kind of missingness"),
+        ({"rate": 0.1, "length": 0}, "at least one group"),
+        ({"rate": 0.1, "group": torch.arange(3)}, "one id"),
+    ],
+)
+def test_masks_that_make_no_sense_are_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(ModalignError, match=message):
+        presence(everything(10), **arguments)
+
+
+def test_disjoint_loses_items_and_hidden_loses_links() -> None:
+    x = Views.from_arrays(a=torch.randn(300, 4), b=torch.randn(300, 5), c=torch.randn(300, 6))
+    gone, hidden = lose(x, 0.4, seed=2), lose(x, 0.4, seed=2, how="hidden")
+    assert len(gone) == 300  # every group keeps something
+    assert sum(len(gone[m]) for m in gone.modalities) < 900
+    assert all(len(hidden[m]) == 300 for m in hidden.modalities)
+    for a, b in x.pairs():  # the same links are left, and what was lost is linked to nothing
+        left = {tuple(p) for p in gone.group[a][gone.paired(a, b)[:, 0]][:, None].tolist()}
+        kept = {tuple(p) for p in hidden.group[a][hidden.paired(a, b)[:, 0]][:, None].tolist()}
+        assert left == kept
+    only_b = lose(x, {"b": 0.5})
+    assert len(only_b["a"]) == 300
+    assert len(only_b["b"]) == pytest.approx(150, abs=30)
+
+
+def test_subsets_and_unbalanced_rates() -> None:
+    assert len(subsets("abc")) == 7
+    assert subsets("abc")[-1] == ("a", "b", "c")
+    dealt = list(unbalanced("abc"))
+    assert len(dealt) == 6
+    assert all(sorted(d.values()) == [0.3, 0.5, 0.7] for d in dealt)
+    with pytest.raises(ModalignError, match="as many rates"):
+        list(unbalanced("abcd"))
+
+
+def embedded(seed: int = 0) -> Aligned:
+    g = torch.Generator().manual_seed(seed)
+    data = {m: torch.nn.functional.normalize(torch.randn(12, 5, generator=g), dim=1) for m in "abc"}
+    present = presence(everything(12), 0.4, seed=seed)
+    return Aligned(torch.arange(12), data, present)
+
+
+def test_rules_equal_slow_references() -> None:
+    z = embedded()
+    q, g = side(z, ["a", "b"]), side(z, ["c"])
+    row = {int(i): k for k, i in enumerate(z.group)}
+    best, volume = largest(q, g), volumes(q, g)
+    for i, qi in enumerate(q.group.tolist()):
+        have = [m for k, m in enumerate("ab") if z.present[row[qi], k]]
+        own = torch.stack([z.data[m][row[qi]] for m in have])
+        mean = torch.nn.functional.normalize(own.sum(0), dim=0)
+        assert torch.allclose(compose(q)[i], mean, atol=1e-6)
+        for j, gj in enumerate(g.group.tolist()):
+            item = z.data["c"][row[gj]]
+            assert float(best[i, j]) == pytest.approx(float((own @ item).max()), abs=1e-6)
+            assert float(volume[i, j]) == pytest.approx(-float(gram_distance(item[None], own[None])), abs=1e-5)
+
+
+def test_weights_of_zero_leave_a_modality_out() -> None:
+    z = embedded()
+    q, g = side(z, ["a", "b"]), side(z, ["c"])
+    weighted = compose(q, [1.0, 0.0])
+    with_a = q.present[:, 0]
+    assert torch.allclose(weighted[with_a], q.data[with_a, 0], atol=1e-6)
+    assert torch.allclose(weighted[~with_a], q.data[~with_a, 1], atol=1e-6)
+    with pytest.raises(ModalignError, match="weights"):
+        compose(q, [1.0])
+    with pytest.raises(ModalignError, match="fusion rule"):
+        ranking(q, g, "sum")
+
+
+@pytest.mark.parametrize("rule", ["mean", "max", "volume"])
+def test_equal_items_are_found_by_every_rule(rule: str) -> None:
+    z = torch.eye(6)
+    q = Side(z[:, None].repeat(1, 2, 1), torch.ones(6, 2, dtype=torch.bool), torch.arange(6))
+    g = Side(z[:, None], torch.ones(6, 1, dtype=torch.bool), torch.arange(6))
+    for r in (ranking(q, g, rule), ranking(g, q, rule)):
+        assert r.above.tolist() == [0] * 6
+        assert r.tied.tolist() == [1] * 6
+
+
+def test_fills_put_the_right_values_in() -> None:
+    g = torch.Generator().manual_seed(0)
+    s = torch.randn(200, 3, generator=g)
+    data = {m: s @ torch.randn(3, d, generator=g) + 2.0 for m, d in (("a", 6), ("b", 5))}
+    train = Aligned(torch.arange(150), {m: v[:150] for m, v in data.items()}, everything(150, 2))
+    present = torch.tensor([[True, False], [True, True]]).repeat(25, 1)
+    test = Aligned(
+        torch.arange(50), {m: v[150:] * present[:, k, None] for k, (m, v) in enumerate(data.items())}, present
+    )
+    truth = data["b"][150:]
+    lost = ~present[:, 1]
+    filled = {kind: filler(kind, train)(test) for kind in ("zero", "mean", "knn", "ppca")}
+    for out in filled.values():
+        assert bool(out.present.all())
+        assert torch.equal(out.data["b"][~lost], truth[~lost])
+        assert torch.equal(out.data["a"], test.data["a"])
+    error = {kind: float((out.data["b"][lost] - truth[lost]).norm()) for kind, out in filled.items()}
+    assert torch.equal(filled["zero"].data["b"][lost], torch.zeros(int(lost.sum()), 5))
+    assert torch.allclose(filled["mean"].data["b"][lost], data["b"][:150].mean(0).expand(int(lost.sum()), -1))
+    assert error["ppca"] < 0.05 * error["mean"]  # both modalities are linear in three latents: nearly exact
+    assert error["ppca"] < error["knn"] < error["mean"] < error["zero"]
+
+
+def test_a_fill_needs_complete_training_groups() -> None:
+    alone = Aligned(
+        torch.arange(4), {"a": torch.randn(4, 3), "b": torch.zeros(4, 3)}, torch.tensor([[True, False]] * 4)
+    )
+    for kind in ("knn", "ppca"):
+        with pytest.raises(ModalignError, match="complete training groups"):
+            filler(kind, alone)
+    with pytest.raises(ModalignError, match="fill"):
+        filler("guess", alone)
+
+
+def test_no_missing_equals_the_normal_score(heads: Heads, splits: dict[str, Views]) -> None:
+    test = splits["test"].only("a", "c")
+    found = missing_curves(heads, test, ["a"], ["c"], rates=(0.0, 0.5), rules=["mean", "max"], fills=["zero"])
+    scores = evaluate(heads.embed(test), intervals=False)
+    names = [f"recall/{q}->{g}/any@{k}" for q, g in ("ac", "ca") for k in (1, 5, 10)]
+    normal = sum(scores[n].value for n in names) / 6
+    for c in (found["mean"], found["max"]):
+        assert c.scores[0].value == pytest.approx(normal)
+        assert c.scores[1].value == pytest.approx(normal)  # the only modality of a side is never lost
+
+
+def test_curves_fall_and_what_is_present_beats_bad_fills(heads: Heads, splits: dict[str, Views]) -> None:
+    found = missing_curves(heads, splits["test"], ["a", "b"], ["c"], splits["train"], rates=(0.0, 0.3, 0.7))
+    for name, c in found.items():
+        if name not in ("max", "volume"):  # these two lose to the mean where all is there, and may gain by losing
+            assert c.scores[0].value > c.scores[-1].value
+        assert all(s.low <= s.value <= s.high for s in c.scores)
+        assert c.area.low <= c.area.value <= c.area.high
+    assert {"mean", "weighted", "max", "volume", "single", "fill:zero", "fill:mean", "fill:knn", "fill:ppca"} == set(
+        found
+    )
+    assert found["mean"].area.value > found["fill:zero"].area.value
+    assert found["mean"].area.value > found["single"].area.value
+    assert found["mean"].minus(found["single"]).low > 0
+    again = missing_curves(heads, splits["test"], ["a", "b"], ["c"], splits["train"], rates=(0.0, 0.3, 0.7))
+    assert {k: c.json() for k, c in again.items()} == {k: c.json() for k, c in found.items()}
+
+
+def test_everything_missing_is_chance_or_an_error_never_nan(heads: Heads, splits: dict[str, Views]) -> None:
+    found = missing_curves(heads, splits["test"], ["a", "b"], ["c"], rates=(0.0, 1.0), rules=["mean"], fills=["zero"])
+    assert 0 < found["mean"].scores[1].value < found["mean"].scores[0].value  # one modality is always left
+    assert all(s.value == s.value for c in found.values() for s in c.scores)
+    nothing = aligned(heads.embed(splits["test"])).kept(torch.zeros(120, 3, dtype=torch.bool))
+    with pytest.raises(ModalignError, match="nothing to compose"):
+        side(nothing, ["a"])
+    apart = Views({"a": torch.randn(5, 32), "c": torch.randn(5, 32)}, {"a": torch.arange(5), "c": torch.arange(5, 10)})
+    with pytest.raises(ModalignError, match="no test group has both"):
+        missing_curves(heads, apart, ["a"], ["c"])
+
+
+def test_subsets_of_the_query_and_the_worst_of_them(heads: Heads, splits: dict[str, Views]) -> None:
+    scores = subset_scores(heads, splits["test"], ["a", "b"], ["c"])
+    assert set(scores) == {"a", "b", "a+b"}
+    assert scores["a+b"].value >= max(scores["a"].value, scores["b"].value)
+    assert worst(scores)[0] in ("a", "b")
+    dealt = unbalanced_scores(heads, splits["test"], ["a", "b"], ["c"])
+    assert len(dealt) == 6
+    assert all(s.value < scores["a+b"].value for s in dealt.values())
+
+
+def test_missing_in_training_too_is_worse(splits: dict[str, Views]) -> None:
+    from modalign.registry import make
+
+    def fit(x: Views) -> Heads:
+        seen.append({m: len(v) for m, v in x.data.items()})
+        return make("method", "cca", dim=16, ridge=0.1).fit(x)
+
+    seen: list[dict[str, int]] = []
+    found = refitted_curve(fit, splits["train"], splits["test"], ["a", "b"], ["c"], rates=(0.0, 0.6))
+    assert seen[0] == {"a": 300, "b": 300, "c": 300}
+    assert max(seen[1].values()) < 200
+    assert found.scores[1].value < found.scores[0].value
+
+
+def test_a_task_needs_two_different_sides(heads: Heads, splits: dict[str, Views]) -> None:
+    with pytest.raises(ModalignError, match="different modalities"):
+        missing_curves(heads, splits["test"], ["a", "c"], ["c"])
+    with pytest.raises(ModalignError, match="modality"):
+        missing_curves(heads, splits["test"], ["a", "x"], ["c"])
