@@ -14,12 +14,13 @@ from ..geometry.cost import cost as cost_matrix
 from ..geometry.cost import inner
 from ..geometry.matching import iterated_plan, plan_divergence
 from ..geometry.neighbours import plan_entropy
-from ..geometry.transport import solve, transport_loss
+from ..geometry.transport import Potentials, solve, transport_loss
 from ..geometry.transport.front import KINDS
 from ..registry import register
 from ..views import Batch, Views
 from .pairwise import Pairwise
 from .teacher import Teacher
+from .warm import WarmStarts
 
 ITEMS = ("all", "unpaired")
 
@@ -45,6 +46,7 @@ class Transport(Pairwise):
         tolerance: L1 error of the marginals at which solving stops.
         modalities: look only at pairs of these; default all.
 
+    A step that sees the same items as the last one starts from its potentials.
     ``log()`` gives the plan's entropy, between 0 (one to one) and 1 (everything to everything: collapse).
 
     Reference: Cuturi (2013), arXiv 1306.0895; debiased: Feydy et al. (2019), arXiv 1810.08278.
@@ -78,6 +80,7 @@ class Transport(Pairwise):
         self.epsilon, self.tolerance = epsilon, tolerance
         self.options: dict[str, Any] = {"rho": rho, "mass": mass, "strength": strength}
         self.last: tuple[Tensor, Tensor, Tensor | None] | None = None
+        self.starts = WarmStarts()
 
     def forward(self, batch: Batch) -> Tensor:
         self.last = None
@@ -102,8 +105,15 @@ class Transport(Pairwise):
             debias=self.debias,
             pairs=pairs,
             tolerance=self.tolerance,
+            start=self.start(batch, a, b, rows),
             **self.options,
         )
+
+    def start(self, batch: Batch, a: str, b: str, rows: tuple[Tensor, Tensor]) -> Potentials | None:
+        """Potentials of the last step, where it saw the same items."""
+        if self.method not in ("entropic", "unbalanced") or self.debias:
+            return None
+        return self.starts.of((a, b), torch.cat([batch.z.group[m][r] for m, r in zip((a, b), rows, strict=True)]))
 
     def log(self) -> dict[str, float]:
         if self.last is None:
