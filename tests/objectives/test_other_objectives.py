@@ -56,22 +56,22 @@ def test_transport_of_unpaired_items_only(make_batch):
 def test_transport_starts_where_the_last_step_ended(make_batch):
     z = make_batch(n=40, d=8).z.only("text", "image")
     draw = torch.Generator().manual_seed(1)
-    moved = Views({m: v + 0.02 * torch.randn(v.shape, generator=draw) for m, v in z.data.items()}, z.group)
-    objective, cold = Transport(epsilon=0.02, tolerance=1e-6), Transport(epsilon=0.02, tolerance=1e-6)
+    moved = Views({m: v + 0.005 * torch.randn(v.shape, generator=draw) for m, v in z.data.items()}, z.group)
+    objective, cold = Transport(epsilon=0.05), Transport(epsilon=0.05)
     objective(as_batch(z))
-    resumed = Transport(epsilon=0.02, tolerance=1e-6)
+    resumed = Transport(epsilon=0.05)
     resumed.load_state_dict(objective.state_dict())
     iterations = []
     for each in (objective, resumed, cold):
         start = each.start(as_batch(moved), "text", "image", (torch.arange(40), torch.arange(40)))
-        found = solve(cosine(moved["text"], moved["image"]), epsilon=0.02, tolerance=1e-6, start=start)
+        found = solve(cosine(moved["text"], moved["image"]), epsilon=0.05, start=start)
         iterations.append(found.iterations)
     assert iterations[0] == iterations[1] <= 0.6 * iterations[2]
     warm = objective(as_batch(moved))
     assert torch.equal(warm, resumed(as_batch(moved)))
-    torch.testing.assert_close(warm, cold(as_batch(moved)), atol=1e-6, rtol=0)
+    torch.testing.assert_close(warm, cold(as_batch(moved)), atol=1e-5, rtol=0)
     other = z.groups(z.group_ids()[:30])
-    torch.testing.assert_close(objective(as_batch(other)), Transport(epsilon=0.02, tolerance=1e-6)(as_batch(other)))
+    torch.testing.assert_close(objective(as_batch(other)), Transport(epsilon=0.05)(as_batch(other)))
 
 
 def test_semi_paired_transport_holds_the_known_pairs(make_batch):
