@@ -224,6 +224,17 @@ def test_curves_fall_and_what_is_present_beats_bad_fills(heads: Heads, splits: d
     assert {k: c.json() for k, c in again.items()} == {k: c.json() for k, c in found.items()}
 
 
+def test_a_fill_never_looks_at_the_partner(heads: Heads, splits: dict[str, Views]) -> None:
+    """Whatever the gallery holds, the filled queries are the same: their ranks against shuffled partners are chance."""
+    test = splits["test"]
+    order = torch.randperm(120, generator=torch.Generator().manual_seed(0))
+    shuffled = Views({**test.data, "c": test["c"][order]}, test.group)
+    found = missing_curves(heads, shuffled, ["a", "b"], ["c"], splits["train"], rates=(0.0, 0.9), rules=["mean"])
+    for c in found.values():
+        for s in c.scores:
+            assert s.value == pytest.approx(s.chance, abs=0.03)
+
+
 def test_everything_missing_is_chance_or_an_error_never_nan(heads: Heads, splits: dict[str, Views]) -> None:
     found = missing_curves(heads, splits["test"], ["a", "b"], ["c"], rates=(0.0, 1.0), rules=["mean"], fills=["zero"])
     assert 0 < found["mean"].scores[1].value < found["mean"].scores[0].value  # one modality is always left

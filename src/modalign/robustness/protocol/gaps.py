@@ -15,7 +15,7 @@ from ...metrics.score import Score
 from ...model import Heads
 from ...views import Views
 from ..curves import Curve, Hits, curve, hits, score_of
-from ..fill import filler
+from ..fill import Fill, filler
 from ..fusion import compose, ranking, side
 from ..missing import RATES, Aligned, aligned, lose, presence, subsets, unbalanced
 
@@ -93,7 +93,7 @@ def missing_curves(
     for name in fills:
         if source is None and name != "zero":
             continue
-        fill = filler(name, source if source is not None else x)
+        fill = _by_side(name, source if source is not None else x, task)
         found = [both_ways(embedded(heads, fill(x.kept(m))), task) for m in masks]
         out[f"fill:{name}"] = curve(rates, found, seed)
     return out
@@ -207,6 +207,17 @@ def _alone(heads: Heads, known: Views, task: Task, most: int = 1000) -> dict[str
     z = embedded(heads, complete(aligned(some.groups(some.group_ids()[:most])), task))
     out = {m: score_of(both_ways(z, Task((m,), task.gallery))).value for m in task.query}
     return out | {m: score_of(both_ways(z, Task(task.query, (m,)))).value for m in task.gallery}
+
+
+def _by_side(name: str, train: Aligned, task: Task) -> Fill:
+    """A filler that completes queries from queries and galleries from galleries: the partner must not help."""
+    fills = [filler(name, train.only(names)) for names in (task.query, task.gallery)]
+
+    def fill(x: Aligned) -> Aligned:
+        q, g = (f(x.only(names)) for f, names in zip(fills, (task.query, task.gallery), strict=True))
+        return Aligned(x.group, {**q.data, **g.data}, torch.cat([q.present, g.present], 1))
+
+    return fill
 
 
 def _single(z: Aligned, task: Task, best: str) -> list[Hits]:
