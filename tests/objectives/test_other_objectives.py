@@ -74,6 +74,21 @@ def test_transport_starts_where_the_last_step_ended(make_batch):
     torch.testing.assert_close(objective(as_batch(other)), Transport(epsilon=0.05)(as_batch(other)))
 
 
+def test_transport_to_the_barycentre_of_three(make_batch):
+    z = make_batch(n=12, d=6).z
+    assert len(z.modalities) == 3
+    same = Views(dict.fromkeys(z.modalities, z["text"]), dict.fromkeys(z.modalities, z.group["text"]))
+    objective = Transport(epsilon=0.01, between="barycentre", debias=True)
+    assert objective(as_batch(same)).item() < 1e-3 < objective(as_batch(z)).item()
+    apart = Views({m: v.clone().requires_grad_() for m, v in z.data.items()}, z.group)
+    objective(as_batch(apart)).backward()
+    assert all(v.grad.isfinite().all() and v.grad.abs().sum() > 0 for v in apart.data.values())
+    two = z.only("text", "image")
+    assert torch.equal(Transport(between="barycentre")(as_batch(two)), Transport()(as_batch(two)))
+    with pytest.raises(ModalignError, match="barycentre needs"):
+        Transport(between="barycentre", method="exact")
+
+
 def test_semi_paired_transport_holds_the_known_pairs(make_batch):
     """Wrong partners are near, right ones far: only known pairs make the coupling pay for the right ones."""
     z = make_batch(n=4, d=4).z

@@ -14,7 +14,7 @@ from ..geometry.cost import cost as cost_matrix
 from ..geometry.cost import inner
 from ..geometry.matching import iterated_plan, plan_divergence
 from ..geometry.neighbours import plan_entropy
-from ..geometry.transport import Potentials, solve, transport_loss
+from ..geometry.transport import Potentials, barycentre, solve, transport_loss
 from ..geometry.transport.front import KINDS
 from ..registry import register
 from ..views import Batch, Views
@@ -23,6 +23,7 @@ from .teacher import Teacher
 from .warm import WarmStarts
 
 ITEMS = ("all", "unpaired")
+BETWEEN = ("pairs", "barycentre")
 
 
 @register("objective", "transport")
@@ -43,6 +44,8 @@ class Transport(Pairwise):
         mass: share that is transported, in (0, 1] ("partial").
         strength: lowers the cost of known pairs by so much instead of holding them ("semi_paired").
         items: "all", or "unpaired": only items without a partner in the batch.
+        between: "pairs" of modalities, or each modality and the "barycentre" of all: as many problems as there are
+            modalities ("entropic", all items).
         tolerance: L1 error of the marginals at which solving stops.
         modalities: look only at pairs of these; default all.
 
@@ -68,6 +71,7 @@ class Transport(Pairwise):
         mass: float | None = None,
         strength: float | None = None,
         items: str = "all",
+        between: str = "pairs",
         tolerance: float = 1e-4,
         modalities: Sequence[str] | None = None,
     ) -> None:
@@ -76,6 +80,11 @@ class Transport(Pairwise):
             raise unknown("items", items, ITEMS)
         if method not in KINDS:
             raise unknown("transport method", method, KINDS)
+        if between not in BETWEEN:
+            raise unknown("between", between, BETWEEN)
+        if between == "barycentre" and (method, items) != ("entropic", "all"):
+            raise ModalignError("transport to a barycentre needs method='entropic' and items='all'")
+        self.between = between
         self.cost, self.method, self.debias, self.items = cost, method, debias, items
         self.epsilon, self.tolerance = epsilon, tolerance
         self.options: dict[str, Any] = {"rho": rho, "mass": mass, "strength": strength}
@@ -84,7 +93,18 @@ class Transport(Pairwise):
 
     def forward(self, batch: Batch) -> Tensor:
         self.last = None
+        if self.between == "barycentre" and len(self.pairs(batch)) > 1:
+            return self.to_barycentre(batch)
         return super().forward(batch)
+
+    def to_barycentre(self, batch: Batch) -> Tensor:
+        """Mean over modalities of the transport to their barycentre, which is held fixed while gradients flow."""
+        pairs = self.pairs(batch)
+        sets = [batch.z[m] for m in dict.fromkeys(m for pair in pairs for m in pair)]
+        settings = {"epsilon": self.epsilon, "cost": self.cost, "tolerance": self.tolerance}
+        middle = barycentre(sets, rounds=3, **settings)  # type: ignore[arg-type]
+        self.last = sets[0].detach(), middle, None
+        return torch.stack([transport_loss(x, middle, debias=self.debias, **settings) for x in sets]).mean()  # type: ignore[arg-type]
 
     def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
         rows = chosen_rows(batch.z, a, b, self.items)

@@ -2,14 +2,15 @@
 
 `solve` is the front door for a cost matrix; `transport_loss` and `sinkhorn_divergence` start from embeddings
 and are differentiable in them; `solve_chunked` takes sets whose cost does not fit in memory; `gromov` and
-`fused_gromov` take sets that can only be compared within themselves.
+`fused_gromov` take sets that can only be compared within themselves; `barycentre` is the mean of several sets.
 
 Modules: ``front`` (the table of methods), ``dense``, ``exact``, ``partial``, ``semipaired``, ``gromov``,
-``chunked``, ``loss`` (one kind of problem each); ``entropic`` (annealing, dual value, gradients) over
+``chunked``, ``loss``, ``barycentre`` (one kind of problem each); ``entropic`` (annealing, dual value, gradients) over
 ``sinkhorn`` (iteration with absorbed potentials) over ``kernel`` (one pass) and ``anderson`` (acceleration);
 ``problem`` and ``result`` are what goes in and what comes out, ``source`` gives cost rows to all of them.
 """
 
+from .barycentre import barycentre
 from .chunked import ChunkedPlan, solve_chunked
 from .front import solve
 from .gromov import fused_gromov, gromov
@@ -21,6 +22,7 @@ __all__ = [
     "ConvergenceWarning",
     "Plan",
     "Potentials",
+    "barycentre",
     "barycentric",
     "fused_gromov",
     "gromov",
