@@ -199,7 +199,10 @@ def _attack(methods: Mapping[str, Heads], test: Views, focus: str, steps: int, s
             drawn = {k: (_name(k), "solid", c[side]) for k, c in found.items()}
             drawn |= {f"{k}/random": ("", "dashed", c[f"{side}/random"]) for k, c in found.items()}
             panels.append(_panel(f"{side} side, {words[space]}", axes[space], drawn, space=space, side=side, norm="l2"))
-        hubs = {name: hub_curves(heads, test, space, radii=radii, seed=seed) for name, heads in methods.items()}
+        hubs = {
+            name: hub_curves(heads, test, space, radii=radii, steps=2 * steps, seed=seed)
+            for name, heads in methods.items()
+        }
         drawn = {k: (_name(k), "solid", c["hub"]) for k, c in hubs.items()}
         drawn |= {f"{k}/random": ("", "dashed", c["hub/random"]) for k, c in hubs.items()}
         panels.append(

@@ -18,6 +18,7 @@ from .threat import Threat, untouched
 from .victim import Victim
 
 SOFTNESS = 0.02
+TIE = 1e-9
 
 
 class Hub(NamedTuple):
@@ -93,6 +94,7 @@ def finds(z: Tensor, rows: Tensor, queries: Tensor, gallery: Tensor, depth: int)
     own = q @ normalize(z.double(), dim=1).T
     out = torch.empty(own.shape, dtype=torch.bool)
     for k, row in enumerate(rows.tolist()):
-        ahead = (scores >= own[:, k, None]).sum(1) - (scores[:, row] >= own[:, k]).long()  # a tie counts against it
+        level = own[:, k, None] - TIE
+        ahead = (scores >= level).sum(1) - (scores[:, row] >= level[:, 0]).long()  # a tie counts against it
         out[:, k] = ahead < depth
     return out

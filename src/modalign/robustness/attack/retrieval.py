@@ -122,7 +122,7 @@ class Scene:
         clean = self.victim.embed(self.x)
         cosine = (self.unit[self.target].double() @ clean.double().T).fill_diagonal_(-torch.inf)
         own = (self.unit[self.target].double() * z.double()).sum(1)
-        return float((own > cosine.amax(1)).double().mean())
+        return float((own > cosine.amax(1) + 1e-9).double().mean())
 
     @staticmethod
     def _first(r: Ranking) -> Tensor:

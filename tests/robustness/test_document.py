@@ -1,0 +1,143 @@
+"""The document of all curves, the command that writes it, and the report that shows it."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modalign.cli import main
+from modalign.datasets.synthetic import generate
+from modalign.errors import ModalignError
+from modalign.model import Heads
+from modalign.registry import make
+from modalign.report import write
+from modalign.report.figures.robustness import looks_of, robustness_figure
+from modalign.report.sections.robustness import section
+from modalign.robustness.document import document
+from modalign.views import Views
+
+
+@pytest.fixture(scope="module")
+def table(heads: Heads, splits: dict[str, Views]) -> dict[str, Any]:
+    other = make("method", "cca", dim=4, ridge=10.0).fit(splits["train"])
+
+    def fit(x: Views, ridge: float) -> Heads:
+        return make("method", "cca", dim=8, ridge=ridge).fit(x)
+
+    return document(
+        {"clip": other, "full": heads}, splits["test"], splits["train"], most=40, steps=3, gallery="c",
+        refit={"clip": partial(fit, ridge=10.0), "full": partial(fit, ridge=0.1)},
+    )  # fmt: skip
+
+
+def test_every_kind_has_its_panels_in_plain_values(table: dict[str, Any]) -> None:
+    assert json.loads(json.dumps(table, allow_nan=False)) == table
+    assert list(table["kinds"]) == ["missing", "noise", "attack"]
+    missing = table["kinds"]["missing"]
+    assert (missing["query"], missing["gallery"]) == (["a", "b"], "c")
+    assert [c["levels"] for c in missing["panels"][1]["curves"]] == [[0.0, 0.3, 0.5, 0.7]] * 2
+    assert missing["tables"][0]["worst_subset"] in ("a", "b")
+    assert {c["key"] for c in missing["panels"][3]["curves"]} >= {"mean", "single", "fill:zero", "fill:ppca"}
+    attacks = table["kinds"]["attack"]["panels"]
+    assert {(p["space"], p.get("side")) for p in attacks} == {
+        (space, side) for space in ("features", "embedding") for side in ("query", "gallery", None)
+    }
+    for panel in attacks:
+        assert {"clip", "full", "clip/random", "full/random"} == {c["key"] for c in panel["curves"]}
+
+
+def test_the_figure_says_its_numbers_and_draws_every_curve(table: dict[str, Any]) -> None:
+    panel = table["kinds"]["attack"]["panels"][0]
+    svg = str(robustness_figure(panel, looks_of(["clip", "full"])))
+    assert svg.count('stroke-dasharray="5 4"') == 2
+    assert svg.count("fill-opacity") == 2
+    assert "CLIP" in svg
+    first = panel["curves"][0]["scores"][0]["value"]
+    assert f"{100 * first:.1f} % at 0" in svg
+
+
+def test_the_section_shows_all_and_refuses_what_is_damaged(table: dict[str, Any]) -> None:
+    html = str(section(table, "robustness.json"))
+    assert html.count("<svg") == sum(len(k["panels"]) for k in table["kinds"].values())
+    for words in ("Missing modalities", "Noise on features", "Attacks", "PPCA fill", "worst subset", "Targeted"):
+        assert words in html
+    for broken in ({}, [], {**table, "kinds": {"x": {}}}, {**table, "kinds": {"x": {"panels": [{"curves": 3}]}}}):
+        with pytest.raises(ModalignError, match="robustness is damaged"):
+            section(broken, "robustness.json")
+
+
+def test_two_modalities_have_no_query_to_lose(heads: Heads, splits: dict[str, Views]) -> None:
+    test = splits["test"].only("a", "b")
+    found = document({"full": heads}, test, kinds=["missing", "noise"])
+    assert list(found["kinds"]) == ["noise"]
+    assert "three modalities" in found["skipped"]["missing"]
+    with pytest.raises(ModalignError, match="three modalities"):
+        document({"full": heads}, test, kinds=["missing"])
+    with pytest.raises(ModalignError, match="did you mean 'noise'"):
+        document({"full": heads}, test, kinds=["nois"])
+    with pytest.raises(ModalignError, match="needs a method"):
+        document({}, test)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> dict[str, Path]:
+    """Two runs of plain arrays with pairs from a file."""
+    x = generate(160, shared=8, unique=2, noise=0.5).views
+    np.save(tmp_path / "left.npy", x["a"].numpy())
+    np.save(tmp_path / "right.npy", x["b"].flip(0).numpy())
+    (tmp_path / "pairs.csv").write_text("".join(f"{i},{159 - i}\n" for i in range(160)))
+    for method in ("cca", "procrustes"):
+        main(
+            ["align", str(tmp_path / "left.npy"), str(tmp_path / "right.npy"), "--pairs", str(tmp_path / "pairs.csv"),
+             "--method", method, "--out", str(tmp_path / method), "--json"]
+        )  # fmt: skip
+    return {m: tmp_path / m for m in ("cca", "procrustes")}
+
+
+def test_the_command_measures_runs_and_the_report_shows_them(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    main(
+        [
+            "evaluate",
+            str(runs["cca"]),
+            "--robustness",
+            "noise",
+            "attack",
+            "--against",
+            str(runs["procrustes"]),
+            "--json",
+        ]
+    )
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["methods"]) == ["procrustes", "cca"]
+    assert found["focus"] == "cca"
+    saved = json.loads((runs["cca"] / "robustness.json").read_text())
+    assert saved["kinds"] == found["kinds"]
+    clean = found["kinds"]["noise"]["panels"][0]["curves"][1]["scores"][0]["value"]
+    scores = json.loads((runs["cca"] / "scores.json").read_text())
+    assert clean == pytest.approx(scores["methods"]["cca"]["mean_recall"]["value"])  # the same test items, untouched
+    page = write(runs["cca"]).read_text()
+    assert 'id="robustness"' in page
+    assert "Noise on features" in page
+    assert 'id="robustness"' not in write(runs["procrustes"]).read_text()
+
+
+def test_the_command_in_words_and_its_mistakes(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    main(["evaluate", str(runs["cca"]), "--robustness", "noise"])
+    assert "noise on all modalities" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", str(runs["cca"]), "--robustness", "missing"])
+    assert end.value.code == 2
+    assert "three modalities" in capsys.readouterr().err
+    (runs["cca"].parent / "left.npy").unlink()
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", str(runs["cca"]), "--robustness", "noise"])
+    assert end.value.code == 2
+    assert "left.npy" in capsys.readouterr().err
