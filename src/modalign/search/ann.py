@@ -15,6 +15,7 @@ from ..errors import ModalignError, require, unknown
 
 KINDS = ("exact", "hnsw", "ivfpq")
 MIN_IVFPQ = 1024  # a codebook of 256 words needs a few rows per word
+PER_LIST = 64  # rows per inverted list that k-means learns from; more cost much time and change little
 RARE = 0.05  # share of allowed rows below which a filter is answered exactly
 
 
@@ -79,7 +80,7 @@ def build(vectors: np.ndarray, settings: Settings) -> Any:
             index.add(vectors)
     else:
         index = _ivfpq(faiss, n, d, settings)
-        index.train(_sample(vectors, max(256 * index.nlist, 65536)))
+        index.train(_sample(vectors, max(PER_LIST * index.nlist, 65536)))
         index.add(vectors)
         index.nprobe = settings.probes
     return index

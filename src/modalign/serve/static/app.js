@@ -93,6 +93,7 @@ function addItem(item, weight = 1) {
 async function addFile(blob, name) {
   const kinds = encoders();
   const type = (blob.type || "").split("/")[0];
+  kinds.delete("text");
   const modality = kinds.has(type) ? type : type === "video" && kinds.has("audio") ? "audio" : null;
   if (!modality) { problem(`'${name}' cannot be searched with: these runs read ${[...kinds].join(", ") || "no files"}.`); return; }
   const limit = state.info.limits[modality] || 16 << 20;

@@ -1,0 +1,384 @@
+"""The server without a browser: answers, limits, and what hostile requests and files get."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("starlette", reason="starlette is not installed (pip install 'modalign[serve]')")
+
+from starlette.testclient import TestClient
+
+from modalign.errors import ModalignError
+from modalign.search import Query
+from modalign.serve.app import UPLOAD, make_app
+from modalign.serve.state import State, names_of
+from modalign.serve.workers import Decoders
+
+from .conftest import ENCODERS, NASTY, Site
+
+
+@pytest.fixture(scope="module")
+def client(site: Site) -> TestClient:
+    return TestClient(make_app(site.state), base_url="http://127.0.0.1:8765")
+
+
+@pytest.fixture(scope="module")
+def both(pair: Site) -> TestClient:
+    return TestClient(make_app(pair.state), base_url="http://127.0.0.1:8765")
+
+
+def ask(client: TestClient, *terms: dict[str, Any], address: str = "/api/search", **more: Any) -> dict[str, Any]:
+    reply = client.post(address, json={"terms": list(terms), **more})
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def term(kind: str, value: str, weight: float = 1.0) -> dict[str, Any]:
+    return {"kind": kind, "value": value, "weight": weight}
+
+
+def png(size: tuple[int, int] = (40, 30), colour: tuple[int, int, int] = (200, 30, 60)) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def send(client: TestClient, data: bytes, modality: str = "image", kind: str = "image/png", name: str = "a.png") -> Any:
+    return client.post(
+        "/api/upload", params={"modality": modality, "name": name}, content=data, headers={"content-type": kind}
+    )
+
+
+# ------------------------------------------------------------------ answers
+
+
+def test_the_page_answers_what_python_answers(client: TestClient, site: Site) -> None:
+    found = ask(client, term("text", "thing 3"), term("item", "image/4", 0.5), to=["image"], k=6)["answers"][0]
+    right = site.spaces[0].search(Query().text("thing 3").item("image/4", 0.5), "image", 6)
+    assert [h["id"] for h in found["hits"]] == [h["id"] for h in right["hits"]]
+    assert [h["cosine"] for h in found["hits"]] == pytest.approx([h["cosine"] for h in right["hits"]], abs=1e-5)
+    assert found["chance"]["image"]["rank"] == 20.5
+    assert found["command"].endswith("--text='thing 3' --item=image/4 --weight=item.1=0.5 --to=image -k 6")
+
+
+def test_answers_hold_no_paths(client: TestClient, site: Site) -> None:
+    text = json.dumps(ask(client, term("text", "thing"), to=["any"], k=100)["answers"][0]["hits"])
+    text += json.dumps(client.get("/api/map/0").json())
+    assert str(site.media) not in text
+    assert "passwd" not in text
+    assert "/tmp" not in text
+
+
+def test_an_uploaded_picture_is_what_the_command_line_encodes(client: TestClient, site: Site) -> None:
+    picture = site.media / "7.png"
+    token = send(client, picture.read_bytes()).json()["token"]
+    found = ask(client, term("upload", token), to=["text"], k=8)["answers"][0]
+    right = site.spaces[0].search(Query().image(picture), "text", 8)
+    assert [h["id"] for h in found["hits"]] == [h["id"] for h in right["hits"]]
+    assert [h["cosine"] for h in found["hits"]] == pytest.approx([h["cosine"] for h in right["hits"]], abs=1e-5)
+
+
+def test_an_uploaded_sound(client: TestClient, site: Site) -> None:
+    reply = send(client, (site.media / "7.wav").read_bytes(), "audio", "audio/wav", "7.wav")
+    assert reply.status_code == 200, reply.text
+    found = ask(client, term("upload", reply.json()["token"]), term("text", "thing"), to=["image"], k=5)["answers"][0]
+    right = site.spaces[0].search(Query().audio(site.media / "7.wav").text("thing"), "image", 5)
+    assert [h["id"] for h in found["hits"]] == [h["id"] for h in right["hits"]]
+
+
+def test_why_shares_sum_to_the_cosine(client: TestClient) -> None:
+    terms = [term("text", "thing 3"), term("item", "audio/9", 0.7), term("text", "other", -0.4)]
+    found = ask(client, *terms, address="/api/why", id="image/5", to=["image"])
+    assert sum(t["share"] for t in found["terms"]) == pytest.approx(found["item"]["cosine"], abs=1e-3)
+    assert set(found["near_result"]) == {"image", "text", "audio"}
+    assert all(len(near) == 5 for near in found["near_result"].values())
+    assert found["path"]["steps"][0]["item"] is None
+    assert found["path"]["steps"][-1]["item"]["id"] == "image/5"
+    assert found["chance"]["rank"] == 20.5
+    answers = ask(client, *terms, to=["image"], k=40)["answers"][0]["hits"]
+    assert found["rank"] == next(h["rank"] for h in answers if h["id"] == "image/5")
+
+
+def test_the_map_and_a_query_on_it(client: TestClient) -> None:
+    flat = client.get("/api/map/0").json()
+    assert {m: sum(p["modality"] == m for p in flat["points"]) for m in ENCODERS} == dict.fromkeys(ENCODERS, 40)
+    assert all(-0.1 < p["x"] < 1.1 and -0.1 < p["y"] < 1.1 for p in flat["points"])
+    found = ask(client, term("item", "text/3"), address="/api/standing")
+    assert found["standing"]["text"]["rank"][3] == 1
+    assert sorted(found["standing"]["image"]["rank"]) == list(range(1, 41))
+    assert len(found["query"]) == 2
+    assert client.get("/api/map/5").status_code == 422
+
+
+def test_two_runs_answer_and_one_may_fail(both: TestClient) -> None:
+    found = ask(both, term("text", "thing 3"))["answers"]
+    assert [a["space"] for a in found] == [0, 1]
+    assert found[0]["hits"] != found[1]["hits"]
+    found = ask(both, term("item", "image/999"))["answers"]
+    assert all("no item" in a["error"] for a in found)
+
+
+# ------------------------------------------------------------------ media
+
+
+def test_media_are_made_anew(client: TestClient, site: Site) -> None:
+    reply = client.get("/media/0/image/3")
+    assert reply.headers["content-type"] == "image/webp"
+    assert reply.content != (site.media / "3.png").read_bytes()
+    assert Image.open(io.BytesIO(reply.content)).size == (32, 24)
+    reply = client.get("/media/0/audio/3?as=sound")
+    assert reply.headers["content-type"] == "audio/wav"
+    with wave.open(io.BytesIO(reply.content)) as sound:
+        assert sound.getnframes() / sound.getframerate() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/media/0/image/1",  # /etc/passwd
+        "/media/0/image/1?as=video",
+        "/media/0/image/3?as=file",
+        "/media/0/image/999",
+        "/media/0/text/3",
+        "/media/0/../image/3",
+        "/media/0/%2e%2e%2fetc/3",
+        "/media/9/image/3",
+        "/media/0/image/-1",
+        "/media/0/image/3.png",
+        "/static/../app.py",
+        "/static/%2e%2e%2fapp.py",
+        "/static/..%5capp.py",
+        "/api/nothing",
+    ],
+)
+def test_nothing_else_is_served(address: str, client: TestClient) -> None:
+    reply = client.get(address)
+    assert reply.status_code in (404, 405)
+    assert "root:" not in reply.text
+    assert "import" not in reply.text
+
+
+# ------------------------------------------------------------------ hostile requests
+
+
+def test_headers_bind_the_page(client: TestClient) -> None:
+    reply = client.get("/")
+    policy = reply.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert "server" not in reply.headers
+    assert "script" not in reply.text.replace('<script type="module" src="/static/app.js"></script>', "")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil:80", "10.0.0.1"])
+def test_foreign_names_are_refused(host: str, site: Site) -> None:
+    client = TestClient(make_app(site.state), base_url="http://127.0.0.1")
+    assert client.get("/api/info", headers={"host": host}).status_code == 421
+
+
+def test_allowed_names_are_answered(site: Site) -> None:
+    client = TestClient(make_app(site.state, ["board.example"], addresses=True), base_url="http://board.example:80")
+    assert client.get("/api/info").status_code == 200
+    assert client.get("/api/info", headers={"host": "10.0.0.1:8765"}).status_code == 200
+    assert client.get("/api/info", headers={"host": "evil.example"}).status_code == 421
+
+
+def test_other_sites_cannot_ask(client: TestClient) -> None:
+    body = {"terms": [term("text", "a")]}
+    for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+        assert client.post("/api/search", json=body, headers=headers).status_code == 403
+    assert client.post("/api/search", json=body, headers={"origin": "http://127.0.0.1:8765"}).status_code == 200
+    assert (
+        client.post("/api/search", content=json.dumps(body), headers={"content-type": "text/plain"}).status_code == 415
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{", b"[]", b"null", b'"a"', b"[" * 30000, b'{"terms": []}', b'{"terms": [1]}',
+        b'{"terms": [{"kind": "vector"}]}',
+        b'{"terms": [{"kind": "text", "value": ""}]}', b'{"terms": [{"kind": "text", "value": 5}]}',
+        b'{"terms": [{"kind": "text", "value": "a", "weight": 1e999}]}',
+        b'{"terms": [{"kind": "text", "value": "a", "weight": "1"}]}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "k": 0}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "k": true}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "k": 100000}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "to": "image"}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "to": ["smell"]}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "where": ["x"]}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "where": ["colour=red"]}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "correction": "magic"}',
+        b'{"terms": [{"kind": "text", "value": "a"}], "spaces": [7]}',
+        b'{"terms": [{"kind": "upload", "value": "nothing"}]}', b'{"terms": [{"kind": "item", "value": "../etc"}]}',
+        b"\xff\xfe",
+    ],
+)  # fmt: skip
+def test_broken_requests_get_one_line(body: bytes, client: TestClient) -> None:
+    for address in ("/api/search", "/api/why"):
+        reply = client.post(address, content=body, headers={"content-type": "application/json"})
+        assert reply.status_code in (400, 422), reply.text
+        message = reply.json()["error"]
+        assert message
+        assert "Traceback" not in message
+        assert "\n" not in message
+
+
+def test_large_requests_are_cut_off(client: TestClient) -> None:
+    body = json.dumps({"terms": [term("text", "a" * 100_000)]})
+    reply = client.post("/api/search", content=body, headers={"content-type": "application/json"})
+    assert (reply.status_code, "too large" in reply.json()["error"]) == (413, True)
+    assert send(client, bytes(UPLOAD["image"] + 1)).status_code == 413
+    assert send(client, b"").status_code == 422
+
+
+def test_names_and_captions_come_as_data(client: TestClient) -> None:
+    hits = ask(client, term("item", "image/0"), to=["text"], k=40)["answers"][0]["hits"]
+    assert NASTY in [h["name"] for h in hits]  # as text in JSON; the page sets it as text, see the browser's tests
+    reply = client.post("/api/search", json={"terms": [term("item", "image/0")], "to": ["text"]})
+    assert reply.headers["content-type"] == "application/json"
+    name = send(client, png(), name="../../<b>\n" + "x" * 500).json()["name"]
+    assert "\n" not in name
+    assert len(name) <= 120
+
+
+# ------------------------------------------------------------------ hostile files
+
+
+def bomb() -> bytes:
+    """A PNG of a few kilobytes that claims 60,000 x 60,000 pixels."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10_000))) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "modality", "kind", "message"),
+    [
+        (b"not a picture at all", "image", "image/png", "not a picture"),
+        (png()[:60], "image", "image/png", "truncated or damaged"),
+        (bomb(), "image", "image/png", "pixels"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' width='9e9' height='1'><script>alert(1)</script></svg>"[:40],
+         "image", "image/svg+xml", ""),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "audio", "audio/wav", ""),
+        (b"ID3" + bytes(500), "audio", "audio/mpeg", ""),
+        (png(), "audio", "audio/wav", ""),
+        (b"\x80\x04\x95cos\nsystem\n", "image", "image/png", "not a picture"),
+    ],
+)  # fmt: skip
+def test_broken_uploads_are_named_and_hurt_nothing(
+    data: bytes, modality: str, kind: str, message: str, client: TestClient
+) -> None:
+    reply = send(client, data, modality, kind)
+    assert reply.status_code == 422, reply.text
+    assert message in reply.json()["error"]
+    assert send(client, png()).status_code == 200  # the next one is read
+
+
+@pytest.mark.parametrize(
+    ("modality", "kind"), [("image", "text/html"), ("image", ""), ("text", "text/plain"), ("smell", "image/png")]
+)
+def test_files_of_other_types_are_refused(modality: str, kind: str, client: TestClient) -> None:
+    assert send(client, png(), modality, kind).status_code in (415, 422)
+
+
+def test_a_file_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoders = Decoders(1, seconds=1.0)
+    try:
+        assert decoders.ask({"op": "picture", "side": 8}, png()).header["type"] == "image/webp"
+        process = decoders._all[0]
+        os.kill(process.child.pid, signal.SIGSTOP)  # as good as an endless loop
+        start = time.monotonic()
+        with pytest.raises(ModalignError, match="takes longer than 1 s"):
+            decoders.ask({"op": "picture", "side": 8}, png())
+        assert time.monotonic() - start < 5
+        assert not process.alive()
+        assert decoders.ask({"op": "picture", "side": 8}, png()).data  # by a new process
+    finally:
+        decoders.close()
+
+
+def test_a_decoder_that_dies_is_replaced() -> None:
+    decoders = Decoders(1)
+    try:
+        decoders.ask({"op": "picture", "side": 8}, png())
+        process = decoders._all[0]
+        process.child.kill()
+        process.child.wait()
+        assert decoders.ask({"op": "picture", "side": 8}, png()).data
+        assert decoders._all[-1] is not process
+    finally:
+        decoders.close()
+    assert all(not p.alive() for p in decoders._all)
+
+
+def test_a_decoder_gets_little_memory_and_no_files(tmp_path: Path) -> None:
+    code = (
+        "import modalign.serve.decoder as d; d.MEMORY = 1 << 30; d._limit()\n"
+        "try: x = bytearray(2 << 30)\nexcept MemoryError: print('refused')\n"
+        "import os, pathlib, sys\n"
+        "try: pathlib.Path(sys.argv[1]).write_text('x' * 100)\nexcept OSError: print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "x")], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["refused", "refused"]
+
+
+# ------------------------------------------------------------------ the state
+
+
+def test_uploads_are_forgotten_in_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modalign.serve.state.UPLOADS", 2)
+    state = State(site.spaces, ["left"], site.state.decoders)
+    tokens = [state.upload("image", f"{i}", png(colour=(i, 0, 0))) for i in range(3)]
+    with pytest.raises(ModalignError, match="forgotten"):
+        state.query(state.request({"terms": [term("upload", tokens[0])]}), 0)
+    query, rows = state.query(state.request({"terms": [term("upload", tokens[2])]}), 0)
+    assert np.linalg.norm(query.compose(rows)) == pytest.approx(1.0)
+    with pytest.raises(ModalignError, match="no run here has an encoder for 'smell'"):
+        state.upload("smell", "a", b"x")
+
+
+def test_names_tell_runs_apart() -> None:
+    assert names_of([Path("/a/full"), Path("/b/full")]) == ["a/full", "b/full"]
+    assert names_of([Path("/a/one"), Path("/b/two")]) == ["one", "two"]
+    assert len(set(names_of([Path("/a/one"), Path("/a/one")]))) == 2
+
+
+def test_a_large_space_is_sampled_on_the_map() -> None:
+    """Ten thousand items stay a page that a browser takes."""
+    import torch
+
+    from modalign.search import Space
+    from modalign.search.gallery import in_memory
+    from modalign.serve import answers
+
+    z = torch.nn.functional.normalize(torch.randn(10_000, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    items = [{"group": i, "text": f"thing {i}"} for i in range(10_000)]
+    gallery = in_memory({"a": z, "b": z}, {"a": items, "b": items})
+    state = State([Space(Path("x"), gallery, None)], ["x"])
+    flat = answers.atlas(state, 0)
+    assert flat["of"] == {"a": 10_000, "b": 10_000}
+    assert 500 < len(flat["points"]) <= 1500
+    assert len(json.dumps(flat)) < 1_000_000
