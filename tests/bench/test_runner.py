@@ -1,0 +1,264 @@
+"""Running: resuming, processes, failures, tuning, and what the folder holds at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from modalign.bench import command, runner
+from modalign.bench.results import Bench, group_scores, matrix
+from modalign.bench.suite import Suite, choose
+from modalign.config import dump_toml
+from modalign.errors import ModalignError
+
+SUITE = """
+name = "tiny"
+seeds = [0, 1]
+trials = 2
+methods = ["cca", "procrustes"]
+focus = "cca"
+baseline = "procrustes"
+[data]
+features = "synthetic"
+n = 200
+shared = 6
+unique = 4
+width = 16
+noise = 0.5
+[targets]
+hidden-60 = 1.0
+[[settings]]
+regime = "hidden"
+pairs = [20, 60]
+[[settings]]
+regime = "disjoint"
+missing = 0.2
+"""
+
+
+def results(out: Path) -> dict[str, Any]:
+    """Everything that was measured, without times, and without the source's fingerprint: it may be edited meanwhile."""
+    found = {}
+    for path in sorted(out.glob("cells/*/*/*/result.json")):
+        table = json.loads(path.read_text())
+        found[str(path.relative_to(out))] = {k: v for k, v in table.items() if k not in ("cost", "code")}
+    return found
+
+
+def run(suite: Suite, out: Path, **more: Any) -> dict[str, int]:
+    return runner.run(suite, choose(suite), out, **{"workers": 1, **more})
+
+
+def test_one_and_two_processes_find_the_same(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    suite = tiny()
+    assert run(suite, tmp_path / "one")["done"] == 12
+    assert run(suite, tmp_path / "two", workers=2)["done"] == 12
+    one, two = results(tmp_path / "one"), results(tmp_path / "two")
+    assert len(one) == 12
+    assert one == two
+
+
+def test_a_second_run_does_only_what_is_missing_or_changed(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    suite = tiny()
+    run(suite, tmp_path)
+    before = results(tmp_path)
+    assert run(suite, tmp_path) == {"done": 0, "before": 12, "failed": 0, "left": 0, "robustness": 0}
+    gone = tmp_path / "cells" / "hidden-20" / "cca" / "seed-1" / "result.json"
+    gone.unlink()
+    assert run(suite, tmp_path)["done"] == 1
+    assert results(tmp_path) == before
+    more = run(tiny(trials=1), tmp_path)  # another tuning budget is another cell
+    assert (more["done"], more["before"]) == (12, 0)
+
+
+def test_a_killed_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    call = [sys.executable, "-m", "modalign", "bench", str(path), "--workers", "2", "--out"]
+    killed = subprocess.Popen([*call, str(tmp_path / "a")], start_new_session=True, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "a").glob("cells/*/*/*/result.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "a" / "summary.json").exists()
+    done = subprocess.run([*call, str(tmp_path / "a"), "--json"], check=True, capture_output=True)
+    counts = json.loads(done.stdout)["counts"]
+    assert counts["before"] >= 1
+    assert counts["before"] + counts["done"] == 12
+    whole = command.bench(str(path), tmp_path / "b", workers=1)
+    assert whole["counts"]["done"] == 12
+    assert results(tmp_path / "a") == results(tmp_path / "b")
+
+
+def test_trials_of_a_killed_tuning_are_kept(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    suite = tiny(methods=["cca"], settings=[{"regime": "hidden", "pairs": 20}])
+    run(suite, tmp_path)
+    path = tmp_path / "tuning" / "hidden-20" / "cca.json"
+    record = json.loads(path.read_text())
+    trials = [{**record["trials"][0], "score": 0.99}]
+    path.write_text(json.dumps({**record, "trials": trials, "done": False}))
+    run(suite, tmp_path)
+    again = json.loads(path.read_text())
+    assert [t["score"] for t in again["trials"]] == [0.99, record["trials"][1]["score"]]
+    assert again["settings"] == {"ridge": 10.0, "power": 0.5}
+
+
+def test_a_method_that_tunes_itself_is_told_at_other_seeds(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    entries = {"mine": {"base": "full", "settings": {"steps": 5}}}
+    block = [{"regime": "hidden", "pairs": 60}]
+    suite = tiny(methods=["mine"], entries=entries, settings=block, focus="mine")
+    run(suite, tmp_path)
+    record = json.loads((tmp_path / "tuning" / "hidden-60" / "mine.json").read_text())
+    assert len(record["trials"]) == 2
+    assert record["settings"]["chosen"]["ridge"] == 10.0
+    cells = list(results(tmp_path).values())
+    assert all(r["settings"] == record["settings"] for r in cells)
+    assert all(r["record"]["chosen"]["ridge"] == 10.0 for r in cells)
+
+
+def test_a_failing_method_is_written_down_and_the_rest_goes_on(
+    tiny: Callable[..., Suite], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from modalign.methods.closed_form import Ridge
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(Ridge, "fit", broken)
+    counts = run(tiny(), tmp_path)
+    assert (counts["done"], counts["failed"]) == (8, 4)
+    held = Bench(tiny(), tmp_path)
+    assert len(held.results) == 8
+    assert {f["method"] for f in held.failed} == {"linear"}
+    monkeypatch.undo()
+    assert run(tiny(), tmp_path)["done"] == 4
+
+
+def test_a_method_that_refuses_gives_an_error_in_one_line(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    suite = tiny(entries={"bad": {"base": "linear", "settings": {"target": "no"}}}, methods=["cca", "bad"])
+    counts = run(suite, tmp_path)
+    assert (counts["done"], counts["failed"]) == (4, 4)
+    assert "no" in Bench(suite, tmp_path).failed[0]["error"]
+
+
+def test_no_time_left_starts_nothing(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    counts = run(tiny(), tmp_path, hours=1e-9)
+    assert (counts["done"], counts["left"]) == (0, 12)
+
+
+def test_group_scores_add_up_to_mean_recall(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    run(tiny(), tmp_path)
+    held = Bench(tiny(), tmp_path)
+    for r in held.results:
+        assert group_scores(r.queries)[1].mean() == pytest.approx(r.recall, abs=1e-6)
+    assert len({round(r.recall, 6) for r in held.results if r.method == "cca" and r.setting.name == "hidden-20"}) == 2
+    ids, values = matrix(held.at(next(held.settings()))["cca"])
+    assert values.shape == (2, len(ids)) == (2, 40)
+
+
+def test_the_command_leaves_tables_and_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    found = command.bench(str(path), tmp_path / "out", workers=1, export=tmp_path / "docs" / "results.md")
+    assert found["counts"]["done"] == 12
+    assert set(found["mean_recall"]) == {"hidden-20", "hidden-60", "disjoint-lose20"}
+    page = (tmp_path / "out" / "report.html").read_text()
+    for words in ("Leaderboards", "Known pairs", "Ranks over settings", "Geometry and tasks", "tunings"):
+        assert words in page
+    figures = page.split("<svg ")[1:]
+    assert len(figures) >= 5
+    for figure in figures:
+        ElementTree.fromstring("<svg " + figure.split("</svg>")[0] + "</svg>")
+    assert 'href="cells/hidden-20/cca/seed-0/result.json"' in page
+    assert (tmp_path / "out" / "cells" / "hidden-20" / "cca" / "seed-0" / "result.json").exists()
+    assert "<script src" not in page
+    markdown = (tmp_path / "docs" / "results.md").read_text()
+    assert f"modalign bench {path}" in markdown
+    assert "Aim: 1;" in markdown
+    table = (tmp_path / "out" / "tables" / "leaderboard.csv").read_text().splitlines()
+    assert len(table) == 1 + 3 * 2
+    latex = (tmp_path / "out" / "tables" / "leaderboard.tex").read_text()
+    assert latex.count("\\mathbf") == 3
+    again = command.bench(str(path), tmp_path / "out", run=False)
+    assert again["counts"]["done"] == 0
+    assert again["mean_recall"] == found["mean_recall"]
+
+
+def test_redo_forgets_only_the_chosen(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    suite = tiny(methods=["cca", "procrustes"])
+    run(suite, tmp_path)
+    command.forget(choose(suite, methods=["cca"], settings=["hidden-20"]), tmp_path)
+    counts = run(suite, tmp_path)
+    assert (counts["done"], counts["before"]) == (2, 6)
+
+
+def test_a_folder_belongs_to_one_suite(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.toml").write_text(SUITE.replace('"tiny"', f'"{name}"'))
+    command.bench(str(tmp_path / "a.toml"), tmp_path / "out", run=False)
+    with pytest.raises(ModalignError, match="holds the bench 'a'"):
+        command.bench(str(tmp_path / "b.toml"), tmp_path / "out", run=False)
+
+
+def test_listing_runs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    found = command.listing(str(path))
+    assert found["cells"] == 12
+    assert "hidden-20" in command.listing_text(found)
+    assert not list(tmp_path.glob("*/"))
+
+
+def test_a_suite_survives_its_own_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    assert command.listing(str(path), ["seeds=[5]", "data.n=300"])["seeds"] == [5]
+    assert "name" in dump_toml({"name": "x"})
+
+
+def test_robustness_of_kept_heads(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    plan = {
+        "settings": ["hidden-60"],
+        "methods": ["cca"],
+        "limit": 20,
+        "steps": 2,
+        "radii": [0.0, 0.3],
+        "ratios": [0.0, 2.0],
+    }
+    suite = tiny(keep=["cca"], robustness=plan)
+    assert run(suite, tmp_path)["robustness"] == 1
+    assert run(suite, tmp_path)["robustness"] == 0
+    curves = json.loads((tmp_path / "cells/hidden-60/cca/seed-0/robustness.json").read_text())
+    assert curves["groups"] == 20
+    scores = [s["value"] for s in curves["attack"]["query"]["scores"]]
+    assert scores[0] > scores[1]
+    from modalign.bench import robust
+
+    with pytest.raises(ModalignError, match="add them to keep"):
+        robust.check(tiny(robustness=plan))
+    with pytest.raises(ModalignError, match="did you mean 'steps'"):
+        robust.check(tiny(robustness={"step": 1}))
+
+
+def test_the_page_can_be_written_again_from_the_folder(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    from modalign.bench.summary import summarise
+    from modalign.report import write
+
+    suite = tiny(methods=["cca"], settings=[{"regime": "complete"}])
+    run(suite, tmp_path)
+    command.own(suite, tmp_path)
+    summarise(Bench(suite, tmp_path), "modalign bench x")
+    first = write(tmp_path).read_bytes()
+    assert write(tmp_path).read_bytes() == first
+    assert b"no ablation" in first

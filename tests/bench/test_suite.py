@@ -1,0 +1,133 @@
+"""Suites: the grid, names, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modalign.bench.catalogue import SHARED, catalogue, groups
+from modalign.bench.suite import Setting, build, choose, read
+from modalign.errors import ModalignError
+from modalign.registry import check, get
+
+SUITES = sorted((Path(__file__).parents[2] / "benchmarks" / "suites").glob("*.toml"))
+TABLE: dict[str, Any] = {
+    "name": "x", "data": {"store": "x"}, "methods": ["cca"], "settings": [{"regime": "hidden", "pairs": [10, 20]}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda p: p.stem)
+def test_shipped_suites_are_whole(path: Path) -> None:
+    suite = read(path)
+    assert suite.name == path.stem
+    assert suite.focus in suite.entries
+    assert suite.baseline in suite.entries
+    assert len(suite.seeds) >= 3
+    names = {s.name for s in suite.settings}
+    assert set(suite.targets) <= names
+    assert set(suite.robustness.get("settings", ())) <= names
+    assert all(s.methods for s in suite.settings)
+
+
+def test_all_promised_suites_are_there() -> None:
+    assert {p.stem for p in SUITES} == {
+        "quick", "flickr8k", "flickr8k3", "youcook2", "tuxpaint", "esc50", "synthetic", "coco", "audioset", "howto100m",
+    }  # fmt: skip
+
+
+def test_every_list_is_an_axis_of_the_grid() -> None:
+    block = {"regime": "disjoint", "items": [10, 20], "missing": [0.1, 0.3]}
+    names = [s.name for s in build({**TABLE, "settings": [block]}).settings]
+    assert names == ["disjoint-10-lose10", "disjoint-10-lose30", "disjoint-20-lose10", "disjoint-20-lose30"]
+
+
+def test_methods_that_need_pairs_stay_out_where_there_are_none() -> None:
+    suite = build(
+        {**TABLE, "methods": ["clip", "cca", "wasserstein", "full"], "settings": [{"regime": "hidden", "pairs": 0}]}
+    )
+    assert suite.settings[0].methods == ("wasserstein", "full")
+
+
+def test_methods_of_three_modalities_stay_out_of_two() -> None:
+    assert "triangle" not in build({**TABLE, "methods": ["baselines"]}).entries
+    assert "triangle" in build({**TABLE, "methods": ["baselines"], "modalities": 3}).entries
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sedes": [0]}, "did you mean 'seeds'"),
+        ({"methods": ["clp"]}, "did you mean 'clip'"),
+        ({"methods": ["basline"]}, "did you mean 'baselines'"),
+        ({"settings": [{"regime": "hiden"}]}, "did you mean 'hidden'"),
+        ({"settings": [{"regime": "hidden", "pair": 3}]}, "did you mean 'pairs'"),
+        ({"settings": [{"regime": "complete", "pairs": 3}]}, "budget of the regime 'hidden'"),
+        ({"settings": [{"regime": "disjoint", "missing": 1.0}]}, r"must be in \[0, 1\)"),
+        ({"settings": [{"regime": "complete", "variant": "no"}]}, "unknown variant"),
+        ({"settings": []}, "no settings"),
+        ({"seeds": [1, 1]}, "twice"),
+        ({"entries": {"mine": {"base": "ful"}}}, "did you mean 'full'"),
+        ({"entries": {"mine": {"base": "cca", "settings": {"rigde": 1.0}}}}, "did you mean 'ridge'"),
+        ({"entries": {"cca": {"base": "cca"}}}, "has that name already"),
+        ({"entries": {"mine": {}}}, "either base"),
+    ],
+)
+def test_mistakes_are_one_clear_line(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModalignError, match=words) as caught:
+        build({**TABLE, **change})
+    assert "\n" not in str(caught.value)
+
+
+def test_cells_are_chosen_by_name_part_and_seed() -> None:
+    blocks = [
+        {"regime": "hidden", "pairs": [10, 20], "part": "few"},
+        {"regime": "hidden", "pairs": 20, "part": "more", "methods": ["cca", "asif"]},
+    ]
+    suite = build({**TABLE, "settings": blocks})
+    assert len(choose(suite)) == 3 * (2 + 1)  # cca at 20 pairs stands in both parts
+    assert [(s.name, m) for s, m, _ in choose(suite, parts=["more"], seeds=[1])] == [
+        ("hidden-20", "cca"),
+        ("hidden-20", "asif"),
+    ]
+    assert [m for _, m, _ in choose(suite, methods=["asif"])] == ["asif"] * 3
+    assert {s.name: s.methods for s in suite.distinct()}["hidden-20"] == ("cca", "asif")
+    with pytest.raises(ModalignError, match="did you mean 'few'"):
+        choose(suite, parts=["fwe"])
+
+
+def test_own_entries_start_from_others() -> None:
+    table = {"mine": {"base": "clip", "label": "Mine", "settings": {"objective.label_smoothing": 0.1}}}
+    entry = build({**TABLE, "methods": ["mine"], "entries": table}).entries["mine"]
+    assert entry.settings["objective"] == {"name": "clip", "label_smoothing": 0.1}
+    assert entry.label == "Mine"
+    assert len(entry.candidates) == 8
+
+
+def test_the_catalogue_holds_the_promised_methods_with_equal_trials() -> None:
+    entries = catalogue()
+    promised = (
+        "clip siglip cyclip gram triangle pmrl symile bridge separation consistency jiang structure klot fusemix "
+        "procrustes cca csa asif linear wasserstein full closed descended full-no-ot full-no-rma full-neither "
+        "full-literal-rma full-no-start full-no-unpaired full-alpha-1 full-beta-1 full-gamma-10"
+    )
+    assert set(promised.split()) <= set(entries)
+    for name, entry in entries.items():
+        assert entry.tunes_itself or len(entry.candidates) == 8, name
+        for candidate in entry.candidates or ({},):
+            check(get("method", entry.method), entry.with_candidate(candidate), name)
+    shared = {tuple(sorted(c.items())) for c in SHARED}
+    for name in groups(entries)["contrastive"]:
+        own = [{k: v for k, v in c.items() if "." not in k} for c in entries[name].candidates]
+        if name != "fusemix":
+            assert {tuple(sorted(c.items())) for c in own} == shared, name
+
+
+def test_names_of_settings_differ() -> None:
+    settings = [
+        Setting(), Setting(items=10), Setting("hidden", pairs=10), Setting("hidden", pairs=10, items=10),
+        Setting("hidden", missing=0.1), Setting("disjoint", missing=0.1), Setting(dev=0.2), Setting(test_missing=0.2),
+        Setting(variant="a"),
+    ]  # fmt: skip
+    assert len({s.name for s in settings}) == len(settings)
