@@ -16,7 +16,7 @@ from modalign.encoders.audio import LogMel, LogMelCNN
 from modalign.errors import ModalignError
 from modalign.heads import Features, Head, Map
 from modalign.model import Heads
-from modalign.robustness import attack_curves, hub_curves, targeted_scores
+from modalign.robustness import attack_curves, hub_curves, raw_curves, targeted_scores
 from modalign.robustness.attack import (
     METHODS,
     Scene,
@@ -362,3 +362,20 @@ def test_pictures_have_the_features_of_their_encoder_and_fall_to_small_steps() -
     found = s.attack(threat, steps=4)
     assert bool(threat.allows(pixels, found, grid=255).all())
     assert s.success(found) > s.success(on_grid(pixels, threat.random(pixels, surface=True), threat, 255))
+
+
+def test_raw_curves_start_clean_and_fall_below_their_controls() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 16))
+    victim = Victim("pixels", net, (net,), 0.0, 1.0, 255)
+    x = torch.randint(256, (20, 3, 4, 4), generator=torch.Generator().manual_seed(0)).float() / 255
+    clean = victim.embed(x)
+    z = Views.from_arrays(image=clean, text=normalize(clean + 0.1 * normal(20, 16), dim=1))
+    found, rows = raw_curves(victim, x, "image", z, radii=(0, 8, 32), steps=5)
+    assert set(found) == {"query", "query/random", "gallery", "gallery/random"}
+    for side in ("query", "gallery"):
+        first = found[side].scores[0].value
+        assert first == pytest.approx(found[f"{side}/random"].scores[0].value)
+        assert found[side].scores[2].value < found[f"{side}/random"].scores[2].value <= first + 1e-9
+    assert [r["success"] for r in rows if r["radius"] == 0] == [0.0, 0.0]
+    assert all(r["success"] > r["random"] for r in rows if r["radius"] == 32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from modalign.report.figures.robustness import looks_of, robustness_figure
 from modalign.report.sections.robustness import section
 from modalign.robustness.document import document
 from modalign.views import Views
+from modalign.workflow.robustness import methods_of
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +143,15 @@ def test_the_command_in_words_and_its_mistakes(runs: dict[str, Path], capsys: py
         main(["evaluate", str(runs["cca"]), "--robustness", "noise"])
     assert end.value.code == 2
     assert "left.npy" in capsys.readouterr().err
+
+
+def test_a_demo_brings_its_other_methods(runs: dict[str, Path], tmp_path: Path) -> None:
+    run = runs["cca"]
+    for name in ("clip-20-0", "clip-20-1", "clip-5-0"):
+        shutil.copytree(runs["procrustes"], run / "fits" / name)
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(
+        "".join("pairs = 20\n" if ln.startswith("pairs") else ln for ln in text.splitlines(True))
+    )
+    assert list(methods_of(run)) == ["procrustes", "cca"]
+    assert list(methods_of(run, [runs["procrustes"], run])) == ["procrustes", "procrustes'", "cca", "cca'"]

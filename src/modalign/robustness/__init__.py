@@ -12,6 +12,7 @@ from .protocol import (
     hub_curves,
     missing_curves,
     noise_curves,
+    raw_curves,
     refitted_curve,
     subset_scores,
     targeted_scores,
@@ -21,6 +22,6 @@ from .protocol import (
 __all__ = [
     "FILLS", "RATES", "RATIOS", "RULES", "Aligned", "Curve", "Damaged", "Hits", "Side", "add_noise", "add_radius",
     "aligned", "attack_curves", "compose", "curve", "damaged_curve", "decibels", "filler", "hits", "hub_curves", "lose",
-    "missing_curves", "noise_curves", "presence", "ranking", "refitted_curve", "score_of", "side", "subset_scores",
-    "subsets", "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
+    "missing_curves", "noise_curves", "presence", "ranking", "raw_curves", "refitted_curve", "score_of", "side",
+    "subset_scores", "subsets", "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
 ]  # fmt: skip

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..model import Heads
 from ..progress import Progress, silent
 from ..views import Views
+from .attack import raw as victim
 from .curves import Curve, worst
 from .noise import decibels
 from .protocol import (
@@ -18,6 +20,7 @@ from .protocol import (
     hub_curves,
     missing_curves,
     noise_curves,
+    raw_curves,
     refitted_curve,
     subset_scores,
     targeted_scores,
@@ -29,6 +32,15 @@ REFIT_RATES = (0.0, 0.3, 0.5, 0.7)
 KINDS = ("missing", "noise", "attack")
 FORMAT = 1
 LABELS = {"clip": "CLIP", "gram": "GRAM", "cca": "CCA", "full": "full"}
+
+
+class Raw(NamedTuple):
+    """Raw inputs of one modality: x (n, ...), in the order of views[modality], as the encoder takes them."""
+
+    modality: str
+    encoder: Any
+    x: Tensor
+    views: Views
 
 
 def document(
@@ -43,6 +55,7 @@ def document(
     steps: int = 20,
     seed: int = 0,
     refit: Mapping[str, Fit] | None = None,
+    raw: Raw | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Curves, tables and the words to them, in plain values.
@@ -53,6 +66,7 @@ def document(
         focus: method whose fusion rules and fills are shown; default "full", else the last one.
         most: test groups that are attacked, at most. steps: gradients per attack. seed: of everything random.
         refit: name -> how to fit the method anew, for modalities that are missing in training too; needs ``train``.
+        raw: pictures to attack through their encoder; None: none.
 
     Raises:
         ModalignError: no method, an unknown kind, or nothing that could be measured.
@@ -60,7 +74,7 @@ def document(
     for kind in kinds:
         if kind not in KINDS:
             raise unknown("kind of robustness", kind, KINDS)
-    if not methods or not kinds:
+    if not methods or not (kinds or raw):
         raise ModalignError(f"robustness needs a method and a kind ({', '.join(KINDS)})")
     shown = focus if focus is not None and focus in methods else "full" if "full" in methods else list(methods)[-1]
     parts: dict[str, Any] = {}
@@ -78,6 +92,8 @@ def document(
             parts[kind] = _noise(methods, test, train, seed)
         else:
             parts[kind] = _attack(methods, few_groups(test, most, seed), shown, steps, seed)
+    if raw is not None:
+        parts["pixels"] = _pixels(methods, raw, seed)
     progress(len(kinds), len(kinds), "robustness")
     if not parts:
         raise ModalignError(f"nothing to measure: {'; '.join(skipped.values())}")
@@ -219,11 +235,33 @@ def _attack(methods: Mapping[str, Heads], test: Views, focus: str, steps: int, s
     }
 
 
+def _pixels(methods: Mapping[str, Heads], raw: Raw, seed: int) -> dict[str, Any]:
+    found, rows = {}, []
+    for name, heads in methods.items():
+        way = victim(raw.encoder, heads, raw.modality)
+        found[name], success = raw_curves(way, raw.x, raw.modality, heads.embed(raw.views), seed=seed)
+        rows += [{"method": name, **r} for r in success]
+    panels = []
+    for side in ("query", "gallery"):
+        drawn = {k: (_name(k), "solid", c[side]) for k, c in found.items()}
+        drawn |= {f"{k}/random": ("", "dashed", c[f"{side}/random"]) for k, c in found.items()}
+        panels.append(
+            _panel(f"{side} side, pixels of {raw.modality}", "radius, of 255 levels", drawn, side=side, norm="linf")
+        )
+    return {
+        "title": "Attacks on pixels",
+        "note": f"APGD of 10 steps through encoder and head on {len(raw.x)} pictures, largest change of a pixel; whole "
+        "8-bit steps, so the attacked pictures can be saved as PNG. Dashed: as large changes at random.",
+        "panels": panels,
+        "success": rows,
+    }
+
+
 def _name(key: str) -> str:
     return LABELS.get(key, key)
 
 
 def _fill_name(key: str) -> str:
-    names = {"single": "single best modality", "fill:zero": "zero fill", "fill:mean": "mean fill",
+    names = {"single": "best one alone", "fill:zero": "zero fill", "fill:mean": "mean fill",
              "fill:knn": "kNN fill", "fill:ppca": "PPCA fill"}  # fmt: skip
     return names.get(key, key)

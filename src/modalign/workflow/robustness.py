@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import specification
+from ..config import named, specification
 from ..datasets.arrays import load_array, load_pairs
+from ..embed.choose import make_encoders
 from ..errors import ModalignError
 from ..files import read_text, write_json
 from ..methods.tuning import hold_out
 from ..model import Heads, Model
 from ..progress import Progress, silent
-from ..robustness.document import document
+from ..robustness.attack import differentiable
+from ..robustness.document import Raw, document, few_groups
 from ..views import Views
 from .data import load_data
 
 FILE = "robustness.json"
+PIXELS, PICTURES = "pixels", 16
+"""The kind of attack that goes through the encoder of pictures, and how many pictures it takes."""
 
 
 def evaluate_robustness(
@@ -33,8 +37,8 @@ def evaluate_robustness(
     """Measure the robustness of a run; writes robustness.json, which the report shows.
 
     Args:
-        kinds: "missing", "noise", "attack". against: other runs on the same data, for the same pictures; the other
-            methods of a demo are taken by themselves. gallery, most, seed: see ``robustness.document``.
+        kinds: "missing", "noise", "attack", "pixels". against: other runs on the same data, for the same pictures;
+            the other methods of a demo are taken by themselves. gallery, most, seed: see ``robustness.document``.
 
     Raises:
         ModalignError: a folder that is no run, features that are gone, or runs whose heads do not fit the data.
@@ -44,12 +48,34 @@ def evaluate_robustness(
         raise ModalignError(f"{run} has no test items to measure robustness on")
     methods = {name: _fitting(heads, splits["test"], name) for name, heads in methods_of(run, against).items()}
     own = method_name(Model.load(run))
+    raw = pixels_of(run, splits["test"], PICTURES, seed, progress) if PIXELS in kinds else None
+    plain = [k for k in kinds if k != PIXELS]
     table = document(
-        methods, splits["test"], splits.get("train"), splits.get("dev"), kinds, gallery, own, most, seed=seed,
+        methods, splits["test"], splits.get("train"), splits.get("dev"), plain, gallery, own, most, seed=seed, raw=raw,
         progress=progress,
     )  # fmt: skip
     write_json(run / FILE, table)
     return {"run": str(run), **table}
+
+
+def pixels_of(run: Path, test: Views, most: int, seed: int, progress: Progress = silent) -> Raw:
+    """The pictures behind some of the test items, as their encoder sees them.
+
+    Raises:
+        ModalignError: the run's pictures or their encoder are not at hand, or it has no differentiable form.
+    """
+    table = _table(run)
+    entry = table.get("encoders", {}).get("image")
+    if entry is None or "image" not in test or test.row is None:
+        raise ModalignError(f"{run} was not fitted on pictures that an encoder of modalign reads: attack its features")
+    data = load_data(specification(table, str(run / "config.toml")), progress)
+    assert data.manifest is not None
+    encoder = make_encoders(data.manifest, {"image": named(entry)})["image"]
+    differentiable(encoder)  # says at once where this encoder has no gradient
+    part = few_groups(test, most, seed)
+    assert part.row is not None
+    rows = [data.manifest[int(r)] for r in part.row["image"]]
+    return Raw("image", encoder, encoder.collate(rows).float() / 255, part)
 
 
 def methods_of(run: Path, against: Sequence[Path] = ()) -> dict[str, Heads]:

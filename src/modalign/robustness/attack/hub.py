@@ -17,7 +17,7 @@ from .retrieval import on_grid
 from .threat import Threat, untouched
 from .victim import Victim
 
-SOFTNESS = 0.02
+SOFTNESS = 0.05
 TIE = 1e-9
 
 
@@ -47,7 +47,7 @@ def hubs(
 ) -> Hub:
     """Turn some gallery items into hubs, each by itself, by queries at hand; count hits on queries never seen.
 
-    Raises mean_q sigmoid((<q, z> - t_q) / .02), t_q the score of the ``depth``-th gallery item for query q.
+    Raises mean_q sigmoid((<q, z> - t_q) / .05), t_q the score of the ``depth``-th gallery item for query q.
 
     Args:
         victim: way of the gallery into the shared space. x: (m, ...) gallery inputs. rows: (k,) which to attack.

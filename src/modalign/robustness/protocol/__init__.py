@@ -3,14 +3,17 @@
 from .attacks import attack_curves, hub_curves, targeted_scores
 from .gaps import missing_curves, refitted_curve, subset_scores, unbalanced_scores
 from .noises import Damaged, damaged_curve, noise_curves
+from .raw import PIXEL_LEVELS, raw_curves
 
 __all__ = [
+    "PIXEL_LEVELS",
     "Damaged",
     "attack_curves",
     "damaged_curve",
     "hub_curves",
     "missing_curves",
     "noise_curves",
+    "raw_curves",
     "refitted_curve",
     "subset_scores",
     "targeted_scores",

@@ -1,0 +1,62 @@
+"""Attacks on raw inputs, pixels or waveforms, through encoder and head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ...views import Views
+from ..attack import Scene, Threat, Victim, on_grid
+from ..curves import Curve, Hits, curve, hits
+
+PIXEL_LEVELS = (0, 1, 2, 4, 8)
+"""Of 255: the usual linf radii."""
+
+
+def raw_curves(
+    victim: Victim,
+    x: Tensor,
+    modality: str,
+    z: Views,
+    norm: str = "linf",
+    radii: Sequence[float] = PIXEL_LEVELS,
+    unit: float = 1 / 255,
+    other: str | None = None,
+    sides: Sequence[str] = ("query", "gallery"),
+    method: str = "apgd",
+    steps: int = 10,
+    batch: int = 8,
+    seed: int = 0,
+) -> tuple[dict[str, Curve], list[dict[str, Any]]]:
+    """Mean recall under attacks on raw inputs, and what the attacks achieved.
+
+    Args:
+        victim: way of the inputs into the shared space, from ``attack.raw``.
+        x: (n, ...) inputs, in the order of z[modality]. z: embeddings of both modalities.
+        radii: ascending from 0, in units of ``unit``. other: modality on the other side; default the first other one.
+        Others: as in ``attack_curves``.
+
+    Returns:
+        "query", "query/random", "gallery", "gallery/random" -> curve of one direction each (the attacked inputs as
+        queries, or as the gallery); and rows of "side", "radius", "success" (``Scene.success``), "random".
+    """
+    facing = other or next(m for m in z.modalities if m != modality)
+    pairs = z.paired(modality, facing)
+    found: dict[str, list[list[Hits]]] = {f"{side}{kind}": [] for side in sides for kind in ("", "/random")}
+    rows = []
+    for side in sides:
+        scene = Scene(side, victim, x, z[facing], pairs)
+        group = z.group[modality if side == "query" else facing]
+        for radius in radii:
+            threat = Threat(norm, radius * unit, victim.low, victim.high)
+            inputs = {
+                "": scene.attack(threat, method, steps, batch=batch, seed=seed),
+                "/random": on_grid(x, threat.random(x, seed, surface=True), threat, victim.grid),
+            }
+            for kind, attacked in inputs.items():
+                found[f"{side}{kind}"].append([hits(scene.ranking(attacked), group)])
+            success: Mapping[str, float] = {kind: scene.success(attacked) for kind, attacked in inputs.items()}
+            rows.append({"side": side, "radius": radius, "success": success[""], "random": success["/random"]})
+    return {name: curve([float(r) for r in radii], parts, seed) for name, parts in found.items()}, rows
