@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modalign.errors import ModalignError, MissingExtraError
+from modalign.errors import MissingExtraError, ModalignError
 from modalign.search import Index
 from modalign.search.sinks import LanceSink
 

@@ -382,3 +382,50 @@ def test_a_large_space_is_sampled_on_the_map() -> None:
     assert flat["of"] == {"a": 10_000, "b": 10_000}
     assert 500 < len(flat["points"]) <= 1500
     assert len(json.dumps(flat)) < 1_000_000
+
+
+def test_texts_that_wait_are_encoded_together(site: Site) -> None:
+    """Twenty people at once get what each would get alone, from few batches."""
+    import threading
+
+    state = State(site.spaces, ["left"], site.state.decoders)
+    encoder = site.spaces[0].encoder("text")
+    batches: list[int] = []
+
+    class Counting:
+        def encode(self, items: list[str]) -> Any:
+            batches.append(len(items))
+            time.sleep(0.2)
+            return encoder.encode(items)
+
+    table = json.dumps(ENCODERS["text"], sort_keys=True)
+    import hashlib
+
+    state._encoders[hashlib.blake2b(table.encode(), digest_size=8).hexdigest()] = Counting()
+    found: dict[int, Any] = {}
+
+    def one(i: int) -> None:
+        query, rows = state.query(state.request({"terms": [term("text", f"thing {i}")]}), 0)
+        found[i] = query.compose(rows)
+
+    people = [threading.Thread(target=one, args=(i,)) for i in range(20)]
+    for thread in people:
+        thread.start()
+    for thread in people:
+        thread.join()
+    assert sum(batches) == 20
+    assert len(batches) <= 4
+    for i in (0, 7, 19):
+        assert found[i] == pytest.approx(site.spaces[0].encode("text", f"thing {i}"), abs=1e-5)
+
+
+def test_a_text_that_cannot_be_encoded_hurts_nobody_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State(site.spaces, ["left"], site.state.decoders)
+    encoder = site.spaces[0].encoder("text")
+    monkeypatch.setattr(type(encoder), "encode", lambda self, items: (_ for _ in ()).throw(ModalignError("broken")))
+    with pytest.raises(ModalignError, match="broken"):
+        state.query(state.request({"terms": [term("text", "a")]}), 0)
+    monkeypatch.undo()
+    query, rows = state.query(state.request({"terms": [term("text", "a")]}), 0)
+    assert rows.shape == (1, 24)
+    assert query.terms[0].value == "a"

@@ -52,7 +52,7 @@ def settled(browser: Any, before: list[str] | None = None) -> list[str]:
 
 def visit(browser: Any, site: Site) -> None:
     browser.get(site.address)
-    until(browser, lambda b: text(b, "#to"))
+    until(browser, lambda b: text(b, "#welcome"))  # the last thing that is set up
 
 
 def words(browser: Any, what: str, *keys: str) -> None:

@@ -159,6 +159,9 @@ def why(state: State, body: Any) -> dict[str, Any]:
         "near_query": {m: [_item(state, number, f.place, f.cosine) for f in fs] for m, fs in near_query.items()},
         "near_result": {m: [_item(state, number, f.place, f.cosine) for f in fs] for m, fs in near_result.items()},
         "shared": shared,
+        "near_chance": {
+            m: {"query": space.chance(vector, m)["mean"], "result": space.chance(own, m)["mean"]} for m in near_query
+        },
         "path": None if path is None else {
             "steps": [
                 {"item": None if s.place is None else _item(state, number, s.place), "cosine": s.cosine}

@@ -10,6 +10,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ WORDS = 2000  # characters of a text
 TERMS = 12  # parts of a query
 RESULTS = 200  # at most
 REMEMBERED = 1024  # encoded texts
+BATCH = 32  # texts encoded at once
 
 
 class Upload(NamedTuple):
@@ -63,6 +65,7 @@ class State:
         self._uploads: OrderedDict[str, Upload] = OrderedDict()
         self._texts: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
         self._encoders: dict[str, Any] = {}
+        self._waiting: dict[tuple[str, str], Future[torch.Tensor]] = {}
         self._lock, self._encoding = threading.Lock(), threading.Lock()
 
     def warm(self) -> None:
@@ -136,18 +139,33 @@ class State:
             if features is not None:
                 self._texts.move_to_end(key)
         if features is None:
-            features = self._encode(key[0], encoder, words)
+            features = self._encode(key, encoder)
             with self._lock:
                 self._texts[key] = features
                 while len(self._texts) > REMEMBERED:
                     self._texts.popitem(last=False)
         return space.place("text", features)
 
-    def _encode(self, key: str, encoder: Any, words: str) -> torch.Tensor:
-        """Features (1, d) of words, by the first encoder made of its kind; one text at a time."""
-        with self._encoding, torch.inference_mode():
-            first = self._encoders.setdefault(key, encoder)
-            return first(first.collate([words])).float()
+    def _encode(self, key: tuple[str, str], encoder: Any) -> torch.Tensor:
+        """Features (1, d) of words. Whoever comes first encodes all that wait, in one batch."""
+        with self._lock:
+            waiting = self._waiting.setdefault(key, Future())
+        with self._encoding:
+            if not waiting.done():
+                with self._lock:
+                    others = [k for k in self._waiting if k[0] == key[0] and k != key]
+                    some = [key, *others[: BATCH - 1]]
+                    futures = [self._waiting.pop(k) for k in some]
+                first = self._encoders.setdefault(key[0], encoder)  # one encoder of a kind, whichever run it is of
+                try:
+                    with torch.inference_mode():
+                        rows = first.encode([words for _, words in some]).split(1)
+                    for future, row in zip(futures, rows, strict=True):
+                        future.set_result(row)
+                except BaseException as problem:
+                    for future in futures:
+                        future.set_exception(problem)
+        return waiting.result()
 
     def request(self, body: Any) -> Request:
         """Check the body of a search request.

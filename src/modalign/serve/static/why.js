@@ -57,9 +57,10 @@ function path({ steps, length, direct, chance }) {
 
 function neighbours(found, info, act) {
   const space = info.spaces[act.space];
-  const row = (title, table, note) => Object.entries(table).map(([m, near]) => make("section", {}, make("h3", {}, `${title}: ${m}${note ? note(m) : ""}`),
+  const row = (title, table, note) => Object.entries(table).map(([m, near]) => make("section", {}, make("h3", {}, `${title}: ${m}`), make("p", { className: "quiet" }, note(m)),
     make("ul", { className: "near" }, ...near.map((item) => make("li", {}, make("button", { type: "button", title: `${item.name}, cosine ${number(item.cosine)}`, on: { click: () => act.why(act.space, item) } },
       face(item), make("span", {}, item.name), make("span", { className: "quiet" }, number(item.cosine))))))));
-  const shared = (m) => ` (${found.shared[m]} shared with the query, chance ${number(25 / Math.max(5, space.modalities[m]), 2)})`;
-  return [...row("Nearest to it", found.near_result, shared), ...row("Nearest to the query", found.near_query)];
+  const cosine = (m, side) => `cosine of a random one: ${number(found.near_chance[m][side])}`;
+  const shared = (m) => `${found.shared[m]} of 5 are also near the query (chance ${number(25 / Math.max(5, space.modalities[m]), 2)}); ${cosine(m, "result")}`;
+  return [...row("Nearest to it", found.near_result, shared), ...row("Nearest to the query", found.near_query, (m) => cosine(m, "query"))];
 }

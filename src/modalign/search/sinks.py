@@ -1,0 +1,119 @@
+"""Where an index goes when it outgrows one machine: LanceDB, embedded files or object storage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModalignError, require
+from ..progress import Progress, silent
+from .gallery import Gallery, Place
+
+BATCH = 4096  # rows in one write
+
+
+class LanceSink:
+    """A table of a LanceDB database.
+
+    Columns: id, modality, group, text, uri, split, extra (JSON of all other metadata), vector (d float32).
+
+    Args:
+        uri: folder, or address of an object store such as s3://bucket/prefix (with the credentials that LanceDB finds).
+        table: its name.
+
+    Raises:
+        MissingExtraError: LanceDB is not installed.
+        ModalignError: the place cannot be opened.
+    """
+
+    def __init__(self, uri: str, table: str = "items") -> None:
+        self.uri, self.table = str(uri), table
+        try:
+            self.database = require("lancedb", "lance").connect(self.uri)
+        except (ValueError, OSError, RuntimeError) as problem:
+            if isinstance(problem, ModalignError):
+                raise
+            raise ModalignError(f"LanceDB cannot open {uri} ({_line(problem)})") from None
+
+    def write(self, gallery: Gallery, progress: Progress = silent) -> int:
+        """Write all items of a gallery, in place of the table that may be there. Returns their number."""
+        arrow = require("pyarrow", "search")
+        fields = [(name, arrow.string()) for name in ("id", "modality", "text", "uri", "split", "extra")]
+        schema = arrow.schema(
+            [*fields, ("group", arrow.int64()), ("vector", arrow.list_(arrow.float32(), gallery.dim))]
+        )
+        total = sum(gallery.count(m) for m in gallery.modalities)
+        if not total:
+            raise ModalignError("there is nothing to write: the index has no items")
+        done = 0
+
+        def batches() -> Iterator[Any]:
+            nonlocal done
+            for rows, vectors in _batches(gallery):
+                columns = {name: [r[name] for r in rows] for name in schema.names if name != "vector"}
+                flat = arrow.array(vectors.ravel(), arrow.float32())
+                columns["vector"] = arrow.FixedSizeListArray.from_arrays(flat, gallery.dim)
+                yield arrow.RecordBatch.from_pydict(columns, schema=schema)
+                done += len(rows)
+                progress(done, total, "writing to LanceDB")
+
+        try:
+            self.database.create_table(self.table, data=batches(), schema=schema, mode="overwrite")
+        except (ValueError, OSError, RuntimeError) as problem:
+            raise ModalignError(f"LanceDB cannot write to {self.uri} ({_line(problem)})") from None
+        return total
+
+    def search(self, vector: np.ndarray, to: str | None = None, k: int = 10) -> list[dict[str, Any]]:
+        """The k items nearest to a unit vector (d,), by cosine; for all of what LanceDB can do, use ``database``.
+
+        Raises:
+            ModalignError: no such table, or a vector of another width, with both.
+        """
+        try:
+            table = self.database.open_table(self.table)
+        except ValueError:
+            raise ModalignError(
+                f"no table '{self.table}' in {self.uri}: write one with  modalign index INDEX --lance {self.uri}"
+            ) from None
+        width = table.schema.field("vector").type.list_size
+        if len(vector) != width:
+            raise ModalignError(f"the query has {len(vector)} dimensions, the table {width}")
+        if k < 1:
+            raise ModalignError(f"k must be at least 1, got {k}")
+        asked = table.search(np.asarray(vector, np.float32)).distance_type("cosine").limit(k)
+        if to is not None:
+            asked = asked.where("modality = '" + to.replace("'", "''") + "'", prefilter=True)
+        return [
+            {"id": r["id"], "modality": r["modality"], "text": r["text"], "cosine": 1.0 - float(r["_distance"])}
+            for r in asked.to_list()
+        ]
+
+
+def _batches(gallery: Gallery) -> Iterator[tuple[list[dict[str, Any]], np.ndarray]]:
+    for m in gallery.modalities:
+        rows = np.flatnonzero(gallery.alive(m))
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            yield [_row(gallery, Place(m, int(r))) for r in part], gallery.vectors(m, part)
+
+
+def _row(gallery: Gallery, place: Place) -> dict[str, Any]:
+    entry = gallery.entry(place)
+    known = {"text", "uri", "split", "group", "id", "modality"}
+    extra = {k: v for k, v in entry.items() if k not in known}
+    return {
+        "id": str(entry.get("id") or f"{place.modality}/{place.row}"),
+        "modality": place.modality,
+        "text": entry.get("text"),
+        "uri": entry.get("uri"),
+        "split": entry.get("split"),
+        "extra": json.dumps(extra, ensure_ascii=False),
+        "group": entry.get("group"),
+    }
+
+
+def _line(problem: Exception) -> str:
+    return (" ".join(str(problem).split()) or type(problem).__name__)[:200]
