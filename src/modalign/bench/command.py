@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,7 +65,8 @@ def bench(
         forget(cells, out)
     if run:
         counts = runner.run(made, cells, out, workers, hours, progress)
-    return finish(made, path, out, counts, export, progress)
+    sets = "".join(f" --set {shlex.quote(entry)}" for entry in overrides)
+    return finish(made, f"modalign bench {path} --out {out}{sets}", out, counts, export, progress)
 
 
 def own(suite: Suite, out: Path) -> None:
@@ -83,7 +85,7 @@ def forget(cells: Sequence[runner.Cell], out: Path) -> None:
 
 
 def finish(
-    suite: Suite, path: Path, out: Path, counts: Mapping[str, int], export: Path | None, progress: Progress
+    suite: Suite, call: str, out: Path, counts: Mapping[str, int], export: Path | None, progress: Progress
 ) -> dict[str, Any]:
     """Statistics, tables and the report of all that the folder holds."""
     held = Bench(suite, out)
@@ -91,7 +93,7 @@ def finish(
     result = {"suite": suite.name, "out": str(out), "counts": dict(counts), "failed": failed, "mean_recall": {}}
     if not held.results:
         return result
-    summary = summarise(held, f"modalign bench {path} --out {out}", progress)
+    summary = summarise(held, call, progress)
     written = tables.write_all(summary, out / "tables")
     if export is not None:
         write_text(export, tables.markdown(summary))

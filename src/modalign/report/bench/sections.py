@@ -48,12 +48,12 @@ def paragraph(words: object, kind: str = "note") -> Markup:
 def card(figure: Markup, caption: str = "") -> Markup:
     """A figure on a card."""
     words = [tag("figcaption", caption)] if caption else []
-    return tag("figure", figure, *words, class_="card")
+    return tag("figure", figure, *words, class_="card", style="max-width: 46rem")
 
 
 def cards(parts: Sequence[Markup]) -> Markup:
     """Figures side by side."""
-    return tag("div", *parts, class_="grid")
+    return tag("div", *parts, class_="grid", style="margin-top: 1rem")
 
 
 # ------------------------------------------------------------------ what was measured
@@ -83,10 +83,25 @@ def overview(s: Summary) -> Content:
     ]  # fmt: skip
     if rows:
         parts.append(table(["setting", "method", "aim", "measured", ""], rows, "What was to be reached"))
+    gains = [g for one in s["settings"] if one["test_missing"] for g in [_gain(s, one)] if g]
+    if gains:
+        head = ["setting", "best of CLIP and GRAM", "ours", "gain", "intervals"]
+        parts.append(table(head, gains, "Modalities missing at test time"))
     if len(s["code"]) > 1:
         parts.append(paragraph(f"The cells were made by {len(s['code'])} states of the program's source."))
     parts.append(tag("pre", s["command"]))
     return join(parts)
+
+
+def _gain(s: Summary, one: Mapping[str, Any]) -> list[Any] | None:
+    """Our method against the better of CLIP and GRAM on one setting, relative to it."""
+    rivals = [one["methods"][m] for m in ("clip", "gram") if m in one["methods"]]
+    ours = one["methods"].get(s["focus"])
+    if not rivals or ours is None:
+        return None
+    best = max(rivals, key=lambda row: row["value"])
+    gain = f"{100 * (ours['value'] / best['value'] - 1):+.0f} %" if best["value"] else ""
+    return [one["name"], _interval(best), _interval(ours), gain, "apart" if ours["low"] > best["high"] else "overlap"]
 
 
 def leaderboards(s: Summary) -> Content:
@@ -295,11 +310,12 @@ def geometry(s: Summary) -> Content:
             "Spearman. Tighter is a lower Procrustes distance and gap, and a higher value of the others. Given budget: "
             "the number of known pairs taken out. Within method: over its settings; across methods: within a setting.",
         ))  # fmt: skip
+    pictures = []
     for name, label in (("procrustes", "Procrustes distance"), ("mutual_knn", "mutual k-nearest neighbours")):
         dots = [Dot(p[name], 100 * p["score"], s["groups"][p["method"]]) for p in s["points"] if name in p]
         if dots:
-            parts.append(card(figures.scatter(f"{label} and mean recall", label, "mean recall, %", dots)))
-    return cards(parts[:1]) + cards(parts[1:]) if parts else Absent("the cells hold no geometry")
+            pictures.append(card(figures.scatter(f"{label} and mean recall", label, "mean recall, %", dots)))
+    return join(parts) + cards(pictures) if parts or pictures else Absent("the cells hold no geometry")
 
 
 def _verdict(g: Mapping[str, Any]) -> str:
