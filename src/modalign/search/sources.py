@@ -67,6 +67,7 @@ def _from_parent(run: Path, split: str | None, progress: Progress) -> Embedded:
     data = load_data(from_toml(parent / "config.toml"), progress)
     z = concat([model.heads.embed(x) for x in data.splits.values()])
     own, items = load_items(parent)
+    z = z.only(*(m for m in own.modalities if m in z))
     if any(m not in own or not torch.equal(z.group[m].long(), own.group[m].long()) for m in z.modalities):
         raise ModalignError(f"the data of {parent} have changed since it was made: run it again")
     if split is not None:
