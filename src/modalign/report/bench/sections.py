@@ -11,49 +11,11 @@ from markupsafe import Markup
 from ..page import Absent
 from ..svg import join, tag
 from . import figures
+from .curves import MOST_LINES, budgets, missing
 from .figures import Bar, Dot, Line, Point
+from .parts import Content, Summary, card, cards, p_text, paragraph, percent, table
 
-Summary = Mapping[str, Any]
-Content = Markup | Absent
-MOST_LINES = 8
 LEVEL = 0.05
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """A fraction in percent."""
-    return f"{100 * value:.{digits}f}"
-
-
-def p_text(p: float) -> str:
-    """A p value for people."""
-    return "< .001" if p < 0.001 else "1" if p >= 1 else f"{p:.3f}".lstrip("0")
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", focus: Sequence[bool] = ()) -> Markup:
-    """An HTML table; entries are escaped unless they are markup."""
-    top = tag("thead", tag("tr", *(tag("th", h, scope="col") for h in head)))
-    body = [
-        tag("tr", *(tag("td", c) for c in row), class_="focus" if i < len(focus) and focus[i] else None)
-        for i, row in enumerate(rows)
-    ]
-    inside = [tag("caption", caption)] if caption else []
-    return tag("div", tag("table", *inside, top, tag("tbody", *body)), class_="scroll")
-
-
-def paragraph(words: object, kind: str = "note") -> Markup:
-    """A paragraph of a class."""
-    return tag("p", words, class_=kind)
-
-
-def card(figure: Markup, caption: str = "") -> Markup:
-    """A figure on a card."""
-    words = [tag("figcaption", caption)] if caption else []
-    return tag("figure", figure, *words, class_="card", style="max-width: 46rem")
-
-
-def cards(parts: Sequence[Markup]) -> Markup:
-    """Figures side by side."""
-    return tag("div", *parts, class_="grid", style="margin-top: 1rem")
 
 
 # ------------------------------------------------------------------ what was measured
@@ -144,94 +106,6 @@ def _links(row: Mapping[str, Any]) -> Markup:
     return Markup(" ").join(
         tag("a", seed, href=f"{folder}/result.json") for seed, folder in zip(row["seeds"], row["folders"], strict=True)
     )
-
-
-# ------------------------------------------------------------------ curves
-
-
-def budgets(s: Summary) -> Content:
-    """Score against pairs known, all training items kept."""
-    parts = []
-    for variant in _variants(s):
-        own = [x for x in s["settings"] if x["regime"] in ("hidden", "complete") and _plain(x) and not x["missing"]]
-        own = [x for x in own if x.get("variant") == variant]
-        title = f"Mean recall against known pairs{_of(variant)}"
-        found = _curves(s, own, "pairs_known", title, "known pairs (log scale)", log=True)
-        parts += [] if isinstance(found, Absent) else [found]
-    return cards(parts) if parts else Absent("the suite has fewer than two budgets with results")
-
-
-def missing(s: Summary) -> Content:
-    """Score against the share lost, in training and at test time."""
-    parts: list[Content] = []
-    kinds = dict.fromkeys(
-        (x.get("variant"), x["regime"], x["items"], x["test_missing"]) for x in s["settings"] if x["missing"]
-    )
-    for variant, regime, items, at_test in kinds:
-        own = [
-            x for x in s["settings"]
-            if x.get("dev") is None and x.get("variant") == variant and x["test_missing"] == at_test
-            and x["items"] in (items, None) and (x["regime"] == "complete" or (x["missing"] and x["regime"] == regime))
-        ]  # fmt: skip
-        name = f"{regime}{'' if items is None else f', {items:,} items'}"
-        title = f"Mean recall against the share missing in training ({name}){_of(variant)}"
-        parts.append(_curves(s, own, "missing", title, "share missing"))
-    for variant in _variants(s):
-        own = [x for x in s["settings"] if x["regime"] == "complete" and x.get("dev") is None]
-        own = [x for x in own if x.get("variant") == variant]
-        if any(x["test_missing"] for x in own):
-            title = f"Mean recall against the share missing at test time{_of(variant)}"
-            parts.append(_curves(s, own, "test_missing", title, "share missing"))
-    shown = [p for p in parts if not isinstance(p, Absent)]
-    return cards(shown) if shown else Absent("the suite has fewer than two missing rates with results")
-
-
-def _variants(s: Summary) -> list[Any]:
-    return list(dict.fromkeys(x.get("variant") for x in s["settings"]))
-
-
-def _of(variant: str | None) -> str:
-    return "" if variant is None else f": {variant}"
-
-
-def _plain(x: Mapping[str, Any]) -> bool:
-    return x.get("dev") is None and not x["test_missing"]
-
-
-def _curves(
-    s: Summary, settings: Sequence[Mapping[str, Any]], axis: str, title: str, label: str, log: bool = False
-) -> Content:
-    """One figure over settings that differ in one number; the methods that matter most in it."""
-    settings = sorted({x[axis]: x for x in settings}.values(), key=lambda x: x[axis])
-    if len(settings) < 2:
-        return Absent(f"fewer than two settings differ in '{axis.replace('_', ' ')}' alone")
-    names = leading(s, settings)
-    lines = []
-    for m in names:
-        points = [
-            Point(float(x[axis]), *(100 * x["methods"][m][k] for k in ("value", "low", "high")))
-            for x in settings if m in x["methods"]
-        ]  # fmt: skip
-        lines.append(Line(s["labels"][m], points, m == s["focus"]))
-    return card(figures.curves(title, label, lines, log), "Bands: 95 % intervals. All methods are in the tables.")
-
-
-def leading(s: Summary, settings: Sequence[Mapping[str, Any]], most: int = MOST_LINES) -> list[str]:
-    """The methods to draw: ours, the baseline, and the best others by their mean place; ablations stay out."""
-    drawn = {m for x in settings for m in x["methods"] if s["groups"][m] not in ("ablations", "sweeps")}
-    places: dict[str, list[int]] = {m: [] for m in drawn}
-    for x in settings:
-        order = sorted((m for m in x["methods"] if m in drawn), key=lambda m, x=x: -x["methods"][m]["value"])  # type: ignore[misc]
-        for place, m in enumerate(order):
-            places[m].append(place)
-    ranked = sorted(drawn, key=lambda m: (sum(places[m]) / len(places[m]), m))
-    first = [m for m in ranked if s["groups"][m] in ("ours", "own")] + [m for m in (s["baseline"],) if m in drawn]
-    first = list(dict.fromkeys(first))[:most]
-    kinds = [
-        next((m for m in ranked if s["groups"][m] == g and m not in first), None) for g in ("contrastive", "closed")
-    ]
-    names = list(dict.fromkeys([*first, *(m for m in kinds if m), *ranked]))
-    return names[:most]
 
 
 # ------------------------------------------------------------------ ablations, ranks, geometry
