@@ -21,10 +21,12 @@ import torch
 from modalign.config import specification
 from modalign.datasets.openmoji import openmoji
 from modalign.evaluate import to_json
-from modalign.files import write_json
+from modalign.files import write_json, write_text
 from modalign.model import Heads
 from modalign.registry import make
 from modalign.report import write
+from modalign.report.figures.robustness import looks_of, robustness_figure
+from modalign.report.svg import standalone
 from modalign.robustness.document import document
 from modalign.views import Views
 from modalign.workflow import load_data, measure
@@ -98,6 +100,7 @@ def run(data: str = "openmoji", out: Path | None = None, most: int = 200, refit:
             out / "scores.json", {"title": title, "data": facts, "seeds": [0], "split": "test", "methods": scores}
         )
         write(out)
+        pictures(table, out / "pictures")
     return [
         {
             "picture": panel["title"],
@@ -113,6 +116,15 @@ def run(data: str = "openmoji", out: Path | None = None, most: int = 200, refit:
         for panel in kind["panels"]
         for c in panel["curves"]
     ]
+
+
+def pictures(table: dict[str, Any], folder: Path) -> None:
+    """Every panel as an SVG file of its own: kind-number.svg."""
+    for kind, part in table["kinds"].items():
+        for number, panel in enumerate(part["panels"]):
+            keys = [c["key"] for c in panel["curves"]]
+            looks = looks_of(list(table["methods"]) if keys[0].split("/")[0] in table["methods"] else keys)
+            write_text(folder / f"{kind}-{number}.svg", standalone(robustness_figure(panel, looks), width=560))
 
 
 def main() -> None:

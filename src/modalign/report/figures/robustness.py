@@ -38,11 +38,7 @@ def robustness_figure(
         x_axis(x, [(v, short_number(v)) for v in _roomy(x, levels)], bottom, left, right),
         text((left + right) / 2, height - 6, panel["axis"], 12, "var(--muted)", "middle"),
     ]
-    chance = [s["chance"] for c in curves for s in c["scores"][:1] if s.get("chance") is not None]
-    if chance:
-        level = y(100 * chance[0])
-        parts.append(polyline([(left, level), (right, level)], "var(--miss)", 1.2, stroke_dasharray="4 3"))
-        parts.append(text(right - 2, level - 5, "chance", 11, "var(--miss)", "end", halo=3))
+    parts.append(_chance(curves, y, left, right))
     below = sorted(curves, key=lambda c: c["line"] == "solid")
     parts += [_line(c, x, y, looks[c["key"].split("/")[0]]) for c in below]
     named = [c for c in curves if c["key"] in names]
@@ -62,6 +58,18 @@ def looks_of(keys: Sequence[str]) -> dict[str, int]:
     """
     heads = dict.fromkeys(key.split("/")[0] for key in keys)
     return {key: number for number, key in enumerate(heads)}
+
+
+def _chance(curves: Sequence[Mapping[str, Any]], y: Scale, left: float, right: float) -> Markup:
+    """The line of a random aligner, named at the end that the curves leave free."""
+    known = [c["scores"][0]["chance"] for c in curves if c["scores"][0].get("chance") is not None]
+    if not known:
+        return Markup("")
+    level = y(100 * known[0])
+    line = polyline([(left, level), (right, level)], "var(--miss)", 1.2, stroke_dasharray="4 3")
+    near = [min(abs(y(100 * c["scores"][end]["value"]) - level) for c in curves) for end in (0, -1)]
+    place, anchor = (left + 4, "start") if near[0] >= near[1] else (right - 2, "end")
+    return join([line, text(place, level - 5, "chance", 11, "var(--miss)", anchor, halo=3)])
 
 
 def _colour(number: int) -> str:
