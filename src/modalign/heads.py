@@ -131,7 +131,7 @@ class Map(nn.Module):
 
     def __init__(self, width: int, dim: int, hidden: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
-        self.settings = {"dim": dim, "hidden": hidden, "dropout": dropout}
+        self.settings: dict[str, Any] = {"dim": dim, "hidden": hidden, "dropout": dropout}
         self.width, self.dim = width, dim
         self.weight = nn.Parameter(torch.randn(width, dim) / width**0.5)
         self.bias = nn.Parameter(torch.zeros(dim))
@@ -149,22 +149,81 @@ class Map(nn.Module):
         return normalize(z, dim=-1)
 
 
-class Head(nn.Module):
-    """Feature -> unit vector: a frozen front (`Features`) and a trained back (`Map`).
+class Hubs(nn.Module):
+    """The last, frozen stage of a head: coordinates that take its crowdedness from the cosine between modalities.
+
+    An item that is near to many items of the other modalities is found for many wrong queries: a hub. Let r(z) be the
+    mean cosine of z to its ``neighbours`` nearest items in a bank of the other modalities' training items, and
+    b(z) = strength (r(z) - mean r) / 2. Each head gets one more coordinate for every modality: -b / edge in that of its
+    own, ``edge`` in those of the others. Between two modalities z . w then becomes z . w - b(z) - b(w) + constant:
+    cross-domain local scaling, inside the space, for any index to use. Rows are scaled back to unit length.
 
     Args:
-        features: the front. map: the back, whose width is the front's ``out``.
+        dim: of the rows that come in. bank: rows of the bank.
+        own: the modality's place among the modalities; modalities: how many there are.
+        neighbours: of an item in the bank. strength: 0 changes no cosine, 1 is full local scaling.
+        edge: size of the constant coordinates; small values blur the result, large ones open a gap between modalities.
+
+    Reference: Lample et al. 2018, arXiv 1710.04087, section 2.3 (the scaling); Chun et al. 2022 and others report the
+    hubs of cross-modal retrieval.
     """
 
-    def __init__(self, features: Features, map: Map) -> None:
+    def __init__(
+        self,
+        dim: int,
+        bank: int,
+        own: int,
+        modalities: int = 2,
+        neighbours: int = 30,
+        strength: float = 1.0,
+        edge: float = 0.25,
+    ) -> None:
+        super().__init__()
+        self.settings: dict[str, Any] = {
+            "bank": bank, "own": own, "modalities": modalities, "neighbours": neighbours, "strength": strength,
+            "edge": edge,
+        }  # fmt: skip
+        self.own, self.modalities, self.neighbours = own, modalities, neighbours
+        self.strength, self.edge = strength, edge
+        self.dim = dim + modalities
+        self.bank: Tensor
+        self.mean: Tensor
+        self.register_buffer("bank", torch.zeros(bank, dim))
+        self.register_buffer("mean", torch.zeros(()))
+
+    def crowd(self, z: Tensor) -> Tensor:
+        """(n,) mean cosine of unit rows to their nearest rows of the bank."""
+        return (z @ self.bank.T).topk(min(self.neighbours, len(self.bank)), dim=-1).values.mean(-1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        more = torch.full((*z.shape[:-1], self.modalities), self.edge, dtype=z.dtype, device=z.device)
+        more[..., self.own] = -self.strength * (self.crowd(z) - self.mean) / (2.0 * self.edge)
+        return normalize(torch.cat([z, more], -1), dim=-1)
+
+
+class Head(nn.Module):
+    """Feature -> unit vector: a frozen front (`Features`), a trained back (`Map`), and where asked `Hubs` behind it.
+
+    Args:
+        features: the front. map: the back, whose width is the front's ``out``. hubs: the last stage.
+    """
+
+    def __init__(self, features: Features, map: Map, hubs: Hubs | None = None) -> None:
         super().__init__()
         if map.width != features.out:
             raise ModalignError(f"a map of {map.width} coordinates does not fit features of {features.out}")
-        self.features, self.map = features, map
+        self.features, self.map, self.hubs = features, map, hubs
+
+    @property
+    def dim(self) -> int:
+        """Width of the rows that come out."""
+        return self.map.dim if self.hubs is None else self.hubs.dim
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.map(self.features(x))
+        z = self.map(self.features(x))
+        return z if self.hubs is None else self.hubs(z)
 
     def specification(self) -> dict[str, Any]:
         """Plain settings from which `Heads.from_specification` builds an empty head of this shape."""
-        return {"features": self.features.settings, "map": self.map.settings}
+        table = {"features": self.features.settings, "map": self.map.settings}
+        return table if self.hubs is None else {**table, "hubs": self.hubs.settings}

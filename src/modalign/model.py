@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .errors import ModalignError, few, unknown
 from .files import atomic, read_json, write_json
-from .heads import Features, Head, Map
+from .heads import Features, Head, Hubs, Map
 from .registry import check
 from .views import Views
 
@@ -33,7 +33,7 @@ class Heads(nn.Module):
 
     def __init__(self, heads: Mapping[str, Head]) -> None:
         super().__init__()
-        dims = {m: head.map.dim for m, head in heads.items()}
+        dims = {m: head.dim for m, head in heads.items()}
         if len(set(dims.values())) != 1:
             raise ModalignError(f"heads must share one space, got dimensions {dims}")
         # A list, not a ModuleDict: a modality may have any name, also "keys" or "a.b".
@@ -95,7 +95,11 @@ class Heads(nn.Module):
         for m, entry in table.items():
             features = Features(**check(Features, entry["features"], f"features of '{m}'"))
             settings = check(Map, {"width": features.out, **entry["map"]}, f"map of '{m}'")
-            heads[m] = Head(features, Map(**settings))
+            back = Map(**settings)
+            last = None
+            if "hubs" in entry:
+                last = Hubs(**check(Hubs, {"dim": back.dim, **entry["hubs"]}, f"hubs of '{m}'"))
+            heads[m] = Head(features, back, last)
         return cls(heads)
 
 

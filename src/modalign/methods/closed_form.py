@@ -19,6 +19,7 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..train import dev_recall
 from ..views import Pair, Views
+from .hubs import without_hubs
 from .prepared import Prepared, linear_map, prepare
 from .tuning import grid, linked_ids, tune
 
@@ -56,6 +57,7 @@ class CCA:
         power: of the correlations; None: chosen on dev among .5 and 1.
         root: signed square root of modalities without negative values.
         unit: scale feature rows to unit length first.
+        hubs: put `Hubs` behind the heads, as "full" may.
 
     Without dev views the defaults of ridge and power are 10 and .5 below 1,000 pairs, else 3 and .5.
 
@@ -69,8 +71,10 @@ class CCA:
         power: float | None = None,
         root: bool = False,
         unit: bool = False,
+        hubs: bool = False,
     ) -> None:
         self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
+        self.hubs = hubs
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
@@ -78,7 +82,8 @@ class CCA:
         p = prepare(x, self.root, self.unit)
         require_links(p, 2)
         cross = known_cross(p)
-        return p.heads(solve(p, cross, self.dim, **self.choose(p, cross, dev)))
+        heads = p.heads(solve(p, cross, self.dim, **self.choose(p, cross, dev)))
+        return without_hubs(heads, x) if self.hubs else heads
 
     def choose(self, p: Prepared, cross: Mapping[Pair, Tensor], dev: Views | None) -> dict[str, float]:
         """Ridge and power: as set, or by dev recall, or by the number of pairs."""

@@ -45,10 +45,12 @@ class TransportCCA:
     Args:
         dim: of the shared space, at most.
         ridge, power, root, unit: as in "cca".
+        last_ridge: the ridge falls to this one over the rounds, since a plan tells more than few pairs do; None: stays.
         smoothing: how far items move towards their neighbours; 0: not at all. neighbours: how many.
         share: weight of the relative part against the linear one; 0: none, as with fewer than 10 known pairs.
         sharpness: of the relative part.
         epsilon: of the plan, on cosine cost.
+        plan_neighbours: neighbours that vouch for a match in the plan; 0: none, which halves the time.
         weight: of an unlinked item against a known pair.
         rounds: of plan and refit; with dev the best round is kept, so that unlinked items never harm there.
         matches: mutual best matches of the plan that become anchors, at most (two modalities only).
@@ -62,6 +64,7 @@ class TransportCCA:
         self,
         dim: int = 256,
         ridge: float = 10.0,
+        last_ridge: float | None = None,
         power: float = 0.5,
         root: bool = True,
         unit: bool = True,
@@ -70,6 +73,7 @@ class TransportCCA:
         share: float = 1.0,
         sharpness: float = 2.0,
         epsilon: float = 0.05,
+        plan_neighbours: int = 5,
         weight: float = 1.0,
         rounds: int = 2,
         matches: int = 300,
@@ -78,6 +82,7 @@ class TransportCCA:
     ) -> None:
         self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
         self.smoothing, self.neighbours, self.share, self.sharpness = smoothing, neighbours, share, sharpness
+        self.last_ridge, self.plan_neighbours = ridge if last_ridge is None else last_ridge, plan_neighbours
         self.epsilon, self.weight, self.rounds = epsilon, weight, rounds
         self.matches, self.most_anchors, self.seed = matches, most_anchors, seed
         self.record: dict[str, Any] = {}
@@ -107,7 +112,8 @@ class TransportCCA:
             plans = self.plans(space)
             if not plans:
                 break
-            fit = solve(p, self.joined(p, known, plans), self.dim, self.ridge, self.power)
+            ridge = self.ridge * (self.last_ridge / self.ridge) ** ((number + 1) / self.rounds)
+            fit = solve(p, self.joined(p, known, plans), self.dim, ridge, self.power)
             space = self.with_matches(replace(space, fit=fit), anchors, plans)
             scores.append(-1.0 if dev is None else dev_recall(space.heads().embed(dev)))
             if dev is None or scores[-1] > score:
@@ -137,8 +143,9 @@ class TransportCCA:
             if len(rows) and len(columns):
                 za, zb = space.embed(a, space.p.rows[a][rows]), space.embed(b, space.p.rows[b][columns])
                 similarity = za @ zb.T
-                near = [self.near(space, m, r) for m, r in ((a, rows), (b, columns))]
-                similarity = (similarity + over_neighbours(over_neighbours(similarity, near[0]).T, near[1]).T) / 2
+                if self.plan_neighbours:
+                    near = [self.near(space, m, r) for m, r in ((a, rows), (b, columns))]
+                    similarity = (similarity + over_neighbours(over_neighbours(similarity, near[0]).T, near[1]).T) / 2
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)  # a rough plan serves as well, and costs less
                     plan = transport(1.0 - similarity, epsilon=self.epsilon, tolerance=2e-2, max_iterations=60).plan
@@ -148,7 +155,7 @@ class TransportCCA:
 
     def near(self, space: Space, m: str, rows: Tensor) -> Tensor:
         """(n, k) nearest of these rows to each of them, on the modality's own manifold."""
-        return knn(space.whitened(m, space.p.rows[m][rows]), k=self.neighbours)[1]
+        return knn(space.whitened(m, space.p.rows[m][rows]), k=self.plan_neighbours)[1]
 
     def some(self, rows: Tensor) -> Tensor:
         """At most MOST_ROWS of them."""
