@@ -262,3 +262,14 @@ def test_the_page_can_be_written_again_from_the_folder(tiny: Callable[..., Suite
     first = write(tmp_path).read_bytes()
     assert write(tmp_path).read_bytes() == first
     assert b"no ablation" in first
+
+
+def test_without_pairs_only_methods_that_need_none_run_and_nothing_is_tuned(
+    tiny: Callable[..., Suite], tmp_path: Path
+) -> None:
+    entries = {"blind": {"base": "full", "settings": {"closed": {"rounds": 1}}}}
+    suite = tiny(methods=["blind", "cca"], entries=entries, settings=[{"regime": "hidden", "pairs": 0}], seeds=[0])
+    assert run(suite, tmp_path)["done"] == 1
+    record = json.loads((tmp_path / "tuning" / "hidden-0" / "blind.json").read_text())
+    assert len(record["trials"]) == 1
+    assert "no known pair" in record["note"]

@@ -110,3 +110,29 @@ def test_the_real_flickr8k() -> None:
         pytest.skip("MODALIGN_DATA is not set: no Flickr8k features")
     source = load({"features": "flickr8k"})
     assert [len(s) for s in source.splits] == [6000, 1000, 1000]
+
+
+def test_a_registered_data_set_can_be_split_again_by_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from modalign.bench import sources
+    from modalign.datasets.manifest import Manifest
+    from modalign.workflow.data import Data
+
+    rows = [
+        {"group": i, "modality": m, "text": "words", "split": "train" if i < 60 else "val", "extra": {"video": i // 10}}
+        for i in range(90)
+        for m in ("a", "b")
+    ]
+    views = Views.from_arrays(a=torch.eye(90), b=torch.eye(90))
+    data = Data(
+        {"train": views.groups(range(60)), "dev": views.groups(range(60, 90))}, manifest=Manifest.from_rows(rows)
+    )
+    monkeypatch.setattr(sources, "load_data", lambda spec, progress: data)
+    monkeypatch.setattr(sources, "specification", lambda table, where: table)
+    plain = load({"name": "x", "holdout_by": "video", "holdout": 0.2})
+    assert [len(s) for s in plain.splits] == [50, 10, 30]
+    again = load({"name": "x", "holdout_by": "video", "holdout": 0.2, "resplit": True})
+    assert sum(len(s) for s in again.splits) == 90
+    videos = [{int(i) // 10 for i in s.group_ids()} for s in again.splits]
+    assert sum(len(v) for v in videos) == len(set.union(*videos))
+    with pytest.raises(ModalignError, match="did you mean 'video'"):
+        load({"name": "x", "holdout_by": "vido"})

@@ -23,11 +23,11 @@ from ..errors import ModalignError, unknown
 from ..files import read_text
 from ..progress import Progress, silent
 from ..registry import check
-from ..views import Views
+from ..views import Views, concat
 from ..workflow.data import load_data
 
 SPLITS = ("train", "dev", "test")
-OWN_KEYS = ("features", "root", "holdout", "modalities", "holdout_by", "encoders", "most")
+OWN_KEYS = ("features", "root", "resplit", "holdout", "modalities", "holdout_by", "encoders", "most")
 
 
 class Splits(NamedTuple):
@@ -72,8 +72,8 @@ def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
             of ``datasets.synthetic.generate``; ``store``: folder of a feature store; ``name`` and settings of a
             registered data set, with ``encoders``. ``root`` is looked for below the folder that the environment
             variable MODALIGN_DATA names. ``holdout``: share of the training groups that becomes a split the data lack
-            (default .15); ``holdout_by``: column whose values stay together in that (a video). ``modalities``: use only
-            these. ``most``: groups of each split, at most.
+            (default .15); ``holdout_by``: column whose values stay together in that (a video); ``resplit``: true pools
+            the splits first. ``modalities``: use only these. ``most``: groups of each split, at most.
 
     Raises:
         ModalignError: data that are not there, with what to set; unknown keys.
@@ -135,7 +135,10 @@ def from_data(table: Mapping[str, Any], progress: Progress) -> Splits:
     by = None
     if "holdout_by" in table and data_found.manifest is not None:
         by = keys_of(data_found.manifest, str(table["holdout_by"]))
-    return completed(data_found.splits, float(table.get("holdout", 0.15)), by)
+    found = dict(data_found.splits)
+    if table.get("resplit"):
+        found = {"train": concat(list(found.values()))}
+    return completed(found, float(table.get("holdout", 0.15)), by)
 
 
 def keys_of(manifest: Manifest, column: str) -> dict[int, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import ModalignError
 from ..files import read_json, write_json
+from ..methods.tuning import linked_ids
 from ..workflow.fitting import settings_of
 from .cell import CellData, prepared, train_of
 from .scoring import dev_score
@@ -74,11 +75,13 @@ def by_itself(suite: Suite, setting: Setting, method: str, data: CellData) -> di
     entry = suite.entries[method]
     accepted = settings_of(entry.method)
     settings = dict(entry.settings)
+    train = train_of(data, entry.paired_only)
+    blind = not len(linked_ids(train))  # without any pair its trials all score alike, and each takes long
     if "trials" in accepted:
-        settings["trials"] = suite.trials
+        settings["trials"] = 1 if blind else suite.trials
     try:
         part = prepared(settings, entry.method, suite.tune_seed)
-        heads = part.fit(train_of(data, entry.paired_only), data.dev)
+        heads = part.fit(train, data.dev)
     except ModalignError as problem:
         return {"settings": settings, "trials": [], "dev": None, "error": str(problem)}
     chosen = part.record.get("chosen")
@@ -88,6 +91,8 @@ def by_itself(suite: Suite, setting: Setting, method: str, data: CellData) -> di
         "dev": dev_score(heads, data.dev, suite.target, setting.test_missing, suite.tune_seed),
         "trials": part.record.get("trials", []),
     }
-    if not told:
+    if blind:
+        found["note"] = "no known pair: one trial, its own default"
+    elif not told:
         found["note"] = "it cannot be told what to use, and chooses on dev again for each seed"
     return found
