@@ -74,6 +74,25 @@ def scores(**changes: Any) -> dict[str, Any]:
     return table | changes
 
 
+def robustness() -> dict[str, Any]:
+    """What ``modalign evaluate --robustness noise`` writes."""
+    curves = [
+        {
+            "key": key,
+            "label": label,
+            "line": "solid",
+            "levels": [0.0, 1.0, 2.0],
+            "scores": [score(top), score(top / 2), score(top / 4)],
+            "area": score(top / 2),
+            "retained": score(0.5),
+        }
+        for key, label, top in (("clip", "CLIP", 0.2), ("full", "full", 0.31))
+    ]
+    panel = {"title": "noise on all modalities", "axis": "noise over signal", "curves": curves}
+    part = {"title": "Noise on features", "note": "The same draws at each level.", "panels": [panel]}
+    return {"methods": {"clip": "CLIP", "full": "full"}, "test": 40, "kinds": {"noise": part}, "skipped": {}}
+
+
 Make = Callable[..., Path]
 
 
@@ -118,6 +137,7 @@ def make_run(tmp_path: Path) -> Make:
                 "versions": {"modalign": "0.1.0", "torch": "2.13"},
             },
         )
+        write_json(run / "robustness.json", robustness())
         write_lines(
             run / "metrics.jsonl",
             [

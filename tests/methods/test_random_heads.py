@@ -1,0 +1,23 @@
+"""Heads from random starts: scaled features, and constant ones that say nothing."""
+
+from __future__ import annotations
+
+import torch
+
+from modalign.methods.gradient import random_heads
+from modalign.views import Views
+
+
+def test_a_feature_that_is_constant_in_training_has_no_weight() -> None:
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(50, 6, generator=g) * torch.tensor([1.0, 0.1, 3.0, 1.0, 1.0, 1.0])
+    x[:, 4], x[:, 5] = 0.7, 1e-33 * x[:, 5]  # exactly constant, and constant but for denormal dust
+    heads = random_heads(Views.from_arrays(a=x, b=x.flip(0)), 4, 0, 0.0, torch.Generator().manual_seed(1))
+    basis = heads["a"].features.basis
+    assert basis is not None
+    scales = basis.diagonal()
+    assert scales[4:].tolist() == [0.0, 0.0]
+    assert torch.allclose(scales[:4], 1 / (x[:, :4].std(0) * 6**0.5), rtol=1e-4)
+    moved = x.clone()
+    moved[:, 4:] += 0.01
+    assert torch.equal(heads.transform(moved, "a"), heads.transform(x, "a"))
