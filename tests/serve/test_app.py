@@ -429,3 +429,66 @@ def test_a_text_that_cannot_be_encoded_hurts_nobody_later(site: Site, monkeypatc
     query, rows = state.query(state.request({"terms": [term("text", "a")]}), 0)
     assert rows.shape == (1, 24)
     assert query.terms[0].value == "a"
+
+
+# ------------------------------------------------------------------ videos, and the program
+
+
+def test_videos_are_shown_and_played(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="PyAV is not installed (pip install 'modalign[video]')")
+    import torch
+
+    from modalign.search import Space
+    from modalign.search.gallery import in_memory
+
+    with av.open(str(tmp_path / "0.mp4"), "w") as film:
+        stream = film.add_stream("mpeg4", 10)
+        stream.width, stream.height = 64, 48
+        for i in range(20):
+            picture = np.full((48, 64, 3), 12 * i, np.uint8)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        film.mux(stream.encode())
+    (tmp_path / "1.mp4").write_text("<script>alert(1)</script>")
+    items = [{"group": i, "uri": str(tmp_path / f"{i}.mp4")} for i in range(2)]
+    state = State([Space(tmp_path, in_memory({"video": torch.eye(2)}, {"video": items}), None)], ["films"])
+    client = TestClient(make_app(state), base_url="http://127.0.0.1")
+    try:
+        frame = client.get("/media/0/video/0?as=frame")
+        assert frame.headers["content-type"] == "image/webp"
+        assert 60 < np.asarray(Image.open(io.BytesIO(frame.content)).convert("L")).mean() < 180  # from the middle
+        film = client.get("/media/0/video/0?as=video", headers={"range": "bytes=4-7"})
+        assert (film.status_code, film.content) == (206, b"ftyp")
+        assert film.headers["content-type"] == "video/mp4"
+        assert "sandbox" in film.headers["content-security-policy"]
+        for address in ("/media/0/video/1?as=frame", "/media/0/video/1?as=video"):
+            assert client.get(address).status_code == 404
+        hit = ask(client, term("item", "video/0"), to=["video"])["answers"][0]["hits"][0]
+        assert (hit["video"], hit["picture"]) == ("/media/0/video/1?as=video", "/media/0/video/1?as=frame")
+    finally:
+        state.decoders.close()
+
+
+def test_the_program_serves_until_it_is_interrupted(folders: tuple[list[Path], Path]) -> None:
+    import http.client
+    import re
+
+    command = [sys.executable, "-m", "modalign", "serve", str(folders[0][0]), "--port", "0", "--threads", "1"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        line = server.stderr.readline()
+        port = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        assert port is not None, line
+        connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=60)
+        connection.request("GET", "/api/info")
+        assert json.loads(connection.getresponse().read())["spaces"][0]["name"] == "index"
+        taken = subprocess.run([*command[:-3], port[1]], capture_output=True, text=True, check=False)
+        assert taken.returncode == 2
+        assert taken.stderr.count("\n") == 1
+        assert "choose another with --port" in taken.stderr
+        server.send_signal(signal.SIGINT)
+        out, err = server.communicate(timeout=30)
+        assert (server.returncode, out, err) == (0, "", "")
+    finally:
+        server.kill()
+        server.wait()

@@ -57,9 +57,20 @@ def _space(state: State, number: int, space: Space) -> dict[str, Any]:
         "dim": gallery.dim,
         "kind": index.settings.kind if index else "exact",
         "recall": index.current.get("recall") if index else None,
+        "examples": _examples(space) if "text" in space.encoders else [],
         "keys": sorted({k for parts in gallery.parts.values() for p in parts for k in list(p.items.keys())}
                        - {"picture", "uri", "text", "row", "id", "modality", "name"}),
     }  # fmt: skip
+
+
+def _examples(space: Space, count: int = 4) -> list[str]:
+    """A few short texts of the items, to begin with."""
+    texts = []
+    for m in space.gallery.modalities:
+        for row in space.gallery.sample(m, 40):
+            words = str(space.gallery.entry(Place(m, int(row))).get("text") or "")
+            texts += [words] if 2 < len(words) <= 40 else []
+    return [texts[i * len(texts) // count] for i in range(count)] if len(texts) >= count else texts
 
 
 # ------------------------------------------------------------------ searching

@@ -50,7 +50,9 @@ class Guard:
 
         async def guarded(message: Any) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                own = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    own.setdefault(name, value)  # an answer may bind itself more tightly
             await send(message)
 
         await self.app(scope, receive, guarded)

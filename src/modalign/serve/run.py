@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
@@ -47,7 +48,8 @@ def run_server(
     server = uvicorn.Server(config)
     threading.Thread(target=state.warm, daemon=True).start()
     try:
-        server.run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
+            server.run(sockets=[listener])
     finally:
         listener.close()
         state.decoders.close()

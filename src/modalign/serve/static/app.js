@@ -118,8 +118,7 @@ function welcome() {
   const spaces = state.info.spaces;
   const lines = spaces.map((s) => `${s.name}: ${Object.entries(s.modalities).map(([m, n]) => `${n.toLocaleString("en")} ${m}`).join(", ")}`);
   place.replaceChildren(make("p", {}, `Nothing asked yet. ${lines.join("; ")}.`));
-  const examples = spaces[0].encoders.includes("text") ? ["a sad face", "something to eat", "fast travel"] : [];
-  for (const words of examples) {
+  for (const words of spaces[0].examples) {
     place.append(make("button", { type: "button", on: { click: () => query.only({ kind: "text", value: words, label: words, modality: "text" }) } }, words));
   }
 }
