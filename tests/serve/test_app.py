@@ -313,7 +313,7 @@ def test_a_file_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch)
         start = time.monotonic()
         with pytest.raises(ModalignError, match="takes longer than 1 s"):
             decoders.ask({"op": "picture", "side": 8}, png())
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 15
         assert not process.alive()
         assert decoders.ask({"op": "picture", "side": 8}, png()).data  # by a new process
     finally:
@@ -479,7 +479,7 @@ def test_the_program_serves_until_it_is_interrupted(folders: tuple[list[Path], P
         line = server.stderr.readline()
         port = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
         assert port is not None, line
-        connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=90)
         connection.request("GET", "/api/info")
         assert json.loads(connection.getresponse().read())["spaces"][0]["name"] == "index"
         taken = subprocess.run([*command[:-3], port[1]], capture_output=True, text=True, check=False)
@@ -487,7 +487,7 @@ def test_the_program_serves_until_it_is_interrupted(folders: tuple[list[Path], P
         assert taken.stderr.count("\n") == 1
         assert "choose another with --port" in taken.stderr
         server.send_signal(signal.SIGINT)
-        out, err = server.communicate(timeout=30)
+        out, err = server.communicate(timeout=90)
         assert (server.returncode, out, err) == (0, "", "")
     finally:
         server.kill()
