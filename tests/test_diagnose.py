@@ -169,9 +169,9 @@ def flickr(folder: Path, n: int = 2000) -> tuple[Tensor, Tensor]:
 @pytest.mark.data
 def test_photos_and_their_captions_are_worth_it_and_shuffled_ones_are_not(external_data: Path) -> None:
     image, caption = flickr(external_data)
-    start = time.perf_counter()
+    start = time.process_time()
     found = diagnose(Views.from_arrays(image=image, text=caption))
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     assert found.advice in ("partial", "strong")
     order = torch.randperm(len(caption), generator=torch.Generator().manual_seed(1))
     assert diagnose(Views.from_arrays(image=image, text=caption[order])).advice == "none"
@@ -182,6 +182,6 @@ def test_two_thousand_wide_rows_take_less_than_twenty_seconds() -> None:
     g = torch.Generator().manual_seed(0)
     x = torch.randn(2000, 1280, generator=g)
     y = x[:, :384] + torch.randn(2000, 384, generator=g)
-    start = time.perf_counter()
+    start = time.process_time()
     diagnose(Views.from_arrays(a=x, b=y))
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20

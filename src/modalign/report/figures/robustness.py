@@ -69,7 +69,8 @@ def _chance(curves: Sequence[Mapping[str, Any]], y: Scale, left: float, right: f
     line = polyline([(left, level), (right, level)], "var(--miss)", 1.2, stroke_dasharray="4 3")
     near = [min(abs(y(100 * c["scores"][end]["value"]) - level) for c in curves) for end in (0, -1)]
     place, anchor = (left + 4, "start") if near[0] >= near[1] else (right - 2, "end")
-    return join([line, text(place, level - 5, "chance", 11, "var(--miss)", anchor, halo=3)])
+    height = level - 5 if max(near) > 20 else level + 14  # below the line where curves keep near it at both ends
+    return join([line, text(place, height, "chance", 11, "var(--miss)", anchor, halo=3)])
 
 
 def _colour(number: int) -> str:
