@@ -311,6 +311,15 @@ def test_the_map(chromium: Any, site: Site, tmp_path: Path) -> None:
     until(chromium, lambda b: "of 40 (chance 21)" in text(b, "#panel"))
     assert "cosine" in text(chromium, "#panel dl")
     assert "rank" in text(chromium, "#status")
+    told = text(chromium, "#panel h2")
+    for offset in range(0, 300, 12):  # by mouse: pointing is enough
+        ActionChains(chromium, duration=10).move_to_element_with_offset(
+            canvas, offset - 150, offset // 3 - 50
+        ).perform()
+        if text(chromium, "#panel h2") != told:
+            break
+    assert text(chromium, "#panel h2") != told
+    assert "of 40 (chance 21)" in text(chromium, "#panel")
     canvas.send_keys(Keys.SPACE)
     until(chromium, lambda b: text(b, "#chosen") == "1 item selected")
     canvas.send_keys(Keys.ENTER)

@@ -89,6 +89,7 @@ export class Atlas {
     pen.clearRect(0, 0, this.width, this.height);
     const size = this.size(); const label = this.view.scale >= 3.5;
     const top = this.standing ? new Set([...this.standing].filter(([, s]) => s.rank <= (this.asked?.k ?? 12)).map(([p]) => p)) : new Set();
+    const names = [];
     this.wanted = [];
     for (const p of this.points) {
       const [x, y] = this.place(p);
@@ -101,11 +102,9 @@ export class Atlas {
       if (p.hub) this.ring(x, y, size / 2 + 2, colour("hub"), 1.5, [3, 2]);
       if (this.chosen.has(p)) this.ring(x, y, size / 2 + 5, colour("main"), 3);
       if (p === this.at) this.ring(x, y, size / 2 + 8, colour("main"), 3, [5, 3]);
-      if (label && (p.modality === "text" || this.view.scale > 7)) {
-        pen.fillStyle = colour("ink"); pen.font = "11px system-ui, sans-serif"; pen.textAlign = "center";
-        pen.fillText(p.name.length > 28 ? `${p.name.slice(0, 27)}…` : p.name, x, y + size / 2 + 12);
-      }
+      if (label && (p.modality === "text" || this.view.scale > 7)) names.push([p, x, y + size / 2 + 12]);
     }
+    this.label(names, colour("ink"));
     if (this.query) this.star(...this.place({ x: this.query[0], y: this.query[1] }), colour("ink"), colour("hub-soft"));
     if (this.lasso?.length > 1) {
       pen.beginPath(); this.lasso.forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y))); pen.closePath();
@@ -135,6 +134,19 @@ export class Atlas {
     else if (kind === "diamond") { pen.moveTo(x, y - r - 1); pen.lineTo(x + r + 1, y); pen.lineTo(x, y + r + 1); pen.lineTo(x - r - 1, y); pen.closePath(); }
     else pen.arc(x, y, r, 0, 7);
     pen.fill(); pen.stroke();
+  }
+
+  // Names, as many as fit without lying on each other.
+  label(names, colour) {
+    const { pen } = this; const taken = [];
+    pen.fillStyle = colour; pen.font = "11px system-ui, sans-serif"; pen.textAlign = "center";
+    for (const [p, x, y] of names) {
+      const words = p.name.length > 28 ? `${p.name.slice(0, 27)}…` : p.name;
+      const half = pen.measureText(words).width / 2 + 3;
+      if (taken.some(([a, b, h]) => Math.abs(a - x) < h + half && Math.abs(b - y) < 13)) continue;
+      taken.push([x, y, half]);
+      pen.fillText(words, x, y);
+    }
   }
 
   ring(x, y, r, colour, width, dash = []) {
@@ -176,8 +188,8 @@ export class Atlas {
     canvas.addEventListener("pointerup", (event) => this.lift(event, here(event)));
     canvas.addEventListener("pointercancel", (event) => this.pointers.delete(event.pointerId));
     canvas.addEventListener("keydown", (event) => this.key(event));
-    $("zoom-in").addEventListener("click", () => this.zoom(1.6));
-    $("zoom-out").addEventListener("click", () => this.zoom(1 / 1.6));
+    $("zoom-in").addEventListener("click", () => this.zoom(1.6, ...this.centre()));
+    $("zoom-out").addEventListener("click", () => this.zoom(1 / 1.6, ...this.centre()));
     $("zoom-all").addEventListener("click", () => this.whole());
     $("lasso").addEventListener("click", () => {
       this.lassoing = !this.lassoing; $("lasso").setAttribute("aria-pressed", String(this.lassoing)); canvas.classList.toggle("lasso", this.lassoing);
@@ -226,6 +238,13 @@ export class Atlas {
     this.draw();
   }
 
+  // What stays in place when buttons and keys zoom: the item pointed at, else the query, where they are in sight.
+  centre() {
+    const at = this.at ?? (this.query ? { x: this.query[0], y: this.query[1] } : null);
+    const [x, y] = at ? this.place(at) : [-1, -1];
+    return x > 0 && y > 0 && x < this.width && y < this.height ? [x, y] : [this.width / 2, this.height / 2];
+  }
+
   whole() { this.view = { x: 0, y: 0, scale: 1 }; this.draw(); }
 
   nearest(x, y, reach) {
@@ -251,7 +270,7 @@ export class Atlas {
     const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (step) { event.preventDefault(); this.walk(step); return; }
     const act = {
-      "+": () => this.zoom(1.6), "=": () => this.zoom(1.6), "-": () => this.zoom(1 / 1.6), 0: () => this.whole(),
+      "+": () => this.zoom(1.6, ...this.centre()), "=": () => this.zoom(1.6, ...this.centre()), "-": () => this.zoom(1 / 1.6, ...this.centre()), 0: () => this.whole(),
       Enter: () => this.at && this.act.why(this.space, this.at),
       " ": () => { if (this.at) { if (!this.chosen.delete(this.at)) this.chosen.add(this.at); this.count(); this.point(this.at, true); } },
     }[event.key];
