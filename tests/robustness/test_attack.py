@@ -245,13 +245,23 @@ def test_targets_are_reached_and_controls_are_not(heads: Heads, splits: dict[str
             assert r["success"] == r["random"] < 0.1
 
 
-def test_one_item_becomes_everyones_neighbour_on_queries_never_seen(heads: Heads, splits: dict[str, Views]) -> None:
-    test = splits["test"].only("a", "b")
-    found = hub_curves(heads, test, "embedding", radii=(0.0, 0.3, 1.0), items=3, depth=10, steps=30)
+def test_one_item_becomes_everyones_neighbour_on_queries_never_seen() -> None:
+    """Queries in a cone, gallery items off it: an item that is moved to the axis is near to all queries."""
+    cone = torch.zeros(12)
+    cone[0] = 3.0
+    queries = normalize(normal(120, 12) + cone, dim=1)
+    gallery = normalize(queries + 0.5 * normal(120, 12, seed=1), dim=1)  # off the axis
+    z = Views.from_arrays(a=queries, b=gallery)
+    heads = Heads({m: Head(Features(12), Map(12, 12)) for m in "ab"})
+    with torch.no_grad():
+        for m in "ab":
+            heads[m].map.weight.copy_(torch.eye(12))
+    found = hub_curves(heads, z, "embedding", radii=(0.0, 0.2, 0.6), items=4, depth=10, steps=30)
     rate = [s.value for s in found["hub"].scores]
     assert rate[0] == pytest.approx(found["hub/random"].scores[0].value)
     assert rate[2] > rate[1] > rate[0]
-    assert rate[2] > 1.5 * found["hub/random"].scores[2].value
+    assert rate[2] > 3 * found["hub/random"].scores[2].value
+    assert rate[0] == pytest.approx(10 / 120, abs=0.06)
 
 
 def test_hits_of_a_hub_counted_by_hand() -> None:
