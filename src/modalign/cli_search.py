@@ -32,17 +32,28 @@ def index(
 
     Parameters
     ----------
-    run: run folder to build from; or an index, to delete from it or to compact it.
-    store: feature store of 'modalign embed', whose items are mapped by the run's model; default: the run's own items.
-    out: folder of the index; default: "index" in the run folder.
-    kind: exact, hnsw or ivfpq; the last two print their recall against exact search, across modalities.
-    only: modality to index; repeat for several.
-    split: only the items of this split.
-    add: put the items into the index that is there.
-    update: like --add; items whose id is there are replaced.
-    delete: id of an item to delete; repeat for several.
-    compact: rewrite the index without deleted items.
-    lance: also write the items to this LanceDB, a folder or the URL of an object store.
+    run
+        run folder to build from; or an index, to delete from it or to compact it.
+    store
+        feature store of 'modalign embed', whose items are mapped by the run's model; default: the run's own items.
+    out
+        folder of the index; default: "index" in the run folder.
+    kind
+        exact, hnsw or ivfpq; the last two print their recall against exact search, across modalities.
+    only
+        modality to index; repeat for several.
+    split
+        only the items of this split.
+    add
+        put the items into the index that is there.
+    update
+        like --add; items whose id is there are replaced.
+    delete
+        id of an item to delete; repeat for several.
+    compact
+        rewrite the index without deleted items.
+    lance
+        also write the items to this LanceDB, a folder or the URL of an object store.
     """
     from .progress import terminal
     from .search import Settings, index_run, index_table
@@ -77,21 +88,36 @@ def search(
 
     Parameters
     ----------
-    run: run folder or index.
-    words: text to search with.
-    text: text to search with; this and the following options may be repeated and mixed.
-    image: picture to search with.
-    audio: sound to search with.
-    video: video to search with.
-    item: id of an item to search with.
-    minus: what to take away: words, or KIND=VALUE with image, audio, video or item.
-    weight: KIND=NUMBER or KIND.N=NUMBER for the Nth of a kind (text, image, audio, video, item, minus); default 1.
-    to: modality to search in, or any; repeat for several; default: pictures, or words for pictures.
-    k: how many results.
-    where: filter on metadata, key=value (or !=, <, <=, >, >=); repeat to narrow.
-    correction: against hubs: csls or inverted_softmax.
-    exact: compare with every item, whatever the index.
-    model: run that the index must belong to.
+    run
+        run folder or index.
+    words
+        text to search with.
+    text
+        text to search with; this and the following options may be repeated and mixed.
+    image
+        picture to search with.
+    audio
+        sound to search with.
+    video
+        video to search with.
+    item
+        id of an item to search with.
+    minus
+        what to take away: words, or KIND=VALUE with image, audio, video or item.
+    weight
+        KIND=NUMBER or KIND.N=NUMBER for the Nth of a kind (text, image, audio, video, item, minus); default 1.
+    to
+        modality to search in, or any; repeat for several; default: pictures, or words for pictures.
+    k
+        how many results.
+    where
+        filter on metadata, key=value (or !=, <, <=, >, >=); repeat to narrow.
+    correction
+        against hubs: csls or inverted_softmax.
+    exact
+        compare with every item, whatever the index.
+    model
+        run that the index must belong to.
     """
     from .search import search_run, table
 
@@ -112,11 +138,16 @@ def serve(
 
     Parameters
     ----------
-    runs: run folders or indexes; a query is answered by all of them, side by side.
-    host: address to listen on; other machines cannot reach the default.
-    port: where to listen; 0: any free one.
-    allow_host: name that browsers may call this server by, beside its address; repeat for several.
-    threads: of the computation.
+    runs
+        run folders or indexes; a query is answered by all of them, side by side.
+    host
+        address to listen on; other machines cannot reach the default.
+    port
+        where to listen; 0: any free one.
+    allow_host
+        name that browsers may call this server by, beside its address; repeat for several.
+    threads
+        of the computation.
     """
     from .serve import run_server
 

@@ -124,6 +124,14 @@ def test_pictures_outside_the_run_are_not_touched(tmp_path: Path) -> None:
     assert space.file(Place("image", 1)) == (str(run / "media" / "1.png"), None, None)
 
 
+@pytest.mark.parametrize(
+    ("command", "words"), [("index", "recall"), ("search", "what to take away"), ("serve", "side by side")]
+)
+def test_help_tells_what_the_options_do(command: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = call(capsys, command, "--help")
+    assert words in " ".join(out.replace("│", " ").split())
+
+
 # ------------------------------------------------------------------ analysis
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from modalign.heads import Features, Head, Map
 from modalign.model import Heads, Model
-from modalign.search import Index, Space, open_space
+from modalign.search import Index, Space, in_memory, open_space
 from modalign.serve.app import make_app
 from modalign.serve.state import State
 
@@ -108,6 +108,18 @@ def pair(folders: tuple[list[Path], Path]) -> Iterator[Site]:
     state = State(spaces, ["left", "right"])
     for address in _serve(state):
         yield Site(address, spaces, state, folders[1])
+
+
+@pytest.fixture(scope="session")
+def plain() -> Iterator[Site]:
+    """Arrays that no encoder made: nothing can be asked in words."""
+    pytest.importorskip("uvicorn", reason="uvicorn is not installed (pip install 'modalign[serve]')")
+    draw = torch.Generator().manual_seed(0)
+    z = {m: torch.randn(50, 8, generator=draw) for m in ("left", "right")}
+    spaces = [Space(Path("arrays"), in_memory(z, {m: [{"group": i, "row": i} for i in range(50)] for m in z}), None)]
+    state = State(spaces, ["arrays"])
+    for address in _serve(state):
+        yield Site(address, spaces, state, Path())
 
 
 @pytest.fixture(scope="session")

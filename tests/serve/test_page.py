@@ -467,3 +467,20 @@ def test_on_a_phone_and_in_the_dark(dark: bool, chromium: Any, site: Site) -> No
     finally:
         chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_arrays_without_encoders_are_searched_from_the_map(chromium: Any, plain: Site) -> None:
+    visit(chromium, plain)
+    assert not chromium.find_element(By.ID, "go").is_enabled()
+    assert not chromium.find_element(By.ID, "pick").is_displayed()
+    chromium.find_element(By.ID, "tab-map").click()
+    until(chromium, lambda b: "100 of 100 items" in text(b, "#map-facts"))
+    chromium.find_element(By.ID, "canvas").send_keys(Keys.ARROW_DOWN)
+    name = until(chromium, lambda b: text(b, "#panel h2"))
+    chromium.find_element(By.XPATH, "//aside//button[text()='Search from this']").click()
+    until(chromium, lambda b: len(b.find_elements(By.CSS_SELECTOR, "#terms li")) == 1)
+    assert name in text(chromium, "#terms")
+    until(chromium, lambda b: "of 50 (chance 26)" in text(b, "#panel"))
+    chromium.find_element(By.ID, "tab-results").click()
+    assert len(settled(chromium)) == 12
+    assert_silent(chromium)
