@@ -205,3 +205,27 @@ def test_the_map_places_a_query_among_its_neighbours() -> None:
     assert place is not None
     own = [flat["points"]["text"][axis][5] for axis in ("x", "y")]
     assert math.dist(place, own) < 0.15
+
+
+def test_a_run_is_searched_without_faiss_and_arrow(run: Path) -> None:
+    """The demo installs neither: only indexes on disk need them, and say so."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; sys.modules['faiss'] = sys.modules['pyarrow'] = None\n"
+        "from pathlib import Path\n"
+        "from modalign.search import Query, open_space, index_run\n"
+        "from modalign.search.analysis import Analysis\n"
+        "from modalign.errors import MissingExtraError\n"
+        "space = open_space(sys.argv[1])\n"
+        "print(len(space.search(Query().item('text/3'), correction='csls')['hits']))\n"
+        "about = Analysis(space.gallery); about.hubs('image'); print(len(about.layout()['points']))\n"
+        "try: index_run(Path(sys.argv[1]))\n"
+        "except MissingExtraError as e: print(e)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["10", "2"]
+    assert "pip install 'modalign[search]'" in lines[2]
+    assert not (run / "index" / "current.json").exists()
