@@ -1,10 +1,10 @@
 """Classifiers carried from one modality to another: pictograms' topics, and classes of sounds.
 
     python -m benchmarks transfer
-    MODALIGN_DATA=... python -m benchmarks transfer    also the sounds (small: some 20 test clips)
+    MODALIGN_DATA=... python -m benchmarks transfer    also the sounds (small: 9 test clips)
 
 Pictograms: OpenMoji's images and names, 15 topics (``tasks.topics``). Sounds: the CC0 part of ESC-50, audio and the
-recordings' titles, split by recording; classes with at least 2 training clips. Heads: CCA on the training pairs.
+recordings' titles, split by recording; classes with at least 4 training clips. Heads: CCA on the training pairs.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def sound_rows(root: Path) -> list[dict[str, Any]]:
     return table(heads.embed(train), heads.embed(test), labels, names, "esc50 (small)")
 
 
-def sounds(root: Path, least: int = 2) -> tuple[Views, Views, dict[int, str]]:
+def sounds(root: Path, least: int = 4) -> tuple[Views, Views, dict[int, str]]:
     """Training and test views of ESC-50's CC0 part, and the class of each group; rare classes are left out."""
     manifest = esc50(root)
     data = encode(manifest, {"audio": {"name": "logmel"}, "text": {"name": "minilm"}})
