@@ -32,6 +32,7 @@ from .gallery import Part
 from .items import ArrowItems, write_arrow
 
 FORMAT = 1
+BLOCK = 4096  # entries hashed at once
 CURRENT, SEGMENT, LOCK = "current.json", "segment.json", ".lock"
 
 
@@ -88,8 +89,9 @@ def content_name(vectors: Mapping[str, np.ndarray], items: Mapping[str, Sequence
     for m, x in vectors.items():
         digest.update(f"\0{m}\0{x.shape}\0".encode())
         digest.update(np.ascontiguousarray(x).data)
-        for entry in items[m]:
-            digest.update(json.dumps(entry, sort_keys=True, ensure_ascii=False, default=str).encode())
+        for start in range(0, len(items[m]), BLOCK):
+            some = items[m][start : start + BLOCK]
+            digest.update(json.dumps(some, sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
 
