@@ -236,6 +236,7 @@ def test_why_it_matched(chromium: Any, site: Site) -> None:
     panel = text(chromium, "#panel")
     assert found[1] in panel
     assert "2 of 40 (chance 21)" in panel
+    until(chromium, lambda b: "rank 2 of 40, chance 21" in text(b, "#status"))
     assert "What each part of the query adds" in panel
     for modality in ("image", "text", "audio"):
         assert f"Nearest to it: {modality}" in panel

@@ -83,6 +83,7 @@ async function showWhy(space, item) {
   try {
     const found = await api.why({ ...request(query.terms(), [space]), id: item.id });
     explain($("panel"), found, state.info, { from: searchFrom, add: addItem, why: showWhy, space });
+    say(`${found.item.name}: rank ${found.rank} of ${found.of}, chance ${Math.round(found.chance.rank)}; cosine ${found.item.cosine.toFixed(2)}, chance ${found.chance.cosine.toFixed(2)}. Details are in the panel.`);
   } catch (issue) { problem(issue.message); }
 }
 
