@@ -101,9 +101,13 @@ def test_small_and_large_banks() -> None:
 @pytest.mark.parametrize("dev", [True, False])
 def test_full_keeps_the_stage_only_where_it_helps(dev: bool) -> None:
     x = problem(120)
-    method = make("method", "full", dim=10, trials=2, steps=10)
+    method = make("method", "full", dim=10, trials=5, steps=10)
     heads = method.fit(x.groups(torch.arange(90)), x.groups(torch.arange(90, 120)) if dev else None)
     assert heads.dim == 10
-    assert method.record["chosen"]["hubs"] == (method.record["hubs_gain"] > 0) == (heads["text"].hubs is not None)
+    strength = method.record["chosen"]["hubs"]
+    assert (0.0 if heads["text"].hubs is None else heads["text"].hubs.strength) == strength
+    tried = {t["settings"]["hubs"]: t["score"] for t in method.record["trials"] if "hubs" in t["settings"]}
+    assert set(tried) == {0.5, 1.0}
+    assert method.record["dev"] >= max(tried.values())
     off = make("method", "full", dim=10, trials=2, steps=10, hubs=False)
     assert off.fit(x.groups(torch.arange(90)))["text"].hubs is None

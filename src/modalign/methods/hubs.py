@@ -21,7 +21,7 @@ def without_hubs(
 
     Args:
         heads: without such a stage. x: training views, paired or not.
-        neighbours, strength, edge: of `Hubs`; with small banks no more than a quarter of the bank counts as near.
+        neighbours, strength, edge: of `Hubs`; of a small bank one row in 75 counts as near, but at least 5.
         seed: draws banks from larger sets.
 
     Returns:
@@ -46,7 +46,7 @@ def without_hubs(
         return plain
     out = {}
     for own, m in enumerate(heads.modalities):
-        near = min(neighbours, len(banks[m]) // 4)
+        near = min(neighbours, max(5, len(banks[m]) // 75))
         last = Hubs(heads.dim, len(banks[m]), own, len(heads.modalities), near, strength, edge)
         last.bank.copy_(banks[m])
         own_rows = z[m] if m in z else banks[m]

@@ -108,7 +108,7 @@ class Full:
        chosen on dev, and so follows the number of pairs.
     2. Gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve; the start is kept where that
        does not raise the dev score.
-    3. `Hubs` behind the heads, where that raises the dev score.
+    3. `Hubs` behind the heads, of half or full strength, where that raises the dev score.
 
     Without dev views a fifth of the linked groups is held out to choose by, three times below 300 groups; then the
     closed form is fitted again to all pairs with what was chosen, and there is no gradient descent. Below 10 linked
@@ -117,7 +117,7 @@ class Full:
     Args:
         dim: of the shared space, at most.
         alpha, beta, gamma: weights of transport, neighbourhoods carried over by pairs, and retrieval.
-        trials: settings to try, the gradient's included; the first are the most plausible.
+        trials: settings to try, those of all three steps together; the first are the most plausible.
         steps: optimiser steps at most; 0: closed form alone.
         seed: of everything random.
         closed: settings of "transport_cca" that hold in every trial, for ablations.
@@ -126,7 +126,10 @@ class Full:
     """
 
     CLOSED = (
-        {"ridge": 10.0, "share": 1.0, "smoothing": 0.25, "epsilon": 0.05, "weight": 1.0},
+        {
+            "ridge": 10.0, "share": 1.0, "sharpness": 1.5, "smoothing": 0.25, "neighbours": 10, "epsilon": 0.05,
+            "weight": 0.5,
+        },
         {"ridge": 4.0, "share": 1.0, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
         {
             "ridge": 10.0, "last_ridge": 1.0, "share": 0.0, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
@@ -137,10 +140,9 @@ class Full:
         {"ridge": 10.0, "share": 0.5, "smoothing": 0.5, "epsilon": 0.02, "weight": 0.1, "sharpness": 1.0},
         {"ridge": 10.0, "share": 1.0, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
         {"ridge": 4.0, "share": 1.0, "smoothing": 0.25, "epsilon": 0.05, "weight": 1.0},
-        {"ridge": 10.0, "share": 3.0, "smoothing": 0.25, "epsilon": 0.05, "weight": 1.0},
-        {"ridge": 3.0, "share": 3.0, "smoothing": 0.0, "epsilon": 0.05, "weight": 1.0},
     )  # fmt: skip
     RATES = (1e-3, 3e-4)
+    STRENGTHS = (0.5, 1.0)  # of `Hubs`
 
     def __init__(
         self,
@@ -182,17 +184,18 @@ class Full:
 
         closed, rates = self.candidates()
         rates = rates if self.steps and dev is not None and len(linked_ids(x)) > 1 else []
-        tuned = tune(closed, score, max(1, self.trials - len(rates)))
+        strengths = self.STRENGTHS[: max(0, self.trials - 1 - len(rates))] if self.hubs else ()
+        tuned = tune(closed, score, max(1, self.trials - len(rates) - len(strengths)))
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
         best = [space.heads(self.dim) for space in made[str(tuned.settings)]]
         if dev is not None:
             best = [self.descend(best[0], x, dev, rates, run)]
-        hubs = self.hubs and self.fewer_hubs_help(best, folds)
+        strength = self.strength(best, folds, strengths)
         if dev is None:
             self.record["dev_is"] = f"{len(folds)} x {len(folds[0][1])} linked groups held out, then refitted"
             best = [TransportCCA(self.dim, seed=self.seed, **tuned.settings).fit(x)]
         progress(self.trials, self.trials, "full")
-        return without_hubs(best[0], x, seed=self.seed) if hubs else best[0]
+        return without_hubs(best[0], x, strength=strength, seed=self.seed) if strength else best[0]
 
     def candidates(self) -> tuple[list[dict[str, Any]], list[float]]:
         """What to try: settings of the closed form, each once, and learning rates."""
@@ -204,18 +207,25 @@ class Full:
             settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
         return settings, list(self.RATES[: self.trials - 1])
 
-    def fewer_hubs_help(self, heads: Sequence[Heads], folds: Sequence[tuple[Views, Views]]) -> bool:
-        """Whether the third step raises the dev score, over all folds together, or did in an earlier fit."""
+    def strength(
+        self, heads: Sequence[Heads], folds: Sequence[tuple[Views, Views]], strengths: Sequence[float]
+    ) -> float:
+        """Of the third step: what is best on dev, over all folds together, or was in an earlier fit; 0 without it."""
         if self.chosen is not None and "hubs" in self.chosen:
-            return bool(self.chosen["hubs"])
-        gains = [
-            dev_recall(without_hubs(h, x, seed=self.seed).embed(dev)) - dev_recall(h.embed(dev))
-            for h, (x, dev) in zip(heads, folds, strict=True)
-        ]
-        gain = sum(gains) / len(gains)
-        self.record["chosen"] = {**self.record["chosen"], "hubs": gain > 0}
-        self.record |= {"hubs_gain": gain, "dev": self.record["dev"] + max(gain, 0.0)}
-        return gain > 0
+            return float(self.chosen["hubs"])
+        if not strengths:
+            return 0.0
+        scores = {}
+        for s in (0.0, *strengths):
+            ends = [
+                without_hubs(h, x, strength=s, seed=self.seed) if s else h
+                for h, (x, _) in zip(heads, folds, strict=True)
+            ]
+            scores[s] = sum(dev_recall(h.embed(dev)) for h, (_, dev) in zip(ends, folds, strict=True)) / len(folds)
+        best = max(scores, key=lambda s: scores[s])
+        self.record["trials"] += [{"settings": {"hubs": s}, "score": scores[s]} for s in strengths]
+        self.record |= {"chosen": {**self.record["chosen"], "hubs": best}, "dev": scores[best]}
+        return best
 
     def folds(self, x: Views) -> list[tuple[Views, Views]]:
         """Training and dev views made of the training views alone; none with fewer than 10 linked groups."""
