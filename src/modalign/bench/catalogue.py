@@ -221,7 +221,16 @@ def ablations() -> dict[str, Entry]:
         "full-structure-rma": other("L_RMA structural", neighbourhood={"form": "structure"}),
         "full-no-start": replace(random, group="ablations"),
         "full-no-unpaired": replace(full, label="without unpaired data", group="ablations", paired_only=True),
+        "full-no-hubs": other("without hub removal", hubs=False),
+        "clip-hubs": with_hubs(contrastive()["clip"]),
+        "cca-hubs": with_hubs(closed()["cca"]),
     }
+
+
+def with_hubs(entry: Entry) -> Entry:
+    """A baseline with our hub removal behind it: what that part alone is worth."""
+    settings = {**entry.settings, "hubs": True}
+    return replace(entry, label=f"{entry.label} with hub removal", settings=settings, group="ablations")
 
 
 def sweeps() -> dict[str, Entry]:

@@ -18,6 +18,7 @@ from ..progress import Progress, silent
 from ..registry import make, register
 from ..train import Schedule, train
 from ..views import Views
+from .hubs import without_hubs
 
 
 class Maps(nn.Module):
@@ -46,6 +47,7 @@ class Gradient:
         dim: of the shared space; a closed-form start may give fewer.
         hidden: units of a residual two-layer perceptron beside the linear map; 0: linear heads.
         dropout: on its hidden units.
+        hubs: put `Hubs` behind the trained heads, as "full" may.
         steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints, patience,
             precision, seed: as in ``train.Schedule``.
     """
@@ -71,9 +73,11 @@ class Gradient:
         checkpoints: bool = True,
         patience: int = 6,
         precision: str = "auto",
+        hubs: bool = False,
         seed: int = 0,
     ) -> None:
         self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
+        self.hubs = hubs
         self.schedule = Schedule(
             steps=steps, batch=batch, unpaired=unpaired, lr=lr, weight_decay=weight_decay, warmup=warmup, clip=clip,
             mixing=mixing, noise=noise, drop=drop, every=every, checkpoints=checkpoints, patience=patience,
@@ -85,7 +89,8 @@ class Gradient:
         """Start, then train."""
         x.validate()
         heads = self.begin(x, dev)
-        return self.descend(heads, x, dev, run, progress)
+        heads = self.descend(heads, x, dev, run, progress)
+        return without_hubs(heads, x, seed=self.schedule.seed) if self.hubs else heads
 
     def begin(self, x: Views, dev: Views | None) -> Heads:
         """The heads to start from."""
