@@ -130,7 +130,7 @@ def every_caption(d, z, power):
             tokens = torch.tensor([[BEGIN, *caption]])
             table = d.logits(d.hidden(z[None], tokens)[0][0]).log_softmax(1)
             steps = [*caption, END]
-            found[caption] = float(sum(table[i, w] for i, w in enumerate(steps))) / (n + 1) ** power
+            found[caption] = sum(table[i, w].item() for i, w in enumerate(steps)) / (n + 1) ** power
     return found
 
 

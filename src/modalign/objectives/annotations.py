@@ -66,10 +66,10 @@ def from_manifest(manifest: Manifest, column: str = "text") -> dict[int, list[st
         ModalignError: no such column, or nothing in it.
 
     Example:
-        >>> m = Manifest.from_rows([{"group": 4, "modality": "text", "text": "a cat", "kind": "animal"},
-        ...                         {"group": 4, "modality": "text", "text": "one cat", "kind": "animal"}])
+        >>> m = Manifest.from_rows([{"group": 4, "modality": "text", "text": "a cat", "extra": {"kind": "cat"}},
+        ...                         {"group": 4, "modality": "text", "text": "one cat", "extra": {"kind": "cat"}}])
         >>> from_manifest(m), from_manifest(m, "kind")
-        ({4: ['a cat', 'one cat']}, {4: ['animal']})
+        ({4: ['a cat', 'one cat']}, {4: ['cat']})
     """
     if column != "text" and column not in manifest.extra:
         raise unknown(f"column of '{manifest.name}'", column, ["text", *manifest.extra])
