@@ -129,6 +129,7 @@ def embed(
     set: Set = None,
     split: str | None = None,
     limit: int | None = None,
+    half: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Encode a data set into a feature store.
@@ -140,12 +141,13 @@ def embed(
     out: folder of the store; a second call does only what is missing.
     split: only this split.
     limit: only this many groups.
+    half: keep features in half precision (float16): half the space.
     """
     from .progress import terminal
     from .workflow import embed_dataset, embedded
 
     with terminal() as progress:
-        result = embed_dataset(dataset, root, out, encoder or [], set or [], split, limit, progress)
+        result = embed_dataset(dataset, root, out, encoder or [], set or [], split, limit, half, progress)
     emit(result, json, embedded)
 
 

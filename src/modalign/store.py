@@ -31,6 +31,7 @@ from .views import Views
 FORMAT = 1
 INDEX, MANIFEST = "index.json", "manifest.json"
 KEY_BYTES = 16
+LARGEST_HALF = 65504.0
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,13 @@ class Pool:
 
     Args:
         folder: of all pools. encoder: fingerprint. dim: width of the features.
+        half: features are kept in float16, in a folder of their own.
     """
 
-    def __init__(self, folder: Path, encoder: str, dim: int) -> None:
-        self.folder = folder / encoder
+    def __init__(self, folder: Path, encoder: str, dim: int, half: bool = False) -> None:
+        self.folder = folder / pool_name(encoder, half)
         self.dim = dim
+        self.half = half
         self.where: dict[bytes, tuple[str, int]] = {}
         self.damaged: list[Path] = []
         for path in sorted(self.folder.glob("*.safetensors")):
@@ -87,9 +90,20 @@ class Pool:
             self.where.setdefault(table[i * KEY_BYTES : (i + 1) * KEY_BYTES], (path.name, i))
 
     def add(self, keys: Sequence[bytes], features: Tensor) -> None:
-        """Write a shard: whole or not at all. The same items always go to a file of the same name."""
+        """Write a shard: whole or not at all. The same items always go to a file of the same name.
+
+        Raises:
+            ModalignError: half precision, and a number that it cannot hold.
+        """
         if not keys:
             return
+        if self.half:
+            if float(features.abs().max()) > LARGEST_HALF:
+                raise ModalignError(
+                    f"features reach {float(features.abs().max()):.3g}, half precision ends at {LARGEST_HALF:.0f}: "
+                    "keep them in full precision, without --half"
+                )
+            features = features.half()
         name = hashlib.blake2b(b"".join(keys), digest_size=12).hexdigest() + ".safetensors"
         table = torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, KEY_BYTES)
         with atomic(self.folder / name) as partial:
@@ -99,11 +113,22 @@ class Pool:
         self.damaged = [p for p in self.damaged if p.name != name]
 
 
+def pool_name(encoder: str, half: bool) -> str:
+    """Folder of an encoder's features in a pool; rounded features are never taken for others.
+
+    Example:
+        >>> pool_name("0123", half=True)
+        '0123-half'
+    """
+    return f"{encoder}-half" if half else encoder
+
+
 @dataclass(frozen=True)
 class Store:
     """Features of a manifest's items, read from disk as they are needed.
 
-    folder: of the index. manifest: the rows. encoders: modality -> fingerprint, dim and description.
+    folder: of the index. manifest: the rows. encoders: modality -> fingerprint, dim, description, where known "entry",
+    the encoder's name and settings, and where they are kept in float16 "half".
     failures: items that could not be encoded; they are absent, never zeros.
     """
 
@@ -120,8 +145,14 @@ class Store:
     def fingerprint(self) -> str:
         """Identity of rows, encoders and what is absent: 32 hexadecimal digits."""
         absent = [f.row for f in self.failures]
-        facts = [self.manifest.fingerprint(), {m: e["fingerprint"] for m, e in self.encoders.items()}, absent]
+        marks = {m: pool_name(e["fingerprint"], bool(e.get("half"))) for m, e in self.encoders.items()}
+        facts = [self.manifest.fingerprint(), marks, absent]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    @property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Modality -> name and settings of its encoder, where the store knows them: what encodes new items alike."""
+        return {m: dict(e["entry"]) for m, e in self.encoders.items() if e.get("entry")}
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -159,11 +190,12 @@ class Store:
     def _read(self, modality: str, places: np.ndarray) -> Tensor:
         """Gather rows from memory-mapped shards."""
         encoder = self.encoders[modality]
+        folder = self.pool / pool_name(encoder["fingerprint"], bool(encoder.get("half")))
         out = torch.empty(len(places), encoder["dim"])
         for number in np.unique(places[:, 1]):
             here = places[:, 1] == number
             rows = torch.from_numpy(places[here, 2])
-            path = self.pool / encoder["fingerprint"] / self.shards[modality][number]
+            path = folder / self.shards[modality][number]
             try:
                 with safe_open(path, framework="pt") as shard:
                     out[torch.from_numpy(here)] = shard.get_tensor("features")[rows].float()

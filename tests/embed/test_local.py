@@ -342,3 +342,28 @@ def test_an_error_in_an_encoder_is_not_hidden(tmp_path):
 
     with pytest.raises(RuntimeError, match="a bug"):
         embed(pictures(tmp_path), {"image": Buggy()}, tmp_path / "s")
+
+
+def test_half_and_full_precision_share_a_pool_and_never_mix(tmp_path: Path) -> None:
+    full = embed(words(), {"text": Letters()}, tmp_path / "full", pool=tmp_path / "pool")
+    half = embed(words(), {"text": Letters()}, tmp_path / "half", pool=tmp_path / "pool", half=True)
+    again = Letters()
+    embed(words(), {"text": again}, tmp_path / "half", pool=tmp_path / "pool", half=True)
+    assert again.seen == []
+    size = [sum(p.stat().st_size for p in s.pool.glob(f"{name}/*")) for s, name in
+            ((full, Letters().fingerprint()), (half, Letters().fingerprint() + "-half"))]  # fmt: skip
+    assert size[1] < 0.7 * size[0]
+    assert torch.equal(Store.open(tmp_path / "half").views()["text"], full.views()["text"])  # small whole numbers
+
+
+def test_what_half_precision_cannot_hold_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModalignError, match="without --half"):
+        embed(words(), {"text": Letters(version=100_000)}, tmp_path / "store", half=True)
+
+
+def test_a_store_remembers_its_encoders_and_says_so_only_where_it_was_told(tmp_path: Path) -> None:
+    entry = {"name": "letters", "folder": str(tmp_path)}
+    embed(words(), {"text": Letters()}, tmp_path / "told", entries={"text": entry})
+    embed(words(), {"text": Letters()}, tmp_path / "untold")
+    assert Store.open(tmp_path / "told").entries == {"text": entry}
+    assert Store.open(tmp_path / "untold").entries == {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
 from modalign import cli
@@ -16,6 +17,7 @@ from modalign.datasets.manifest import Manifest
 from modalign.embed.choose import entries_for, make_encoders
 from modalign.embed.local import embed
 from modalign.registry import make
+from modalign.store import Store
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 60), "blue": (40, 60, 220)}
 PITCHES = {"low": 150, "middle": 700, "high": 4000}
@@ -108,6 +110,27 @@ def test_a_store_trains(listing: Path, capsys: pytest.CaptureFixture[str], tmp_p
     code, _, err = call(capsys, "train", tmp_path / "mine.toml", "--json")
     assert code == 0, err
     assert (tmp_path / "run" / "report.html").exists()
+    for query in (["a red square"], ["--image", str(tmp_path / "0.png")]):  # the store remembers its encoders
+        code, out, err = call(capsys, "search", tmp_path / "run", *query, "--to", "image", "-k", 3, "--json")
+        assert code == 0, err
+        names = [hit["name"] for hit in json.loads(out)["hits"]]
+        assert sum(int(name) % 3 == 0 for name in names) >= 2, names
+    table = json.loads((tmp_path / "run" / "model.json").read_text())
+    assert table["encoders"]["text"] == {"name": "minilm"}
+    assert set(table["fingerprints"]) == {"text", "image", "audio"}
+
+
+def test_half_precision_by_choice(listing: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    chosen = ("--encoder", "text=minilm,precision=float32", "--limit", 6, "--json")
+    assert call(capsys, "embed", "table", listing, "--out", tmp_path / "full", *chosen)[0] == 0
+    code, _, err = call(capsys, "embed", "table", listing, "--out", tmp_path / "half", "--half", *chosen)
+    assert code == 0, err
+    full, half = (Store.open(tmp_path / name) for name in ("full", "half"))
+    assert half.entries["text"] == {"name": "minilm", "precision": "float32"}
+    assert half.fingerprint != full.fingerprint
+    for m, rows in half.views().data.items():
+        assert rows.dtype == torch.float32
+        assert torch.equal(rows, full.views()[m].half().float())
 
 
 # ------------------------------------------------------------------ real folders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,26 @@ from ..registry import get, make
 
 DEFAULTS = {"text": "minilm", "image": "efficientnet-lite0", "audio": "logmel", "video": "frames"}
 """Encoders that are taken where none is named. Words under any other name get that of "text"."""
+
+
+PLACES = ("folder", "path", "weights")
+"""Settings of encoders that name files or folders."""
+
+
+def lasting(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An encoder's name and settings as they hold in any working folder: its files by absolute path.
+
+    Example:
+        >>> lasting({"name": "minilm", "precision": "float32"})
+        {'name': 'minilm', 'precision': 'float32'}
+    """
+    table: dict[str, Any] = {}
+    for key, value in entry.items():
+        here = key in PLACES and isinstance(value, str) and os.path.exists(os.path.expanduser(value))
+        table[key] = os.path.abspath(os.path.expanduser(value)) if here else value
+        if isinstance(value, Mapping):
+            table[key] = lasting(value)
+    return table
 
 
 class Renamed(FrozenEncoder):

@@ -21,6 +21,7 @@ from ..encoders.base import Encoder, FrozenEncoder, plan
 from ..errors import MissingExtraError, ModalignError, unknown
 from ..progress import Progress, silent
 from ..store import Failure, Pool, Store, item_key
+from .choose import lasting
 
 POOL = "features"
 
@@ -31,6 +32,8 @@ def embed(
     folder: str | Path,
     *,
     pool: str | Path | None = None,
+    entries: Mapping[str, Mapping[str, Any]] | None = None,
+    half: bool = False,
     progress: Progress | None = None,
 ) -> Store:
     """Encode the items of a manifest into a feature store.
@@ -44,6 +47,9 @@ def embed(
         encoders: modality -> encoder.
         folder: of the store, made if need be.
         pool: folder of features that several stores share; None: inside ``folder``.
+        entries: modality -> name and settings of the encoder. The store remembers them, so that what is trained on
+            it can encode new items.
+        half: keep the features in float16: half the space, three decimal digits; they are read back as float32.
         progress: called as (done, total, what); None: silent.
 
     Raises:
@@ -66,8 +72,12 @@ def embed(
         mark = encoder.fingerprint()
         facts: dict[str, Any] = encoder.description() if isinstance(encoder, FrozenEncoder) else {}
         described[modality] = {"fingerprint": mark, "dim": encoder.dim, "description": facts}
+        if entries and modality in entries:
+            described[modality]["entry"] = lasting(entries[modality])
+        if half:
+            described[modality]["half"] = True
         try:
-            bank = Pool(shared, mark, encoder.dim)
+            bank = Pool(shared, mark, encoder.dim, half)
             found, broken = _fill(manifest, modality, encoder, bank, progress or silent)
         except OSError as problem:
             raise ModalignError(f"features cannot be written to {shared} ({problem.strerror or problem})") from None

@@ -145,6 +145,7 @@ def embed_dataset(
     settings: Sequence[str] = (),
     split: str | None = None,
     limit: int | None = None,
+    half: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Encode a data set into a feature store.
@@ -154,6 +155,7 @@ def embed_dataset(
             defaults. An entry for "audio" takes the sound tracks of videos where there are no sound files.
         settings: "key=value" entries of the data set, as in TOML.
         limit: only this many groups, the first ones.
+        half: features in float16.
     """
     given: dict[str, Any] = {"root": str(root)} if root else {}
     for entry in settings:
@@ -164,11 +166,11 @@ def embed_dataset(
     if limit is not None:
         kept = set(manifest.groups()[:limit].tolist())
         manifest = manifest.where(lambda row: row.group in kept)
-    entries = dict(parse_entry(entry) for entry in encoders)
-    if "audio" in entries:
+    given_entries = dict(parse_entry(entry) for entry in encoders)
+    if "audio" in given_entries:
         manifest = with_soundtracks(manifest)
-    made = make_encoders(manifest, entries_for(manifest, entries))
-    store = embed(manifest, made, out, progress=progress)
+    entries = entries_for(manifest, given_entries)
+    store = embed(manifest, make_encoders(manifest, entries), out, entries=entries, half=half, progress=progress)
     items = {m: len(x) for m, x in store.views().data.items()}
     return {
         "store": str(out),

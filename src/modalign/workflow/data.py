@@ -62,10 +62,15 @@ def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Pr
 
 
 def _from_store(store: Store) -> Data:
-    """Train, dev (also called val) and test; all of it is "train" where the rows have no splits at all."""
+    """Train, dev (also called val) and test; all of it is "train" where the rows have no splits at all.
+
+    With the encoders that the store remembers, so that new items can be encoded.
+    """
     there = set(store.manifest.splits)
+    entries = {m: e for m, e in store.entries.items() if e["name"] != "features"}  # those can encode nothing new
+    known = {"encoders": entries, "fingerprints": {m: store.encoders[m]["fingerprint"] for m in entries}}
     if there == {""}:
-        return Data({"train": store.views()}, manifest=store.manifest)
+        return Data({"train": store.views()}, manifest=store.manifest, **known)
     names = {"dev": "val" if "val" in there and "dev" not in there else "dev"}
     present = {s: names.get(s, s) for s in SPLITS if names.get(s, s) in there}
-    return Data({s: store.views(split=own) for s, own in present.items()}, manifest=store.manifest)
+    return Data({s: store.views(split=own) for s, own in present.items()}, manifest=store.manifest, **known)
