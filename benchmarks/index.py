@@ -114,7 +114,7 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     part = index.parts["image"][0]
     plain = part.owner
     pictures = index.vectors("image", np.arange(QUERIES) * len(image) // QUERIES)
-    options = None if kind == "exact" else _options(faiss, kind, part.settings)
+    options = None if kind == "exact" else _options(faiss, kind, part)
     singles = [q.astype(np.float64) for q in text[:200]]
     batches = [text[i : i + 256] for i in range(0, 1000, 256)]
     row: dict[str, Any] = {
@@ -140,10 +140,10 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     return row
 
 
-def _options(faiss: Any, kind: str, settings: Any) -> Any:
+def _options(faiss: Any, kind: str, part: Any) -> Any:
     if kind == "hnsw":
-        return faiss.SearchParametersHNSW(efSearch=settings.beam)
-    return faiss.SearchParametersIVF(nprobe=settings.probes)
+        return faiss.SearchParametersHNSW(efSearch=part.settings.beam)
+    return faiss.SearchParametersIVF(nprobe=part.faiss.nprobe)
 
 
 def run() -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ def index(
     *,
     out: Path | None = None,
     kind: str = "exact",
+    set: Several = None,
     only: Several = None,
     split: str | None = None,
     add: Annotated[bool, Parameter(negative="")] = False,
@@ -40,6 +41,8 @@ def index(
         folder of the index; default: "index" in the run folder.
     kind
         exact, hnsw or ivfpq; the last two print their recall against exact search, across modalities.
+    set
+        name=number, of the kind: links, effort, beam (hnsw); lists, codes, probes, refine (ivfpq); may be repeated.
     only
         modality to index; repeat for several.
     split
@@ -56,11 +59,11 @@ def index(
         also write the items to this LanceDB, a folder or the URL of an object store.
     """
     from .progress import terminal
-    from .search import Settings, index_run, index_table
+    from .search import index_run, index_table, parse_settings
 
     with terminal() as progress:
-        result = index_run(run, store, out, settings=Settings(kind), only=only or [], split=split, add=add,
-                           update=update, delete=delete or [], compact=compact, lance=lance,
+        result = index_run(run, store, out, settings=parse_settings(kind, set or []), only=only or [], split=split,
+                           add=add, update=update, delete=delete or [], compact=compact, lance=lance,
                            progress=progress)  # fmt: skip
     _emit(result, json, index_table)
 

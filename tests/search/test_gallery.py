@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.search.ann import KINDS, Settings, build, candidates
+from modalign.search.ann import KINDS, Settings, build, candidates, parse_settings
 from modalign.search.exact import best, top
 from modalign.search.gallery import Gallery, Part, Place, in_memory, unit_rows
 from modalign.search.items import ListItems, conditions
@@ -162,6 +162,14 @@ def test_settings_are_checked() -> None:
         Settings("hnws")
     with pytest.raises(ModalignError, match="beam must be at least 1"):
         Settings("hnsw", beam=0)
+    assert parse_settings("ivfpq", ["probes=64", "refine=5"]) == Settings("ivfpq", probes=64, refine=5)
+    for entry, message in (
+        ("probe=1", "did you mean 'probes'"),
+        ("probes=x", "whole number"),
+        ("links=1", "at least 2"),
+    ):
+        with pytest.raises(ModalignError, match=message):
+            parse_settings("hnsw", [entry])
     pytest.importorskip("faiss")
     with pytest.raises(ModalignError, match="at least 1024 items"):
         build(np.eye(8, dtype=np.float32), Settings("ivfpq"))

@@ -1,6 +1,6 @@
 """Search in the shared space: from any modality to any modality, in memory or in a persistent index."""
 
-from .ann import Settings
+from .ann import Settings, parse_settings
 from .commands import index_run, index_table, search_run, table
 from .gallery import Gallery, in_memory
 from .index import Index
@@ -20,6 +20,7 @@ __all__ = [
     "index_table",
     "open_space",
     "parse_query",
+    "parse_settings",
     "search_run",
     "table",
 ]

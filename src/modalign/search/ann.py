@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ class Settings:
         beam: candidates looked at while searching HNSW (efSearch).
         lists: inverted lists of IVF-PQ; 0: about 4 sqrt(n).
         codes: bytes per vector of IVF-PQ; 0: one for every four dimensions.
-        probes: inverted lists looked at in a search.
+        probes: inverted lists looked at in a search; 0: a sixteenth of them, at least 32.
         refine: IVF-PQ candidates per result that are scored again with the full vectors.
     """
 
@@ -40,15 +40,23 @@ class Settings:
     beam: int = 128
     lists: int = 0
     codes: int = 0
-    probes: int = 32
-    refine: int = 20
+    probes: int = 0
+    refine: int = 10
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise unknown("kind of index", self.kind, KINDS)
-        for name in ("links", "effort", "beam", "probes", "refine"):
-            if getattr(self, name) < 1:
-                raise ModalignError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in {
+            "links": 2,
+            "effort": 1,
+            "beam": 1,
+            "lists": 0,
+            "codes": 0,
+            "probes": 0,
+            "refine": 1,
+        }.items():
+            if getattr(self, name) < least:
+                raise ModalignError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 class Opened(NamedTuple):
@@ -82,7 +90,7 @@ def build(vectors: np.ndarray, settings: Settings) -> Any:
         index = _ivfpq(faiss, n, d, settings)
         index.train(_sample(vectors, max(PER_LIST * index.nlist, 65536)))
         index.add(vectors)
-        index.nprobe = settings.probes
+        index.nprobe = settings.probes or max(32, index.nlist // 16)
     return index
 
 
@@ -155,9 +163,32 @@ def candidates(ann: Any, query: np.ndarray, k: int, settings: Settings, allowed:
         options = faiss.SearchParametersHNSW(efSearch=max(settings.beam, 2 * want), sel=selector)
     else:
         want = min(ann.ntotal, k * settings.refine)
-        options = faiss.SearchParametersIVF(nprobe=settings.probes, sel=selector)
+        options = faiss.SearchParametersIVF(nprobe=ann.nprobe, sel=selector)
     found = ann.search(np.ascontiguousarray(query[None], np.float32), want, params=options)[1][0]
     return found[found >= 0]
+
+
+def parse_settings(kind: str, entries: Sequence[str]) -> Settings:
+    """Settings from a kind and "name=number" texts.
+
+    Raises:
+        ModalignError: an unknown name, or a value that is no whole number.
+
+    Example:
+        >>> parse_settings("hnsw", ["links=16"]).links
+        16
+    """
+    table: dict[str, int] = {}
+    names = [f.name for f in fields(Settings) if f.name != "kind"]
+    for entry in entries:
+        name, _, value = entry.partition("=")
+        if name not in names:
+            raise unknown("setting of an index", name, names)
+        try:
+            table[name] = int(value)
+        except ValueError:
+            raise ModalignError(f"{name} is a whole number, as in {name}=32, got '{entry}'") from None
+    return Settings(kind, **table)
 
 
 @contextmanager
