@@ -151,10 +151,10 @@ def test_indexes_are_built_alike_and_find_most(kind: str) -> None:
     if kind == "exact":
         return
     index = build(x, settings)
-    rows = candidates(index, x[5], 10, settings, None)
+    rows = candidates(index, x[5:6], 10, settings)[0]
     assert 5 in rows
     allowed = np.arange(2000) % 2 == 0
-    assert (candidates(index, x[5], 10, settings, allowed) % 2 == 0).all()
+    assert (candidates(index, x[5:6], 10, settings, allowed)[0] % 2 == 0).all()
 
 
 def test_settings_are_checked() -> None:

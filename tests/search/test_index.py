@@ -68,6 +68,9 @@ def test_what_is_read_is_what_was_written(kind: str, tmp_path: Path) -> None:
         right = [f"image/{j}" for j in sorted(range(n), key=lambda j: (-value[j], j))[:5]]
         assert [index.id(f.place) for f in index.nearest(query, ["image"], 5, exact=True)] == right
         assert len(set(nearest(index, query)) & set(right)) >= 4
+    some = z["text"][:9].numpy()
+    one_by_one = [[f.place.row for f in index.nearest(q, ["image"], 5)] for q in some]
+    assert index.nearest_many(some, "image", 5).tolist() == one_by_one
     if kind == "exact":
         assert index.current["recall"] is None
     else:

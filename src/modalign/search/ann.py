@@ -147,11 +147,13 @@ def read(path: Path, vectors: Path | None, kind: str, rows: int, dim: int) -> Op
     return Opened(index, table)
 
 
-def candidates(ann: Any, query: np.ndarray, k: int, settings: Settings, allowed: np.ndarray | None) -> np.ndarray:
-    """Rows that may be among the k best, from an approximate index; unordered.
+def candidates(
+    ann: Any, queries: np.ndarray, k: int, settings: Settings, allowed: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Rows that may be among the k best of each query, from an approximate index; unordered.
 
     Args:
-        allowed: (n,) bool: rows that count; None: all.
+        queries: (n, d). allowed: (rows,) bool: rows that count; None: all.
     """
     faiss = require("faiss", "search")
     selector = None
@@ -164,8 +166,8 @@ def candidates(ann: Any, query: np.ndarray, k: int, settings: Settings, allowed:
     else:
         want = min(ann.ntotal, k * settings.refine)
         options = faiss.SearchParametersIVF(nprobe=ann.nprobe, sel=selector)
-    found = ann.search(np.ascontiguousarray(query[None], np.float32), want, params=options)[1][0]
-    return found[found >= 0]
+    found = ann.search(np.ascontiguousarray(queries, np.float32), want, params=options)[1]
+    return [rows[rows >= 0] for rows in found]
 
 
 def parse_settings(kind: str, entries: Sequence[str]) -> Settings:

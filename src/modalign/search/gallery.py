@@ -59,7 +59,7 @@ class Part:
         if self.faiss is None or exact or few:
             return top(self.vectors, query, k, allowed, bias)
         wide = k if bias is None else 10 * k  # a correction may lift items that are not among the k nearest
-        rows = ann.candidates(self.faiss, query, wide, self.settings, allowed)
+        rows = ann.candidates(self.faiss, query[None], wide, self.settings, allowed)[0]
         return best(self.vectors, query, rows, k, bias)
 
 
@@ -274,13 +274,20 @@ class Gallery:
     def nearest_many(self, queries: np.ndarray, to: str, k: int, exact: bool = False) -> np.ndarray:
         """Rows (n, k) of the k best for many queries (n, d); -1 where fewer were found."""
         parts, alive = self._of(to), self.allowed(to)
-        if len(parts) == 1 and alive is None and (exact or parts[0].faiss is None):
-            index = knn(torch.from_numpy(queries), torch.from_numpy(parts[0].vectors), k, metric="dot")[1].numpy()
-            return np.pad(index, ((0, 0), (0, k - index.shape[1])), constant_values=-1)
         out = np.full((len(queries), k), -1, np.int64)
+        if len(parts) == 1 and alive is None:
+            part = parts[0]
+            if exact or part.faiss is None:
+                index = knn(torch.from_numpy(queries), torch.from_numpy(part.vectors), k, metric="dot")[1].numpy()
+                out[:, : index.shape[1]] = index
+                return out
+            for i, rows in enumerate(ann.candidates(part.faiss, queries, k, part.settings)):
+                found = best(part.vectors, queries[i], rows, k)[1]
+                out[i, : len(found)] = found
+            return out
         for i, query in enumerate(queries):
-            found = self.nearest(query, [to], k, exact=exact)
-            out[i, : len(found)] = [f.place.row for f in found]
+            hits = self.nearest(query, [to], k, exact=exact)
+            out[i, : len(hits)] = [f.place.row for f in hits]
         return out
 
 
