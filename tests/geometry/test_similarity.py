@@ -211,3 +211,38 @@ def test_rows_must_match():
             measure(rows(5, 2), rows(4, 2))
         with pytest.raises(ModalignError, match=r"NaN|at least"):
             measure(rows(5, 2) * torch.nan, rows(5, 2))
+
+
+# ------------------------------------------------------------------ trustworthiness
+
+
+@pytest.mark.parametrize("k", [1, 5, 12])
+def test_trustworthiness_equals_scikit_learn(k):
+    from sklearn.manifold import trustworthiness as theirs
+
+    x = torch.nn.functional.normalize(rows(60, 8))
+    y = torch.nn.functional.normalize(x[:, :3] + 0.3 * rows(60, 3, 1))
+    ours = float(sim.trustworthiness(x, y, k).mean())
+    assert ours == pytest.approx(theirs(x.double().numpy(), y.double().numpy(), n_neighbors=k), abs=1e-9)
+    assert 0.5 < ours < 1.0
+
+
+def test_trustworthiness_whatever_the_blocks(monkeypatch):
+    from modalign.geometry.similarity import ranks
+
+    x, y = rows(50, 6), rows(50, 4, 1)
+    whole = sim.trustworthiness(x, y, 5)
+    monkeypatch.setattr(ranks, "CELLS", 150)
+    torch.testing.assert_close(sim.trustworthiness(x, y, 5), whole, atol=0, rtol=0)
+
+
+def test_trustworthiness_of_copies_unrelated_and_collapsed_sets():
+    x = rows(200, 5)
+    assert torch.equal(sim.trustworthiness(x, 2 * x, 10), torch.ones(200).double())
+    assert float(sim.trustworthiness(x, rows(200, 5, 1), 10).mean()) == pytest.approx(0.5, abs=0.06)
+    flat = torch.full((200, 5), 0.3)
+    assert float(sim.trustworthiness(flat, x, 10).mean()) == pytest.approx(
+        0.5, abs=0.06
+    )  # all neighbours at their mean rank
+    with pytest.raises(ModalignError, match="k < n / 2"):
+        sim.trustworthiness(x, x, 100)

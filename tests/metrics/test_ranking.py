@@ -185,6 +185,7 @@ def test_measures_equal_the_mean_over_all_orders_of_ties(scores, positives):
     same(measures.average_precision(r), lambda rel: average_precision(rel, 6))
     same(measures.ndcg(r), lambda rel: gains(rel, 6))
     same(measures.r_precision(r), lambda rel: sum(rel[:total]) / total)
+    same(measures.average_precision(r, "R"), lambda rel: average_precision(rel, total))
     if total < len(scores):
         same(
             measures.closer_than_match(r),

@@ -13,33 +13,42 @@ from ..geometry.cost import unit
 from ..geometry.neighbours import knn
 from ..registry import register
 from ..views import Views
-from .ranking import rank
+from .ranking import Ranking, rank
 from .recall import KS, scores_of
 from .score import Score
 
-WAYS = ("csls", "inverted_softmax")
+WAYS = ("csls", "inverted_softmax", "dual_softmax", "qb_norm")
 ROWS = 1024
 
 
 @register("metric", "corrected_retrieval")
 @dataclass(frozen=True)
 class CorrectedRetrieval:
-    """Retrieval scores with hubs held down by CSLS or inverted softmax, under names such as ``csls_recall/...``.
+    """Retrieval with hubs held down: CSLS, inverted or dual softmax, QB-norm, as ``csls_recall/...`` and so on.
 
-    Both corrections look at all queries at once (a query bank), which a plain search cannot do: compare them only with
-    each other.
+    Corrections look at a bank of queries: the queries themselves all at once, which a plain search cannot do (compare
+    such scores only with each other), or, with ``bank``, other ones, which any search can.
 
-    csls: <x_i, y_j> - r_j / 2, r_j = mean cosine of item j to its k nearest queries.
-    inverted_softmax: <x_i, y_j> - t log sum_i exp(<x_i, y_j> / t).
+    csls: <x_i, y_j> - r_j / 2, r_j = mean cosine of item j to its k nearest queries of the bank.
+    inverted_softmax: <x_i, y_j> - t log sum_b exp(<x_b, y_j> / t).
+    dual_softmax: the product of the softmax over items and over queries: <x_i, y_j> - (t / 2) log sum_b exp(...).
+    qb_norm: the inverted softmax for queries whose first item is also the first one of some query of the bank, the
+    plain order for all others (dynamic inverted softmax).
 
     Args:
-        way: "csls" or "inverted_softmax". k: neighbours of CSLS. temperature: t of the inverted softmax. ks: depths.
+        way: "csls", "inverted_softmax", "dual_softmax" or "qb_norm". k: neighbours of CSLS.
+        temperature: t of the softmaxes. ks: depths.
+        bank: embedded queries, for example of the training items; None: the queries that are asked.
+
+    Reference: Conneau et al. 2018, arXiv 1710.04087; Smith et al. 2017, arXiv 1702.03859; Cheng et al. 2021, arXiv
+        2109.04290 (dual softmax); Bogolin et al. 2022, arXiv 2112.12777 (QB-norm, equations 4 and 5).
     """
 
     way: str = "csls"
     k: int = 10
     temperature: float = 0.05
     ks: tuple[int, ...] = KS
+    bank: Views | None = None
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every direction with a positive pair."""
@@ -50,11 +59,55 @@ class CorrectedRetrieval:
             pairs = z.paired(a, b)
             if len(pairs) == 0:
                 continue
-            bias = csls_bias(z[a], z[b], self.k) if self.way == "csls" else softmax_bias(z[a], z[b], self.temperature)
-            r = rank(z[a], z[b], pairs, bias=bias)
-            scores = scores_of(r, z.group[a], (a, b), self.ks)
+            bank = self.bank[a] if self.bank is not None and a in self.bank and len(self.bank[a]) else z[a]
+            scores = scores_of(self._rank(z[a], z[b], pairs, bank), z.group[a], (a, b), self.ks)
             out |= {f"{self.way}_{name}": s for name, s in scores.items() if not name.startswith("fidelity")}
         return out
+
+    def _rank(self, x: Tensor, y: Tensor, pairs: Tensor, bank: Tensor) -> Ranking:
+        if self.way == "csls":
+            return rank(x, y, pairs, bias=csls_bias(bank, y, self.k))
+        bias = softmax_bias(bank, y, self.temperature)
+        if self.way == "dual_softmax":
+            return rank(x, y, pairs, bias=bias / 2.0)
+        if self.way == "inverted_softmax":
+            return rank(x, y, pairs, bias=bias)
+        held = activated(x, y, bank)[pairs[:, 0]]
+        return _join(rank(x, y, pairs[held], bias=bias), rank(x, y, pairs[~held]))
+
+
+def activated(queries: Tensor, gallery: Tensor, bank: Tensor) -> Tensor:
+    """(n,) bool: whether a query's first item is also the first one of some query of the bank.
+
+    Reference: Bogolin et al. 2022, arXiv 2112.12777, section 3.3 (the gallery activation set, k = 1).
+
+    Example:
+        >>> activated(torch.eye(3), torch.eye(3), torch.tensor([[0.9, 0.1, 0.0]])).tolist()
+        [True, False, False]
+    """
+    first = torch.zeros(len(gallery), dtype=torch.bool, device=gallery.device)
+    first[knn(bank, gallery, 1)[1][:, 0]] = True
+    return first[knn(queries, gallery, 1)[1][:, 0]]
+
+
+def _join(a: Ranking, b: Ranking) -> Ranking:
+    """Two rankings of different queries against one gallery, as one."""
+    order = torch.cat([a.query, b.query]).argsort(stable=True)
+
+    def both(x: Tensor, y: Tensor) -> Tensor:
+        return torch.cat([x, y])[order]
+
+    return Ranking(
+        query=both(a.query, b.query),
+        item=both(a.item, b.item),
+        score=both(a.score, b.score),
+        above=both(a.above, b.above),
+        tied=both(a.tied, b.tied),
+        above_positive=both(a.above_positive, b.above_positive),
+        tied_positive=both(a.tied_positive, b.tied_positive),
+        queries=a.queries,
+        gallery=a.gallery,
+    )
 
 
 def csls_bias(queries: Tensor, gallery: Tensor, k: int = 10) -> Tensor:

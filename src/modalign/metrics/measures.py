@@ -93,13 +93,21 @@ def ndcg(r: Ranking, k: int | None = None) -> Tensor:
     return r.per_query(_mean_over_ranks(total, r.above, r.tied)) / total[r.positives.clamp(max=r.gallery)]
 
 
-def average_precision(r: Ranking, k: int | None = None) -> Tensor:
+def average_precision(r: Ranking, k: int | str | None = None) -> Tensor:
     """Expected average precision over the first k or all: mean over positives of precision at their rank.
 
     A positive at place j of its tie class has j - 1 items of the class before it, of which (j - 1)(P1 - 1)/(T - 1)
     are positive on average; ranks beyond k count 0; divided by min(P, k).
+
+    Args:
+        r: the ranking.
+        k: depth; "R": each query's number of positives P (mAP@R: Musgrave et al. 2020, arXiv 2003.08505, equation 3).
     """
-    depth = r.gallery if k is None else min(k, r.gallery)
+    if k == "R":
+        depth, most = r.of_each(r.positives), r.positives
+    else:
+        limit = r.gallery if k is None else min(int(k), r.gallery)
+        depth, most = torch.full_like(r.above, limit), r.positives.clamp(max=limit)
     above, tied = r.above.double(), r.tied.double()
     rate = (r.tied_positive - 1).double() / (tied - 1).clamp(min=1.0)
     inside = torch.minimum((depth - r.above).clamp(min=0), r.tied)
@@ -107,7 +115,7 @@ def average_precision(r: Ranking, k: int | None = None) -> Tensor:
     reach = harmonic[r.above + inside] - harmonic[r.above]
     constant = r.above_positive.double() + 1.0 - rate * (above + 1.0)
     precision = (rate * inside + constant * reach) / tied
-    return r.per_query(precision) / r.positives.clamp(max=depth)
+    return r.per_query(precision) / most
 
 
 def closer_than_match(r: Ranking) -> Tensor:

@@ -38,6 +38,19 @@ def same_items(z: Views, a: str, b: str, pick: str = "first") -> SameItems:
     )
 
 
+def few_rows(items: SameItems, rows: int) -> SameItems:
+    """At most ``rows`` of the items, drawn at random (the same ones each time), in their order.
+
+    Example:
+        >>> few_rows(SameItems(torch.eye(3), torch.eye(3), torch.arange(3)), 2).group.shape
+        torch.Size([2])
+    """
+    if len(items.group) <= rows:
+        return items
+    chosen = torch.randperm(len(items.group), generator=torch.Generator().manual_seed(0))[:rows].sort().values
+    return SameItems(*(v[chosen.to(v.device)] for v in items))
+
+
 def pair_key(measure: str, a: str, b: str, detail: str = "") -> str:
     """The name of a score of an unordered pair of modalities, in alphabetical order: ``measure/a~b/detail``.
 

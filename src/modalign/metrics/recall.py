@@ -7,8 +7,9 @@ Names of the scores: ``measure/query->gallery/detail``.
     recall/text->image/pairs@5     share of all positive pairs found among the first 5 (micro)
     rank/text->image/median        median over queries of the best positive's rank, from 1; likewise /mean
     mrr, ndcg, map, r_precision    mean reciprocal rank of the best positive; the others over all positives
+    map/text->image/@R             average precision over as many items as the query has positives
     foscttm                        share of wrong items closer than the true match; 0 is best
-    fidelity                       median over queries of the cosine to the true match
+    fidelity                       median over queries of the cosine to the true match; chance: to any item
 
 Recalls are fractions in [0, 1]. Ties count at their expected value. Queries without a positive are left out and
 counted in ``skipped``. A different item of the query's own modality is never in the gallery.
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few
+from ..geometry.cost import unit
 from ..registry import register
 from ..views import Views
 from . import measures
@@ -65,11 +67,14 @@ class Retrieval:
             positives = z.paired(a, b)
             if len(positives):
                 r = rank(z[a], z[b], positives)
-                out |= scores_of(r, z.group[a], (a, b), self.ks)
+                anyone = unit(z[a].double()) @ unit(z[b].double()).mean(0)
+                out |= scores_of(r, z.group[a], (a, b), self.ks, anyone)
         return out
 
 
-def scores_of(r: Ranking, group: Tensor, names: tuple[str, str], ks: Sequence[int] = KS) -> dict[str, Score]:
+def scores_of(
+    r: Ranking, group: Tensor, names: tuple[str, str], ks: Sequence[int] = KS, anyone: Tensor | None = None
+) -> dict[str, Score]:
     """Every retrieval score of one ranking.
 
     Args:
@@ -77,18 +82,23 @@ def scores_of(r: Ranking, group: Tensor, names: tuple[str, str], ks: Sequence[in
         group: (n,) group of each query, the unit that intervals resample.
         names: (query, gallery), for the keys.
         ks: depths.
+        anyone: (n,) each query's mean score with the whole gallery: the chance value of fidelity.
     """
     now, random = _values(r, ks), _values(r.chance(), ks)
     of_queries, of_pairs = group[r.asked].cpu(), group[r.query].cpu()
     out = {}
     for (measure, detail, higher, statistic), values in now.items():
         typical = torch.median if statistic == "median" else torch.mean
+        blind: Tensor | None = random[measure, detail, higher, statistic]
+        if measure == "fidelity":
+            blind = None if anyone is None else anyone[r.asked]
+        chance = None if blind is None else float(typical(blind))
         out[key(measure, *names, detail)] = Score(
             value=float(typical(values)),
             higher_is_better=higher,
             per_item=values.cpu(),
             group=of_pairs if detail.startswith("pairs") else of_queries,
-            chance=None if measure == "fidelity" else float(typical(random[measure, detail, higher, statistic])),
+            chance=chance,
             skipped=r.skipped,
             statistic=statistic,
         )
@@ -109,6 +119,7 @@ def _values(r: Ranking, ks: Sequence[int]) -> dict[tuple[str, str, bool, str], T
     out["mrr", "", True, "mean"] = measures.reciprocal_rank(r)
     out["ndcg", "", True, "mean"] = measures.ndcg(r)
     out["map", "", True, "mean"] = measures.average_precision(r)
+    out["map", "@R", True, "mean"] = measures.average_precision(r, "R")
     out["r_precision", "", True, "mean"] = measures.r_precision(r)
     out["foscttm", "", False, "mean"] = measures.closer_than_match(r)
     out["fidelity", "", True, "median"] = measures.fidelity(r)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..geometry import neighbours, spread
+from ..geometry.cost import unit
 from ..registry import register
 from ..views import Views
 from .paired import pair_key
@@ -32,14 +33,20 @@ class Alignment:
     """Alignment of positive pairs (mean squared distance) and uniformity of each modality; lower is better for both."""
 
     def __call__(self, z: Views) -> dict[str, Score]:
-        """``alignment/a~b`` per pair of modalities with positives, ``uniformity/a`` per modality with two items."""
+        """``alignment/a~b`` per pair of modalities with positives, ``uniformity/a`` per modality with two items.
+
+        The chance value of alignment is its mean over all pairs, right and wrong.
+        """
         out = {}
         for a, b in z.pairs():
             pairs = z.paired(a, b)
             if len(pairs):
                 values = spread.alignment(z[a][pairs[:, 0]], z[b][pairs[:, 1]]).cpu()
                 group = z.group[a][pairs[:, 0]].cpu()
-                out[pair_key("alignment", a, b)] = Score(float(values.mean()), False, per_item=values, group=group)
+                chance = 2.0 - 2.0 * float(unit(z[a].double()).mean(0) @ unit(z[b].double()).mean(0))
+                out[pair_key("alignment", a, b)] = Score(
+                    float(values.mean()), False, per_item=values, group=group, chance=chance
+                )
         for m, x in z.data.items():
             if len(x) > 1:
                 out[f"uniformity/{m}"] = Score(spread.uniformity(x), False)

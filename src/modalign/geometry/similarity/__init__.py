@@ -8,5 +8,18 @@ from .correlation import pwcca, rsa, svcca
 from .kernel import cka
 from .neighbours import cknna, cycle_knn, lcs_knn, mutual_knn
 from .null import calibrate, permuted
+from .ranks import trustworthiness
 
-__all__ = ["calibrate", "cka", "cknna", "cycle_knn", "lcs_knn", "mutual_knn", "permuted", "pwcca", "rsa", "svcca"]
+__all__ = [
+    "calibrate",
+    "cka",
+    "cknna",
+    "cycle_knn",
+    "lcs_knn",
+    "mutual_knn",
+    "permuted",
+    "pwcca",
+    "rsa",
+    "svcca",
+    "trustworthiness",
+]

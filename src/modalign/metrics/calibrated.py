@@ -1,0 +1,92 @@
+"""Similarities freed from what width and the number of items alone would give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError, unknown
+from ..geometry import similarity
+from ..geometry.procrustes import disparity, spread
+from ..registry import register
+from ..views import Views
+from .paired import SameItems, few_rows, pair_key, same_items
+from .score import Score, percentile_interval
+
+LEAST = 8  # groups from which on a null says anything
+SUBSAMPLES = 20
+Measure = Callable[[Tensor, Tensor], float]
+
+
+@register("metric", "calibrated")
+@dataclass(frozen=True)
+class Calibrated:
+    """Similarities above the 95 % quantile of shuffled pairs: 0 for unrelated sets of any width, 1 for equal ones.
+
+    ``calibrated/a~b/cka`` and likewise mutual_knn, cknna, svcca, rsa and procrustes (1 - disparity). Its chance is 0.
+    Intervals come from half the rows, against the null of all.
+
+    Args:
+        of: which similarities. rows: at most so many groups enter. k: neighbours.
+        permutations: shuffles behind each null. alpha: of its quantile. pick: one row per group.
+    """
+
+    of: tuple[str, ...] = ("cka", "mutual_knn", "cknna", "svcca", "rsa", "procrustes")
+    rows: int = 500
+    k: int = 10
+    permutations: int = 20
+    alpha: float = 0.05
+    pick: str = "first"
+
+    def __call__(self, z: Views) -> dict[str, Score]:
+        """Scores of every pair of modalities with at least eight common groups."""
+        if self.permutations < 10:
+            raise ModalignError(f"a null needs at least 10 permutations, got {self.permutations}")
+        measures = _measures(self.k)
+        for name in self.of:
+            if name not in measures:
+                raise unknown("similarity", name, measures)
+        out: dict[str, Score] = {}
+        for a, b in z.pairs():
+            first, second = sorted((a, b))
+            items = few_rows(same_items(z, first, second, self.pick), self.rows)
+            if len(items.group) < LEAST or 0.0 in (spread(items.x), spread(items.y)):
+                continue
+            items = items._replace(x=_turned(items.x), y=_turned(items.y))
+            for name in self.of:
+                out[pair_key("calibrated", a, b, name)] = self._score(measures[name], items)
+        return out
+
+    def _score(self, measure: Measure, items: SameItems) -> Score:
+        null = similarity.permuted(measure, items.x, items.y, self.permutations)
+        value = measure(items.x, items.y)
+        generator, n = torch.Generator().manual_seed(0), len(items.group)
+        parts = [torch.randperm(n, generator=generator)[: n // 2].to(items.x.device) for _ in range(SUBSAMPLES)]
+        draws = torch.tensor([measure(items.x[part], items.y[part]) for part in parts], dtype=torch.float64)
+        # Deviations of halves have the spread of the whole; their level differs (neighbours are fewer): not used.
+        ends = percentile_interval(draws - draws.mean(), 0.95)
+        now, low, high = (similarity.calibrate(value + d, null, alpha=self.alpha) for d in (0.0, *ends))
+        return Score(now, True, low=min(now, low), high=min(1.0, max(now, high)), chance=0.0)
+
+
+def _measures(k: int) -> Mapping[str, Measure]:
+    return {
+        "cka": lambda x, y: similarity.cka(x, y),
+        "mutual_knn": lambda x, y: float(similarity.mutual_knn(x, y, k).mean()),
+        "cknna": lambda x, y: similarity.cknna(x, y, k),
+        "svcca": lambda x, y: similarity.svcca(x, y),
+        "rsa": lambda x, y: similarity.rsa(x, y, len(x)),
+        "procrustes": lambda x, y: 1.0 - disparity(x, y),
+    }
+
+
+def _turned(x: Tensor) -> Tensor:
+    """The same points in at most as many dimensions as there are points: a rotation, which no measure here sees."""
+    x = x.detach().double()
+    if x.shape[1] <= len(x):
+        return x
+    u, s, _ = torch.linalg.svd(x, full_matrices=False)
+    return u * s

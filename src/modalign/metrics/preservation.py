@@ -1,0 +1,141 @@
+"""What of one modality's inner geometry another one keeps: ranks, geodesics, distances; as metrics over views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..geometry import neighbours, similarity
+from ..geometry.cost import unit
+from ..geometry.procrustes import spread
+from ..geometry.transport.gromov import distortion, gromov
+from ..registry import register
+from ..views import Views
+from .paired import SameItems, few_rows, pair_key, same_items, shuffled
+from .recall import key
+from .score import Score
+
+
+@register("metric", "trustworthiness")
+@dataclass(frozen=True)
+class Trustworthiness:
+    """Trustworthiness and continuity between modalities: are neighbours in one near in the other? Higher is better.
+
+    The first modality in alphabetical order is the original, the second its image; continuity is the reverse.
+
+    Args:
+        k: neighbours, lowered below half the number of groups. rows: at most so many groups enter.
+        pick: one row per group. null: random pairings for the chance value; 0: none.
+    """
+
+    k: int = 10
+    rows: int = 2000
+    pick: str = "first"
+    null: int = 1
+
+    def __call__(self, z: Views) -> dict[str, Score]:
+        """``trustworthiness/a~b/@k`` and ``continuity/a~b/@k`` of pairs with at least three common groups."""
+        out: dict[str, Score] = {}
+        for a, b in z.pairs():
+            first, second = sorted((a, b))
+            items = few_rows(same_items(z, first, second, self.pick), self.rows)
+            n = len(items.group)
+            if n < 3:
+                continue
+            k = min(self.k, (n - 1) // 2)
+
+            def mean(u: Tensor, v: Tensor, k: int = k) -> float:
+                return float(similarity.trustworthiness(u, v, k).mean())
+
+            for name, x, y in (("trustworthiness", items.x, items.y), ("continuity", items.y, items.x)):
+                values = similarity.trustworthiness(x, y, k).cpu()
+                chance = shuffled(mean, x, y, self.null)
+                score = Score(float(values.mean()), True, values, items.group.cpu(), chance=chance)
+                out[pair_key(name, a, b, f"@{self.k}")] = score
+        return out
+
+
+@register("metric", "geodesic")
+@dataclass(frozen=True)
+class Geodesic:
+    """Geodesic stress: how far one modality's distances are from the other's shortest paths; 0 is best, 1 collapse.
+
+    Args:
+        k: neighbours in the graph. landmarks: points from which paths are measured.
+        pick: one row per group. null: random pairings for the chance value; 0: none.
+    """
+
+    k: int = 10
+    landmarks: int = 100
+    pick: str = "first"
+    null: int = 1
+
+    def __call__(self, z: Views) -> dict[str, Score]:
+        """``geodesic/a->b``: paths in a against distances in b, for both directions."""
+        out: dict[str, Score] = {}
+        for a, b in (d for pair in z.pairs() for d in (pair, pair[::-1])):
+            items = same_items(z, a, b, self.pick)
+            if len(items.group) < 3 or 0.0 in (spread(unit(items.x)), spread(unit(items.y))):
+                continue
+            rows, lengths = neighbours.geodesics(items.x, self.k, self.landmarks)
+
+            def stress(_: Tensor, y: Tensor, rows: Tensor = rows, lengths: Tensor = lengths) -> float:
+                return float(neighbours.stress(y.double(), rows, lengths))
+
+            chance = shuffled(stress, items.x, items.y, self.null)
+            out[key("geodesic", a, b)] = Score(stress(items.x, items.y), False, chance=chance)
+        return out
+
+
+@register("metric", "gromov")
+@dataclass(frozen=True)
+class Gromov:
+    """Gromov-Wasserstein distance of two modalities' inner distances, free and with the true pairs; 0 is best.
+
+    ``gromov/a~b``: square root of the least mean squared difference of distances over all couplings: a local optimum,
+    the best from three starts (no knowledge, true pairs, items in the order of their mean distances). Pairs play no
+    part in it, so nothing is to be shuffled: it has no chance value. ``/paired``: the same with the true pairs as the
+    coupling, with the chance of random ones.
+
+    Args:
+        rows: at most so many groups enter: the time grows with their cube.
+        pick: one row per group. null: random pairings for the chance value; 0: none.
+    """
+
+    rows: int = 100
+    pick: str = "first"
+    null: int = 3
+
+    def __call__(self, z: Views) -> dict[str, Score]:
+        """Scores of every pair of modalities with at least three common groups."""
+        out: dict[str, Score] = {}
+        for a, b in z.pairs():
+            first, second = sorted((a, b))
+            items = few_rows(same_items(z, first, second, self.pick), self.rows)
+            if len(items.group) < 3:
+                continue
+            chance = shuffled(_paired, items.x, items.y, self.null)
+            out[pair_key("gromov", a, b)] = Score(_free(items), False)
+            out[pair_key("gromov", a, b, "paired")] = Score(_paired(items.x, items.y), False, chance=chance)
+        return out
+
+
+def _inner(x: Tensor) -> Tensor:
+    """(n, n) distances of unit rows."""
+    rows = unit(x.detach().double())
+    return (2.0 - 2.0 * (rows @ rows.T)).clamp(min=0.0).sqrt().fill_diagonal_(0.0)
+
+
+def _paired(x: Tensor, y: Tensor) -> float:
+    return float((_inner(x) - _inner(y)).square().mean().sqrt())
+
+
+def _free(items: SameItems) -> float:
+    cx, cy = _inner(items.x), _inner(items.y)
+    same = torch.eye(len(cx), dtype=cx.dtype, device=cx.device) / len(cx)
+    by_mean = torch.zeros_like(same)
+    by_mean[cx.mean(1).argsort(), cy.mean(1).argsort()] = 1.0 / len(cx)
+    found = [gromov(cx, cy, start=start).plan for start in (None, same, by_mean)]
+    return min(float(distortion(plan, cx, cy).clamp(min=0.0)) for plan in [same, by_mean, *found]) ** 0.5
