@@ -20,7 +20,7 @@ LAYERS = (
     {"config", "run", "budget", "media", "datasets", "encoders", "store", "embed", "heads", "model"},
     {"objectives", "metrics", "captioner", "mixing", "sampling", "gradcache"},
     {"evaluate", "train", "checkpoint"},
-    {"methods"},
+    {"methods", "finetune"},
     {"tasks", "robustness", "diagnose"},
     {"report", "search", "bench", "workflow"},
     {"serve"},

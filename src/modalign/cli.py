@@ -170,6 +170,36 @@ def train(config: Path, *, set: Set = None, json: Json = False) -> None:
 
 
 @app.command
+def finetune(
+    run: Path,
+    *tune: str,
+    out: Path,
+    objective: str = "clip",
+    share: float = 0.1,
+    set: Set = None,
+    json: Json = False,
+) -> None:
+    """Train encoders of a run together with its heads; leaves a run with the tuned weights.
+
+    Parameters
+    ----------
+    run: folder of a run by cca, clip or gradient.
+    tune: MODALITY=last[,blocks=1], MODALITY=lora[,rank=8] or MODALITY=all; none: the heads alone.
+    out: folder of the new run.
+    objective: see: modalign list objective.
+    share: of the learning rate, for the encoders.
+    set: setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
+    """
+    from .progress import terminal
+    from .workflow import scores_table
+    from .workflow.finetuning import finetune_run, overrides
+
+    with terminal() as progress:
+        result = finetune_run(run, out, tune, objective, overrides(set or []), share, progress)
+    emit(result, json, scores_table)
+
+
+@app.command
 def evaluate(
     run: Path,
     *,

@@ -13,13 +13,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from .encoders.tuned import PREFIX
 from .errors import ModalignError, few, unknown
 from .files import atomic, read_json, write_json
 from .heads import Features, Head, Hubs, Map
 from .registry import check
 from .views import Views
 
-FORMAT = 1
+FORMAT = 2
+"""Of models with tuned encoders; others are written as 1, so that older versions read them."""
 
 
 class Heads(nn.Module):
@@ -113,6 +115,8 @@ class Model:
         fingerprints: modality -> fingerprint of the encoder whose features the head was trained on.
         method: {"name": ..., settings} of the method that made the heads.
         record: what the method tried and chose, plain values.
+        tuned: modality -> what of its encoder was trained: "base", the encoder's name and settings, and ``Tuning``.
+        tuned_weights: modality -> the trained weights of its encoder.
     """
 
     heads: Heads
@@ -120,6 +124,8 @@ class Model:
     fingerprints: dict[str, str] = field(default_factory=dict)
     method: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuned_weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     def transform(self, x: Tensor, modality: str) -> Tensor:
         """Features into the shared space; see `Heads.transform`."""
@@ -128,14 +134,18 @@ class Model:
     def save(self, folder: Path | str) -> None:
         """Write model.safetensors and model.json, each atomically; the digest in the latter ties them together."""
         folder = Path(folder)
-        blob = save({k: v.detach().cpu().contiguous() for k, v in self.heads.state_dict().items()})
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.heads.state_dict().items()}
+        for m, weights in self.tuned_weights.items():
+            tensors |= {PREFIX.format(m) + k: v for k, v in weights.items()}
+        blob = save(tensors)
         table = {
-            "format": FORMAT,
+            "format": FORMAT if self.tuned else 1,
             "heads": self.heads.specification(),
-            "encoders": self.encoders,
+            "encoders": {m: {**e, "run": "."} if m in self.tuned else e for m, e in self.encoders.items()},
             "fingerprints": self.fingerprints,
             "method": self.method,
             "record": self.record,
+            **({"tuned": self.tuned} if self.tuned else {}),
             "sha256": hashlib.sha256(blob).hexdigest(),
         }
         with atomic(folder / "model.safetensors") as partial:
@@ -169,12 +179,23 @@ class Model:
             )
         try:
             heads = Heads.from_specification(table["heads"])
-            heads.load_state_dict(load(blob))
+            tensors = load(blob)
+            tuned: dict[str, Any] = table.get("tuned", {})
+            weights = {m: _taken(tensors, PREFIX.format(m)) for m in tuned}
+            heads.load_state_dict(tensors)
             parts = {k: table[k] for k in ("encoders", "fingerprints", "method", "record")}
+            parts["encoders"] = {
+                m: {**e, "run": str(folder.resolve())} if m in tuned else e for m, e in parts["encoders"].items()
+            }
         except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
             reason = " ".join(str(problem).split())[:200]
             raise ModalignError(f"model description is damaged: {folder / 'model.json'} ({reason})") from None
-        return cls(heads.eval(), **parts)
+        return cls(heads.eval(), **parts, tuned=tuned, tuned_weights=weights)
+
+
+def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the tensors whose names begin so out of the table; without the prefix."""
+    return {k.removeprefix(prefix): tensors.pop(k) for k in [k for k in tensors if k.startswith(prefix)]}
 
 
 def load_model(folder: Path | str) -> Model:

@@ -142,7 +142,7 @@ def train(
             loss.backward()
             norm = clip(optimiser, s.clip)
             for group in optimiser.param_groups:
-                group["lr"] = s.rate(at.step)
+                group["lr"] = s.rate(at.step) * group["share"]
             optimiser.step()
             objective.after_step()
             at.step += 1
@@ -167,11 +167,23 @@ def train(
 
 
 def parameter_groups(heads: nn.Module, objective: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases, scales, temperatures and everything of the objective do not."""
+    """Matrices decay; biases, scales, temperatures and everything of the objective do not.
+
+    A module may say with ``slow()`` which of its parameters learn at a share of the rate: (parameters, share).
+    """
+    ask: Any = getattr(heads, "slow", None)
+    slow, share = ask() if ask is not None else ([], 1.0)
+    known = {id(p) for p in slow}
     own = [p for p in heads.parameters() if p.requires_grad]
-    matrices = [p for p in own if p.ndim >= 2]
-    others = [p for p in own if p.ndim < 2] + [p for p in objective.parameters() if p.requires_grad]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    quick = [p for p in own if id(p) not in known]
+    slow = [p for p in own if id(p) in known]
+    free = [p for p in objective.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in quick if p.ndim >= 2], "weight_decay": weight_decay, "share": 1.0},
+        {"params": [p for p in quick if p.ndim < 2] + free, "weight_decay": 0.0, "share": 1.0},
+        {"params": [p for p in slow if p.ndim >= 2], "weight_decay": weight_decay, "share": share},
+        {"params": [p for p in slow if p.ndim < 2], "weight_decay": 0.0, "share": share},
+    ]
     return [group for group in groups if group["params"]]
 
 

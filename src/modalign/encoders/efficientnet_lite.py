@@ -165,6 +165,10 @@ class EfficientNetLite(nn.Module):
         x = self._act1(self._bn1(self._conv_head(x)))
         return x.mean((2, 3))
 
+    def before(self, blocks: int) -> nn.Sequential:
+        """The network up to its last blocks: pictures -> maps."""
+        return nn.Sequential(self._conv_stem, self._bn0, self._act0, *list(self._blocks)[:-blocks])
+
     def load(self, weights: Mapping[str, Tensor]) -> EfficientNetLite:
         """Copy published weights in; the classifier (``_fc``) is left out.
 
@@ -181,6 +185,30 @@ class EfficientNetLite(nn.Module):
             )
         self.load_state_dict(given, strict=False)
         return self
+
+
+class Tail(nn.Module):
+    """The last blocks of a network and its head: maps of ``before`` -> features. Shares the network's weights.
+
+    Example:
+        >>> net = EfficientNetLite(0).eval()
+        >>> x = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
+        >>> with torch.inference_mode():
+        ...     torch.equal(Tail(net, 2)(net.before(2)(x)), net(x))
+        True
+    """
+
+    def __init__(self, net: EfficientNetLite, blocks: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(list(net._blocks)[-blocks:])
+        self.head = nn.Sequential(net._conv_head, net._bn1, net._act1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) maps -> (n, 1280) features."""
+        for block in self.blocks:
+            x = block(x)
+        y: Tensor = self.head(x)
+        return y.mean((2, 3))
 
 
 def _round_channels(channels: float, by: int = 8) -> int:

@@ -8,15 +8,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import media
 from ..errors import ModalignError
 from ..registry import register
 from . import onnx_runtime
 from .base import LOADING, FrozenEncoder, Item, file_hash, source
-from .efficientnet_lite import EfficientNetLite, fold
+from .efficientnet_lite import EfficientNetLite, Tail, fold
 from .text import Precision, package_folder
+from .tuning import Tunable, Tuning
 
 VERSION = 1
 MEAN, SCALE = 127.0, 128.0
@@ -131,6 +132,37 @@ class EfficientNetLite0(FrozenEncoder):
         except Exception as problem:  # a damaged archive can raise nearly anything
             raise ModalignError(f"weights cannot be read: {self.weights} ({problem}); reinstall the package") from None
         return EfficientNetLite(0).load(weights)
+
+    def tunable(self, tuning: Tuning) -> Tunable:
+        """Pixels through the folded network up to its last blocks, and those blocks with their batch norms; or all.
+
+        Raises:
+            ModalignError: "lora", which this network has no linear layers for; or more blocks than there are.
+        """
+        net = self.trainable().to(self.device).eval()
+        if tuning.part == "all":
+            return Tunable(lambda batch: batch, nn.Sequential(Scale(), net))
+        if tuning.part == "lora":
+            raise ModalignError("EfficientNet-Lite has no linear layers for LoRA: train its last blocks (part = last)")
+        if tuning.blocks >= len(net._blocks):
+            raise ModalignError(
+                f"the last {tuning.blocks} blocks were asked for, but EfficientNet-Lite0 has {len(net._blocks)}: "
+                "part = all trains everything"
+            )
+        before = fold(net).before(tuning.blocks)
+
+        def front(batch: Tensor) -> Tensor:
+            with torch.inference_mode():
+                return before((batch.to(self.device, torch.float32) - MEAN) / SCALE).clone()
+
+        return Tunable(front, Tail(net, tuning.blocks))
+
+
+class Scale(nn.Module):
+    """uint8 pixels -> what the network takes."""
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return (pixels.float() - MEAN) / SCALE
 
 
 def square(picture: Image.Image, pixels: int, fit: str = "crop") -> Image.Image:

@@ -17,6 +17,7 @@ from ..errors import ModalignError, few, require
 from ..files import read_json
 from ..registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, source
+from .tuning import Tunable, Tuning, release
 
 VERSION = 1
 TOKENS = 384
@@ -129,6 +130,12 @@ class TransformerText(FrozenEncoder):
             vectors = pool(h.float(), mask, self.pooling.mode)
             return F.normalize(vectors, dim=1) if self.pooling.normalise else vectors
 
+    def tunable(self, tuning: Tuning) -> Tunable:
+        """Token ids, padded with -1, and a fresh transformer with its pooling, in float32."""
+        model = self._load().to(self.device)
+        release(model, tuning)
+        return Tunable(token_rows, TextNet(model, self.pooling))
+
     @property
     def model(self) -> Any:
         """The transformer, loaded at first use."""
@@ -162,6 +169,33 @@ class TransformerText(FrozenEncoder):
                 f"text encoder got {type(texts[wrong[0]]).__name__} at positions {few(wrong)}: not text"
             )
         return [e.ids for e in self._tokenizer.encode_batch_fast(texts)]
+
+
+class TextNet(nn.Module):
+    """Token ids (n, t), -1 where there is none -> (n, dim) sentence vectors, with gradients."""
+
+    def __init__(self, model: nn.Module, pooling: Pooling) -> None:
+        super().__init__()
+        self.model, self.pooling = model, pooling
+
+    def forward(self, ids: Tensor) -> Tensor:
+        mask = ids >= 0
+        longest = int(mask.sum(1).max())
+        ids, mask = ids[:, :longest].clamp(min=0), mask[:, :longest]
+        h = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        vectors = pool(h, mask, self.pooling.mode)
+        return F.normalize(vectors, dim=1) if self.pooling.normalise else vectors
+
+
+def token_rows(batch: Tokens) -> Tensor:
+    """Ids with -1 for padding, (n, t).
+
+    Example:
+        >>> token_rows(Tokens(torch.tensor([[5, 6], [7, 0]]), torch.tensor([2, 1]))).tolist()
+        [[5, 6], [7, -1]]
+    """
+    real = torch.arange(batch.ids.shape[1], device=batch.ids.device) < batch.length[:, None]
+    return batch.ids.masked_fill(~real, -1)
 
 
 @register("encoder", "minilm")

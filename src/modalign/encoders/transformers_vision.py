@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import media
 from ..errors import ModalignError
@@ -14,6 +14,7 @@ from ..registry import register
 from .base import Item, source
 from .text import Precision
 from .transformers_base import TokenPooling, TransformersEncoder, pool_tokens, projected, width_of
+from .tuning import Tunable, Tuning, release
 from .video import look
 
 
@@ -60,6 +61,13 @@ class TransformersVision(TransformersEncoder):
         processor = self.processor("AutoImageProcessor", backend="pil")
         return torch.cat([processor(images=p, return_tensors="pt")["pixel_values"] for p in pictures])
 
+    def tunable(self, tuning: Tuning) -> Tunable:
+        """Preprocessed pixels, and a fresh model with its pooling, in float32."""
+        model = self._load().to(self.device)
+        projects = self.dual and self.pooling == "auto"
+        release(model, tuning, "vision_model" if self.dual else "", after=["visual_projection"] if projects else [])
+        return Tunable(lambda batch: batch, VisionNet(model, self.dual, self.pooling))
+
     def __call__(self, batch: Tensor) -> Tensor:
         """(n, dim) float32 features."""
         if not len(batch):
@@ -68,6 +76,21 @@ class TransformersVision(TransformersEncoder):
             return projected(self.run(self.model.get_image_features, pixel_values=batch)).float()
         model = self.model.vision_model if self.dual else self.model
         return pool_tokens(self.run(model, pixel_values=batch).last_hidden_state.float(), model, self.pooling)
+
+
+class VisionNet(nn.Module):
+    """Preprocessed pixels (n, 3, h, w) -> (n, dim) features, with gradients."""
+
+    def __init__(self, model: nn.Module, dual: bool, pooling: TokenPooling) -> None:
+        super().__init__()
+        self.model, self.dual, self.pooling = model, dual, pooling
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        model: Any = self.model
+        if self.dual and self.pooling == "auto":
+            return projected(model.get_image_features(pixel_values=pixels))
+        model = model.vision_model if self.dual else model
+        return pool_tokens(model(pixel_values=pixels).last_hidden_state, model, self.pooling)
 
 
 @register("encoder", "hf-video")

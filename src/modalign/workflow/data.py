@@ -46,7 +46,7 @@ class Data:
 def load_data(spec: Specification, progress: Progress = silent) -> Data:
     """The features that a specification asks for, encoded into the cache where they are not there yet."""
     if "store" in spec.data:
-        return _from_store(Store.open(Path(spec.data["store"])))
+        return from_store(Store.open(Path(spec.data["store"])))
     manifest: Manifest = make("dataset", **spec.data)
     encoders = {m: named(entry) for m, entry in spec.encoders.items()}
     return encode(manifest, encoders, progress)
@@ -58,10 +58,10 @@ def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Pr
         manifest = with_soundtracks(manifest)
     made = make_encoders(manifest, encoders)
     store = embed_cached(manifest, made, progress=progress)
-    return replace(_from_store(store), encoders=encoders, fingerprints={m: e.fingerprint() for m, e in made.items()})
+    return replace(from_store(store), encoders=encoders, fingerprints={m: e.fingerprint() for m, e in made.items()})
 
 
-def _from_store(store: Store) -> Data:
+def from_store(store: Store) -> Data:
     """Train, dev (also called val) and test; all of it is "train" where the rows have no splits at all.
 
     With the encoders that the store remembers, so that new items can be encoded.
