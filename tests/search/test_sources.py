@@ -101,6 +101,8 @@ def test_a_store_is_indexed_and_searched(tmp_path: Path, capsys: pytest.CaptureF
     assert (code, "no item 'text/2'" in err) == (2, True)
     code, _, err = call(capsys, "index", tmp_path / "index", store.folder)
     assert (code, "is an index" in err) == (2, True)
+    code, _, err = call(capsys, "index", tmp_path / "index")
+    assert (code, "say what to do with it" in err) == (2, True)
 
 
 def test_features_of_another_encoder_or_width_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,8 +48,10 @@ def index_run(
     Returns: {"index", "kind", "items": {modality: n}, "model", "recall"}.
     """
     if is_index(source):
-        if store is not None or add or update:
+        if store is not None or out is not None or add or update or only or split:
             raise ModalignError(f"{source} is an index: give a run folder to take items from, and the index as --out")
+        if not (delete or compact or lance):
+            raise ModalignError(f"{source} is an index: say what to do with it: --delete ID, --compact or --lance URI")
         index = Index(source)
     else:
         index = _fill(source, store, out or source / "index", settings, only, split, add or update, update, progress)
