@@ -267,12 +267,9 @@ def test_a_fine_tuned_run_encodes_with_what_it_trained(
     assert len(json.loads(out)["hits"]) == 3
     z, _ = load_items(moved, "test")
     assert torch.allclose(z["image"][:1], model.transform(own.encode([tmp_path / "20.png"]), "image"), atol=1e-5)
-    for wrong, message in (
-        (["sound=last"], "sound"),
-        (["image=some"], "'last', 'lora' or 'all'"),
-        (["text=last,blocks=9"], "9"),
-    ):
-        code, _, err = call(capsys, "finetune", tmp_path / "run", *wrong, "--out", tmp_path / "bad")
+    wrongs = {"sound=last": "sound", "image=some": "'last', 'lora' or 'all'", "text=last,blocks=9": "9"}
+    for wrong, message in wrongs.items():
+        code, _, err = call(capsys, "finetune", tmp_path / "run", wrong, "--out", tmp_path / "bad")
         assert code == 2
         assert message in err
         assert err.strip().count("\n") == 0
