@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from . import __version__, cli_search
+from . import __version__, cli_evaluate, cli_search
 from .errors import ModalignError
 
 app = App(
@@ -200,37 +200,6 @@ def finetune(
 
 
 @app.command
-def evaluate(
-    run: Path,
-    *,
-    robustness: Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)] = None,
-    against: Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)] = None,
-    gallery: str | None = None,
-    json: Json = False,
-) -> None:
-    """Measure a run again on its test items; with --robustness, what is left of it under ill-treatment.
-
-    Parameters
-    ----------
-    run: folder of the run.
-    robustness: missing, noise, attack, and pixels or waveform: curves into RUN/robustness.json, for the report.
-    against: other runs on the same data, for the same pictures.
-    gallery: modality that is searched while others are missing; default: image, else the last.
-    """
-    if robustness is not None:
-        from .progress import terminal
-        from .workflow.robustness import evaluate_robustness, robustness_text
-
-        with terminal() as progress:
-            result = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
-        emit(result, json, robustness_text)
-        return
-    from .workflow import evaluate_run, scores_table
-
-    emit(evaluate_run(run), json, scores_table)
-
-
-@app.command
 def bench(
     suite: str,
     *,
@@ -321,7 +290,7 @@ def report(run: Path, *, json: Json = False) -> None:
     emit({"report": str(path)}, json, lambda r: f"report: {path}")
 
 
-for _command in (cli_search.index, cli_search.search, cli_search.serve):
+for _command in (cli_evaluate.evaluate, cli_search.index, cli_search.search, cli_search.serve):
     app.command(_command)
 
 

@@ -4,23 +4,25 @@ from .commands import (
     align_arrays,
     attribution,
     embed_dataset,
-    evaluate_run,
     facts,
     run_specification,
     transform_array,
 )
 from .data import Data, load_data
+from .evaluation import Request, evaluate_run
 from .fitting import fit, measure, settings_of
 from .folder import leave
-from .text import embedded, scores_table
+from .text import embedded, evaluation_text, scores_table
 
 __all__ = [
     "Data",
+    "Request",
     "align_arrays",
     "attribution",
     "embed_dataset",
     "embedded",
     "evaluate_run",
+    "evaluation_text",
     "facts",
     "fit",
     "leave",

@@ -18,16 +18,15 @@ from ..datasets.soundtracks import with_soundtracks
 from ..embed.choose import entries_for, make_encoders, parse_entry
 from ..embed.local import embed
 from ..errors import ModalignError, few
-from ..evaluate import evaluate, to_json
-from ..files import atomic, write_json
+from ..evaluate import to_json
+from ..files import atomic
 from ..methods.tuning import hold_out, linked_ids
 from ..model import Model
 from ..progress import Progress, silent
 from ..registry import make
-from ..run import load_items
 from ..views import Views
 from .data import Data, load_data
-from .fitting import fit, measure, settings_of, with_mean_recall
+from .fitting import fit, measure, settings_of
 from .folder import leave
 
 
@@ -178,15 +177,3 @@ def embed_dataset(
         "failures": [vars(f) for f in store.failures],
         "left_out": store.report(),
     }
-
-
-def evaluate_run(run: Path) -> dict[str, Any]:
-    """Measure the embedded test items of a run again; writes evaluation.json."""
-    z, _ = load_items(run, "test")
-    if not len(z):
-        raise ModalignError(f"{run} has no test items: it was fitted without any (--holdout 0)")
-    name = str(Model.load(run).method.get("name", "method"))
-    scores = to_json(with_mean_recall(evaluate(z), z))
-    table = {"split": "test", "methods": {name: {"label": name, **scores}}}
-    write_json(run / "evaluation.json", table)
-    return {"run": str(run), **table}

@@ -26,6 +26,19 @@ def scores_table(result: Mapping[str, Any]) -> str:
     )
 
 
+def evaluation_text(result: Mapping[str, Any]) -> str:
+    """Every score of an evaluation as text, retrieval without its less usual forms, and what was left out."""
+    lines = []
+    for entry in result["methods"].values():
+        rows = {k: v for k, v in entry.items() if isinstance(v, Mapping) and not any(h in k for h in HIDDEN)}
+        lines.append(str(entry["label"]))
+        width = max((len(k) for k in rows), default=0)
+        lines += [f"  {k:<{width}}  {number(v)}" for k, v in rows.items()]
+    lines += [f"{name} left out: {why}" for name, why in result["skipped"].items()]
+    folder = Path(result["run"])
+    return "\n".join([*lines, f"all scores: {folder / 'evaluation.json'}", f"page: modalign report {folder}"])
+
+
 def embedded(result: Mapping[str, Any]) -> str:
     """What a store holds and what is left out of it, as text."""
     lines = [f"{m}: {n} items" for m, n in result["items"].items()]
@@ -33,7 +46,7 @@ def embedded(result: Mapping[str, Any]) -> str:
 
 
 def number(score: Mapping[str, Any]) -> str:
-    """A score as text: value [low, high] (chance).
+    """A score as text: value [low, high], chance, and the queries left out where there are any.
 
     Example:
         >>> number({"value": 0.5, "low": 0.4, "high": 0.6, "chance": 0.1})
@@ -44,4 +57,6 @@ def number(score: Mapping[str, Any]) -> str:
         text += f"  [{score['low']:.4f}, {score['high']:.4f}]"
     if score.get("chance") is not None:
         text += f"  chance {score['chance']:.4f}"
+    if score.get("skipped"):
+        text += f"  ({score['skipped']} left out)"
     return text

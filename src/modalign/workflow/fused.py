@@ -1,0 +1,63 @@
+"""Retrieval with queries composed of several modalities, as a metric over views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..errors import ModalignError, unknown
+from ..geometry.cost import unit
+from ..metrics.recall import KS, scores_of
+from ..metrics.score import Score
+from ..robustness.fusion import RULES, Side, ranking, side
+from ..robustness.missing import aligned
+from ..views import Views
+
+
+@dataclass(frozen=True)
+class FusedRetrieval:
+    """Retrieval scores of composed queries, under names such as ``recall/text+audio->image/any@1``.
+
+    A query is one per group, of the mean of its items of each modality; where a group lacks one of the modalities it is
+    composed of what is there. The gallery is every item of each other modality.
+
+    Args:
+        query: two modalities or more. gallery: modalities that are searched; None: all others.
+        rule: of fusion, see ``robustness.fusion.ranking``. ks: depths.
+
+    Raises:
+        ModalignError: one modality, an unknown one, or one that is asked and searched; an unknown rule; links.
+    """
+
+    query: tuple[str, ...]
+    gallery: tuple[str, ...] | None = None
+    rule: str = "mean"
+    ks: tuple[int, ...] = KS
+
+    def __call__(self, z: Views) -> dict[str, Score]:
+        """Scores of every gallery that shares groups with the queries."""
+        self._check(z)
+        name, asked = "+".join(self.query), side(aligned(z), self.query)
+        out: dict[str, Score] = {}
+        for m in self.gallery or tuple(m for m in z.modalities if m not in self.query):
+            rows = unit(z[m].float())[:, None]
+            searched = Side(rows, torch.ones(len(rows), 1, dtype=torch.bool), z.group[m].long())
+            r = ranking(asked, searched, self.rule)
+            if len(r.asked):
+                scores = scores_of(r, asked.group, (name, m), self.ks)
+                out |= {k: s for k, s in scores.items() if not k.startswith("fidelity")}
+        return out
+
+    def _check(self, z: Views) -> None:
+        if self.rule not in RULES:
+            raise unknown("fusion rule", self.rule, RULES)
+        if len(set(self.query)) < 2 or set(self.query) & set(self.gallery or ()):
+            raise ModalignError(
+                f"a composed query needs two modalities or more that are not searched, got {'+'.join(self.query)}"
+                + (f" in {', '.join(self.gallery)}" if self.gallery else "")
+            )
+        for m in (*self.query, *(self.gallery or ())):
+            z[m]
+        if z.links:
+            raise ModalignError("composed queries are of groups: they cannot follow links between single items")
