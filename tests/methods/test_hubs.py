@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from modalign.budget import hide_links
 from modalign.heads import Hubs
 from modalign.methods.hubs import MOST, bank_of, without_hubs
 from modalign.model import Model
@@ -111,3 +112,19 @@ def test_full_keeps_the_stage_only_where_it_helps(dev: bool) -> None:
     assert method.record["dev"] >= max(tried.values())
     off = make("method", "full", dim=10, trials=2, steps=10, hubs=False)
     assert off.fit(x.groups(torch.arange(90)))["text"].hubs is None
+
+
+def test_late_anchors_are_the_same_where_no_plan_is_made() -> None:
+    x = problem(60)
+    early, late = (make("method", "transport_cca", dim=8, smoothing=0.0, late=v).fit(x) for v in (False, True))
+    assert torch.equal(early.transform(x["text"], "text"), late.transform(x["text"], "text"))
+    assert early["text"].features.settings["anchors"] == 60
+
+
+def test_the_ridge_falls_over_the_rounds() -> None:
+    x = hide_links(problem(120), torch.arange(40))
+    fixed = make("method", "transport_cca", dim=8, ridge=10.0, rounds=2).fit(x)
+    same = make("method", "transport_cca", dim=8, ridge=10.0, last_ridge=10.0, rounds=2).fit(x)
+    falls = make("method", "transport_cca", dim=8, ridge=10.0, last_ridge=1.0, rounds=2).fit(x)
+    assert torch.equal(fixed.transform(x["text"], "text"), same.transform(x["text"], "text"))
+    assert not torch.equal(fixed.transform(x["text"], "text"), falls.transform(x["text"], "text"))

@@ -132,8 +132,8 @@ class Full:
         },
         {"ridge": 4.0, "share": 1.0, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
         {
-            "ridge": 10.0, "last_ridge": 1.0, "share": 0.0, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
-            "plan_neighbours": 0, "rounds": 4,
+            "ridge": 10.0, "last_ridge": 1.0, "share": 0.3, "late": True, "smoothing": 0.0, "epsilon": 0.02,
+            "weight": 0.3, "plan_neighbours": 0, "rounds": 4,
         },
         {"ridge": 1.0, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
         {"ridge": 10.0, "share": 1.0, "smoothing": 0.5, "epsilon": 0.02, "weight": 0.3},

@@ -49,6 +49,7 @@ class TransportCCA:
         smoothing: how far items move towards their neighbours; 0: not at all. neighbours: how many.
         share: weight of the relative part against the linear one; 0: none, as with fewer than 10 known pairs.
         sharpness: of the relative part.
+        late: the relative part is added after the last round and has no say in the plans.
         epsilon: of the plan, on cosine cost.
         plan_neighbours: neighbours that vouch for a match in the plan; 0: none, which halves the time.
         weight: of an unlinked item against a known pair.
@@ -72,6 +73,7 @@ class TransportCCA:
         neighbours: int = 5,
         share: float = 1.0,
         sharpness: float = 2.0,
+        late: bool = False,
         epsilon: float = 0.05,
         plan_neighbours: int = 5,
         weight: float = 1.0,
@@ -82,6 +84,7 @@ class TransportCCA:
     ) -> None:
         self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
         self.smoothing, self.neighbours, self.share, self.sharpness = smoothing, neighbours, share, sharpness
+        self.late = late
         self.last_ridge, self.plan_neighbours = ridge if last_ridge is None else last_ridge, plan_neighbours
         self.epsilon, self.weight, self.rounds = epsilon, weight, rounds
         self.matches, self.most_anchors, self.seed = matches, most_anchors, seed
@@ -102,25 +105,30 @@ class TransportCCA:
         fit = solve(p, known, self.dim, self.ridge, self.power)
         space = Space(p, fit, bank, self.neighbours, self.smoothing, sharpness=self.sharpness)
         anchors = p.anchors(self.most_anchors, self.seed)
-        count = len(next(iter(anchors.values())))
-        if self.share and count >= FEWEST_ANCHORS:
-            space = space.anchored(anchors, torch.ones(count), self.share)
-        best, score = space, -1.0 if dev is None else dev_recall(space.heads().embed(dev))
-        scores = [score]
+        relative = self.share > 0 and len(next(iter(anchors.values()))) >= FEWEST_ANCHORS
+        if relative and not self.late:
+            space = self.anchored(space, anchors, {})
+        best, last, scores = space, {}, [score_of(space, dev)]
         for number in range(self.rounds):
             progress(number, self.rounds, "transport-CCA")
             plans = self.plans(space)
             if not plans:
                 break
             ridge = self.ridge * (self.last_ridge / self.ridge) ** ((number + 1) / self.rounds)
-            fit = solve(p, self.joined(p, known, plans), self.dim, ridge, self.power)
-            space = self.with_matches(replace(space, fit=fit), anchors, plans)
-            scores.append(-1.0 if dev is None else dev_recall(space.heads().embed(dev)))
-            if dev is None or scores[-1] > score:
-                best, score = space, scores[-1]
+            space = replace(space, fit=solve(p, self.joined(p, known, plans), self.dim, ridge, self.power))
+            if relative and not self.late:
+                space = self.anchored(space, anchors, plans)
+            scores.append(score_of(space, dev))
+            if dev is None or scores[-1] > max(scores[:-1]):
+                best, last = space, plans
+        if relative and self.late:
+            space = self.anchored(best, anchors, last)
+            scores.append(score_of(space, dev))
+            if dev is None or scores[-1] > max(scores[:-1]):
+                best = space
         progress(self.rounds, self.rounds, "transport-CCA")
         self.record["rounds"] = [] if dev is None else scores
-        return best, score
+        return best, max(scores)
 
     def without_pairs(self, p: Prepared) -> Space:
         """A linear space from the plan of Wasserstein-Procrustes, refined in rounds."""
@@ -173,17 +181,23 @@ class TransportCCA:
             out[a, b] = (pairs * known.get((a, b), torch.zeros_like(guess)) + extra * guess) / (pairs + extra)
         return out
 
-    def with_matches(self, space: Space, known: Mapping[str, Tensor], plans: Plans) -> Space:
-        """The space with the surest mutual matches of its plan as further anchors."""
-        if not space.anchors or len(space.p.modalities) != 2 or not self.matches:
-            return space
-        (a, b), (rows, columns, plan) = next(iter(plans.items()))
-        certainty, partner = plan.max(1)
-        mutual = (plan.argmax(0)[partner] == torch.arange(len(rows))).nonzero().flatten()
-        mutual = mutual[certainty[mutual].argsort(descending=True, stable=True)[: self.matches]]
-        found = {a: rows[mutual], b: columns[partner[mutual]]}
-        weight = torch.cat([torch.ones(len(known[a])), torch.full((len(mutual),), 0.5)])
-        return space.anchored({m: torch.cat([known[m], found[m]]) for m in found}, weight, space.share)
+    def anchored(self, space: Space, known: Mapping[str, Tensor], plans: Plans) -> Space:
+        """The space with known pairs, and the surest mutual matches of its plan, as anchors."""
+        found, count = known, len(next(iter(known.values())))
+        if plans and self.matches and len(space.p.modalities) == 2:
+            (a, b), (rows, columns, plan) = next(iter(plans.items()))
+            certainty, partner = plan.max(1)
+            mutual = (plan.argmax(0)[partner] == torch.arange(len(rows))).nonzero().flatten()
+            mutual = mutual[certainty[mutual].argsort(descending=True, stable=True)[: self.matches]]
+            new = {a: rows[mutual], b: columns[partner[mutual]]}
+            found = {m: torch.cat([known[m], new[m]]) for m in new}
+        more = len(next(iter(found.values()))) - count
+        return space.anchored(found, torch.cat([torch.ones(count), torch.full((more,), 0.5)]), self.share)
+
+
+def score_of(space: Space, dev: Views | None) -> float:
+    """Dev recall; -1 without dev views."""
+    return -1.0 if dev is None else dev_recall(space.heads().embed(dev))
 
 
 def over_neighbours(similarity: Tensor, near: Tensor) -> Tensor:
