@@ -92,15 +92,44 @@ def clap(t: Any, fusion: bool = False) -> list[Any]:
     return [t.ClapModel(config), extract]
 
 
+WORDS = [f"w{i}" for i in range(80)]
+SENTENCES = ["w1 w2", "w3", "w4 w5 w6 w7 w8", "w9 w10 w11", "w3 w2"]
+
+
+def tokenizer(t: Any) -> Any:
+    """Whole words, between a begin and an end token; the end has the highest number, as in CLIP."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = {"<s>": 0, "<pad>": 1, "<unk>": 2, "</s>": 98} | {w: i + 3 for i, w in enumerate(WORDS)}
+    fast = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    fast.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    marks = [("<s>", 0), ("</s>", 98)]
+    fast.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=marks)
+    return t.PreTrainedTokenizerFast(tokenizer_object=fast, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
+
+
+def clip_text(t: Any) -> list[Any]:
+    model = clip(t)[0]
+    model.config.text_config.eos_token_id = 98
+    return [model, tokenizer(t)]
+
+
+def clap_text(t: Any) -> list[Any]:
+    return [clap(t)[0], tokenizer(t)]
+
+
 MODELS: dict[str, tuple[Callable[[Any], list[Any]], int]] = {
     "vit": (vit, 32), "swin": (swin, 32), "convnext": (convnext, 24), "clip": (clip, 24),
     "videomae": (videomae, 32), "vivit": (vivit, 32),
     "wave-layer": (lambda t: wave(t, "layer"), 32), "wave-group": (lambda t: wave(t, "group"), 32), "ast": (ast, 32),
     "clap": (clap, 24), "clap-fusion": (lambda t: clap(t, True), 24),
+    "clip-text": (clip_text, 24), "clap-text": (clap_text, 24),
 }  # fmt: skip
 PICTURES, VIDEOS = ["vit", "swin", "convnext", "clip"], ["videomae", "vivit"]
 SOUNDS = ["wave-layer", "wave-group", "ast", "clap", "clap-fusion"]
+TEXTS = ["clip-text", "clap-text"]
 NAME = {
+    **dict.fromkeys(TEXTS, "hf-text"),
     **dict.fromkeys(PICTURES, "hf-vision"),
     **dict.fromkeys(VIDEOS, "hf-video"),
     **dict.fromkeys(SOUNDS, "hf-audio"),
@@ -145,6 +174,8 @@ def items(name: str, n: int = 5) -> list[Any]:
     rng = np.random.default_rng(0)
     if name in PICTURES:
         return [Image.fromarray(rng.integers(0, 256, (30 + 9 * i, 50, 3), dtype=np.uint8)) for i in range(n)]
+    if name in TEXTS:
+        return SENTENCES[:n]
     if name in VIDEOS:
         return [film(i) for i in range(n)]
     return [(rng.normal(size=round(16000 * s)) * 0.1, 16000) for s in [0.4, 1.0, 0.02, 2.3, 0.7, 1.0][:n]]
@@ -293,3 +324,61 @@ def test_pooling_of_tokens() -> None:
     assert torch.equal(pool_tokens(hidden, torch.nn.Identity(), "mean"), hidden.mean(1))
     places = torch.randn(2, 3, 4, 4)
     assert torch.allclose(pool_tokens(places, torch.nn.Identity(), "auto"), places.mean((2, 3)))
+
+
+# ------------------------------------------------------------------ the text side of two
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_texts_are_those_of_the_whole_model(saved: Build, name: str) -> None:
+    import transformers
+
+    encoder = make("encoder", "hf-text", folder=saved(name))
+    model = transformers.AutoModel.from_pretrained(saved(name)).eval()
+    tokens = encoder.collate(SENTENCES)
+    mask = torch.arange(tokens.ids.shape[1]) < tokens.length[:, None]
+    with torch.no_grad():
+        found = model.get_text_features(input_ids=tokens.ids, attention_mask=mask.long())
+    expected = found if isinstance(found, torch.Tensor) else found.pooler_output
+    ours, theirs = (torch.nn.functional.normalize(v, dim=1) for v in (encoder.encode(SENTENCES), expected))
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_long_texts_lose_words_but_keep_the_end_token(saved: Build, name: str) -> None:
+    encoder = make("encoder", "hf-text", folder=saved(name))
+    longest = {"clip-text": 16, "clap-text": 512}[name]
+    assert encoder.longest == longest
+    long = " ".join(WORDS[i % 80] for i in range(600))
+    tokens = encoder.collate([long, "w1"])
+    assert tokens.ids.shape == (2, longest)
+    assert int(tokens.ids[0, -1]) == 98
+    assert int(tokens.ids[0, -2]) == 3 + (longest - 3) % 80
+    cut = " ".join(WORDS[i % 80] for i in range(longest - 2))
+    assert torch.equal(encoder.encode([long]), encoder.encode([cut]))
+
+
+def test_both_sides_share_one_space_and_both_can_be_tuned(saved: Build, tmp_path: Path) -> None:
+    import shutil
+
+    from modalign.encoders.tuning import Tuning, trained
+    from modalign.finetune import raw
+
+    folder = shutil.copytree(saved("clip"), tmp_path / "both")
+    for path in Path(saved("clip-text")).glob("token*"):
+        shutil.copy(path, folder)
+    text, image = (make("encoder", n, folder=str(folder)) for n in ("hf-text", "hf-vision"))
+    assert text.dim == image.dim == 24
+    for encoder, given in ((text, SENTENCES), (image, items("clip"))):
+        made = encoder.tunable(Tuning("last"))
+        assert torch.allclose(made.net(raw(encoder, made, given)), encoder.encode(given), atol=1e-5)
+        names = trained(made.net)
+        assert any("projection" in n for n in names)
+        assert not any(".layers.0." in n for n in names)
+
+
+def test_models_without_a_text_side_are_refused(saved: Build) -> None:
+    with pytest.raises(ModalignError, match="no text side"):
+        make("encoder", "hf-text", folder=saved("vit"))
+    with pytest.raises(ModalignError, match="not text"):
+        make("encoder", "hf-text", folder=saved("clip-text")).encode([3])

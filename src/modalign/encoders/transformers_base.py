@@ -63,8 +63,12 @@ class TransformersEncoder(FrozenEncoder):
     def _load(self) -> Any:
         with _quiet() as transformers:
             try:
-                model, facts = transformers.AutoModel.from_pretrained(
-                    self.folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+                model, facts = self.model_class(transformers).from_pretrained(
+                    self.folder,
+                    config=self.model_config(),
+                    local_files_only=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
                 )
             except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
                 raise ModalignError(f"model cannot be loaded: {self.folder} ({_first_line(problem)})") from None
@@ -72,6 +76,14 @@ class TransformersEncoder(FrozenEncoder):
         if lacking:
             raise ModalignError(f"model lacks {len(lacking)} of its weights: {self.folder} ({few(lacking, 3)})")
         return frozen(model)
+
+    def model_class(self, transformers: Any) -> Any:
+        """The class of transformers that reads the folder."""
+        return transformers.AutoModel
+
+    def model_config(self) -> Any:
+        """The configuration of what is loaded."""
+        return self.config
 
     def processor(self, kind: str, **settings: Any) -> Any:
         """What the folder says of preprocessing: AutoImageProcessor or AutoFeatureExtractor, loaded once."""
