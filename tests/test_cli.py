@@ -216,3 +216,17 @@ def test_a_closed_pipe_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {code}"], capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout
+
+
+def test_every_parameter_of_every_command_has_its_help() -> None:
+    from cyclopts import ArgumentCollection
+
+    from modalign.cli import app
+
+    silent = []
+    for name in app:
+        if name.startswith("-"):
+            continue
+        arguments: ArgumentCollection = app[name].assemble_argument_collection(parse_docstring=True)
+        silent += [f"{name} {a.name}" for a in arguments if not a.parameter.help]
+    assert not silent

@@ -40,10 +40,14 @@ def demo(
 
     Parameters
     ----------
-    out: folder of the run; a second call reuses what is there.
-    pairs: how many pictograms keep the link to their name in training.
-    seeds: how many times to repeat, each with other links.
-    language: language of the names (the text encoder is an English one).
+    out
+        Folder of the run; a second call reuses what is there.
+    pairs
+        How many pictograms keep the link to their name in training.
+    seeds
+        How many times to repeat, each with other links.
+    language
+        Language of the names (the text encoder is an English one).
     """
     from .demo import run, summary
     from .progress import terminal
@@ -73,14 +77,22 @@ def align(
 
     Parameters
     ----------
-    arrays: two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
-    out: folder of the run.
-    pairs: CSV or .npy of row numbers, one pair a line; all other rows are unpaired (two arrays only).
-    names: modality names, one per array; default: the file names.
-    method: see: modalign list method.
-    dim: width of the shared space.
-    holdout: share of the pairs held out to measure the alignment; 0 measures nothing.
-    seed: of every random number.
+    arrays
+        Two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+    out
+        Folder of the run.
+    pairs
+        CSV or .npy of row numbers, one pair a line; all other rows are unpaired (two arrays only).
+    names
+        Modality names, one per array; default: the file names.
+    method
+        See: modalign list method.
+    dim
+        Width of the shared space.
+    holdout
+        Share of the pairs held out to measure the alignment; 0 measures nothing.
+    seed
+        Of every random number.
     """
     from .progress import terminal
     from .workflow import align_arrays, scores_table
@@ -106,10 +118,14 @@ def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = 
 
     Parameters
     ----------
-    run: folder of the run.
-    array: .npy file, (rows, features), from the same encoder as in training.
-    modality: which head to use.
-    out: .npy file to write, (rows, dim), unit rows.
+    run
+        Folder of the run.
+    array
+        .npy file, (rows, features), from the same encoder as in training.
+    modality
+        Which head to use.
+    out
+        .npy file to write, (rows, dim), unit rows.
     """
     from .workflow import transform_array
 
@@ -136,12 +152,18 @@ def embed(
 
     Parameters
     ----------
-    dataset: see: modalign list dataset.
-    root: folder of the data set's files; not needed for built-in data.
-    out: folder of the store; a second call does only what is missing.
-    split: only this split.
-    limit: only this many groups.
-    half: keep features in half precision (float16): half the space.
+    dataset
+        See: modalign list dataset.
+    root
+        Folder of the data set's files; not needed for built-in data.
+    out
+        Folder of the store; a second call does only what is missing.
+    split
+        Only this split.
+    limit
+        Only this many groups.
+    half
+        Keep features in half precision (float16): half the space.
     """
     from .progress import terminal
     from .workflow import embed_dataset, embedded
@@ -157,7 +179,8 @@ def train(config: Path, *, set: Set = None, json: Json = False) -> None:
 
     Parameters
     ----------
-    config: TOML file.
+    config
+        TOML file.
     """
     from .config import from_toml
     from .progress import terminal
@@ -183,12 +206,18 @@ def finetune(
 
     Parameters
     ----------
-    run: folder of a run by cca, clip or gradient.
-    tune: MODALITY=last[,blocks=1], MODALITY=lora[,rank=8] or MODALITY=all; none: the heads alone.
-    out: folder of the new run.
-    objective: see: modalign list objective.
-    share: of the learning rate, for the encoders.
-    set: setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
+    run
+        Folder of a run by cca, clip or gradient.
+    tune
+        MODALITY=last[,blocks=1], MODALITY=lora[,rank=8] or MODALITY=all; none: the heads alone.
+    out
+        Folder of the new run.
+    objective
+        See: modalign list objective.
+    share
+        Of the learning rate, for the encoders.
+    set
+        Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
     """
     from .progress import terminal
     from .workflow import scores_table
@@ -221,18 +250,30 @@ def bench(
 
     Parameters
     ----------
-    suite: TOML file, or the name of one in benchmarks/suites.
-    out: folder of the bench; default: runs/bench/ and the suite's name.
-    method: only these methods, or groups of them (baselines, ours, ablations, ...).
-    setting: only these settings, by name.
-    part: only these parts of the suite.
-    seed: only these seeds.
-    workers: processes; default: one per core.
-    hours: start nothing new after so long.
-    redo: forget the chosen cells first.
-    show: list settings and methods, and run nothing.
-    only_report: run nothing, and sum up what is there.
-    export: Markdown page to write, for example docs/results.md.
+    suite
+        TOML file, or the name of one in benchmarks/suites.
+    out
+        Folder of the bench; default: runs/bench/ and the suite's name.
+    method
+        Only these methods, or groups of them (baselines, ours, ablations, ...).
+    setting
+        Only these settings, by name.
+    part
+        Only these parts of the suite.
+    seed
+        Only these seeds.
+    workers
+        Processes; default: one per core.
+    hours
+        Start nothing new after so long.
+    redo
+        Forget the chosen cells first.
+    show
+        List settings and methods, and run nothing.
+    only_report
+        Run nothing, and sum up what is there.
+    export
+        Markdown page to write, for example docs/results.md.
     """
     from .bench import command
     from .progress import terminal
@@ -262,11 +303,16 @@ def diagnose(
 
     Parameters
     ----------
-    arrays: two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
-    pairs: CSV or .npy of row numbers, one pair a line (two arrays only).
-    names: modality names, one per array; default: the file names.
-    rows: pairs to look at, at most.
-    seed: of every random number.
+    arrays
+        Two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+    pairs
+        CSV or .npy of row numbers, one pair a line (two arrays only).
+    names
+        Modality names, one per array; default: the file names.
+    rows
+        Pairs to look at, at most.
+    seed
+        Of every random number.
     """
     from .diagnose import diagnose_arrays, text
     from .progress import terminal
@@ -282,7 +328,8 @@ def report(run: Path, *, json: Json = False) -> None:
 
     Parameters
     ----------
-    run: folder of the run.
+    run
+        Folder of the run.
     """
     from .report import write
 
@@ -300,7 +347,8 @@ def list_parts(family: str | None = None, *, json: Json = False) -> None:
 
     Parameters
     ----------
-    family: dataset, encoder, objective, method or metric; default: all.
+    family
+        Dataset, encoder, objective, method or metric; default: all.
     """
     from .registry import FAMILIES, describe
 
