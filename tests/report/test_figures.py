@@ -19,9 +19,10 @@ from modalign.report.figures.space import Dot, Link, Room, space_figure
 from modalign.report.load import Number, first_sentence, read_budgets, read_methods
 from modalign.report.sections.architecture import terms
 from modalign.report.sections.gallery import STRATA, choose
-from modalign.report.sections.scores import interval, shown, table_columns
+from modalign.report.sections.scores import table_columns
 from modalign.report.sections.training import collect
 from modalign.report.svg import palette, picture, shorten, standalone, tag, text, ticks
+from modalign.report.values import interval, shown
 
 from .conftest import scores
 

@@ -314,3 +314,24 @@ def test_ten_thousand_rows_stay_small(make_run: Make) -> None:
     path = write(make_run(n=10_000, pictures=False))
     assert path.stat().st_size < 5_000_000
     assert re.search(r"\d+ of 10,000 things are shown", Page(path.read_text()).text)
+
+
+def test_an_evaluation_stands_among_the_scores(make_run: Make) -> None:
+    run = make_run()
+    entry = {
+        "label": "full",
+        "recall/text->image/any@1": {"value": 0.4, "low": 0.3, "high": 0.5, "chance": 0.1, "skipped": 7},
+        "csls_recall/text->image/any@1": {"value": 0.45, "low": None, "high": None, "chance": 0.1},
+        "cka/image~text": {"value": 0.512, "low": 0.5, "high": 0.52},
+        "map/text->image/transfer": {"value": 0.333, "low": None, "high": None},
+    }
+    table = {"split": "test", "groups": 30, "settings": {"protocol": "coco-5k"}, "bank": "train",
+             "methods": {"full": entry}, "skipped": {"translation": "there are no words"}}  # fmt: skip
+    (run / "evaluation.json").write_text(json.dumps(table))
+    page = write(run).read_text()
+    for words in ("Retrieval, hubs corrected (1)", "Transfer (1)", "Geometry (1)", "30.0 to 50.0", "<td>7</td>",
+                  "protocol = coco-5k", "translation left out: there are no words", "training items"):  # fmt: skip
+        assert words in page, words
+    (run / "evaluation.json").write_text('{"methods": {}}')
+    with pytest.raises(ModalignError, match="evaluation is damaged"):
+        write(run)

@@ -11,10 +11,10 @@ from ..figures import budget_figure, recall_figure
 from ..figures.recall import directions, looks
 from ..load import MethodScores, Number, Run
 from ..page import Absent, render
-from ..svg import percent
+from ..values import interval, shown
+from . import evaluation
 
 LOWER_IS_BETTER = ("procrustes", "rank", "foscttm", "gap", "hubness", "seconds")
-PERCENT = ("mean_recall", "recall", "mutual_knn", "mrr", "ndcg", "map", "r_precision")
 
 
 class Column(NamedTuple):
@@ -49,6 +49,7 @@ def build(run: Run) -> Markup | Absent:
         measures=_every(run.methods),
         labels=[m.label for m in run.methods],
         timed=any(m.seconds is not None for m in run.methods),
+        evaluation=evaluation.build(run),
     )
 
 
@@ -111,24 +112,3 @@ def _every(methods: Sequence[MethodScores]) -> list[tuple[str, list[tuple[str, s
     return [
         (key, [(shown(key, m.numbers.get(key)), interval(key, m.numbers.get(key))) for m in methods]) for key in keys
     ]
-
-
-def shown(key: str, number: Number | None) -> str:
-    """A score as the tables write it: percent for fractions, else three digits after the point.
-
-    Example:
-        >>> shown("recall/a->b/any@1", Number(0.1234)), shown("procrustes", Number(0.7421))
-        ('12.3', '0.742')
-    """
-    if number is None:
-        return "–"
-    if key.startswith("rank/"):
-        return f"{number.value:,.1f}".removesuffix(".0")
-    return percent(number.value) if key.startswith(PERCENT) else f"{number.value:.3f}"
-
-
-def interval(key: str, number: Number | None) -> str:
-    """The 95 % interval of a score, or nothing."""
-    if number is None or number.low is None or number.high is None:
-        return ""
-    return f"{shown(key, Number(number.low))} to {shown(key, Number(number.high))}"
