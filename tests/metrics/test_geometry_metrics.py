@@ -52,6 +52,7 @@ def test_no_metric_fails_on_collapsed_small_or_unrelated_views(name):
     for case in (
         Views.from_arrays(a=flat, b=flat.clone()),
         Views.from_arrays(a=flat, b=rows(8, 4)),
+        Views.from_arrays(a=torch.eye(12), b=torch.eye(12)),
         Views.from_arrays(a=rows(1, 4), b=rows(1, 4)),
         Views.from_arrays(a=rows(2, 4), b=rows(2, 4)),
         Views({"a": rows(3, 4), "b": rows(3, 4)}, {"a": torch.arange(3), "b": torch.arange(3, 6)}),

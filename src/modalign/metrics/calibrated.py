@@ -57,12 +57,17 @@ class Calibrated:
                 continue
             items = items._replace(x=_turned(items.x), y=_turned(items.y))
             for name in self.of:
-                out[pair_key("calibrated", a, b, name)] = self._score(measures[name], items)
+                try:
+                    out[pair_key("calibrated", a, b, name)] = self._score(measures[name], items)
+                except ModalignError:
+                    continue  # undefined for these points, such as ranks of distances that are all equal
         return out
 
     def _score(self, measure: Measure, items: SameItems) -> Score:
         null = similarity.permuted(measure, items.x, items.y, self.permutations)
         value = measure(items.x, items.y)
+        if value != value:
+            raise ModalignError("this similarity is undefined for these points")
         generator, n = torch.Generator().manual_seed(0), len(items.group)
         parts = [torch.randperm(n, generator=generator)[: n // 2].to(items.x.device) for _ in range(SUBSAMPLES)]
         draws = torch.tensor([measure(items.x[part], items.y[part]) for part in parts], dtype=torch.float64)

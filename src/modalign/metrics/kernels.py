@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..errors import ModalignError
 from ..geometry import similarity
 from ..geometry.procrustes import spread
 from ..registry import register
@@ -110,6 +111,11 @@ def _scores(
         if len(items.group) < least or 0.0 in (spread(items.x), spread(items.y)):
             continue  # undefined for a modality that has collapsed to one point
         for detail, measure in measures.items():
-            chance = shuffled(measure, items.x, items.y, null)
-            out[pair_key(name, a, b, detail)] = Score(measure(items.x, items.y), True, chance=chance)
+            try:
+                value, chance = measure(items.x, items.y), shuffled(measure, items.x, items.y, null)
+            except ModalignError:
+                continue  # undefined for these points, such as ranks of distances that are all equal
+            if value == value:
+                known = None if chance is None or chance != chance else chance
+                out[pair_key(name, a, b, detail)] = Score(value, True, chance=known)
     return out

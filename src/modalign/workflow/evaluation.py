@@ -82,10 +82,10 @@ def evaluate_run(run: Path, request: Request | None = None, progress: Progress =
     wish = request or Request()
     if wish.protocol is not None and wish.protocol not in PROTOCOLS:
         raise unknown("protocol", wish.protocol, PROTOCOLS)
-    train, test = (Part(*load_items(run, split)) for split in ("train", "test"))
+    model = Model.load(run)
+    train, test = (_items(run, split, model) for split in ("train", "test"))
     if not len(test.z):
         raise ModalignError(f"{run} has no test items: it was fitted without any (--holdout 0)")
-    model = Model.load(run)
     z = _linked(run, test, wish.positives) if wish.positives else test.z
     bank = train.z if len(train.z) else None
     scores = with_mean_recall(_scores(z, _metrics(wish, bank, z), wish), z)
@@ -114,6 +114,13 @@ def evaluate_run(run: Path, request: Request | None = None, progress: Progress =
     }
     write_json(run / FILE, table)
     return {"run": str(run), **table}
+
+
+def _items(run: Path, split: str, model: Model) -> Part:
+    """Items of a split; modalities in the model's order, as in scores.json."""
+    z, items = load_items(run, split)
+    names = [m for m in model.heads.modalities if m in z]
+    return Part(z.only(*names) if len(names) == len(z.modalities) else z, items)
 
 
 def _metrics(wish: Request, bank: Views | None, z: Views) -> list[str | Metric]:
