@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from . import __version__, cli_evaluate, cli_search
+from . import __version__, cli_evaluate, cli_finetune, cli_search
 from .errors import ModalignError
 
 app = App(
@@ -34,6 +34,7 @@ def demo(
     pairs: int = 200,
     seeds: int = 1,
     language: str = "en",
+    speech: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Run the main job on built-in data: encode, align, evaluate, report.
@@ -48,12 +49,14 @@ def demo(
         How many times to repeat, each with other links.
     language
         Language of the names (the text encoder is an English one).
+    speech
+        Add the names as sounds, spoken by a synthetic voice (the extra 'speech': eSpeak NG, GPL-3.0).
     """
     from .demo import run, summary
     from .progress import terminal
 
     with terminal() as progress:
-        result = run(out, pairs=pairs, seeds=seeds, language=language, progress=progress, row=_demo_row(json))
+        result = run(out, pairs, seeds, language, speech, progress, _demo_row(json))
     emit(result, json, summary)
 
 
@@ -193,42 +196,6 @@ def train(config: Path, *, set: Set = None, json: Json = False) -> None:
 
 
 @app.command
-def finetune(
-    run: Path,
-    *tune: str,
-    out: Path,
-    objective: str = "clip",
-    share: float = 0.1,
-    set: Set = None,
-    json: Json = False,
-) -> None:
-    """Train encoders of a run together with its heads; leaves a run with the tuned weights.
-
-    Parameters
-    ----------
-    run
-        Folder of a run by cca, clip or gradient.
-    tune
-        MODALITY=last[,blocks=1], MODALITY=lora[,rank=8] or MODALITY=all; none: the heads alone.
-    out
-        Folder of the new run.
-    objective
-        See: modalign list objective.
-    share
-        Of the learning rate, for the encoders.
-    set
-        Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
-    """
-    from .progress import terminal
-    from .workflow import scores_table
-    from .workflow.finetuning import finetune_run, overrides
-
-    with terminal() as progress:
-        result = finetune_run(run, out, tune, objective, overrides(set or []), share, progress)
-    emit(result, json, scores_table)
-
-
-@app.command
 def bench(
     suite: str,
     *,
@@ -337,7 +304,9 @@ def report(run: Path, *, json: Json = False) -> None:
     emit({"report": str(path)}, json, lambda r: f"report: {path}")
 
 
-for _command in (cli_evaluate.evaluate, cli_search.index, cli_search.search, cli_search.serve):
+for _command in (
+    cli_finetune.finetune, cli_evaluate.evaluate, cli_search.index, cli_search.search, cli_search.serve,
+):  # fmt: skip
     app.command(_command)
 
 

