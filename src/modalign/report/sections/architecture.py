@@ -38,7 +38,7 @@ def describe(run: Run) -> Architecture:
     modalities = list(heads) or list(encoders) or list(run.items)
     method = _resolved(_table(config.get("method")) | _table(model.get("method")), run)
     branches = [_branch(run, m, _table(heads.get(m)), encoders.get(m)) for m in modalities]
-    dims = [d for m in modalities if isinstance(d := _table(_table(heads.get(m)).get("map")).get("dim"), int)]
+    dims = [d for m in modalities if (d := _width(_table(heads.get(m)))) is not None]
     return Architecture(
         branches, dims[0] if dims else None, terms(method), _solved(method, _table(model.get("record"))), _uses(run)
     )
@@ -80,18 +80,24 @@ def terms(method: Mapping[str, Any]) -> list[Term]:
 
 
 def _branch(run: Run, modality: str, head: Mapping[str, Any], encoder: object) -> Branch:
-    features, back = _table(head.get("features")), _table(head.get("map"))
+    features, back, hubs = (_table(head.get(part)) for part in ("features", "map", "hubs"))
     named = encoder if isinstance(encoder, str) else str(_table(encoder).get("name") or "")
     width = features.get("width")
     example = next((i for i in run.items.get(modality, []) if i.picture or i.text), None)
     picture = run.thumbnail(example) if example else None
     words = example.text or "" if example else ""
     return Branch(
-        modality, named, width if isinstance(width, int) else None, _head_steps(features, back), words, picture
+        modality, named, width if isinstance(width, int) else None, _head_steps(features, back, hubs), words, picture
     )
 
 
-def _head_steps(features: Mapping[str, Any], back: Mapping[str, Any]) -> list[str]:
+def _width(head: Mapping[str, Any]) -> int | None:
+    """Of the rows that come out of a head."""
+    dim, more = _table(head.get("map")).get("dim"), _table(head.get("hubs")).get("modalities", 0)
+    return dim + more if isinstance(dim, int) and isinstance(more, int) else None
+
+
+def _head_steps(features: Mapping[str, Any], back: Mapping[str, Any], hubs: Mapping[str, Any]) -> list[str]:
     front = [name for key, name in (("root", "square root"), ("unit", "unit length")) if features.get(key)]
     steps = [", ".join(front)] if front else []
     if features.get("landmarks"):
@@ -100,6 +106,8 @@ def _head_steps(features: Mapping[str, Any], back: Mapping[str, Any]) -> list[st
         steps.append(f"whitened axes: {features['rank']:,}")
     kind = f"linear + MLP ({back['hidden']:,})" if back.get("hidden") else "linear"
     steps.append(f"{kind} → {back['dim']:,}" if back.get("dim") else kind)
+    if hubs:
+        steps.append("hubs taken out")
     return steps[-3:]
 
 
