@@ -20,6 +20,7 @@ def evaluate(
     intervals: bool = True,
     seed: int = 0,
     level: float = 0.95,
+    draws: int = 50,
 ) -> dict[str, Score]:
     """Scores of views in the shared space.
 
@@ -30,6 +31,7 @@ def evaluate(
             without replacement for metrics of whole sets.
         seed: of the intervals.
         level: coverage of the intervals.
+        draws: subsamples behind the interval of a metric of whole sets.
 
     Returns:
         name -> score, in the order of the metrics.
@@ -50,7 +52,7 @@ def evaluate(
         metric: Metric = registry.make("metric", entry) if isinstance(entry, str) else entry
         scores = metric(z)
         if intervals:
-            scores = _with_intervals(metric, z, scores, level, seed)
+            scores = _with_intervals(metric, z, scores, level, seed, draws)
         twice = set(scores) & set(out)
         if twice:
             raise ModalignError(f"two metrics give the score '{min(twice)}': name each metric once")
@@ -61,12 +63,14 @@ def evaluate(
     return out
 
 
-def _with_intervals(metric: Metric, z: Views, scores: Mapping[str, Score], level: float, seed: int) -> dict[str, Score]:
+def _with_intervals(
+    metric: Metric, z: Views, scores: Mapping[str, Score], level: float, seed: int, draws: int
+) -> dict[str, Score]:
     """The scores with low and high where they can be had."""
     out = dict(scores)
     whole = [name for name, s in scores.items() if s.per_item is None and s.low is None]
     if whole:
-        ends = resample_scores(_without_null(metric), z, level=level, seed=seed)
+        ends = resample_scores(_without_null(metric), z, samples=draws, level=level, seed=seed)
         for name in whole:
             if name in ends:
                 low, high = ends[name](scores[name].value)

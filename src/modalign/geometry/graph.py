@@ -219,17 +219,27 @@ def merge_lengths(x: Tensor, k: int = 15, *, metric: str = "cosine") -> Tensor:
 
 
 def _prim(x: Tensor) -> Tensor:
-    """Edge lengths of the minimum spanning tree of all distances, in the order of growth."""
+    """Edge lengths of the minimum spanning tree of all distances, in the order of growth.
+
+    The tree is grown on distances from one matrix product; the lengths of its edges are then taken from the points
+    themselves, since the product loses the digits of short ones.
+    """
     n = len(x)
-    nearest = torch.full((n,), torch.inf, dtype=x.dtype, device=x.device)
-    outside = torch.ones(n, dtype=torch.bool, device=x.device)
-    lengths, new = [], 0
+    x = x - x.mean(0)
+    squares = x.square().sum(1)
+    distance = (squares[:, None] + squares[None, :]).addmm_(x, x.T, alpha=-2.0)
+    nearest, parent = torch.full_like(squares, torch.inf), torch.zeros(n, dtype=torch.long, device=x.device)
+    order, new = [], 0
     for _ in range(n - 1):
-        outside[new] = False
-        nearest = torch.minimum(nearest, (x - x[new]).square_().sum(1))
-        new = int(torch.where(outside, nearest, torch.inf).argmin())
-        lengths.append(float(nearest[new]))
-    return torch.tensor(lengths, dtype=torch.float64).sqrt()
+        distance[:, new] = torch.inf  # nobody reaches what is inside: it stays at infinity
+        nearest[new] = torch.inf
+        closer = distance[new] < nearest
+        nearest = torch.where(closer, distance[new], nearest)
+        parent.masked_fill_(closer, new)
+        new = int(nearest.argmin())
+        order.append(new)
+    ends = torch.tensor(order, device=x.device)
+    return (x[ends] - x[parent[ends]]).square().sum(1).sqrt().cpu()
 
 
 def _labels(graph: csr_array, label: Tensor) -> np.ndarray:

@@ -12,7 +12,7 @@ from ..geometry import similarity
 from ..geometry.procrustes import spread
 from ..registry import register
 from ..views import Views
-from .paired import pair_key, same_items, shuffled
+from .paired import few_rows, pair_key, same_items, shuffled
 from .score import Score
 
 
@@ -47,17 +47,19 @@ class Cknna:
     """Centred kernel nearest-neighbour alignment between modalities; higher is better.
 
     Args:
-        k: neighbours. pick: one row per group. null: random pairings for the chance value; 0: none.
+        k: neighbours. rows: at most so many groups enter. pick: one row per group.
+        null: random pairings for the chance value; 0: none.
     """
 
     k: int = 10
+    rows: int = 5000
     pick: str = "first"
     null: int = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least four common groups."""
         measure = {f"@{self.k}": lambda x, y: similarity.cknna(x, y, self.k)}
-        return _scores(z, "cknna", measure, self.pick, self.null, least=4)
+        return _scores(z, "cknna", measure, self.pick, self.null, least=4, rows=self.rows)
 
 
 @register("metric", "svcca")
@@ -102,12 +104,19 @@ class Rsa:
 
 
 def _scores(
-    z: Views, name: str, measures: dict[str, Callable[[Tensor, Tensor], float]], pick: str, null: int, least: int
+    z: Views,
+    name: str,
+    measures: dict[str, Callable[[Tensor, Tensor], float]],
+    pick: str,
+    null: int,
+    least: int,
+    rows: int | None = None,
 ) -> dict[str, Score]:
     out = {}
     for a, b in z.pairs():
         first, second = sorted((a, b))
         items = same_items(z, first, second, pick)
+        items = items if rows is None else few_rows(items, rows)
         if len(items.group) < least or 0.0 in (spread(items.x), spread(items.y)):
             continue  # undefined for a modality that has collapsed to one point
         for detail, measure in measures.items():

@@ -11,7 +11,7 @@ from ..errors import ModalignError
 from ..geometry import similarity
 from ..registry import register
 from ..views import Views
-from .paired import pair_key, same_items, shuffled
+from .paired import few_rows, pair_key, same_items, shuffled
 from .score import Score
 
 
@@ -41,16 +41,18 @@ class CycleKnn:
     """Share of items that are neighbours, in the first modality, of their neighbours in the second; higher is better.
 
     Args:
-        k: neighbours. pick: one row per group. null: random pairings for the chance value; 0: none.
+        k: neighbours. rows: at most so many groups enter. pick: one row per group.
+        null: random pairings for the chance value; 0: none.
     """
 
     k: int = 10
+    rows: int = 5000
     pick: str = "first"
     null: int = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities, in alphabetical order, with at least two common groups."""
-        return _scores(z, "cycle_knn", similarity.cycle_knn, self.k, self.pick, null=self.null)
+        return _scores(z, "cycle_knn", similarity.cycle_knn, self.k, self.pick, null=self.null, rows=self.rows)
 
 
 @register("metric", "lcs_knn")
@@ -59,16 +61,18 @@ class LcsKnn:
     """Longest common subsequence of ordered neighbour lists, as a share of k; higher is better.
 
     Args:
-        k: neighbours. pick: one row per group. null: random pairings for the chance value; 0: none.
+        k: neighbours. rows: at most so many groups enter. pick: one row per group.
+        null: random pairings for the chance value; 0: none.
     """
 
     k: int = 10
+    rows: int = 5000
     pick: str = "first"
     null: int = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least two common groups."""
-        return _scores(z, "lcs_knn", similarity.lcs_knn, self.k, self.pick, null=self.null)
+        return _scores(z, "lcs_knn", similarity.lcs_knn, self.k, self.pick, null=self.null, rows=self.rows)
 
 
 def _share(k: int, n: int) -> float:
@@ -84,6 +88,7 @@ def _scores(
     pick: str,
     chance: Callable[[int, int], float] | None = None,
     null: int = 0,
+    rows: int | None = None,
 ) -> dict[str, Score]:
     if k < 1:
         raise ModalignError(f"{name} needs k >= 1, got {k}")
@@ -91,6 +96,7 @@ def _scores(
     for a, b in z.pairs():
         first, second = sorted((a, b))
         items = same_items(z, first, second, pick)
+        items = items if rows is None else few_rows(items, rows)
         n = len(items.group)
         if n < 2:
             continue

@@ -64,11 +64,13 @@ class Geodesic:
 
     Args:
         k: neighbours in the graph. landmarks: points from which paths are measured.
+        rows: at most so many groups enter.
         pick: one row per group. null: random pairings for the chance value; 0: none.
     """
 
     k: int = 10
     landmarks: int = 100
+    rows: int = 5000
     pick: str = "first"
     null: int = 1
 
@@ -76,7 +78,7 @@ class Geodesic:
         """``geodesic/a->b``: paths in a against distances in b, for both directions."""
         out: dict[str, Score] = {}
         for a, b in (d for pair in z.pairs() for d in (pair, pair[::-1])):
-            items = same_items(z, a, b, self.pick)
+            items = few_rows(same_items(z, a, b, self.pick), self.rows)
             if len(items.group) < 3 or 0.0 in (spread(unit(items.x)), spread(unit(items.y))):
                 continue
             rows, lengths = neighbours.geodesics(items.x, self.k, self.landmarks)

@@ -38,6 +38,8 @@ GEOMETRY = (
 )  # fmt: skip
 """What ``geometry`` adds."""
 CORRECTED = "corrected_retrieval"
+FEW = 25
+"""Subsamples behind the intervals of set metrics when all of geometry is measured."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +141,12 @@ def _metrics(wish: Request, bank: Views | None, z: Views) -> list[str | Metric]:
 
 def _scores(z: Views, metrics: Sequence[str | Metric], wish: Request) -> dict[str, Score]:
     """Scores with intervals, of the whole or over the folds of a protocol."""
+    draws = FEW if wish.geometry else 50
     if wish.protocol is None:
-        return evaluate(z, metrics, seed=wish.seed)
+        return evaluate(z, metrics, seed=wish.seed, draws=draws)
     parts = folds(z, PROTOCOLS[wish.protocol], wish.protocol)
     if len(parts) == 1:
-        return evaluate(parts[0], metrics, seed=wish.seed)
+        return evaluate(parts[0], metrics, seed=wish.seed, draws=draws)
     out: dict[str, Score] = {}
     for metric in metrics:
         out |= in_folds(make("metric", metric) if isinstance(metric, str) else metric, parts)
