@@ -2,15 +2,18 @@
 
     python -m benchmarks encode
     ENCODE_THREADS=1 python -m benchmarks encode      one thread for everybody
+    ENCODE_ONLY=audio,video python -m benchmarks encode      only these blocks
 
 Every way of a block is timed in turn, several times over; the best time of each counts: processor time with one
 thread, wall-clock time with more. "times" is the speed relative to the first row of the block; "difference" the
 largest absolute difference to that row relative to its largest value, "cosine" the smallest cosine. Pictures: the
 network alone on decoded pixels, then drawing included. Texts: names of pictograms (a few tokens) and sentences made
-of them (about 7 to 25 tokens, as captions have).
+of them (about 7 to 25 tokens, as captions have). Sounds: generated WAV files of 5 s at 44.1 kHz, to log-mel statistics.
+Videos: generated H.264 files of 6 s, 320 x 240 pixels at 25 frames a second, to the mean of 8 frames' features.
 
 Peers: the network of the package efficientnet-lite-pytorch, as it comes, picture by picture; sentence-transformers,
-as it comes.
+as it comes; for sounds the loop of soundfile, soxr and torch.stft, whose frames lie elsewhere by some milliseconds; for
+videos the loop that decodes every frame, keeps 8 of them, and runs that same network on each.
 On a machine that is busy with other things the peers, which share every operation among threads, look worse than
 they are: there only the rows with one thread mean anything.
 """
@@ -18,21 +21,30 @@ they are: there only the rows with one thread mean anything.
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from modalign.datasets.openmoji import openmoji
 from modalign.embed.local import encode_batches
+from modalign.encoders.audio import LogMel
 from modalign.encoders.base import Encoder, FrozenEncoder
 from modalign.encoders.image import EfficientNetLite0
+from modalign.encoders.melbands import mel_filters, statistics
 from modalign.encoders.text import MiniLM, package_folder
+from modalign.encoders.video import FrameEncoder
 
-PICTURES, NAMES, SENTENCES, REPEATS = 32, 400, 200, 3
+PICTURES, NAMES, SENTENCES, SOUNDS, VIDEOS, FRAMES, REPEATS = 32, 400, 200, 32, 4, 8, 3
 Way = tuple[str, Callable[[], Tensor]]
+Block = tuple[str, int, list[Way]]
 
 
 class Pixels(EfficientNetLite0):
@@ -51,11 +63,25 @@ def run() -> list[dict[str, Any]]:
     try:
         for threads in sorted({1, cores}):
             torch.set_num_threads(threads)
-            for name, count, ways in [*pictures(), *texts()]:
+            for name, count, ways in blocks():
                 rows += compare(name, count, threads, ways)
     finally:
         torch.set_num_threads(before)
     return rows
+
+
+def blocks() -> Iterator[Block]:
+    """The blocks that are wanted, made as they are needed."""
+    wanted = os.environ.get("ENCODE_ONLY", "image,text,audio,video").split(",")
+    with tempfile.TemporaryDirectory() as folder:
+        if "image" in wanted:
+            yield from pictures()
+        if "text" in wanted:
+            yield from texts()
+        if "audio" in wanted:
+            yield sounds(Path(folder))
+        if "video" in wanted:
+            yield films(Path(folder))
 
 
 def compare(what: str, count: int, threads: int, ways: list[Way]) -> list[dict[str, Any]]:
@@ -103,7 +129,7 @@ def published(encoder: EfficientNetLite0) -> Callable[[Tensor], Tensor]:
     return features
 
 
-def pictures() -> list[tuple[str, int, list[Way]]]:
+def pictures() -> list[Block]:
     """Pixels -> features, and files -> features."""
     uris = [str(u) for u in openmoji().modality("image").uri[: PICTURES * 20 : 20]]
     encoder, half, torch_only = Pixels(), Pixels(precision="bfloat16"), Pixels()
@@ -138,7 +164,7 @@ def pictures() -> list[tuple[str, int, list[Way]]]:
     ]
 
 
-def texts() -> list[tuple[str, int, list[Way]]]:
+def texts() -> list[Block]:
     """Names and sentences -> features."""
     from sentence_transformers import SentenceTransformer
 
@@ -160,3 +186,69 @@ def texts() -> list[tuple[str, int, list[Way]]]:
         ]
 
     return [("text, names", len(names), ways(names)), ("text, sentences", len(sentences), ways(sentences))]
+
+
+def sounds(folder: Path) -> Block:
+    """Sound files -> statistics of log-mel bands."""
+    import soundfile
+    import soxr
+
+    draw = np.random.default_rng(0)
+    paths = [str(folder / f"{i}.wav") for i in range(SOUNDS)]
+    for i, path in enumerate(paths):
+        tone = np.sin(2 * np.pi * (200 + 60 * i) * np.arange(5 * 44100) / 44100)
+        soundfile.write(path, 0.3 * tone + 0.05 * draw.normal(size=len(tone)), 44100)
+    filters, hann = mel_filters(), torch.hann_window(400)
+    scale = 4.0 / (1024 * float(hann.square().sum()))
+
+    def one_by_one() -> Tensor:
+        rows = []
+        for path in paths:
+            samples, rate = soundfile.read(path, dtype="float32")
+            x = torch.from_numpy(soxr.resample(samples, rate, 16000))
+            power = torch.stft(x, 1024, 160, 400, hann, center=False, return_complex=True).abs().square() * scale
+            rows.append(statistics((filters @ power).clamp(min=1e-10).log10().T))
+        return torch.stack(rows)
+
+    encoder = LogMel()
+    return "audio, 5 s", len(paths), [("one by one, stft", one_by_one), ("modalign", lambda: all_of(encoder, paths))]
+
+
+def films(folder: Path) -> Block:
+    """Video files -> mean features of their frames."""
+    import av
+
+    paths = [str(folder / f"{i}.mp4") for i in range(VIDEOS)]
+    for i, path in enumerate(paths):
+        _film(path, i)
+    image, encoder = EfficientNetLite0(), FrameEncoder(frames=FRAMES)
+    plain = published(image)
+
+    def one_by_one() -> Tensor:
+        rows = []
+        for path in paths:
+            with av.open(path) as container:
+                frames = [frame.to_image() for frame in container.decode(video=0)]
+            chosen = [frames[round((k + 0.5) * len(frames) / FRAMES - 0.5)] for k in range(FRAMES)]
+            with torch.inference_mode():
+                pixels = [(image.collate([f]).float().contiguous() - 127) / 128 for f in chosen]
+                rows.append(torch.cat([plain(p).mean((2, 3)) for p in pixels]).mean(0))
+        return torch.stack(rows)
+
+    return "video, 6 s", len(paths), [("every frame", one_by_one), ("modalign", lambda: all_of(encoder, paths))]
+
+
+def _film(path: str, seed: int) -> None:
+    """Six seconds of a pattern that drifts."""
+    import av
+
+    pattern = np.random.default_rng(seed).integers(0, 256, (15, 20, 3)).repeat(32, 0).repeat(32, 1).astype(np.uint8)
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for k in range(150):
+            picture = Image.fromarray(np.roll(pattern, 2 * k, 1)[:240, :320])
+            frame = av.VideoFrame.from_image(picture)
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())

@@ -1,5 +1,6 @@
 """Encoding into the store: whole or absent, resumed after a kill, never stale, broken items named."""
 
+import runpy
 import signal
 import subprocess
 import sys
@@ -367,3 +368,12 @@ def test_a_store_remembers_its_encoders_and_says_so_only_where_it_was_told(tmp_p
     embed(words(), {"text": Letters()}, tmp_path / "untold")
     assert Store.open(tmp_path / "told").entries == {"text": entry}
     assert Store.open(tmp_path / "untold").entries == {}
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_features() -> None:
+    """100,000 rows: what is kept in memory is a few hundred bytes a row, not the features."""
+    measure = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "memory.py"))["row"]
+    found = measure(100_000)
+    assert found["rows"] == 100_000
+    assert found["MiB added"] < 0.6 * found["features, MiB"]
