@@ -109,7 +109,7 @@ def evaluate_run(run: Path, request: Request | None = None, progress: Progress =
     table = {
         "split": "test",
         "groups": len(z),
-        "settings": {k: v for k, v in asdict(wish).items() if v},
+        "settings": {k: v for k, v in asdict(wish).items() if v != getattr(Request, k)},
         "bank": "train" if bank is not None else "test",
         "methods": {name: {"label": name, **to_json(scores)}},
         "skipped": skipped,
