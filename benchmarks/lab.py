@@ -1,9 +1,9 @@
 """Recall of methods against the number of known pairs: the experiments of docs/lab-notes.md.
 
-    python benchmarks/lab.py openmoji --pairs 100 200 500 --seeds 3 --methods clip cca full
-    MODALIGN_DATA=... python benchmarks/lab.py flickr8k --pairs 100 500 6000 --methods cca full
-    python benchmarks/lab.py openmoji --methods 'transport_cca:share=0,smoothing=0' 'transport_cca:share=1,smoothing=0'
-    python benchmarks/lab.py openmoji-cv ...  # dev: 400 redrawn items; test unseen
+    python -m benchmarks.lab openmoji --pairs 100 200 500 --seeds 3 --methods clip cca full
+    MODALIGN_DATA=... python -m benchmarks.lab flickr8k --pairs 100 500 6000 --methods cca full
+    python -m benchmarks.lab openmoji --methods 'transport_cca:share=0,smoothing=0' 'transport_cca:share=1,smoothing=0'
+    python -m benchmarks.lab openmoji-cv ...  # dev: 400 redrawn items; test unseen
 
 Hidden links: training items outside the budget stay, their links do not. Settings are chosen on dev; the score is
 the mean of Recall@1/5/10 over both directions, in percent, on test and on dev. `--dev-share .2` cuts dev to a fifth
@@ -17,12 +17,14 @@ import ast
 import os
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.__main__ import table
 from modalign.budget import hide_links, linked_groups
 from modalign.registry import make
 from modalign.train import dev_recall
@@ -89,6 +91,39 @@ def parse(method: str) -> tuple[str, dict[str, object]]:
     return name, {k: ast.literal_eval(v) for k, v in (entry.split("=") for entry in rest.split(",") if entry)}
 
 
+def run(
+    data: str = "openmoji",
+    pairs: Sequence[int] = (200,),
+    methods: Sequence[str] = ("clip", "cca", "full"),
+    seeds: int = 1,
+    dev_share: float = 0.0,
+) -> list[dict[str, Any]]:
+    """One row per method and budget."""
+    return [measured(data, budget, method, seeds, dev_share) for budget in pairs for method in methods]
+
+
+def measured(data: str, pairs: int, method: str, seeds: int, dev_share: float) -> dict[str, Any]:
+    """Mean recall of a method at a budget, over draws of the links."""
+    name, settings = parse(method)
+    rows = []
+    for seed in range(seeds):
+        splits = DATA[data](seed % 3)
+        keep = linked_groups(splits["train"], min(pairs, len(splits["train"])), seed)
+        dev = splits["dev"]
+        if dev_share:
+            dev = dev.groups(linked_groups(dev, max(2, round(dev_share * pairs)), seed))
+        start = time.process_time()
+        heads = make("method", name, **settings).fit(hide_links(splits["train"], keep), dev)
+        seconds = time.process_time() - start
+        rows.append([100 * dev_recall(heads.embed(splits[s])) for s in ("test", "dev")] + [seconds])
+    test, dev_score, seconds = (statistics.mean(column) for column in zip(*rows, strict=True))
+    spread = statistics.stdev(r[0] for r in rows) if len(rows) > 1 else 0.0
+    return {
+        "data": data, "pairs": pairs, "method": method, "test": test, "sd": spread, "dev": dev_score,
+        "cpu_seconds": seconds,
+    }  # fmt: skip
+
+
 def main() -> None:
     """Print one line per method and budget."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,25 +135,7 @@ def main() -> None:
     asked = parser.parse_args()
     for pairs in asked.pairs:
         for method in asked.methods:
-            name, settings = parse(method)
-            rows = []
-            for seed in range(asked.seeds):
-                splits = DATA[asked.data](seed % 3)
-                keep = linked_groups(splits["train"], min(pairs, len(splits["train"])), seed)
-                dev = splits["dev"]
-                if asked.dev_share:
-                    dev = dev.groups(linked_groups(dev, max(2, round(asked.dev_share * pairs)), seed))
-                start = time.process_time()
-                heads = make("method", name, **settings).fit(hide_links(splits["train"], keep), dev)
-                seconds = time.process_time() - start
-                rows.append([100 * dev_recall(heads.embed(splits[s])) for s in ("test", "dev")] + [seconds])
-            test, dev_score, seconds = (statistics.mean(column) for column in zip(*rows, strict=True))
-            spread = statistics.stdev(r[0] for r in rows) if len(rows) > 1 else 0.0
-            print(
-                f"{asked.data} {pairs:>5} pairs  {method:<40} test {test:5.2f} (sd {spread:.2f})  dev {dev_score:5.2f}"
-                f"  cpu {seconds:.1f} s",
-                flush=True,
-            )
+            print(table([measured(asked.data, pairs, method, asked.seeds, asked.dev_share)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time of value and gradient of every objective, and of the public programs that compute the same.
 
-    python benchmarks/objectives.py [--items 256] [--dim 256] [--repeats 5]
+    python -m benchmarks.objectives [--items 256] [--dim 256] [--repeats 5]
 
 One thread, float32, processor time, best of the repeats. Three modalities unless a name says two. The peers
 are installed with:  pip install symile pytorch-metric-learning
@@ -12,11 +12,13 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from benchmarks.__main__ import table
 from modalign.objectives import Objective
 from modalign.registry import make
 from modalign.views import Batch, Views
@@ -111,29 +113,39 @@ def milliseconds(loss: Callable[[], Tensor], leaves: list[Tensor], repeats: int)
     return 1e3 * best
 
 
+def run(items: int = 256, dim: int = 256, repeats: int = 5) -> list[dict[str, Any]]:
+    """One row per objective and peer: milliseconds of value and gradient, one thread, float32."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    common = torch.randn(items, dim)
+    z = {m: normalize(common + 2 * torch.randn(items, dim), dim=1).requires_grad_() for m in NAMES}
+    still = Views.from_arrays(**{m: v.detach() for m, v in z.items()})
+    batch = Batch(Views.from_arrays(**z), still, still, step=10_000)
+    two = Batch(batch.z.only("text", "image"), still)
+    calls: dict[str, Callable[[], Tensor]] = {}
+    for label, objective in objectives(dim).items():
+        calls[label] = lambda objective=objective: objective(batch)
+    pair = make("objective", "clip")
+    calls["clip, two modalities"] = lambda: pair(two)
+    calls |= peers(z)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a solver's tolerance on random data is not the point here
+        rows = [
+            {"objective": label, "items": items, "dim": dim, "ms": milliseconds(call, list(z.values()), repeats)}
+            for label, call in calls.items()
+        ]
+    torch.set_num_threads(before)
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--items", type=int, default=256)
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    warnings.simplefilter("ignore")  # a solver's tolerance on random data is not the point here
-    common = torch.randn(given.items, given.dim)
-    z = {m: normalize(common + 2 * torch.randn(given.items, given.dim), dim=1).requires_grad_() for m in NAMES}
-    still = Views.from_arrays(**{m: v.detach() for m, v in z.items()})
-    batch = Batch(Views.from_arrays(**z), still, still, step=10_000)
-    two = Batch(batch.z.only("text", "image"), still)
-    calls: dict[str, Callable[[], Tensor]] = {}
-    for label, objective in objectives(given.dim).items():
-        calls[label] = lambda objective=objective: objective(batch)
-    pair = make("objective", "clip")
-    calls["clip, two modalities"] = lambda: pair(two)
-    calls |= peers(z)
-    print(f"{given.items} items, {given.dim} dimensions, one thread, float32: value and gradient")
-    for label, call in calls.items():
-        print(f"{label:50s} {milliseconds(call, list(z.values()), given.repeats):8.1f} ms")
+    print(table(run(given.items, given.dim, given.repeats)))
 
 
 if __name__ == "__main__":
