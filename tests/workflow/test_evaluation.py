@@ -151,7 +151,7 @@ def test_composed_queries_take_what_is_there_and_refuse_mistakes() -> None:
     s = FusedRetrieval(("a", "b"))(z)["recall/a+b->c/any@1"]
     assert len(s.per_item) == 5  # three of a alone, two of both
     assert s.skipped == 3
-    for query, says in ((("a",), "two modalities"), (("a", "d"), "modality 'd'")):
+    for query, says in ((("a",), "two modalities"), (("a", "d"), "modality 'd'"), (("a", "b", "c"), "leaves no other")):
         with pytest.raises(ModalignError, match=says):
             FusedRetrieval(query)(z)
     with pytest.raises(ModalignError, match="two modalities"):

@@ -37,10 +37,11 @@ class FusedRetrieval:
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every gallery that shares groups with the queries."""
-        self._check(z)
+        searched_in = self.gallery or tuple(m for m in z.modalities if m not in self.query)
+        self._check(z, searched_in)
         name, asked = "+".join(self.query), side(aligned(z), self.query)
         out: dict[str, Score] = {}
-        for m in self.gallery or tuple(m for m in z.modalities if m not in self.query):
+        for m in searched_in:
             rows = unit(z[m].float())[:, None]
             searched = Side(rows, torch.ones(len(rows), 1, dtype=torch.bool), z.group[m].long())
             r = ranking(asked, searched, self.rule)
@@ -49,7 +50,7 @@ class FusedRetrieval:
                 out |= {k: s for k, s in scores.items() if not k.startswith("fidelity")}
         return out
 
-    def _check(self, z: Views) -> None:
+    def _check(self, z: Views, gallery: tuple[str, ...]) -> None:
         if self.rule not in RULES:
             raise unknown("fusion rule", self.rule, RULES)
         if len(set(self.query)) < 2 or set(self.query) & set(self.gallery or ()):
@@ -57,7 +58,9 @@ class FusedRetrieval:
                 f"a composed query needs two modalities or more that are not searched, got {'+'.join(self.query)}"
                 + (f" in {', '.join(self.gallery)}" if self.gallery else "")
             )
-        for m in (*self.query, *(self.gallery or ())):
+        for m in (*self.query, *gallery):
             z[m]
+        if not gallery:
+            raise ModalignError(f"a query of {'+'.join(self.query)} leaves no other modality to search")
         if z.links:
             raise ModalignError("composed queries are of groups: they cannot follow links between single items")
