@@ -94,3 +94,12 @@ def test_help_needs_no_heavy_import() -> None:
 def test_import_of_modalign_costs_little_beyond_torch() -> None:
     names = "import modalign as ma; ma.Views, ma.Aligner, ma.load, ma.geometry, ma.objectives, ma.metrics"
     assert seconds("-c", names) - seconds("-c", "import torch") < 3.0  # 1.5 s on an idle machine
+
+
+def test_every_benchmark_returns_rows() -> None:
+    folder = SOURCE.parents[1] / "benchmarks"
+    scripts = [p for p in folder.glob("*.py") if not p.name.startswith("_")]
+    assert scripts
+    for script in scripts:
+        names = {n.name for n in ast.parse(script.read_text()).body if isinstance(n, ast.FunctionDef)}
+        assert "run" in names, f"{script.name} has no run()"
