@@ -121,3 +121,14 @@ def test_merge_lengths_of_equal_points_are_zero():
 def test_labels_must_match_the_nodes():
     with pytest.raises(ModalignError, match="4 nodes"):
         gr.cross_edges(complete(4), torch.zeros(3))
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_neighbours_found_before_give_the_same(spread, monkeypatch):
+    x = torch.nn.functional.normalize(torch.randn(120, 6, generator=torch.Generator().manual_seed(2)).double())
+    x[60:] = torch.nn.functional.normalize(x[60:] + spread * torch.eye(6)[0])
+    near = knn(x, k=16, metric="euclidean")
+    assert abs(knn_graph(x, 10, metric="cosine", near=near) - knn_graph(x, 10, metric="cosine")).max() < 1e-12
+    assert gr.connecting_k(x, near=near[1]) == gr.connecting_k(x)
+    monkeypatch.setattr(gr, "EXACT", 10)
+    torch.testing.assert_close(gr.merge_lengths(x, near=near), gr.merge_lengths(x))

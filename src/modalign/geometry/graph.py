@@ -102,11 +102,12 @@ def _second(adjacency: csr_array, degree: np.ndarray, normalised: bool) -> float
     return float(max(0.0, top - largest))
 
 
-def connecting_k(x: Tensor, *, metric: str = "cosine") -> int:
+def connecting_k(x: Tensor, *, metric: str = "cosine", near: Tensor | None = None) -> int:
     """The smallest k whose symmetric k-nearest-neighbour graph is connected; 0 for fewer than two points.
 
     Args:
         x: (n, d). metric: "cosine" or "euclidean".
+        near: (n, k) indices of some neighbours by this metric, nearest first, found before.
 
     Example:
         >>> connecting_k(torch.tensor([[0.0], [1.0], [5.0], [6.0]]), metric="euclidean")
@@ -115,12 +116,11 @@ def connecting_k(x: Tensor, *, metric: str = "cosine") -> int:
     n = len(x)
     if n < 2:
         return 0
-    reach = min(16, n - 1)
-    while True:
-        index = knn(x, k=reach, metric=metric)[1].cpu().numpy()
-        if _connected(index, reach):
-            break
+    reach = min(16, n - 1) if near is None else near.shape[1]
+    index = (knn(x, k=reach, metric=metric)[1] if near is None else near).cpu().numpy()
+    while not _connected(index, reach):
         reach = min(2 * reach, n - 1)
+        index = knn(x, k=reach, metric=metric)[1].cpu().numpy()
     low, high = 1, reach
     while low < high:
         middle = (low + high) // 2
@@ -185,7 +185,9 @@ def conductance(graph: csr_array, label: Tensor) -> float:
     return float(np.min(values)) if len(values) > 1 else float("nan")
 
 
-def merge_lengths(x: Tensor, k: int = 15, *, metric: str = "cosine") -> Tensor:
+def merge_lengths(
+    x: Tensor, k: int = 15, *, metric: str = "cosine", near: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
     """Distances at which components merge as balls grow: the 0-dimensional persistence of a cloud of points.
 
     They are the edge lengths of the minimum spanning tree, rising.
@@ -195,6 +197,7 @@ def merge_lengths(x: Tensor, k: int = 15, *, metric: str = "cosine") -> Tensor:
         k: beyond 3,000 points the tree is taken from the k-nearest-neighbour graph joined by shortest links, an upper
             bound that is nearly always exact.
         metric: "euclidean", or "cosine" (Euclidean distance of unit rows).
+        near: distances and indices of k neighbours or more, found before; see ``knn_graph``.
 
     Returns:
         (n - 1,) float64.
@@ -214,7 +217,7 @@ def merge_lengths(x: Tensor, k: int = 15, *, metric: str = "cosine") -> Tensor:
         x = torch.nn.functional.normalize(x, dim=1)
     if len(x) <= EXACT:
         return _prim(x).sort().values
-    tree = minimum_spanning_tree(knn_graph(x, k, connect=True))
+    tree = minimum_spanning_tree(knn_graph(x, k, connect=True, near=near))
     return torch.as_tensor(np.sort(tree.data))
 
 

@@ -8,9 +8,12 @@ import torch
 
 from ..errors import ModalignError
 from ..geometry import graph, neighbours
+from ..geometry.cost import unit
 from ..registry import register
 from ..views import Views
 from .score import Score
+
+REACH = 16  # neighbours found once, for the graph, the connecting k and the merge lengths
 
 
 @register("metric", "connectivity")
@@ -41,7 +44,8 @@ class Connectivity:
         if len(x) < 3:
             return {}
         label = torch.cat([torch.full((len(v),), i) for i, v in enumerate(z.data.values())])
-        edges = neighbours.knn_graph(x, self.k, metric="cosine")
+        near = neighbours.knn(unit(x.detach()), k=min(max(self.k, REACH), len(x) - 1), metric="euclidean")
+        edges = neighbours.knn_graph(x, self.k, metric="cosine", near=near)
         count, largest = graph.components(edges)
         algebraic, gap = graph.spectrum(edges)
         values = {
@@ -55,8 +59,8 @@ class Connectivity:
             values["cross_edges"] = Score(share, chance=expected)
             values["conductance"] = Score(graph.conductance(edges, label))
         if self.whole:
-            values["connecting_k"] = Score(float(graph.connecting_k(x)), False)
-            merges = graph.merge_lengths(x)
+            values["connecting_k"] = Score(float(graph.connecting_k(x, near=near[1])), False)
+            merges = graph.merge_lengths(x, near=near)
             middle = float(merges.median())
             if middle > 0:
                 values["longest_merge"] = Score(float(merges[-1]) / middle, False)

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 NEAREST = 1e-12  # length of an edge between equal points: a sparse graph would drop an edge of length 0
 
 
-def knn_graph(x: Tensor, k: int = 10, *, metric: str = "euclidean", connect: bool = False) -> csr_array:
+def knn_graph(
+    x: Tensor,
+    k: int = 10,
+    *,
+    metric: str = "euclidean",
+    connect: bool = False,
+    near: tuple[Tensor, Tensor] | None = None,
+) -> csr_array:
     """Symmetric k-nearest-neighbour graph: an edge where either end has the other among its k nearest.
 
     Args:
@@ -26,6 +33,7 @@ def knn_graph(x: Tensor, k: int = 10, *, metric: str = "euclidean", connect: boo
         k: neighbours per point.
         metric: "euclidean", or "cosine" (Euclidean distance of the unit rows).
         connect: join separate components by their shortest links, so that every path exists.
+        near: Euclidean distances (of unit rows for "cosine") and indices of k neighbours or more, found before.
 
     Returns:
         (n, n) scipy sparse array of edge lengths > 0 (equal points: 1e-12), symmetric, without diagonal.
@@ -37,7 +45,7 @@ def knn_graph(x: Tensor, k: int = 10, *, metric: str = "euclidean", connect: boo
     from scipy.sparse.csgraph import connected_components
 
     x = unit(x.detach()) if metric == "cosine" else working(x.detach())[0]
-    distance, index = knn(x, None, k, metric="euclidean")
+    distance, index = knn(x, None, k, metric="euclidean") if near is None else (v[:, :k] for v in near)
     rows = np.repeat(np.arange(len(x)), index.shape[1])
     graph = _symmetric(len(x), rows, index.flatten().cpu().numpy(), distance.flatten().cpu().numpy())
     while connect:
