@@ -57,7 +57,8 @@ def evaluate(
     labels
         of transfer: file (.csv, .json), or column of the data set.
     robustness
-        missing, noise, attack, and pixels or waveform: curves into RUN/robustness.json, for the report.
+        missing, noise, attack, corruptions, typos, and pixels or waveform: curves into RUN/robustness.json, for
+        the report.
     against
         other runs on the same data, for the same pictures (with --robustness).
     gallery

@@ -15,7 +15,7 @@ from modalign.robustness import (
     add_noise,
     add_radius,
     curve,
-    damaged_curve,
+    damaged_curves,
     decibels,
     hits,
     noise_curves,
@@ -108,16 +108,18 @@ def test_noise_lowers_recall_to_chance(heads: Heads, splits: dict[str, Views]) -
     assert whole.json() == noise_curves(heads, test, splits["train"], ratios=(0.0, 0.5, 20.0))["all"].json()
 
 
-def test_damaged_items_are_encoded_by_whoever_asks(heads: Heads, splits: dict[str, Views]) -> None:
+def test_damage_is_averaged_over_its_kinds(heads: Heads, splits: dict[str, Views]) -> None:
     test = splits["test"].only("a", "b")
-    asked: list[int] = []
-
-    def damaged(severity: int) -> torch.Tensor:
-        asked.append(severity)
-        return add_noise(test["a"], float(severity))
-
-    found = damaged_curve(heads, test, {"a": damaged}, severities=(0, 1, 5))
-    assert asked == [0, 1, 5]
-    assert found.scores[0].value > found.scores[2].value
-    with pytest.raises(ModalignError, match="damaged 'a'"):
-        damaged_curve(heads, test, {"a": lambda s: test["a"][:3]}, severities=(0, 1))
+    mild = [add_noise(test["a"], level) for level in (0.0, 0.2, 0.4)]
+    strong = [add_noise(test["a"], level) for level in (0.0, 1.0, 5.0)]
+    found = damaged_curves(heads, test, "a", {"mild": mild, "strong": strong}, severities=(0, 1, 5))
+    assert list(found) == ["all", "mild", "strong"]
+    clean = [c.scores[0].value for c in found.values()]
+    assert clean == pytest.approx([noise_curves(heads, test, ratios=(0.0, 1.0))["all"].scores[0].value] * 3)
+    last = {name: c.scores[2].value for name, c in found.items()}
+    assert last["mild"] > last["strong"]
+    assert last["all"] == pytest.approx((last["mild"] + last["strong"]) / 2)
+    with pytest.raises(ModalignError, match="'cut' of 'a' has features of"):
+        damaged_curves(heads, test, "a", {"cut": [test["a"][:3]] * 2}, severities=(0, 1))
+    with pytest.raises(ModalignError, match="another modality"):
+        damaged_curves(heads, test.only("a"), "a", {"mild": mild}, severities=(0, 1, 5))

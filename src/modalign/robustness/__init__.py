@@ -6,9 +6,8 @@ from .fusion import RULES, Side, compose, ranking, side
 from .missing import RATES, Aligned, aligned, lose, presence, subsets, unbalanced
 from .noise import RATIOS, add_noise, add_radius, decibels
 from .protocol import (
-    Damaged,
     attack_curves,
-    damaged_curve,
+    damaged_curves,
     hub_curves,
     missing_curves,
     noise_curves,
@@ -20,8 +19,8 @@ from .protocol import (
 )
 
 __all__ = [
-    "FILLS", "RATES", "RATIOS", "RULES", "Aligned", "Curve", "Damaged", "Hits", "Side", "add_noise", "add_radius",
-    "aligned", "attack_curves", "compose", "curve", "damaged_curve", "decibels", "filler", "hits", "hub_curves", "lose",
+    "FILLS", "RATES", "RATIOS", "RULES", "Aligned", "Curve", "Hits", "Side", "add_noise", "add_radius", "aligned",
+    "attack_curves", "compose", "curve", "damaged_curves", "decibels", "filler", "hits", "hub_curves", "lose",
     "missing_curves", "noise_curves", "presence", "ranking", "raw_curves", "refitted_curve", "score_of", "side",
     "subset_scores", "subsets", "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
 ]  # fmt: skip

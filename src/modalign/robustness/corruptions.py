@@ -216,6 +216,13 @@ PICTURES: Mapping[str, Damage] = {
     "occlusion": _occlusion,
 }
 
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
+    "blur": ("gaussian_blur", "defocus_blur", "motion_blur"),
+    "light": ("fog", "brightness", "darkness", "contrast"),
+    "loss": ("pixelate", "jpeg", "occlusion"),
+}
+
 
 # ---------------------------------------------------------------- captions
 

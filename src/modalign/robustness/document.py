@@ -18,6 +18,7 @@ from .noise import decibels
 from .protocol import (
     PIXEL_LEVELS,
     attack_curves,
+    damaged_curves,
     hub_curves,
     missing_curves,
     noise_curves,
@@ -45,6 +46,14 @@ class Raw(NamedTuple):
     space: str = "pixels"
 
 
+class Damage(NamedTuple):
+    """One modality, damaged before its encoder: family -> kind -> features at severities 0 to 5, as views[modality]."""
+
+    modality: str
+    views: Views
+    features: Mapping[str, Mapping[str, Sequence[Tensor]]]
+
+
 def document(
     methods: Mapping[str, Heads],
     test: Views,
@@ -58,6 +67,7 @@ def document(
     seed: int = 0,
     refit: Mapping[str, Fit] | None = None,
     raw: Raw | None = None,
+    damage: Mapping[str, Damage] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Curves, tables and the words to them, in plain values.
@@ -69,6 +79,7 @@ def document(
         most: test groups that are attacked, at most. steps: gradients per attack. seed: of everything random.
         refit: name -> how to fit the method anew, for modalities that are missing in training too; needs ``train``.
         raw: pictures or sounds to attack through their encoder; None: none.
+        damage: of ``DAMAGES``, what was encoded again.
 
     Raises:
         ModalignError: no method, an unknown kind, or nothing that could be measured.
@@ -76,7 +87,7 @@ def document(
     for kind in kinds:
         if kind not in KINDS:
             raise unknown("kind of robustness", kind, KINDS)
-    if not methods or not (kinds or raw):
+    if not methods or not (kinds or raw or damage):
         raise ModalignError(f"robustness needs a method and a kind ({', '.join(KINDS)})")
     shown = focus if focus is not None and focus in methods else "full" if "full" in methods else list(methods)[-1]
     parts: dict[str, Any] = {}
@@ -98,6 +109,8 @@ def document(
     if raw is not None:
         progress(len(kinds), total, f"robustness: {raw.space}")
         parts[raw.space] = _raw(methods, raw, steps, seed)
+    for kind, harm in (damage or {}).items():
+        parts[kind] = _damage(methods, kind, harm, shown, seed)
     progress(total, total, "robustness")
     if not parts:
         raise ModalignError(f"nothing to measure: {'; '.join(skipped.values())}")
@@ -273,6 +286,40 @@ def _raw(methods: Mapping[str, Heads], raw: Raw, steps: int, seed: int) -> dict[
         f"largest change. Dashed: as large changes at random. {words}",
         "panels": panels,
         "success": rows,
+    }
+
+
+#: Kind -> title, what else is to be said.
+DAMAGES: Mapping[str, tuple[str, str]] = {
+    "corruptions": (
+        "Damaged pictures",
+        "Thirteen kinds of damage at five severities, after Hendrycks & Dietterich 2019, on pictures of 224 pixels "
+        "that are encoded again.",
+    ),
+    "typos": (
+        "Typing mistakes",
+        "Letters swapped, dropped, doubled or replaced by a key beside them: 3, 6, 10, 15 and 25 % of a text's "
+        "letters, at least one.",
+    ),
+}
+
+
+def _damage(methods: Mapping[str, Heads], kind: str, harm: Damage, focus: str, seed: int) -> dict[str, Any]:
+    every = {k: x for family in harm.features.values() for k, x in family.items()}
+
+    def mean(heads: Heads, features: Mapping[str, Sequence[Tensor]]) -> Curve:
+        return damaged_curves(heads, harm.views, harm.modality, features, seed=seed)["all"]
+
+    by_method = {k: (_name(k), "solid", mean(heads, every)) for k, heads in methods.items()}
+    by_family = {f: (f, "solid", mean(methods[focus], features)) for f, features in harm.features.items()}
+    title, note = DAMAGES[kind]
+    return {
+        "title": title,
+        "note": f"{note} {len(harm.views[harm.modality])} items of '{harm.modality}'.",
+        "panels": [
+            _panel(f"{harm.modality}, mean over kinds, by method", "severity", by_method),
+            _panel(f"{_name(focus)}, by kind", "severity", by_family),
+        ],
     }
 
 

@@ -8,18 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
+from torch import Tensor
 
 from ..config import named, specification
 from ..datasets.arrays import load_array, load_pairs
+from ..datasets.manifest import Row
 from ..embed.choose import make_encoders
 from ..encoders.audio import RATE, hear
+from ..encoders.base import source
 from ..errors import ModalignError
 from ..files import read_text, write_json
+from ..media.pictures import load_image
 from ..methods.tuning import hold_out
 from ..model import Heads, Model
 from ..progress import Progress, silent
 from ..robustness.attack import differentiable
-from ..robustness.document import Raw, document, few_groups
+from ..robustness.corruptions import FAMILIES, SEVERITIES, TYPOS, corrupt, misspell
+from ..robustness.document import DAMAGES, Damage, Raw, document, few_groups
 from ..views import Views
 from .data import load_data
 
@@ -27,6 +33,8 @@ FILE = "robustness.json"
 RAW = {"pixels": "image", "waveform": "audio"}
 """Kinds of attack that go through an encoder, and the modality they change."""
 ITEMS, SECONDS = 16, 5
+DAMAGED, PIXELS = 100, 224
+"""Groups whose inputs are damaged, and the shorter side of their pictures meanwhile."""
 
 
 def evaluate_robustness(
@@ -41,8 +49,8 @@ def evaluate_robustness(
     """Measure the robustness of a run; writes robustness.json, which the report shows.
 
     Args:
-        kinds: "missing", "noise", "attack", "pixels" or "waveform". against: other runs on the same data, for the same
-            pictures; the other methods of a demo are taken by themselves.
+        kinds: "missing", "noise", "attack", "corruptions", "typos", "pixels" or "waveform".
+        against: other runs on the same data, for the same pictures; a demo's other methods join by themselves.
         gallery, most, seed: see ``robustness.document``.
 
     Raises:
@@ -57,10 +65,11 @@ def evaluate_robustness(
     if len(spaces) > 1:
         raise ModalignError(f"attacks on {' and '.join(spaces)} take one command each")
     raw = raw_of(run, splits["test"], spaces[0], ITEMS, seed, progress) if spaces else None
-    plain = [k for k in kinds if k not in RAW]
+    damage = {k: damage_of(run, splits["test"], k, seed, progress) for k in kinds if k in DAMAGES}
+    plain = [k for k in kinds if k not in RAW and k not in DAMAGES]
     table = document(
         methods, splits["test"], splits.get("train"), splits.get("dev"), plain, gallery, own, most, seed=seed, raw=raw,
-        progress=progress,
+        damage=damage, progress=progress,
     )  # fmt: skip
     write_json(run / FILE, table)
     return {"run": str(run), **table}
@@ -75,21 +84,63 @@ def raw_of(run: Path, test: Views, space: str, most: int, seed: int, progress: P
         ModalignError: the run's files or their encoder are not at hand, or it has no differentiable form.
     """
     modality = RAW[space]
-    table = _table(run)
-    entry = table.get("encoders", {}).get(modality)
-    if entry is None or modality not in test or test.row is None:
-        raise ModalignError(f"{run} has no '{modality}' that an encoder of modalign reads: attack its features instead")
-    data = load_data(specification(table, str(run / "config.toml")), progress)
-    assert data.manifest is not None
-    encoder = make_encoders(data.manifest, {modality: named(entry)})[modality]
+    encoder, rows, part = _encoded(run, test, modality, most, seed, progress)
     differentiable(encoder)  # says at once where this encoder has no gradient
-    part = few_groups(test, most, seed)
-    assert part.row is not None
-    rows = [data.manifest[int(r)] for r in part.row[modality]]
     if space == "pixels":
         return Raw(modality, encoder, encoder.collate(rows).float() / 255, part, space)
     sounds = [hear(row, RATE)[: SECONDS * RATE] for row in rows]
     return Raw(modality, encoder, torch.nn.utils.rnn.pad_sequence(sounds, batch_first=True).clamp(-1, 1), part, space)
+
+
+def damage_of(run: Path, test: Views, kind: str, seed: int, progress: Progress = silent) -> Damage:
+    """Some of the test items' pictures or texts, damaged and encoded again by the run's encoder.
+
+    Raises:
+        ModalignError: the run's files or their encoder are not at hand.
+    """
+    modality = "image" if kind == "corruptions" else "text"
+    encoder, rows, part = _encoded(run, test, modality, DAMAGED, seed, progress)
+    clean = part[modality]
+    families = FAMILIES if kind == "corruptions" else {name: (name,) for name in TYPOS}
+    if kind == "corruptions":
+        pictures = [_small(load_image(source(row), PIXELS)) for row in rows]
+    kinds = [k for family in families.values() for k in family]
+    found: dict[str, list[Tensor]] = {}
+    for number, name in enumerate(kinds):
+        progress(number, len(kinds), f"robustness: {kind}")
+        found[name] = [clean]
+        for severity in SEVERITIES:
+            items: list[Any]
+            if kind == "corruptions":
+                items = [corrupt(picture, name, severity, seed) for picture in pictures]
+            else:
+                items = [misspell(row.text or "", severity, seed, name) for row in rows]
+            found[name].append(encoder.encode(items).to(clean))
+    progress(len(kinds), len(kinds), f"robustness: {kind}")
+    return Damage(modality, part, {f: {k: found[k] for k in names} for f, names in families.items()})
+
+
+def _small(picture: Image.Image) -> Image.Image:
+    """With a shorter side of ``PIXELS``, so that damage is as large as it is meant for what encoders see."""
+    scale = PIXELS / min(picture.size)
+    size = max(1, round(scale * picture.width)), max(1, round(scale * picture.height))
+    return picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def _encoded(
+    run: Path, test: Views, modality: str, most: int, seed: int, progress: Progress
+) -> tuple[Any, list[Row], Views]:
+    """A run's encoder, and some of the test items with the rows that it read."""
+    table = _table(run)
+    entry = table.get("encoders", {}).get(modality)
+    if entry is None or modality not in test or test.row is None:
+        raise ModalignError(f"{run} has no '{modality}' that an encoder of modalign reads: try noise, on its features")
+    data = load_data(specification(table, str(run / "config.toml")), progress)
+    assert data.manifest is not None
+    part = few_groups(test, most, seed)
+    assert part.row is not None
+    rows = [data.manifest[int(r)] for r in part.row[modality]]
+    return make_encoders(data.manifest, {modality: named(entry)})[modality], rows, part
 
 
 def methods_of(run: Path, against: Sequence[Path] = ()) -> dict[str, Heads]:

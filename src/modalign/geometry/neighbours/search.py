@@ -10,7 +10,7 @@ from .similarity import Similarity
 
 BLOCK_NUMBERS = 1 << 25  # scores held at once: 128 MB of float32
 QUERIES = 512  # at most at a time
-TILE = 2048  # gallery items in one product, so that its scores are still in the cache when their maxima are taken
+TILE = 1024  # gallery items in one product, so that its scores are still in the cache when their maxima are taken
 GROUP = 16  # gallery items whose best score is taken first, so that the selection sorts few numbers
 SPARE = 3  # candidates beyond k, to make it unlikely that rounding hides a neighbour
 

@@ -1,15 +1,15 @@
 """Whole experiments: a method's heads and test features in, curves out."""
 
 from .attacks import attack_curves, hub_curves, targeted_scores
+from .damage import damaged_curves
 from .gaps import missing_curves, refitted_curve, subset_scores, unbalanced_scores
-from .noises import Damaged, damaged_curve, noise_curves
+from .noises import noise_curves
 from .raw import PIXEL_LEVELS, raw_curves
 
 __all__ = [
     "PIXEL_LEVELS",
-    "Damaged",
     "attack_curves",
-    "damaged_curve",
+    "damaged_curves",
     "hub_curves",
     "missing_curves",
     "noise_curves",

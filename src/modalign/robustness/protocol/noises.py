@@ -1,11 +1,9 @@
-"""Noise on features, and damaged pictures and captions."""
+"""Noise on features."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-
-from torch import Tensor
 
 from ...errors import ModalignError
 from ...metrics.ranking import rank
@@ -13,9 +11,6 @@ from ...model import Heads
 from ...views import Views
 from ..curves import Curve, Hits, curve, hits
 from ..noise import RATIOS, add_noise
-
-Damaged = Callable[[int], Tensor]
-"""Severity (0 for none) -> features of the damaged items, in the order of the test views."""
 
 
 def directions(z: Views, pairs: Sequence[tuple[str, str]] | None = None) -> list[tuple[str, str]]:
@@ -76,30 +71,3 @@ def noise_curves(
         views = [replace(clean, data={m: data[m] if which in ("all", m) else clean[m] for m in data}) for data in noisy]
         out[which] = curve(ratios, [found_between(v, ways) for v in views], seed)
     return out
-
-
-def damaged_curve(
-    heads: Heads,
-    test: Views,
-    damaged: Mapping[str, Damaged],
-    pairs: Sequence[tuple[str, str]] | None = None,
-    severities: Sequence[int] = (0, 1, 2, 3, 4, 5),
-    seed: int = 0,
-) -> Curve:
-    """Mean recall both ways against the severity of damage that was done before the encoder.
-
-    Args:
-        damaged: modality -> features at a severity, for example of ``corruptions.corrupt`` pictures, encoded again.
-        Others: as in ``noise_curves``.
-    """
-    ways = directions(test, pairs)
-    found = []
-    for severity in severities:
-        features = {m: make(severity) for m, make in damaged.items()}
-        for m, x in features.items():
-            if x.shape != test[m].shape:
-                raise ModalignError(
-                    f"damaged '{m}' has features of {tuple(x.shape)}, the test items {tuple(test[m].shape)}"
-                )
-        found.append(found_between(heads.embed(replace(test, data={**test.data, **features})), ways))
-    return curve([float(s) for s in severities], found, seed)
