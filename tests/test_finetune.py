@@ -267,6 +267,20 @@ def test_a_fine_tuned_run_encodes_with_what_it_trained(
     assert len(json.loads(out)["hits"]) == 3
     z, _ = load_items(moved, "test")
     assert torch.allclose(z["image"][:1], model.transform(own.encode([tmp_path / "20.png"]), "image"), atol=1e-5)
+    code, out, err = call(
+        capsys, "finetune", tmp_path / "run", "image=last", "--out", tmp_path / "new", "--new-heads", "--share", 1,
+        "--set", "steps=2", "--set", "batch=16", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert Model.load(tmp_path / "new").method["new_heads"] is True
+    (tmp_path / "again.toml").write_text(  # closed-form heads on the tuned encoder's features
+        f'out = "{tmp_path / "again"}"\n[data]\nstore = "{tmp_path / "new" / "store"}"\n'
+        '[method]\nname = "cca"\ndim = 3\n'
+    )
+    assert call(capsys, "train", tmp_path / "again.toml")[0] == 0
+    assert Model.load(tmp_path / "again").encoders["image"]["name"] == "tuned"
+    code, _, err = call(capsys, "search", tmp_path / "again", "--image", tmp_path / "1.png", "--to", "text")
+    assert code == 0, err
     wrongs = {"sound=last": "sound", "image=some": "'last', 'lora' or 'all'", "text=last,blocks=9": "9"}
     for wrong, message in wrongs.items():
         code, _, err = call(capsys, "finetune", tmp_path / "run", wrong, "--out", tmp_path / "bad")

@@ -18,6 +18,7 @@ def finetune(
     out: Path,
     objective: str = "clip",
     share: float = 0.1,
+    new_heads: Annotated[bool, Parameter(negative="")] = False,
     set: Several = None,
     json: Json = False,
 ) -> None:
@@ -35,6 +36,8 @@ def finetune(
         See: modalign list objective.
     share
         Of the learning rate, for the encoders.
+    new_heads
+        Start from heads that have learnt nothing, so that the encoders learn from the first step.
     set
         Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
     """
@@ -43,7 +46,7 @@ def finetune(
     from .workflow.finetuning import finetune_run, overrides
 
     with terminal() as progress:
-        result = finetune_run(run, out, tune, objective, overrides(set or []), share, progress)
+        result = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, progress)
     _emit(result, json, scores_table)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from .encoders.base import plan
 from .encoders.tuned import as_tunable
 from .encoders.tuning import Tunable, Tuning
 from .errors import ModalignError
+from .heads import Map
 from .model import Heads
 from .objectives.base import Objective
 from .progress import Progress, silent
@@ -110,6 +112,30 @@ def finetune(
     for m in heads.modalities:
         heads[m].features.requires_grad_(False)
     return train(Together(heads, nets, share), objective, x, s, dev, run, seen, progress)
+
+
+def fresh(heads: Heads, seed: int = 0) -> Heads:
+    """Heads of the same form that have learnt nothing: the fronts stay, the maps start at random again.
+
+    Heads that fit the training pairs leave an encoder nothing to learn but to overfit; with new heads it learns from
+    the first step.
+
+    Args:
+        heads: of all modalities; not changed. seed: of the random maps.
+
+    Example:
+        >>> from modalign.heads import Features, Head, Map
+        >>> old = Heads({"a": Head(Features(3), Map(3, 2))})
+        >>> new = fresh(old, seed=1)
+        >>> bool((new["a"].map.weight == old["a"].map.weight).any())
+        False
+    """
+    new = copy.deepcopy(heads)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for m in new.modalities:
+            new[m].map = Map(new[m].map.width, **new[m].map.settings)
+    return new
 
 
 def tunables(encoders: Mapping[str, Any], tunings: Mapping[str, Tuning]) -> dict[str, Tunable]:

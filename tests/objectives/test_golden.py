@@ -94,7 +94,7 @@ def test_golden_klot_iterated_sinkhorn_plan(golden):
 def test_golden_pmrl_intra_loss(golden):
     rows = inputs(golden, "text", "image", "audio")
     z = Views.from_arrays(**rows)
-    check(golden, "pmrl_intra_tau005", Pmrl(temperature=0.05, inter=0.0)(Batch(z, z)), rows, atol=1e-8)
+    check(golden, "pmrl_intra_tau005", Pmrl(official=True, temperature=0.05, inter=0.0)(Batch(z, z)), rows, atol=1e-8)
 
 
 def test_golden_pmrl_singular_values(golden):

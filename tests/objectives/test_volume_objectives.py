@@ -155,7 +155,7 @@ def test_pmrl_inter_does_not_depend_on_the_sign_of_a_singular_vector(make_batch)
     stack = batch.z.stack(["text", "image", "audio"], pick="first")
     direction = volume.spectrum(stack.data)[1]
     expected = cross_entropy(direction @ direction.T / 0.1, torch.arange(6))
-    whole, intra = Pmrl()(batch), Pmrl(inter=0.0)(batch)
+    whole, intra = Pmrl(official=True)(batch), Pmrl(official=True, inter=0.0)(batch)
     torch.testing.assert_close(whole - intra, expected)
     flipped = direction * torch.tensor([1, -1, 1, -1, 1, -1.0]).double()[:, None]
     assert not torch.isclose(cross_entropy(flipped @ flipped.T / 0.1, torch.arange(6)), expected)
@@ -174,3 +174,35 @@ def test_pmrl_inter_does_not_depend_on_the_sign_of_a_singular_vector(make_batch)
 def test_mistakes_are_named(call, words):
     with pytest.raises(ModalignError, match=words):
         call()
+
+
+def pairs_on_one_side(modalities):
+    g = torch.Generator().manual_seed(0)
+    base = torch.randn(6, 1, 5, generator=g, dtype=torch.float64)
+    near = base + 0.4 * torch.randn(6, modalities, 5, generator=g, dtype=torch.float64)
+    return torch.nn.functional.normalize(near, dim=-1)
+
+
+def test_the_spectrum_about_the_mean_keeps_all_energy_and_is_the_plain_one_for_a_pair_on_one_side():
+    pair = pairs_on_one_side(2)
+    for mine, plain in zip(volume.mean_spectrum(pair), volume.spectrum(pair), strict=True):
+        torch.testing.assert_close(mine, plain)
+    present = torch.tensor([[True, True, True], [True, False, True], [True, False, False]] * 2)
+    values = volume.mean_spectrum(pairs_on_one_side(3), present)[0]
+    torch.testing.assert_close(values.square().sum(1), present.sum(1).double())
+    assert bool((values[2::3, 1:] == 0).all())
+
+
+@pytest.mark.parametrize("modalities", [2, 3])
+def test_pmrl_pulls_opposite_items_together_and_the_published_form_does_not(modalities):
+    near = pairs_on_one_side(modalities)
+    names = NAMES[:modalities]
+    others = near[:, 1:].mean(1)
+    for official, pulled in ((False, True), (True, False)):
+        z = {m: (near[:, k] * (-1 if k == 0 else 1)).requires_grad_() for k, m in enumerate(names)}
+        views = Views.from_arrays(**z)
+        Pmrl(official=official, inter=0.0)(Batch(views, views)).backward()
+        own = z["text"].detach()
+        before = torch.nn.functional.cosine_similarity(own, others)
+        after = torch.nn.functional.cosine_similarity(own - 1e-3 * z["text"].grad, others)
+        assert bool((after > before).all()) is pulled

@@ -179,6 +179,34 @@ def spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Ten
     return singular.to(dtype), direction.to(dtype)
 
 
+def mean_spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The same about each tuple's mean: how much of it is the mean, what is left, and the mean's direction.
+
+    m = sum_k z_k / M: the first value is sqrt(M) |m|, the others are the M - 1 singular values of the centred tuple
+    [z_k - m]; their squares add up to M, as those of ``spectrum``. The values of a pair on one side are those of
+    ``spectrum``; but two opposite items, one line for a singular value, have nothing in common here: (0, sqrt(2)).
+
+    Args, Returns, Raises: as in ``spectrum``; values after the first are descending.
+
+    Example:
+        >>> s, u = mean_spectrum(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]))
+        >>> [[round(v, 4) for v in row] for row in s.tolist()]
+        [[0.0, 1.4142], [1.4142, 0.0]]
+    """
+    spectrum(tuples[:0], None if present is None else present[:0])  # shapes
+    dtype = working(tuples)[0].dtype
+    z = tuples.double()
+    if present is None:
+        present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
+    z = z * present[..., None]
+    count = present.sum(1).clamp(min=1)
+    mean = z.sum(1) / count[:, None]
+    along = root(count * mean.square().sum(-1))
+    rest = spectrum(z - mean[:, None, :], present)[0][:, :-1]
+    direction = torch.nn.functional.normalize(mean, dim=-1, eps=1e-12)
+    return torch.cat([along[:, None], rest], 1).to(dtype), direction.to(dtype)
+
+
 def root(x: Tensor) -> Tensor:
     """Square root with gradient 0 at 0, where the true one is infinite.
 

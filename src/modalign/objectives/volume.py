@@ -177,11 +177,16 @@ class Pmrl(Tuples):
     L = intra + inter, intra = mean_i -log softmax(sigma_i / tau)[0] over the singular values of tuple i,
     inter = CE(U U^T / tau') with u_i the leading direction of tuple i and itself as the label.
 
+    As published, a pair of opposite items spans one direction as well as a pair of equal ones, so that from random
+    heads half of all pairs are driven apart. By default sigma and u are therefore those about the tuple's mean
+    (``geometry.volume.mean_spectrum``), the same for a pair on one side.
+
     A tuple that lacks items has fewer singular values; its intra loss is scaled by log M / log M_i, so that a
     pair at right angles costs as much as a full tuple at right angles. Groups with one item add nothing to intra and
     stay as negatives in inter. The sign of u_i, arbitrary in the public program, points to the tuple's mean.
 
     Args:
+        official: True: singular values and leading singular direction, as published, blind to signs.
         temperature: tau; published .05.
         inter_temperature: tau'; published .1.
         inter: weight of the inter loss; published 1.
@@ -199,6 +204,7 @@ class Pmrl(Tuples):
 
     def __init__(
         self,
+        official: bool = False,
         temperature: float = 0.05,
         inter_temperature: float = 0.1,
         inter: float = 1.0,
@@ -208,6 +214,7 @@ class Pmrl(Tuples):
         super().__init__(None, modalities, pick)
         if not (temperature > 0 and inter_temperature > 0):
             raise ModalignError(f"temperatures must be positive, got {temperature} and {inter_temperature}")
+        self.spectrum = volume.spectrum if official else volume.mean_spectrum
         self.temperature, self.inter_temperature, self.inter = temperature, inter_temperature, inter
 
     def forward(self, batch: Batch) -> Tensor:
@@ -215,7 +222,7 @@ class Pmrl(Tuples):
         if stacked is None or not bool((stacked[0].present.sum(1) > 1).any()):
             return nothing(batch)
         data, present, _ = stacked[0]
-        singular, direction = volume.spectrum(data, present)
+        singular, direction = self.spectrum(data, present)
         loss = self.intra(singular, present.sum(1))
         if self.inter:
             loss = loss + self.inter * infonce(inner(direction, direction), None, 1 / self.inter_temperature)

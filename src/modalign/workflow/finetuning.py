@@ -14,7 +14,7 @@ from ..embed.local import embed
 from ..encoders.tuning import Tunable, Tuning, trained
 from ..errors import ModalignError, unknown
 from ..evaluate import to_json
-from ..finetune import finetune, raw, tunables
+from ..finetune import finetune, fresh, raw, tunables
 from ..methods.gradient import part
 from ..model import Model
 from ..progress import Progress, silent
@@ -38,6 +38,7 @@ def finetune_run(
     objective: str | Mapping[str, Any] = "clip",
     schedule: Mapping[str, Any] | None = None,
     share: float = 0.1,
+    new_heads: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Train encoders and heads of a run on its own training data, and leave a run behind.
@@ -46,7 +47,7 @@ def finetune_run(
         run: folder of a run by a method whose heads keep no training items. out: folder of the new run.
         entries: "modality=last,blocks=2", "modality=lora,rank=8" or "modality=all"; none: the heads alone.
         objective: name, or table of name and settings. schedule: settings of ``train.Schedule``.
-        share: of the learning rate for the encoders.
+        share: of the learning rate for the encoders. new_heads: start from heads that have learnt nothing.
 
     Raises:
         ModalignError: the run has no encoders or no train split, or one of the settings does not hold.
@@ -67,15 +68,17 @@ def finetune_run(
     dev = raw_views(data["dev"], data, encoders, made) if "dev" in data.splits else None
     name, given = part(objective, "objective")
     nets = {m: t.net for m, t in made.items()}
+    heads = fresh(model.heads, settings.seed) if new_heads else model.heads
     end = finetune(
-        model.heads, nets, make("objective", name, **given), x, settings, dev, train, share, out, progress
+        heads, nets, make("objective", name, **given), x, settings, dev, train, share, out, progress
     )  # fmt: skip
     kept = {"steps": end.step, "best_step": end.best_step, **({"dev": end.best} if dev is not None else {})}
     tuned = Model(
-        model.heads.eval(),
+        heads.eval(),
         {m: {"name": "tuned", "run": ".", "modality": m} if m in tunings else e for m, e in model.encoders.items()},
         dict(model.fingerprints),
-        {"name": "finetune", "objective": {"name": name, **given}, "start": model.method, "share": share},
+        {"name": "finetune", "objective": {"name": name, **given}, "start": model.method, "share": share}
+        | ({"new_heads": True} if new_heads else {}),
         {"start": model.record, "training": kept},
         {m: {"base": model.encoders[m], **t.table()} for m, t in tunings.items()},
         {m: trained(net) for m, net in nets.items()},
