@@ -112,25 +112,30 @@ def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 
     Args:
         title: above the panel.
         groups: a heading and its points; each point is (look, number).
-        labels: whether each group is one method, so that its heading needs no names at the points.
+        labels: whether each group is one method, whose name then stands before the axis, and not at the point.
     """
     numbers = [n for _, points in groups for _, n in points]
     marks = ticks(0, 100 * max([n.high if n.high is not None else n.value for n in numbers] + [0.01]), 5)
-    left, right, y = 8.0, width - 58.0, 44.0
+    names = [shorten(heading, 18) for heading, _ in groups] if labels else []
+    left, right, y = 8.0 + max([width_of(name, 13) + 12 for name in names] + [0.0]), width - 58.0, 44.0
     at = linear(0, marks[-1], left, right)
     parts = [text(0, 16, title, 15, weight=700)]
     body: list[Markup] = []
     chances: list[tuple[float, float, float]] = []
     for heading, points in groups:
         start = y
-        body.append(text(left, y + 12, shorten(heading, 46), 13, "var(--muted)", halo=4))
-        y += 28
+        if labels:
+            body.append(text(left - 12, y + 20.5, shorten(heading, 18), 13, "var(--muted)", "end"))
+            y += 16
+        else:
+            body.append(text(left, y + 12, shorten(heading, 46), 13, "var(--muted)", halo=4))
+            y += 28
         for look, number in points:
             body.append(_whisker(at, look, number, y, right, "" if labels else brief(look.label)))
             y += 22
         chance = next((n.chance for _, n in points if n.chance is not None), None)
         if chance is not None:
-            chances.append((100 * chance, start + 17, y - 8))
+            chances.append((100 * chance, start + (0 if labels else 17), y - 8))
         y += 6
     parts.append(join(line(at(v), 42, at(v), y) for v in marks))
     parts.append(_chance(at, chances, y))
