@@ -25,7 +25,7 @@ LAYERS = (
     {"report", "search", "bench", "workflow"},
     {"serve"},
     {"demo"},
-    {"cli", "cli_evaluate", "cli_finetune", "cli_search"},
+    {"cli"},
     {"__main__"},
 )
 DEPTH = {name: i for i, layer in enumerate(LAYERS) for name in layer}

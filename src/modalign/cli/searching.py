@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on standard output.")]
-Several = Annotated[list[str] | None, Parameter(negative="")]
-Files = Annotated[list[Path] | None, Parameter(negative="")]
+from .common import Flag, Json, Repeated, RepeatedFiles, emit
 
 
 def index(
@@ -19,13 +16,13 @@ def index(
     *,
     out: Path | None = None,
     kind: str = "exact",
-    set: Several = None,
-    only: Several = None,
+    set: Repeated = None,
+    only: Repeated = None,
     split: str | None = None,
-    add: Annotated[bool, Parameter(negative="")] = False,
-    update: Annotated[bool, Parameter(negative="")] = False,
-    delete: Several = None,
-    compact: Annotated[bool, Parameter(negative="")] = False,
+    add: Flag = False,
+    update: Flag = False,
+    delete: Repeated = None,
+    compact: Flag = False,
     lance: str | None = None,
     json: Json = False,
 ) -> None:
@@ -58,32 +55,32 @@ def index(
     lance
         also write the items to this LanceDB, a folder or the URL of an object store.
     """
-    from .progress import terminal
-    from .search import index_run, index_table, parse_settings
+    from ..progress import terminal
+    from ..search import index_run, index_table, parse_settings
 
     with terminal() as progress:
         result = index_run(run, store, out, settings=parse_settings(kind, set or []), only=only or [], split=split,
                            add=add, update=update, delete=delete or [], compact=compact, lance=lance,
                            progress=progress)  # fmt: skip
-    _emit(result, json, index_table)
+    emit(result, json, index_table)
 
 
 def search(
     run: Path,
     words: str | None = None,
     *,
-    text: Several = None,
-    image: Files = None,
-    audio: Files = None,
-    video: Files = None,
-    item: Several = None,
-    minus: Several = None,
-    weight: Several = None,
-    to: Several = None,
+    text: Repeated = None,
+    image: RepeatedFiles = None,
+    audio: RepeatedFiles = None,
+    video: RepeatedFiles = None,
+    item: Repeated = None,
+    minus: Repeated = None,
+    weight: Repeated = None,
+    to: Repeated = None,
     k: Annotated[int, Parameter(alias="-k")] = 10,
-    where: Several = None,
+    where: Repeated = None,
     correction: str | None = None,
-    exact: Annotated[bool, Parameter(negative="")] = False,
+    exact: Flag = False,
     model: Path | None = None,
     json: Json = False,
 ) -> None:
@@ -122,19 +119,19 @@ def search(
     model
         run that the index must belong to.
     """
-    from .search import search_run, table
+    from ..search import search_run, table
 
     result = search_run(run, words, to=to, k=k, texts=text or [], images=image or [], audios=audio or [],
                         videos=video or [], items=item or [], minus=minus or [], weights=weight or [],
                         where=where or [], correction=correction, exact=exact, model=model)  # fmt: skip
-    _emit(result, json, table)
+    emit(result, json, table)
 
 
 def serve(
     *runs: Path,
     host: str = "127.0.0.1",
     port: int = 8765,
-    allow_host: Several = None,
+    allow_host: Repeated = None,
     threads: int = 2,
 ) -> None:
     """Open a page to search, look at and compare runs or indexes.
@@ -152,12 +149,6 @@ def serve(
     threads
         of the computation.
     """
-    from .serve import run_server
+    from ..serve import run_server
 
     run_server(list(runs), host, port, allow_host or [], threads)
-
-
-def _emit(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:
-    from .cli import emit
-
-    emit(result, as_json, text)

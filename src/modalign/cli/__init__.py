@@ -1,0 +1,53 @@
+"""The program: each module parses and calls, no logic. Heavy imports happen inside the commands: --help is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from .. import __version__
+from ..errors import ModalignError
+from . import fitting, measuring, searching
+
+app = App(
+    name="modalign",
+    version=__version__,
+    help="Align what several encoders see in one shared space, by its geometry.",
+    help_epilogue="Start with: modalign demo",
+)
+for _command in (
+    fitting.demo, fitting.align, fitting.transform, fitting.embed, fitting.train, fitting.finetune,
+    measuring.evaluate, measuring.diagnose, measuring.bench, measuring.report,
+    searching.index, searching.search, searching.serve,
+):  # fmt: skip
+    app.command(_command)
+app.command(measuring.list_parts, name="list")
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """One line on standard error, then exit."""
+    print(f"modalign: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: 0 on success, 2 on a user's mistake with one line and no traceback."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Threads that wait for each other asleep, not spinning: on a machine that is busy with other work, spinning makes
+    # small matrix products many times slower. Read when torch is imported, so it has to be said here.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app(argv, exit_on_error=False, print_error=False, result_action="return_none")
+    except CycloptsError as problem:
+        fail(f"{problem}  (see: modalign --help)")
+    except ModalignError as problem:
+        fail(str(problem))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing to say
+    except KeyboardInterrupt:
+        fail("interrupted; run the same command again to go on", 130)
+    except (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError) as problem:
+        fail(f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem))

@@ -1,0 +1,212 @@
+"""The commands demo, align, transform, embed, train and finetune: parse and call, no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .common import Flag, Json, Repeated, Set, Several, emit
+
+
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    pairs: int = 200,
+    seeds: int = 1,
+    language: str = "en",
+    speech: Flag = False,
+    json: Json = False,
+) -> None:
+    """Run the main job on built-in data: encode, align, evaluate, report.
+
+    Parameters
+    ----------
+    out
+        Folder of the run; a second call reuses what is there.
+    pairs
+        How many pictograms keep the link to their name in training.
+    seeds
+        How many times to repeat, each with other links.
+    language
+        Language of the names (the text encoder is an English one).
+    speech
+        Add the names as sounds, spoken by a synthetic voice (the extra 'speech': eSpeak NG, GPL-3.0).
+    """
+    from ..demo import run, summary
+    from ..progress import terminal
+
+    with terminal() as progress:
+        result = run(out, pairs, seeds, language, speech, progress, _demo_row(json))
+    emit(result, json, summary)
+
+
+def _demo_row(quiet: bool) -> Callable[[str], None]:
+    return (lambda line: None) if quiet else (lambda line: print(line, flush=True))
+
+
+def align(
+    *arrays: Path,
+    out: Path,
+    pairs: Path | None = None,
+    names: Several = None,
+    method: str = "full",
+    dim: int = 256,
+    holdout: float = 0.2,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Fit heads on feature arrays: the shortest way to a shared space.
+
+    Parameters
+    ----------
+    arrays
+        Two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+    out
+        Folder of the run.
+    pairs
+        CSV or .npy of row numbers, one pair a line; all other rows are unpaired (two arrays only).
+    names
+        Modality names, one per array; default: the file names.
+    method
+        See: modalign list method.
+    dim
+        Width of the shared space.
+    holdout
+        Share of the pairs held out to measure the alignment; 0 measures nothing.
+    seed
+        Of every random number.
+    """
+    from ..progress import terminal
+    from ..workflow import align_arrays, scores_table
+
+    with terminal() as progress:
+        result = align_arrays(
+            list(arrays),
+            out,
+            pairs=pairs,
+            names=names,
+            method=method,
+            dim=dim,
+            holdout=holdout,
+            seed=seed,
+            progress=progress,
+        )
+    emit(result, json, scores_table)
+
+
+def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = False) -> None:
+    """Map a feature array into the shared space of a run.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    array
+        .npy file, (rows, features), from the same encoder as in training.
+    modality
+        Which head to use.
+    out
+        .npy file to write, (rows, dim), unit rows.
+    """
+    from ..workflow import transform_array
+
+    result = transform_array(run, array, modality, out)
+    emit(result, json, lambda r: f"{r['rows']} rows of '{modality}' in {r['dim']} dimensions -> {out}")
+
+
+def embed(
+    dataset: str,
+    root: Path | None = None,
+    *,
+    out: Path,
+    encoder: Annotated[
+        list[str] | None, Parameter(negative="", help="modality=NAME[,setting=value...], once per modality.")
+    ] = None,
+    set: Set = None,
+    split: str | None = None,
+    limit: int | None = None,
+    half: Flag = False,
+    json: Json = False,
+) -> None:
+    """Encode a data set into a feature store.
+
+    Parameters
+    ----------
+    dataset
+        See: modalign list dataset.
+    root
+        Folder of the data set's files; not needed for built-in data.
+    out
+        Folder of the store; a second call does only what is missing.
+    split
+        Only this split.
+    limit
+        Only this many groups.
+    half
+        Keep features in half precision (float16): half the space.
+    """
+    from ..progress import terminal
+    from ..workflow import embed_dataset, embedded
+
+    with terminal() as progress:
+        result = embed_dataset(dataset, root, out, encoder or [], set or [], split, limit, half, progress)
+    emit(result, json, embedded)
+
+
+def train(config: Path, *, set: Set = None, json: Json = False) -> None:
+    """Run one specification: encode, fit, evaluate, report.
+
+    Parameters
+    ----------
+    config
+        TOML file.
+    """
+    from ..config import from_toml
+    from ..progress import terminal
+    from ..workflow import run_specification, scores_table
+
+    spec = from_toml(config, set or [])
+    with terminal() as progress:
+        result = run_specification(spec, progress)
+    emit(result, json, scores_table)
+
+
+def finetune(
+    run: Path,
+    *tune: str,
+    out: Path,
+    objective: str = "clip",
+    share: float = 0.1,
+    new_heads: Flag = False,
+    set: Repeated = None,
+    json: Json = False,
+) -> None:
+    """Train encoders of a run together with its heads; leaves a run with the tuned weights.
+
+    Parameters
+    ----------
+    run
+        Folder of a run by cca, clip or gradient.
+    tune
+        MODALITY=last[,blocks=1], MODALITY=lora[,rank=8] or MODALITY=all; none: the heads alone.
+    out
+        Folder of the new run.
+    objective
+        See: modalign list objective.
+    share
+        Of the learning rate, for the encoders.
+    new_heads
+        Start from heads that have learnt nothing, so that the encoders learn from the first step.
+    set
+        Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
+    """
+    from ..progress import terminal
+    from ..workflow import scores_table
+    from ..workflow.finetuning import finetune_run, overrides
+
+    with terminal() as progress:
+        result = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, progress)
+    emit(result, json, scores_table)

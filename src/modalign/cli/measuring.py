@@ -1,0 +1,212 @@
+"""The commands evaluate, diagnose, bench, report and list: parse and call, no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from .common import Flag, Json, Set, Several, SeveralFiles, SeveralNumbers, emit
+
+
+def evaluate(
+    run: Path,
+    *,
+    metrics: Several = None,
+    geometry: Flag = False,
+    protocol: str | None = None,
+    positives: str | None = None,
+    query: Several = None,
+    fusion: str = "mean",
+    translation: Flag = False,
+    transfer: Flag = False,
+    labels: str | None = None,
+    robustness: Several = None,
+    against: SeveralFiles = None,
+    gallery: str | None = None,
+    json: Json = False,
+) -> None:
+    """Measure a run on its test items; with --robustness, what is left of it under ill-treatment.
+
+    Scores go into RUN/evaluation.json or RUN/robustness.json, and from there into the report.
+
+    Parameters
+    ----------
+    run
+        folder of the run.
+    metrics
+        these instead of retrieval and quick geometry, for example retrieval,corrected_retrieval.
+    geometry
+        also the slower metrics of geometry.
+    protocol
+        coco-1k (five folds of 1,000) or coco-5k.
+    positives
+        original, cxc or eccv: which captions of COCO's test photos are right.
+    query
+        composed queries, for example text+audio.
+    fusion
+        how they are composed: mean, max or volume.
+    translation
+        train a decoder on the training texts and score its captions (minutes).
+    transfer
+        carry classifiers from each modality to each.
+    labels
+        of transfer: file (.csv, .json), or column of the data set.
+    robustness
+        missing, noise, attack, corruptions, typos, and pixels or waveform: curves into RUN/robustness.json, for
+        the report.
+    against
+        other runs on the same data, for the same pictures (with --robustness).
+    gallery
+        modality that is searched while others are missing (with --robustness); default: image, else the last.
+    """
+    from ..progress import terminal
+
+    if robustness is not None:
+        from ..workflow.robustness import evaluate_robustness, robustness_text
+
+        with terminal() as progress:
+            result = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
+        emit(result, json, robustness_text)
+        return
+    from ..workflow import Request, evaluate_run, evaluation_text
+
+    request = Request(
+        _names(metrics), geometry, protocol, positives, _names(query), fusion, translation, transfer, labels
+    )
+    with terminal() as progress:
+        result = evaluate_run(run, request, progress)
+    emit(result, json, evaluation_text)
+
+
+def _names(entries: list[str] | None) -> tuple[str, ...]:
+    """Names given one by one or with commas."""
+    return tuple(name for entry in entries or () for name in entry.split(",") if name)
+
+
+def diagnose(
+    *arrays: Path,
+    pairs: Path | None = None,
+    names: Several = None,
+    rows: int = 2000,
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Say, before any training, whether feature arrays are worth aligning.
+
+    Parameters
+    ----------
+    arrays
+        Two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+    pairs
+        CSV or .npy of row numbers, one pair a line (two arrays only).
+    names
+        Modality names, one per array; default: the file names.
+    rows
+        Pairs to look at, at most.
+    seed
+        Of every random number.
+    """
+    from ..diagnose import diagnose_arrays, text
+    from ..progress import terminal
+
+    with terminal() as progress:
+        result = diagnose_arrays(list(arrays), pairs, names, rows, seed, progress)
+    emit(result, json, text)
+
+
+def bench(
+    suite: str,
+    *,
+    out: Path | None = None,
+    method: Several = None,
+    setting: Several = None,
+    part: Several = None,
+    seed: SeveralNumbers = None,
+    workers: int | None = None,
+    hours: float | None = None,
+    set: Set = None,
+    redo: Flag = False,
+    show: Flag = False,
+    only_report: Flag = False,
+    export: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Compare methods over pair budgets, missing rates and seeds; a second call goes on where the first stopped.
+
+    Parameters
+    ----------
+    suite
+        TOML file, or the name of one in benchmarks/suites.
+    out
+        Folder of the bench; default: runs/bench/ and the suite's name.
+    method
+        Only these methods, or groups of them (baselines, ours, ablations, ...).
+    setting
+        Only these settings, by name.
+    part
+        Only these parts of the suite.
+    seed
+        Only these seeds.
+    workers
+        Processes; default: one per core.
+    hours
+        Start nothing new after so long.
+    redo
+        Forget the chosen cells first.
+    show
+        List settings and methods, and run nothing.
+    only_report
+        Run nothing, and sum up what is there.
+    export
+        Markdown page to write, for example docs/results.md.
+    """
+    from ..bench import command
+    from ..progress import terminal
+
+    if show:
+        emit(command.listing(suite, set or []), json, command.listing_text)
+        return
+    folder = out or Path("runs/bench") / Path(suite).stem
+    with terminal() as progress:
+        result = command.bench(
+            suite, folder, method or (), setting or (), part or (), seed or (), workers, hours, set or (), redo,
+            not only_report, export, progress,
+        )  # fmt: skip
+    emit(result, json, command.text)
+
+
+def report(run: Path, *, json: Json = False) -> None:
+    """Write the report of a run: one HTML file to look at.
+
+    Parameters
+    ----------
+    run
+        Folder of the run.
+    """
+    from ..report import write
+
+    path = write(run)
+    emit({"report": str(path)}, json, lambda r: f"report: {path}")
+
+
+def list_parts(family: str | None = None, *, json: Json = False) -> None:
+    """List what is registered, with one line each.
+
+    Parameters
+    ----------
+    family
+        Dataset, encoder, objective, method or metric; default: all.
+    """
+    from ..registry import FAMILIES, describe
+
+    found = {f: describe(f) for f in ([family] if family else FAMILIES)}
+    emit(found, json, _parts_text)
+
+
+def _parts_text(found: Mapping[str, Mapping[str, str]]) -> str:
+    width = max((len(n) for parts in found.values() for n in parts), default=0)
+    blocks = [
+        "\n".join([family, *(f"  {name:<{width}}  {line}" for name, line in parts.items())])
+        for family, parts in found.items()
+    ]
+    return "\n\n".join(blocks)
