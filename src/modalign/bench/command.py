@@ -60,11 +60,13 @@ def bench(
     robust.check(made)
     cells = choose(made, methods, settings, parts, seeds)
     own(made, out)
-    counts = {"done": 0, "before": 0, "failed": 0, "left": len(cells)}
     if redo:
         forget(cells, out)
     if run:
         counts = runner.run(made, cells, out, workers, hours, progress)
+    else:
+        before = sum((cell.folder_of(out, *c) / cell.RESULT).exists() for c in cells)
+        counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}
     sets = "".join(f" --set {shlex.quote(entry)}" for entry in overrides)
     return finish(made, f"modalign bench {path} --out {out}{sets}", out, counts, export, progress)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,13 +39,13 @@ def missing(s: Summary) -> Content:
             and x["items"] in (items, None) and (x["regime"] == "complete" or (x["missing"] and x["regime"] == regime))
         ]  # fmt: skip
         name = f"{regime}{'' if items is None else f', {items:,} items'}"
-        title = f"Mean recall against the share missing in training ({name}){_of(variant)}"
+        title = f"Missing in training: {name}{_of(variant)}"
         parts.append(_curves(s, own, "missing", title, "share missing"))
     for variant in _variants(s):
         own = [x for x in s["settings"] if x["regime"] == "complete" and x.get("dev") is None]
         own = [x for x in own if x.get("variant") == variant]
         if any(x["test_missing"] for x in own):
-            title = f"Mean recall against the share missing at test time{_of(variant)}"
+            title = f"Missing at test time{_of(variant)}"
             parts.append(_curves(s, own, "test_missing", title, "share missing"))
     shown = [p for p in parts if not isinstance(p, Absent)]
     return cards(shown) if shown else Absent("the suite has fewer than two missing rates with results")
@@ -81,8 +82,12 @@ def _curves(
 
 
 def leading(s: Summary, settings: Sequence[Mapping[str, Any]], most: int = MOST_LINES) -> list[str]:
-    """The methods to draw: ours, the baseline, and the best others by their mean place; ablations stay out."""
-    drawn = {m for x in settings for m in x["methods"] if s["groups"][m] not in ("ablations", "sweeps")}
+    """The methods to draw: ours, the baseline, and the best others by their mean place.
+
+    Ablations stay out, and so does what was measured once where others have a line.
+    """
+    counts = Counter(m for x in settings for m in x["methods"] if s["groups"][m] not in ("ablations", "sweeps"))
+    drawn = {m for m, n in counts.items() if n > 1} or set(counts)
     places: dict[str, list[int]] = {m: [] for m in drawn}
     for x in settings:
         order = sorted((m for m in x["methods"] if m in drawn), key=lambda m, x=x: -x["methods"][m]["value"])  # type: ignore[misc]
