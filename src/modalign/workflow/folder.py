@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ def leave(
 
 
 def describe(x: Views, modality: str, split: str, manifest: Manifest | None) -> list[dict[str, Any]]:
-    """One entry per row of a modality: its split, its row, and its text or file."""
+    """One entry per row of a modality: its split, its row, and its text, or its file by absolute path and its times."""
     rows = (x.row or {}).get(modality)
     numbers = rows.tolist() if rows is not None else list(range(len(x[modality])))
     if manifest is None:
@@ -56,20 +57,25 @@ def describe(x: Views, modality: str, split: str, manifest: Manifest | None) -> 
         if manifest.text[r] is not None:
             entry["text"] = manifest.text[r]
         else:
-            entry["uri"] = manifest.uri[r]
+            row = manifest[r]
+            entry["uri"] = os.path.abspath(str(row.uri))
+            entry |= {k: t for k, t in (("start", row.start), ("end", row.end)) if t is not None}
         entries.append(entry)
     return entries
 
 
 def draw_thumbnails(folder: Path, items: Mapping[str, list[dict[str, Any]]], progress: Progress = silent) -> None:
-    """Small pictures of the image items in media/, drawn once; each entry's "uri" becomes its "picture"."""
+    """Small pictures of the image items in media/, drawn once: an image's "uri" becomes its "picture".
+
+    Sounds and videos keep theirs, for players; their words are the file's name.
+    """
     for m, entries in items.items():
         todo = [e for e in entries if "uri" in e]
         for done, entry in enumerate(todo, 1):
-            uri = entry.pop("uri")
             if m != "image":
-                entry["text"] = Path(uri).stem
+                entry["text"] = Path(entry["uri"]).stem
                 continue
+            uri = entry.pop("uri")
             name = hashlib.blake2b(uri.encode(), digest_size=8).hexdigest()
             entry["picture"] = f"media/{name}.png"
             place = folder / entry["picture"]
