@@ -222,6 +222,7 @@ def ablations() -> dict[str, Entry]:
         "full-no-start": replace(random, group="ablations"),
         "full-no-unpaired": replace(full, label="without unpaired data", group="ablations", paired_only=True),
         "full-no-hubs": other("without hub removal", hubs=False),
+        "full-no-anchors": other("without relations to anchors", closed={"share": 0.0}),
         "clip-hubs": with_hubs(contrastive()["clip"]),
         "cca-hubs": with_hubs(closed()["cca"]),
     }
