@@ -223,6 +223,9 @@ def ablations() -> dict[str, Entry]:
         "full-no-unpaired": replace(full, label="without unpaired data", group="ablations", paired_only=True),
         "full-no-hubs": other("without hub removal", hubs=False),
         "full-no-anchors": other("without relations to anchors", closed={"share": 0.0}),
+        "full-no-rma-anchors": other(
+            "without L_RMA and relations to anchors", beta=0.0, closed={**no_neighbours, "share": 0.0}
+        ),
         "clip-hubs": with_hubs(contrastive()["clip"]),
         "cca-hubs": with_hubs(closed()["cca"]),
     }
