@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from .common import Flag, Json, Repeated, Set, Several, emit
 
@@ -122,9 +119,7 @@ def embed(
     root: Path | None = None,
     *,
     out: Path,
-    encoder: Annotated[
-        list[str] | None, Parameter(negative="", help="modality=NAME[,setting=value...], once per modality.")
-    ] = None,
+    encoder: Repeated = None,
     set: Set = None,
     split: str | None = None,
     limit: int | None = None,
@@ -141,6 +136,8 @@ def embed(
         Folder of the data set's files; not needed for built-in data.
     out
         Folder of the store; a second call does only what is missing.
+    encoder
+        modality=NAME[,setting=value...], once per modality.
     split
         Only this split.
     limit

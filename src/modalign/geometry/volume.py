@@ -154,13 +154,8 @@ def spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Ten
         >>> [round(v, 4) for v in s[0].tolist()], u.tolist()
         ([1.4142, 0.0], [[1.0, 0.0]])
     """
-    if tuples.dim() != 3 or (present is not None and present.shape != tuples.shape[:2]):
-        shape = None if present is None else tuple(present.shape)
-        raise ModalignError(f"tuples must be (n, M, d) and present (n, M), got {tuple(tuples.shape)} and {shape}")
     dtype = working(tuples)[0].dtype
-    z = tuples.double()
-    if present is not None:
-        z = z * present[..., None]
+    z, _ = _masked(tuples, present)
     gram = inner(z, z)
     with torch.no_grad():
         values, vectors = torch.linalg.eigh(gram)
@@ -193,18 +188,24 @@ def mean_spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor
         >>> [[round(v, 4) for v in row] for row in s.tolist()]
         [[0.0, 1.4142], [1.4142, 0.0]]
     """
-    spectrum(tuples[:0], None if present is None else present[:0])  # shapes
     dtype = working(tuples)[0].dtype
-    z = tuples.double()
-    if present is None:
-        present = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device)
-    z = z * present[..., None]
+    z, present = _masked(tuples, present)
     count = present.sum(1).clamp(min=1)
     mean = z.sum(1) / count[:, None]
     along = root(count * mean.square().sum(-1))
     rest = spectrum(z - mean[:, None, :], present)[0][:, :-1]
     direction = torch.nn.functional.normalize(mean, dim=-1, eps=1e-12)
     return torch.cat([along[:, None], rest], 1).to(dtype), direction.to(dtype)
+
+
+def _masked(tuples: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Tuples in float64 with zeros for what is absent, and what is present."""
+    if tuples.dim() != 3 or (present is not None and present.shape != tuples.shape[:2]):
+        shape = None if present is None else tuple(present.shape)
+        raise ModalignError(f"tuples must be (n, M, d) and present (n, M), got {tuple(tuples.shape)} and {shape}")
+    if present is None:
+        return tuples.double(), torch.ones(tuples.shape[:2], dtype=torch.bool, device=tuples.device)
+    return tuples.double() * present[..., None], present
 
 
 def root(x: Tensor) -> Tensor:

@@ -306,12 +306,12 @@ DAMAGES: Mapping[str, tuple[str, str]] = {
 
 def _damage(methods: Mapping[str, Heads], kind: str, harm: Damage, focus: str, seed: int) -> dict[str, Any]:
     every = {k: x for family in harm.features.values() for k, x in family.items()}
-
-    def mean(heads: Heads, features: Mapping[str, Sequence[Tensor]]) -> Curve:
-        return damaged_curves(heads, harm.views, harm.modality, features, seed=seed)["all"]
-
-    by_method = {k: (_name(k), "solid", mean(heads, every)) for k, heads in methods.items()}
-    by_family = {f: (f, "solid", mean(methods[focus], features)) for f, features in harm.features.items()}
+    families = {name: list(family) for name, family in harm.features.items()}
+    found = {
+        k: damaged_curves(heads, harm.views, harm.modality, every, families, seed=seed) for k, heads in methods.items()
+    }
+    by_method = {k: (_name(k), "solid", c["all"]) for k, c in found.items()}
+    by_family = {f: (f, "solid", found[focus][f]) for f in families}
     title, note = DAMAGES[kind]
     return {
         "title": title,

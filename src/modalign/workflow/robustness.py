@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,21 +101,20 @@ def damage_of(run: Path, test: Views, kind: str, seed: int, progress: Progress =
     modality = "image" if kind == "corruptions" else "text"
     encoder, rows, part = _encoded(run, test, modality, DAMAGED, seed, progress)
     clean = part[modality]
-    families = FAMILIES if kind == "corruptions" else {name: (name,) for name in TYPOS}
+    families: Mapping[str, Sequence[str]]
+    damaged: Callable[[str, int], list[Any]]
     if kind == "corruptions":
+        families = FAMILIES
         pictures = [_small(load_image(source(row), PIXELS)) for row in rows]
+        damaged = lambda name, severity: [corrupt(p, name, severity, seed) for p in pictures]  # noqa: E731
+    else:
+        families = {name: (name,) for name in TYPOS}
+        damaged = lambda name, severity: [misspell(r.text or "", severity, seed, name) for r in rows]  # noqa: E731
     kinds = [k for family in families.values() for k in family]
     found: dict[str, list[Tensor]] = {}
     for number, name in enumerate(kinds):
         progress(number, len(kinds), f"robustness: {kind}")
-        found[name] = [clean]
-        for severity in SEVERITIES:
-            items: list[Any]
-            if kind == "corruptions":
-                items = [corrupt(picture, name, severity, seed) for picture in pictures]
-            else:
-                items = [misspell(row.text or "", severity, seed, name) for row in rows]
-            found[name].append(encoder.encode(items).to(clean))
+        found[name] = [clean, *(encoder.encode(damaged(name, severity)).to(clean) for severity in SEVERITIES)]
     progress(len(kinds), len(kinds), f"robustness: {kind}")
     return Damage(modality, part, {f: {k: found[k] for k in names} for f, names in families.items()})
 

@@ -19,6 +19,7 @@ def damaged_curves(
     test: Views,
     modality: str,
     damaged: Mapping[str, Sequence[Tensor]],
+    families: Mapping[str, Sequence[str]] | None = None,
     severities: Sequence[int] = (0, 1, 2, 3, 4, 5),
     seed: int = 0,
 ) -> dict[str, Curve]:
@@ -28,10 +29,11 @@ def damaged_curves(
         heads: trained. test: features.
         modality: the damaged one; directions without it are left out.
         damaged: kind of damage -> features (n, width) at each severity, in the order of test[modality]; for example of
-            ``corruptions.corrupt`` pictures, encoded again. severities: ascending from 0. seed: of intervals.
+            ``corruptions.corrupt`` pictures, encoded again.
+        families: name -> kinds; default: each kind is its own. severities: ascending from 0. seed: of intervals.
 
     Returns:
-        "all" (the mean over kinds) and each kind -> curve.
+        "all" and each family -> curve of the mean over its kinds.
 
     Raises:
         ModalignError: features of another shape or number than the test items', or nothing to retrieve.
@@ -59,6 +61,9 @@ def damaged_curves(
             )
         views = [replace(test, data={**test.data, modality: x}) for x in levels]
         found[kind] = [found_between(heads.embed(v), ways) for v in views]
-    every = [[h for levels in found.values() for h in levels[s]] for s in range(len(severities))]
     at = [float(s) for s in severities]
-    return {"all": curve(at, every, seed)} | {kind: curve(at, levels, seed) for kind, levels in found.items()}
+    members = {"all": list(found)} | dict(families or {kind: [kind] for kind in found})
+    return {
+        name: curve(at, [[h for kind in kinds for h in found[kind][s]] for s in range(len(at))], seed)
+        for name, kinds in members.items()
+    }
