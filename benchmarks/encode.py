@@ -33,14 +33,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from modalign.datasets.openmoji import openmoji
-from modalign.embed.local import encode_batches
-from modalign.encoders.audio import LogMel
-from modalign.encoders.base import Encoder, FrozenEncoder
-from modalign.encoders.image import EfficientNetLite0
-from modalign.encoders.melbands import mel_filters, statistics
-from modalign.encoders.text import MiniLM, package_folder
-from modalign.encoders.video import FrameEncoder
+from modalign.data.openmoji import openmoji
+from modalign.features.embed import encode_batches
+from modalign.features.encoders.audio import LogMel
+from modalign.features.encoders.base import Encoder, FrozenEncoder
+from modalign.features.encoders.image import EfficientNetLite0
+from modalign.features.encoders.melbands import mel_filters, statistics
+from modalign.features.encoders.text import MiniLM, package_folder
+from modalign.features.encoders.video import FrameEncoder
 
 PICTURES, NAMES, SENTENCES, SOUNDS, VIDEOS, FRAMES, REPEATS = 32, 400, 200, 32, 4, 8, 3
 Way = tuple[str, Callable[[], Tensor]]
@@ -111,7 +111,7 @@ def compare(what: str, count: int, threads: int, ways: list[Way]) -> list[dict[s
 
 
 def all_of(encoder: Encoder, items: Sequence[Any]) -> Tensor:
-    """Encode as ``modalign.embed`` does, in the order of the items."""
+    """Encode as ``modalign.features.embed`` does, in the order of the items."""
     out = torch.empty(len(items), encoder.dim)
     for places, block, errors in encode_batches(items, encoder):
         assert not errors, errors

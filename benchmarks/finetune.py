@@ -24,19 +24,19 @@ from typing import Any
 
 import torch
 
-from modalign.datasets.flickr import flickr8k
-from modalign.datasets.manifest import Manifest
-from modalign.datasets.openmoji import openmoji
-from modalign.embed.local import embed_cached
-from modalign.encoders.image import EfficientNetLite0
-from modalign.encoders.text import MiniLM
-from modalign.encoders.tuning import Tuning
-from modalign.evaluate import evaluate
-from modalign.finetune import Together, finetune, fresh, raw
+from modalign.data.flickr import flickr8k
+from modalign.data.manifest import Manifest
+from modalign.data.openmoji import openmoji
+from modalign.features.embed import embed_cached
+from modalign.features.encoders.image import EfficientNetLite0
+from modalign.features.encoders.text import MiniLM
+from modalign.features.encoders.tuning import Tuning
+from modalign.metrics.evaluate import evaluate
 from modalign.metrics.recall import mean_recall
 from modalign.model import Heads
 from modalign.registry import make
-from modalign.train import Schedule
+from modalign.training.finetune import Together, finetune, fresh, raw
+from modalign.training.loop import Schedule
 from modalign.views import Views
 
 TRIALS = ({"lr": 1e-3, "share": 1.0}, {"lr": 3e-3, "share": 0.3})

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from benchmarks.retrieval import problem
-from modalign.evaluate import evaluate
+from modalign.metrics.evaluate import evaluate
+from modalign.runs.evaluation import FEW, GEOMETRY, QUICK
 from modalign.views import Views
-from modalign.workflow.evaluation import FEW, GEOMETRY, QUICK
 
 WIDTH = 256
 

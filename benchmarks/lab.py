@@ -25,19 +25,19 @@ import numpy as np
 import torch
 
 from benchmarks.__main__ import table
-from modalign.budget import hide_links, linked_groups
 from modalign.registry import make
-from modalign.train import dev_recall
+from modalign.training.loop import dev_recall
 from modalign.views import Views
+from modalign.views.links import hide_links, linked_groups
 
 Splits = Mapping[str, Views]
 
 
 def openmoji(number: int = 0) -> Splits:
     """The demo's features, from its cache."""
-    from modalign.config import specification
     from modalign.progress import terminal
-    from modalign.workflow import load_data
+    from modalign.runs import load_data
+    from modalign.specification import specification
 
     spec = specification(
         {

@@ -18,9 +18,9 @@ SIZES = (10_000, 100_000)
 PROGRAM = """
 import json, resource, sys, tempfile, time
 import torch
-from modalign.datasets.manifest import Manifest
-from modalign.embed.local import embed
-from modalign.encoders.base import FrozenEncoder, source
+from modalign.data.manifest import Manifest
+from modalign.features.embed import embed
+from modalign.features.encoders.base import FrozenEncoder, source
 
 class Drawn(FrozenEncoder):
     modality, dim, batch_size, shard_size = "text", 384, 512, 8192

@@ -33,9 +33,9 @@ def make_run(folder: Path) -> Path:
     import torch
     from PIL import Image
 
-    from modalign.heads import Features, Head, Map
     from modalign.model import Heads, Model
-    from modalign.run import save_items
+    from modalign.model.heads import Features, Head, Map
+    from modalign.runs.items import save_items
     from modalign.views import Views
 
     torch.manual_seed(0)

@@ -18,18 +18,18 @@ from typing import Any
 
 import torch
 
-from modalign.config import specification
-from modalign.datasets.openmoji import openmoji
-from modalign.evaluate import to_json
+from modalign.data.openmoji import openmoji
 from modalign.files import write_json, write_text
+from modalign.metrics.evaluate import to_json
 from modalign.model import Heads
 from modalign.registry import make
 from modalign.report import write
 from modalign.report.figures.robustness import looks_of, robustness_figure
 from modalign.report.svg import standalone
 from modalign.robustness.document import document
+from modalign.runs import load_data, measure
+from modalign.specification import specification
 from modalign.views import Views
-from modalign.workflow import load_data, measure
 
 GRADIENT = {"start": "random", "steps": 200, "lr": 3e-3, "weight_decay": 0.3, "mixing": 1.0, "every": 20, "patience": 4}
 METHODS: dict[str, dict[str, Any]] = {
@@ -42,7 +42,7 @@ Splits = dict[str, Views]
 
 def pictograms() -> Splits:
     """Three modalities of OpenMoji: image, text and spanish."""
-    from modalign.encoders.text import MiniLM
+    from modalign.features.encoders.text import MiniLM
 
     spec = specification(
         {
@@ -65,7 +65,7 @@ def pictograms() -> Splits:
 
 def bits() -> Splits:
     """Three synthetic modalities."""
-    from modalign.datasets.synthetic import generate
+    from modalign.data.synthetic import generate
 
     x = generate(1400, shared=8, unique=4, heterogeneity=2, modalities=("image", "text", "sound"), noise=0.5).views
     cuts = {"train": range(800), "dev": range(800, 1000), "test": range(1000, 1400)}

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.lab import openmoji
-from modalign.datasets.esc50 import esc50
-from modalign.datasets.openmoji import openmoji as pictograms
-from modalign.encoders.text import MiniLM
-from modalign.objectives.annotations import from_manifest
+from modalign.data.annotations import from_manifest
+from modalign.data.esc50 import esc50
+from modalign.data.openmoji import openmoji as pictograms
+from modalign.features.encoders.text import MiniLM
 from modalign.registry import make
+from modalign.runs.data import encode
 from modalign.tasks.evaluation import evaluate_transfer
 from modalign.tasks.topics import pictogram_topics
 from modalign.views import Views
-from modalign.workflow.data import encode
 
 DRAWS = 5
 

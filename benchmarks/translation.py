@@ -21,18 +21,18 @@ from typing import Any
 import torch
 
 from benchmarks.lab import flickr8k
-from modalign.budget import linked_groups
-from modalign.datasets.esc50 import esc50
+from modalign.data.annotations import from_manifest
+from modalign.data.esc50 import esc50
 from modalign.methods.gradient import Gradient
 from modalign.metrics.score import Score
-from modalign.objectives.annotations import from_manifest
 from modalign.objectives.caption import Caption
 from modalign.registry import make
+from modalign.runs.data import encode
 from modalign.tasks.captions import Captions, Examples, Nearest, Training, examples, fit_captioner
 from modalign.tasks.translate import choose_noise, evaluate_translation
-from modalign.train import dev_recall
+from modalign.training.loop import dev_recall
 from modalign.views import Views
-from modalign.workflow.data import encode
+from modalign.views.links import linked_groups
 
 #: Settings of the heads; trials are few so that all of it takes minutes.
 HEADS: Mapping[str, dict[str, Any]] = {"cca": {}, "clip": {"trials": 2}, "full": {"trials": 3, "steps": 60}}

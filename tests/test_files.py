@@ -9,7 +9,7 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.files import atomic, read_json, read_jsonl, write_json
-from modalign.run import load_items, save_items
+from modalign.runs.items import load_items, save_items
 from modalign.views import Views
 
 

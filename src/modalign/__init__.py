@@ -17,8 +17,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import geometry, metrics, objectives
     from .errors import ModalignError
-    from .evaluate import evaluate
     from .methods.aligner import Aligner
+    from .metrics.evaluate import evaluate
     from .model import Model
     from .model import load_model as load
     from .registry import make, names, register
@@ -30,13 +30,13 @@ _HOMES = {
     "Model": ("model", "Model"),
     "ModalignError": ("errors", "ModalignError"),
     "Views": ("views", "Views"),
-    "evaluate": ("evaluate", "evaluate"),
+    "evaluate": ("metrics.evaluate", "evaluate"),
     "load": ("model", "load_model"),
     "make": ("registry", "make"),
     "names": ("registry", "names"),
     "register": ("registry", "register"),
 }
-_PACKAGES = ("datasets", "encoders", "geometry", "methods", "metrics", "objectives", "report", "search")
+_PACKAGES = ("data", "features", "geometry", "methods", "metrics", "objectives", "report", "search")
 
 __all__ = [
     "Aligner", "Batch", "Model", "ModalignError", "Views", "evaluate", "geometry", "load", "make", "metrics", "names",

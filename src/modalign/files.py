@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,3 +78,17 @@ def read_jsonl(path: Path, what: str = "file") -> list[dict[str, Any]]:
             if number < len(lines):
                 raise ModalignError(f"{what} is damaged: {path}, line {number}: {problem.msg}") from None
     return rows
+
+
+def cache_folder() -> Path:
+    """Where features are kept: ``MODALIGN_CACHE``, or else ``modalign`` in the user's cache folder."""
+    chosen = os.environ.get("MODALIGN_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "modalign"

@@ -26,8 +26,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from .errors import ModalignError, unknown
 
 FAMILIES: Mapping[str, str] = {
-    "dataset": "modalign.datasets",
-    "encoder": "modalign.encoders",
+    "dataset": "modalign.data",
+    "encoder": "modalign.features.encoders",
     "objective": "modalign.objectives",
     "method": "modalign.methods",
     "metric": "modalign.metrics",

@@ -18,8 +18,8 @@ import pytest
 from modalign.bench import command, runner
 from modalign.bench.results import Bench, group_scores, matrix
 from modalign.bench.suite import Suite, choose
-from modalign.config import dump_toml
 from modalign.errors import ModalignError
+from modalign.specification import dump_toml
 
 SUITE = """
 name = "tiny"

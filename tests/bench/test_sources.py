@@ -114,8 +114,8 @@ def test_the_real_flickr8k() -> None:
 
 def test_a_registered_data_set_can_be_split_again_by_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from modalign.bench import sources
-    from modalign.datasets.manifest import Manifest
-    from modalign.workflow.data import Data
+    from modalign.data.manifest import Manifest
+    from modalign.runs.data import Data
 
     rows = [
         {"group": i, "modality": m, "text": "words", "split": "train" if i < 60 else "val", "extra": {"video": i // 10}}

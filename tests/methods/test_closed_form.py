@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from modalign.budget import hide_links
 from modalign.errors import ModalignError
 from modalign.methods.prepared import prepare
 from modalign.methods.transport_cca import over_neighbours
 from modalign.methods.tuning import grid, hold_out, linked_ids, score_heads, tune
 from modalign.methods.wasserstein import match
 from modalign.registry import make
-from modalign.train import dev_recall
+from modalign.training.loop import dev_recall
 from modalign.views import Views
+from modalign.views.links import hide_links
 
 Problem = Callable[..., Views]
 METHODS = ("cca", "csa", "procrustes", "ridge", "asif", "transport_cca", "wasserstein_procrustes")

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from modalign.budget import hide_links
 from modalign.errors import ModalignError
 from modalign.methods.presets import TRIALS, ClipPreset, Full
 from modalign.methods.tuning import score_heads
 from modalign.model import Model
 from modalign.registry import make
 from modalign.views import Views
+from modalign.views.links import hide_links
 
 Problem = Callable[..., Views]
 

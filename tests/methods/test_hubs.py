@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from modalign.budget import hide_links
-from modalign.heads import Hubs
 from modalign.methods.hubs import MOST, bank_of, without_hubs
 from modalign.model import Model
+from modalign.model.heads import Hubs
 from modalign.registry import make
 from modalign.views import Views
+from modalign.views.links import hide_links
 
 
 def unit(n: int, d: int, seed: int) -> torch.Tensor:

@@ -7,10 +7,10 @@ import torch
 
 from modalign import registry
 from modalign.errors import ModalignError
-from modalign.evaluate import evaluate
 from modalign.geometry import similarity
 from modalign.metrics.connectivity import Connectivity
 from modalign.metrics.corrected import CorrectedRetrieval, csls_bias, softmax_bias
+from modalign.metrics.evaluate import evaluate
 from modalign.metrics.kernels import Cka, Cknna
 from modalign.metrics.spread import Alignment, Dimension, Gap, Hubness
 from modalign.views import Views

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from modalign.datasets.eccv import caption_links
+from modalign.data.eccv import caption_links
 from modalign.errors import ModalignError
 from modalign.metrics import protocol
 from modalign.metrics.procrustes import Procrustes

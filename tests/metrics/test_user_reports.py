@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.evaluate import evaluate
 from modalign.geometry import procrustes, similarity
 from modalign.geometry.neighbours import Similarity, knn, knn_graph
 from modalign.geometry.spread import gap
 from modalign.geometry.transport import loss
 from modalign.metrics import measures
 from modalign.metrics.bleu import corpus_bleu, corpus_chrf
+from modalign.metrics.evaluate import evaluate
 from modalign.metrics.ranking import rank, rank_scores
 from modalign.metrics.recall import Retrieval
 from modalign.views import Views

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from modalign import registry
-from modalign.gradcache import backward
 from modalign.objectives.base import Objective
+from modalign.training.gradcache import backward
 from modalign.views import Batch, Views
 
 WIDTHS = {"text": 6, "image": 6, "audio": 6}

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from modalign.files import write_json
-from modalign.run import save_items, write_lines
+from modalign.runs.items import save_items, write_lines
 from modalign.views import Views
 
 CREDIT = "Pictograms: OpenMoji (https://openmoji.org), CC BY-SA 4.0"

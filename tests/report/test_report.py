@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from modalign.conftest import CREDIT, Make, edit, embeddings, method, scores
 
 from modalign.errors import ModalignError
 from modalign.files import write_json
@@ -16,9 +17,7 @@ from modalign.report import write
 from modalign.report.load import load
 from modalign.report.page import Absent
 from modalign.report.sections import SECTIONS
-from modalign.run import save_items, write_lines
-
-from .conftest import CREDIT, Make, edit, embeddings, method, scores
+from modalign.runs.items import save_items, write_lines
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 

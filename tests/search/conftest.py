@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from modalign.heads import Features, Head, Map
 from modalign.model import Heads, Model
-from modalign.run import save_items
+from modalign.model.heads import Features, Head, Map
+from modalign.runs.items import save_items
 from modalign.views import Views
 
 Vectors = dict[str, torch.Tensor]

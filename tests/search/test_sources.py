@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from modalign.conftest import cloud, write_run
 
 from modalign import cli
-from modalign.datasets.manifest import Manifest, Row
-from modalign.embed.local import embed
-from modalign.heads import Features, Head, Map
+from modalign.data.manifest import Manifest, Row
+from modalign.features.embed import embed
+from modalign.features.store import Store
 from modalign.model import Heads, Model
-from modalign.run import load_items
+from modalign.model.heads import Features, Head, Map
+from modalign.runs.items import load_items
 from modalign.search import Query, open_space
-from modalign.store import Store
-
-from .conftest import cloud, write_run
 
 
 class Letters:

@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from modalign.heads import Features, Head, Map
 from modalign.model import Heads, Model
+from modalign.model.heads import Features, Head, Map
 from modalign.search import Index, Space, in_memory, open_space
 from modalign.serve.app import make_app
 from modalign.serve.state import State

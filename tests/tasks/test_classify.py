@@ -12,8 +12,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import normalize
 
+from modalign.data.annotations import annotated, from_manifest, read_annotations
 from modalign.errors import ModalignError
-from modalign.objectives.annotations import annotated, from_manifest, read_annotations
 from modalign.objectives.classify import Classify
 from modalign.tasks import Linear, evaluate_transfer, few_shot, fit_linear, transfer, zero_shot
 from modalign.tasks.topics import STRETCHES, topic
@@ -286,7 +286,7 @@ def test_labels_of_audioset_are_several_and_mean_average_precision_takes_them():
     root = os.environ.get("MODALIGN_DATA")
     if root is None:
         pytest.skip("MODALIGN_DATA is not set")
-    from modalign.datasets.audioset import audioset
+    from modalign.data.audioset import audioset
     from modalign.metrics.labels import mean_average_precision
 
     manifest = audioset(Path(root) / "audioset_meta", split="eval")

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from modalign.captioner import Captioner
 from modalign.errors import ModalignError
 from modalign.methods.gradient import Gradient
 from modalign.metrics.bleu import corpus_bleu
+from modalign.model.captioner import Captioner
 from modalign.objectives.caption import Caption, jitter
 from modalign.tasks import (
     Nearest,
@@ -223,9 +223,9 @@ def test_sounds_get_titles():
     root = os.environ.get("MODALIGN_DATA")
     if root is None:
         pytest.skip("MODALIGN_DATA is not set")
-    from modalign.datasets.esc50 import esc50
-    from modalign.encoders.audio import LogMel
-    from modalign.objectives.annotations import from_manifest
+    from modalign.data.annotations import from_manifest
+    from modalign.data.esc50 import esc50
+    from modalign.features.encoders.audio import LogMel
     from modalign.registry import make
 
     manifest = esc50(Path(root) / "esc50_cc0", split="test")

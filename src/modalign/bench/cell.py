@@ -18,8 +18,8 @@ from ..files import read_json, write_json
 from ..methods.tuning import linked_ids
 from ..model import Heads, Model
 from ..registry import make
+from ..runs.fitting import settings_of
 from ..views import Views
-from ..workflow.fitting import settings_of
 from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, save_queries, scores, task_views
 from .setting import dev_views, plan, queries_present, training
 from .sources import Source, Splits

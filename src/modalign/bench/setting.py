@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..budget import hide_links, linked_groups
 from ..errors import ModalignError
 from ..views import Views
+from ..views.links import hide_links, linked_groups
 from .suite import Setting
 
 

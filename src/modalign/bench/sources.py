@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import specification
-from ..datasets.arrays import load_array
-from ..datasets.manifest import Manifest
-from ..datasets.synthetic import generate
+from ..data.arrays import load_array
+from ..data.manifest import Manifest
+from ..data.synthetic import generate
 from ..errors import ModalignError, unknown
 from ..files import read_text
 from ..progress import Progress, silent
 from ..registry import check
+from ..runs.data import load_data
+from ..specification import specification
 from ..views import Views, concat
-from ..workflow.data import load_data
 
 SPLITS = ("train", "dev", "test")
 OWN_KEYS = ("features", "root", "resplit", "holdout", "modalities", "holdout_by", "encoders", "most")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..config import override
 from ..errors import ModalignError, unknown
 from ..files import read_text
 from ..registry import check
+from ..specification import override
 from .catalogue import Entry, catalogue, names_of
 
 REGIMES = ("complete", "hidden", "disjoint")

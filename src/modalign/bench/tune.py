@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ModalignError
 from ..files import read_json, write_json
 from ..methods.tuning import linked_ids
-from ..workflow.fitting import settings_of
+from ..runs.fitting import settings_of
 from .cell import CellData, prepared, train_of
 from .scoring import dev_score
 from .suite import Setting, Suite

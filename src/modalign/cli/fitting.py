@@ -32,7 +32,7 @@ def demo(
     speech
         Add the names as sounds, spoken by a synthetic voice (the extra 'speech': eSpeak NG, GPL-3.0).
     """
-    from ..demo import run, summary
+    from ..bench.demo import run, summary
     from ..progress import terminal
 
     with terminal() as progress:
@@ -77,7 +77,7 @@ def align(
         Of every random number.
     """
     from ..progress import terminal
-    from ..workflow import align_arrays, scores_table
+    from ..runs import align_arrays, scores_table
 
     with terminal() as progress:
         result = align_arrays(
@@ -108,7 +108,7 @@ def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = 
     out
         .npy file to write, (rows, dim), unit rows.
     """
-    from ..workflow import transform_array
+    from ..runs import transform_array
 
     result = transform_array(run, array, modality, out)
     emit(result, json, lambda r: f"{r['rows']} rows of '{modality}' in {r['dim']} dimensions -> {out}")
@@ -146,7 +146,7 @@ def embed(
         Keep features in half precision (float16): half the space.
     """
     from ..progress import terminal
-    from ..workflow import embed_dataset, embedded
+    from ..runs import embed_dataset, embedded
 
     with terminal() as progress:
         result = embed_dataset(dataset, root, out, encoder or [], set or [], split, limit, half, progress)
@@ -161,9 +161,9 @@ def train(config: Path, *, set: Set = None, json: Json = False) -> None:
     config
         TOML file.
     """
-    from ..config import from_toml
     from ..progress import terminal
-    from ..workflow import run_specification, scores_table
+    from ..runs import run_specification, scores_table
+    from ..specification import from_toml
 
     spec = from_toml(config, set or [])
     with terminal() as progress:
@@ -201,8 +201,8 @@ def finetune(
         Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
     """
     from ..progress import terminal
-    from ..workflow import scores_table
-    from ..workflow.finetuning import finetune_run, overrides
+    from ..runs import scores_table
+    from ..runs.finetuning import finetune_run, overrides
 
     with terminal() as progress:
         result = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, progress)

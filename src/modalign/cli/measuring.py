@@ -62,13 +62,13 @@ def evaluate(
     from ..progress import terminal
 
     if robustness is not None:
-        from ..workflow.robustness import evaluate_robustness, robustness_text
+        from ..runs.robustness import evaluate_robustness, robustness_text
 
         with terminal() as progress:
             result = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
         emit(result, json, robustness_text)
         return
-    from ..workflow import Request, evaluate_run, evaluation_text
+    from ..runs import Request, evaluate_run, evaluation_text
 
     request = Request(
         _names(metrics), geometry, protocol, positives, _names(query), fusion, translation, transfer, labels
@@ -106,7 +106,7 @@ def diagnose(
     seed
         Of every random number.
     """
-    from ..diagnose import diagnose_arrays, text
+    from ..diagnosis import diagnose_arrays, text
     from ..progress import terminal
 
     with terminal() as progress:

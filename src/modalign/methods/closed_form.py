@@ -13,11 +13,11 @@ from torch.nn.functional import normalize
 from ..errors import ModalignError
 from ..geometry.correlation import Canonical, canonical, cross_covariance
 from ..geometry.procrustes import rotation
-from ..heads import Features, Head
 from ..model import Heads
+from ..model.heads import Features, Head
 from ..progress import Progress, silent
 from ..registry import register
-from ..train import dev_recall
+from ..training.loop import dev_recall
 from ..views import Pair, Views
 from .hubs import without_hubs
 from .prepared import Prepared, linear_map, prepare

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from ..errors import ModalignError
-from ..heads import Features, Head, Map
 from ..model import Heads
+from ..model.heads import Features, Head, Map
 from ..objectives.base import Objective
 from ..progress import Progress, silent
 from ..registry import make, register
-from ..train import Schedule, train
+from ..training.loop import Schedule, train
 from ..views import Views
 from .hubs import without_hubs
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..heads import Head, Hubs, Map
 from ..model import Heads
+from ..model.heads import Head, Hubs, Map
 from ..views import Views
 
 MOST = 8192  # rows of a bank: 8 MB at 256 dimensions

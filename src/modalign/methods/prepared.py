@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..geometry.correlation import Canonical, Spectrum, spectrum
-from ..heads import Features, Head, Map
 from ..model import Heads
+from ..model.heads import Features, Head, Map
 from ..views import Pair, Views
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import METRICS
 from ..files import read_text, write_text
 from ..model import Heads
 from ..progress import Progress, silent
 from ..registry import register
-from ..train import dev_recall
+from ..training.checkpoint import METRICS
+from ..training.loop import dev_recall
 from ..views import Views
 from .gradient import Gradient
 from .hubs import without_hubs

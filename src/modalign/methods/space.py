@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..geometry.correlation import Canonical
-from ..heads import Head, relative, smooth
 from ..model import Heads
+from ..model.heads import Head, relative, smooth
 from .prepared import Prepared, linear_map
 
 MOST_BANK = 8192  # rows of a smoothing bank

@@ -17,7 +17,7 @@ from ..geometry.transport import solve as transport
 from ..model import Heads
 from ..progress import Progress, silent
 from ..registry import register
-from ..train import dev_recall
+from ..training.loop import dev_recall
 from ..views import Pair, Views
 from .closed_form import known_cross, solve
 from .prepared import Prepared, prepare

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..model import Heads
-from ..train import dev_recall
+from ..training.loop import dev_recall
 from ..views import Views
 
 Settings = Mapping[str, Any]

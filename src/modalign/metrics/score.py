@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -9,8 +10,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError
+from ..errors import ModalignError, unknown
 from ..views import Views
+
+UNITS = ("share", "percent", "count", "rank", "distance", "correlation", "bits", "seconds", "points", "number")
+"""What a value is in: a share lies in [0, 1] and is shown as a percentage; the others are shown as they are."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,9 @@ class Score:
         chance: the value that a random aligner would reach, where it is known.
         skipped: items left out because the metric is undefined for them (queries without a positive).
         statistic: what ``value`` is of the per-item values, "mean" or "median".
+        unit: of ``value``, one of ``UNITS``: what a reader is shown.
+        heading: what people call the measure, for tables and axes; empty: its key.
+        explanation: one sentence on how to read it.
     """
 
     value: float
@@ -37,15 +44,54 @@ class Score:
     chance: float | None = None
     skipped: int = 0
     statistic: str = "mean"
+    unit: str = "share"
+    heading: str = ""
+    explanation: str = ""
 
     def json(self) -> dict[str, Any]:
-        """Plain numbers, without the samples."""
+        """Plain values, without the samples: what ``from_json`` reads."""
         out: dict[str, Any] = {"value": self.value, "low": self.low, "high": self.high}
         if self.chance is not None:
             out["chance"] = self.chance
         if self.skipped:
             out["skipped"] = self.skipped
+        out |= {"unit": self.unit, "higher_is_better": self.higher_is_better}
+        out |= {k: v for k, v in (("heading", self.heading), ("explanation", self.explanation)) if v}
         return out
+
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any], where: str = "score") -> Score:
+        """A score from what ``json`` wrote; a value that is null or not finite becomes NaN.
+
+        Args:
+            where: file and key, for the message.
+
+        Raises:
+            ModalignError: a value that is no number, a direction or a unit that is none.
+        """
+        numbers: dict[str, float | None] = {}
+        for key in ("value", "low", "high", "chance"):
+            number = table.get(key)
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
+                raise ModalignError(f"scores are damaged: {where}.{key} must be a number, got {number!r}")
+            numbers[key] = float(number) if number is not None and math.isfinite(number) else None
+        value = numbers["value"]
+        unit, higher = table.get("unit", "share"), table.get("higher_is_better", True)
+        if unit not in UNITS:
+            raise unknown(f"unit of {where}", str(unit), UNITS)
+        if not isinstance(higher, bool):
+            raise ModalignError(f"scores are damaged: {where}.higher_is_better must be true or false, got {higher!r}")
+        return cls(
+            math.nan if value is None else value,
+            higher_is_better=higher,
+            skipped=int(table.get("skipped") or 0),
+            unit=unit,
+            heading=str(table.get("heading", "")),
+            explanation=str(table.get("explanation", "")),
+            low=numbers["low"],
+            high=numbers["high"],
+            chance=numbers["chance"],
+        )
 
 
 class Metric(Protocol):

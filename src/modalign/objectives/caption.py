@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..captioner import Captioner, Decoder, Vocabulary
+from ..data.annotations import Annotations, annotated, pick, read_annotations
 from ..errors import ModalignError
+from ..model.captioner import Captioner, Decoder, Vocabulary
 from ..registry import register
 from ..views import Batch, Views
-from .annotations import Annotations, annotated, pick, read_annotations
 from .base import Objective, nothing
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..data.annotations import Annotations, annotated, read_annotations
 from ..errors import ModalignError
 from ..registry import register
 from ..views import Batch, Views
-from .annotations import Annotations, annotated, read_annotations
 from .base import Objective, nothing
 
 

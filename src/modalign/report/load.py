@@ -15,7 +15,7 @@ import torch
 
 from ..errors import ModalignError
 from ..files import read_json, read_jsonl, read_text
-from ..run import load_items
+from ..runs.items import load_items
 from ..views import Views
 from .ranking import Placing, place_all
 from .thumbs import data_uri

@@ -17,7 +17,7 @@ def data_uri(path: Path, side: int = SIDE) -> str:
     """
     from PIL import Image
 
-    from ..media import load_image
+    from ..data.media import load_image
 
     picture = load_image(path, side)
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
-from ..groups import one_per_group
 from ..views import Views
+from ..views.groups import one_per_group
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 KINDS = ("random", "blocks", "sites")

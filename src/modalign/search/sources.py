@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import ModalignError, unknown
+from ..features.store import Store
 from ..files import read_json
 from ..model import Model
 from ..progress import Progress, silent
-from ..run import load_items
-from ..store import Store
+from ..runs.items import load_items
 from ..views import Views, concat
 
 
@@ -55,8 +55,8 @@ def facts_of(run: Path) -> dict[str, str]:
 
 def _from_parent(run: Path, split: str | None, progress: Progress) -> Embedded:
     """A fit that left a model only: its run's specification says which features to embed, and they are cached."""
-    from ..config import from_toml
-    from ..workflow import load_data
+    from ..runs import load_data
+    from ..specification import from_toml
 
     parent = next((p for p in run.resolve().parents[:3] if (p / "items.safetensors").exists()), None)
     if parent is None or not (parent / "config.toml").exists():

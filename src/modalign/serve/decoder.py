@@ -88,13 +88,13 @@ def _encode(source: Any, table: dict[str, Any], encoders: dict[str, Any]) -> tup
 
 
 def _picture(source: Any, side: int) -> tuple[dict[str, Any], bytes]:
-    from .. import media
+    from ..data import media
 
     return {"type": "image/webp"}, _webp(media.load_image(source, side), side)
 
 
 def _frame(source: Any, side: int, start: float | None, end: float | None) -> tuple[dict[str, Any], bytes]:
-    from .. import media
+    from ..data import media
 
     return {"type": "image/webp"}, _webp(media.load_frames(source, 1, start, end)[0], side)
 
@@ -113,7 +113,7 @@ def _sound(source: Any, start: float | None, end: float | None) -> tuple[dict[st
 
     import numpy as np
 
-    from .. import media
+    from ..data import media
 
     first = start or 0.0
     last = min(first + SOUND_SECONDS, end) if end is not None else first + SOUND_SECONDS

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..captioner import Captioner, Decoder, Vocabulary
-from ..captioner.captioner import centred
-from ..captioner.vocabulary import PAD
 from ..errors import ModalignError
 from ..geometry.neighbours import knn
+from ..model.captioner import Captioner, Decoder, Vocabulary
+from ..model.captioner.captioner import centred
+from ..model.captioner.vocabulary import PAD
 from ..objectives.caption import jitter
 from ..progress import Progress, silent
 from ..views import Views

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..captioner.captioner import centred
+from ..data.annotations import Annotations, annotated, read_annotations
 from ..errors import ModalignError, few
-from ..objectives.annotations import Annotations, annotated, read_annotations
+from ..model.captioner.captioner import centred
 from ..views import Views
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..data.annotations import Annotations
 from ..errors import ModalignError
 from ..metrics.labels import accuracy, balanced_accuracy, mean_average_precision
 from ..metrics.score import Score, bootstrap
-from ..objectives.annotations import Annotations
 from ..views import Views
 from .classify import Labels, Linear, few_shot, transfer, unit_means, zero_shot
 

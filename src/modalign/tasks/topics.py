@@ -5,7 +5,7 @@ Unicode lays emoji of one topic side by side. These are the stretches that hold 
 
 from __future__ import annotations
 
-from ..datasets.manifest import Manifest
+from ..data.manifest import Manifest
 
 #: topic -> stretches of code points, both ends inside.
 STRETCHES: dict[str, tuple[tuple[int, int], ...]] = {

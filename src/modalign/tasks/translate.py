@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..captioner import Captioner
 from ..errors import ModalignError
 from ..metrics.bleu import bleu_difference, corpus_bleu, text_scores
 from ..metrics.score import Score
+from ..model.captioner import Captioner
 from ..progress import Progress, silent
 from ..views import Views
 from .captions import Examples, Training, fit_captioner

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...encoders.audio import RATE, LogMel, LogMelCNN
-from ...encoders.image import MEAN, SCALE, EfficientNetLite0
-from ...encoders.mel_cnn import SHORTEST, Bands
-from ...encoders.melbands import FLOOR, log_mel, windows
 from ...errors import ModalignError
+from ...features.encoders.audio import RATE, LogMel, LogMelCNN
+from ...features.encoders.image import MEAN, SCALE, EfficientNetLite0
+from ...features.encoders.mel_cnn import SHORTEST, Bands
+from ...features.encoders.melbands import FLOOR, log_mel, windows
 from ...model import Heads
 
 SPACES = ("embedding", "features", "pixels", "waveform")

@@ -47,7 +47,7 @@ def attack_curves(
         pairs: of modalities; default all. sides: which to attack. method, steps: of the ascent. seed: of controls.
 
     Example:
-        >>> from modalign.datasets.synthetic import generate
+        >>> from modalign.data.synthetic import generate
         >>> from modalign.registry import make
         >>> x = generate(260, shared=10, unique=2).views
         >>> heads = make("method", "cca", ridge=0.1).fit(x.groups(range(200)))

@@ -39,7 +39,7 @@ def damaged_curves(
         ModalignError: features of another shape or number than the test items', or nothing to retrieve.
 
     Example:
-        >>> from modalign.datasets.synthetic import generate
+        >>> from modalign.data.synthetic import generate
         >>> from modalign.registry import make
         >>> x = generate(100, shared=10, unique=2).views
         >>> heads = make("method", "cca", ridge=0.1).fit(x)

@@ -70,7 +70,7 @@ def missing_curves(
         rule, "single" or "fill:KIND" -> curve, over the same groups and draws.
 
     Example:
-        >>> from modalign.datasets.synthetic import generate
+        >>> from modalign.data.synthetic import generate
         >>> from modalign.registry import make
         >>> x = generate(240, shared=10, unique=2, modalities=3).views
         >>> train, test = x.groups(range(160)), x.groups(range(160, 240))

@@ -49,7 +49,7 @@ def noise_curves(
         "all" (every modality noisy) and each modality's name (only that one) -> curve.
 
     Example:
-        >>> from modalign.datasets.synthetic import generate
+        >>> from modalign.data.synthetic import generate
         >>> from modalign.registry import make
         >>> x = generate(300, shared=10, unique=2).views
         >>> heads = make("method", "cca", ridge=0.1).fit(x.groups(range(200)))

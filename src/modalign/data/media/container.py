@@ -1,0 +1,80 @@
+"""Containers of sound and moving pictures (MP4, Matroska, ...), opened through PyAV."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from ...errors import ModalignError, require
+from .source import looks_like
+
+TIMED = ("mov", "mp4", "matroska", "webm", "avi", "flv")
+"""Formats whose headers state durations that can be relied on; elsewhere they are guessed from the bit rate."""
+
+
+@contextmanager
+def open_container(handle: IO[bytes] | Any, name: str) -> Iterator[Any]:
+    """A PyAV container of a binary file. What goes wrong inside it becomes one clear line.
+
+    Raises:
+        ModalignError: not a container, or truncated or damaged; names the file.
+        MissingExtraError: PyAV is not installed.
+    """
+    av = require("av", "video")
+    head = handle.read(64)
+    handle.seek(0)
+    try:
+        container = av.open(handle, metadata_errors="ignore")
+    except (av.error.FFmpegError, ValueError, MemoryError) as problem:
+        raise ModalignError(
+            f"not a sound or video, or cut off before its index: {name} ({_reason(head, problem)})"
+        ) from None
+    try:
+        yield container
+    except (av.error.FFmpegError, MemoryError, UnicodeDecodeError) as problem:
+        raise ModalignError(f"truncated or damaged: {name} ({_words(problem)})") from None
+    finally:
+        container.close()
+
+
+def stated_duration(container: Any, stream: Any) -> float | None:
+    """Seconds that the header gives a stream; None where it says nothing or only guesses.
+
+    A stream's own duration counts (in Matroska: its DURATION tag); that of the whole file only if there is no other
+    stream, as sound and pictures may end at different times.
+    """
+    if not any(known in container.format.name.split(",") for known in TIMED):
+        return None
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base) or None
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        hours, minutes, seconds = tag.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds) or None
+    if len(container.streams) == 1 and container.duration:
+        return float(container.duration) / 1e6
+    return None
+
+
+def check_window(start: float | None, end: float | None, name: str) -> tuple[float, float]:
+    """Start and end in seconds, (0, infinity) for None.
+
+    Raises:
+        ModalignError: a negative start, or an end that does not come after it.
+    """
+    first, last = 0.0 if start is None else float(start), float("inf") if end is None else float(end)
+    if not 0.0 <= first < last:
+        raise ModalignError(f"a window needs 0 <= start < end, got {start} to {end} for {name}")
+    return first, last
+
+
+def _reason(head: bytes, problem: Exception) -> str:
+    guess = looks_like(head)
+    return _words(problem) if guess == "unknown format" else guess
+
+
+def _words(problem: Exception) -> str:
+    """PyAV's reason without its error number and file name."""
+    return str(getattr(problem, "strerror", None) or problem or type(problem).__name__)

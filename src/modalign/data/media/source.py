@@ -1,0 +1,123 @@
+"""Where the bytes of an item come from: a file, a member of a tar shard, or the bytes themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+
+from ...errors import ModalignError
+from ..webdataset import is_member, open_member
+
+MAX_BYTES = 1 << 30
+"""Largest file that is read into memory, in bytes."""
+
+HASHED_BYTES = 64 * 1024
+"""Files up to this size are identified by content, larger ones by place, size and times (``signature``)."""
+
+POINTER = b"version https://git-lfs"
+
+
+def read_bytes(source: str | os.PathLike[str] | bytes) -> bytes:
+    """Content of a file, of a member of a tar shard (``shard.tar#member``), or the bytes themselves.
+
+    Raises:
+        ModalignError: missing, unreadable, empty, too large, or a Git LFS pointer in place of the data.
+    """
+    if isinstance(source, bytes):
+        data = source
+    elif is_member(str(source)):
+        data = open_member(str(source), MAX_BYTES).getvalue()
+    else:
+        try:
+            if Path(source).stat().st_size > MAX_BYTES:
+                raise ModalignError(f"file is larger than {MAX_BYTES >> 20} MiB: {source}")
+            data = Path(source).read_bytes()
+        except FileNotFoundError:
+            raise ModalignError(f"file not found: {source}") from None
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or problem
+            raise ModalignError(f"file cannot be read: {source} ({reason})") from None
+    _refuse(data[: len(POINTER)], named(source))
+    return data
+
+
+def open_bytes(source: str | os.PathLike[str] | bytes) -> io.BufferedIOBase:
+    """A source as a binary file for a decoder. Files stay on disk, however large; the caller closes them.
+
+    Raises:
+        ModalignError: as ``read_bytes``, but only members of shards and bytes have a largest size.
+    """
+    if isinstance(source, bytes) or is_member(str(source)):
+        return io.BytesIO(read_bytes(source))
+    try:
+        handle = open(source, "rb")  # noqa: SIM115  (handed on)
+        head = handle.read(len(POINTER))
+        handle.seek(0)
+    except FileNotFoundError:
+        raise ModalignError(f"file not found: {source}") from None
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise ModalignError(f"file cannot be read: {source} ({reason})") from None
+    try:
+        _refuse(head, named(source))
+    except ModalignError:
+        handle.close()
+        raise
+    return handle
+
+
+def signature(uri: str | os.PathLike[str]) -> str:
+    """Identity of a file's content, for caches: changes whenever the content does.
+
+    Small files (up to ``HASHED_BYTES``) are hashed, so they keep their identity when they are moved. Larger ones
+    are known by absolute path, size, and times of modification and change, without being read. A member of a shard
+    is known by its shard and its name.
+
+    Raises:
+        ModalignError: the file is missing or unreadable.
+    """
+    if is_member(str(uri)):
+        shard, _, member = str(uri).partition("#")
+        return f"member {member} of {signature(shard)}"
+    try:
+        path = Path(uri).resolve(strict=True)
+        facts = path.stat()
+    except (OSError, ValueError, RuntimeError):
+        raise ModalignError(f"file not found: {uri}") from None
+    if facts.st_size <= HASHED_BYTES:
+        try:
+            return f"content {hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}"
+        except OSError as problem:
+            raise ModalignError(f"file cannot be read: {uri} ({problem.strerror})") from None
+    return f"file {path} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
+
+
+def named(source: object) -> str:
+    """A source as a message names it."""
+    return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
+
+
+def looks_like(data: bytes) -> str:
+    """A guess at what the beginning of a file is, for the message about one that is not what it should be.
+
+    Example:
+        >>> looks_like(b"%PDF-1.4")
+        'looks like a PDF'
+    """
+    known = {b"%PDF": "a PDF", b"PK\x03\x04": "a zip archive", b"RIFF": "a sound or video", b"<!DO": "a web page",
+             b"<htm": "a web page", b"\x1f\x8b": "gzip data"}  # fmt: skip
+    for magic, what in known.items():
+        if data.startswith(magic):
+            return f"looks like {what}"
+    head = data[:64]
+    return "looks like text" if all(32 <= c < 127 or c in b"\t\r\n" for c in head) else "unknown format"
+
+
+def _refuse(head: bytes, name: str) -> None:
+    """Refuse what holds nothing to decode."""
+    if not head:
+        raise ModalignError(f"file is empty: {name}")
+    if head.startswith(POINTER):
+        raise ModalignError(f"file is a Git LFS pointer, not the data: {name} (run  git lfs pull)")

@@ -1,0 +1,164 @@
+"""Which encoder for which modality: defaults, ``modality=NAME,setting=value`` entries, names of a user's own."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..data.manifest import Manifest
+from ..errors import ModalignError, few, unknown
+from ..registry import get, make
+from ..specification import named, parse_value
+from .encoders.base import Encoder, FrozenEncoder, Item, plan
+
+DEFAULTS = {"text": "minilm", "image": "efficientnet-lite0", "audio": "logmel", "video": "frames"}
+"""Encoders that are taken where none is named. Words under any other name get that of "text"."""
+
+
+PLACES = ("folder", "path", "weights")
+"""Settings of encoders that name files or folders."""
+
+
+def lasting(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An encoder's name and settings as they hold in any working folder: its files by absolute path.
+
+    Example:
+        >>> lasting({"name": "minilm", "precision": "float32"})
+        {'name': 'minilm', 'precision': 'float32'}
+    """
+    table: dict[str, Any] = {}
+    for key, value in entry.items():
+        here = key in PLACES and isinstance(value, str) and os.path.exists(os.path.expanduser(value))
+        table[key] = os.path.abspath(os.path.expanduser(value)) if here else value
+        if isinstance(value, Mapping):
+            table[key] = lasting(value)
+    return table
+
+
+class Renamed(FrozenEncoder):
+    """An encoder under the name of another modality: a text encoder for narrations or titles, say. Same features.
+
+    Args:
+        encoder: does the work; may serve several modalities. modality: the other name.
+    """
+
+    def __init__(self, encoder: Encoder, modality: str) -> None:
+        self.encoder = encoder
+        self.modality = modality
+        self.dim = encoder.dim
+        self.batch_size = getattr(encoder, "batch_size", FrozenEncoder.batch_size)
+        self.shard_size = getattr(encoder, "shard_size", FrozenEncoder.shard_size)
+        self.parallel = bool(getattr(encoder, "parallel", False))
+
+    def description(self) -> dict[str, Any]:
+        """That of the encoder: the name changes no feature."""
+        facts = getattr(self.encoder, "description", None)
+        return facts() if facts is not None else {"fingerprint": self.encoder.fingerprint()}
+
+    def fingerprint(self) -> str:
+        """That of the encoder."""
+        return self.encoder.fingerprint()
+
+    def plan(self, items: Sequence[Item]) -> list[list[int]]:
+        """Batches as the encoder wants them."""
+        return plan(self.encoder, items)
+
+    def collate(self, items: Sequence[Item]) -> Any:
+        """The encoder's batch."""
+        return self.encoder.collate(items)
+
+    def __call__(self, batch: Any) -> Tensor:
+        """The encoder's features."""
+        return self.encoder(batch)
+
+
+def parse_entry(entry: str) -> tuple[str, dict[str, Any]]:
+    """``modality=NAME`` or ``modality=NAME,setting=value,...`` as modality and table; values as in TOML.
+
+    Raises:
+        ModalignError: another form.
+
+    Example:
+        >>> parse_entry("video=frames,frames=4,pooling=max")
+        ('video', {'name': 'frames', 'frames': 4, 'pooling': 'max'})
+    """
+    modality, equals, rest = entry.partition("=")
+    name, *settings = rest.split(",")
+    table: dict[str, Any] = {"name": name.strip()}
+    for setting in settings:
+        key, given, value = setting.partition("=")
+        if not given or not key.strip():
+            raise ModalignError(f"--encoder takes modality=NAME,setting=value, got '{entry}'")
+        table[key.strip()] = parse_value(value.strip())
+    if not equals or not modality.strip() or not table["name"]:
+        raise ModalignError(f"--encoder takes modality=NAME, got '{entry}'")
+    return modality.strip(), table
+
+
+def entries_for(manifest: Manifest, entries: Mapping[str, str | dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The encoders that are named, and defaults for the other modalities of a manifest.
+
+    Raises:
+        ModalignError: a modality that the manifest lacks, or one that has no default.
+    """
+    for modality in entries:
+        if modality not in manifest.modalities:
+            raise unknown(f"modality of '{manifest.name}'", modality, manifest.modalities)
+    chosen: dict[str, dict[str, Any]] = {}
+    lacking = []
+    for modality in manifest.modalities:
+        default = DEFAULTS.get(modality) or (DEFAULTS["text"] if _words(manifest, modality) else None)
+        entry = entries.get(modality, default)
+        if entry is None:
+            lacking.append(modality)
+        else:
+            chosen[modality] = named(entry)
+    if lacking:
+        raise ModalignError(
+            f"no encoder for {few(lacking)}: give --encoder {lacking[0]}=NAME  (see: modalign list encoder)"
+        )
+    return chosen
+
+
+def make_encoders(manifest: Manifest, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Encoder]:
+    """Encoders of a manifest's modalities. Equal entries share one encoder, so its weights are loaded once.
+
+    "text", "image", "audio" and "video" take encoders of their own kind. Any other modality is a name that the data
+    set chose: its words take a text encoder, its files the kind of encoder you name.
+
+    Raises:
+        ModalignError: an encoder of another kind, or one for words where there are files, or the reverse.
+    """
+    made: dict[str, Encoder] = {}
+    shared: dict[str, Encoder] = {}
+    for modality, entry in entries.items():
+        settings = dict(entry)
+        if "modality" in inspect.signature(get("encoder", settings["name"])).parameters:
+            settings.setdefault("modality", modality)
+        key = repr(sorted(settings.items()))
+        if key not in shared:
+            shared[key] = make("encoder", **settings)
+        made[modality] = _renamed(shared[key], modality, manifest)
+    return made
+
+
+def _renamed(encoder: Encoder, modality: str, manifest: Manifest) -> Encoder:
+    if encoder.modality == modality:
+        return encoder
+    if modality in DEFAULTS:
+        raise ModalignError(f"the encoder given for '{modality}' is one for '{encoder.modality}'")
+    words = _words(manifest, modality)
+    if modality in manifest.modalities and words != (encoder.modality == "text"):
+        what = "words" if words else "files"
+        raise ModalignError(f"'{modality}' holds {what}, and the encoder given for it is one for '{encoder.modality}'")
+    return Renamed(encoder, modality)
+
+
+def _words(manifest: Manifest, modality: str) -> bool:
+    """Whether the rows of a modality are words, not files (by the first of them)."""
+    rows = manifest.rows(modality)
+    return bool(len(rows)) and manifest[int(rows[0])].text is not None

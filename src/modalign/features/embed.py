@@ -1,0 +1,225 @@
+"""Encode a manifest on this machine: shard by shard, resumable, broken items counted and named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.manifest import Manifest, Row
+from ..errors import MissingExtraError, ModalignError, unknown
+from ..files import cache_folder
+from ..progress import Progress, silent
+from .choose import lasting
+from .encoders.base import Encoder, FrozenEncoder, plan
+from .store import Failure, Pool, Store, item_key
+
+POOL = "features"
+
+
+def embed(
+    manifest: Manifest,
+    encoders: Mapping[str, Encoder],
+    folder: str | Path,
+    *,
+    pool: str | Path | None = None,
+    entries: Mapping[str, Mapping[str, Any]] | None = None,
+    half: bool = False,
+    progress: Progress | None = None,
+) -> Store:
+    """Encode the items of a manifest into a feature store.
+
+    Items that the pool already has, from this or any other run, are not encoded again; equal items (the same words,
+    the same file) are encoded once. A run that is killed goes on where the last whole shard ended. Items that cannot
+    be decoded are left out and listed in ``Store.failures``; they are tried again at every run.
+
+    Args:
+        manifest: rows. Modalities without an encoder are left out.
+        encoders: modality -> encoder.
+        folder: of the store, made if need be.
+        pool: folder of features that several stores share; None: inside ``folder``.
+        entries: modality -> name and settings of the encoder. The store remembers them, so that what is trained on
+            it can encode new items.
+        half: keep the features in float16: half the space, three decimal digits; they are read back as float32.
+        progress: called as (done, total, what); None: silent.
+
+    Raises:
+        ModalignError: an encoder for a modality that the manifest lacks, or of another modality; no item at all could
+            be encoded; the disk refuses.
+        MissingExtraError: an encoder needs a package that is not installed.
+    """
+    folder = Path(folder)
+    shared = Path(pool) if pool is not None else folder / POOL
+    for modality, encoder in encoders.items():
+        if modality not in manifest.modalities:
+            raise unknown(f"modality of '{manifest.name}'", modality, manifest.modalities)
+        if encoder.modality != modality:
+            raise ModalignError(f"the encoder given for '{modality}' is one for '{encoder.modality}'")
+    described: dict[str, dict[str, Any]] = {}
+    shards: dict[str, Sequence[str]] = {}
+    places: dict[str, np.ndarray] = {}
+    failures: list[Failure] = []
+    for modality, encoder in encoders.items():
+        mark = encoder.fingerprint()
+        facts: dict[str, Any] = encoder.description() if isinstance(encoder, FrozenEncoder) else {}
+        described[modality] = {"fingerprint": mark, "dim": encoder.dim, "description": facts}
+        if entries and modality in entries:
+            described[modality]["entry"] = lasting(entries[modality])
+        if half:
+            described[modality]["half"] = True
+        try:
+            bank = Pool(shared, mark, encoder.dim, half)
+            found, broken = _fill(manifest, modality, encoder, bank, progress or silent)
+        except OSError as problem:
+            raise ModalignError(f"features cannot be written to {shared} ({problem.strerror or problem})") from None
+        shards[modality], places[modality] = _index(found, bank)
+        failures += broken
+    store = Store(folder, manifest, described, tuple(failures), shared.resolve(), shards, places)
+    if failures and not any(len(p) for p in places.values()):
+        raise ModalignError(f"no item of '{manifest.name}' could be encoded: {store.report()}")
+    try:
+        store.save()
+    except OSError as problem:
+        raise ModalignError(f"store cannot be written: {folder} ({problem.strerror or problem})") from None
+    return store
+
+
+def embed_cached(manifest: Manifest, encoders: Mapping[str, Encoder], progress: Progress | None = None) -> Store:
+    """``embed`` into the cache folder (``cache_folder``), one pool for all manifests.
+
+    A second call with the same rows, files and encoders only reads.
+    """
+    cache = cache_folder()
+    facts = [manifest.fingerprint(), {m: e.fingerprint() for m, e in encoders.items()}]
+    mark = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
+    folder = cache / "stores" / f"{manifest.name}-{mark}"
+    return embed(manifest, encoders, folder, pool=cache / POOL, progress=progress)
+
+
+def _fill(
+    manifest: Manifest, modality: str, encoder: Encoder, bank: Pool, progress: Progress
+) -> tuple[list[tuple[int, bytes]], list[Failure]]:
+    """Encode what the pool lacks. Returns (manifest row, key) of all items that have features, and failures."""
+    rows = manifest.rows(modality).tolist()
+    keys: dict[int, bytes] = {}
+    broken: dict[int, str] = {}
+    for r in rows:
+        try:
+            keys[r] = item_key(manifest[r])
+        except ModalignError as problem:
+            broken[r] = str(problem)
+    first: dict[bytes, int] = {}
+    for r, key in keys.items():
+        if key not in bank.where:
+            first.setdefault(key, r)
+    what = f"encoding {modality}"
+    todo, size, done = list(first.items()), getattr(encoder, "shard_size", 512), len(keys) - len(first)
+    reasons: dict[bytes, str] = {}
+    if todo:
+        progress(done, len(keys), what)
+    for start in range(0, len(todo), size):
+        part = todo[start : start + size]
+        shard_keys, features = [], []
+        for places, block, errors in encode_batches([manifest[r] for _, r in part], encoder):
+            shard_keys += [part[i][0] for i in places]
+            features.append(block)
+            reasons |= {part[i][0]: reason for i, reason in errors.items()}
+            done += len(places) + len(errors)
+            progress(done, len(keys), what)
+        if shard_keys:
+            bank.add(shard_keys, torch.cat(features))
+    broken |= {r: reasons[key] for r, key in keys.items() if key in reasons}
+    found = [(r, key) for r, key in keys.items() if r not in broken]
+    return found, [Failure(r, modality, manifest[r].name, broken[r]) for r in sorted(broken)]
+
+
+Encoded = tuple[list[int], Tensor, dict[int, str]]
+
+
+def encode_batches(items: Sequence[Row], encoder: Encoder) -> Iterator[Encoded]:
+    """Batches of features with the positions of their items, and the reasons of those that failed.
+
+    Encoders that allow it (``parallel``) run in several threads, each with a batch and one torch thread of its own:
+    as many as torch may use here. Small batches gain more from that than from sharing every operation among threads,
+    and other programs on the machine do not stall it. Other encoders run alone, decoding one batch ahead.
+    """
+    batches = plan(encoder, items)
+    own = torch.get_num_threads()
+    if not getattr(encoder, "parallel", False):
+        yield from _ahead(items, batches, encoder)
+        return
+    count = min(own, len(batches))
+    if count <= 1:
+        for places in batches:
+            yield _run(encoder, *_decode(items, places, encoder))
+        return
+
+    def work(places: list[int]) -> Encoded:
+        return _run(encoder, *_decode(items, places, encoder))
+
+    try:
+        with ThreadPoolExecutor(count, "encode", initializer=torch.set_num_threads, initargs=(1,)) as workers:
+            waiting = deque(workers.submit(work, places) for places in batches[: 2 * count])
+            for following in [*batches[2 * count :], *[None] * len(waiting)]:
+                done = waiting.popleft().result()
+                if following is not None:
+                    waiting.append(workers.submit(work, following))
+                yield done
+    finally:
+        torch.set_num_threads(own)  # a part of that setting is shared by all threads
+
+
+def _ahead(items: Sequence[Row], batches: Sequence[list[int]], encoder: Encoder) -> Iterator[Encoded]:
+    """Encode here; a thread decodes the next batch meanwhile."""
+    with ThreadPoolExecutor(1, "decode") as worker:
+        waiting = [worker.submit(_decode, items, places, encoder) for places in batches[:1]]
+        for following in [*batches[1:], None][: len(batches)]:
+            decoded = waiting.pop().result()
+            if following is not None:
+                waiting.append(worker.submit(_decode, items, following, encoder))
+            yield _run(encoder, *decoded)
+
+
+def _run(encoder: Encoder, places: list[int], batch: Any, errors: dict[int, str]) -> Encoded:
+    """Features of a decoded batch. A row that comes out NaN or infinite is a failure: it is worse than no row."""
+    block = encoder(batch).float().cpu() if places else torch.empty(0, encoder.dim)
+    fine = torch.isfinite(block).all(1)
+    if bool(fine.all()):
+        return places, block, errors
+    bad = [p for p, ok in zip(places, fine.tolist(), strict=True) if not ok]
+    errors = errors | dict.fromkeys(bad, "the encoder returned NaN or infinite features")
+    return [p for p, ok in zip(places, fine.tolist(), strict=True) if ok], block[fine], errors
+
+
+def _decode(items: Sequence[Row], places: list[int], encoder: Encoder) -> tuple[list[int], Any, dict[int, str]]:
+    """Collate a batch; where it fails, find the items to blame one by one and go on without them."""
+    try:
+        return places, encoder.collate([items[i] for i in places]), {}
+    except MissingExtraError:
+        raise
+    except ModalignError:
+        pass
+    errors: dict[int, str] = {}
+    for i in places:
+        try:
+            encoder.collate([items[i]])
+        except ModalignError as problem:
+            errors[i] = str(problem)
+    good = [i for i in places if i not in errors]
+    return good, encoder.collate([items[i] for i in good]) if good else None, errors
+
+
+def _index(found: Sequence[tuple[int, bytes]], bank: Pool) -> tuple[list[str], np.ndarray]:
+    """Shard names, and where each item lies: (n, 3) manifest row, number of the shard, row in the shard."""
+    used = [(row, *bank.where[key]) for row, key in found]
+    names = sorted({name for _, name, _ in used})
+    number = {name: i for i, name in enumerate(names)}
+    return names, np.asarray([(row, number[name], place) for row, name, place in used], np.int64).reshape(-1, 3)

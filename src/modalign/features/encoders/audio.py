@@ -1,0 +1,182 @@
+"""Audio encoders: sounds -> vectors. Log-mel statistics, which need no weights, and a small network to be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...data import media
+from ...data.manifest import Row
+from ...errors import ModalignError
+from ...registry import register
+from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
+from .mel_cnn import SHORTEST, Bands, MelCNN
+from .melbands import FLOOR, log_mel, statistics, windows
+
+VERSION = 1
+RATE = 16000
+
+Gain = Literal["keep", "remove"]
+
+
+@register("encoder", "logmel")
+class LogMel(FrozenEncoder):
+    """Sounds -> 384 log-mel statistics; no weights, any length.
+
+        f = [mean, std, 10th, 50th, 90th percentile over time, mean |change|] of L[t, b],
+        L = log10 of the power in 64 mel bands of 50 to 8000 Hz, 25 ms windows every 10 ms (``melbands.log_mel``)
+
+    The whole sound counts, whatever its length; one shorter than a window is filled up with zeros. Silence is finite.
+
+    Args:
+        gain: "keep" the loudness, or "remove" it (divide by the root mean square): a gain then changes nothing.
+        bands: mel bands; the feature has six times as many numbers.
+
+    Raises:
+        MissingExtraError: soundfile or soxr is not installed.
+    """
+
+    modality = "audio"
+    parallel = True
+
+    def __init__(self, gain: Gain = "keep", bands: int = 64) -> None:
+        if bands < 1:
+            raise ModalignError(f"bands must be at least 1, got {bands}")
+        self.gain = gain
+        self.bands = bands
+        self.dim = 6 * bands
+
+    def description(self) -> dict[str, Any]:
+        """Decoding, bands, gain, version of this code."""
+        return {
+            "encoder": "logmel",
+            "version": VERSION,
+            "decoding": media.sound_versions(),
+            "rate": RATE,
+            "bands": self.bands,
+            "gain": self.gain,
+        }
+
+    def collate(self, items: Sequence[Item]) -> list[Tensor]:
+        """Decode sounds. Returns their bands, (t, bands) each.
+
+        Raises:
+            ModalignError: a sound is missing or broken; names the file.
+        """
+        return [log_mel(hear(i, RATE), RATE, self.bands, level=self.gain == "keep") for i in items]
+
+    def __call__(self, batch: Sequence[Tensor]) -> Tensor:
+        """(n, dim) float32 statistics."""
+        return torch.stack([statistics(b) for b in batch]) if batch else torch.empty(0, self.dim)
+
+
+@register("encoder", "logmel-cnn")
+class LogMelCNN(FrozenEncoder):
+    """Sounds -> features of a small convolutional network on log-mel bands, which you train (``trainable``).
+
+    Sounds longer than ``seconds`` are covered by windows of that length, evenly spaced, and their features averaged;
+    nothing is drawn at random. Short ones are filled up with silence to 0.175 s.
+
+    Args:
+        weights: file that ``MelCNN.save`` wrote; None: random weights, drawn from ``seed``.
+        gain: as in "logmel". seconds: longest window.
+        width, dim: size of the network where there are no weights yet.
+
+    Raises:
+        MissingExtraError: soundfile or soxr is not installed.
+
+    Example:
+        >>> encoder = LogMelCNN(width=4, dim=8)
+        >>> net = encoder.trainable()  # its parameters go to an optimiser, its calls into any loss
+        >>> net(encoder.collate([(torch.zeros(8000).numpy(), 16000)])).shape
+        torch.Size([1, 8])
+    """
+
+    modality = "audio"
+    parallel = True
+
+    def __init__(
+        self,
+        weights: str | None = None,
+        gain: Gain = "keep",
+        seconds: float = 30.0,
+        width: int = 32,
+        dim: int = 256,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        if seconds < 1.0:
+            raise ModalignError(f"seconds must be at least 1, got {seconds}")
+        self.weights = weights
+        self.gain = gain
+        self.frames = round(seconds * 100)
+        self.size = {"width": width, "dim": dim}
+        self.seed = seed
+        self.device = device
+        self.net = self.trainable()
+        frozen(self.net)
+        self.dim = self.net.shape["dim"]
+
+    def description(self) -> dict[str, Any]:
+        """Decoding, weights or what they were drawn from, gain, windows, version of this code."""
+        drawn = {**self.net.shape, "seed": self.seed}
+        return {
+            "encoder": "logmel-cnn",
+            "version": VERSION,
+            "decoding": media.sound_versions(),
+            "weights": file_hash(self.weights) if self.weights else drawn,
+            "gain": self.gain,
+            "frames": self.frames,
+        }
+
+    def collate(self, items: Sequence[Item]) -> Bands:
+        """Decode sounds into padded windows.
+
+        Raises:
+            ModalignError: a sound is missing or broken; names the file.
+        """
+        bands = self.net.shape["bands"]
+        parts: list[Tensor] = []
+        owner: list[int] = []
+        for number, item in enumerate(items):
+            sound = log_mel(hear(item, RATE), RATE, bands, level=self.gain == "keep")
+            silence = torch.tensor(FLOOR).log10().item()
+            sound = F.pad(sound, (0, 0, 0, max(0, SHORTEST - len(sound))), value=silence)
+            cuts = windows(len(sound), self.frames)
+            parts += [sound[a:b] for a, b in cuts]
+            owner += [number] * len(cuts)
+        length = torch.tensor([len(p) for p in parts], dtype=torch.long)
+        values = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True) if parts else torch.empty(0, SHORTEST, bands)
+        return Bands(values, length, torch.tensor(owner, dtype=torch.long))
+
+    def __call__(self, batch: Bands) -> Tensor:
+        """(n, dim) float32 features."""
+        if not len(batch.item):
+            return torch.empty(0, self.dim)
+        with torch.inference_mode():
+            return self.net(Bands(*(part.to(self.device) for part in batch)))
+
+    def trainable(self) -> MelCNN:
+        """A fresh network with these weights, to be trained on what ``collate`` returns."""
+        if self.weights:
+            return MelCNN.load(self.weights).to(self.device)
+        with LOADING, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return MelCNN(**self.size).to(self.device)
+
+
+def hear(item: Item, rate: int) -> Tensor:
+    """Samples of an item: a row's file between its times, or a path, bytes, or (samples, rate). (t,) float32.
+
+    Raises:
+        ModalignError: see ``media.load_sound``; or a row that holds words.
+    """
+    if not isinstance(item, Row):
+        return torch.from_numpy(media.load_sound(item, rate)[0])
+    if item.uri is None:
+        raise ModalignError(f"an audio encoder got words, not a sound: {item.name}")
+    return torch.from_numpy(media.load_sound(item.uri, rate, item.start, item.end)[0])

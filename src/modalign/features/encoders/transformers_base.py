@@ -1,0 +1,179 @@
+"""Common ground of encoders by transformers: a model in a local folder or the local cache, and what comes out of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ...errors import ModalignError, few, require
+from .base import LOADING, FrozenEncoder, file_hash, frozen
+from .text import Precision
+
+VERSION = 1
+WEIGHTS = (".safetensors", ".bin")
+
+TokenPooling = Literal["auto", "cls", "mean"]
+
+
+class TransformersEncoder(FrozenEncoder):
+    """Common ground: the folder, its fingerprint, the model and its processor, loaded at first use."""
+
+    kind = ""
+
+    def __init__(self, folder: str, precision: Precision, device: str) -> None:
+        self.folder = model_folder(folder)
+        self.precision = precision
+        self.device = device
+        with _quiet() as transformers:
+            try:
+                self.config = transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
+            except (OSError, ValueError, KeyError) as problem:
+                raise ModalignError(f"not a model of transformers: {self.folder} ({_first_line(problem)})") from None
+        self._model: Any = None
+        self._processor: Any = None
+
+    def description(self) -> dict[str, Any]:
+        """Weights, configuration, processor, precision, versions of this code and of transformers."""
+        files = [p for p in sorted(self.folder.iterdir()) if p.suffix in WEIGHTS or p.name.endswith("config.json")]
+        if not any(p.suffix in WEIGHTS for p in files):
+            raise ModalignError(f"model has no weights ({' or '.join(WEIGHTS)}): {self.folder}")
+        return {
+            "encoder": self.kind,
+            "version": VERSION,
+            "transformers": str(require("transformers", "text").__version__),
+            "files": {p.name: file_hash(p) for p in files},
+            "precision": self.precision,
+        }
+
+    @property
+    def model(self) -> Any:
+        """The model, in evaluation mode. Weights that its file lacks are an error, never random numbers."""
+        with LOADING:
+            if self._model is None:
+                self._model = self._load().to(self.device, getattr(torch, self.precision))
+        return self._model
+
+    def _load(self) -> Any:
+        with _quiet() as transformers:
+            try:
+                model, facts = self.model_class(transformers).from_pretrained(
+                    self.folder,
+                    config=self.model_config(),
+                    local_files_only=True,
+                    dtype=torch.float32,
+                    output_loading_info=True,
+                )
+            except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
+                raise ModalignError(f"model cannot be loaded: {self.folder} ({_first_line(problem)})") from None
+        lacking = sorted(k for k in facts["missing_keys"] if "pooler" not in k)  # poolers are not used
+        if lacking:
+            raise ModalignError(f"model lacks {len(lacking)} of its weights: {self.folder} ({few(lacking, 3)})")
+        return frozen(model)
+
+    def model_class(self, transformers: Any) -> Any:
+        """The class of transformers that reads the folder."""
+        return transformers.AutoModel
+
+    def model_config(self) -> Any:
+        """The configuration of what is loaded."""
+        return self.config
+
+    def processor(self, kind: str, **settings: Any) -> Any:
+        """What the folder says of preprocessing: AutoImageProcessor or AutoFeatureExtractor, loaded once."""
+        with LOADING:
+            if self._processor is None:
+                with _quiet() as transformers:
+                    try:
+                        load = getattr(transformers, kind).from_pretrained
+                        self._processor = load(self.folder, local_files_only=True, **settings)
+                    except (OSError, ValueError, KeyError, ImportError) as problem:
+                        raise ModalignError(
+                            f"model has no preprocessing that can be loaded: {self.folder} ({_first_line(problem)})"
+                        ) from None
+        return self._processor
+
+    def run(self, call: Callable[..., Any], **inputs: Tensor) -> Any:
+        """Call the model without gradients, floats at its precision."""
+        kind = getattr(torch, self.precision)
+        given = {k: v.to(self.device, kind if v.is_floating_point() else v.dtype) for k, v in inputs.items()}
+        with torch.inference_mode():
+            return call(**given)
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model: a local one, or its place in the local cache.
+
+    Raises:
+        ModalignError: neither is there.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    hub = require("huggingface_hub", "text")
+    try:
+        return Path(hub.snapshot_download(name, local_files_only=True))
+    except (OSError, ValueError) as problem:
+        raise ModalignError(
+            f"model '{name}' is neither a folder nor in the local cache, and nothing is downloaded "
+            f"({type(problem).__name__})"
+        ) from None
+
+
+def pool_tokens(hidden: Tensor, model: Any, pooling: TokenPooling) -> Tensor:
+    """Last hidden states -> features: (n, t, d) by class token or mean, (n, d, h, w) by the mean over places.
+
+    Example:
+        >>> pool_tokens(torch.tensor([[[1.0], [3.0]]]), torch.nn.Identity(), "auto")
+        tensor([[2.]])
+    """
+    if hidden.ndim == 4:
+        return hidden.mean((2, 3))
+    if pooling == "auto":
+        marks = ("cls_token", "class_embedding")
+        pooling = "cls" if any(name.endswith(marks) for name, _ in model.named_parameters()) else "mean"
+    return hidden[:, 0] if pooling == "cls" else hidden.mean(1)
+
+
+def projected(output: Any) -> Tensor:
+    """The embedding that a model of two modalities returns, in older and newer versions of transformers."""
+    found: Tensor = output if isinstance(output, Tensor) else output.pooler_output
+    return found
+
+
+def width_of(config: Any, of_pair: bool, part: str) -> int:
+    """Width of the features."""
+    if of_pair and getattr(config, "projection_dim", None):
+        return int(config.projection_dim)
+    inner = getattr(config, part, config)
+    sizes = getattr(inner, "hidden_sizes", None)
+    width = sizes[-1] if sizes else getattr(inner, "hidden_size", None)
+    if width is None:
+        raise ModalignError(f"the configuration of '{config.model_type}' does not tell the width of its features")
+    return int(width)
+
+
+@contextmanager
+def _quiet() -> Iterator[Any]:
+    """transformers, without its progress bars and notes."""
+    transformers = require("transformers", "text")
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield transformers
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(problem: Exception) -> str:
+    return json.dumps(str(problem).strip().split("\n")[0])[1:-1]

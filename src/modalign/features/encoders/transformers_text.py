@@ -1,0 +1,159 @@
+"""The text side of models of two modalities: words beside CLIP's pictures and CLAP's sounds."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import ModalignError, few
+from ...registry import register
+from .base import LOADING, Item, source
+from .text import TOKENS, Precision, Tokens, token_rows
+from .transformers_base import TransformersEncoder, projected
+from .tuning import Tunable, Tuning, release
+
+CLASSES = {"clip": "CLIPTextModelWithProjection", "clap": "ClapTextModelWithProjection"}
+"""Kind of model -> the class of transformers that reads its text side; a checkpoint of both sides will do."""
+
+
+@register("encoder", "hf-text")
+class TransformersText(TransformersEncoder):
+    """Sentences through the text side of CLIP or CLAP: the projected text, in one space with "hf-vision" or "hf-audio".
+
+        f(s) = W h_end (CLIP: the state of the end token)        f(s) = MLP(h_1) (CLAP: the pooled first token)
+
+    The features are not normalised, as those of the other side are not. A sentence with more tokens than the model
+    takes loses its last words but keeps its end token, which CLIP reads its meaning from. Sentences are sorted by
+    length and padded with a mask, so the company of a sentence changes nothing beyond rounding.
+
+    Args:
+        folder: local folder with the weights of both sides or of the text side, or the name of a model in the local
+            cache; nothing is downloaded.
+        precision, device: as in "transformer".
+
+    Raises:
+        ModalignError: no such model, another kind of model, or files of it are missing or damaged.
+        MissingExtraError: transformers is not installed.
+
+    Reference:
+        A. Radford et al., 2021. CLIP. arXiv 2103.00020. Y. Wu et al., 2023. CLAP. arXiv 2211.06687.
+    """
+
+    modality = "text"
+    kind = "hf-text"
+    shard_size = 8192
+
+    def __init__(self, folder: str, precision: Precision = "float32", device: str = "cpu") -> None:
+        super().__init__(folder, precision, device)
+        self.family = str(self.config.model_type).removesuffix("_text_model")
+        if self.family not in CLASSES:
+            raise ModalignError(
+                f"'{self.config.model_type}' has no text side that modalign knows ({few(CLASSES)}): {self.folder}"
+            )
+        # A folder of the text side alone states the width itself.
+        self.text_config = getattr(self.config, "text_config", self.config)
+        self.dim = int(self.config.projection_dim)
+        # RoBERTa, inside CLAP, begins to count places after the number of its padding token.
+        offset = int(self.text_config.pad_token_id) + 1 if self.family == "clap" else 0
+        self.longest = int(self.text_config.max_position_embeddings) - offset
+
+    def description(self) -> dict[str, Any]:
+        """As above, with the tokenizer."""
+        return {**super().description(), "tokenizer": self.tokenizer_facts(), "longest": self.longest}
+
+    def tokenizer_facts(self) -> str:
+        """Hash of the tokenizer, whatever files it came from."""
+        from hashlib import blake2b
+
+        return blake2b(self.tokenizer.backend_tokenizer.to_str().encode(), digest_size=16).hexdigest()
+
+    @property
+    def tokenizer(self) -> Any:
+        """The folder's tokenizer, loaded at first use."""
+        return self.processor("AutoTokenizer")
+
+    def plan(self, items: Sequence[Item]) -> list[list[int]]:
+        """Batches of similar length, shortest first, at most ``TOKENS`` tokens each."""
+        lengths = [len(ids) for ids in self._ids(items)]
+        batches: list[list[int]] = []
+        for i in sorted(range(len(items)), key=lengths.__getitem__):
+            if not batches or lengths[i] * (len(batches[-1]) + 1) > TOKENS:
+                batches.append([])
+            batches[-1].append(i)
+        return batches
+
+    def collate(self, items: Sequence[Item]) -> Tokens:
+        """Tokenise, cut, pad with the padding token.
+
+        Raises:
+            ModalignError: an item that is no text.
+        """
+        ids = self._ids(items)
+        length = torch.tensor([len(i) for i in ids], dtype=torch.long)
+        padded = torch.full((len(ids), int(length.max()) if ids else 0), self._pad(), dtype=torch.long)
+        for row, sentence in zip(padded, ids, strict=True):
+            row[: len(sentence)] = torch.tensor(sentence)
+        return Tokens(padded, length)
+
+    def __call__(self, batch: Tokens) -> Tensor:
+        """(n, dim) float32 features."""
+        if not len(batch.ids):
+            return torch.empty(0, self.dim)
+        mask = torch.arange(batch.ids.shape[1]) < batch.length[:, None]
+        return projected_text(self.run(self.model, input_ids=batch.ids, attention_mask=mask.long())).float()
+
+    def tunable(self, tuning: Tuning) -> Tunable:
+        """Token ids, padded with -1, and a fresh text side, in float32."""
+        model = self._load().to(self.device)
+        release(model, tuning, "text_model", after=["text_projection"])
+        return Tunable(token_rows, TowerNet(model, self._pad()))
+
+    def model_class(self, transformers: Any) -> Any:
+        """The text side alone."""
+        return getattr(transformers, CLASSES[self.family])
+
+    def model_config(self) -> Any:
+        """That of the text side, with the width of the space that both sides share."""
+        config = copy.deepcopy(self.text_config)
+        config.projection_dim = self.dim
+        return config
+
+    def _pad(self) -> int:
+        pad = self.tokenizer.pad_token_id
+        return int(pad if pad is not None else self.text_config.pad_token_id or 0)
+
+    def _ids(self, items: Sequence[Item]) -> list[list[int]]:
+        texts = [source(i) for i in items]
+        wrong = [i for i, t in enumerate(texts) if not isinstance(t, str)]
+        if wrong:
+            raise ModalignError(
+                f"text encoder got {type(texts[wrong[0]]).__name__} at positions {few(wrong)}: not text"
+            )
+        if not texts:
+            return []
+        with LOADING:
+            found = self.tokenizer(texts, padding=False, truncation=True, max_length=self.longest)["input_ids"]
+        return [list(ids) for ids in found]
+
+
+class TowerNet(nn.Module):
+    """Token ids (n, t), -1 where there is none -> (n, dim) projected texts, with gradients."""
+
+    def __init__(self, model: nn.Module, pad: int) -> None:
+        super().__init__()
+        self.model, self.pad = model, pad
+
+    def forward(self, ids: Tensor) -> Tensor:
+        mask = ids >= 0
+        longest = int(mask.sum(1).max())
+        ids, mask = ids[:, :longest].masked_fill(~mask[:, :longest], self.pad), mask[:, :longest]
+        return projected_text(self.model(input_ids=ids, attention_mask=mask.long()))
+
+
+def projected_text(output: Any) -> Tensor:
+    """The projected text of a text side."""
+    return projected(output.text_embeds)

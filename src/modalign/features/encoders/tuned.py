@@ -1,0 +1,108 @@
+"""An encoder with weights that a run has trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ...errors import ModalignError, unknown
+from ...files import read_json
+from ...registry import make, register
+from .base import LOADING, FrozenEncoder, Item, frozen, plan
+from .tuning import Tunable, TunableEncoder, Tuning, digest, restore
+
+PREFIX = "encoder.{}."
+"""Names of a modality's tuned weights in model.safetensors."""
+
+
+@register("encoder", "tuned")
+class TunedEncoder(FrozenEncoder):
+    """The encoder of a run of ``modalign finetune``: that which it started from, with the weights that it trained.
+
+    Args:
+        run: folder of the run. modality: whose encoder, as the run calls it.
+
+    Raises:
+        ModalignError: no such run, or it has trained no encoder of this modality.
+    """
+
+    def __init__(self, run: str, modality: str = "image") -> None:
+        self.run = Path(run)
+        table = read_json(self.run / "model.json", "model description").get("tuned") or {}
+        if modality not in table:
+            raise unknown(f"tuned encoder of {run}", modality, table)
+        settings = dict(table[modality])
+        self.base: Any = make("encoder", **settings.pop("base"))
+        self.tuning = Tuning(**settings)
+        self.modality = modality
+        self.dim: int = self.base.dim
+        self.batch_size = getattr(self.base, "batch_size", FrozenEncoder.batch_size)
+        self.shard_size = getattr(self.base, "shard_size", FrozenEncoder.shard_size)
+        self.parallel = bool(getattr(self.base, "parallel", False))
+        self._weights: dict[str, Tensor] | None = None
+        self._parts: Tunable | None = None
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The trained weights, read at first use."""
+        with LOADING:
+            if self._weights is None:
+                prefix = PREFIX.format(self.modality)
+                try:
+                    with safe_open(self.run / "model.safetensors", framework="pt") as file:
+                        names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
+                        self._weights = {n.removeprefix(prefix): file.get_tensor(n) for n in names}
+                except (SafetensorError, OSError) as problem:
+                    raise ModalignError(f"tuned weights cannot be read: {self.run} ({problem})") from None
+            return self._weights
+
+    @property
+    def parts(self) -> Tunable:
+        """Frozen front and tuned net, made at first use."""
+        with LOADING:
+            if self._parts is None:
+                made: Tunable = as_tunable(self.base).tunable(self.tuning)
+                restore(made.net, self.weights)
+                frozen(made.net)
+                self._parts = made
+            return self._parts
+
+    def description(self) -> dict[str, Any]:
+        """The encoder it was, what of it was trained, and the weights."""
+        return {
+            "encoder": "tuned",
+            "base": self.base.fingerprint(),
+            "tuning": self.tuning.table(),
+            "weights": digest(self.weights),
+        }
+
+    def plan(self, items: Sequence[Item]) -> list[list[int]]:
+        """Batches as the encoder wants them."""
+        return plan(self.base, items)
+
+    def collate(self, items: Sequence[Item]) -> Any:
+        """The encoder's batch."""
+        return self.base.collate(items)
+
+    def __call__(self, batch: Any) -> Tensor:
+        """(n, dim) features."""
+        with torch.inference_mode():
+            return self.parts.net(self.parts.front(batch)).float()
+
+
+def as_tunable(encoder: Any) -> TunableEncoder:
+    """The encoder, if it can be trained.
+
+    Raises:
+        ModalignError: it cannot.
+    """
+    if not isinstance(encoder, TunableEncoder):
+        raise ModalignError(
+            f"the encoder of '{encoder.modality}' ({type(encoder).__name__}) has no part that can be trained here"
+        )
+    return encoder

@@ -1,0 +1,264 @@
+"""Feature store: features that were computed once, found again by what they were computed from.
+
+A pool holds features by content: ``<pool>/<encoder>/<shard>.safetensors``, where ``<encoder>`` is the encoder's
+fingerprint and each feature row carries the key of its item (words, or content of a file, times). Shards are written
+whole or not at all and never changed, so runs may be killed, resumed, and share a pool; a changed file or encoder has
+other keys, so nothing stale is ever found. A store is a folder with an index of the rows of one manifest in a pool.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..data import media
+from ..data.manifest import Manifest, Row
+from ..errors import ModalignError, few, unknown
+from ..files import atomic, read_json, write_json
+from ..views import Views
+
+FORMAT = 1
+INDEX, MANIFEST = "index.json", "manifest.json"
+KEY_BYTES = 16
+LARGEST_HALF = 65504.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item that could not be encoded: its manifest row, what it is, and why. It is absent from the features."""
+
+    row: int
+    modality: str
+    item: str
+    reason: str
+
+
+def item_key(row: Row) -> bytes:
+    """Identity of what an encoder is given: modality, words or content of the file, times, index. 16 bytes.
+
+    Raises:
+        ModalignError: the file is missing.
+    """
+    content = ["text", row.text] if row.text is not None else ["file", media.signature(str(row.uri))]
+    facts = [row.modality, *content, row.start, row.end, row.extra.get("index")]
+    text = json.dumps(facts, ensure_ascii=False)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+
+
+class Pool:
+    """Features of one encoder, by item key.
+
+    Args:
+        folder: of all pools. encoder: fingerprint. dim: width of the features.
+        half: features are kept in float16, in a folder of their own.
+    """
+
+    def __init__(self, folder: Path, encoder: str, dim: int, half: bool = False) -> None:
+        self.folder = folder / pool_name(encoder, half)
+        self.dim = dim
+        self.half = half
+        self.where: dict[bytes, tuple[str, int]] = {}
+        self.damaged: list[Path] = []
+        for path in sorted(self.folder.glob("*.safetensors")):
+            self._scan(path)
+
+    def _scan(self, path: Path) -> None:
+        """Learn what a shard holds. A damaged one is as good as absent: its items are encoded again."""
+        try:
+            with safe_open(path, framework="pt") as shard:
+                keys = shard.get_tensor("key")
+                rows, width = shard.get_slice("features").get_shape()
+        except (SafetensorError, OSError, ValueError):
+            self.damaged.append(path)
+            return
+        if keys.shape != (rows, KEY_BYTES) or width != self.dim:
+            self.damaged.append(path)
+            return
+        table = keys.numpy().tobytes()
+        for i in range(rows):
+            self.where.setdefault(table[i * KEY_BYTES : (i + 1) * KEY_BYTES], (path.name, i))
+
+    def add(self, keys: Sequence[bytes], features: Tensor) -> None:
+        """Write a shard: whole or not at all. The same items always go to a file of the same name.
+
+        Raises:
+            ModalignError: half precision, and a number that it cannot hold.
+        """
+        if not keys:
+            return
+        if self.half:
+            if float(features.abs().max()) > LARGEST_HALF:
+                raise ModalignError(
+                    f"features reach {float(features.abs().max()):.3g}, half precision ends at {LARGEST_HALF:.0f}: "
+                    "keep them in full precision, without --half"
+                )
+            features = features.half()
+        name = hashlib.blake2b(b"".join(keys), digest_size=12).hexdigest() + ".safetensors"
+        table = torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, KEY_BYTES)
+        with atomic(self.folder / name) as partial:
+            save_file({"features": features.contiguous(), "key": table}, partial)
+        for i, key in enumerate(keys):
+            self.where[key] = (name, i)
+        self.damaged = [p for p in self.damaged if p.name != name]
+
+
+def pool_name(encoder: str, half: bool) -> str:
+    """Folder of an encoder's features in a pool; rounded features are never taken for others.
+
+    Example:
+        >>> pool_name("0123", half=True)
+        '0123-half'
+    """
+    return f"{encoder}-half" if half else encoder
+
+
+@dataclass(frozen=True)
+class Store:
+    """Features of a manifest's items, read from disk as they are needed.
+
+    folder: of the index. manifest: the rows. encoders: modality -> fingerprint, dim, description, where known "entry",
+    the encoder's name and settings, and where they are kept in float16 "half".
+    failures: items that could not be encoded; they are absent, never zeros.
+    """
+
+    folder: Path
+    manifest: Manifest
+    encoders: Mapping[str, Mapping[str, Any]]
+    failures: tuple[Failure, ...] = ()
+    pool: Path = Path()
+    shards: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    places: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    """Modality -> (n_m, 3): manifest row, number of the shard, row in the shard; ascending by manifest row."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of rows, encoders and what is absent: 32 hexadecimal digits."""
+        absent = [f.row for f in self.failures]
+        marks = {m: pool_name(e["fingerprint"], bool(e.get("half"))) for m, e in self.encoders.items()}
+        facts = [self.manifest.fingerprint(), marks, absent]
+        return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    @property
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Modality -> name and settings of its encoder, where the store knows them: what encodes new items alike."""
+        return {m: dict(e["entry"]) for m, e in self.encoders.items() if e.get("entry")}
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities that have features."""
+        return tuple(self.encoders)
+
+    def views(self, split: str | None = None, modalities: Sequence[str] | None = None) -> Views:
+        """Features with groups and manifest rows.
+
+        Args:
+            split: only the rows of this split; None: all.
+            modalities: which, in which order; None: all.
+
+        Returns:
+            Views of float32 features, rows in the order of the manifest; ``views.row`` numbers them in it.
+
+        Raises:
+            ModalignError: no such split or modality, or a shard is damaged or gone.
+        """
+        splits = self.manifest.splits
+        if split is not None and split not in splits:
+            raise unknown(f"split of '{self.manifest.name}'", split, set(splits))
+        group = torch.from_numpy(np.asarray(self.manifest.group))
+        data, rows = {}, {}
+        for m in self.modalities if modalities is None else modalities:
+            if m not in self.encoders:
+                raise unknown("modality", m, self.encoders)
+            places = self.places[m]
+            if split is not None:
+                places = places[[splits[r] == split for r in places[:, 0]]]
+            data[m] = self._read(m, places)
+            rows[m] = torch.from_numpy(places[:, 0].astype(np.int64))
+        return Views(data, {m: group[r] for m, r in rows.items()}, row=rows)
+
+    def _read(self, modality: str, places: np.ndarray) -> Tensor:
+        """Gather rows from memory-mapped shards."""
+        encoder = self.encoders[modality]
+        folder = self.pool / pool_name(encoder["fingerprint"], bool(encoder.get("half")))
+        out = torch.empty(len(places), encoder["dim"])
+        for number in np.unique(places[:, 1]):
+            here = places[:, 1] == number
+            rows = torch.from_numpy(places[here, 2])
+            path = folder / self.shards[modality][number]
+            try:
+                with safe_open(path, framework="pt") as shard:
+                    out[torch.from_numpy(here)] = shard.get_tensor("features")[rows].float()
+            except (SafetensorError, OSError, IndexError, ValueError) as problem:
+                raise ModalignError(
+                    f"feature shard is damaged or gone: {path} ({problem}); encode again, only what is missing is done"
+                ) from None
+        return out
+
+    def save(self) -> None:
+        """Write manifest and index, the index last: a folder with an index is whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.manifest.save(self.folder / MANIFEST)
+        with atomic(self.folder / "places.safetensors") as partial:
+            save_file({m: torch.from_numpy(p.astype(np.int64)) for m, p in self.places.items()}, partial)
+        index = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "manifest": self.manifest.fingerprint(),
+            "encoders": self.encoders,
+            "pool": os.path.relpath(self.pool, self.folder),
+            "shards": self.shards,
+            "items": {m: len(p) for m, p in self.places.items()},
+            "failures": [vars(f) for f in self.failures],
+        }
+        write_json(self.folder / INDEX, index)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Store:
+        """Open a store that ``embed`` made. Features are read by ``views``.
+
+        Raises:
+            ModalignError: no store there, one that is not finished or damaged, or of a newer modalign.
+        """
+        folder = Path(folder)
+        if not (folder / INDEX).exists():
+            raise ModalignError(f"no feature store in {folder}: it has no {INDEX} (make one with  modalign embed)")
+        index = read_json(folder / INDEX, "index of the feature store")
+        try:
+            if index["format"] != FORMAT:
+                raise ModalignError(f"feature store {folder} has format {index['format']}, expected {FORMAT}")
+            manifest = Manifest.load(folder / MANIFEST)
+            if manifest.fingerprint() != index["manifest"]:
+                raise ModalignError(f"feature store {folder} does not fit its {MANIFEST}: encode it again")
+            with safe_open(folder / "places.safetensors", framework="pt") as file:
+                places = {m: file.get_tensor(m).numpy() for m in index["encoders"]}
+            failures = tuple(Failure(**f) for f in index["failures"])
+            pool = (folder / index["pool"]).resolve()
+            store = cls(folder, manifest, index["encoders"], failures, pool, index["shards"], places)
+        except (KeyError, TypeError, SafetensorError, OSError) as problem:
+            raise ModalignError(f"feature store is damaged: {folder} ({problem}); encode it again") from None
+        return store
+
+    def report(self) -> str:
+        """One line about what is missing, or an empty text.
+
+        Example:
+            >>> Store(Path("x"), Manifest.from_rows([]), {}).report()
+            ''
+        """
+        if not self.failures:
+            return ""
+        total = len(self.failures)
+        return f"{total} of {len(self.manifest)} items could not be encoded and are left out: " + few(
+            (f"{f.item} ({f.reason})" if f.item not in f.reason else f.reason for f in self.failures), 3
+        )

@@ -1,0 +1,91 @@
+"""Evaluate an aligned space: every metric with its interval and its chance value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from .. import registry
+from ..errors import ModalignError
+from ..views import Views
+from .score import Metric, Score, bootstrap_all, resample_scores
+
+DEFAULT = ("retrieval", "procrustes", "mutual_knn")
+
+
+def evaluate(
+    z: Views,
+    metrics: Sequence[str | Metric] = DEFAULT,
+    intervals: bool = True,
+    seed: int = 0,
+    level: float = 0.95,
+    draws: int = 50,
+) -> dict[str, Score]:
+    """Scores of views in the shared space.
+
+    Args:
+        z: modality -> (n_m, d) embeddings with group ids; rows need not be normalised.
+        metrics: registered names (``modalign list metric``) or callables from views to scores.
+        intervals: add intervals: bootstrap over groups for metrics with per-item values, subsampling of groups
+            without replacement for metrics of whole sets.
+        seed: of the intervals.
+        level: coverage of the intervals.
+        draws: subsamples behind the interval of a metric of whole sets.
+
+    Returns:
+        name -> score, in the order of the metrics.
+
+    Raises:
+        ModalignError: embeddings that are not finite matrices, an unknown metric, or nothing that could be measured.
+
+    Example:
+        >>> import torch
+        >>> z = Views.from_arrays(text=torch.eye(8), image=torch.eye(8))
+        >>> scores = evaluate(z, metrics=["retrieval"])
+        >>> score = scores["recall/text->image/any@1"]
+        >>> score.value, score.low, score.chance
+        (1.0, 1.0, 0.125)
+    """
+    z.validate(zero_rows=True)
+    out: dict[str, Score] = {}
+    for entry in metrics:
+        metric: Metric = registry.make("metric", entry) if isinstance(entry, str) else entry
+        scores = metric(z)
+        if intervals:
+            scores = _with_intervals(metric, z, scores, level, seed, draws)
+        twice = set(scores) & set(out)
+        if twice:
+            raise ModalignError(f"two metrics give the score '{min(twice)}': name each metric once")
+        out |= scores
+    if not out:
+        shared = ", ".join(f"{m} ({len(x)} rows)" for m, x in z.data.items())
+        raise ModalignError(f"nothing to evaluate: {shared or 'no modality'} share no groups")
+    return out
+
+
+def _with_intervals(
+    metric: Metric, z: Views, scores: Mapping[str, Score], level: float, seed: int, draws: int
+) -> dict[str, Score]:
+    """The scores with low and high where they can be had."""
+    out = dict(scores)
+    whole = [name for name, s in scores.items() if s.per_item is None and s.low is None]
+    if whole:
+        ends = resample_scores(_without_null(metric), z, samples=draws, level=level, seed=seed)
+        for name in whole:
+            if name in ends:
+                low, high = ends[name](scores[name].value)
+                out[name] = replace(scores[name], low=low, high=high)
+    return bootstrap_all(out, level=level, seed=seed)
+
+
+def _without_null(metric: Metric) -> Callable[[Views], dict[str, Score]]:
+    """The metric without its chance value, which no resampled copy needs."""
+    if is_dataclass(metric) and not isinstance(metric, type) and any(f.name == "null" for f in fields(metric)):
+        return replace(metric, null=0)
+    return metric
+
+
+def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
+    """Plain numbers for a JSON document: name -> value, low, high, chance, skipped."""
+    return {name: score.json() for name, score in scores.items()}

@@ -1,0 +1,128 @@
+"""Decoder, vocabulary and what is done to points before they are read; saved without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ...errors import ModalignError, unknown
+from ...files import atomic, read_json, write_json
+from ...registry import check
+from .beam import beam_search
+from .decoder import Decoder
+from .vocabulary import Vocabulary
+
+FORMAT = 1
+WEIGHTS, TABLE = "captioner.safetensors", "captioner.json"
+
+
+def centred(z: Tensor, modality: str, means: Mapping[str, Tensor]) -> Tensor:
+    """Unit rows, and where there are means, their modality's taken away: normalise(normalise(z) - mean_m).
+
+    Raises:
+        ModalignError: there are means, but none of this modality.
+
+    Reference: Zhang et al. 2024, "Connect, Collapse, Corrupt", arXiv 2401.08567, section 4.
+
+    Example:
+        >>> centred(torch.tensor([[2.0, 0.0]]), "image", {"image": torch.tensor([0.0, -1.0])})
+        tensor([[0.7071, 0.7071]])
+    """
+    z = normalize(z.float(), dim=1)
+    if not means:
+        return z
+    if modality not in means:
+        raise unknown("modality with a mean", modality, means)
+    return normalize(z - means[modality], dim=1)
+
+
+class Captioner:
+    """Points of the shared space -> captions.
+
+    Args:
+        decoder: the transformer.
+        vocabulary: its words.
+        means: modality -> (dim,) mean of its training points, taken away before reading so that modalities that lie
+            apart are read alike; empty: points are read as they are.
+
+    Raises:
+        ModalignError: the vocabulary is not the decoder's.
+    """
+
+    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, means: Mapping[str, Tensor] | None = None) -> None:
+        if decoder.settings["words"] != len(vocabulary):
+            raise ModalignError(f"a decoder of {decoder.settings['words']} words got a vocabulary of {len(vocabulary)}")
+        self.decoder, self.vocabulary, self.means = decoder, vocabulary, dict(means or {})
+
+    def prepare(self, z: Tensor, modality: str) -> Tensor:
+        """Points of one modality as the decoder reads them: unit rows, the modality's mean taken away if it is known.
+
+        Raises:
+            ModalignError: means are kept, but not for this modality.
+        """
+        return centred(z, modality, self.means)
+
+    def caption(
+        self, z: Tensor, modality: str = "image", beam: int = 4, power: float = 0.7, chunk: int = 256
+    ) -> list[str]:
+        """Captions of (n, dim) points of one modality by beam search; beam 1 is greedy.
+
+        Raises:
+            ModalignError: points of another width, or with NaN or infinite values.
+        """
+        if z.ndim != 2 or not torch.isfinite(z).all():
+            raise ModalignError(f"points to caption must be finite rows (n, dim), got shape {tuple(z.shape)}")
+        training = self.decoder.training
+        self.decoder.eval()
+        rows = [beam_search(self.decoder, part, beam, power)[0] for part in self.prepare(z, modality).split(chunk)]
+        self.decoder.train(training)
+        return [self.vocabulary.decode(row) for part in rows for row in part.tolist()]
+
+    def save(self, folder: Path | str) -> None:
+        """Write captioner.safetensors and captioner.json, each atomically."""
+        folder = Path(folder)
+        tensors = {f"decoder.{k}": v.detach().cpu().contiguous() for k, v in self.decoder.state_dict().items()}
+        blob = save(tensors | {f"mean.{m}": mean.detach().cpu().contiguous() for m, mean in self.means.items()})
+        with atomic(folder / WEIGHTS) as partial:
+            partial.write_bytes(blob)
+        table = {"format": FORMAT, "decoder": self.decoder.settings, "words": list(self.vocabulary.words)}
+        write_json(folder / TABLE, table | {"sha256": hashlib.sha256(blob).hexdigest()})
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Captioner:
+        """Read what ``save`` wrote. Nothing is unpickled.
+
+        Raises:
+            ModalignError: files missing, damaged, of a newer format, or not of one save.
+        """
+        path = Path(folder) / TABLE
+        table = read_json(path, "captioner")
+        if not isinstance(table, dict) or not isinstance(table.get("format"), int):
+            raise ModalignError(f"captioner is damaged: {path} has no format number")
+        if table["format"] > FORMAT:
+            raise ModalignError(f"{path} has format {table['format']}, this version reads up to {FORMAT}: update")
+        weights = Path(folder) / WEIGHTS
+        try:
+            blob = weights.read_bytes()
+        except OSError as problem:
+            raise ModalignError(f"captioner's weights cannot be read: {weights} ({problem.strerror})") from None
+        if hashlib.sha256(blob).hexdigest() != table.get("sha256"):
+            raise ModalignError(f"{weights} and {TABLE} do not belong together: one is damaged or from another save")
+        try:
+            tensors = load(blob)
+            decoder = Decoder(**check(Decoder, table["decoder"], "captioner"))
+            decoder.load_state_dict(_part(tensors, "decoder."))
+            return cls(decoder.eval(), Vocabulary(table["words"]), _part(tensors, "mean."))
+        except (SafetensorError, RuntimeError, KeyError, TypeError) as problem:
+            raise ModalignError(f"captioner is damaged: {path} ({' '.join(str(problem).split())[:200]})") from None
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,0 +1,203 @@
+"""All heads of a shared space, and the model: heads and which encoders they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from ..errors import ModalignError, few, unknown
+from ..features.encoders.tuned import PREFIX
+from ..files import atomic, read_json, write_json
+from ..registry import check
+from ..views import Views
+from .heads import Features, Head, Hubs, Map
+
+FORMAT = 2
+"""Of models with tuned encoders; others are written as 1, so that older versions read them."""
+
+
+class Heads(nn.Module):
+    """One head per modality, into one shared space.
+
+    Example:
+        >>> heads = Heads({"text": Head(Features(3), Map(3, 2))})
+        >>> heads.transform(torch.eye(3), "text").norm(dim=1)
+        tensor([1., 1., 1.])
+    """
+
+    def __init__(self, heads: Mapping[str, Head]) -> None:
+        super().__init__()
+        dims = {m: head.dim for m, head in heads.items()}
+        if len(set(dims.values())) != 1:
+            raise ModalignError(f"heads must share one space, got dimensions {dims}")
+        # A list, not a ModuleDict: a modality may have any name, also "keys" or "a.b".
+        self.modalities = tuple(heads)
+        self.list = nn.ModuleList(heads.values())
+        self.dim = next(iter(dims.values()))
+
+    def __getitem__(self, modality: str) -> Head:
+        if modality not in self.modalities:
+            raise unknown("modality", modality, self.modalities)
+        return self.list[self.modalities.index(modality)]  # type: ignore[return-value]
+
+    def forward(self, x: Views) -> Views:
+        """Views of features as views of unit rows, for the modalities that x has."""
+        for m, rows in x.data.items():
+            self._check(rows, m)
+        return x.map(lambda m, rows: self[m](rows))
+
+    @torch.no_grad()
+    def transform(self, x: Tensor, modality: str, chunk: int = 2048) -> Tensor:
+        """(n, width) features of one modality as (n, dim) float32 unit rows, without gradient or dropout.
+
+        Raises:
+            ModalignError: unknown modality, wrong width, or rows with NaN or infinite values.
+        """
+        self._check(x, modality)
+        bad = (~torch.isfinite(x).all(1)).nonzero().flatten()
+        if len(bad):
+            raise ModalignError(
+                f"'{modality}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): "
+                "remove these rows"
+            )
+        training = self.training
+        self.eval()
+        out = [self[modality](part).float() for part in x.split(chunk)]
+        self.train(training)
+        return torch.cat(out) if out else x.new_zeros(0, self.dim, dtype=torch.float32)
+
+    def embed(self, x: Views) -> Views:
+        """All of x through `transform`."""
+        return x.map(lambda m, rows: self.transform(rows, m))
+
+    def _check(self, x: Tensor, modality: str) -> None:
+        width = self[modality].features.width
+        if x.ndim != 2 or x.shape[1] != width:
+            raise ModalignError(
+                f"the head of '{modality}' takes rows of {width} features, got an array of shape {tuple(x.shape)}: "
+                "use features of the encoder it was trained on"
+            )
+
+    def specification(self) -> dict[str, Any]:
+        """Modality -> plain settings."""
+        return {m: self[m].specification() for m in self.modalities}
+
+    @classmethod
+    def from_specification(cls, table: Mapping[str, Any]) -> Heads:
+        """Heads of a given shape, with weights still to be loaded."""
+        heads = {}
+        for m, entry in table.items():
+            features = Features(**check(Features, entry["features"], f"features of '{m}'"))
+            settings = check(Map, {"width": features.out, **entry["map"]}, f"map of '{m}'")
+            back = Map(**settings)
+            last = None
+            if "hubs" in entry:
+                last = Hubs(**check(Hubs, {"dim": back.dim, **entry["hubs"]}, f"hubs of '{m}'"))
+            heads[m] = Head(features, back, last)
+        return cls(heads)
+
+
+@dataclass
+class Model:
+    """Heads and what they belong to.
+
+    Args:
+        heads: the trained part.
+        encoders: modality -> {"name": ..., settings}; empty for plain feature arrays.
+        fingerprints: modality -> fingerprint of the encoder whose features the head was trained on.
+        method: {"name": ..., settings} of the method that made the heads.
+        record: what the method tried and chose, plain values.
+        tuned: modality -> what of its encoder was trained: "base", the encoder's name and settings, and ``Tuning``.
+        tuned_weights: modality -> the trained weights of its encoder.
+    """
+
+    heads: Heads
+    encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    method: dict[str, Any] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
+    tuned_weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+    def transform(self, x: Tensor, modality: str) -> Tensor:
+        """Features into the shared space; see `Heads.transform`."""
+        return self.heads.transform(x, modality)
+
+    def save(self, folder: Path | str) -> None:
+        """Write model.safetensors and model.json, each atomically; the digest in the latter ties them together."""
+        folder = Path(folder)
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.heads.state_dict().items()}
+        for m, weights in self.tuned_weights.items():
+            tensors |= {PREFIX.format(m) + k: v for k, v in weights.items()}
+        blob = save(tensors)
+        table = {
+            "format": FORMAT if self.tuned else 1,
+            "heads": self.heads.specification(),
+            "encoders": {m: {**e, "run": "."} if m in self.tuned else e for m, e in self.encoders.items()},
+            "fingerprints": self.fingerprints,
+            "method": self.method,
+            "record": self.record,
+            **({"tuned": self.tuned} if self.tuned else {}),
+            "sha256": hashlib.sha256(blob).hexdigest(),
+        }
+        with atomic(folder / "model.safetensors") as partial:
+            partial.write_bytes(blob)
+        write_json(folder / "model.json", table)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Model:
+        """Read what `save` wrote. Nothing is unpickled.
+
+        Raises:
+            ModalignError: files missing, damaged, of a newer format, or not of one save.
+        """
+        folder = Path(folder)
+        table = read_json(folder / "model.json", "model description")
+        if not isinstance(table, dict) or not isinstance(table.get("format"), int):
+            raise ModalignError(f"model description is damaged: {folder / 'model.json'} has no format number")
+        if table["format"] > FORMAT:
+            raise ModalignError(
+                f"{folder / 'model.json'} has format {table['format']}, this version reads up to {FORMAT}: "
+                "update modalign"
+            )
+        path = folder / "model.safetensors"
+        try:
+            blob = path.read_bytes()
+        except OSError as problem:
+            raise ModalignError(f"model weights cannot be read: {path} ({problem.strerror})") from None
+        if hashlib.sha256(blob).hexdigest() != table.get("sha256"):
+            raise ModalignError(
+                f"{path} and model.json do not belong together: one of them is damaged or from another save; fit again"
+            )
+        try:
+            heads = Heads.from_specification(table["heads"])
+            tensors = load(blob)
+            tuned: dict[str, Any] = table.get("tuned", {})
+            weights = {m: _taken(tensors, PREFIX.format(m)) for m in tuned}
+            heads.load_state_dict(tensors)
+            parts = {k: table[k] for k in ("encoders", "fingerprints", "method", "record")}
+            parts["encoders"] = {
+                m: {**e, "run": str(folder.resolve())} if m in tuned else e for m, e in parts["encoders"].items()
+            }
+        except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
+            reason = " ".join(str(problem).split())[:200]
+            raise ModalignError(f"model description is damaged: {folder / 'model.json'} ({reason})") from None
+        return cls(heads.eval(), **parts, tuned=tuned, tuned_weights=weights)
+
+
+def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the tensors whose names begin so out of the table; without the prefix."""
+    return {k.removeprefix(prefix): tensors.pop(k) for k in [k for k in tensors if k.startswith(prefix)]}
+
+
+def load_model(folder: Path | str) -> Model:
+    """The model of a run folder; see `Model.load`."""
+    return Model.load(folder)

@@ -1,0 +1,76 @@
+"""Features of the data that a run asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..specification import Specification, named
+from ..data.manifest import Manifest
+from ..data.soundtracks import with_soundtracks
+from ..features.choose import make_encoders
+from ..features.embed import embed_cached
+from ..errors import ModalignError
+from ..progress import Progress, silent
+from ..registry import make
+from ..features.store import Store
+from ..views import Views
+
+SPLITS = ("train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Features by split, and what the items are.
+
+    Args:
+        splits: "train", and where there are any "dev" and "test".
+        encoders: modality -> name and settings; empty for plain arrays.
+        fingerprints: modality -> fingerprint of the encoder.
+        manifest: of the items that the views' ``row`` points into.
+    """
+
+    splits: Mapping[str, Views]
+    encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    manifest: Manifest | None = None
+
+    def __getitem__(self, split: str) -> Views:
+        if split not in self.splits:
+            raise ModalignError(f"the data have no split '{split}' (they have: {', '.join(self.splits) or 'none'})")
+        return self.splits[split]
+
+
+def load_data(spec: Specification, progress: Progress = silent) -> Data:
+    """The features that a specification asks for, encoded into the cache where they are not there yet."""
+    if "store" in spec.data:
+        return from_store(Store.open(Path(spec.data["store"])))
+    manifest: Manifest = make("dataset", **spec.data)
+    encoders = {m: named(entry) for m, entry in spec.encoders.items()}
+    return encode(manifest, encoders, progress)
+
+
+def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Progress = silent) -> Data:
+    """Features of a manifest, from the cache of this user."""
+    if "audio" in encoders:
+        manifest = with_soundtracks(manifest)
+    made = make_encoders(manifest, encoders)
+    store = embed_cached(manifest, made, progress=progress)
+    return replace(from_store(store), encoders=encoders, fingerprints={m: e.fingerprint() for m, e in made.items()})
+
+
+def from_store(store: Store) -> Data:
+    """Train, dev (also called val) and test; all of it is "train" where the rows have no splits at all.
+
+    With the encoders that the store remembers, so that new items can be encoded.
+    """
+    there = set(store.manifest.splits)
+    entries = {m: e for m, e in store.entries.items() if e["name"] != "features"}  # those can encode nothing new
+    known = {"encoders": entries, "fingerprints": {m: store.encoders[m]["fingerprint"] for m in entries}}
+    if there == {""}:
+        return Data({"train": store.views()}, manifest=store.manifest, **known)
+    names = {"dev": "val" if "val" in there and "dev" not in there else "dev"}
+    present = {s: names.get(s, s) for s in SPLITS if names.get(s, s) in there}
+    return Data({s: store.views(split=own) for s, own in present.items()}, manifest=store.manifest, **known)

@@ -1,0 +1,222 @@
+"""Measure a run: retrieval, geometry, translation and transfer of its embedded items, into evaluation.json."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..specification import specification
+from ..data.eccv import caption_links
+from ..data.manifest import Manifest
+from ..errors import ModalignError, unknown
+from ..metrics.evaluate import evaluate, to_json
+from ..files import read_text, write_json
+from ..metrics.corrected import WAYS, CorrectedRetrieval
+from ..metrics.preservation import Geodesic, Trustworthiness
+from ..metrics.protocol import PROTOCOLS, folds, in_folds
+from ..metrics.score import Metric, Score, bootstrap_all
+from ..model import Model
+from ..progress import Progress, silent
+from ..registry import make
+from .items import load_items
+from ..features.store import Store
+from ..views import Views
+from .fitting import with_mean_recall
+from .fused import FusedRetrieval
+from .robustness import method_name, run_features
+from .uses import STEPS, Items, labels_of, transfer, translation
+
+FILE = "evaluation.json"
+QUICK = ("retrieval", "procrustes", "mutual_knn", "cka", "gap", "alignment", "dimension", "hubness")
+"""What is measured without being asked for."""
+GEOMETRY = (
+    "connectivity", "cknna", "svcca", "rsa", "cycle_knn", "lcs_knn", "trustworthiness", "geodesic", "gromov",
+    "calibrated",
+)  # fmt: skip
+"""What ``geometry`` adds."""
+CORRECTED = "corrected_retrieval"
+FEW = 25
+"""Subsamples behind the intervals of set metrics when all of geometry is measured."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure.
+
+    Args:
+        metrics: registered metrics instead of the quick ones; "corrected_retrieval" stands for all four corrections.
+        geometry: also all metrics of geometry, and how each head keeps its features' neighbourhoods.
+        protocol: "coco-1k" or "coco-5k". positives: "original", "cxc" or "eccv", of COCO's test captions.
+        query: composed queries such as "text+audio". fusion: how they are composed.
+        translation, transfer: measure these uses. labels: of transfer, see ``uses.labels_of``.
+        steps: of the captioner's training. seed: of intervals and of the captioner.
+    """
+
+    metrics: tuple[str, ...] = ()
+    geometry: bool = False
+    protocol: str | None = None
+    positives: str | None = None
+    query: tuple[str, ...] = ()
+    fusion: str = "mean"
+    translation: bool = False
+    transfer: bool = False
+    labels: str | None = None
+    steps: int = STEPS
+    seed: int = 0
+
+
+class Part(NamedTuple):
+    """Embedded items of a split, and what they are."""
+
+    z: Views
+    items: Items
+
+
+def evaluate_run(run: Path, request: Request | None = None, progress: Progress = silent) -> dict[str, Any]:
+    """Measure the embedded test items of a run; writes evaluation.json, which the report shows.
+
+    Raises:
+        ModalignError: a folder that is no run, no test items, or something asked for that the run does not allow.
+    """
+    wish = request or Request()
+    if wish.protocol is not None and wish.protocol not in PROTOCOLS:
+        raise unknown("protocol", wish.protocol, PROTOCOLS)
+    model = Model.load(run)
+    train, test = (_items(run, split, model) for split in ("train", "test"))
+    if not len(test.z):
+        raise ModalignError(f"{run} has no test items: it was fitted without any (--holdout 0)")
+    z = _linked(run, test, wish.positives) if wish.positives else test.z
+    bank = train.z if len(train.z) else None
+    scores = with_mean_recall(_scores(z, _metrics(wish, bank, z), wish), z)
+    skipped: dict[str, str] = {}
+    jobs: dict[str, Callable[[], dict[str, Score]]] = {}
+    if wish.geometry:
+        jobs["preservation"] = lambda: preservation(run, model, wish.seed)
+    if wish.translation:
+        jobs["translation"] = lambda: translation(train, test, wish.steps, wish.seed, progress)
+    if wish.transfer:
+        labels = labels_of(wish.labels, _manifest(run))
+        scores |= transfer(train.z, test.z, labels, model, wish.seed)
+    for name, job in jobs.items():
+        try:
+            scores |= job()
+        except ModalignError as problem:
+            skipped[name] = str(problem)
+    name = method_name(model)
+    table = {
+        "split": "test",
+        "groups": len(z),
+        "settings": {k: v for k, v in asdict(wish).items() if v != getattr(Request, k)},
+        "bank": "train" if bank is not None else "test",
+        "methods": {name: {"label": name, **to_json(scores)}},
+        "skipped": skipped,
+    }
+    write_json(run / FILE, table)
+    return {"run": str(run), **table}
+
+
+def _items(run: Path, split: str, model: Model) -> Part:
+    """Items of a split; modalities in the model's order, as in scores.json."""
+    z, items = load_items(run, split)
+    names = [m for m in model.heads.modalities if m in z]
+    return Part(z.only(*names) if len(names) == len(z.modalities) else z, items)
+
+
+def _metrics(wish: Request, bank: Views | None, z: Views) -> list[str | Metric]:
+    """What to call: names where the registered defaults will do."""
+    names = wish.metrics or QUICK
+    if wish.geometry:
+        names = tuple(dict.fromkeys((*names, *GEOMETRY)))
+    out: list[str | Metric] = [name for name in names if name != CORRECTED]
+    if CORRECTED in names:
+        out += [CorrectedRetrieval(way, bank=bank) for way in WAYS]
+    for query in wish.query:
+        parts = tuple(part.strip() for part in query.split("+"))
+        out.append(FusedRetrieval(parts, rule=wish.fusion))
+    return out
+
+
+def _scores(z: Views, metrics: Sequence[str | Metric], wish: Request) -> dict[str, Score]:
+    """Scores with intervals, of the whole or over the folds of a protocol."""
+    draws = FEW if wish.geometry else 50
+    if wish.protocol is None:
+        return evaluate(z, metrics, seed=wish.seed, draws=draws)
+    parts = folds(z, PROTOCOLS[wish.protocol], wish.protocol)
+    if len(parts) == 1:
+        return evaluate(parts[0], metrics, seed=wish.seed, draws=draws)
+    out: dict[str, Score] = {}
+    for metric in metrics:
+        out |= in_folds(make("metric", metric) if isinstance(metric, str) else metric, parts)
+    return bootstrap_all(out, seed=wish.seed)
+
+
+def preservation(run: Path, model: Model, seed: int = 0) -> dict[str, Score]:
+    """How each head keeps the neighbourhoods and geodesics of its features, on the test features of a run.
+
+    Names: ``trustworthiness/text.features~text.space/@10`` and so on.
+
+    Raises:
+        ModalignError: the features are not at hand any more.
+    """
+    features = run_features(run)
+    if "test" not in features:
+        raise ModalignError(f"{run} has no test features")
+    out: dict[str, Score] = {}
+    for m, x in features["test"].data.items():
+        both = Views.from_arrays(**{f"{m}.features": x.float(), f"{m}.space": model.transform(x, m)})
+        if len(x) < 20:
+            continue
+        out |= evaluate(both, [Trustworthiness(), _forward], seed=seed)
+    return out
+
+
+def _forward(z: Views) -> dict[str, Score]:
+    """Geodesic stress of paths among features against distances in the space, not the reverse."""
+    return {name: s for name, s in Geodesic()(z).items() if ".features->" in name}
+
+
+def _linked(run: Path, test: Part, which: str) -> Views:
+    """The test items with the positives of a list of COCO captions.
+
+    Raises:
+        ModalignError: the run's data are not COCO, or its captions have no numbers.
+    """
+    if not {"image", "text"} <= set(test.z.modalities):
+        raise ModalignError(f"positives '{which}' join COCO's photos and captions: {run} has no 'image' and 'text'")
+    manifest = _manifest(run, positives=which)
+    if manifest is None or not {"image_id", "caption_id"} <= set(manifest.extra):
+        raise ModalignError(f"positives '{which}' are of COCO's test photos: {run} was fitted on other data")
+    images, captions = (
+        [manifest.extra[column][int(entry["row"])] for entry in test.items[m]]
+        for m, column in (("image", "image_id"), ("text", "caption_id"))
+    )
+    if any(number is None for number in captions):
+        raise ModalignError(
+            f'the captions of {run} have no COCO numbers: put  positives = "{which}"  into its [data] table'
+        )
+    links = caption_links([int(i) for i in images], [int(c) for c in captions], which)
+    return replace(test.z, links=links)
+
+
+def _manifest(run: Path, **more: Any) -> Manifest | None:
+    """What the run's data set lists, without encoding anything; None for plain arrays.
+
+    Args:
+        more: settings of the data set to add, where it is COCO.
+    """
+    path = run / "config.toml"
+    try:
+        table = tomllib.loads(read_text(path, "specification"))
+    except tomllib.TOMLDecodeError as problem:
+        raise ModalignError(f"specification is damaged: {path}: {problem}") from None
+    if "arrays" in table or "data" not in table:
+        return None
+    data = specification(table, str(path)).data
+    if "store" in data:
+        return Store.open(Path(data["store"])).manifest
+    extra = more if data["name"] == "coco" else {}
+    manifest: Manifest = make("dataset", **{**data, **extra})
+    return manifest

@@ -1,0 +1,88 @@
+"""Fit a method once, and measure it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..metrics.evaluate import DEFAULT, evaluate
+from ..files import read_json, write_json
+from ..metrics.recall import mean_recall
+from ..metrics.score import Score
+from ..model import Heads, Model
+from ..progress import Progress, silent
+from ..registry import get, make, resolved
+from ..views import Views
+from .data import Data
+
+
+def fit(
+    method: Mapping[str, Any],
+    train: Views,
+    dev: Views | None,
+    folder: Path,
+    data: Data | None = None,
+    progress: Progress = silent,
+) -> tuple[Model, float]:
+    """Fit a method, or load the same fit from the folder where it is there already.
+
+    Returns: the model and the seconds that its fit took.
+    """
+    key = _fingerprint(dict(method), train, dev)
+    done = folder / "fit.json"
+    if done.exists() and (past := read_json(done, "record of the fit")).get("key") == key:
+        return Model.load(folder), float(past["seconds"])
+    done.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    part = make("method", **method)
+    heads = part.fit(train, dev, run=folder, progress=progress)
+    seconds = time.perf_counter() - start
+    source = data or Data({})
+    model = Model(heads, source.encoders, source.fingerprints, full_settings(method), part.record)
+    model.save(folder)
+    write_json(done, {"key": key, "seconds": round(seconds, 3)})
+    return model, seconds
+
+
+def _fingerprint(method: dict[str, Any], *views: Views | None) -> str:
+    """Identity of a fit: the program's version, the method's settings and every number it learns from."""
+    digest = hashlib.blake2b(json.dumps([__version__, method], sort_keys=True).encode(), digest_size=16)
+    for x in views:
+        for m, rows in (x.data if x is not None else {}).items():
+            digest.update(f"{m}{tuple(rows.shape)}{rows.dtype}".encode())
+            for tensor in (rows, x.group[m]):  # type: ignore[union-attr]
+                digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def measure(heads: Heads, test: Views, metrics: Sequence[str] = (), seed: int = 0) -> dict[str, Score]:
+    """Scores of the embedded test views; with mean recall over both directions for every pair of modalities."""
+    return with_mean_recall(evaluate(heads.embed(test), metrics or DEFAULT, seed=seed), test)
+
+
+def with_mean_recall(scores: dict[str, Score], z: Views) -> dict[str, Score]:
+    """The scores, led by "mean_recall" (of two modalities) or "mean_recall/a-b" (of each pair)."""
+    means = {}
+    for a, b in z.pairs():
+        if f"recall/{a}->{b}/any@1" in scores and f"recall/{b}->{a}/any@1" in scores:
+            means["mean_recall" if len(z.modalities) == 2 else f"mean_recall/{a}-{b}"] = mean_recall(scores, a, b)
+    return means | scores
+
+
+def full_settings(method: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's table with the defaults of its settings filled in."""
+    return resolved("method", method["name"], {k: v for k, v in method.items() if k != "name"})
+
+
+def settings_of(method: str) -> set[str]:
+    """Names of a method's settings."""
+    return set(inspect.signature(get("method", method)).parameters)

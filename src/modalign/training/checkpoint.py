@@ -1,0 +1,124 @@
+"""What a training leaves behind while it runs: its log, and a checkpoint from which it goes on bit for bit."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModalignError
+from ..files import atomic, read_jsonl, write_text
+
+CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
+
+
+@dataclass
+class Position:
+    """Where a training stands: all that decides how it goes on, besides weights, optimiser and random state.
+
+    Args:
+        step: the next one.
+        score: last dev score. best: greatest. best_step: where. waited: evaluations since.
+        started: effective rank and mean cosine at the start. warned: of collapse. stopped: early.
+    """
+
+    step: int = 0
+    score: float = -1.0
+    best: float = -1.0
+    best_step: int = 0
+    waited: int = 0
+    started: tuple[float, float] = (1.0, 0.0)
+    warned: bool = False
+    stopped: bool = False
+
+
+class Keeper:
+    """Writes metrics.jsonl and checkpoint.pt of one training, and reads them back.
+
+    Args:
+        run: folder; None: nothing is written and nothing read.
+        schedule: plain settings of the training; a checkpoint of other settings is refused.
+        heads, objective, optimiser: whose state is kept.
+        best: the best weights so far. at: the position. Both are updated in place by ``resume``.
+    """
+
+    def __init__(
+        self,
+        run: Path | None,
+        schedule: Any,
+        heads: nn.Module,
+        objective: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        best: dict[str, Tensor],
+        at: Position,
+    ) -> None:
+        self.checkpoints = bool(schedule.checkpoints)
+        self.run, self.heads, self.objective, self.optimiser = run, heads, objective, optimiser
+        self.best, self.at = best, at
+        shapes = {k: list(v.shape) for k, v in heads.state_dict().items()}
+        self.settings = json.dumps({"schedule": asdict(schedule), "heads": shapes}, sort_keys=True)
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl; values that are not finite are left out."""
+        if self.run is not None:
+            self.run.mkdir(parents=True, exist_ok=True)
+            finite = {k: v for k, v in line.items() if math.isfinite(v)}
+            with (self.run / METRICS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(finite) + "\n")
+
+    def save(self) -> None:
+        """Write the checkpoint atomically."""
+        if self.run is None or not self.checkpoints:
+            return
+        state = {
+            "settings": self.settings,
+            "at": asdict(self.at),
+            "heads": self.heads.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        with atomic(self.run / CHECKPOINT) as partial:
+            torch.save(state, partial)
+
+    def resume(self) -> bool:
+        """Go back to the checkpoint, if there is one; lines logged after it are dropped.
+
+        Raises:
+            ModalignError: the checkpoint is damaged, or of other settings.
+        """
+        path = None if self.run is None else self.run / CHECKPOINT
+        if path is None or self.run is None:
+            return False
+        if not self.checkpoints or not path.exists():
+            (self.run / METRICS).unlink(missing_ok=True)
+            return False
+        try:
+            state = torch.load(path, weights_only=True)
+            same = state["settings"] == self.settings
+        except Exception as problem:  # torch raises many kinds for damaged files
+            reason = " ".join(str(problem).split())[:150]
+            raise ModalignError(f"checkpoint is damaged: {path} ({reason}); delete it to start anew") from None
+        if not same:
+            raise ModalignError(f"{path} belongs to a training with other settings: use another folder or delete it")
+        self.heads.load_state_dict(state["heads"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best.clear()
+        self.best.update(state["best"])
+        for name, value in state["at"].items():
+            setattr(self.at, name, tuple(value) if name == "started" else value)
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"]:
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+        metrics = self.run / METRICS
+        kept = [line for line in read_jsonl(metrics, "training log") if line["step"] <= self.at.step]
+        write_text(metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        return True

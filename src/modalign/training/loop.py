@@ -1,0 +1,276 @@
+"""The training loop, to be read from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModalignError
+from ..geometry.neighbours import collapse
+from ..metrics.measures import any_hit
+from ..metrics.ranking import rank
+from ..metrics.recall import KS
+from ..objectives.base import Objective
+from ..objectives.collapse import pull
+from ..objectives.total import Total
+from ..progress import Progress, silent
+from ..views import Batch, Views
+from .checkpoint import Keeper, Position
+from .mixing import augment, mix
+from .sampling import Sampler
+
+
+class CollapseWarning(RuntimeWarning):
+    """The embeddings lose their spread; the message names the term of the loss that draws them together."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train.
+
+    Args:
+        steps: optimiser steps at most.
+        batch: items per modality and step.
+        unpaired: share of the batch that is items without a partner, in [0, 1).
+        lr: peak learning rate: linear warm-up over the share ``warmup`` of the steps, then half a cosine to 0.
+        weight_decay: AdamW; not on biases, scales and other parameters of one number or one row.
+        warmup: share of the steps, in [0, 1].
+        clip: greatest gradient norm; 0: no clipping.
+        mixing: alpha of Beta(alpha, alpha) for latent mixing of pairs; 0: none.
+        noise, drop: of the augmented views, see ``mixing.augment``; both 0: no augmented views.
+        every: steps between evaluations, log lines and checkpoints.
+        checkpoints: write them, where there is a run folder.
+        patience: evaluations without a better dev score before stopping; 0: never stop early.
+        precision: "auto": bfloat16 on a GPU that has it, else float32; "float32"; "bfloat16".
+        seed: of batches, mixing, dropout and noise.
+    """
+
+    steps: int = 500
+    batch: int = 256
+    unpaired: float = 0.0
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    clip: float = 1.0
+    mixing: float = 0.0
+    noise: float = 0.0
+    drop: float = 0.0
+    every: int = 50
+    checkpoints: bool = True
+    patience: int = 5
+    precision: str = "auto"
+    seed: int = 0
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        rising = max(1, round(self.warmup * self.steps))
+        if step < rising:
+            return self.lr * (step + 1) / rising
+        return self.lr * 0.5 * (1.0 + math.cos(math.pi * (step - rising) / max(1, self.steps - rising)))
+
+
+def train(
+    heads: nn.Module,
+    objective: Objective,
+    x: Views,
+    schedule: Schedule | None = None,
+    dev: Views | None = None,
+    run: Path | None = None,
+    seen: Views | None = None,
+    progress: Progress = silent,
+) -> Position:
+    """Fit heads to an objective, in place, and leave them with the weights that were best on dev.
+
+    A run that is killed and started again with the same arguments and the same ``run`` folder continues from its last
+    checkpoint and ends with the same bits as one that was not.
+
+    Args:
+        heads: views of features -> views of unit rows.
+        objective: what to minimise; its own parameters (temperatures) are trained too.
+        x: training views: what the heads take.
+        schedule: how long and how fast.
+        dev: paired views for the choice of the best weights and for stopping early; None: the last weights are kept.
+        run: folder for metrics.jsonl and the checkpoint; None: nothing is written.
+        seen: the same items as x in the form that the objective sees as ``batch.x``, if not x itself.
+        progress: called after each evaluation.
+
+    Raises:
+        ModalignError: no usable data, a loss that is not finite, or a checkpoint of other settings.
+    """
+    s, seen = schedule or Schedule(), seen or x
+    with torch.random.fork_rng():
+        torch.manual_seed(s.seed)
+        sampler = Sampler(x, s.batch, s.unpaired, s.seed)
+        prepare = getattr(objective, "prepare", None)
+        if prepare is not None:
+            prepare(seen)
+        optimiser = torch.optim.AdamW(parameter_groups(heads, objective, s.weight_decay), lr=s.lr)
+        best = {k: v.clone() for k, v in heads.state_dict().items()}
+        at = Position()
+        keeper = Keeper(run, s, heads, objective, optimiser, best, at)
+        watched = dev if dev is not None else x.select(full(sampler(0), x))
+        if not keeper.resume():
+            shown = assess(at, heads, watched, dev is not None, best)
+            at.started = spread_of(shown)
+            keeper.log({"step": 0, **signs(at, shown, dev is not None)})
+
+        while at.step < s.steps and not at.stopped:
+            rows = sampler(at.step)
+            draws = torch.Generator().manual_seed((s.seed * 5_915_587 + at.step) % (1 << 62))
+            inputs, features = x.select(full(rows, x)), seen.select(full(rows, seen))
+            if s.mixing:
+                twin = draws.clone_state()  # the same partners and shares for both forms of the items
+                inputs, features = mix(inputs, s.mixing, generator=draws), mix(features, s.mixing, generator=twin)
+            heads.train()
+            with autocast(s.precision, inputs):
+                z = heads(inputs)
+                second = s.noise or s.drop
+                augmented = heads(augment(inputs, s.noise, s.drop, draws)) if second else None
+                loss = objective(Batch(z, features, augmented, at.step))
+            if not torch.isfinite(loss):
+                raise ModalignError(f"the loss is {loss.item()} at step {at.step}: lower the learning rate ({s.lr})")
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = clip(optimiser, s.clip)
+            for group in optimiser.param_groups:
+                group["lr"] = s.rate(at.step) * group["share"]
+            optimiser.step()
+            objective.after_step()
+            at.step += 1
+
+            if at.step % s.every == 0 or at.step == s.steps:
+                line = {"step": at.step, "loss": loss.item(), **terms(objective)}
+                line |= {"lr": s.rate(at.step - 1), "gradient": norm}
+                shown = assess(at, heads, watched, dev is not None, best)
+                warn_of_collapse(at, shown, objective, Batch(z, features, augmented, at.step))
+                at.stopped = bool(dev is not None and s.patience and at.waited >= s.patience)
+                keeper.log({**line, **signs(at, shown, dev is not None)})
+                keeper.save()
+                progress(at.step, s.steps, "training")
+
+    if dev is not None:
+        heads.load_state_dict(best)
+    heads.eval()
+    return at
+
+
+# ------------------------------------------------------------------ pieces of the loop
+
+
+def parameter_groups(heads: nn.Module, objective: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; biases, scales, temperatures and everything of the objective do not.
+
+    A module may say with ``slow()`` which of its parameters learn at a share of the rate: (parameters, share).
+    """
+    ask: Any = getattr(heads, "slow", None)
+    slow, share = ask() if ask is not None else ([], 1.0)
+    known = {id(p) for p in slow}
+    own = [p for p in heads.parameters() if p.requires_grad]
+    quick = [p for p in own if id(p) not in known]
+    slow = [p for p in own if id(p) in known]
+    free = [p for p in objective.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in quick if p.ndim >= 2], "weight_decay": weight_decay, "share": 1.0},
+        {"params": [p for p in quick if p.ndim < 2] + free, "weight_decay": 0.0, "share": 1.0},
+        {"params": [p for p in slow if p.ndim >= 2], "weight_decay": weight_decay, "share": share},
+        {"params": [p for p in slow if p.ndim < 2], "weight_decay": 0.0, "share": share},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def full(rows: Mapping[str, Tensor], x: Views) -> dict[str, Tensor]:
+    """Rows of every modality, none of those that the batch lacks."""
+    return {m: rows.get(m, torch.empty(0, dtype=torch.long)) for m in x.modalities}
+
+
+def autocast(precision: str, x: Views) -> AbstractContextManager[Any]:
+    """Mixed precision where it exists."""
+    device = next(iter(x.data.values())).device.type
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ModalignError(f"precision is '{precision}': choose auto, float32 or bfloat16")
+    wanted = precision == "bfloat16" or (precision == "auto" and device == "cuda" and torch.cuda.is_bf16_supported())
+    return torch.autocast(device, dtype=torch.bfloat16) if wanted else nullcontext()
+
+
+def clip(optimiser: torch.optim.Optimizer, most: float) -> float:
+    """Clip the gradient's norm over all parameters; the norm before."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    return float(nn.utils.clip_grad_norm_(parameters, most if most > 0 else math.inf))
+
+
+def terms(objective: Objective) -> dict[str, float]:
+    """What the objective says of its last batch, finite numbers only."""
+    return {k: v for k, v in objective.log().items() if math.isfinite(v)}
+
+
+# ------------------------------------------------------------------ looking at where it stands
+
+
+@torch.no_grad()
+def assess(at: Position, heads: nn.Module, watched: Views, paired: bool, best: dict[str, Tensor]) -> Views:
+    """The watched views in the shared space; where they are dev views, their score, and the best weights kept."""
+    heads.eval()
+    z: Views = heads(watched)
+    if paired:
+        at.score = dev_recall(z)
+        at.waited += 1
+        if at.score > at.best:
+            at.best, at.best_step, at.waited = at.score, at.step, 0
+            best.update({k: v.clone() for k, v in heads.state_dict().items()})
+    return z
+
+
+def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
+    """Mean any-hit Recall@k over k and all directions with pairs, in [0, 1]: what weights and settings are chosen by.
+
+    Example:
+        >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))
+        1.0
+    """
+    values = []
+    for a, b in permutations(z.modalities, 2):
+        pairs = z.paired(a, b)
+        if len(pairs):
+            ranking = rank(z[a], z[b], pairs)
+            values += [float(any_hit(ranking, k).mean()) for k in ks]
+    if not values:
+        raise ModalignError("the dev views have no pairs: nothing can be chosen on them")
+    return sum(values) / len(values)
+
+
+def spread_of(z: Views) -> tuple[float, float]:
+    """The least effective rank and the greatest mean cosine of all modalities."""
+    found = [collapse(rows) for rows in z.data.values() if len(rows) > 1]
+    rank_least = min((v["effective_rank"] for v in found), default=1.0)
+    return rank_least, max((v["mean_cosine"] for v in found), default=0.0)
+
+
+def signs(at: Position, z: Views, paired: bool) -> dict[str, float]:
+    """Numbers for the log: signs of collapse, and the dev score."""
+    effective_rank, cosine = spread_of(z)
+    return {"effective_rank": effective_rank, "mean_cosine": cosine, **({"dev": at.score} if paired else {})}
+
+
+def warn_of_collapse(at: Position, z: Views, objective: Objective, batch: Batch) -> None:
+    """Warn, once, when the embeddings use few of the directions they started with and all point one way."""
+    effective_rank, cosine = spread_of(z)
+    if at.warned or effective_rank > 0.5 * at.started[0] or cosine < max(0.5, at.started[1]):
+        return
+    at.warned = True
+    pulls = pull(objective, batch) if isinstance(objective, Total) else {}
+    term = max(pulls, key=lambda name: pulls[name]) if pulls else type(objective).__name__
+    warnings.warn(
+        f"the embeddings collapse at step {at.step}: effective rank {effective_rank:.1f} ({at.started[0]:.1f} at the "
+        f"start), mean cosine {cosine:.2f}; '{term}' draws them together: lower its weight",
+        CollapseWarning,
+        stacklevel=3,
+    )

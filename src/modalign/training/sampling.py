@@ -1,0 +1,122 @@
+"""Batches of groups: paired and unpaired items mixed at a ratio, each batch a function of seed and step alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError
+from ..views import Views
+
+Rows = dict[str, Tensor]
+
+
+class Sampler:
+    """Draws rows of views for each training step.
+
+    Linked groups come in shuffled passes over all of them, without a short last batch: a batch that reaches the end
+    of a pass goes on in the next one. Of a group's items of one modality, one is drawn. Items without a partner are
+    drawn beside them, independently in each modality. There is nothing to save for a resume but the step.
+
+    Args:
+        x: training views.
+        batch: items per modality and batch, as far as there are so many.
+        unpaired: share of the batch that is items without a partner, in [0, 1).
+        seed: of all draws.
+
+    Raises:
+        ModalignError: nothing linked and no unpaired share, or settings out of range.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(5), b=torch.eye(5))
+        >>> sampler = Sampler(x, batch=2)
+        >>> sorted(torch.cat([sampler(s)["a"] for s in range(2)]).tolist() + sampler.passes(2)[:1].tolist())
+        [0, 1, 2, 3, 4]
+    """
+
+    def __init__(self, x: Views, batch: int = 256, unpaired: float = 0.0, seed: int = 0) -> None:
+        if batch < 1 or not 0.0 <= unpaired < 1.0:
+            raise ModalignError(f"a batch of {batch} items with an unpaired share of {unpaired}: needs >= 1 and [0, 1)")
+        self.seed = seed
+        self.units = _links(x) if x.links else _groups(x)
+        alone = {m: _alone(x, m) for m in x.modalities}
+        self.alone = {m: rows for m, rows in alone.items() if len(rows)} if unpaired else {}
+        if not self.count and not self.alone:
+            raise ModalignError(
+                "the training views have no linked groups: only methods that need no pairs can use them"
+            )
+        share = unpaired if self.alone else 0.0
+        self.linked = min(self.count, max(1, round(batch * (1 - share)))) if self.count else 0
+        self.extra = batch - round(batch * (1 - share)) if self.count else batch
+
+    @property
+    def count(self) -> int:
+        """Number of linked units."""
+        return len(next(iter(self.units.values()))[0]) if self.units else 0
+
+    def __call__(self, step: int) -> Rows:
+        """Modality -> row numbers of the batch of one step."""
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) % (1 << 62))
+        rows: dict[str, list[Tensor]] = {}
+        if self.linked:
+            units = self.passes(step * self.linked, self.linked)
+            for m, (start, size, order) in self.units.items():
+                here = units[size[units] > 0]
+                draw = (torch.rand(len(here), generator=generator, dtype=torch.float64) * size[here]).long()
+                rows.setdefault(m, []).append(order[start[here] + draw])
+        for m, alone in self.alone.items():
+            pick = torch.randperm(len(alone), generator=generator)[: self.extra]
+            rows.setdefault(m, []).append(alone[pick])
+        return {m: torch.cat(parts) for m, parts in rows.items()}
+
+    def passes(self, start: int, size: int = 1) -> Tensor:
+        """Units at places start .. start + size of the endless stream of shuffled passes, without doubles."""
+        found: list[Tensor] = []
+        while size > 0:
+            number, place = divmod(start, self.count)
+            generator = torch.Generator().manual_seed((self.seed * 7_368_787 + number + 1) % (1 << 62))
+            part = torch.randperm(self.count, generator=generator)[place : place + size]
+            found.append(part)
+            start, size = start + len(part), size - len(part)
+        units = torch.cat(found)
+        return units if len(found) == 1 else torch.unique(units)
+
+
+def _groups(x: Views) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """Modality -> (start, size, order): the rows of linked unit u are order[start[u] : start[u] + size[u]]."""
+    ids = [torch.unique(g.long()) for g in x.group.values()]
+    values, count = torch.unique(torch.cat(ids), return_counts=True)
+    linked = values[count > 1]
+    if not len(linked):
+        return {}
+    table = {}
+    for m, g in x.group.items():
+        order = torch.argsort(g.long(), stable=True)
+        ordered = g.long()[order].contiguous()
+        start = torch.searchsorted(ordered, linked)
+        table[m] = (start, torch.searchsorted(ordered, linked, side="right") - start, order)
+    return table
+
+
+def _links(x: Views) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
+    """The same where positives are explicit links: each link is a unit."""
+    found: dict[str, list[Tensor]] = {m: [] for m in x.modalities}
+    for a, b in x.pairs():
+        pairs = x.paired(a, b)
+        for m in x.modalities:
+            side = pairs[:, 0] if m == a else pairs[:, 1] if m == b else torch.full((len(pairs),), -1)
+            found[m].append(side)
+    table = {}
+    for m, parts in found.items():
+        rows = torch.cat(parts) if parts else torch.empty(0, dtype=torch.long)
+        table[m] = (torch.arange(len(rows)), (rows >= 0).long(), rows)
+    return table if len(next(iter(table.values()))[0]) else {}
+
+
+def _alone(x: Views, m: str) -> Tensor:
+    """Rows of a modality without a partner in any other."""
+    alone = torch.ones(len(x[m]), dtype=torch.bool)
+    for other in x.modalities:
+        if other != m:
+            alone[x.paired(m, other)[:, 0]] = False
+    return alone.nonzero().flatten()

@@ -1,0 +1,338 @@
+"""Views: items of several modalities and the groups they belong to. The one data type that travels everywhere.
+
+Items of the same group are the same thing (positives). Modalities may differ in length, a group may have several
+items of a modality (five captions of one photo) or none (a missing modality is absent, never a zero row).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError, few, unknown
+from .groups import groups_of_pairs, join, one_per_group, relink
+
+Pair = tuple[str, str]
+
+
+class Stack(NamedTuple):
+    """One item per group and modality, side by side, for losses that see whole tuples.
+
+    data: (g, M, d); rows of absent modalities hold zeros and must be masked by ``present``.
+    present: (g, M) bool. group: (g,) int64, ascending.
+    """
+
+    data: Tensor
+    present: Tensor
+    group: Tensor
+
+
+@dataclass(frozen=True)
+class Views:
+    """Items by modality, with group ids.
+
+    Args:
+        data: modality -> (n_m, ...) tensor: a raw batch, features or embeddings. n_m >= 0, free per modality.
+        group: modality -> (n_m,) integer tensor. Equal ids across modalities mark the same thing.
+        links: (a, b) -> (2, p) row indices into a and b. For that pair of modalities it replaces group
+            equality, for positives that are not an equivalence (ECCV/CxC, multi-label, candidate sets).
+        row: modality -> (n_m,) row of each item in its manifest.
+
+    Raises:
+        ModalignError: modalities of data and group differ, or lengths do not match, or ids are not integers.
+
+    Example:
+        >>> v = Views({"text": torch.eye(3), "image": torch.eye(2)},
+        ...           {"text": torch.tensor([7, 7, 8]), "image": torch.tensor([7, 9])})
+        >>> v.positives("text", "image").int().tolist()
+        [[1, 0], [1, 0], [0, 0]]
+    """
+
+    data: Mapping[str, Tensor]
+    group: Mapping[str, Tensor]
+    links: Mapping[Pair, Tensor] | None = None
+    row: Mapping[str, Tensor] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if set(self.data) != set(self.group):
+            raise ModalignError(
+                f"data has the modalities {sorted(self.data)} but group has {sorted(self.group)}: they must match"
+            )
+        for m, x in self.data.items():
+            ids = self.group[m]
+            if x.ndim < 1 or ids.ndim != 1 or len(x) != len(ids):
+                raise ModalignError(
+                    f"modality '{m}': data of shape {tuple(x.shape)} needs one group id per row, "
+                    f"got ids of shape {tuple(ids.shape)}"
+                )
+            if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
+                raise ModalignError(f"modality '{m}': group ids must be integers, got {ids.dtype}")
+        for (a, b), link in (self.links or {}).items():
+            self._check_link(a, b, link)
+
+    def _check_link(self, a: str, b: str, link: Tensor) -> None:
+        for side, m in enumerate((a, b)):
+            n = len(self[m])
+            if link.ndim != 2 or link.shape[0] != 2:
+                raise ModalignError(f"links of ('{a}', '{b}') must have shape (2, p), got {tuple(link.shape)}")
+            outside = link[side][(link[side] < 0) | (link[side] >= n)]
+            if len(outside):
+                raise ModalignError(
+                    f"links of ('{a}', '{b}') name rows {few(outside.tolist())} of '{m}', which has {n} rows"
+                )
+
+    # ------------------------------------------------------------------ construction
+
+    @classmethod
+    def from_arrays(cls, pairs: Tensor | None = None, **arrays: Tensor) -> Views:
+        """Views of named arrays: row-aligned, or two arrays with known pairs and all other rows unpaired.
+
+        Args:
+            pairs: (p, 2) row indices into the first and second array; None: row i of every array is group i,
+                so every array must have the same length.
+            **arrays: modality -> (n_m, d_m) array or tensor.
+
+        Pairs that share a row (one picture, five captions) join one group.
+
+        Raises:
+            ModalignError: unequal lengths without pairs, pairs outside the arrays, pairs with other than two arrays.
+
+        Example:
+            >>> v = Views.from_arrays(torch.tensor([[0, 1]]), x=torch.eye(2), y=torch.eye(3))
+            >>> {m: g.tolist() for m, g in v.group.items()}
+            {'x': [0, 1], 'y': [2, 0, 3]}
+        """
+        data = {m: torch.as_tensor(x) for m, x in arrays.items()}
+        for m, x in data.items():
+            if x.ndim != 2:
+                raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
+        if pairs is None:
+            lengths = {m: len(x) for m, x in data.items()}
+            if len(set(lengths.values())) > 1:
+                raise ModalignError(
+                    f"arrays have different numbers of rows {lengths}: without pairs, row i of each array must be "
+                    "the same item; give the known pairs as a (p, 2) array of row indices"
+                )
+            n = next(iter(lengths.values()), 0)
+            return cls(data, {m: torch.arange(n) for m in data})
+        if len(data) != 2:
+            raise ModalignError(f"pairs join exactly two arrays, got {len(data)}: {', '.join(data)}")
+        (a, x), (b, y) = data.items()
+        ga, gb = groups_of_pairs(torch.as_tensor(pairs), len(x), len(y), a, b)
+        return cls(data, {a: ga, b: gb})
+
+    # ------------------------------------------------------------------ looking
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in order."""
+        return tuple(self.data)
+
+    def __getitem__(self, modality: str) -> Tensor:
+        """The data of one modality. Raises ModalignError for an unknown one."""
+        if modality not in self.data:
+            raise unknown("modality", modality, self.data)
+        return self.data[modality]
+
+    def __contains__(self, modality: object) -> bool:
+        return modality in self.data
+
+    def __len__(self) -> int:
+        """Number of distinct groups."""
+        return len(self.group_ids())
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{m} {tuple(x.shape)}" for m, x in self.data.items())
+        return f"Views({shapes}; {len(self)} groups)"
+
+    def group_ids(self) -> Tensor:
+        """Sorted distinct group ids of all modalities, (g,) int64."""
+        ids = [g.long() for g in self.group.values()]
+        return torch.unique(torch.cat(ids)) if ids else torch.empty(0, dtype=torch.long)
+
+    def pairs(self) -> list[Pair]:
+        """All unordered pairs of modalities, in the order of ``modalities``."""
+        return list(combinations(self.data, 2))
+
+    def positives(self, a: str, b: str) -> Tensor:
+        """(n_a, n_b) bool: which items of a and b are the same thing."""
+        link = self._link(a, b)
+        if link is None:
+            self[a], self[b]
+            return self.group[a][:, None] == self.group[b][None, :]
+        mask = torch.zeros(len(self[a]), len(self[b]), dtype=torch.bool, device=self[a].device)
+        mask[link[0], link[1]] = True
+        return mask
+
+    def paired(self, a: str, b: str) -> Tensor:
+        """(p, 2) int64 row indices of all positive pairs of a and b, without an n_a x n_b matrix."""
+        link = self._link(a, b)
+        if link is not None:
+            return link.T.long()
+        self[a], self[b]
+        return join(self.group[a].long(), self.group[b].long())
+
+    def unpaired(self, a: str, b: str) -> Tensor:
+        """(u,) row indices of the items of a that have no positive in b."""
+        alone = torch.ones(len(self[a]), dtype=torch.bool, device=self[a].device)
+        alone[self.paired(a, b)[:, 0]] = False
+        return alone.nonzero().flatten()
+
+    def _link(self, a: str, b: str) -> Tensor | None:
+        links = self.links or {}
+        if (a, b) in links:
+            return links[a, b]
+        return links[b, a].flip(0) if (b, a) in links else None
+
+    def stack(
+        self,
+        modalities: Sequence[str] | None = None,
+        pick: str = "sample",
+        generator: torch.Generator | None = None,
+    ) -> Stack:
+        """One item of each modality for every group that has any of them.
+
+        Args:
+            modalities: which, in which order; default all. Their data must be (n_m, d) with one d.
+            pick: which of a group's items: "first", "sample" (uniform, from ``generator``) or "mean".
+            generator: source of randomness for "sample".
+
+        Raises:
+            ModalignError: unknown modality or pick, or widths that differ.
+        """
+        names = list(modalities or self.data)
+        shapes = {m: tuple(self[m].shape[1:]) for m in names}
+        if len(set(shapes.values())) != 1:
+            raise ModalignError(f"stack needs modalities of one width, got {shapes}")
+        ids = torch.unique(torch.cat([self.group[m].long() for m in names]))
+        columns, present = [], []
+        for m in names:
+            where = torch.searchsorted(ids, self.group[m].long())
+            column, has = one_per_group(self[m], where, len(ids), pick, generator)
+            columns.append(column)
+            present.append(has)
+        return Stack(torch.stack(columns, 1), torch.stack(present, 1), ids)
+
+    # ------------------------------------------------------------------ making new ones
+
+    def only(self, *modalities: str) -> Views:
+        """Some modalities, in the given order."""
+        for m in modalities:
+            self[m]
+        return Views(
+            {m: self.data[m] for m in modalities},
+            {m: self.group[m] for m in modalities},
+            {p: v for p, v in self.links.items() if set(p) <= set(modalities)} if self.links else None,
+            {m: v for m, v in self.row.items() if m in modalities} if self.row else None,
+        )
+
+    def select(self, rows: Mapping[str, Tensor]) -> Views:
+        """Rows of each modality, by index or boolean mask; modalities that are not named keep all rows."""
+        index = {}
+        for m, x in self.data.items():
+            want = torch.as_tensor(rows[m], device=x.device) if m in rows else torch.arange(len(x), device=x.device)
+            index[m] = want.nonzero().flatten() if want.dtype == torch.bool else want.long()
+        for m in rows:
+            self[m]
+        return Views(
+            {m: x[index[m]] for m, x in self.data.items()},
+            {m: g[index[m].to(g.device)] for m, g in self.group.items()},
+            {p: relink(v, index[p[0]], index[p[1]]) for p, v in self.links.items()} if self.links else None,
+            {m: r[index[m].to(r.device)] for m, r in self.row.items()} if self.row else None,
+        )
+
+    def groups(self, ids: Tensor | Iterable[int]) -> Views:
+        """The items whose group is among ``ids``."""
+        want = torch.as_tensor(list(ids) if not isinstance(ids, Tensor) else ids).long()
+        return self.select({m: torch.isin(g.long(), want.to(g.device)) for m, g in self.group.items()})
+
+    def map(self, f: Callable[[str, Tensor], Tensor]) -> Views:
+        """New data ``f(modality, data)``, same groups."""
+        return replace(self, data={m: f(m, x) for m, x in self.data.items()})
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Views:
+        """Move to a device and, for floating data, to a dtype."""
+
+        def move(t: Tensor) -> Tensor:
+            return t.to(device=device, dtype=dtype if t.is_floating_point() else None)
+
+        def move_all(table: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
+            return None if table is None else {k: v.to(device=device) for k, v in table.items()}
+
+        return Views(
+            {m: move(x) for m, x in self.data.items()},
+            {m: g.to(device=device) for m, g in self.group.items()},
+            None if self.links is None else {p: v.to(device=device) for p, v in self.links.items()},
+            move_all(self.row),
+        )
+
+    def validate(self, zero_rows: bool = False) -> Views:
+        """Check the values of features or embeddings and return self.
+
+        Args:
+            zero_rows: accept all-zero rows. By default they are refused: a zero row is how other programs
+                write "missing", and it has no direction to align.
+
+        Raises:
+            ModalignError: data that are not (n, d), rows with NaN or infinite values, zero rows; all with row numbers.
+        """
+        for m, x in self.data.items():
+            if x.ndim != 2 or x.shape[1] == 0:
+                raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
+            if not x.is_floating_point():
+                raise ModalignError(f"'{m}' must hold floating-point numbers, got {x.dtype}")
+            bad = (~torch.isfinite(x).all(1)).nonzero().flatten()
+            if len(bad):
+                raise ModalignError(
+                    f"'{m}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): "
+                    "remove these rows"
+                )
+            empty = (x == 0).all(1).nonzero().flatten()
+            if len(empty) and not zero_rows:
+                raise ModalignError(
+                    f"'{m}' has {len(empty)} all-zero rows of {len(x)} ({few(empty.tolist())}): "
+                    "a missing item is left out, not written as zeros; remove these rows"
+                )
+        return self
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective may look at.
+
+    Args:
+        z: views in the shared space, unit rows.
+        x: the heads' inputs (frozen or current features): own manifolds, teachers.
+        augmented: second views of the same items (same groups), for methods that need them.
+        step: optimiser step, from 0, for warm-ups and schedules.
+    """
+
+    z: Views
+    x: Views
+    augmented: Views | None = None
+    step: int = 0
+
+
+def concat(parts: Sequence[Views]) -> Views:
+    """Views one after another; group ids keep their meaning, so equal ids in two parts are the same thing.
+
+    Raises:
+        ModalignError: nothing to join, or parts with links (their rows would move).
+    """
+    if not parts:
+        raise ModalignError("nothing to concatenate: the list of views is empty")
+    if any(p.links for p in parts):
+        raise ModalignError("views with links cannot be concatenated: express the positives by group ids")
+    names = list(dict.fromkeys(m for p in parts for m in p.data))
+    rows = all(p.row is not None for p in parts)
+    return Views(
+        {m: torch.cat([p.data[m] for p in parts if m in p]) for m in names},
+        {m: torch.cat([p.group[m] for p in parts if m in p]) for m in names},
+        None,
+        {m: torch.cat([p.row[m] for p in parts if p.row and m in p]) for m in names} if rows else None,
+    )

@@ -1,0 +1,62 @@
+"""The demo: what it concludes from its scores, and the whole of it (slow)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from modalign import cli
+from modalign.bench.demo import average, crossing, saving
+from modalign.metrics.score import Score
+
+
+def results(clip: float, full: list[float]) -> dict:
+    table = {("full", b): {"mean_recall": {"value": v}} for b, v in zip((50, 100, 200), full, strict=True)}
+    return table | {("clip", 200): {"mean_recall": {"value": clip}}}
+
+
+def test_crossing_is_interpolated_in_the_logarithm() -> None:
+    assert crossing([50, 100, 200], [0.1, 0.2, 0.3], 0.2) == (pytest.approx(100.0), False)
+    assert crossing([50, 100, 200], [0.1, 0.2, 0.3], 0.25) == (pytest.approx(100 * 2**0.5), False)
+    assert crossing([50, 100, 200], [0.1, 0.2, 0.3], 0.05) == (50.0, True)
+    assert crossing([50, 100, 200], [0.1, 0.2, 0.3], 0.31) == (None, False)
+    assert crossing([50, 100, 200], [0.1, 0.3, 0.2], 0.25)[0] == pytest.approx(50 * 2**0.75)
+
+
+def test_saving_says_what_the_scores_say() -> None:
+    better = saving(results(0.15, [0.1, 0.2, 0.3]), [50, 100, 200])
+    assert better["factor"] == pytest.approx(200 / (50 * 2**0.5))
+    assert better["gain"] == pytest.approx(2.0)
+    assert "2.8 times fewer pairs" in better["text"]
+    bound = saving(results(0.05, [0.1, 0.2, 0.3]), [50, 100, 200])
+    assert bound["text"].startswith("full needs at least 4.0 times fewer")
+    worse = saving(results(0.4, [0.1, 0.2, 0.3]), [50, 100, 200])
+    assert worse["factor"] is None
+    assert "does not reach 40.0 %" in worse["text"]
+
+
+def test_average_of_seeds() -> None:
+    mean = average([Score(0.2, low=0.1, high=0.3, chance=0.01), Score(0.4, low=0.3, high=0.5, chance=0.01)])
+    assert (mean.value, mean.low, mean.high, mean.chance) == (
+        pytest.approx(0.3), pytest.approx(0.2), pytest.approx(0.4), 0.01,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_whole_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    cli.main(["demo", "--out", str(out), "--json"])
+    first = json.loads(capsys.readouterr().out)
+    values = {name: first["methods"][name]["mean_recall"] for name in ("clip", "cca", "full")}
+    assert all(v["low"] < v["value"] < v["high"] for v in values.values())
+    assert values["full"]["value"] > 1.2 * values["clip"]["value"]
+    assert first["data"]["unlinked"] == {"image": 552, "text": 552}
+    assert "OpenMoji" in (out / "report.html").read_text()
+    assert not (out / "cache").exists()
+    cli.main(["demo", "--out", str(out), "--json"])  # again: nothing is fitted anew, nothing changes
+    assert json.loads(capsys.readouterr().out) == first
+    cli.main(["search", str(out), "a sad face", "--json"])
+    hits = json.loads(capsys.readouterr().out)["hits"]
+    assert sum("face" in hit["name"] for hit in hits[:5]) >= 4

@@ -1,0 +1,123 @@
+"""Flickr8k and Flickr30k in the layouts that people have."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modalign.data.flickr import flickr8k, flickr30k, flickr_features
+from modalign.errors import ModalignError
+
+COMMA = 'image,caption\na.jpg,"A dog , running"\na.jpg,A\nb.jpg,"""Hi"" sign ."\n'
+TOKEN = 'a.jpg#0\tA dog , running\na.jpg#1\tA\nb.jpg#0\t"Hi" sign .\n'
+BARS = 'image_name| comment_number| comment\na.jpg| 0| A dog , running\na.jpg| 1   A\nb.jpg| 0| "Hi" sign .\n'
+KARPATHY = {
+    "images": [
+        {"filename": "a.jpg", "split": "train", "sentences": [{"raw": "A dog , running"}, {"raw": "A"}]},
+        {"filename": "b.jpg", "split": "test", "sentences": [{"raw": '"Hi" sign .'}]},
+    ]
+}
+RAW = json.dumps(["A dog , running", "A"]).replace('"', '""')
+SIGN = json.dumps(['"Hi" sign .']).replace('"', '""')
+ANNOTATIONS = f'raw,sentids,split,filename,img_id\n"{RAW}","[0, 1]",train,a.jpg,0\n"{SIGN}",[2],test,b.jpg,1\n'
+EXPECTED = [(0, "A dog , running"), (0, "A"), (1, '"Hi" sign .')]
+
+
+@pytest.mark.parametrize(
+    ("loader", "name", "content"),
+    [
+        (flickr8k, "captions.txt", COMMA),
+        (flickr8k, "Flickr8k_text/Flickr8k.token.txt", TOKEN),
+        (flickr8k, "dataset_flickr8k.json", KARPATHY),
+        (flickr30k, "results_20130124.token", TOKEN.replace("\n", "\r\n")),
+        (flickr30k, "flickr30k_images/results.csv", BARS),
+        (flickr30k, "captions.txt", COMMA.replace("image,caption", "image_name,comment")),
+        (flickr30k, "flickr_annotations_30k.csv", ANNOTATIONS),
+        (flickr30k, "dataset_flickr30k.json", KARPATHY),
+    ],
+)
+def test_every_layout_gives_the_same_captions(tree: Callable[..., Path], loader, name: str, content: object) -> None:
+    made = loader(tree({name: content}))
+    assert [(r.group, r.text) for r in made if r.text] == EXPECTED
+    assert len(made.rows("image")) == 2
+    if not isinstance(content, str) or "split" in content.partition("\n")[0]:
+        assert set(made.splits) == {"train", "test"}
+
+
+def test_official_lists_and_photos_in_none(tree: Callable[..., Path]) -> None:
+    files = {"captions.txt": COMMA, "Flickr_8k.trainImages.txt": "a.jpg\nz.jpg\n", "Images/a.jpg": "x"}
+    root = tree(files)
+    made = flickr8k(root)
+    assert [(r.split, r.extra["photo"]) for r in made if r.uri] == [("train", "a.jpg"), ("", "b.jpg")]
+    assert made.meta["listed_without_captions"] == "1: z.jpg"
+    assert made.uri[0] == str(root / "Images" / "a.jpg")
+    assert flickr8k(root, missing="drop").meta["missing_files"] == "1 of 2: b.jpg"
+    assert len(flickr8k(root, split="train")) == 3
+
+
+def test_lists_of_numbers(tree: Callable[..., Path]) -> None:
+    made = flickr30k(tree({"results_20130124.token": TOKEN, "val.txt": "a\n", "test.txt": "b"}))
+    assert {r.extra["photo"]: r.split for r in made} == {"a.jpg": "val", "b.jpg": "test"}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"captions.txt": COMMA, "Flickr_8k.testImages.txt": "x.jpg\ny.jpg"}, r"name 2 photos, none .*x\.jpg, y\.jpg"),
+        (
+            {"captions.txt": COMMA, "Flickr_8k.testImages.txt": "a.jpg", "Flickr_8k.devImages.txt": "a.jpg"},
+            "two lists .* dev and test",
+        ),
+        ({"captions.txt": "image,caption\n../../x.jpg,a\n"}, "refused"),
+        ({"captions.txt": "picture,caption\na.jpg,a\n"}, "no column image"),
+        ({"captions.txt": COMMA + "c.jpg"}, r"1 rows .* \(lines 5\)"),
+        ({"Flickr8k.token.txt": TOKEN + "c.jpg\n"}, "line 4 is not"),
+        ({}, "captions of Flickr8k not found"),
+    ],
+)
+def test_damage_is_one_clear_line(tree: Callable[..., Path], files: dict[str, object], said: str) -> None:
+    with pytest.raises(ModalignError, match=said) as caught:
+        flickr8k(tree(files))
+    assert "\n" not in str(caught.value)
+
+
+def test_features_follow_the_manifest(tree: Callable[..., Path]) -> None:
+    root = tree({"captions.txt": COMMA, "features/captions.csv": COMMA, "features/image_names.txt": "b.jpg\na.jpg\n"})
+    np.save(root / "features" / "image_net.npy", np.asarray([[2.0, 2], [1, 1]], np.float16))
+    np.save(root / "features" / "text_net.npy", np.arange(3.0)[:, None])
+    made = flickr8k(root)
+    found = flickr_features(root, made)
+    assert found["image"].tolist() == [[1, 1], [2, 2]]
+    assert found["text"].tolist() == [[0], [1], [2]]
+    some = made.take([1, 4])
+    assert {m: x.tolist() for m, x in flickr_features(root, some).items()} == {"image": [[2, 2]], "text": [[2]]}
+    (root / "features" / "captions.csv").write_text(COMMA.replace("sign", "sing"))
+    with pytest.raises(ModalignError, match="other captions"):
+        flickr_features(root, made)
+    (root / "features" / "captions.csv").unlink()
+    (root / "features" / "image_names.txt").write_text("b.jpg\n")
+    with pytest.raises(ModalignError, match=r"1 photos have no features .*a\.jpg"):
+        flickr_features(root, made)
+
+
+@pytest.mark.data
+def test_real_flickr8k(external_data: Path) -> None:
+    root = external_data / "flickr8k"
+    made = flickr8k(root)
+    assert (len(made.rows("image")), len(made.rows("text"))) == (8091, 40455)
+    photos = Counter(made.splits[r] for r in made.rows("image"))
+    assert photos == {"train": 6000, "val": 1000, "test": 1000, "": 91}
+    texts = [str(made.text[r]) for r in made.rows("text")]
+    assert len(texts) - len({t.lower() for t in texts}) == 285
+    assert {"A", "a"} <= set(texts)
+    assert "broken image" in {t.lower().strip(" .") for t in texts}
+    assert set(Counter(np.asarray(made.group)[made.rows("text")].tolist()).values()) == {5}
+    test = flickr8k(root, split="test", missing="drop")
+    assert len(test.rows("image")) == 1000
+    found = flickr_features(root, test)
+    assert {m: x.shape for m, x in found.items()} == {"image": (1000, 1280), "text": (5000, 384)}

@@ -1,0 +1,43 @@
+"""Rows under construction: groups, splits, texts, missing files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modalign.data.rows import Rows, split_name
+from modalign.errors import ModalignError
+
+
+def test_split_names_are_common() -> None:
+    names = ["training", "dev", "validation", "evaluation", " Test ", "fold1", ""]
+    assert [split_name(n) for n in names] == ["train", "val", "val", "test", "test", "fold1", ""]
+
+
+def test_groups_texts_and_missing_files(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    rows = Rows("mine", {"licence": "CC0"}, "drop")
+    for key, name in (("k1", "a.jpg"), ("k2", "b.jpg"), ("k1", "a.jpg")):
+        rows.file(rows.group(key), "image", tmp_path / name, "train", number=1)
+    for text in ("  words\nmore ", " ", "", None, float("nan")):
+        rows.text(rows.group("k2"), text, "test")
+    made = rows.manifest()
+    assert [(r.group, r.modality, r.text, r.split) for r in made] == [
+        (0, "image", None, "train"), (0, "image", None, "train"), (1, "text", "words\nmore", "test")
+    ]  # fmt: skip
+    assert made.meta == {"licence": "CC0", "missing_files": "1 of 3: b.jpg", "empty_texts": "4, in groups 1, 1, 1, 1"}
+    assert len(rows.manifest("training")) == 2
+
+
+def test_unknown_split_and_no_rows_are_clear(tmp_path: Path) -> None:
+    rows = Rows("mine", {}, "drop")
+    with pytest.raises(ModalignError, match="'mine' has no rows"):
+        rows.manifest()
+    rows.text(0, "a", "train")
+    with pytest.raises(ModalignError, match="did you mean 'train'"):
+        rows.manifest("trian")
+    lost = Rows("mine", {}, "drop")
+    lost.file(0, "image", tmp_path / "no.jpg")
+    with pytest.raises(ModalignError, match=r"1 of 1: no\.jpg"):
+        lost.manifest()

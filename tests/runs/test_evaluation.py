@@ -1,0 +1,250 @@
+"""What ``modalign evaluate`` measures of a run: parts, protocols, positives, cheats, mistakes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from modalign.errors import ModalignError
+from modalign.metrics import protocol
+from modalign.metrics.recall import Retrieval
+from modalign.runs.items import load_items, save_items
+from modalign.views import Views
+from modalign.runs import Request, align_arrays, evaluate_run, evaluation_text
+from modalign.runs.fused import FusedRetrieval
+
+N = 150
+
+
+def rows(n: int, d: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on three arrays that share four factors."""
+    folder = tmp_path_factory.mktemp("arrays")
+    shared = rows(N, 4)
+    paths = []
+    for seed, (name, width) in enumerate((("text", 12), ("image", 20), ("audio", 8)), 1):
+        x = shared @ rows(4, width, seed) + 0.5 * rows(N, width, 10 + seed)
+        paths.append(folder / f"{name}.npy")
+        np.save(paths[-1], x.numpy())
+    align_arrays(paths, folder / "run", method="cca", dim=8, holdout=0.4)
+    return folder / "run"
+
+
+@pytest.fixture
+def run(fitted: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fitted, tmp_path / "run"))
+
+
+def change(run: Path, make: Any) -> None:
+    """Replace the embeddings of a run's items: ``make(modality, rows)``; the descriptions stay."""
+    z, items = load_items(run)
+    save_items(run, z.map(make), {m: [_without(e) for e in entries] for m, entries in items.items()})
+
+
+def describe(run: Path, **more: Any) -> None:
+    """Add entries to a run's items: modality -> function of (group, entry)."""
+    z, items = load_items(run)
+    for m, f in more.items():
+        for g, entry in zip(z.group[m].tolist(), items[m], strict=True):
+            entry |= f(g, entry)
+    save_items(run, z, {m: [_without(e) for e in entries] for m, entries in items.items()})
+
+
+def _without(entry: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in entry.items() if k not in ("modality", "group")}
+
+
+def scores_of(result: dict[str, Any]) -> dict[str, dict[str, float]]:
+    return {k: v for k, v in result["methods"]["cca"].items() if isinstance(v, dict)}
+
+
+def test_retrieval_and_quick_geometry_by_default(run: Path) -> None:
+    result = evaluate_run(run)
+    scores = scores_of(result)
+    assert {name.split("/")[0] for name in scores} >= {"recall", "map", "foscttm", "procrustes", "mutual_knn", "cka",
+                                                       "gap", "alignment", "effective_rank", "hubness"}  # fmt: skip
+    z, _ = load_items(run, "test")
+    assert scores["recall/text->image/any@1"]["value"] == Retrieval()(z)["recall/text->image/any@1"].value
+    saved = json.loads((run / "evaluation.json").read_text())
+    assert saved["methods"] == result["methods"]
+    assert saved["groups"] == len(z)
+    assert "any@1" in evaluation_text(result)
+
+
+def test_all_of_geometry_and_what_the_heads_keep(run: Path) -> None:
+    scores = scores_of(evaluate_run(run, Request(metrics=("retrieval",), geometry=True)))
+    for name in ("connectivity/components", "calibrated/image~text/cka", "gromov/image~text/paired",
+                 "trustworthiness/text.features~text.space/@10", "geodesic/text.features->text.space"):  # fmt: skip
+        assert name in scores, name
+    assert "geodesic/text.space->text.features" not in scores
+    kept = scores["trustworthiness/text.features~text.space/@10"]
+    assert kept["value"] > kept["chance"]
+
+
+def test_features_that_are_gone_are_said_and_the_rest_is_measured(run: Path) -> None:
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace("text.npy", "lost.npy"))
+    result = evaluate_run(run, Request(metrics=("retrieval",), geometry=True))
+    assert "lost.npy" in result["skipped"]["preservation"]
+    assert "connectivity/components" in scores_of(result)
+
+
+# ------------------------------------------------------------------ cheats
+
+
+def test_a_constant_aligner_ends_at_chance_corrected_and_composed_too(run: Path) -> None:
+    change(run, lambda m, x: torch.ones_like(x))
+    wish = Request(metrics=("retrieval", "corrected_retrieval"), query=("text+audio",))
+    scores = scores_of(evaluate_run(run, wish))
+    assert "recall/text+audio->image/any@1" in scores
+    assert "qb_norm_recall/text->image/any@1" in scores
+    for name, s in scores.items():
+        if "chance" in s and not name.startswith("fidelity"):
+            assert s["value"] == pytest.approx(s["chance"], abs=1e-9), name
+
+
+def test_an_aligner_that_copies_the_order_of_rows_ends_at_chance(run: Path) -> None:
+    z, items = load_items(run)
+    order = {m: torch.randperm(len(x), generator=torch.Generator().manual_seed(i)) for i, (m, x) in
+             enumerate(z.data.items())}  # fmt: skip
+    mixed = z.select(order)  # each side shuffled by itself: the k-th rows of two modalities are not the same thing
+    entries = {m: [_without(items[m][int(i)]) for i in order[m]] for m in items}
+    save_items(run, mixed.map(lambda m, x: rows(len(x), 30)), entries)
+    scores = scores_of(evaluate_run(run, Request(metrics=("retrieval", "calibrated"))))
+    s = scores["recall/text->image/any@10"]
+    assert s["value"] < s["chance"] + 0.15
+    assert scores["foscttm/text->image"]["value"] == pytest.approx(0.5, abs=0.06)
+    assert scores["calibrated/image~text/mutual_knn"]["value"] < 0.1
+
+
+# ------------------------------------------------------------------ composed queries
+
+
+def test_composed_queries_equal_the_sum_of_their_parts() -> None:
+    base = rows(40, 6)
+    z = Views.from_arrays(**{m: base + 1.2 * rows(40, 6, i) for i, m in enumerate(("a", "b", "c"), 1)})
+    found = FusedRetrieval(("a", "b"))(z)
+    unit = torch.nn.functional.normalize
+    s = unit(unit(z["a"]) + unit(z["b"])) @ unit(z["c"]).T
+    rank = (s >= s.diagonal()[:, None]).sum(1).double()
+    assert found["rank/a+b->c/mean"].value == pytest.approx(float(rank.mean()))
+    assert found["recall/a+b->c/any@5"].value > Retrieval()(z)["recall/a->c/any@5"].value
+    assert found["recall/a+b->c/any@5"].chance == pytest.approx(5 / 40)
+    for rule in ("max", "volume"):
+        assert FusedRetrieval(("a", "b"), rule=rule)(z)["recall/a+b->c/any@5"].value > 0.3
+
+
+def test_composed_queries_take_what_is_there_and_refuse_mistakes() -> None:
+    ids = torch.arange(5)
+    z = Views({m: torch.eye(5) for m in "abc"}, {"a": ids, "b": ids + 3, "c": ids})
+    s = FusedRetrieval(("a", "b"))(z)["recall/a+b->c/any@1"]
+    assert len(s.per_item) == 5  # three of a alone, two of both
+    assert s.skipped == 3
+    for query, says in ((("a",), "two modalities"), (("a", "d"), "modality 'd'"), (("a", "b", "c"), "leaves no other")):
+        with pytest.raises(ModalignError, match=says):
+            FusedRetrieval(query)(z)
+    with pytest.raises(ModalignError, match="two modalities"):
+        FusedRetrieval(("a", "b"), ("b",))(z)
+    with pytest.raises(ModalignError, match="did you mean 'mean'"):
+        FusedRetrieval(("a", "b"), rule="meen")(z)
+    with pytest.raises(ModalignError, match="links"):
+        FusedRetrieval(("a", "b"))(replace(z, links={("a", "c"): torch.tensor([[0], [0]])}))
+
+
+# ------------------------------------------------------------------ protocols and positives
+
+
+def test_protocols_cut_the_test_items(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(protocol.PROTOCOLS, "coco-1k", protocol.Protocol(20, 3, 1))
+    scores = scores_of(evaluate_run(run, Request(protocol="coco-1k")))
+    assert scores["recall/text->image/any@1"]["chance"] == pytest.approx(1 / 20)
+    assert scores["procrustes/image~text"]["low"] <= scores["procrustes/image~text"]["value"]
+    assert scores["mean_recall/text-image"]["chance"] == pytest.approx((1 + 5 + 10) / 60)
+    with pytest.raises(ModalignError, match="coco-5k needs 5000 groups"):
+        evaluate_run(run, Request(protocol="coco-5k"))
+    with pytest.raises(ModalignError, match="did you mean 'coco-1k'"):
+        evaluate_run(run, Request(protocol="coco1k"))
+
+
+def test_positives_of_coco_come_by_number(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("eccv_caption")
+    with pytest.raises(ModalignError, match="other data"):
+        evaluate_run(run, Request(positives="eccv"))
+    # Caption 38 is of photo 179765; to photo 205636, CxC adds caption 732091, of photo 219135.
+    lists = {
+        "images": [{"id": i, "file_name": f"{i:012d}.jpg"} for i in (179765, 205636, 219135)],
+        "annotations": [
+            {"id": 38, "image_id": 179765, "caption": "one"},
+            {"id": 633028, "image_id": 205636, "caption": "two"},
+            {"id": 732091, "image_id": 219135, "caption": "three"},
+        ],
+    }
+    root = tmp_path / "coco"
+    (root / "annotations").mkdir(parents=True)
+    (root / "annotations" / "captions_val2014.json").write_text(json.dumps(lists))
+    (run / "config.toml").write_text(
+        f'[data]\nname = "coco"\nroot = "{root}"\nyear = 2014\n[encoders]\nimage = "efficientnet-lite0"\n'
+        'text = "minilm"\n[method]\nname = "cca"\n'
+    )
+    x = torch.eye(3)
+    z = Views({"image": x, "text": x}, {m: torch.tensor([179765, 205636, 219135]) for m in ("image", "text")})
+    entries = {m: [{"split": "test", "row": first + i} for i in range(3)] for m, first in (("image", 0), ("text", 3))}
+    save_items(run, z, entries)
+    plain = scores_of(evaluate_run(run, Request(metrics=("retrieval",))))
+    cxc = scores_of(evaluate_run(run, Request(metrics=("retrieval",), positives="cxc")))
+    assert plain["recall/image->text/fraction@1"]["value"] == 1.0
+    assert cxc["recall/image->text/any@1"]["value"] == 1.0
+    assert cxc["recall/image->text/fraction@1"]["value"] < 1.0  # a photo with two right captions finds one first
+
+
+# ------------------------------------------------------------------ translation and transfer
+
+
+def words(group: int, _: Any) -> dict[str, str]:
+    return {"text": f"a {('red', 'blue', 'green')[group % 3]} {('cat', 'dog')[group % 2]} sits on the mat"}
+
+
+def test_translation_of_every_other_modality(run: Path) -> None:
+    describe(run, text=words)
+    scores = scores_of(evaluate_run(run, Request(metrics=("retrieval",), translation=True, steps=2)))
+    for source in ("image", "audio"):
+        for writer in ("decoder", "nearest"):
+            assert "signature" in scores[f"bleu4/{source}->text/{writer}"]
+        assert f"bleu4_gain/{source}->text/decoder-nearest" in scores
+    assert scores["bleu4/image->text/nearest"]["value"] > 0
+
+
+def test_runs_without_words_say_so(run: Path) -> None:
+    result = evaluate_run(run, Request(metrics=("retrieval",), translation=True))
+    assert "with their words" in result["skipped"]["translation"]
+    assert "translation left out" in evaluation_text(result)
+
+
+def test_transfer_by_a_file_of_labels(run: Path, tmp_path: Path) -> None:
+    z, _ = load_items(run)
+    first = dict(zip(z.group["text"].tolist(), (z["text"][:, 0] > 0).tolist(), strict=True))
+    labels = tmp_path / "labels.csv"
+    labels.write_text("group,label\n" + "".join(f"{g},{'high' if up else 'low'}\n" for g, up in first.items()))
+    wish = Request(metrics=("retrieval",), transfer=True, labels=str(labels))
+    scores = scores_of(evaluate_run(run, wish))
+    s = scores["accuracy/text->image/transfer"]
+    assert s["value"] > s["chance"] + 0.1
+    with pytest.raises(ModalignError, match="labels: give a file"):
+        evaluate_run(run, Request(metrics=("retrieval",), transfer=True))
+
+
+def test_a_run_without_test_items_is_refused(run: Path) -> None:
+    describe(run, **{m: lambda g, e: {"split": "train"} for m in ("text", "image", "audio")})
+    with pytest.raises(ModalignError, match="no test items"):
+        evaluate_run(run)

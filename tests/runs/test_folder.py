@@ -1,0 +1,39 @@
+"""What a run says of its items: words, pictures of its own, and files with their times for players."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from modalign.data.manifest import Manifest
+from modalign.views import Views
+from modalign.runs.folder import describe, draw_thumbnails
+
+
+def test_sounds_keep_their_file_and_times_and_pictures_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (300, 200), (200, 0, 0)).save(tmp_path / "red.png")
+    monkeypatch.chdir(tmp_path)
+    manifest = Manifest.from_rows(
+        [
+            {"group": 0, "modality": "image", "uri": "red.png"},
+            {"group": 0, "modality": "audio", "uri": "bark.wav", "start": 1.5, "end": 2.5},
+            {"group": 0, "modality": "text", "text": "a dog"},
+        ],
+        name="mine",
+    )
+    x = Views.from_arrays(image=torch.ones(1, 2), audio=torch.ones(1, 2), text=torch.ones(1, 2))
+    x = Views(x.data, x.group, None, {m: torch.tensor([i]) for i, m in enumerate(("image", "audio", "text"))})
+    items = {m: describe(x, m, "test", manifest) for m in x.modalities}
+    draw_thumbnails(tmp_path / "run", items)
+    assert items["text"] == [{"split": "test", "row": 2, "text": "a dog"}]
+    sound = {"split": "test", "row": 1, "uri": str(tmp_path / "bark.wav"), "start": 1.5, "end": 2.5, "text": "bark"}
+    assert items["audio"] == [sound]
+    picture = items["image"][0].pop("picture")
+    assert items["image"] == [{"split": "test", "row": 0}]
+    with Image.open(tmp_path / "run" / picture) as small:
+        assert max(small.size) == 96

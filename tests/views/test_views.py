@@ -1,0 +1,153 @@
+"""Views: what belongs together, and errors that say what to do."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modalign.errors import ModalignError
+from modalign.views import Views, concat
+from modalign.views.groups import join
+
+
+def coco_like() -> Views:
+    """Two photos with three and two captions, one photo without, one caption without photo."""
+    return Views(
+        {"image": torch.arange(6.0).view(3, 2) + 1, "text": torch.arange(12.0).view(6, 2) + 1},
+        {"image": torch.tensor([5, 9, 2]), "text": torch.tensor([9, 5, 5, 9, 5, 77])},
+        row={"image": torch.tensor([0, 1, 2]), "text": torch.tensor([10, 11, 12, 13, 14, 15])},
+    )
+
+
+def test_positives_follow_group_ids() -> None:
+    expected = torch.tensor([[0, 1, 1, 0, 1, 0], [1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0]], dtype=torch.bool)
+    v = coco_like()
+    assert torch.equal(v.positives("image", "text"), expected)
+    assert torch.equal(v.positives("text", "image"), expected.T)
+    assert torch.equal(v.paired("image", "text"), expected.nonzero())
+    assert v.unpaired("image", "text").tolist() == [2]
+    assert v.unpaired("text", "image").tolist() == [5]
+    assert len(v) == 4
+    assert v.pairs() == [("image", "text")]
+
+
+def test_links_replace_group_equality() -> None:
+    v = Views(
+        {"image": torch.eye(3), "text": torch.eye(3)},
+        {"image": torch.arange(3), "text": torch.arange(3)},
+        links={("image", "text"): torch.tensor([[0, 0, 2], [1, 2, 0]])},
+    )
+    assert v.positives("image", "text").nonzero().tolist() == [[0, 1], [0, 2], [2, 0]]
+    assert v.paired("text", "image").tolist() == [[1, 0], [2, 0], [0, 2]]
+    kept = v.select({"image": torch.tensor([2, 0]), "text": torch.tensor([0, 2])})
+    assert kept.paired("image", "text").tolist() == [[1, 1], [0, 0]]
+    assert v.only("image").links == {}
+
+
+def test_stack_picks_one_item_per_group_and_marks_the_absent() -> None:
+    v = coco_like()
+    data, present, group = v.stack(pick="first")
+    assert group.tolist() == [2, 5, 9, 77]
+    assert present.tolist() == [[True, False], [True, True], [True, True], [False, True]]
+    assert torch.equal(data[1, 1], v["text"][1])
+    assert torch.equal(data[3, 0], torch.zeros(2))
+    mean, _, _ = v.stack(["text"], pick="mean")
+    assert torch.allclose(mean[0, 0], v["text"][[1, 2, 4]].mean(0))
+    drawn = {
+        tuple(v.stack(["text"], generator=torch.Generator().manual_seed(s)).data[0, 0].tolist()) for s in range(40)
+    }
+    assert drawn == {tuple(v["text"][i].tolist()) for i in (1, 2, 4)}
+
+
+def test_stack_carries_gradients_to_the_chosen_rows_only() -> None:
+    x = torch.ones(3, 2, requires_grad=True)
+    Views({"a": x}, {"a": torch.tensor([4, 4, 6])}).stack(pick="first").data.sum().backward()
+    assert x.grad is not None
+    assert x.grad[:, 0].tolist() == [1.0, 0.0, 1.0]
+
+
+def test_selection_keeps_groups_and_rows() -> None:
+    v = coco_like().groups([5])
+    assert v["image"].tolist() == [[1.0, 2.0]]
+    assert v.row is not None
+    assert v.row["text"].tolist() == [11, 12, 14]
+    half = coco_like().select({"text": torch.tensor([True, False, False, False, False, True])})
+    assert half.group["text"].tolist() == [9, 77]
+    assert len(half["image"]) == 3
+
+
+def test_concat_keeps_the_meaning_of_groups() -> None:
+    v = coco_like()
+    both = concat([v.only("text"), v.only("image")])
+    assert torch.equal(both.positives("image", "text"), v.positives("image", "text"))
+    with pytest.raises(ModalignError, match="nothing to concatenate"):
+        concat([])
+
+
+def test_to_changes_the_dtype_of_data_only() -> None:
+    v = coco_like().to(dtype=torch.float64)
+    assert v["text"].dtype == torch.float64
+    assert v.group["text"].dtype == torch.int64
+
+
+def test_from_arrays_with_pairs_joins_what_is_connected() -> None:
+    v = Views.from_arrays(torch.tensor([[0, 0], [0, 2], [3, 1]]), photo=torch.eye(4), caption=torch.eye(4))
+    assert v.positives("photo", "caption").nonzero().tolist() == [[0, 0], [0, 2], [3, 1]]
+    assert v.unpaired("photo", "caption").tolist() == [1, 2]
+    assert v.unpaired("caption", "photo").tolist() == [3]
+    none = Views.from_arrays(torch.empty(0, 2), x=torch.eye(2), y=torch.eye(3))
+    assert not none.positives("x", "y").any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-3, 6), max_size=12), st.lists(st.integers(-3, 6), max_size=12))
+def test_join_equals_the_dense_comparison(a: list[int], b: list[int]) -> None:
+    left, right = torch.tensor(a, dtype=torch.long), torch.tensor(b, dtype=torch.long)
+    assert torch.equal(join(left, right), (left[:, None] == right[None]).nonzero())
+
+
+def test_a_chain_of_pairs_is_one_group() -> None:
+    n = 50
+    links = torch.tensor([[i, i] for i in range(n)] + [[i + 1, i] for i in range(n - 1)])
+    v = Views.from_arrays(links, x=torch.ones(n, 1), y=torch.ones(n, 1))
+    assert len(v) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Views({"a": torch.eye(2)}, {"b": torch.arange(2)}), "must match"),
+        (lambda: Views({"a": torch.eye(2)}, {"a": torch.arange(3)}), "one group id per row"),
+        (lambda: Views({"a": torch.eye(2)}, {"a": torch.rand(2)}), "must be integers"),
+        (lambda: coco_like()["txt"], "did you mean 'text'"),
+        (lambda: coco_like().positives("image", "audio"), "unknown modality 'audio'"),
+        (lambda: coco_like().only("sound"), "unknown modality"),
+        (lambda: coco_like().stack(pick="last"), "unknown pick"),
+        (lambda: Views.from_arrays(x=torch.eye(2), y=torch.eye(3)), "different numbers of rows"),
+        (lambda: Views.from_arrays(torch.tensor([[0, 5]]), x=torch.eye(2), y=torch.eye(3)), r"rows 5 of 'y'"),
+        (lambda: Views.from_arrays(torch.tensor([[0.5, 1.0]]), x=torch.eye(2), y=torch.eye(3)), "integer row numbers"),
+        (lambda: Views.from_arrays(torch.tensor([[0, 1, 2]]), x=torch.eye(2), y=torch.eye(3)), r"shape \(p, 2\)"),
+        (lambda: Views.from_arrays(x=torch.ones(3)), "2-D array"),
+    ],
+)
+def test_mistakes_are_named(make, message) -> None:
+    with pytest.raises(ModalignError, match=message):
+        make()
+
+
+def test_values_are_checked_with_row_numbers() -> None:
+    x = torch.ones(9, 3)
+    x[4, 1] = float("nan")
+    x[7] = float("inf")
+    with pytest.raises(ModalignError, match=r"NaN or infinite values in 2 of 9 rows \(4, 7\)"):
+        Views({"a": x}, {"a": torch.arange(9)}).validate()
+    y = torch.ones(4, 2)
+    y[2] = 0
+    v = Views({"a": y}, {"a": torch.arange(4)})
+    with pytest.raises(ModalignError, match=r"1 all-zero rows of 4 \(2\)"):
+        v.validate()
+    assert v.validate(zero_rows=True) is v
+    with pytest.raises(ModalignError, match="floating-point"):
+        Views({"a": torch.ones(2, 2, dtype=torch.int64)}, {"a": torch.arange(2)}).validate()
