@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from markupsafe import Markup
-from modalign.conftest import scores
 
 from modalign.errors import ModalignError
 from modalign.report.figures import budget_figure, rank_figure, recall_figure, recall_picture, training_figure
@@ -24,6 +23,8 @@ from modalign.report.sections.scores import table_columns
 from modalign.report.sections.training import collect
 from modalign.report.svg import palette, picture, shorten, standalone, tag, text, ticks
 from modalign.report.values import interval, shown
+
+from .conftest import scores
 
 SVG = "{http://www.w3.org/2000/svg}"
 METHODS = read_methods(scores(), Path("scores.json"))

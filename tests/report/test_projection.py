@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from modalign.conftest import embeddings
 
 from modalign.report.projection import force_layout, kept_neighbours, project
 from modalign.report.ranking import first_results, place, place_all
 from modalign.views import Views
+
+from .conftest import embeddings
 
 
 def test_same_points_same_map_whatever_the_global_seed() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from modalign.conftest import CREDIT, Make, edit, embeddings, method, scores
 
 from modalign.errors import ModalignError
 from modalign.files import write_json
@@ -18,6 +17,8 @@ from modalign.report.load import load
 from modalign.report.page import Absent
 from modalign.report.sections import SECTIONS
 from modalign.runs.items import save_items, write_lines
+
+from .conftest import CREDIT, Make, edit, embeddings, method, scores
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 

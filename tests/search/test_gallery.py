@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from modalign.conftest import cloud, entries
 
 from modalign.errors import ModalignError
 from modalign.search.ann import KINDS, Settings, build, candidates, parse_settings
@@ -13,6 +12,8 @@ from modalign.search.exact import best, top
 from modalign.search.gallery import Gallery, Part, Place, in_memory, unit_rows
 from modalign.search.items import ListItems, conditions
 from modalign.search.recall import cross_modal_recall, overlap
+
+from .conftest import cloud, entries
 
 
 def gallery(n: int = 40) -> Gallery:

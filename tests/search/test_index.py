@@ -19,14 +19,14 @@ import torch
 pytest.importorskip("faiss", reason="faiss is not installed (pip install 'modalign[search]')")
 pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'modalign[search]')")
 
-from modalign.conftest import cloud, entries, write_run
-
 from modalign.errors import ModalignError
 from modalign.search import Index, Settings, open_space
 from modalign.search.ann import KINDS
 from modalign.search.gallery import Place
 from modalign.search.index import model_fingerprint
 from modalign.search.items import conditions
+
+from .conftest import cloud, entries, write_run
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from modalign.conftest import cloud, entries
 
 from modalign.errors import MissingExtraError, ModalignError
 from modalign.search import Index
 from modalign.search.sinks import LanceSink
+
+from .conftest import cloud, entries
 
 try:
     import lancedb  # noqa: F401

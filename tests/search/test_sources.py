@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from modalign.conftest import cloud, write_run
 
 from modalign import cli
 from modalign.data.manifest import Manifest, Row
@@ -19,6 +18,8 @@ from modalign.model import Heads, Model
 from modalign.model.heads import Features, Head, Map
 from modalign.runs.items import load_items
 from modalign.search import Query, open_space
+
+from .conftest import cloud, write_run
 
 
 class Letters:

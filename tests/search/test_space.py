@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from modalign.conftest import cloud, entries, write_run
 
 from modalign import cli
 from modalign.errors import ModalignError
 from modalign.search import Query, open_space
 from modalign.search.analysis import Analysis, neighbourhood, spot, standing
 from modalign.search.gallery import Place, in_memory
+
+from .conftest import cloud, entries, write_run
 
 
 def call(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:

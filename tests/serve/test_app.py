@@ -19,7 +19,6 @@ from PIL import Image
 
 pytest.importorskip("starlette", reason="starlette is not installed (pip install 'modalign[serve]')")
 
-from modalign.conftest import ENCODERS, NASTY, Site
 from starlette.testclient import TestClient
 
 from modalign.errors import ModalignError
@@ -27,6 +26,8 @@ from modalign.search import Query
 from modalign.serve.app import UPLOAD, make_app
 from modalign.serve.state import State, names_of
 from modalign.serve.workers import Decoders
+
+from .conftest import ENCODERS, NASTY, Site
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from modalign.conftest import NASTY, Site
 
 from modalign.search import Query
+
+from .conftest import NASTY, Site
 
 pytest.importorskip("selenium", reason="Selenium is not installed")
 
