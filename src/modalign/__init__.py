@@ -4,18 +4,23 @@
     aligner = ma.Aligner().fit(X, Y)          # two feature arrays, rows paired
     Z = aligner.transform(X, side="x")        # unit rows in the shared space
 
-Names are loaded on first use, so that importing the package, and the program's help, stay quick.
+Everything is reached from here: the names below, the packages (``ma.geometry.transport``, ``ma.robustness``, ...) and,
+in the package of each family, every registered part under its class name (``ma.metrics.Procrustes``,
+``ma.objectives.Clip``, ``ma.methods.Full``, ``ma.datasets.coco``). Names are loaded on first use, so that importing
+the package, and the program's help, stay quick.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from . import public
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import geometry, metrics, objectives
+    from . import datasets, geometry, methods, metrics, objectives, robustness
+    from .diagnosis import diagnose
     from .errors import ModalignError
     from .methods.aligner import Aligner
     from .metrics.evaluate import evaluate
@@ -25,33 +30,28 @@ if TYPE_CHECKING:
     from .views import Batch, Views
 
 _HOMES = {
-    "Aligner": ("methods.aligner", "Aligner"),
-    "Batch": ("views", "Batch"),
-    "Model": ("model", "Model"),
-    "ModalignError": ("errors", "ModalignError"),
-    "Views": ("views", "Views"),
-    "evaluate": ("metrics.evaluate", "evaluate"),
-    "load": ("model", "load_model"),
-    "make": ("registry", "make"),
-    "names": ("registry", "names"),
-    "register": ("registry", "register"),
+    "Aligner": "methods.aligner",
+    "Batch": "views",
+    "Model": "model",
+    "ModalignError": "errors",
+    "Views": "views",
+    "diagnose": "diagnosis",
+    "evaluate": "metrics.evaluate",
+    "load": "model:load_model",
+    "make": "registry",
+    "names": "registry",
+    "register": "registry",
 }
-_PACKAGES = ("data", "features", "geometry", "methods", "metrics", "objectives", "report", "search")
 
 __all__ = [
-    "Aligner", "Batch", "Model", "ModalignError", "Views", "evaluate", "geometry", "load", "make", "metrics", "names",
-    "objectives", "register",
+    "Aligner", "Batch", "Model", "ModalignError", "Views", "datasets", "diagnose", "evaluate", "geometry", "load",
+    "make", "methods", "metrics", "names", "objectives", "register", "robustness",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        module, attribute = _HOMES[name]
-        return getattr(importlib.import_module(f".{module}", __name__), attribute)
-    if name in _PACKAGES:
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module 'modalign' has no attribute '{name}'")
+    return public.load(__name__, name, _HOMES)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_PACKAGES})
+    return public.listed(__name__, _HOMES)

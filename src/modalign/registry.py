@@ -68,10 +68,24 @@ def get(family: str, name: str) -> Callable[..., Any]:
     Raises:
         ModalignError: no such part; the message names the nearest one.
     """
-    parts = _load(family)
-    if name not in parts:
-        raise unknown(family, name, parts)
-    return parts[name]
+    known = _load(family)
+    if name not in known:
+        raise unknown(family, name, known)
+    return known[name]
+
+
+def parts(family: str) -> Mapping[str, Callable[..., Any]]:
+    """All parts of a family by their registered names."""
+    return _load(family)
+
+
+def by_class(family: str) -> dict[str, Callable[..., Any]]:
+    """The built-in parts of a family by the names of their classes: what the family's package offers.
+
+    A part of somebody else's package is imported from there, and made by its registered name.
+    """
+    home = FAMILIES[family] + "."
+    return {part.__name__: part for part in _load(family).values() if part.__module__.startswith(home)}
 
 
 def describe(family: str) -> dict[str, str]:

@@ -1,1 +1,29 @@
+"""Scores of an aligned space: value, interval, chance value.
 
+Every registered metric is here under its class name: ``modalign.metrics.Procrustes()(z)``. A new one is one file.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .. import public, registry
+
+if TYPE_CHECKING:
+    from .entries import Ranking
+    from .ranking import rank, rank_scores
+    from .score import Metric, Score
+
+_HOMES = {"Metric": "score", "Ranking": "entries", "Score": "score", "rank": "ranking", "rank_scores": "ranking"}
+_parts = partial(registry.by_class, "metric")
+
+__all__ = ["Metric", "Ranking", "Score", "rank", "rank_scores"]
+
+
+def __getattr__(name: str) -> Any:
+    return public.load(__name__, name, _HOMES, _parts)
+
+
+def __dir__() -> list[str]:
+    return public.listed(__name__, _HOMES, _parts)

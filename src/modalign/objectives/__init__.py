@@ -1,48 +1,59 @@
-"""Objectives: batch -> scalar loss. One file per family; each is a thin module around functions of `geometry`."""
+"""Objectives: batch -> scalar loss. One file per family; each is a thin module around functions of `geometry`.
 
-from .base import Objective, nothing
-from .bridge import Bridge, Consistency, Separation
-from .caption import Caption
-from .classify import Classify
-from .collapse import pull
-from .jiang import Jiang
-from .neighbourhood import Rma, Structure
-from .retrieval import Clip, CyClip, SigLip, Symile
-from .spread import Uniformity, VicReg
-from .teacher import Teacher
-from .total import Total, build
-from .transport import Klot, Transport
-from .volume import Gram, Pmrl, Triangle
-from .weighting import Balance, Schedule, Uncertainty, Weighting
+Every registered objective is here under its class name: ``modalign.objectives.Clip()``. A new one is one file.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .. import public, registry
+
+if TYPE_CHECKING:
+    from .base import Objective, nothing
+    from .collapse import pull
+    from .pairwise import Pairwise, matched
+    from .teacher import Teacher
+    from .total import build
+    from .tuples import Tuples
+    from .weighting import Balance, Schedule, Uncertainty, Weighting
+
+_HOMES = {
+    "Balance": "weighting",
+    "Objective": "base",
+    "Pairwise": "pairwise",
+    "Schedule": "weighting",
+    "Teacher": "teacher",
+    "Tuples": "tuples",
+    "Uncertainty": "weighting",
+    "Weighting": "weighting",
+    "build": "total",
+    "matched": "pairwise",
+    "nothing": "base",
+    "pull": "collapse",
+}
+_parts = partial(registry.by_class, "objective")
 
 __all__ = [
     "Balance",
-    "Bridge",
-    "Caption",
-    "Classify",
-    "Clip",
-    "Consistency",
-    "CyClip",
-    "Gram",
-    "Jiang",
-    "Klot",
     "Objective",
-    "Pmrl",
-    "Rma",
+    "Pairwise",
     "Schedule",
-    "Separation",
-    "SigLip",
-    "Structure",
-    "Symile",
     "Teacher",
-    "Total",
-    "Transport",
-    "Triangle",
+    "Tuples",
     "Uncertainty",
-    "Uniformity",
-    "VicReg",
     "Weighting",
     "build",
+    "matched",
     "nothing",
     "pull",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return public.load(__name__, name, _HOMES, _parts)
+
+
+def __dir__() -> list[str]:
+    return public.listed(__name__, _HOMES, _parts)

@@ -1,0 +1,26 @@
+"""Every registered data set as a function to its rows, under its name: ``ma.datasets.coco(root, split="val2017")``.
+
+The readers, one file per data set, are the modules of ``modalign.data``.
+
+Example:
+    >>> from modalign.datasets import synthetic
+    >>> synthetic(root=folder, n=20).modalities
+    ("a", "b")
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from . import public, registry
+
+_parts = partial(registry.parts, "dataset")
+
+
+def __getattr__(name: str) -> Any:
+    return public.load(__name__, name, {}, _parts)
+
+
+def __dir__() -> list[str]:
+    return public.listed(__name__, {}, _parts)

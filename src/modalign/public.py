@@ -1,0 +1,57 @@
+"""Public names, loaded on first use, so that importing a package costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Parts = Callable[[], Mapping[str, Any]]
+
+
+def load(package: str, name: str, homes: Mapping[str, str], parts: Parts = dict) -> Any:
+    """The value of a public name of a package: what its module-level ``__getattr__`` returns.
+
+    A name is sought among the homes, then among the package's own modules, then among the registered parts, so that
+    a new part is public without a list to edit.
+
+    Args:
+        package: dotted name, for example ``"modalign.metrics"``.
+        homes: name -> the package's module that holds it; ``"module:other"`` where it has another name there.
+        parts: gives the registered parts by their public names.
+
+    Raises:
+        AttributeError: no such name.
+
+    Example:
+        >>> load("modalign", "few", {"few": "errors"})(range(3))
+        '0, 1, 2'
+    """
+    if name in homes:
+        module, _, other = homes[name].partition(":")
+        return getattr(importlib.import_module(f"{package}.{module}"), other or name)
+    if not name.startswith("_"):
+        place = f"{package}.{name}"
+        try:
+            return importlib.import_module(place)
+        except ModuleNotFoundError as problem:
+            if problem.name != place:
+                raise
+        if name in (found := parts()):
+            return found[name]
+    raise AttributeError(f"module '{package}' has no attribute '{name}'")
+
+
+def listed(package: str, homes: Mapping[str, str], parts: Parts = dict) -> list[str]:
+    """The public names of a package: what its module-level ``__dir__`` returns.
+
+    Example:
+        >>> {"few", "errors"} <= set(listed("modalign", {"few": "errors"}))
+        True
+    """
+    import pkgutil
+
+    inside = getattr(sys.modules[package], "__path__", [])
+    own = {m.name for m in pkgutil.iter_modules(inside) if not m.name.startswith("_")}
+    return sorted({*vars(sys.modules[package]), *own, *homes, *parts()})
