@@ -4,8 +4,8 @@ The readers, one file per data set, are the modules of ``modalign.data``.
 
 Example:
     >>> from modalign.datasets import synthetic
-    >>> synthetic(root=folder, n=20).modalities
-    ("a", "b")
+    >>> synthetic("arrays", n=20).modalities
+    ('a', 'b')
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modalign.data.flickr import flickr8k, flickr30k, flickr_features
+from modalign.data.flickr import flickr8k, flickr30k
 from modalign.errors import ModalignError
 
 COMMA = 'image,caption\na.jpg,"A dog , running"\na.jpg,A\nb.jpg,"""Hi"" sign ."\n'
@@ -86,25 +86,6 @@ def test_damage_is_one_clear_line(tree: Callable[..., Path], files: dict[str, ob
     assert "\n" not in str(caught.value)
 
 
-def test_features_follow_the_manifest(tree: Callable[..., Path]) -> None:
-    root = tree({"captions.txt": COMMA, "features/captions.csv": COMMA, "features/image_names.txt": "b.jpg\na.jpg\n"})
-    np.save(root / "features" / "image_net.npy", np.asarray([[2.0, 2], [1, 1]], np.float16))
-    np.save(root / "features" / "text_net.npy", np.arange(3.0)[:, None])
-    made = flickr8k(root)
-    found = flickr_features(root, made)
-    assert found["image"].tolist() == [[1, 1], [2, 2]]
-    assert found["text"].tolist() == [[0], [1], [2]]
-    some = made.take([1, 4])
-    assert {m: x.tolist() for m, x in flickr_features(root, some).items()} == {"image": [[2, 2]], "text": [[2]]}
-    (root / "features" / "captions.csv").write_text(COMMA.replace("sign", "sing"))
-    with pytest.raises(ModalignError, match="other captions"):
-        flickr_features(root, made)
-    (root / "features" / "captions.csv").unlink()
-    (root / "features" / "image_names.txt").write_text("b.jpg\n")
-    with pytest.raises(ModalignError, match=r"1 photos have no features .*a\.jpg"):
-        flickr_features(root, made)
-
-
 @pytest.mark.data
 def test_real_flickr8k(external_data: Path) -> None:
     root = external_data / "flickr8k"
@@ -119,5 +100,3 @@ def test_real_flickr8k(external_data: Path) -> None:
     assert set(Counter(np.asarray(made.group)[made.rows("text")].tolist()).values()) == {5}
     test = flickr8k(root, split="test", missing="drop")
     assert len(test.rows("image")) == 1000
-    found = flickr_features(root, test)
-    assert {m: x.shape for m, x in found.items()} == {"image": (1000, 1280), "text": (5000, 384)}

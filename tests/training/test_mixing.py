@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.training.mixing import HardBatches, augment, hardest, mix
+from modalign.training.mixing import augment, mix
 from modalign.views import Views
 
 
@@ -95,51 +95,3 @@ def test_augmentation_has_the_stated_noise_and_drop():
     for wrong in ({"noise": -1.0}, {"drop": 1.0}):
         with pytest.raises(ModalignError, match="drop"):
             augment(x, **wrong)
-
-
-def test_hardest_are_the_most_similar_wrong_columns():
-    similarity = torch.tensor([[0.9, 0.5, 0.7], [0.1, 0.2, 0.3]])
-    positives = torch.tensor([[True, False, False], [True, True, True]])
-    assert hardest(similarity, positives, k=2).tolist() == [[2, 1], [-1, -1]]
-    assert hardest(similarity, positives, k=9).shape == (2, 3)
-    with pytest.raises(ModalignError, match="mask"):
-        hardest(similarity, positives[:1])
-
-
-def clusters(per=12, count=5):
-    centres = torch.nn.functional.normalize(torch.randn(count, 8, generator=gen()), dim=1)
-    label = torch.arange(count).repeat_interleave(per)
-    return Views.from_arrays(text=centres[label] + 0.05 * torch.randn(per * count, 8, generator=gen(1))), label
-
-
-@pytest.mark.parametrize("hardness", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("size", [1, 7, 16, 1000])
-def test_every_group_appears_once_in_an_epoch(hardness, size):
-    x, _ = clusters()
-    batches = list(HardBatches(x, size, hardness=hardness))
-    assert sorted(torch.cat(batches).tolist()) == list(range(60))
-    assert len(batches) == len(HardBatches(x, size)) == -(-60 // size)
-    assert all(len(b) == size for b in batches[:-1])
-
-
-def test_hard_batches_hold_confusable_groups_and_change_with_the_epoch():
-    x, label = clusters()
-
-    def confusable(batches):
-        same = [(label[b][:, None] == label[b][None]).float().mean() for b in batches]
-        return torch.stack(same).mean().item()
-
-    sampler = HardBatches(x, 12, hardness=0.75, neighbours=11)
-    first = list(sampler)
-    assert confusable(first) > 1.5 * confusable(HardBatches(x, 12, hardness=0.0))
-    assert all(torch.equal(a, b) for a, b in zip(first, sampler, strict=True))
-    sampler.set_epoch(1)
-    assert not all(torch.equal(a, b) for a, b in zip(first, sampler, strict=True))
-
-
-def test_groups_without_the_deciding_modality_are_still_used():
-    x = ragged()
-    batches = list(HardBatches(x, 3, modality="image"))
-    assert sorted(torch.cat(batches).tolist()) == [0, 1, 2, 3, 10, 11, 12, 20]
-    with pytest.raises(ModalignError, match="hardness"):
-        HardBatches(x, 3, hardness=2.0)

@@ -255,7 +255,7 @@ def crossing(budgets: Sequence[int], values: Sequence[float], target: float) -> 
 
     Example:
         >>> crossing([50, 100, 200], [0.1, 0.2, 0.3], 0.15)
-        (70.71067811865476, False)
+        (70.7107, False)
     """
     if values[0] >= target:
         return float(budgets[0]), True

@@ -57,7 +57,10 @@ def audiocaps(
     Reference: Kim et al. 2019, NAACL.
 
     Example:
-        >>> audiocaps("/data/audiocaps", split="test")  # doctest: +SKIP
+        >>> line = "97151,vfY_TJq7n_U,130,Rustling occurs and ducks quack"
+        >>> size = Path("test.csv").write_text(f"audiocap_id,youtube_id,start_time,caption\\n{line}\\n")
+        >>> audiocaps(".", split="test").text
+        (None, 'Rustling occurs and ducks quack')
     """
     base = existing_folder(root, "data set 'audiocaps'")
     sounds = Files([base], SOUNDS)

@@ -74,7 +74,13 @@ def audioset(
     Reference: Gemmeke et al. 2017, ICASSP.
 
     Example:
-        >>> audioset("/data/audioset", split="test")  # doctest: +SKIP
+        >>> labels = "index,mid,display_name\\n0,/m/09x0r,Speech\\n1,/m/0bt9lr,Dog\\n"
+        >>> size = Path("class_labels_indices.csv").write_text(labels)
+        >>> line = '--4gqARaEJE, 0.000, 10.000, "/m/09x0r,/m/0bt9lr"'
+        >>> header = "# YTID, start_seconds, end_seconds, positive_labels"
+        >>> size = Path("eval_segments.csv").write_text(f"{header}\\n{line}\\n")
+        >>> audioset(".", split="test").text
+        (None, 'Speech, Dog')
     """
     base = existing_folder(root, "data set 'audioset'")
     names = label_names(base / "class_labels_indices.csv")

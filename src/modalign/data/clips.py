@@ -57,7 +57,10 @@ def clips(
         ModalignError: no clips, texts of clips that do not exist at all (counted and named), or damaged annotations.
 
     Example:
-        >>> clips("/data/clips", texts={"1": "a dog barks"})  # doctest: +SKIP
+        >>> Path("videos").mkdir()
+        >>> size = Path("videos/video1.mp4").write_bytes(b"...")
+        >>> clips(".", texts={"1": "a dog barks"}).text
+        (None, 'a dog barks')
     """
     base = existing_folder(root, "data set 'clips'")
     files = {m: Files([first_folder(base, names)], ends) for m, (names, ends) in FOLDERS.items()}

@@ -43,7 +43,11 @@ def clotho(
     Reference: Drossos, Lipping and Virtanen 2020, arXiv 1910.09387.
 
     Example:
-        >>> clotho("/data/clotho", split="test")  # doctest: +SKIP
+        >>> header = "file_name," + ",".join(f"caption_{i}" for i in range(1, 6))
+        >>> line = "rain.wav,it rains,it pours,rain falls,a storm,drops fall"
+        >>> size = Path("clotho_captions_evaluation.csv").write_text(f"{header}\\n{line}\\n")
+        >>> clotho(".", split="test").text[1:]
+        ('it rains', 'it pours', 'rain falls', 'a storm', 'drops fall')
     """
     base = existing_folder(root, "data set 'clotho'")
     lists = [(path, part) for part in PARTS for path in sorted(base.glob(f"**/clotho_captions_{part}*.csv"))[:1]]

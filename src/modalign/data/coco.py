@@ -82,7 +82,13 @@ def coco(
         2021, arXiv 2004.15020 (CxC); Chun et al. 2022, arXiv 2204.03359 (ECCV Caption).
 
     Example:
-        >>> coco("/data/coco", split="val")  # doctest: +SKIP
+        >>> Path("annotations").mkdir()
+        >>> photos = [{"id": 9, "file_name": "000000000009.jpg"}]
+        >>> captions = [{"id": 1, "image_id": 9, "caption": "a plate of food"}]
+        >>> content = json.dumps({"images": photos, "annotations": captions})
+        >>> size = Path("annotations/captions_val2017.json").write_text(content)
+        >>> coco(".", split="val").text
+        (None, 'a plate of food')
     """
     base = existing_folder(root, "data set 'coco'")
     karpathy = None if year or annotations else next((base / k for k in KARPATHY if (base / k).is_file()), None)

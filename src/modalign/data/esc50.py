@@ -56,7 +56,11 @@ def esc50(
     Reference: Piczak 2015, ACM Multimedia, doi 10.1145/2733373.2806390.
 
     Example:
-        >>> esc50("/data/ESC-50", split="test", fold=1)  # doctest: +SKIP
+        >>> Path("meta").mkdir()
+        >>> header = "filename,fold,target,category,esc10,src_file,take"
+        >>> size = Path("meta/esc50.csv").write_text(f"{header}\\n1-100032-A-0.wav,1,0,dog,True,100032,A\\n")
+        >>> esc50(".", split="test", fold=1).text
+        (None, 'dog')
     """
     base = existing_folder(root, "data set 'esc50'")
     path = first_file(base, ["pairs.csv", "meta/esc50.csv", "esc50.csv"], "list of ESC-50")

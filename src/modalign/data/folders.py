@@ -54,7 +54,10 @@ def folders(
         ModalignError: no such folder, or no files of a known kind in it.
 
     Example:
-        >>> folders("/data/mine", layout="flat", names_as_text=True)  # doctest: +SKIP
+        >>> for name in ("black_cat.jpg", "black_cat.wav"):
+        ...     size = Path(name).write_bytes(b"...")
+        >>> folders(".", layout="flat", names_as_text=True).modalities
+        ('image', 'audio', 'text')
     """
     base = existing_folder(root, "data set 'folders'")
     rows = Rows("folders", {"source": str(base)})

@@ -65,7 +65,11 @@ def howto100m(
     Reference: Miech et al. 2019, arXiv 1906.03327; Miech et al. 2020, arXiv 1912.06430 (candidates, least length).
 
     Example:
-        >>> howto100m("/data/howto100m", seconds=5, candidates=5)  # doctest: +SKIP
+        >>> words = '{"v1": {"start": [0, 4], "end": [4, 9], "text": ["cut it", "fry it"]}}'
+        >>> size = Path("caption.json").write_text(words)
+        >>> rows = howto100m(".", seconds=5, candidates=2)
+        >>> rows.text, rows.start.tolist()
+        ((None, 'cut it', None, 'fry it'), [0.0, nan, 4.0, nan])
     """
     base = existing_folder(root, "data set 'howto100m'")
     if seconds < 0 or candidates < 1:

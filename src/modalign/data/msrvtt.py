@@ -56,7 +56,10 @@ def msrvtt(
     Reference: Xu et al. 2016, CVPR; Yu, Kim and Kim 2018, arXiv 1808.02559 (the 1k-A split).
 
     Example:
-        >>> msrvtt("/data/msrvtt", split="test")  # doctest: +SKIP
+        >>> line = "ret0,msr9770,video9770,a person is connecting something to a system"
+        >>> size = Path("MSRVTT_JSFUSION_test.csv").write_text(f"key,vid_key,video_id,sentence\\n{line}\\n")
+        >>> msrvtt(".", split="test").text
+        (None, 'a person is connecting something to a system')
     """
     base = existing_folder(root, "data set 'msrvtt'")
     sentences, official = _sentences(base)

@@ -49,7 +49,12 @@ def tuxpaint(
         ModalignError: no stamps in the folder, or no name or speech in that language; says which there are.
 
     Example:
-        >>> tuxpaint("/usr/share/tuxpaint/stamps", split="test", language="ru")  # doctest: +SKIP
+        >>> Path("animals").mkdir()
+        >>> files = {"lion.png": "...", "lion.txt": "A lion.\\nfr.utf8=Un lion.", "lion_desc_fr.ogg": "..."}
+        >>> for name, content in files.items():
+        ...     size = Path("animals", name).write_text(content)
+        >>> tuxpaint(".", language="fr", text="fr").modalities
+        ('image', 'text', 'speech')
     """
     base = existing_folder(root, "data set 'tuxpaint'")
     rows = Rows("tuxpaint", ABOUT, missing)

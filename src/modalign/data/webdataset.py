@@ -68,7 +68,14 @@ def webdataset(root: Path | str, split: str | None = None, *, modalities: dict[s
     Reference: Aizman, Maltby and Breuel 2019, arXiv 2001.01858.
 
     Example:
-        >>> webdataset("/data/shards", split="train")  # doctest: +SKIP
+        >>> import io, tarfile
+        >>> with tarfile.open("000.tar", "w") as shard:
+        ...     for name, content in {"a.jpg": b"...", "a.txt": b"a dog"}.items():
+        ...         member = tarfile.TarInfo(name)
+        ...         member.size = len(content)
+        ...         shard.addfile(member, io.BytesIO(content))
+        >>> webdataset("000.tar").text
+        (None, 'a dog')
     """
     paths = _shards(root)
     rows = Rows("webdataset", ABOUT)
@@ -126,7 +133,12 @@ def open_member(uri: str, limit: int = MEMBER_BYTES) -> io.BytesIO:
         ModalignError: not such a place, no such shard or member, too large, or cut off.
 
     Example:
-        >>> open_member("/data/a.tar#1.jpg")  # doctest: +SKIP
+        >>> import tarfile
+        >>> size = Path("a.txt").write_bytes(b"a dog")
+        >>> with tarfile.open("000.tar", "w") as shard:
+        ...     shard.add("a.txt")
+        >>> open_member("000.tar#a.txt").read()
+        b'a dog'
     """
     parts = _split(uri)
     if parts is None:

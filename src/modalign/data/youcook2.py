@@ -68,7 +68,11 @@ def youcook2(
     Reference: Zhou, Xu and Corso 2018, arXiv 1703.09788.
 
     Example:
-        >>> youcook2("/data/youcook2", split="val")  # doctest: +SKIP
+        >>> header, line = "end,start,task,text,video_id", "41,20,101,chop the onion,v1"
+        >>> size = Path("validation_youcook.csv").write_text(f"{header}\\n{line}\\n")
+        >>> rows = youcook2(".", split="val")
+        >>> rows.text, rows.start.tolist()
+        ((None, 'chop the onion'), [20.0, nan])
     """
     base = existing_folder(root, "data set 'youcook2'")
     places: dict[str, Path | None] = {

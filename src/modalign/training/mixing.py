@@ -1,16 +1,12 @@
-"""Transforms and samplers for training: latent mixing, feature augmentation, hard negatives."""
+"""Transforms of a batch for training: latent mixing and feature augmentation."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..geometry.neighbours import knn
 from ..views import Views
 
 
@@ -117,102 +113,3 @@ def augment(x: Views, noise: float = 0.1, drop: float = 0.1, generator: torch.Ge
         return keep * rows / (1 - drop) + noise * spread * jitter
 
     return x.map(change)
-
-
-def hardest(similarity: Tensor, positives: Tensor, k: int = 1) -> Tensor:
-    """The k most similar columns of each row that are not its positives.
-
-    Args:
-        similarity: (n, m), higher is nearer.
-        positives: (n, m) bool.
-        k: how many, >= 1.
-
-    Returns:
-        (n, min(k, m)) column indices, hardest first; -1 where a row has fewer negatives.
-
-    Raises:
-        ModalignError: shapes differ, k < 1.
-
-    Example:
-        >>> hardest(torch.tensor([[0.9, 0.8, 0.1]]), torch.tensor([[True, False, False]]), k=2).tolist()
-        [[1, 2]]
-    """
-    if similarity.shape != positives.shape or k < 1:
-        raise ModalignError(
-            f"hardest needs one mask per similarity and k >= 1, got {tuple(similarity.shape)}, "
-            f"{tuple(positives.shape)} and k={k}"
-        )
-    values, columns = similarity.float().masked_fill(positives, -torch.inf).topk(min(k, similarity.shape[1]), 1)
-    return torch.where(torch.isfinite(values), columns, -1)
-
-
-class HardBatches:
-    """Batches of groups that are easily confused: each batch is made of seeds and their nearest other groups.
-
-    Neighbours are taken on given features of one modality (frozen, or current embeddings), one vector per group (the
-    mean of its items). Every group appears once per epoch. Same seed and epoch, same batches.
-
-    Args:
-        x: features or embeddings.
-        batch_size: groups per batch, >= 1; the last batch may be smaller.
-        modality: whose features decide; default the first. Groups without it are spread at random.
-        hardness: share of a batch that are neighbours of its seeds, in [0, 1]; 0: plain shuffling.
-        neighbours: how many nearest groups of a seed are candidates.
-        seed: of the shuffling.
-
-    Raises:
-        ModalignError: a setting is out of range.
-
-    Example:
-        >>> x = Views.from_arrays(text=torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [0.1, 1.0]]))
-        >>> sorted(sorted(b.tolist()) for b in HardBatches(x, batch_size=2, hardness=0.5, neighbours=1))
-        [[0, 2], [1, 3]]
-    """
-
-    def __init__(
-        self,
-        x: Views,
-        batch_size: int,
-        modality: str | None = None,
-        hardness: float = 0.5,
-        neighbours: int = 20,
-        seed: int = 0,
-    ) -> None:
-        if batch_size < 1 or not 0 <= hardness <= 1 or neighbours < 1:
-            raise ModalignError(
-                f"batch_size={batch_size} and neighbours={neighbours} must be at least 1, hardness={hardness} in [0, 1]"
-            )
-        self.batch_size, self.hardness, self.seed, self.epoch = batch_size, hardness, seed, 0
-        name = modality or x.modalities[0]
-        self.ids = x.group_ids().cpu()
-        stack = x.only(name).stack([name], pick="mean")
-        near = knn(stack.data[:, 0], None, neighbours, metric="cosine")[1].cpu()
-        place = torch.searchsorted(self.ids, stack.group.cpu())
-        self.near: dict[int, list[int]] = dict(zip(place.tolist(), place[near].tolist(), strict=True))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose which shuffle comes next."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.ids) / self.batch_size)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        """Group ids of each batch, (b,) int64."""
-        generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
-        seeds = iter(torch.randperm(len(self.ids), generator=generator).tolist())
-        used: set[int] = set()
-        while len(used) < len(self.ids):
-            yield self.ids[torch.tensor(self._batch(seeds, used))]
-
-    def _batch(self, seeds: Iterator[int], used: set[int]) -> list[int]:
-        """The next batch: unused seeds, each followed by its share of unused neighbours, nearest first."""
-        batch: list[int] = []
-        hard = round(self.hardness * self.batch_size)
-        each = math.ceil(hard / max(self.batch_size - hard, 1))
-        while len(batch) < self.batch_size and (seed := next((g for g in seeds if g not in used), None)) is not None:
-            free = [g for g in self.near.get(seed, []) if g not in used and g != seed]
-            taken = [seed, *free[:each]][: self.batch_size - len(batch)]
-            used.update(taken)
-            batch += taken
-        return batch

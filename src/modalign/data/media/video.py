@@ -80,7 +80,14 @@ def sample_frames(
         MissingExtraError: PyAV is not installed.
 
     Example:
-        >>> sample_frames("clip.mp4", n=4).times  # doctest: +SKIP
+        >>> import av, numpy
+        >>> with av.open("clip.mp4", "w") as clip:
+        ...     stream = clip.add_stream("mpeg4", rate=2, width=32, height=32)
+        ...     for shade in range(8):
+        ...         picture = numpy.full((32, 32, 3), 30 * shade, numpy.uint8)
+        ...         clip.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        ...     clip.mux(stream.encode())
+        >>> sample_frames("clip.mp4", n=4).times
         [0.5, 1.5, 2.5, 3.5]
     """
     if n < 1:
