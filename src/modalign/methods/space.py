@@ -15,6 +15,7 @@ from ..model.heads import Head, relative, smooth
 from .prepared import Prepared, linear_map
 
 MOST_BANK = 8192  # rows of a smoothing bank
+PRECISION = torch.float32  # of rows and maps, as the heads have it; plans are solved in it
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Space:
     weight: Tensor = field(default_factory=lambda: torch.empty(0))
 
     def whitened(self, m: str, rows: Tensor) -> Tensor:
-        """Prepared rows in whitened coordinates, float32."""
+        """Prepared rows in whitened coordinates, in ``PRECISION``."""
         k = self.p.modalities.index(m)
         scale = (self.p.spectra[m].axes * self.fit.bases[k]).sum(0)  # bases = axes * scale, axes orthonormal
-        return (rows * scale).float()
+        return (rows * scale).to(PRECISION)
 
     def coordinates(self, m: str, rows: Tensor) -> Tensor:
         """Prepared rows in the coordinates that the head's front gives."""
@@ -61,11 +62,11 @@ class Space:
         """Modality -> map from coordinates to [linear part, sqrt(share) relative part], linear part of mean norm 1."""
         out = {}
         for k, m in enumerate(self.p.modalities):
-            linear = self.fit.directions[k].float()
+            linear = self.fit.directions[k].to(PRECISION)
             if self.anchors:
                 u = normalize(self.whitened(m, self.p.rows[m]), dim=1)
                 linear = linear / (u @ linear).norm(dim=1).mean()
-                linear = torch.block_diag(linear, self.share**0.5 * torch.eye(len(self.weight)))
+                linear = torch.block_diag(linear, self.share**0.5 * torch.eye(len(self.weight)).to(linear))
             out[m] = linear
         return out
 
@@ -78,7 +79,7 @@ class Space:
         maps = self.maps()
         if dim is not None and next(iter(maps.values())).shape[1] > dim:
             moment = torch.stack([_moment(self.coordinates(m, self.p.rows[m]) @ maps[m]) for m in maps]).sum(0)
-            axes = torch.linalg.eigh(moment).eigenvectors[:, -dim:].flip(1).float()
+            axes = torch.linalg.eigh(moment).eigenvectors[:, -dim:].flip(1).to(PRECISION)
             maps = {m: w @ axes for m, w in maps.items()}
         return Heads({m: Head(self._front(k, m), linear_map(maps[m])) for k, m in enumerate(maps)}).eval()
 
@@ -105,7 +106,7 @@ def smoothed(
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:MOST_BANK].sort().values
         bank[m] = x[order]
         scale = p.spectra[m].scale(ridge)
-        w, b = (x * scale).float(), (bank[m] * scale).float()
+        w, b = (x * scale).to(PRECISION), (bank[m] * scale).to(PRECISION)
         moved = torch.cat([smooth(part, b, neighbours, smoothing) for part in w.split(2048)])
         rows[m] = moved.double() / scale
     return replace(p, rows=rows), bank

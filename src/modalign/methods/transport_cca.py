@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +25,21 @@ from .wasserstein import WassersteinProcrustes, axes_of
 
 MOST_ROWS = 8192  # unlinked rows per side that enter one plan: a plan of 8192 x 8192 float32 takes 268 MB
 FEWEST_ANCHORS = 10
+TOLERANCE, ITERATIONS = 2e-2, 60  # of a plan: a rough one serves as well, and costs less
 Plans = dict[Pair, tuple[Tensor, Tensor, Tensor]]
+
+
+class Round(NamedTuple):
+    """Where transport-CCA stands after one refit.
+
+    space: canonical maps and anchors. plans: what they were refitted to; none at the start. ridge: of the refit.
+    score: dev recall; -1 without dev views.
+    """
+
+    space: Space
+    plans: Plans
+    ridge: float
+    score: float
 
 
 @register("method", "transport_cca")
@@ -98,37 +111,47 @@ class TransportCCA:
         """The space of the best round on dev and its score, or that of the last round."""
         if not any(len(pairs) for pairs, _ in p.links.values()):
             return self.without_pairs(p), -1.0
+        best: Round | None = None
+        scores = []
+        for now in self.refits(p, dev, progress):
+            scores.append(now.score)
+            best = better(best, now, dev)
+        assert best is not None
+        anchors = self.anchors(p) if self.late else {}
+        if anchors:
+            space = self.anchored(best.space, anchors, best.plans)
+            scores.append(score_of(space, dev))
+            best = better(best, best._replace(space=space, score=scores[-1]), dev)
+        progress(self.rounds, self.rounds, "transport-CCA")
+        self.record["rounds"] = [] if dev is None else scores
+        return best.space, best.score
+
+    def refits(self, p: Prepared, dev: Views | None = None, progress: Progress = silent) -> Iterator[Round]:
+        """The fit to the known pairs, of which there must be some, and then each plan with its refit."""
         bank: dict[str, Tensor] = {}
         if self.smoothing:
             p, bank = smoothed(p, self.ridge, self.neighbours, self.smoothing, self.seed)
-        known = known_cross(p)
-        fit = solve(p, known, self.dim, self.ridge, self.power)
-        space = Space(p, fit, bank, self.neighbours, self.smoothing, sharpness=self.sharpness)
-        anchors = p.anchors(self.most_anchors, self.seed)
-        relative = self.share > 0 and len(next(iter(anchors.values()))) >= FEWEST_ANCHORS
-        if relative and not self.late:
-            space = self.anchored(space, anchors, {})
-        best, last, scores = space, {}, [score_of(space, dev)]
-        for number in range(self.rounds):
-            progress(number, self.rounds, "transport-CCA")
-            plans = self.plans(space)
-            if not plans:
-                break
-            ridge = self.ridge * (self.last_ridge / self.ridge) ** ((number + 1) / self.rounds)
-            space = replace(space, fit=solve(p, self.joined(p, known, plans), self.dim, ridge, self.power))
-            if relative and not self.late:
+        known, anchors = known_cross(p), {} if self.late else self.anchors(p)
+        plans: Plans = {}
+        space: Space | None = None
+        for number in range(self.rounds + 1):
+            if space is not None:
+                progress(number - 1, self.rounds, "transport-CCA")
+                plans = self.plans(space)
+                if not plans:
+                    return
+            ridge = self.ridge * (self.last_ridge / self.ridge) ** (number / max(1, self.rounds))
+            fit = solve(p, self.joined(p, known, plans), self.dim, ridge, self.power)
+            space = Space(p, fit, bank, self.neighbours, self.smoothing, sharpness=self.sharpness)
+            if anchors:
                 space = self.anchored(space, anchors, plans)
-            scores.append(score_of(space, dev))
-            if dev is None or scores[-1] > max(scores[:-1]):
-                best, last = space, plans
-        if relative and self.late:
-            space = self.anchored(best, anchors, last)
-            scores.append(score_of(space, dev))
-            if dev is None or scores[-1] > max(scores[:-1]):
-                best = space
-        progress(self.rounds, self.rounds, "transport-CCA")
-        self.record["rounds"] = [] if dev is None else scores
-        return best, max(scores)
+            yield Round(space, plans, ridge, score_of(space, dev))
+
+    def anchors(self, p: Prepared) -> dict[str, Tensor]:
+        """Modality -> rows of the known pairs that become anchors; none where there are too few, or with share 0."""
+        anchors = p.anchors(self.most_anchors, self.seed)
+        enough = self.share > 0 and len(next(iter(anchors.values()))) >= FEWEST_ANCHORS
+        return anchors if enough else {}
 
     def without_pairs(self, p: Prepared) -> Space:
         """A linear space from the plan of Wasserstein-Procrustes, refined in rounds."""
@@ -155,8 +178,10 @@ class TransportCCA:
                     near = [self.near(space, m, r) for m, r in ((a, rows), (b, columns))]
                     similarity = (similarity + over_neighbours(over_neighbours(similarity, near[0]).T, near[1]).T) / 2
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ConvergenceWarning)  # a rough plan serves as well, and costs less
-                    plan = transport(1.0 - similarity, epsilon=self.epsilon, tolerance=2e-2, max_iterations=60).plan
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                    plan = transport(
+                        1.0 - similarity, epsilon=self.epsilon, tolerance=TOLERANCE, max_iterations=ITERATIONS
+                    ).plan
                 plan = plan.masked_fill(plan < 1e-20, 0.0)  # products with denormal numbers are many times slower
                 out[a, b] = (rows, columns, plan)
         return out
@@ -175,7 +200,7 @@ class TransportCCA:
         """Cross-covariances of known pairs and plans together."""
         out = dict(known)
         for (a, b), (rows, columns, plan) in plans.items():
-            guess = (p.rows[a][rows].float().T @ (plan @ p.rows[b][columns].float())).double()
+            guess = (p.rows[a][rows].to(plan).T @ (plan @ p.rows[b][columns].to(plan))).double()
             pairs = float(p.links[a, b][1].sum())
             extra = self.weight * min(len(p.unlinked(a, b)), len(p.unlinked(b, a)))
             out[a, b] = (pairs * known.get((a, b), torch.zeros_like(guess)) + extra * guess) / (pairs + extra)
@@ -193,6 +218,11 @@ class TransportCCA:
             found = {m: torch.cat([known[m], new[m]]) for m in new}
         more = len(next(iter(found.values()))) - count
         return space.anchored(found, torch.cat([torch.ones(count), torch.full((more,), 0.5)]), self.share)
+
+
+def better(best: Round | None, now: Round, dev: Views | None) -> Round:
+    """The round with the higher dev score, of equals the earlier one; without dev views the later one."""
+    return now if best is None or dev is None or now.score > best.score else best
 
 
 def score_of(space: Space, dev: Views | None) -> float:

@@ -1,0 +1,147 @@
+"""The steps of "full" against a slow transcription in numpy: trials, folds, descent and hub removal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from modalign.methods import presets
+from modalign.methods.presets import Full
+from modalign.methods.tuning import hold_out
+from modalign.model import Heads
+from modalign.training.loop import dev_recall
+from modalign.views import Views
+
+Array = np.ndarray
+Rows = dict[str, Array]
+
+
+class SlowFull:
+    """Closed forms, then hub removal, on folds; the first best of each."""
+
+    def __init__(self, hand: Any, folds: list[tuple[Views, Views]], dim: int) -> None:
+        self.hand, self.folds, self.dim = hand, folds, dim
+        self.scores: list[float] = []
+        ends = []
+        for settings in Full.CLOSED:
+            done = [hand.Slow(x, root=True, dim=dim, **settings).solved(dev) for x, dev in folds]
+            ends.append([(embed, rows) for _, embed, rows in done])
+            self.scores.append(float(np.mean([score for score, _, _ in done])))
+        self.best = int(np.argmax(self.scores))
+        self.ends = [self.narrow(*end) for end in ends[self.best]]
+
+    def refitted(self, x: Views, strength: float) -> Callable[[Views], Rows]:
+        """The chosen closed form on all pairs, without dev views, and hub removal fitted to the same items."""
+        slow = self.hand.Slow(x, root=True, dim=self.dim, **Full.CLOSED[self.best])
+        last = list(slow.rounds())[-1]
+        if slow.s["late"]:
+            slow.close(last)
+        rows = {m: slow.embed(m) for m in slow.rows}
+        self.folds = [(x, x)]
+        self.ends = [self.narrow(lambda v: {m: slow.new(m, v[m].numpy()) for m in v.modalities}, rows)]
+        return lambda v: self.final(0, v, strength)
+
+    def narrow(self, embed: Callable[[Views], Rows], rows: Rows) -> Callable[[Views], Rows]:
+        """At most ``dim`` directions."""
+        if rows["image"].shape[1] <= self.dim:
+            return embed
+        axes = self.hand.reduced(rows, rows, self.dim)[1]
+        return lambda v: {m: self.hand.unit(z @ axes) for m, z in embed(v).items()}
+
+    def final(self, k: int, v: Views, strength: float) -> Rows:
+        """Embedded views of a fold with hub removal of some strength."""
+        z, train = self.ends[k](v), self.ends[k](self.folds[k][0])
+        if not strength:
+            return z
+        dim = z["image"].shape[1] - 2
+        z, train = (self.hand.reduced(rows, train, dim)[0] for rows in (z, train))
+        return dict(self.hand.scaled(z, train, strength))
+
+    def strengths(self) -> dict[float, float]:
+        """Dev score of each strength."""
+        folds = list(enumerate(self.folds))
+        return {
+            s: float(np.mean([self.hand.recall(self.final(k, f[1], s)) for k, f in folds]))
+            for s in (0.0, *Full.STRENGTHS)
+        }
+
+
+def checked(method: Full, slow: SlowFull) -> float:
+    """The trials of both are equal; the strength chosen."""
+    tried = method.record["trials"]
+    closed = [t for t in tried if "ridge" in t["settings"]]
+    assert [t["score"] for t in closed] == pytest.approx(slow.scores, abs=1e-12)
+    chosen = dict(method.record["chosen"])
+    strength = chosen.pop("hubs")
+    assert chosen == Full.CLOSED[slow.best]
+    by_strength = slow.strengths()
+    assert {t["settings"]["hubs"]: t["score"] for t in tried if "hubs" in t["settings"]} == pytest.approx(
+        {s: by_strength[s] for s in Full.STRENGTHS}, abs=1e-12
+    )
+    assert strength == max(by_strength, key=by_strength.__getitem__)
+    assert method.record["dev"] == pytest.approx(by_strength[strength], abs=1e-12)
+    return float(strength)
+
+
+def same_as(heads: Heads, slow: Rows, views: Views) -> None:
+    """Heads, in float32, and the transcription give the same cosines."""
+    z = {m: v.numpy() for m, v in heads.embed(views).data.items()}
+    np.testing.assert_allclose(z["image"] @ z["text"].T, slow["image"] @ slow["text"].T, atol=1e-4, rtol=0)
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("seed", [0, 3])
+def test_full_takes_the_best_closed_form_and_strength_on_dev(slow: Any, seed: int) -> None:
+    x, dev = slow.problem(linked=20, seed=seed), slow.dev_of(seed=seed + 1)
+    method = Full(dim=7, steps=0)
+    heads = method.fit(x, dev)
+    by_hand = SlowFull(slow, [(x, dev)], dim=7)
+    same_as(heads, by_hand.final(0, dev, checked(method, by_hand)), dev)
+
+
+@pytest.mark.usefixtures("exact")
+def test_full_without_dev_chooses_over_three_folds_and_refits_to_all_pairs(slow: Any) -> None:
+    x = slow.problem(linked=40, texts=0)
+    method = Full(dim=7)
+    heads = method.fit(x)
+    by_hand = SlowFull(slow, [hold_out(x, seed=k) for k in range(3)], dim=7)
+    again = by_hand.refitted(x, checked(method, by_hand))
+    same_as(heads, again(slow.dev_of()), slow.dev_of())
+
+
+@pytest.mark.parametrize(
+    ("gains", "best"),
+    [((-0.1, -0.2), None), ((0.0, 0.0), None), ((0.1, 0.2), 3e-4), ((0.2, 0.1), 1e-3), ((0.1, 0.1), 1e-3)],
+)
+def test_full_descends_only_where_dev_rises(
+    slow: Any, monkeypatch: pytest.MonkeyPatch, gains: tuple[float, float], best: float | None
+) -> None:
+    x, dev = slow.problem(linked=20), slow.dev_of()
+    ends: dict[float, Heads] = {}
+    start = dev_recall(Full(dim=7, steps=0, trials=3, hubs=False).fit(x, dev).embed(dev))
+
+    class Scripted:
+        """Gradient descent whose dev scores are given; its heads are turned, so that they can be told apart."""
+
+        def __init__(self, objective: dict[str, Any], **settings: Any) -> None:
+            assert [objective[k] for k in ("name", "alpha", "beta", "gamma")] == ["total", 0.2, 0.3, 2.0]
+            self.rate = settings["lr"]
+            self.record: dict[str, Any] = {}
+
+        def descend(self, heads: Heads, *_: Any) -> Heads:
+            self.record["training"] = {"dev": start + gains[Full.RATES.index(self.rate)]}
+            for m in heads.modalities:
+                heads[m].map.weight.data.mul_(-1.0)
+            ends[self.rate] = heads
+            return heads
+
+    monkeypatch.setattr(presets, "Gradient", Scripted)
+    method = Full(dim=7, trials=5, hubs=False, alpha=0.2, beta=0.3, gamma=2.0)
+    found = method.fit(x, dev)
+    assert list(ends) == list(Full.RATES)
+    assert method.record["chosen"].get("lr") == best
+    assert all((found is heads) == (rate == best) for rate, heads in ends.items())
+    assert method.record["dev"] == pytest.approx(start + max(0.0, *gains))

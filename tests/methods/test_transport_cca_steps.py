@@ -1,0 +1,107 @@
+"""Each round of transport-CCA against a slow transcription in numpy, which shares no code with it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from modalign.methods import transport_cca
+from modalign.methods.prepared import prepare
+from modalign.methods.transport_cca import Round, TransportCCA, better
+
+CLOSE = {"rtol": 0, "atol": 1e-9}
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"last_ridge": 0.5, "ridge": 8.0, "rounds": 3, "share": 0.3, "sharpness": 1.5, "smoothing": 0.5, "neighbours": 3},
+    {"smoothing": 0.0, "plan_neighbours": 0, "epsilon": 0.2, "weight": 0.3, "matches": 4, "power": 1.0, "dim": 3},
+    {"late": True, "smoothing": 0.0, "ridge": 2.0, "last_ridge": 1.0, "rounds": 2, "share": 0.5},
+    {"share": 0.0, "plan_neighbours": 2, "weight": 2.0},
+]
+EASY = {"epsilon": 0.1, "plan_neighbours": 3}  # plans that a plain iteration solves to the last digit
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("parts", [("image", "text"), ("image", "text", "sound")])
+def test_every_round_has_its_ridge_plan_anchors_and_vectors(
+    slow: Any, parts: tuple[str, ...], settings: dict[str, Any]
+) -> None:
+    x, dev, settings = slow.problem(parts, linked=10 + 4 * len(parts)), slow.dev_of(parts), {**EASY, **settings}
+    found = list(TransportCCA(**settings).refits(prepare(x), dev))
+    by_hand = slow.Slow(x, **settings)
+    assert len(found) == settings.get("rounds", 2) + 1
+    for number, (now, (ridge, plans)) in enumerate(zip(found, by_hand.rounds(), strict=True)):
+        assert now.ridge == pytest.approx(ridge, rel=1e-12)
+        assert bool(now.plans) == (number > 0)
+        for pair, (left, right, plan) in plans.items():
+            rows, columns, ours = now.plans[pair]
+            assert (rows.tolist(), columns.tolist()) == (left, right)
+            np.testing.assert_allclose(ours.numpy(), plan, rtol=1e-6, atol=1e-11)
+        if by_hand.anchors:
+            np.testing.assert_allclose(now.space.weight.numpy(), by_hand.weight)
+            for m, rows in now.space.anchors.items():
+                whitened = now.space.whitened(m, now.space.p.rows[m]).numpy()
+                np.testing.assert_allclose(
+                    whitened @ rows.numpy().T, by_hand.rows[m] @ by_hand.white[m] @ by_hand.anchors[m].T, **CLOSE
+                )
+        assert bool(now.space.anchors) == (settings.get("share", 1.0) > 0 and not settings.get("late", False))
+        z = {m: now.space.embed(m, now.space.p.rows[m]).numpy() for m in parts}
+        for a, b in itertools.combinations_with_replacement(parts, 2):
+            np.testing.assert_allclose(z[a] @ z[b].T, by_hand.embed(a) @ by_hand.embed(b).T, **CLOSE)
+        assert now.score == pytest.approx(by_hand.score(dev), abs=1e-12)
+
+
+def test_fewer_than_ten_known_pairs_are_no_anchors(slow: Any) -> None:
+    for linked in range(10, 18):  # some of them lack one side
+        p = prepare(slow.problem(linked=linked))
+        known = len(p.links["image", "text"][0])
+        assert bool(TransportCCA().anchors(p)) == (known >= 10)
+        assert not TransportCCA(share=0.0).anchors(p)
+    assert known > 10
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_best_round_on_dev_becomes_the_heads(slow: Any, settings: dict[str, Any]) -> None:
+    x, dev, settings = slow.problem(), slow.dev_of(), {**EASY, **settings}
+    method = TransportCCA(**settings)
+    space, score = method.solve(prepare(x), dev)
+    best, embed, rows = slow.Slow(x, **settings).solved(dev)
+    assert score == pytest.approx(best, abs=1e-12) == max(method.record["rounds"])
+    ours = {m: space.embed(m, space.p.rows[m]).numpy() for m in x.modalities}
+    np.testing.assert_allclose(ours["image"] @ ours["text"].T, rows["image"] @ rows["text"].T, **CLOSE)
+    z, hand = space.heads().embed(dev), embed(dev)  # heads hold float32
+    np.testing.assert_allclose((z["image"] @ z["text"].T).numpy(), hand["image"] @ hand["text"].T, atol=2e-5, rtol=0)
+
+
+def test_scores_choose_the_round(slow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, dev = slow.problem(), slow.dev_of()
+    for scores, best in (([0.2, 0.5, 0.4], 1), ([0.5, 0.5, 0.4], 0), ([0.1, 0.2, 0.3], 2)):
+        waiting = iter(scores)
+        spaces = []
+
+        def scripted(space: Any, dev: Any, waiting=waiting, spaces=spaces) -> float:  # type: ignore[no-untyped-def]
+            spaces.append(space)
+            return next(waiting)
+
+        monkeypatch.setattr(transport_cca, "score_of", scripted)
+        space, score = TransportCCA(rounds=2).solve(prepare(x), dev)
+        assert (space is spaces[best], score) == (True, scores[best])
+    monkeypatch.undo()
+    a, b = (Round(None, {}, 1.0, s) for s in (0.5, 0.1))  # type: ignore[arg-type]
+    assert better(a, b, dev) is a
+    assert better(a, b, None) is b
+
+
+def test_without_dev_the_last_round_is_kept(slow: Any) -> None:
+    x = slow.problem()
+    space, score = TransportCCA().solve(prepare(x))
+    last = list(TransportCCA().refits(prepare(x)))[-1]
+    assert score == -1.0
+    assert torch.equal(
+        space.embed("image", space.p.rows["image"]), last.space.embed("image", last.space.p.rows["image"])
+    )
