@@ -32,7 +32,7 @@ from modalign.features.encoders.image import EfficientNetLite0
 from modalign.features.encoders.text import MiniLM
 from modalign.features.encoders.tuning import Tuning
 from modalign.metrics.evaluate import evaluate
-from modalign.metrics.recall import mean_recall
+from modalign.metrics.mean_recall import mean_recall
 from modalign.model import Heads
 from modalign.registry import make
 from modalign.training.finetune import Together, finetune, fresh, raw

@@ -78,5 +78,5 @@ def test_the_suite_runs_on_a_copy(
     assert json.loads(capsys.readouterr().out)
     cells = sorted((tmp_path / "out" / "cells").glob("*/*/seed-0/result.json"))
     assert [p.parts[-3] for p in cells] == ["cca", "clip", "full"]
-    assert all(0 <= json.loads(p.read_text())["scores"]["mean_recall"] <= 1 for p in cells)
+    assert all(0 <= json.loads(p.read_text())["scores"]["mean_recall"]["value"] <= 1 for p in cells)
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000

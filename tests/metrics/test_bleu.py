@@ -18,12 +18,12 @@ from modalign.metrics.bleu import (
     bleu_statistics,
     bleu_values,
     corpus_bleu,
-    corpus_chrf,
-    exact_match,
-    text_scores,
 )
+from modalign.metrics.chrf import corpus_chrf
 from modalign.metrics.cider import cider
 from modalign.metrics.coco_tokens import coco_tokens
+from modalign.metrics.exact_match import exact_match
+from modalign.metrics.text_scores import text_scores
 
 HYPOTHESES = [
     "A man rides a brown horse on the beach.",

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.metrics import score as sc
+from modalign.metrics import intervals as sc
 from modalign.metrics.score import Score
 from modalign.views import Views
 
@@ -15,8 +15,9 @@ def normal(n, seed=0):
 
 def test_json_leaves_the_samples_out():
     s = Score(0.5, per_item=torch.tensor([0.0, 1.0]), chance=0.1, skipped=2)
-    assert s.json() == {"value": 0.5, "low": None, "high": None, "chance": 0.1, "skipped": 2}
-    assert Score(1.0).json() == {"value": 1.0, "low": None, "high": None}
+    told = {"unit": "number", "higher_is_better": True, "importance": "usual", "topic": "Other measures"}
+    assert s.json() == {"value": 0.5, "low": None, "high": None, "chance": 0.1, "skipped": 2, **told}
+    assert Score(1.0).json() == {"value": 1.0, "low": None, "high": None, **told}
 
 
 def test_the_interval_of_a_mean_is_the_textbook_one():

@@ -6,7 +6,7 @@ import torch
 from modalign.errors import ModalignError
 from modalign.geometry import procrustes, similarity
 from modalign.metrics.mutual_knn import MutualKnn
-from modalign.metrics.paired import pair_key, same_items, shuffled
+from modalign.metrics.paired import same_items, shuffled
 from modalign.metrics.procrustes import Procrustes
 from modalign.views import Views
 
@@ -25,10 +25,6 @@ def test_same_items_pairs_rows_by_group_and_leaves_the_rest_out():
     assert first.x.flatten().tolist() == [1.0, 0.0]
     assert first.y.flatten().tolist() == [10.0, 12.0]
     assert same_items(z, "a", "b", "mean").x.flatten().tolist() == [1.5, 0.0]
-
-
-def test_names_do_not_depend_on_the_order_of_modalities():
-    assert pair_key("x", "b", "a", "@1") == pair_key("x", "a", "b", "@1") == "x/a~b/@1"
 
 
 def test_procrustes_of_views_is_the_disparity_of_unit_rows():

@@ -11,7 +11,8 @@ from modalign.geometry.neighbours import Similarity, knn, knn_graph
 from modalign.geometry.spread import gap
 from modalign.geometry.transport import loss
 from modalign.metrics import measures
-from modalign.metrics.bleu import corpus_bleu, corpus_chrf
+from modalign.metrics.bleu import corpus_bleu
+from modalign.metrics.chrf import corpus_chrf
 from modalign.metrics.evaluate import evaluate
 from modalign.metrics.ranking import rank, rank_scores
 from modalign.metrics.recall import Retrieval

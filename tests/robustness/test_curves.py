@@ -6,26 +6,29 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
+from modalign.metrics.mean_recall import mean_of, recalls
 from modalign.metrics.ranking import rank, rank_scores
 from modalign.metrics.score import Score
 from modalign.model import Heads
 from modalign.robustness import (
     Curve,
-    Hits,
     add_noise,
     add_radius,
     curve,
     damaged_curves,
     decibels,
-    hits,
     noise_curves,
     worst,
 )
 from modalign.views import Views
 
 
-def levels(*values: float, n: int = 30) -> list[list[Hits]]:
-    return [[Hits(torch.full((n, 3), v), torch.arange(n), 0.1)] for v in values]
+def columns(values: torch.Tensor, group: torch.Tensor) -> list[Score]:
+    return [Score(float(v.mean()), per_item=v, group=group, chance=0.1, unit="share") for v in values.T]
+
+
+def levels(*values: float, n: int = 30) -> list[list[Score]]:
+    return [columns(torch.full((n, 3), v), torch.arange(n)) for v in values]
 
 
 def test_area_is_the_trapezoid_over_the_range() -> None:
@@ -40,7 +43,7 @@ def test_area_is_the_trapezoid_over_the_range() -> None:
 def test_intervals_share_their_draws() -> None:
     g = torch.Generator().manual_seed(0)
     found = torch.rand(80, 3, generator=g).round()
-    same = [[Hits(found, torch.arange(80), 0.1)]] * 2
+    same = [columns(found, torch.arange(80))] * 2
     c = curve([0.0, 1.0], same)
     assert c.retained.low == pytest.approx(1.0)  # each draw treats both levels alike
     assert c.retained.high == pytest.approx(1.0)
@@ -52,20 +55,19 @@ def test_intervals_share_their_draws() -> None:
 
 def test_captions_of_one_photo_move_together() -> None:
     found = torch.tensor([[1.0], [0.0]]).repeat_interleave(50, 0)
-    alone = curve([0.0, 1.0], [[Hits(found, torch.arange(100), 0.1)]] * 2)
-    together = curve([0.0, 1.0], [[Hits(found, torch.arange(20).repeat_interleave(5), 0.1)]] * 2)
+    alone = curve([0.0, 1.0], [columns(found, torch.arange(100))] * 2)
+    together = curve([0.0, 1.0], [columns(found, torch.arange(20).repeat_interleave(5))] * 2)
     assert together.scores[0].high - together.scores[0].low > 1.5 * (alone.scores[0].high - alone.scores[0].low)
 
 
 def test_a_constant_scorer_stays_at_chance() -> None:
     pairs = torch.arange(5)[:, None].expand(-1, 2)
-    constant = hits(rank_scores(torch.zeros(5, 5), pairs), torch.arange(5), ks=(1, 3))
-    assert constant.value[0].tolist() == pytest.approx([0.2, 0.6])
-    assert constant.chance == pytest.approx(0.4)
-    perfect = hits(rank(torch.eye(5), torch.eye(5), pairs), torch.arange(5))
-    assert float(perfect.value.min()) == 1.0
+    constant = recalls([rank_scores(torch.zeros(5, 5), pairs)], ks=(1, 3))
+    assert [s.value for s in constant] == pytest.approx([0.2, 0.6])
+    assert mean_of([constant]).chance == pytest.approx(0.4)
+    assert all(s.value == 1.0 for s in recalls([rank(torch.eye(5), torch.eye(5), pairs)]))
     with pytest.raises(ModalignError, match="no query"):
-        hits(rank(torch.eye(3), torch.eye(3), torch.empty(0, 2, dtype=torch.long)), torch.arange(3))
+        recalls([rank(torch.eye(3), torch.eye(3), torch.empty(0, 2, dtype=torch.long))])
 
 
 def test_levels_must_ascend() -> None:

@@ -16,16 +16,18 @@ from .. import __version__
 from ..errors import ModalignError
 from ..files import read_json, write_json
 from ..methods.tuning import linked_ids
+from ..metrics.evaluate import to_json
+from ..metrics.found import save
 from ..model import Heads, Model
 from ..registry import make
 from ..runs.fitting import settings_of
 from ..views import Views
-from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, save_queries, scores, task_views
+from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, scores, task_views
 from .setting import dev_views, plan, queries_present, training
 from .sources import Source, Splits
 from .suite import Setting, Suite
 
-RESULT, QUERIES = "result.json", "queries.npz"
+RESULT, FOUND = "result.json", "found.npz"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def run(
     suite: Suite, setting: Setting, method: str, seed: int, data: CellData, tuning: Mapping[str, Any], folder: Path,
     key: str,
 ) -> dict[str, Any]:  # fmt: skip
-    """Fit with what tuning chose, score the test split once, and leave ``result.json`` and ``queries.npz``.
+    """Fit with what tuning chose, score the test split once, and leave ``result.json`` and ``found.npz``.
 
     A user's or a method's refusal (too few pairs, say) becomes a result with ``error``; the bench goes on.
     """
@@ -126,13 +128,13 @@ def measure(suite: Suite, heads: Heads, data: CellData, folder: Path, seed: int)
     """Scores and geometry on test; what each query found goes to its own file first."""
     whole = embedded(heads, data.test)
     z = whole if data.asked is data.test else embedded(heads, data.asked)
-    queries = retrieve(task_views(z, suite.target))
-    save_queries(folder / QUERIES, queries)
+    found = retrieve(task_views(z, suite.target))
+    save(folder / FOUND, found)
     shape, draws = geometry(whole)
-    found: dict[str, Any] = {"scores": scores(queries), "geometry": shape, "procrustes_draws": draws}
+    table: dict[str, Any] = {"scores": to_json(scores(found)), "geometry": to_json(shape), "procrustes_draws": draws}
     if suite.target is not None:
-        found["pairwise"] = mean_recall(retrieve(whole))
-    return found
+        table["pairwise"] = mean_recall(retrieve(whole)).json()
+    return table
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ import torch
 
 from ..errors import ModalignError
 from ..metrics.evaluate import to_json
-from ..metrics.recall import mean_recall
+from ..metrics.mean_recall import mean_recall
 from ..metrics.score import Score
 from ..model import Model
 from ..progress import Progress, silent
@@ -191,9 +192,8 @@ def average(scores: Sequence[Score]) -> Score:
         return first
     low = None if first.low is None else sum(s.low or 0.0 for s in scores) / n
     high = None if first.high is None else sum(s.high or 0.0 for s in scores) / n
-    return Score(
-        sum(s.value for s in scores) / n, first.higher_is_better, None, None, low, high, first.chance, first.skipped
-    )
+    value = sum(s.value for s in scores) / n
+    return replace(first, value=value, per_item=None, group=None, low=low, high=high)
 
 
 def document(

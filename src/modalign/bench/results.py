@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..files import read_json
+from ..metrics.found import Direction, Found, load
+from ..metrics.mean_recall import recalls, sums_of
+from ..metrics.score import Score
 from . import cell, tune
-from .scoring import Direction, load_queries
 from .suite import Setting, Suite, choose
 
 
@@ -31,14 +33,24 @@ class Result:
     folder: Path
 
     @cached_property
-    def queries(self) -> dict[str, Direction]:
+    def found(self) -> dict[Direction, Found]:
         """What each query found."""
-        return load_queries(self.folder / cell.QUERIES)
+        return load(self.folder / cell.FOUND)
+
+    @cached_property
+    def scores(self) -> dict[str, Score]:
+        """Scores on test by key."""
+        return {k: Score.from_json(s, f"{self.folder}: {k}") for k, s in self.table["scores"].items()}
+
+    @cached_property
+    def geometry(self) -> dict[str, Score]:
+        """Geometry of the shared space by measure."""
+        return {k: Score.from_json(s, f"{self.folder}: {k}") for k, s in self.table["geometry"].items()}
 
     @property
     def recall(self) -> float:
         """Mean recall on test, in [0, 1]."""
-        return float(self.table["scores"]["mean_recall"])
+        return self.scores["mean_recall"].value
 
 
 class Bench:
@@ -81,30 +93,10 @@ class Bench:
         return read_json(path, "record of a tuning") if path.exists() else {}
 
 
-def group_scores(queries: Mapping[str, Direction]) -> tuple[np.ndarray, np.ndarray]:
-    """What each group adds to mean recall: ids (g,) and values (g,) whose mean is the mean recall.
-
-    v_g = mean over directions of (sum of the group's hits, mean over k) / (mean number of queries of a group): a photo
-    and its captions move together, in every direction.
-
-    Example:
-        >>> d = Direction(np.array([1, 1, 2]), np.ones((3, 3)), np.zeros(3), np.ones(3))
-        >>> ids, values = group_scores({"a->b": d})
-        >>> ids.tolist(), float(values.mean())
-        ([1, 2], 1.0)
-    """
-    ids = np.unique(np.concatenate([d.group for d in queries.values()]))
-    total = np.zeros(len(ids))
-    for d in queries.values():
-        where = np.searchsorted(ids, d.group)
-        sums = np.bincount(where, d.hits.mean(1, dtype=np.float64), len(ids))
-        total += sums / (len(d.group) / len(ids)) / len(queries)
-    return ids, total
-
-
 def matrix(results: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
     """Ids (g,) that all seeds share, and their values (seeds, g)."""
-    columns = [group_scores(r.queries) for r in results]
+    sums = [sums_of(recalls(r.found.values())) for r in results]
+    columns = [(s.ids.numpy(), s.of_each_group().numpy()) for s in sums]
     ids = columns[0][0]
     for other, _ in columns[1:]:
         ids = np.intersect1d(ids, other)

@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 
-import numpy as np
 import torch
 
 from ..errors import ModalignError
-from ..files import atomic
 from ..metrics import measures
 from ..metrics.connectivity import Connectivity
+from ..metrics.found import Direction, Found
 from ..metrics.kernels import Cka
+from ..metrics.key import Key
+from ..metrics.mean_recall import NAME, mean_of, recalls
 from ..metrics.mutual_knn import MutualKnn
 from ..metrics.paired import same_items
 from ..metrics.procrustes import Procrustes
-from ..metrics.ranking import rank
-from ..metrics.recall import KS
+from ..metrics.ranking import find_all
+from ..metrics.recall import CLOSER, KS, MEDIAN_RANK, recall_at
+from ..metrics.score import Metric, Score
 from ..metrics.spread import Gap
 from ..model import Heads
 from ..views import Views
 from .setting import composed, queries_present
 
-GEOMETRY = ("procrustes", "mutual_knn", "cka", "connectivity", "gap")
+GEOMETRY: Sequence[tuple[Metric, str, str]] = (
+    (Procrustes(null=0), "procrustes", ""),
+    (MutualKnn(k=10), "mutual_knn", ""),
+    (Cka(null=0), "cka", "unbiased"),
+    (Gap(), "gap", ""),
+    (Connectivity(whole=False), "connectivity", "cross_edges"),
+)
+"""Metric, and the measure and form that a table of cells shows of it."""
 DRAWS = 40  # subsamples of groups for paired intervals of the Procrustes distance
-
-
-class Direction(NamedTuple):
-    """Queries of one modality against another: what each of them found.
-
-    group: (q,) ids. hits: (q, len(KS)) chance of a positive among the first k. foscttm, rank: (q,).
-    """
-
-    group: np.ndarray
-    hits: np.ndarray
-    foscttm: np.ndarray
-    rank: np.ndarray
-
-
-Queries = Mapping[str, Direction]
 
 
 def task_views(z: Views, target: str | None) -> Views:
@@ -48,39 +42,32 @@ def task_views(z: Views, target: str | None) -> Views:
     return z if target is None else composed(z, target)
 
 
-def retrieve(z: Views) -> dict[str, Direction]:
-    """Every direction between modalities that have pairs: "a->b" -> what each query found."""
-    found = {}
-    for a, b in [d for pair in z.pairs() for d in (pair, pair[::-1])]:
-        pairs = z.paired(a, b)
-        if not len(pairs):
-            continue
-        r = rank(z[a], z[b], pairs)
-        hits = torch.stack([measures.any_hit(r, k) for k in KS], 1)
-        found[f"{a}->{b}"] = Direction(
-            z.group[a][r.asked].long().numpy(),
-            hits.to(torch.float32).numpy(),
-            measures.closer_than_match(r).to(torch.float32).numpy(),
-            measures.first_rank(r).to(torch.float32).numpy(),
-        )
+def retrieve(z: Views) -> dict[Direction, Found]:
+    """What the queries of every direction find.
+
+    Raises:
+        ModalignError: no two modalities have pairs.
+    """
+    found = find_all(z)
     if not found:
         raise ModalignError("nothing to score: no two modalities of the test views have pairs")
     return found
 
 
-def mean_recall(queries: Queries) -> float:
-    """Mean over directions and k of the any-hit Recall@k: the score of every table, in [0, 1]."""
-    return float(np.mean([d.hits.mean(0, dtype=np.float64) for d in queries.values()]))
+def mean_recall(found: Mapping[Direction, Found]) -> Score:
+    """Mean over directions and k of the any-hit Recall@k: the score of every table; without an interval."""
+    return mean_of([recalls(found.values())], samples=0)
 
 
-def scores(queries: Queries) -> dict[str, float]:
-    """Means over queries, by name."""
-    out = {"mean_recall": mean_recall(queries)}
-    for name, d in queries.items():
-        for i, k in enumerate(KS):
-            out[f"recall/{name}@{k}"] = float(d.hits[:, i].mean(dtype=np.float64))
-        out[f"rank/{name}"] = float(np.median(d.rank))
-    out["foscttm"] = float(np.mean([d.foscttm.mean(dtype=np.float64) for d in queries.values()]))
+def scores(found: Mapping[Direction, Found]) -> dict[str, Score]:
+    """Scores by key: mean recall, recalls and median rank of every direction, and FOSCTTM of all."""
+    out = {NAME: mean_recall(found)}
+    closer = []
+    for way, one in found.items():
+        out |= {str(Key("recall", *way, "any", k)): recall_at(one, k) for k in KS}
+        out[str(Key("rank", *way, "median"))] = MEDIAN_RANK.score(float(measures.first_rank(one).median()))
+        closer.append(CLOSER.mean(measures.closer_than_match(one)))
+    out["foscttm"] = mean_of([closer], CLOSER, samples=0)
     return out
 
 
@@ -92,42 +79,33 @@ def embedded(heads: Heads, x: Views) -> Views:
 def dev_score(heads: Heads, dev: Views, target: str | None, test_missing: float, seed: int) -> float:
     """Mean recall of the suite's task on dev, with as much lost in the queries as at test time."""
     shown = dev if target is None else queries_present(dev, target, test_missing, seed)
-    return mean_recall(retrieve(task_views(embedded(heads, shown), target)))
+    return mean_recall(retrieve(task_views(embedded(heads, shown), target))).value
 
 
-def geometry(z: Views, seed: int = 0) -> tuple[dict[str, float], list[float]]:
+def geometry(z: Views, seed: int = 0) -> tuple[dict[str, Score], list[float]]:
     """Geometry of the shared space, one item per group and modality; means over pairs of modalities.
 
-    Returns: name -> value, and Procrustes distances on ``DRAWS`` halves of the groups, the same halves for every
+    Returns: measure -> score, and Procrustes distances on ``DRAWS`` halves of the groups, the same halves for every
         method, from which paired intervals follow.
     """
     first = first_items(z)
-    found: dict[str, float] = {}
-    for name, metric, key in (
-        ("procrustes", Procrustes(null=0), "procrustes/"),
-        ("mutual_knn", MutualKnn(k=10), "mutual_knn/"),
-        ("cka", Cka(null=0), "cka/"),
-        ("gap", Gap(), "gap/"),
-        ("connectivity", Connectivity(whole=False), "connectivity/cross_edges"),
-    ):
-        values = [s.value for k, s in metric(first).items() if k.startswith(key) and wanted(k)]
-        if values:
-            found[name] = float(np.mean(values))
+    found = {name: score for metric, name, form in GEOMETRY if (score := _mean_over_pairs(metric, name, form, first))}
     ids = first.group_ids()
     generator = torch.Generator().manual_seed(seed)
     draws = []
     for _ in range(DRAWS if len(ids) >= 20 else 0):
         part = first.groups(ids[torch.randperm(len(ids), generator=generator)[: len(ids) // 2]])
-        values = [s.value for k, s in Procrustes(null=0)(part).items() if wanted(k)]
-        draws.append(float(np.mean(values)))
+        distance = _mean_over_pairs(*GEOMETRY[0], part)
+        draws += [] if distance is None else [distance.value]
     return found, draws
 
 
-def wanted(key: str) -> bool:
-    """The plain Procrustes distance, the unbiased CKA; all of the others."""
-    if key.startswith("procrustes/"):
-        return key.count("/") == 1
-    return key.endswith("/unbiased") if key.startswith("cka/") else True
+def _mean_over_pairs(metric: Metric, measure: str, form: str, z: Views) -> Score | None:
+    """One form of a measure, its mean over pairs of modalities; None where it is undefined."""
+    wanted = [s for k, s in metric(z).items() if (key := Key.parse(k)).measure == measure and key.form == form]
+    if not wanted:
+        return None
+    return replace(wanted[0], value=fmean(s.value for s in wanted), per_item=None, group=None, chance=None)
 
 
 def first_items(z: Views) -> Views:
@@ -137,33 +115,3 @@ def first_items(z: Views) -> Views:
         items = same_items(z, m, m)
         data[m], group[m] = items.x, items.group
     return Views(data, group)
-
-
-def save_queries(path: Path, queries: Queries) -> None:
-    """Write what each query found, compressed; hits of 0 and 1 take next to nothing."""
-    arrays: dict[str, Any] = {}
-    for name, d in queries.items():
-        small = np.int32 if len(d.group) and abs(d.group).max() < 2**31 else np.int64
-        arrays |= {f"{name}|group": d.group.astype(small), f"{name}|hits": d.hits}
-        arrays |= {f"{name}|foscttm": d.foscttm, f"{name}|rank": d.rank}
-    with atomic(path) as partial, partial.open("wb") as handle:
-        np.savez_compressed(handle, **arrays)
-
-
-def load_queries(path: Path) -> dict[str, Direction]:
-    """Read what ``save_queries`` wrote.
-
-    Raises:
-        ModalignError: a file that is missing or damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            names = list(dict.fromkeys(key.split("|")[0] for key in held.files))
-            return {
-                n: Direction(*(held[f"{n}|{field}"].astype(kind) for field, kind in _FIELDS.items())) for n in names
-            }
-    except (OSError, ValueError, KeyError, EOFError) as problem:
-        raise ModalignError(f"per-query scores cannot be read: {path} ({problem}); delete it, run again") from None
-
-
-_FIELDS = {"group": np.int64, "hits": np.float32, "foscttm": np.float32, "rank": np.float32}

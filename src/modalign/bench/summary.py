@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..files import write_json
+from ..metrics.score import Score
 from ..progress import Progress, silent
 from . import correlation, statistics
 from .results import Bench, Result, matrix
@@ -36,7 +37,8 @@ def summarise(bench: Bench, command: str, progress: Progress = silent) -> dict[s
         "groups": {m: e.group for m, e in suite.entries.items()}, "settings": settings,
         "ranking": ranking(settings), "ablations": ablations(bench, matrices), "geometry": geometry(bench),
         "correlation": correlation.correlate(rows(bench)), "points": points(bench), "cost": cost(bench),
-        "robustness": robustness(bench), "code": sorted({str(r.table.get("code")) for r in bench.results}),
+        "robustness": robustness(bench), "measures": measures(bench),
+        "code": sorted({str(r.table.get("code")) for r in bench.results}),
         "failed": [{k: f.get(k) for k in ("setting", "method", "seed", "error")} for f in bench.failed],
     }  # fmt: skip
     write_json(bench.out / SUMMARY, table)
@@ -74,7 +76,8 @@ def one_method(bench: Bench, setting: Setting, method: str, results: Sequence[Re
     return {
         "by_seed": by_seed, "seeds": [r.seed for r in results],
         "sd": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0,
-        "scores": mean_of([t["scores"] for t in tables]), "geometry": mean_of([t["geometry"] for t in tables]),
+        "scores": mean_of([values_of(r.scores) for r in results]),
+        "geometry": mean_of([values_of(r.geometry) for r in results]),
         "cost": mean_of([t["cost"] for t in tables]), "dev": float(np.mean([t["dev"] for t in tables])),
         "tuned": {
             "trials": len(tuning.get("trials", [])), "seed": tuning.get("seed"), "note": tuning.get("note"),
@@ -91,6 +94,21 @@ def chosen(tuning: Mapping[str, Any]) -> Any:
         return settings["chosen"]
     done = [t for t in tuning.get("trials", []) if t.get("score") is not None]
     return max(done, key=lambda t: t["score"])["settings"] if done else {}
+
+
+def values_of(scores: Mapping[str, Score]) -> dict[str, float]:
+    """The values alone."""
+    return {name: s.value for name, s in scores.items()}
+
+
+def measures(bench: Bench) -> dict[str, dict[str, Any]]:
+    """Score or measure of geometry -> what tables say of it: heading, unit, direction, explanation."""
+    found: dict[str, dict[str, Any]] = {}
+    for r in bench.results:
+        for name, s in {**r.scores, **r.geometry}.items():
+            facts = {k: getattr(s, k) for k in ("heading", "unit", "higher_is_better", "explanation")}
+            found.setdefault(name, facts)
+    return found
 
 
 def mean_of(tables: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -148,7 +166,7 @@ def geometry(bench: Bench) -> list[dict[str, Any]]:
             if m == bench.suite.baseline or not both or bench.suite.entries[m].group not in ("ours", "own"):
                 continue
             ours, theirs = ([pair[k].table for pair in both] for k in (0, 1))
-            values = [np.mean([t["geometry"]["procrustes"] for t in side]) for side in (ours, theirs)]
+            values = [np.mean([t["geometry"]["procrustes"]["value"] for t in side]) for side in (ours, theirs)]
             ends = correlation.procrustes_change(
                 [t["procrustes_draws"] for t in ours], [t["procrustes_draws"] for t in theirs], values[0] - values[1]
             )
@@ -159,7 +177,7 @@ def geometry(bench: Bench) -> list[dict[str, Any]]:
 def rows(bench: Bench) -> list[correlation.Row]:
     """Every cell with its geometry, gaps and distances turned so that larger is tighter left to the reader."""
     return [
-        correlation.Row(r.method, r.setting.name, r.table["facts"]["pairs"], dict(r.table["geometry"]), r.recall)
+        correlation.Row(r.method, r.setting.name, r.table["facts"]["pairs"], values_of(r.geometry), r.recall)
         for r in bench.results
         if bench.suite.entries[r.method].group != "sweeps"
     ]

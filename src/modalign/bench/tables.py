@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
+from ..metrics.shown import number
 
 Summary = Mapping[str, Any]
 COLUMNS = (
@@ -16,6 +17,10 @@ COLUMNS = (
     "mean_recall", "low", "high", "sd", "foscttm", "procrustes", "mutual_knn", "cka", "connectivity", "gap", "dev",
     "seconds", "memory_mb", "p_holm_focus", "effect_focus", "folders",
 )  # fmt: skip
+
+
+BESIDE = ("foscttm", "procrustes")
+"""Measures that tables for people show beside mean recall."""
 
 
 def write_all(summary: Summary, folder: Path) -> list[Path]:
@@ -166,20 +171,24 @@ def _facts(s: Mapping[str, Any]) -> str:
     return f"{what[0].upper()}{what[1:]}; {s['pairs_known']:,} pairs known in training; settings chosen on {dev}."
 
 
+def measured(summary: Summary, row: Mapping[str, Any]) -> dict[str, str]:
+    """Heading -> value of the measures of geometry that stand beside mean recall, each in its own unit."""
+    values = {**row["scores"], **row["geometry"]}
+    known = {name: summary["measures"].get(name) for name in BESIDE}
+    return {m["heading"]: number(values.get(name), m["unit"], sign=False) for name, m in known.items() if m}
+
+
 def _board(summary: Summary, s: Mapping[str, Any]) -> str:
     against = {c["against"]: c for c in s["comparisons"]}
-    lines = [
-        "| method | mean recall | sd | FOSCTTM | Procrustes | p (Holm) | effect | fit, s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    beside = list(next((measured(summary, row) for row in s["methods"].values()), {}))
+    head = ["method", "mean recall", "sd", *beside, "p (Holm)", "effect", "fit, s"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for m, row in ranked(s):
         test = against.get(m)
         p, effect = ("", "") if test is None else (p_value(test["corrected"]), f"{test['effect']:.2f}")
-        lines.append(
-            f"| {summary['labels'][m]} | {shown(row)} | {100 * row['sd']:.2f} | {row['scores']['foscttm']:.3f} | "
-            f"{row['geometry'].get('procrustes', float('nan')):.3f} | {p} | {effect} | "
-            f"{row['cost']['cpu_seconds']:.1f} |"
-        )
+        cells = [summary["labels"][m], shown(row), f"{100 * row['sd']:.2f}", *measured(summary, row).values()]
+        cells += [p, effect, f"{row['cost']['cpu_seconds']:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -229,7 +238,7 @@ def _geometry_lines(summary: Summary) -> list[str]:
         kinds = ["all", "given budget", "within method", "across methods"]
         lines = [f"| measure | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
         for name, row in summary["correlation"].items():
-            lines.append(f"| {name} | {' | '.join(_rho(row.get(k)) for k in kinds)} |")
+            lines.append(f"| {summary['measures'][name]['heading']} | {' | '.join(_rho(row.get(k)) for k in kinds)} |")
         out += ["Rank correlation with mean recall over all cells:", "\n".join(lines)]
     return out
 

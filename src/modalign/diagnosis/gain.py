@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..geometry.correlation import Canonical, cca
+from ..metrics.mean_recall import mean_recall
 from ..metrics.measures import first_rank
-from ..metrics.ranking import rank
-from ..metrics.recall import Retrieval, mean_recall
+from ..metrics.ranking import find
+from ..metrics.recall import Retrieval
 from ..metrics.score import Score
 from ..views import Views
 
@@ -93,8 +94,7 @@ def _embed(fit: Canonical, x: Tensor, y: Tensor, rows: Tensor) -> Views:
 def _bits(fit: Canonical, x: Tensor, y: Tensor, rows: Tensor) -> Tensor:
     """(n,) bits of each pair, mean of both ways."""
     z = _embed(fit, x, y, rows)
-    pairs = z.paired("x", "y")
     n = len(rows)
-    ranks = [first_rank(rank(z[a], z[b], pairs)).log2() for a, b in (("x", "y"), ("y", "x"))]
+    ranks = [first_rank(find(z, a, b)).log2() for a, b in (("x", "y"), ("y", "x"))]
     chance = sum(math.log2(r) for r in range(1, n + 1)) / n
     return chance - (ranks[0] + ranks[1]) / 2

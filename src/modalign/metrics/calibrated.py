@@ -13,12 +13,19 @@ from ..geometry import similarity
 from ..geometry.procrustes import disparity, spread
 from ..registry import register
 from ..views import Views
-from .paired import SameItems, few_rows, pair_key, same_items
-from .score import Score, percentile_interval
+from .intervals import percentile_interval
+from .key import Key
+from .paired import SameItems, few_rows, same_items
+from .score import Measure, Score
 
 LEAST = 8  # groups from which on a null says anything
 SUBSAMPLES = 20
-Measure = Callable[[Tensor, Tensor], float]
+Similarity = Callable[[Tensor, Tensor], float]
+HEADINGS = {
+    "cka": "CKA", "mutual_knn": "mutual kNN", "cknna": "CKNNA", "svcca": "SVCCA", "rsa": "RSA",
+    "procrustes": "Procrustes likeness",
+}  # fmt: skip
+EXPLANATION = "Likeness above that of shuffled pairs: 0 for unrelated sets of any width, 1 for equal ones."
 
 
 @register("metric", "calibrated")
@@ -28,6 +35,9 @@ class Calibrated:
 
     ``calibrated/a~b/cka`` and likewise mutual_knn, cknna, svcca, rsa and procrustes (1 - disparity). Its chance is 0.
     Intervals come from half the rows, against the null of all.
+
+    Use when: encoders of different widths, or sets of different sizes, are to be compared. Related: ``Cka``,
+    ``MutualKnn``, ``Cknna``, ``Svcca``, ``Rsa``, ``Procrustes`` (each as it is).
 
     Args:
         of: which similarities. rows: at most so many groups enter. k: neighbours.
@@ -58,12 +68,12 @@ class Calibrated:
             items = items._replace(x=_turned(items.x), y=_turned(items.y))
             for name in self.of:
                 try:
-                    out[pair_key("calibrated", a, b, name)] = self._score(measures[name], items)
+                    out[str(Key("calibrated", a, b, name, mutual=True))] = self._score(name, measures[name], items)
                 except ModalignError:
                     continue  # undefined for these points, such as ranks of distances that are all equal
         return out
 
-    def _score(self, measure: Measure, items: SameItems) -> Score:
+    def _score(self, name: str, measure: Similarity, items: SameItems) -> Score:
         null = similarity.permuted(measure, items.x, items.y, self.permutations)
         value = measure(items.x, items.y)
         if value != value:
@@ -74,10 +84,11 @@ class Calibrated:
         # Deviations of halves have the spread of the whole; their level differs (neighbours are fewer): not used.
         ends = percentile_interval(draws - draws.mean(), 0.95)
         now, low, high = (similarity.calibrate(value + d, null, alpha=self.alpha) for d in (0.0, *ends))
-        return Score(now, True, low=min(now, low), high=min(1.0, max(now, high)), chance=0.0)
+        what = Measure(f"Calibrated {HEADINGS[name]}", "index", EXPLANATION)
+        return what.score(now, low=min(now, low), high=min(1.0, max(now, high)), chance=0.0)
 
 
-def _measures(k: int) -> Mapping[str, Measure]:
+def _measures(k: int) -> Mapping[str, Similarity]:
     return {
         "cka": lambda x, y: similarity.cka(x, y),
         "mutual_knn": lambda x, y: float(similarity.mutual_knn(x, y, k).mean()),

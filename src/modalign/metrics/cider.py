@@ -10,12 +10,17 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from .bleu import References, TextScore, check_sentences
 from .coco_tokens import coco_tokens
-from .score import bootstrap
+from .intervals import bootstrap
+from .score import Measure, Score
+from .sentences import References, check_sentences
 
 Gram = tuple[str, ...]
 ORDERS = 4
+CIDER = Measure(
+    "CIDEr-D", "number", "Likeness of captions in n-grams weighted by rarity, 0 to 10 (as often quoted: times 10).",
+    topic="Translation",
+)  # fmt: skip
 
 
 def cider(
@@ -26,7 +31,7 @@ def cider(
     level: float = 0.95,
     seed: int = 0,
     sigma: float = 6.0,
-) -> TextScore:
+) -> Score:
     """CIDEr-D of captions: mean over captions of 10 times the mean clipped cosine of TF-IDF n-gram vectors.
 
     CIDEr-D(c, S) = 10 / (4 |S|) sum_n sum_{s in S} P(l_c - l_s) min(g_c, g_s) . g_s / (|g_c| |g_s|),
@@ -35,6 +40,8 @@ def cider(
 
     The weights come from the references of this very corpus, so values of different test sets do not compare, and a
     corpus of one item has none. The lengths l are counted in bigrams as in the COCO caption tools.
+
+    Use when: several references say what people find worth saying. Related: ``corpus_bleu``, ``corpus_chrf``.
 
     Args:
         hypotheses, references, group, samples, level, seed: as in ``corpus_bleu``.
@@ -66,8 +73,8 @@ def cider(
         found = [_likeness(ours, _vectors(r, weight, rarest), sigma) for r in several]
         values.append(10.0 * sum(found) / len(found))
     per_item = torch.tensor(values, dtype=torch.float64)
-    score = TextScore(float(per_item.mean()), per_item=per_item, group=group, signature="CIDEr-D|tok:coco|df:corpus")
-    return bootstrap(score, level, samples, seed) if samples else score  # type: ignore[return-value]
+    score = CIDER.mean(per_item, group=group, signature="CIDEr-D|tok:coco|df:corpus")
+    return bootstrap(score, level, samples, seed) if samples else score
 
 
 def _grams(sentence: str) -> Counter[Gram]:

@@ -11,8 +11,28 @@ from ..geometry import graph, neighbours
 from ..geometry.cost import unit
 from ..registry import register
 from ..views import Views
-from .score import Score
+from .key import Key
+from .score import Measure, Score
 
+MEASURES = {
+    "components": Measure(
+        "Components", "count", "Pieces into which the neighbour graph falls; 1 is best.", higher_is_better=False
+    ),
+    "largest": Measure("Largest component", "share", "Share of all items in the largest piece of the graph."),
+    "algebraic": Measure(
+        "Algebraic connectivity", "number", "Second eigenvalue of the graph's Laplacian; 0 in pieces."
+    ),
+    "gap": Measure("Spectral gap", "number", "Second eigenvalue of the normalised Laplacian; 0 in pieces."),
+    "cross_edges": Measure("Edges across", "share", "Share of neighbour pairs that join two modalities."),
+    "conductance": Measure("Conductance", "index", "Of the modality that is easiest to cut off; 0 is apart."),
+    "connecting_k": Measure(
+        "Connecting k", "count", "Fewest neighbours with which the graph is one piece.", higher_is_better=False
+    ),
+    "longest_merge": Measure(
+        "Longest merge", "number", "Longest edge that joins two pieces, over the median one.", higher_is_better=False
+    ),
+}
+"""Form -> what it measures."""
 REACH = 16  # neighbours found once, for the graph, the connecting k and the merge lengths
 
 
@@ -21,11 +41,13 @@ REACH = 16  # neighbours found once, for the graph, the connecting k and the mer
 class Connectivity:
     """Connectivity of the kNN graph over the items of all modalities: pieces, spectra, edges between modalities.
 
-    ``connectivity/components`` (1 is best), ``/largest`` (share of items in the largest component),
+    ``connectivity/*/components`` (1 is best), ``/largest`` (share of items in the largest component),
     ``/algebraic`` and ``/gap`` (second eigenvalues of the plain and the normalised Laplacian), ``/connecting_k``
     (smallest k that connects the graph), ``/cross_edges`` (share of edges between modalities, with the share of
     randomly mixed modalities as its chance value), ``/conductance`` (of the modality easiest to cut off) and
     ``/longest_merge`` (largest merge distance of the 0-dimensional persistence, over the median one).
+
+    Use when: modalities should mix in one cloud. Related: ``Gap``, ``Hubness``.
 
     Args:
         k: neighbours in the graph.
@@ -48,20 +70,19 @@ class Connectivity:
         edges = neighbours.knn_graph(x, self.k, metric="cosine", near=near)
         count, largest = graph.components(edges)
         algebraic, gap = graph.spectrum(edges)
-        values = {
-            "components": Score(float(count), False),
-            "largest": Score(largest),
-            "algebraic": Score(algebraic),
-            "gap": Score(gap),
-        }
+        values = {"components": float(count), "largest": largest, "algebraic": algebraic, "gap": gap}
+        chance = {}
         if len(z.data) > 1:
-            share, expected = graph.cross_edges(edges, label)
-            values["cross_edges"] = Score(share, chance=expected)
-            values["conductance"] = Score(graph.conductance(edges, label))
+            values["cross_edges"], chance["cross_edges"] = graph.cross_edges(edges, label)
+            values["conductance"] = graph.conductance(edges, label)
         if self.whole:
-            values["connecting_k"] = Score(float(graph.connecting_k(x, near=near[1])), False)
+            values["connecting_k"] = float(graph.connecting_k(x, near=near[1]))
             merges = graph.merge_lengths(x, near=near)
             middle = float(merges.median())
             if middle > 0:
-                values["longest_merge"] = Score(float(merges[-1]) / middle, False)
-        return {f"connectivity/{name}": score for name, score in values.items() if score.value == score.value}
+                values["longest_merge"] = float(merges[-1]) / middle
+        return {
+            str(Key("connectivity", form=form)): MEASURES[form].score(value, chance=chance.get(form))
+            for form, value in values.items()
+            if value == value
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,11 +13,20 @@ from ..geometry.cost import unit
 from ..geometry.neighbours import knn
 from ..registry import register
 from ..views import Views
-from .ranking import Ranking, rank
+from .found import Found
+from .key import Key
+from .ranking import rank
 from .recall import KS, scores_of
 from .score import Score
 
 WAYS = ("csls", "inverted_softmax", "dual_softmax", "qb_norm")
+HEADINGS = {
+    "csls": "CSLS",
+    "inverted_softmax": "inverted softmax",
+    "dual_softmax": "dual softmax",
+    "qb_norm": "QB-norm",
+}
+TOPIC = "Retrieval, hubs corrected"
 ROWS = 1024
 
 
@@ -34,6 +43,8 @@ class CorrectedRetrieval:
     dual_softmax: the product of the softmax over items and over queries: <x_i, y_j> - (t / 2) log sum_b exp(...).
     qb_norm: the inverted softmax for queries whose first item is also the first one of some query of the bank, the
     plain order for all others (dynamic inverted softmax).
+
+    Use when: ``Hubness`` is high and the search may look at other queries. Related: ``Retrieval``, ``Hubness``.
 
     Args:
         way: "csls", "inverted_softmax", "dual_softmax" or "qb_norm". k: neighbours of CSLS.
@@ -60,11 +71,20 @@ class CorrectedRetrieval:
             if len(pairs) == 0:
                 continue
             bank = self.bank[a] if self.bank is not None and a in self.bank and len(self.bank[a]) else z[a]
-            scores = scores_of(self._rank(z[a], z[b], pairs, bank), z.group[a], (a, b), self.ks)
-            out |= {f"{self.way}_{name}": s for name, s in scores.items() if not name.startswith("fidelity")}
+            found = replace(self._rank(z[a], z[b], pairs, bank), group=z.group[a].long())
+            out |= {self._name(name): self._named(s) for name, s in scores_of(found, (a, b), self.ks).items()}
         return out
 
-    def _rank(self, x: Tensor, y: Tensor, pairs: Tensor, bank: Tensor) -> Ranking:
+    def _name(self, name: str) -> str:
+        key = Key.parse(name)
+        return str(replace(key, measure=f"{self.way}_{key.measure}"))
+
+    def _named(self, score: Score) -> Score:
+        """Out of first tables: a corrected score never stands in for the plain one."""
+        importance = "usual" if score.at_least("usual") else score.importance
+        return replace(score, heading=f"{score.heading}, {HEADINGS[self.way]}", topic=TOPIC, importance=importance)
+
+    def _rank(self, x: Tensor, y: Tensor, pairs: Tensor, bank: Tensor) -> Found:
         if self.way == "csls":
             return rank(x, y, pairs, bias=csls_bias(bank, y, self.k))
         bias = softmax_bias(bank, y, self.temperature)
@@ -90,14 +110,14 @@ def activated(queries: Tensor, gallery: Tensor, bank: Tensor) -> Tensor:
     return first[knn(queries, gallery, 1)[1][:, 0]]
 
 
-def _join(a: Ranking, b: Ranking) -> Ranking:
+def _join(a: Found, b: Found) -> Found:
     """Two rankings of different queries against one gallery, as one."""
     order = torch.cat([a.query, b.query]).argsort(stable=True)
 
     def both(x: Tensor, y: Tensor) -> Tensor:
         return torch.cat([x, y])[order]
 
-    return Ranking(
+    return Found(
         query=both(a.query, b.query),
         item=both(a.item, b.item),
         score=both(a.score, b.score),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..geometry.neighbours import Similarity
-from .entries import Ranking, levels
+from .found import Found
 
 CROWDED = 0.02  # share of a block's scores within rounding of a positive from which on it is repeated in float64
 FEW = 16  # up to so many positives per query are counted by comparison, more by sorting rows
@@ -36,7 +36,7 @@ def _flagged(compare: Callable[..., Tensor], scores: Tensor, level: Tensor, memo
     return compare(scores, level[:, None], out=flags).sum(1).long()
 
 
-def by_sorting(scorer: Similarity, entries: Ranking, slack: Tensor, block: int) -> tuple[Tensor, Tensor]:
+def by_sorting(scorer: Similarity, entries: Found, slack: Tensor, block: int) -> tuple[Tensor, Tensor]:
     above, tied = torch.zeros_like(entries.above), torch.zeros_like(entries.tied)
     block = max(1, min(block, (1 << 24) // max(1, len(scorer.y))))
     for here, rows, level, slot in levels(entries, block):
@@ -65,7 +65,7 @@ class _Strip:
     tied: Tensor
 
 
-def by_comparison(scorer: Similarity, entries: Ranking, slack: Tensor, block: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def by_comparison(scorer: Similarity, entries: Found, slack: Tensor, block: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Counts from single-precision products; what lies within their error of a positive is decided exactly."""
     x, y, bias = scorer.single()
     error = scorer.error(x, y, bias)
@@ -137,3 +137,17 @@ def _settle(scorer: Similarity, strip: _Strip, row: Tensor, column: Tensor, slot
     margin = strip.margin[row, slot]
     strip.above.index_put_((row, slot), (lead > margin).long(), accumulate=True)
     strip.tied.index_put_((row, slot), (lead.abs() <= margin).long(), accumulate=True)
+
+
+def levels(entries: Found, block: int) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
+    """Blocks of asked queries: (entries, query rows (b,), scores of their positives (b, P) filled with inf, slots)."""
+    ends = torch.cumsum(entries.positives, 0)
+    for start in range(0, len(entries.asked), block):
+        stop = min(start + block, len(entries.asked))
+        here = slice(int(ends[start] - entries.positives[start]), int(ends[stop - 1]))
+        count = entries.positives[start:stop]
+        width = int(count.max())
+        slot = torch.arange(width, device=count.device)[None, :] < count[:, None]
+        level = torch.full(slot.shape, torch.inf, dtype=torch.float64, device=count.device)
+        level[slot] = entries.score[here]
+        yield here, entries.asked[start:stop], level, slot

@@ -9,9 +9,13 @@ from typing import Any
 from .. import registry
 from ..errors import ModalignError
 from ..views import Views
-from .score import Metric, Score, bootstrap_all, resample_scores
+from .intervals import bootstrap_all, resample_scores
+from .key import Key
+from .score import Metric, Score
 
 DEFAULT = ("retrieval", "procrustes", "mutual_knn")
+LEAST_GROUPS = 3  # from which on an interval can be drawn
+FEW_GROUPS = 10  # below which every score says that it is of few
 
 
 def evaluate(
@@ -37,7 +41,8 @@ def evaluate(
         name -> score, in the order of the metrics.
 
     Raises:
-        ModalignError: embeddings that are not finite matrices, an unknown metric, or nothing that could be measured.
+        ModalignError: embeddings that are not finite matrices, an unknown metric, a metric whose scores are not named
+            as ``key.Key`` has it, or nothing that could be measured.
 
     Example:
         >>> import torch
@@ -49,19 +54,30 @@ def evaluate(
     """
     z.validate(zero_rows=True)
     out: dict[str, Score] = {}
+    groups = len(z.group_ids())
     for entry in metrics:
         metric: Metric = registry.make("metric", entry) if isinstance(entry, str) else entry
         scores = metric(z)
-        if intervals:
+        for name in scores:
+            Key.parse(name)
+        if intervals and groups >= LEAST_GROUPS:
             scores = _with_intervals(metric, z, scores, level, seed, draws)
         twice = set(scores) & set(out)
         if twice:
             raise ModalignError(f"two metrics give the score '{min(twice)}': name each metric once")
-        out |= scores
+        out |= _noted(scores, groups)
     if not out:
         shared = ", ".join(f"{m} ({len(x)} rows)" for m, x in z.data.items())
         raise ModalignError(f"nothing to evaluate: {shared or 'no modality'} share no groups")
     return out
+
+
+def _noted(scores: Mapping[str, Score], groups: int) -> dict[str, Score]:
+    """The scores, with a word where there are too few groups to conclude from."""
+    if groups >= FEW_GROUPS:
+        return dict(scores)
+    told = f"of {groups} group{'' if groups == 1 else 's'}: too few to conclude from"
+    return {k: replace(s, note="; ".join(filter(None, (told, s.note)))) for k, s in scores.items()}
 
 
 def _with_intervals(
@@ -87,5 +103,5 @@ def _without_null(metric: Metric) -> Callable[[Views], dict[str, Score]]:
 
 
 def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
-    """Plain numbers for a JSON document: name -> value, low, high, chance, skipped."""
+    """Plain values for a JSON document: name -> ``Score.json()``."""
     return {name: score.json() for name, score in scores.items()}

@@ -7,9 +7,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError
-from .score import Score, bootstrap, bootstrap_means, group_sums, percentile_interval
+from ..errors import ModalignError, few
+from .intervals import bootstrap, bootstrap_means, group_sums, percentile_interval
+from .score import Measure, Score
 
+ACCURACY = Measure("Accuracy", "share", "Share of items whose class is right.", topic="Transfer", importance="main")
+BALANCED = Measure("Balanced accuracy", "share", "Mean over classes of the share that is right.", topic="Transfer")
+PRECISION = Measure(
+    "mAP over classes", "share", "Mean over classes of the average precision of their ranking.", topic="Transfer",
+    importance="main",
+)  # fmt: skip
 PRECISION_DRAWS = 200
 
 
@@ -17,6 +24,9 @@ def accuracy(
     scores: Tensor, truth: Tensor, group: Tensor | None = None, samples: int = 1000, level: float = 0.95, seed: int = 0
 ) -> Score:
     """Share of items whose class has the greatest score; k tied classes count 1/k.
+
+    Use when: classes exclude each other and are about equally frequent. Related: ``balanced_accuracy``,
+    ``mean_average_precision`` (several labels at once).
 
     Args:
         scores: (n, c), higher is likelier. truth: (n,) class numbers.
@@ -26,16 +36,17 @@ def accuracy(
         Value in [0, 1]; chance is the share of the most frequent class, which the best constant answer reaches.
 
     Raises:
-        ModalignError: no items, or shapes that do not fit.
+        ModalignError: no items, NaN scores, class numbers outside the classes, or shapes that do not fit.
 
     Example:
         >>> accuracy(torch.tensor([[1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1]), samples=0).value
         0.75
     """
     _check(scores, truth, truth.shape == scores.shape[:1])
+    _check_classes(truth, scores.shape[1])
     per_item = _hit(scores, truth)
     chance = float(torch.bincount(truth).max()) / len(truth)
-    score = Score(float(per_item.mean()), per_item=per_item, group=group, chance=chance)
+    score = ACCURACY.mean(per_item, group=group, chance=chance)
     return bootstrap(score, level, samples, seed) if samples else score
 
 
@@ -46,17 +57,20 @@ def balanced_accuracy(
 
     Chance is 1 / number of such classes.
 
+    Use when: some classes are rare. Related: ``accuracy``.
+
     Example:
         >>> s = torch.tensor([[1.0, 0.0]] * 4)
         >>> balanced_accuracy(s, torch.tensor([0, 0, 0, 1]), samples=0).value
         0.5
     """
     _check(scores, truth, truth.shape == scores.shape[:1])
+    _check_classes(truth, scores.shape[1])
     hit = _hit(scores, truth)
     classes, where = torch.unique(truth, return_inverse=True)
     member = torch.nn.functional.one_hot(where, len(classes)).double()
     right = hit[:, None] * member
-    score = Score(float((right.sum(0) / member.sum(0)).mean()), chance=1.0 / len(classes))
+    score = BALANCED.score(float((right.sum(0) / member.sum(0)).mean()), chance=1.0 / len(classes))
     if not samples:
         return score
     columns = torch.cat([right, member], 1)
@@ -79,6 +93,8 @@ def mean_average_precision(
     AP = sum_k (R_k - R_{k-1}) P_k over the distinct scores k, so tied items share one precision and a constant score
     gets the class's share of items. Classes without positives are left out.
 
+    Use when: an item may have several labels. Related: ``accuracy``.
+
     Args:
         scores: (n, c). truth: (n, c) 0 or 1, any number of ones in a row.
         group, samples, level, seed: as ``accuracy``.
@@ -87,7 +103,7 @@ def mean_average_precision(
         Value in [0, 1]; chance is the mean share of positives.
 
     Raises:
-        ModalignError: no class has a positive, or shapes that do not fit.
+        ModalignError: no class has a positive, NaN scores, a truth that is not 0 or 1, or shapes that do not fit.
 
     Reference: Gemmeke et al. 2017, "Audio Set", ICASSP, section 4.
 
@@ -97,13 +113,15 @@ def mean_average_precision(
         0.8333
     """
     _check(scores, truth, truth.shape == scores.shape)
+    if bool(((truth != 0) & (truth != 1)).any()):
+        raise ModalignError("the truth of several labels is 0 or 1 for each item and class")
     there = truth.bool().any(0)
     if not there.any():
         raise ModalignError("no class has a positive: there is no precision to average")
     scores, truth = scores[:, there].double(), truth[:, there].double()
     chance = float(truth.mean())
     weight = torch.ones(1, len(scores), dtype=torch.float64)
-    score = Score(float(_precision(scores, truth, weight)[0]), chance=chance)
+    score = PRECISION.score(float(_precision(scores, truth, weight)[0]), chance=chance)
     if not samples:
         return score
     draws = []
@@ -147,4 +165,15 @@ def _check(scores: Tensor, truth: Tensor, fits: bool) -> None:
         raise ModalignError(
             f"scores must be (items, classes) with a truth for each item, got {tuple(scores.shape)} and "
             f"{tuple(truth.shape)}"
+        )
+    if bool(torch.isnan(scores).any()):
+        rows = torch.isnan(scores).any(1).nonzero().flatten().tolist()
+        raise ModalignError(f"scores of classes are NaN in {len(rows)} items ({few(rows)}): they have no order")
+
+
+def _check_classes(truth: Tensor, classes: int) -> None:
+    wrong = sorted({int(c) for c in truth[(truth < 0) | (truth >= classes)]})
+    if wrong:
+        raise ModalignError(
+            f"the truth must be class numbers from 0 to {classes - 1}, got {few(wrong)}: leave unlabelled items out"
         )

@@ -11,10 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .ranking import Ranking
+from .found import Found
 
 
-def any_hit(r: Ranking, k: int) -> Tensor:
+def any_hit(r: Found, k: int) -> Tensor:
     """Probability that at least one positive is among the first k.
 
     1 - C(T - P1, s) / C(T, s), s = places of the first k that the best positive's tie class fills.
@@ -35,29 +35,29 @@ def any_hit(r: Ranking, k: int) -> Tensor:
     return torch.where(several, 1.0 - miss, one)
 
 
-def hits(r: Ranking, k: int) -> Tensor:
+def hits(r: Found, k: int) -> Tensor:
     """(p,) probability that each positive is among the first k."""
     return torch.minimum((k - r.above).clamp(min=0), r.tied).double() / r.tied
 
 
-def fraction(r: Ranking, k: int) -> Tensor:
+def fraction(r: Found, k: int) -> Tensor:
     """Expected share of the query's positives among the first k."""
     return r.per_query(hits(r, k)) / r.positives
 
 
-def r_precision(r: Ranking) -> Tensor:
+def r_precision(r: Found) -> Tensor:
     """Expected share of positives among the first P, P the query's number of positives."""
     depth = r.of_each(r.positives)
     return r.per_query(torch.minimum((depth - r.above).clamp(min=0), r.tied).double() / r.tied) / r.positives
 
 
-def first_rank(r: Ranking) -> Tensor:
+def first_rank(r: Found) -> Tensor:
     """Expected rank of the best positive, from 1: G + (T + 1) / (P1 + 1)."""
     above, tied, same = (v[r.first].double() for v in (r.above, r.tied, r.tied_positive))
     return above + (tied + 1.0) / (same + 1.0)
 
 
-def reciprocal_rank(r: Ranking) -> Tensor:
+def reciprocal_rank(r: Found) -> Tensor:
     """Expected 1 / rank of the best positive: sum_j C(T - j, P1 - 1) / C(T, P1) / (G + j)."""
     above, tied, same = (v[r.first] for v in (r.above, r.tied, r.tied_positive))
     value = _mean_over_ranks(_harmonic(r), above, tied)
@@ -81,7 +81,7 @@ def _log_choose(n: Tensor, k: float) -> Tensor:
     return torch.lgamma(n + 1) - torch.lgamma(torch.tensor(k + 1.0, dtype=torch.float64)) - torch.lgamma(n - k + 1)
 
 
-def ndcg(r: Ranking, k: int | None = None) -> Tensor:
+def ndcg(r: Found, k: int | None = None) -> Tensor:
     """Expected normalised discounted cumulative gain with binary gains, over the first k or all.
 
     sum over positives of 1 / log2(1 + rank), divided by the same sum for ranks 1 .. min(P, k).
@@ -93,7 +93,7 @@ def ndcg(r: Ranking, k: int | None = None) -> Tensor:
     return r.per_query(_mean_over_ranks(total, r.above, r.tied)) / total[r.positives.clamp(max=r.gallery)]
 
 
-def average_precision(r: Ranking, k: int | str | None = None) -> Tensor:
+def average_precision(r: Found, k: int | str | None = None) -> Tensor:
     """Expected average precision over the first k or all: mean over positives of precision at their rank.
 
     A positive at place j of its tie class has j - 1 items of the class before it, of which (j - 1)(P1 - 1)/(T - 1)
@@ -118,7 +118,7 @@ def average_precision(r: Ranking, k: int | str | None = None) -> Tensor:
     return r.per_query(precision) / most
 
 
-def closer_than_match(r: Ranking) -> Tensor:
+def closer_than_match(r: Found) -> Tensor:
     """FOSCTTM: mean share of the non-matching items that are closer than a true match, ties counted half; 0 is best.
 
     Queries whose positives are the whole gallery have nothing closer: 0.
@@ -130,12 +130,12 @@ def closer_than_match(r: Ranking) -> Tensor:
     return r.per_query(closer / rivals.clamp(min=1)) / r.positives
 
 
-def fidelity(r: Ranking) -> Tensor:
+def fidelity(r: Found) -> Tensor:
     """Score (cosine) of the query with its positives, mean over them. Equal ranks can hide very different values."""
     return r.per_query(r.score) / r.positives
 
 
-def _harmonic(r: Ranking) -> Tensor:
+def _harmonic(r: Found) -> Tensor:
     """(m + 1,) sums of 1 / rank over the first ranks."""
     inverse = 1.0 / torch.arange(1, r.gallery + 1, dtype=torch.float64, device=r.above.device)
     return torch.cat([inverse.new_zeros(1), inverse.cumsum(0)])

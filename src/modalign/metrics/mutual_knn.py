@@ -11,8 +11,17 @@ from ..errors import ModalignError
 from ..geometry import similarity
 from ..registry import register
 from ..views import Views
-from .paired import few_rows, pair_key, same_items, shuffled
-from .score import Score
+from .key import Key
+from .paired import few_rows, same_items, shuffled
+from .score import Measure, Score
+
+MUTUAL = Measure(
+    "Mutual kNN", "share", "Share of an item's nearest neighbours that agree between two modalities.", importance="main"
+)
+CYCLE = Measure(
+    "Cycle kNN", "share", "Share of items that are neighbours, in one modality, of their neighbours in the other."
+)
+ORDERED = Measure("LCS kNN", "share", "Longest common subsequence of two ordered lists of neighbours, as a share of k.")
 
 
 @register("metric", "mutual_knn")
@@ -21,6 +30,9 @@ class MutualKnn:
     """Mutual k-nearest-neighbour overlap between modalities, in [0, 1]; higher is better.
 
     Intervals resample groups with their neighbourhoods held fixed.
+
+    Use when: two modalities should agree on what is near what, whatever their widths. Related: ``CycleKnn``, ``LcsKnn``
+    (the order of neighbours too), ``Cknna`` (weighted by likeness), ``Trustworthiness`` (ranks).
 
     Args:
         k: neighbours, at most the number of common groups less one.
@@ -32,13 +44,15 @@ class MutualKnn:
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least two common groups."""
-        return _scores(z, "mutual_knn", similarity.mutual_knn, self.k, self.pick, chance=_share)
+        return _scores(z, "mutual_knn", MUTUAL, similarity.mutual_knn, self.k, self.pick, chance=_share)
 
 
 @register("metric", "cycle_knn")
 @dataclass(frozen=True)
 class CycleKnn:
     """Share of items that are neighbours, in the first modality, of their neighbours in the second; higher is better.
+
+    Use when: a walk to the other modality and back should return. Related: ``MutualKnn``.
 
     Args:
         k: neighbours. rows: at most so many groups enter. pick: one row per group.
@@ -52,13 +66,15 @@ class CycleKnn:
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities, in alphabetical order, with at least two common groups."""
-        return _scores(z, "cycle_knn", similarity.cycle_knn, self.k, self.pick, null=self.null, rows=self.rows)
+        return _scores(z, "cycle_knn", CYCLE, similarity.cycle_knn, self.k, self.pick, null=self.null, rows=self.rows)
 
 
 @register("metric", "lcs_knn")
 @dataclass(frozen=True)
 class LcsKnn:
     """Longest common subsequence of ordered neighbour lists, as a share of k; higher is better.
+
+    Use when: the order of neighbours matters too. Related: ``MutualKnn``.
 
     Args:
         k: neighbours. rows: at most so many groups enter. pick: one row per group.
@@ -72,7 +88,7 @@ class LcsKnn:
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least two common groups."""
-        return _scores(z, "lcs_knn", similarity.lcs_knn, self.k, self.pick, null=self.null, rows=self.rows)
+        return _scores(z, "lcs_knn", ORDERED, similarity.lcs_knn, self.k, self.pick, null=self.null, rows=self.rows)
 
 
 def _share(k: int, n: int) -> float:
@@ -83,6 +99,7 @@ def _share(k: int, n: int) -> float:
 def _scores(
     z: Views,
     name: str,
+    what: Measure,
     measure: Callable[[Tensor, Tensor, int], Tensor],
     k: int,
     pick: str,
@@ -104,7 +121,8 @@ def _scores(
         random = (
             chance(k, n) if chance else shuffled(lambda x, y: float(measure(x, y, k).mean()), items.x, items.y, null)
         )
-        out[pair_key(name, a, b, f"@{k}")] = Score(
-            float(values.mean()), True, per_item=values, group=items.group.cpu(), chance=random
+        note = f"{n} groups have {n - 1} neighbours, not {k}" if k >= n else ""
+        out[str(Key(name, a, b, k=k, mutual=True))] = what.mean(
+            values, group=items.group.cpu(), chance=random, note=note
         )
     return out

@@ -1,4 +1,4 @@
-"""What metrics of whole sets share: one row per common group, keys of unordered pairs, the value of shuffled pairs."""
+"""What metrics of whole sets share: one row per common group, the value of shuffled pairs."""
 
 from __future__ import annotations
 
@@ -49,16 +49,6 @@ def few_rows(items: SameItems, rows: int) -> SameItems:
         return items
     chosen = torch.randperm(len(items.group), generator=torch.Generator().manual_seed(0))[:rows].sort().values
     return SameItems(*(v[chosen.to(v.device)] for v in items))
-
-
-def pair_key(measure: str, a: str, b: str, detail: str = "") -> str:
-    """The name of a score of an unordered pair of modalities, in alphabetical order: ``measure/a~b/detail``.
-
-    Example:
-        >>> pair_key("procrustes", "text", "image")
-        'procrustes/image~text'
-    """
-    return f"{measure}/{'~'.join(sorted((a, b)))}" + (f"/{detail}" if detail else "")
 
 
 def shuffled(measure: Callable[[Tensor, Tensor], float], x: Tensor, y: Tensor, times: int) -> float | None:

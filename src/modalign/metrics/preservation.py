@@ -13,9 +13,28 @@ from ..geometry.procrustes import spread
 from ..geometry.transport.gromov import distortion, gromov
 from ..registry import register
 from ..views import Views
-from .paired import SameItems, few_rows, pair_key, same_items, shuffled
-from .recall import key
-from .score import Score
+from .key import Key
+from .paired import SameItems, few_rows, same_items, shuffled
+from .score import Measure, Score
+
+TRUSTWORTHINESS = Measure(
+    "Trustworthiness", "index", "Whether neighbours in the second modality are near in the first; 1 is best."
+)
+CONTINUITY = Measure(
+    "Continuity", "index", "Whether neighbours in the first modality are near in the second; 1 is best."
+)
+STRESS = Measure(
+    "Geodesic stress", "distance", "How far distances in one modality are from shortest paths in the other; 0 is best.",
+    higher_is_better=False,
+)  # fmt: skip
+FREE = Measure(
+    "Gromov-Wasserstein", "distance", "Least difference of the two modalities' inner distances over all matchings.",
+    higher_is_better=False,
+)  # fmt: skip
+PAIRED = Measure(
+    "Gromov-Wasserstein, true pairs", "distance", "Difference of the two modalities' inner distances, item by item.",
+    higher_is_better=False,
+)  # fmt: skip
 
 
 @register("metric", "trustworthiness")
@@ -24,6 +43,9 @@ class Trustworthiness:
     """Trustworthiness and continuity between modalities: are neighbours in one near in the other? Higher is better.
 
     The first modality in alphabetical order is the original, the second its image; continuity is the reverse.
+
+    Use when: a map should keep neighbourhoods, as from features to a shared space. Related: ``MutualKnn`` (common
+    neighbours), ``Geodesic`` (paths).
 
     Args:
         k: neighbours, lowered below half the number of groups. rows: at most so many groups enter.
@@ -49,11 +71,14 @@ class Trustworthiness:
             def mean(u: Tensor, v: Tensor, k: int = k) -> float:
                 return float(similarity.trustworthiness(u, v, k).mean())
 
-            for name, x, y in (("trustworthiness", items.x, items.y), ("continuity", items.y, items.x)):
-                values = similarity.trustworthiness(x, y, k).cpu()
-                chance = shuffled(mean, x, y, self.null)
-                score = Score(float(values.mean()), True, values, items.group.cpu(), chance=chance)
-                out[pair_key(name, a, b, f"@{self.k}")] = score
+            note = f"of {n} groups, k is {k}" if k < self.k else ""
+            for name, what, x, y in (
+                ("trustworthiness", TRUSTWORTHINESS, items.x, items.y),
+                ("continuity", CONTINUITY, items.y, items.x),
+            ):
+                values, chance = similarity.trustworthiness(x, y, k).cpu(), shuffled(mean, x, y, self.null)
+                score = what.mean(values, group=items.group.cpu(), chance=chance, note=note)
+                out[str(Key(name, a, b, k=self.k, mutual=True))] = score
         return out
 
 
@@ -62,10 +87,13 @@ class Trustworthiness:
 class Geodesic:
     """Geodesic stress: how far one modality's distances are from the other's shortest paths; 0 is best, 1 collapse.
 
+    Use when: a curved manifold should keep its shape. Related: ``Trustworthiness``, ``Gromov`` (straight distances).
+
     Args:
         k: neighbours in the graph. landmarks: points from which paths are measured.
         rows: at most so many groups enter.
         pick: one row per group. null: random pairings for the chance value; 0: none.
+        directions: (paths in, distances in) modalities; None: both ways of every pair.
     """
 
     k: int = 10
@@ -73,11 +101,12 @@ class Geodesic:
     rows: int = 5000
     pick: str = "first"
     null: int = 1
+    directions: tuple[tuple[str, str], ...] | None = None
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """``geodesic/a->b``: paths in a against distances in b, for both directions."""
         out: dict[str, Score] = {}
-        for a, b in (d for pair in z.pairs() for d in (pair, pair[::-1])):
+        for a, b in self.directions or tuple(d for pair in z.pairs() for d in (pair, pair[::-1])):
             items = few_rows(same_items(z, a, b, self.pick), self.rows)
             if len(items.group) < 3 or 0.0 in (spread(unit(items.x)), spread(unit(items.y))):
                 continue
@@ -87,7 +116,7 @@ class Geodesic:
                 return float(neighbours.stress(y.double(), rows, lengths))
 
             chance = shuffled(stress, items.x, items.y, self.null)
-            out[key("geodesic", a, b)] = Score(stress(items.x, items.y), False, chance=chance)
+            out[str(Key("geodesic", a, b))] = STRESS.score(stress(items.x, items.y), chance=chance)
         return out
 
 
@@ -100,6 +129,8 @@ class Gromov:
     the best from three starts (no knowledge, true pairs, items in the order of their mean distances). Pairs play no
     part in it, so nothing is to be shuffled: it has no chance value. ``/paired``: the same with the true pairs as the
     coupling, with the chance of random ones.
+
+    Use when: inner distances should agree, with or without knowing the pairs. Related: ``Rsa``, ``Procrustes``.
 
     Args:
         rows: at most so many groups enter: the time grows with their cube.
@@ -119,8 +150,10 @@ class Gromov:
             if len(items.group) < 3:
                 continue
             chance = shuffled(_paired, items.x, items.y, self.null)
-            out[pair_key("gromov", a, b)] = Score(_free(items), False)
-            out[pair_key("gromov", a, b, "paired")] = Score(_paired(items.x, items.y), False, chance=chance)
+            out[str(Key("gromov", a, b, mutual=True))] = FREE.score(_free(items))
+            out[str(Key("gromov", a, b, "paired", mutual=True))] = PAIRED.score(
+                _paired(items.x, items.y), chance=chance
+            )
         return out
 
 

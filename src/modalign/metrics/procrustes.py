@@ -11,10 +11,23 @@ from ..geometry.cost import unit
 from ..geometry.procrustes import Distances, distances, spread
 from ..registry import register
 from ..views import Views
-from .paired import pair_key, same_items, shuffled
-from .score import Score
+from .key import Key
+from .paired import same_items, shuffled
+from .score import Measure, Score
 
 LEAST = 3  # groups from which on a shape says anything
+DISPARITY = Measure(
+    "Procrustes distance", "distance", "What remains between paired items after the best rotation and scaling; 0 fits.",
+    higher_is_better=False, importance="main",
+)  # fmt: skip
+SIZE_AND_SHAPE = Measure(
+    "Size-and-shape distance", "distance", "Root mean squared distance of paired items after the best rotation alone.",
+    higher_is_better=False, importance="detail",
+)  # fmt: skip
+ANGLE = Measure(
+    "Shape angle", "radians", "Riemannian distance of the two shapes, an angle; 0 fits.", higher_is_better=False,
+    importance="detail",
+)  # fmt: skip
 
 
 @register("metric", "procrustes")
@@ -26,10 +39,19 @@ class Procrustes:
     by the square root of the number of groups, so that it does not grow with them; ``/angle`` is in radians. A modality
     that has collapsed to one point has disparity 1.
 
+    Use when: pairs should lie at one place up to a rotation. Related: ``Gap`` (centroids alone), ``Cka`` (kernels, any
+    widths), ``Gromov`` (distances, without pairs).
+
     Args:
         pick: one row per group: its "first" item or the "mean" of its items.
         reflection: allow mirror images.
         null: random pairings whose mean is the chance value; 0: none.
+
+    Example:
+        >>> import torch
+        >>> x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+        >>> round(Procrustes()(Views.from_arrays(a=x, b=x.flip(1)))["procrustes/a~b"].value, 6)
+        0.0
     """
 
     pick: str = "first"
@@ -47,9 +69,12 @@ class Procrustes:
             found = self._distances(x, y)
             chance = shuffled(lambda u, v: self._distances(u, v).disparity, x, y, self.null)
             size = found.size_and_shape / len(x) ** 0.5
-            out[pair_key("procrustes", a, b)] = Score(found.disparity, False, chance=chance)
-            out[pair_key("procrustes", a, b, "size_and_shape")] = Score(size, False)
-            out[pair_key("procrustes", a, b, "angle")] = Score(found.angle, False)
+            for form, score in (
+                ("", DISPARITY.score(found.disparity, chance=chance)),
+                ("size_and_shape", SIZE_AND_SHAPE.score(size)),
+                ("angle", ANGLE.score(found.angle)),
+            ):
+                out[str(Key("procrustes", a, b, form, mutual=True))] = score
         return out
 
     def _distances(self, x: Tensor, y: Tensor) -> Distances:

@@ -6,6 +6,7 @@ measure follows from these counts. Nothing of size n x m is held.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -13,10 +14,9 @@ from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..geometry.neighbours import Similarity
-from .counting import FEW, by_comparison, by_sorting, count
-from .entries import Ranking, entries_of, levels
-
-__all__ = ["ITEMS", "QUERIES", "Ranking", "rank", "rank_scores"]
+from ..views import Views
+from .counting import FEW, by_comparison, by_sorting, count, levels
+from .found import Direction, Found
 
 QUERIES, ITEMS = 1024, 2048  # scores held at once
 
@@ -29,8 +29,9 @@ def rank(
     metric: str = "cosine",
     bias: Tensor | None = None,
     exclude_self: bool = False,
+    group: Tensor | None = None,
     block: tuple[int, int] = (QUERIES, ITEMS),
-) -> Ranking:
+) -> Found:
     """Rank a gallery for each query and find the positives in it.
 
     Two scores are tied when they agree to the rounding of float64, so equal gallery items tie wherever they stand and
@@ -42,6 +43,7 @@ def rank(
         metric: "cosine" or "dot"; on unit rows Euclidean distance gives the cosine's order.
         bias: (m,) added to the scores of gallery items, for hubness corrections.
         exclude_self: x and y are the same items; item i does not compete for query i, nor count as its positive.
+        group: (n,) of each query, the unit that intervals resample.
         block: queries and gallery items in one product.
 
     Raises:
@@ -63,7 +65,7 @@ def rank(
         pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     score = scorer.pairs(pairs[:, 0], pairs[:, 1])
     slack = scorer.tolerance() * score.abs().clamp(min=1.0)
-    entries = entries_of(pairs, score, slack, n, m - int(exclude_self))
+    entries = _entries(pairs, score, slack, n, m - int(exclude_self), group)
     slack = scorer.tolerance() * entries.score.abs().clamp(min=1.0)
     if len(pairs) == 0:
         return entries
@@ -78,11 +80,12 @@ def rank(
     return replace(entries, above=above, tied=tied)
 
 
-def rank_scores(scores: Tensor, positives: Tensor) -> Ranking:
+def rank_scores(scores: Tensor, positives: Tensor, group: Tensor | None = None) -> Found:
     """The same from a matrix of scores; here scores are tied when they are equal.
 
     Args:
         scores: (n, m), larger is better. positives: (n, m) bool, or (p, 2) pairs of rows and columns.
+        group: (n,) of each query.
 
     Raises:
         ModalignError: NaN scores, or positives of another shape.
@@ -101,13 +104,40 @@ def rank_scores(scores: Tensor, positives: Tensor) -> Ranking:
         positives = positives.nonzero()
     pairs = _checked_pairs(positives, n, m)
     score = scores[pairs[:, 0], pairs[:, 1]].double()
-    entries = entries_of(pairs, score, torch.zeros_like(score), n, m)
+    entries = _entries(pairs, score, torch.zeros_like(score), n, m, group)
     above, tied = torch.zeros_like(entries.above), torch.zeros_like(entries.tied)
     for here, rows, level, slot in levels(entries, QUERIES):
         block = scores[rows].double()
         more, least = count(block, level, level)
         above[here], tied[here] = more[slot], (least - more)[slot]
     return replace(entries, above=above, tied=tied)
+
+
+def find(z: Views, query: str, gallery: str) -> Found:
+    """What the items of one modality find among those of another, by cosine.
+
+    Args:
+        z: views of one width. query, gallery: modalities.
+
+    Example:
+        >>> find(Views.from_arrays(a=torch.eye(3), b=torch.eye(3)), "a", "b").above.tolist()
+        [0, 0, 0]
+    """
+    return _find(z, query, gallery, z.paired(query, gallery))
+
+
+def find_all(z: Views, directions: Sequence[Direction] | None = None) -> dict[Direction, Found]:
+    """``find`` in every direction in which any query has a positive.
+
+    Args:
+        z: views of one width. directions: (query, gallery) modalities; None: both ways of every pair.
+    """
+    ways = directions if directions is not None else [d for a, b in z.pairs() for d in ((a, b), (b, a))]
+    return {(a, b): _find(z, a, b, pairs) for a, b in ways if len(pairs := z.paired(a, b))}
+
+
+def _find(z: Views, query: str, gallery: str, pairs: Tensor) -> Found:
+    return rank(z[query], z[gallery], pairs, group=z.group[query].long())
 
 
 def _checked_pairs(pairs: Tensor, n: int, m: int) -> Tensor:
@@ -118,3 +148,32 @@ def _checked_pairs(pairs: Tensor, n: int, m: int) -> Tensor:
         raise ModalignError(f"positives name rows outside {n} queries and {m} gallery items")
     code = torch.unique(pairs[:, 0] * m + pairs[:, 1])
     return torch.stack([code // max(m, 1), code % max(m, 1)], 1)
+
+
+def _entries(pairs: Tensor, score: Tensor, slack: Tensor, queries: int, gallery: int, group: Tensor | None) -> Found:
+    """Pairs in order, and their counts among the positives; the counts in the gallery are still to come."""
+    order = score.argsort(descending=True, stable=True)
+    order = order[pairs[order, 0].argsort(stable=True)]
+    query, item, score, slack = pairs[order, 0], pairs[order, 1], score[order], slack[order]
+    size = len(query)
+    new_query = torch.ones(size, dtype=torch.bool, device=query.device)
+    new_query[1:] = query[1:] != query[:-1]
+    new_class = new_query.clone()
+    new_class[1:] |= score[:-1] - score[1:] > slack[1:]
+    position = torch.arange(size, device=query.device)
+    query_start = position[new_query][new_query.cumsum(0) - 1]
+    label = new_class.cumsum(0) - 1
+    class_start = position[new_class][label]
+    zeros = torch.zeros_like(query)
+    return Found(
+        query=query,
+        item=item,
+        score=score,
+        above=zeros,
+        tied=zeros,
+        above_positive=class_start - query_start,
+        tied_positive=torch.bincount(label, minlength=1)[label] if size else zeros,
+        queries=queries,
+        gallery=gallery,
+        group=group,
+    )

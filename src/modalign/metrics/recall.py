@@ -1,6 +1,4 @@
-"""Cross-modal retrieval: any modality to any other, and the mean recall that papers quote.
-
-Names of the scores: ``measure/query->gallery/detail``.
+"""Cross-modal retrieval: any modality to any other.
 
     recall/text->image/any@5       at least one positive among the first 5 (the usual Recall@5)
     recall/text->image/fraction@5  share of the query's positives among the first 5, mean over queries (macro)
@@ -17,31 +15,105 @@ counted in ``skipped``. A different item of the query's own modality is never in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, few
+from ..errors import ModalignError
 from ..geometry.cost import unit
 from ..registry import register
 from ..views import Views
 from . import measures
-from .ranking import Ranking, rank
-from .score import Score, bootstrap_means, group_sums, percentile_interval
+from .found import Direction, Found
+from .key import Key
+from .ranking import find_all
+from .score import Measure, Score
 
 KS = (1, 5, 10)
+_retrieval = partial(Measure, topic="Retrieval")
+
+RECALL = _retrieval(
+    "R@{k}", "share", "Share of queries with a true match among the first k; one is enough.", importance="main"
+)
+FRACTION = _retrieval(
+    "R@{k}, of each query", "share", "Share of a query's true matches among the first k, mean over queries.",
+    importance="detail",
+)  # fmt: skip
+PAIRS = _retrieval(
+    "R@{k}, of all pairs", "share", "Share of all true pairs found among the first k.", importance="detail"
+)
+PRECISION = _retrieval(
+    "mAP", "share", "Mean over queries of the precision at each true match, counted among the first k where k is given."
+)
+PRECISION_AT = replace(PRECISION, heading="mAP@{k}")
+MEDIAN_RANK = _retrieval(
+    "Median rank", "rank", "Median rank of the best true match; 1 is best.", higher_is_better=False, importance="main",
+    statistic="median",
+)  # fmt: skip
+MEAN_RANK = _retrieval("Mean rank", "rank", "Mean rank of the best true match; 1 is best.", higher_is_better=False)
+RECIPROCAL = _retrieval("MRR", "share", "Mean of 1 / rank of the best true match.")
+GAIN = _retrieval("nDCG", "share", "Gain of true matches discounted by their rank, over that of the ideal order.")
+R_PRECISION = _retrieval("R-precision", "share", "Precision among as many first results as the query has matches.")
+CLOSER = _retrieval(
+    "FOSCTTM", "index", "Share of wrong items that are closer than the true match; 0 is best, .5 chance.",
+    higher_is_better=False,
+)  # fmt: skip
+FIDELITY = _retrieval(
+    "Cosine to the match", "correlation", "Median cosine of queries to their true matches.", statistic="median"
+)
 
 
-def key(measure: str, query: str, gallery: str, detail: str = "") -> str:
-    """The name of a retrieval score.
+class Form(NamedTuple):
+    """A score that each direction has: its place in the key, what it measures, and how it follows from what was found.
 
-    Example:
-        >>> key("recall", "text", "image", "any@1")
-        'recall/text->image/any@1'
+    pairs: whether it has one value per true pair, and not per query.
     """
-    return f"{measure}/{query}->{gallery}" + (f"/{detail}" if detail else "")
+
+    measure: str
+    form: str
+    k: int | str | None
+    what: Measure
+    values: Callable[[Found], Tensor]
+    pairs: bool = False
+
+
+def forms(ks: Sequence[int] = KS) -> list[Form]:
+    """Every score of a direction, in the order of the scores."""
+    out: list[Form] = []
+    for k in ks:
+        r, of_each, of_pairs, precise = (
+            replace(m, heading=m.heading.format(k=k)) for m in (RECALL, FRACTION, PAIRS, PRECISION_AT)
+        )
+        out += [
+            Form("recall", "any", k, r, partial(measures.any_hit, k=k)),
+            Form("recall", "fraction", k, of_each, partial(measures.fraction, k=k)),
+            Form("recall", "pairs", k, of_pairs, partial(measures.hits, k=k), pairs=True),
+            Form("map", "", k, precise, partial(measures.average_precision, k=k)),
+        ]
+    return [
+        *out,
+        Form("rank", "median", None, MEDIAN_RANK, measures.first_rank),
+        Form("rank", "mean", None, MEAN_RANK, measures.first_rank),
+        Form("mrr", "", None, RECIPROCAL, measures.reciprocal_rank),
+        Form("ndcg", "", None, GAIN, measures.ndcg),
+        Form("map", "", None, PRECISION, measures.average_precision),
+        Form("map", "", "R", replace(PRECISION, heading="mAP@R"), partial(measures.average_precision, k="R")),
+        Form("r_precision", "", None, R_PRECISION, measures.r_precision),
+        Form("foscttm", "", None, CLOSER, measures.closer_than_match),
+    ]
+
+
+def recall_at(found: Found, k: int) -> Score:
+    """Any-hit Recall@k of what queries found, with its chance value.
+
+    Args:
+        found: with at least one positive pair. k: depth.
+    """
+    return _score(found, found.chance(), forms([k])[0])
 
 
 @register("metric", "retrieval")
@@ -49,9 +121,18 @@ def key(measure: str, query: str, gallery: str, detail: str = "") -> str:
 class Retrieval:
     """Recall@k, ranks, MRR, nDCG, mAP between modalities, with chance beside each.
 
+    Use when: the space is there to be searched. Related: ``CorrectedRetrieval`` (hubs held down), ``mean_recall`` (one
+    number of all), ``MutualKnn`` (neighbours without true pairs being first).
+
     Args:
-        ks: depths of Recall@k and mAP@k; a k beyond the gallery retrieves all of it.
+        ks: depths of Recall@k and mAP@k; a k beyond the gallery retrieves all of it, and the score says so.
         pairs: (query, gallery) modalities; None: every ordered pair.
+
+    Example:
+        >>> z = Views.from_arrays(text=torch.eye(20), image=torch.eye(20).roll(1, 0))
+        >>> scores = Retrieval(ks=(1,))(z)
+        >>> scores["recall/text->image/any@1"].value, scores["rank/text->image/median"].value
+        (0.0, 11.0)
     """
 
     ks: tuple[int, ...] = KS
@@ -61,145 +142,50 @@ class Retrieval:
         """Scores of every direction; a direction without any positive pair gives none."""
         if any(k < 1 for k in self.ks):
             raise ModalignError(f"the depths of Recall@k must be at least 1, got {list(self.ks)}")
-        directions = self.pairs or tuple(d for a, b in z.pairs() for d in ((a, b), (b, a)))
         out: dict[str, Score] = {}
-        for a, b in directions:
-            positives = z.paired(a, b)
-            if len(positives):
-                r = rank(z[a], z[b], positives)
-                anyone = unit(z[a].double()) @ unit(z[b].double()).mean(0)
-                out |= scores_of(r, z.group[a], (a, b), self.ks, anyone)
+        for (a, b), found in find_all(z, self.pairs).items():
+            anyone = unit(z[a].double()) @ unit(z[b].double()).mean(0)
+            out |= scores_of(found, (a, b), self.ks) | fidelity_of(found, (a, b), anyone)
         return out
 
 
-def scores_of(
-    r: Ranking, group: Tensor, names: tuple[str, str], ks: Sequence[int] = KS, anyone: Tensor | None = None
-) -> dict[str, Score]:
-    """Every retrieval score of one ranking.
+def scores_of(found: Found, names: Direction, ks: Sequence[int] = KS) -> dict[str, Score]:
+    """Every score of a direction that follows from the order of the results.
 
     Args:
-        r: with at least one positive pair.
-        group: (n,) group of each query, the unit that intervals resample.
-        names: (query, gallery), for the keys.
-        ks: depths.
-        anyone: (n,) each query's mean score with the whole gallery: the chance value of fidelity.
+        found: with at least one positive pair. names: (query, gallery), for the keys. ks: depths.
     """
-    now, random = _values(r, ks), _values(r.chance(), ks)
-    of_queries, of_pairs = group[r.asked].cpu(), group[r.query].cpu()
-    out = {}
-    for (measure, detail, higher, statistic), values in now.items():
-        typical = torch.median if statistic == "median" else torch.mean
-        blind: Tensor | None = random[measure, detail, higher, statistic]
-        if measure == "fidelity":
-            blind = None if anyone is None else anyone[r.asked]
-        chance = None if blind is None else float(typical(blind))
-        out[key(measure, *names, detail)] = Score(
-            value=float(typical(values)),
-            higher_is_better=higher,
-            per_item=values.cpu(),
-            group=of_pairs if detail.startswith("pairs") else of_queries,
-            chance=chance,
-            skipped=r.skipped,
-            statistic=statistic,
-        )
-    return out
+    random = found.chance()
+    return {str(Key(f.measure, *names, f.form, f.k)): _score(found, random, f) for f in forms(ks)}
 
 
-def _values(r: Ranking, ks: Sequence[int]) -> dict[tuple[str, str, bool, str], Tensor]:
-    """(measure, detail, higher is better, statistic) -> value per query or pair."""
-    out: dict[tuple[str, str, bool, str], Tensor] = {}
-    for k in ks:
-        out["recall", f"any@{k}", True, "mean"] = measures.any_hit(r, k)
-        out["recall", f"fraction@{k}", True, "mean"] = measures.fraction(r, k)
-        out["recall", f"pairs@{k}", True, "mean"] = measures.hits(r, k)
-        out["map", f"@{k}", True, "mean"] = measures.average_precision(r, k)
-    ranks = measures.first_rank(r)
-    out["rank", "median", False, "median"] = ranks
-    out["rank", "mean", False, "mean"] = ranks
-    out["mrr", "", True, "mean"] = measures.reciprocal_rank(r)
-    out["ndcg", "", True, "mean"] = measures.ndcg(r)
-    out["map", "", True, "mean"] = measures.average_precision(r)
-    out["map", "@R", True, "mean"] = measures.average_precision(r, "R")
-    out["r_precision", "", True, "mean"] = measures.r_precision(r)
-    out["foscttm", "", False, "mean"] = measures.closer_than_match(r)
-    out["fidelity", "", True, "median"] = measures.fidelity(r)
-    return out
-
-
-def mean_recall(
-    scores: Mapping[str, Score] | Sequence[Mapping[str, Score]],
-    a: str = "text",
-    b: str = "image",
-    ks: Iterable[int] = KS,
-    level: float = 0.95,
-    samples: int = 1000,
-    seed: int = 0,
-) -> Score:
-    """Mean of the any-hit Recall@k over k and both directions, with one interval for all of it.
-
-    Groups are resampled jointly: a drawn group brings its queries of both directions, for every k. With several runs
-    (seeds of one method on one test set) a draw takes runs with replacement and, within it, groups; the runs share the
-    drawn groups, because they share the test set. Few runs understate the spread between runs.
+def fidelity_of(found: Found, names: Direction, anyone: Tensor) -> dict[str, Score]:
+    """The cosine of queries to their true matches.
 
     Args:
-        scores: of ``Retrieval`` on one run, or one mapping per run.
-        a, b: the modalities. ks: depths.
-        level, samples, seed: of the bootstrap interval.
-
-    Returns:
-        a score in [0, 1] with ``low`` and ``high``, and the chance value.
-
-    Raises:
-        ModalignError: scores that are not there, or without per-item samples.
-
-    Reference: two-way resampling of runs and items: Owen 2007, "The pigeonhole bootstrap".
-
-    Example:
-        >>> z = Views.from_arrays(text=torch.eye(20), image=torch.eye(20))
-        >>> s = mean_recall(Retrieval()(z))
-        >>> s.value, s.low, s.high
-        (1.0, 1.0, 1.0)
+        found: by cosine. names: (query, gallery). anyone: (n,) each query's mean cosine to the whole gallery, whose
+            median is the chance value.
     """
-    runs = [scores] if isinstance(scores, Mapping) else list(scores)
-    if not runs:
-        raise ModalignError("mean recall of no run: give at least one")
-    wanted = [key("recall", q, g, f"any@{k}") for q, g in ((a, b), (b, a)) for k in ks]
-    for run in runs:
-        missing = [name for name in wanted if name not in run]
-        if missing:
-            raise ModalignError(f"mean recall needs the scores {few(missing)}: were '{a}' and '{b}' evaluated?")
-    parts = [[run[name] for name in wanted] for run in runs]
-    value = sum(s.value for part in parts for s in part) / (len(runs) * len(wanted))
-    draws = _joint_draws(parts, samples, seed)
-    low, high = percentile_interval(draws, level)
-    chance = None
-    if all(s.chance is not None for s in parts[0]):
-        chance = sum(s.chance or 0.0 for s in parts[0]) / len(wanted)
-    skipped = max(s.skipped for s in parts[0])
-    return Score(value, True, low=low, high=high, chance=chance, skipped=skipped)
+    values = measures.fidelity(found)
+    score = FIDELITY.score(
+        float(values.median()),
+        per_item=values.cpu(),
+        group=found.asked_group,
+        chance=float(anyone[found.asked].median()),
+        skipped=found.skipped,
+    )
+    return {str(Key("fidelity", *names)): score}
 
 
-def _joint_draws(parts: list[list[Score]], samples: int, seed: int) -> Tensor:
-    """(samples,) bootstrap values of the mean over runs and scores."""
-    ids = torch.unique(torch.cat([_groups(s) for part in parts for s in part]))
-    per_run = []
-    for part in parts:
-        sums = torch.zeros(len(ids), len(part), dtype=torch.float64)
-        counts = torch.zeros_like(sums)
-        for column, s in enumerate(part):
-            group = _groups(s)
-            where = torch.searchsorted(ids, torch.unique(group))
-            assert s.per_item is not None
-            sums[where, column], counts[where, column] = group_sums(s.per_item, group)
-        per_run.append(bootstrap_means(sums, counts, samples, seed).mean(1))  # one seed: runs share the drawn groups
-    runs = torch.stack(per_run, 1)
-    if runs.shape[1] == 1:
-        return runs[:, 0]
-    chosen = torch.randint(runs.shape[1], (samples, runs.shape[1]), generator=torch.Generator().manual_seed(seed + 1))
-    return runs.gather(1, chosen).mean(1)
-
-
-def _groups(score: Score) -> Tensor:
-    if score.per_item is None:
-        raise ModalignError("this score has no per-item samples to resample")
-    return torch.arange(len(score.per_item)) if score.group is None else score.group.long()
+def _score(found: Found, random: Found, form: Form) -> Score:
+    values = form.values(found)
+    typical = torch.median if form.what.statistic == "median" else torch.mean
+    beyond = isinstance(form.k, int) and form.k >= found.gallery
+    return form.what.score(
+        float(typical(values)),
+        per_item=values.cpu(),
+        group=found.pair_group if form.pairs else found.asked_group,
+        chance=float(typical(form.values(random))),
+        skipped=found.skipped,
+        note=f"the first {form.k} are the whole gallery of {found.gallery}" if beyond else "",
+    )

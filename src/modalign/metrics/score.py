@@ -1,20 +1,51 @@
-"""A metric's value, its samples and its interval; and what a metric is."""
+"""What a metric gives: a value with its samples, and what a reader must know of the measure to judge it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..views import Views
 
-UNITS = ("share", "percent", "count", "rank", "distance", "correlation", "bits", "seconds", "points", "number")
-"""What a value is in: a share lies in [0, 1] and is shown as a percentage; the others are shown as they are."""
+
+class Unit(NamedTuple):
+    """What a value is in.
+
+    low, high: the range of one measurement; a difference of two keeps the unit and may leave it.
+    scale, digits, sign: how it is shown: times ``scale``, digits after the point, and what follows.
+    """
+
+    low: float
+    high: float
+    scale: float = 1.0
+    digits: int = 3
+    sign: str = ""
+
+
+UNITS = {
+    "share": Unit(0.0, 1.0, 100.0, 1, " %"),  # of queries, items, neighbours: quoted in percent
+    "ratio": Unit(0.0, math.inf, 100.0, 1, " %"),  # to another value, which it may exceed: quoted in percent
+    "index": Unit(0.0, 1.0),  # quoted as it is
+    "points": Unit(0.0, 100.0, digits=1),  # of a scale that ends at 100: BLEU, chrF
+    "correlation": Unit(-1.0, 1.0),
+    "distance": Unit(0.0, math.inf),
+    "radians": Unit(0.0, math.pi, sign=" rad"),
+    "rank": Unit(1.0, math.inf, digits=1),
+    "count": Unit(0.0, math.inf, digits=1),
+    "bits": Unit(-math.inf, math.inf, digits=2, sign=" bits"),
+    "number": Unit(-math.inf, math.inf),  # on a scale of its own
+}
+"""Unit -> its range and how it is shown."""
+
+IMPORTANCE = ("detail", "usual", "main", "headline")
+"""Where a score is shown: "headline" before all others, "main" in first tables, "usual" in full listings, "detail" in
+files and behind a click."""
+TEXTS = ("heading", "explanation", "topic", "note", "signature")
 
 
 @dataclass(frozen=True)
@@ -31,8 +62,16 @@ class Score:
         skipped: items left out because the metric is undefined for them (queries without a positive).
         statistic: what ``value`` is of the per-item values, "mean" or "median".
         unit: of ``value``, one of ``UNITS``: what a reader is shown.
-        heading: what people call the measure, for tables and axes; empty: its key.
+        heading: what people call the measure, for tables and axes; empty: the measure's name in its key.
         explanation: one sentence on how to read it.
+        topic: the table in which a report lists it.
+        importance: one of ``IMPORTANCE``.
+        note: what limits this very value, such as fewer items than neighbours asked for.
+        signature: how it was computed, where a field has settled on a notation (sacrebleu's).
+
+    Example:
+        >>> Score(3.2, higher_is_better=False, unit="distance", heading="Mapping error").json()["unit"]
+        'distance'
     """
 
     value: float
@@ -44,20 +83,49 @@ class Score:
     chance: float | None = None
     skipped: int = 0
     statistic: str = "mean"
-    unit: str = "share"
+    unit: str = "number"
     heading: str = ""
     explanation: str = ""
+    topic: str = "Other measures"
+    importance: str = "usual"
+    note: str = ""
+    signature: str = ""
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise unknown("unit of a score", self.unit, UNITS)
+        if self.importance not in IMPORTANCE:
+            raise unknown("importance of a score", self.importance, IMPORTANCE)
+
+    def at_least(self, importance: str) -> bool:
+        """Whether it is as important, or more.
+
+        Example:
+            >>> Score(1.0, importance="headline").at_least("main"), Score(1.0).at_least("main")
+            (True, False)
+        """
+        return IMPORTANCE.index(self.importance) >= IMPORTANCE.index(importance)
+
+    def better_than(self, other: Score) -> bool:
+        """Whether its value is the better one in the measure's direction; intervals play no part.
+
+        Example:
+            >>> Score(0.1, higher_is_better=False).better_than(Score(0.2, higher_is_better=False))
+            True
+        """
+        return self.value > other.value if self.higher_is_better else self.value < other.value
 
     def json(self) -> dict[str, Any]:
-        """Plain values, without the samples: what ``from_json`` reads."""
-        out: dict[str, Any] = {"value": self.value, "low": self.low, "high": self.high}
+        """Plain values, without the samples: what ``from_json`` reads. A value that is not finite is null."""
+        out: dict[str, Any] = {
+            k: _finite(v) for k, v in (("value", self.value), ("low", self.low), ("high", self.high))
+        }
         if self.chance is not None:
-            out["chance"] = self.chance
+            out["chance"] = _finite(self.chance)
         if self.skipped:
             out["skipped"] = self.skipped
-        out |= {"unit": self.unit, "higher_is_better": self.higher_is_better}
-        out |= {k: v for k, v in (("heading", self.heading), ("explanation", self.explanation)) if v}
-        return out
+        out |= {"unit": self.unit, "higher_is_better": self.higher_is_better, "importance": self.importance}
+        return out | {k: getattr(self, k) for k in TEXTS if getattr(self, k)}
 
     @classmethod
     def from_json(cls, table: Mapping[str, Any], where: str = "score") -> Score:
@@ -67,232 +135,83 @@ class Score:
             where: file and key, for the message.
 
         Raises:
-            ModalignError: a value that is no number, a direction or a unit that is none.
+            ModalignError: a value that is no number, no unit or direction (scores of an old version), an unknown unit.
+
+        Example:
+            >>> score = Score(0.5, unit="share", heading="R@1", note="8 candidates")
+            >>> Score.from_json(score.json()) == score
+            True
         """
-        numbers: dict[str, float | None] = {}
-        for key in ("value", "low", "high", "chance"):
-            number = table.get(key)
-            if number is not None and (isinstance(number, bool) or not isinstance(number, int | float)):
-                raise ModalignError(f"scores are damaged: {where}.{key} must be a number, got {number!r}")
-            numbers[key] = float(number) if number is not None and math.isfinite(number) else None
-        value = numbers["value"]
-        unit, higher = table.get("unit", "share"), table.get("higher_is_better", True)
+        value, low, high, chance = (_number(table.get(k), f"{where}.{k}") for k in ("value", "low", "high", "chance"))
+        if "unit" not in table or "higher_is_better" not in table:
+            raise ModalignError(f"{where} has no unit or direction: it is of an older version, evaluate the run again")
+        unit, higher = table["unit"], table["higher_is_better"]
         if unit not in UNITS:
             raise unknown(f"unit of {where}", str(unit), UNITS)
         if not isinstance(higher, bool):
             raise ModalignError(f"scores are damaged: {where}.higher_is_better must be true or false, got {higher!r}")
+        said = {k: str(table.get(k, "")) for k in TEXTS}
         return cls(
             math.nan if value is None else value,
-            higher_is_better=higher,
+            higher,
+            low=low,
+            high=high,
+            chance=chance,
             skipped=int(table.get("skipped") or 0),
             unit=unit,
-            heading=str(table.get("heading", "")),
-            explanation=str(table.get("explanation", "")),
-            low=numbers["low"],
-            high=numbers["high"],
-            chance=numbers["chance"],
+            importance=str(table.get("importance", "usual")),
+            heading=said["heading"],
+            explanation=said["explanation"],
+            topic=said["topic"],
+            note=said["note"],
+            signature=said["signature"],
         )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _number(value: Any, where: str) -> float | None:
+    """A number, or None for null and for what is not finite."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ModalignError(f"scores are damaged: {where} must be a number, got {value!r}")
+    return None if value is None else _finite(float(value))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The part of a score that is the same whatever the data; its fields are those of ``Score``.
+
+    Example:
+        >>> gap = Measure("Modality gap", "distance", "Distance of the centroids.", higher_is_better=False)
+        >>> gap.score(0.25).heading
+        'Modality gap'
+    """
+
+    heading: str
+    unit: str
+    explanation: str
+    higher_is_better: bool = True
+    topic: str = "Geometry"
+    importance: str = "usual"
+    statistic: str = "mean"
+
+    def score(self, value: float, **rest: Any) -> Score:
+        """A score of this measure.
+
+        Args:
+            value: the metric on all items.
+            **rest: further fields of ``Score``.
+        """
+        return Score(value, **(vars(self) | rest))
+
+    def mean(self, per_item: Tensor, **rest: Any) -> Score:
+        """A score whose value is the mean of (n,) values."""
+        return self.score(float(per_item.mean()), per_item=per_item, **rest)
 
 
 class Metric(Protocol):
-    """Views in the shared space -> named scores."""
+    """Views in the shared space -> named scores; the names are texts of ``key.Key``."""
 
     def __call__(self, z: Views) -> dict[str, Score]: ...
-
-
-def bootstrap(score: Score, level: float = 0.95, samples: int = 1000, seed: int = 0) -> Score:
-    """Fill in the percentile bootstrap interval of a per-item score, resampling groups.
-
-    value* = sum over drawn groups of their item sums / sum of their item counts.
-
-    Args:
-        score: with ``per_item``.
-        level: coverage in (0, 1).
-        samples: bootstrap draws.
-        seed: of the draws.
-
-    Raises:
-        ModalignError: the score has no per-item samples.
-
-    Reference: Efron & Tibshirani 1993, chapter 13; cluster resampling: Davison & Hinkley 1997, section 3.8.
-
-    Example:
-        >>> s = bootstrap(Score(0.5, per_item=torch.tensor([0.0, 1.0] * 50)))
-        >>> 0.38 < s.low < 0.45 and 0.55 < s.high < 0.62
-        True
-    """
-    if score.per_item is None:
-        raise ModalignError("this score has no per-item samples: use resample() on the metric instead")
-    if len(score.per_item) == 0:
-        raise ModalignError("this score has no items: there is nothing to resample")
-    if score.statistic == "median":
-        draws = bootstrap_medians(score.per_item, score.group, samples, seed)
-    else:
-        sums, counts = group_sums(score.per_item, score.group)
-        draws = bootstrap_means(sums[:, None], counts[:, None], samples, seed)[:, 0]
-    low, high = percentile_interval(draws, level)
-    return replace(score, low=low, high=high)
-
-
-def bootstrap_all(
-    scores: Mapping[str, Score], level: float = 0.95, samples: int = 1000, seed: int = 0
-) -> dict[str, Score]:
-    """``bootstrap`` of every score that has per-item samples and no interval yet; the others come back unchanged.
-
-    Scores with the same groups share the draws, which saves most of the work.
-
-    Example:
-        >>> s = Score(0.5, per_item=torch.tensor([0.0, 1.0] * 50))
-        >>> bootstrap_all({"a": s})["a"] == bootstrap(s)
-        True
-    """
-    out = dict(scores)
-    shared: dict[bytes, list[str]] = {}
-    for name, s in scores.items():
-        if s.per_item is None or s.low is not None:
-            continue
-        if s.statistic == "mean" and len(s.per_item):
-            ids = torch.arange(len(s.per_item)) if s.group is None else torch.unique(s.group.long())
-            shared.setdefault(ids.numpy().tobytes(), []).append(name)
-        else:
-            out[name] = bootstrap(s, level, samples, seed)
-    for together in shared.values():
-        columns = [group_sums(scores[name].per_item, scores[name].group) for name in together]  # type: ignore[arg-type]
-        draws = bootstrap_means(
-            torch.stack([c[0] for c in columns], 1), torch.stack([c[1] for c in columns], 1), samples, seed
-        )
-        for i, name in enumerate(together):
-            low, high = percentile_interval(draws[:, i], level)
-            out[name] = replace(scores[name], low=low, high=high)
-    return out
-
-
-def group_sums(per_item: Tensor, group: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Sum of the items and number of items of each group, (g,) float64 each."""
-    values = per_item.double()
-    if group is None:
-        return values, torch.ones_like(values)
-    ids, where = torch.unique(group, return_inverse=True)
-    sums = torch.zeros(len(ids), dtype=torch.float64).index_add(0, where, values)
-    return sums, torch.bincount(where, minlength=len(ids)).double()
-
-
-def bootstrap_means(sums: Tensor, counts: Tensor, samples: int = 1000, seed: int = 0) -> Tensor:
-    """Bootstrap means of several scores over the same draws of groups, (samples, k).
-
-    Args:
-        sums, counts: (g, k) per group and score, as from ``group_sums``; draws in which a score has no item are NaN.
-        samples, seed: draws and their seed; equal seeds and g give equal draws.
-    """
-    return torch.cat([(w @ sums) / (w @ counts) for w in _group_weights(len(sums), samples, seed)])
-
-
-def bootstrap_medians(per_item: Tensor, group: Tensor | None, samples: int = 1000, seed: int = 0) -> Tensor:
-    """Bootstrap medians over draws of groups, (samples,); the lower one of two middle items, as torch.median."""
-    order = per_item.argsort()
-    values = per_item[order].double()
-    ids = torch.arange(len(values)) if group is None else torch.unique(group, return_inverse=True)[1]
-    where = ids[order]
-    out = []
-    for w in _group_weights(int(ids.max()) + 1, samples, seed):
-        mass = w[:, where].cumsum(1)
-        out.append(values[(mass < (mass[:, -1:] / 2)).sum(1)])
-    return torch.cat(out)
-
-
-def _group_weights(groups: int, samples: int, seed: int) -> Iterator[Tensor]:
-    """How often each group is drawn, (some draws, g) at a time, at most 32 MB of them."""
-    generator = torch.Generator().manual_seed(seed)
-    step = max(1, min(100, 4_000_000 // max(1, groups)))
-    for start in range(0, samples, step):
-        size = min(step, samples - start)
-        index = torch.randint(groups, (size, groups), generator=generator)
-        ones = torch.ones(size, groups, dtype=torch.float64)
-        yield torch.zeros(size, groups, dtype=torch.float64).scatter_add_(1, index, ones)
-
-
-def percentile_interval(draws: Tensor, level: float = 0.95) -> tuple[float, float]:
-    """Ends of the central ``level`` share of the draws."""
-    if not 0.0 < level < 1.0:
-        raise ModalignError(f"the interval's level must lie between 0 and 1, got {level}")
-    tail = (1.0 - level) / 2.0
-    ends = torch.nanquantile(draws.double(), torch.tensor([tail, 1.0 - tail], dtype=torch.float64))
-    return float(ends[0]), float(ends[1])
-
-
-def resample(
-    metric: Callable[[Views], float],
-    z: Views,
-    share: float = 0.5,
-    samples: int = 50,
-    level: float = 0.95,
-    seed: int = 0,
-    most: int = 1000,
-) -> tuple[float, float]:
-    """Interval of a set metric from subsamples of groups without replacement.
-
-    Groups are drawn without replacement because duplicates would distort neighbours. Deviations of a subsample of
-    share q from the subsamples' mean are scaled by sqrt(q / (1 - q)), the finite-population factor of subsampling.
-
-    Args:
-        metric: views -> number.
-        z: all items.
-        share: share of the groups in a subsample, in (0, 1).
-        samples: number of subsamples.
-        level: coverage in (0, 1).
-        seed: of the subsamples.
-        most: groups in a subsample at most, which bounds the time on large sets.
-
-    Returns:
-        (low, high), around the full value.
-
-    Raises:
-        ModalignError: too few groups to leave any out.
-
-    Reference: Politis, Romano & Wolf 1999, "Subsampling", chapter 2.
-
-    Example:
-        >>> z = Views.from_arrays(a=torch.arange(100.0)[:, None])
-        >>> low, high = resample(lambda v: float(v["a"].mean()), z)
-        >>> 40 < low < 49.5 < high < 59
-        True
-    """
-    spread = resample_scores(lambda v: {"value": Score(metric(v))}, z, share, samples, level, seed, most)
-    return spread["value"](metric(z))
-
-
-def resample_scores(
-    metric: Callable[[Views], Mapping[str, Score]],
-    z: Views,
-    share: float = 0.5,
-    samples: int = 50,
-    level: float = 0.95,
-    seed: int = 0,
-    most: int = 1000,
-) -> dict[str, Callable[[float], tuple[float, float]]]:
-    """``resample`` for all scores of a metric at once: name -> function from the full value to its interval.
-
-    A score that some subsample lacks (too few common groups left) has no interval and is left out.
-    """
-    ids = z.group_ids()
-    size = max(2, min(round(share * len(ids)), most))
-    if size >= len(ids):
-        raise ModalignError(f"an interval needs more than {size} groups, got {len(ids)}")
-    generator = torch.Generator().manual_seed(seed)
-    draws: dict[str, list[float]] = {}
-    for _ in range(samples):
-        part = z.groups(ids[torch.randperm(len(ids), generator=generator)[:size].to(ids.device)])
-        for name, score in metric(part).items():
-            draws.setdefault(name, []).append(score.value)
-    scale = (size / (len(ids) - size)) ** 0.5
-    out = {}
-    for name, values in draws.items():
-        if len(values) == samples:
-            deviations = torch.tensor(values, dtype=torch.float64)
-            low, high = percentile_interval(deviations - deviations.mean(), level)
-            out[name] = _around(scale * low, scale * high)
-    return out
-
-
-def _around(low: float, high: float) -> Callable[[float], tuple[float, float]]:
-    return lambda value: (value + low, value + high)

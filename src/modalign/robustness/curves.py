@@ -6,43 +6,22 @@ Reference: relative robustness as area under the curve: Liang et al. 2021, Multi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..metrics.entries import Ranking
-from ..metrics.measures import any_hit
-from ..metrics.recall import KS
-from ..metrics.score import Score, bootstrap_means, group_sums, percentile_interval
+from ..metrics.intervals import percentile_interval
+from ..metrics.mean_recall import MEAN_RECALL, mean_of, sums_of
+from ..metrics.score import Measure, Score
 
 SAMPLES = 1000
-
-
-class Hits(NamedTuple):
-    """What queries found: value (n, K) any-hit Recall@k of each query, group (n,), chance: its mean at random."""
-
-    value: Tensor
-    group: Tensor
-    chance: float
-
-
-def hits(r: Ranking, group: Tensor, ks: Sequence[int] = KS) -> Hits:
-    """Any-hit Recall@k of each asked query of a ranking.
-
-    Args:
-        r: with at least one positive. group: (n,) of each query. ks: depths.
-
-    Raises:
-        ModalignError: no query has a positive.
-    """
-    if len(r.query) == 0:
-        raise ModalignError("no query has its partner in the gallery: there is nothing to find")
-    random = r.chance()
-    chance = sum(float(any_hit(random, k).mean()) for k in ks) / len(ks)
-    return Hits(torch.stack([any_hit(r, k) for k in ks], 1), group[r.asked], chance)
+AREA = Measure(
+    "Area under the curve", "share", "Mean height of the curve over its range of levels.", topic="Robustness"
+)
+RETAINED = Measure("Retained", "ratio", "Area under the curve over the untouched score.", topic="Robustness")
 
 
 @dataclass(frozen=True)
@@ -75,53 +54,53 @@ class Curve:
             raise ModalignError("curves with different levels or items have no common difference")
         w = _weights(self.levels)
         low, high = percentile_interval((self.draws - other.draws) @ w)
-        return Score(self.area.value - other.area.value, low=low, high=high)
+        return replace(self.area, value=self.area.value - other.area.value, low=low, high=high)
 
 
-def curve(levels: Sequence[float], found: Sequence[Sequence[Hits]], seed: int = 0) -> Curve:
+def curve(
+    levels: Sequence[float], found: Sequence[Sequence[Score]], seed: int = 0, measure: Measure = MEAN_RECALL
+) -> Curve:
     """A curve from what queries found at each level.
 
     Args:
         levels: ascending, at least two.
-        found: per level, one Hits per direction (or any other part that counts alike).
+        found: per level, scores with per-item values that count alike, such as ``recalls`` of every direction.
         seed: of the bootstrap over groups, whose draws all levels share.
+        measure: what the mean of a level's scores is called.
 
     Raises:
         ModalignError: levels that do not ascend, or as many entries as levels are not given.
 
     Example:
-        >>> good, bad = (Hits(torch.full((20, 1), v), torch.arange(20), 0.05) for v in (1.0, 0.5))
+        >>> good, bad = (Score(v, per_item=torch.full((20,), v), group=torch.arange(20)) for v in (1.0, 0.5))
         >>> c = curve([0.0, 1.0], [[good], [bad]])
         >>> c.area.value, c.retained.value, [s.value for s in c.scores]
         (0.75, 0.75, [1.0, 0.5])
     """
     if len(levels) < 2 or list(levels) != sorted(set(levels)) or len(found) != len(levels):
         raise ModalignError(f"a curve needs two or more ascending levels with their results, got {list(levels)}")
-    values, draws = zip(*(_level(parts, seed) for parts in _together(found)), strict=True)
-    table = torch.stack(draws, 1)
+    ids = torch.unique(torch.cat([sums_of(parts).ids for parts in found]))
+    table = torch.stack([sums_of(parts, ids).draws(SAMPLES, seed) for parts in found], 1)
     scores = []
-    for value, column, parts in zip(values, table.T, found, strict=True):
+    for parts, column in zip(found, table.T, strict=True):
         low, high = percentile_interval(column)
-        scores.append(Score(value, low=low, high=high, chance=sum(p.chance for p in parts) / len(parts)))
+        scores.append(replace(mean_of([parts], measure, samples=0), low=low, high=high))
     w = _weights(levels)
     heights = table @ w
-    area = float(torch.tensor(values, dtype=torch.float64) @ w)
-    start = values[0]
-    retained = heights / table[:, 0].clamp(min=1e-12)
+    area = float(torch.tensor([s.value for s in scores], dtype=torch.float64) @ w)
+    start = scores[0].value
     return Curve(
         tuple(float(v) for v in levels),
         tuple(scores),
-        Score(area, True, None, None, *percentile_interval(heights)),
-        Score(area / start if start > 0 else 0.0, True, None, None, *percentile_interval(retained)),
+        _over(AREA, measure, area, heights),
+        _over(RETAINED, measure, area / start if start > 0 else 0.0, heights / table[:, 0].clamp(min=1e-12)),
         table,
     )
 
 
-def score_of(parts: Sequence[Hits], seed: int = 0) -> Score:
-    """Mean recall of one condition, with interval and chance."""
-    value, draws = _level(_together([parts])[0], seed)
+def _over(what: Measure, measure: Measure, value: float, draws: Tensor) -> Score:
     low, high = percentile_interval(draws)
-    return Score(value, low=low, high=high, chance=sum(p.chance for p in parts) / len(parts))
+    return replace(what, higher_is_better=measure.higher_is_better).score(value, low=low, high=high)
 
 
 def worst(scores: Mapping[str, Score]) -> tuple[str, Score]:
@@ -131,7 +110,7 @@ def worst(scores: Mapping[str, Score]) -> tuple[str, Score]:
         >>> worst({"a": Score(0.5), "b": Score(0.2)})[0]
         'b'
     """
-    name = min(scores, key=lambda n: scores[n].value)
+    name = min(scores, key=lambda n: scores[n].value if scores[n].higher_is_better else -scores[n].value)
     return name, scores[name]
 
 
@@ -143,32 +122,3 @@ def _weights(levels: Sequence[float]) -> Tensor:
     w[:-1] += step / 2
     w[1:] += step / 2
     return w
-
-
-class _Sums(NamedTuple):
-    sums: Tensor
-    counts: Tensor
-
-
-def _together(found: Sequence[Sequence[Hits]]) -> list[_Sums]:
-    """Per level: sums and counts by group, (g, parts x K), over the groups of all levels."""
-    ids = torch.unique(torch.cat([h.group for parts in found for h in parts]))
-    out = []
-    for parts in found:
-        columns = []
-        for h in parts:
-            where = torch.searchsorted(ids, torch.unique(h.group))
-            for k in range(h.value.shape[1]):
-                sums, counts = group_sums(h.value[:, k], h.group)
-                column = torch.zeros(2, len(ids), dtype=torch.float64)
-                column[0, where], column[1, where] = sums, counts
-                columns.append(column)
-        stacked = torch.stack(columns, 2)
-        out.append(_Sums(stacked[0], stacked[1]))
-    return out
-
-
-def _level(s: _Sums, seed: int) -> tuple[float, Tensor]:
-    """Mean recall and its bootstrap values."""
-    value = float((s.sums.sum(0) / s.counts.sum(0)).mean())
-    return value, bootstrap_means(s.sums, s.counts, SAMPLES, seed).mean(1)

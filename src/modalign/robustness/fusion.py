@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from ..errors import ModalignError, unknown
 from ..geometry.volume import gram_distance
-from ..metrics.entries import Ranking
+from ..metrics.found import Found
 from ..metrics.ranking import rank, rank_scores
 from .missing import Aligned
 
@@ -65,7 +65,7 @@ def compose(s: Side, weight: Sequence[float] | None = None) -> Tensor:
 
 def ranking(
     query: Side, gallery: Side, rule: str = "mean", weights: Mapping[str, Sequence[float]] | None = None
-) -> Ranking:
+) -> Found:
     """Rank a gallery for each query by a fusion rule; positives are equal groups.
 
     "mean", "weighted": cosine of the composed rows. "max": the largest cosine of any present item of the query with any
@@ -83,9 +83,10 @@ def ranking(
     pairs = (query.group[:, None] == gallery.group[None, :]).nonzero()
     if rule in ("mean", "weighted"):
         given = (weights or {}) if rule == "weighted" else {}
-        return rank(compose(query, given.get("query")), compose(gallery, given.get("gallery")), pairs)
+        asked, searched = compose(query, given.get("query")), compose(gallery, given.get("gallery"))
+        return rank(asked, searched, pairs, group=query.group)
     scores = largest(query, gallery) if rule == "max" else volumes(query, gallery)
-    return rank_scores(scores, pairs)
+    return rank_scores(scores, pairs, query.group)
 
 
 def largest(query: Side, gallery: Side) -> Tensor:

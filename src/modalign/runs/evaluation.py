@@ -17,14 +17,16 @@ from ..files import read_text, write_json
 from ..metrics.corrected import WAYS, CorrectedRetrieval
 from ..metrics.preservation import Geodesic, Trustworthiness
 from ..metrics.protocol import PROTOCOLS, folds, in_folds
-from ..metrics.score import Metric, Score, bootstrap_all
+from ..metrics.intervals import bootstrap_all
+from ..metrics.key import Key
+from ..metrics.mean_recall import with_mean_recall
+from ..metrics.score import Metric, Score
 from ..model import Model
 from ..progress import Progress, silent
 from ..registry import make
 from .items import load_items
 from ..features.store import Store
 from ..views import Views
-from .fitting import with_mean_recall
 from .fused import FusedRetrieval
 from .robustness import method_name, run_features
 from .uses import STEPS, Items, labels_of, transfer, translation
@@ -37,6 +39,7 @@ GEOMETRY = (
     "calibrated",
 )  # fmt: skip
 """What ``geometry`` adds."""
+PRESERVATION = "What the heads keep of their features"
 CORRECTED = "corrected_retrieval"
 FEW = 25
 """Subsamples behind the intervals of set metrics when all of geometry is measured."""
@@ -90,7 +93,7 @@ def evaluate_run(run: Path, request: Request | None = None, progress: Progress =
         raise ModalignError(f"{run} has no test items: it was fitted without any (--holdout 0)")
     z = _linked(run, test, wish.positives) if wish.positives else test.z
     bank = train.z if len(train.z) else None
-    scores = with_mean_recall(_scores(z, _metrics(wish, bank, z), wish), z)
+    scores = with_mean_recall(_scores(z, _metrics(wish, bank, z), wish), z.modalities)
     skipped: dict[str, str] = {}
     jobs: dict[str, Callable[[], dict[str, Score]]] = {}
     if wish.geometry:
@@ -166,16 +169,13 @@ def preservation(run: Path, model: Model, seed: int = 0) -> dict[str, Score]:
         raise ModalignError(f"{run} has no test features")
     out: dict[str, Score] = {}
     for m, x in features["test"].data.items():
-        both = Views.from_arrays(**{f"{m}.features": x.float(), f"{m}.space": model.transform(x, m)})
+        before, after = f"{m}.features", f"{m}.space"
+        both = Views.from_arrays(**{before: x.float(), after: model.transform(x, m)})
         if len(x) < 20:
             continue
-        out |= evaluate(both, [Trustworthiness(), _forward], seed=seed)
+        scores = evaluate(both, [Trustworthiness(), Geodesic(directions=((before, after),))], seed=seed)
+        out |= {name: replace(s, topic=PRESERVATION) for name, s in scores.items()}
     return out
-
-
-def _forward(z: Views) -> dict[str, Score]:
-    """Geodesic stress of paths among features against distances in the space, not the reverse."""
-    return {name: s for name, s in Geodesic()(z).items() if ".features->" in name}
 
 
 def _linked(run: Path, test: Part, which: str) -> Views:

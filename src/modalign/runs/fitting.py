@@ -15,7 +15,7 @@ import torch
 from .. import __version__
 from ..metrics.evaluate import DEFAULT, evaluate
 from ..files import read_json, write_json
-from ..metrics.recall import mean_recall
+from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Score
 from ..model import Heads, Model
 from ..progress import Progress, silent
@@ -66,16 +66,7 @@ def _fingerprint(method: dict[str, Any], *views: Views | None) -> str:
 
 def measure(heads: Heads, test: Views, metrics: Sequence[str] = (), seed: int = 0) -> dict[str, Score]:
     """Scores of the embedded test views; with mean recall over both directions for every pair of modalities."""
-    return with_mean_recall(evaluate(heads.embed(test), metrics or DEFAULT, seed=seed), test)
-
-
-def with_mean_recall(scores: dict[str, Score], z: Views) -> dict[str, Score]:
-    """The scores, led by "mean_recall" (of two modalities) or "mean_recall/a-b" (of each pair)."""
-    means = {}
-    for a, b in z.pairs():
-        if f"recall/{a}->{b}/any@1" in scores and f"recall/{b}->{a}/any@1" in scores:
-            means["mean_recall" if len(z.modalities) == 2 else f"mean_recall/{a}-{b}"] = mean_recall(scores, a, b)
-    return means | scores
+    return with_mean_recall(evaluate(heads.embed(test), metrics or DEFAULT, seed=seed), test.modalities)
 
 
 def full_settings(method: Mapping[str, Any]) -> dict[str, Any]:

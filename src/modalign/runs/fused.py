@@ -46,8 +46,7 @@ class FusedRetrieval:
             searched = Side(rows, torch.ones(len(rows), 1, dtype=torch.bool), z.group[m].long())
             r = ranking(asked, searched, self.rule)
             if len(r.asked):
-                scores = scores_of(r, asked.group, (name, m), self.ks)
-                out |= {k: s for k, s in scores.items() if not k.startswith("fidelity")}
+                out |= scores_of(r, (name, m), self.ks)
         return out
 
     def _check(self, z: Views, gallery: tuple[str, ...]) -> None:

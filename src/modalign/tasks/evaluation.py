@@ -11,8 +11,10 @@ from torch import Tensor
 
 from ..data.annotations import Annotations
 from ..errors import ModalignError
+from ..metrics.intervals import bootstrap
+from ..metrics.key import Key
 from ..metrics.labels import accuracy, balanced_accuracy, mean_average_precision
-from ..metrics.score import Score, bootstrap
+from ..metrics.score import Score
 from ..views import Views
 from .classify import Labels, Linear, few_shot, transfer, unit_means, zero_shot
 
@@ -68,21 +70,19 @@ def evaluate_transfer(
             continue
         given = _Test(test[target][rows], truth, test.group[target][rows], len(test[target]) - len(rows), target)
         for source, classifier in classifiers.items():
-            name = f"{source}->{target}/{'probe' if source == target else 'transfer'}"
-            out |= given.scores(name, [classifier], interval)
+            form = "probe" if source == target else "transfer"
+            out |= given.scores(source, form, [classifier], interval)
         if names:
             means = unit_means(train) if centre else {}
-            out |= given.scores(
-                f"names->{target}/zero_shot", [_ordered(zero_shot(names, "text", means), known)], interval
-            )
+            out |= given.scores("names", "zero_shot", [_ordered(zero_shot(names, "text", means), known)], interval)
             if centre:
                 raw = _ordered(zero_shot(names), known)
-                out |= given.scores(f"names->{target}/zero_shot_raw", [raw], interval)
+                out |= given.scores("names", "zero_shot_raw", [raw], interval)
         if target in classifiers:
             for k in shots:
                 drawn = [few_shot(train, known, target, k, centre, seed + d) for d in range(draws)]
                 ready = [_ordered(c, known) for c in drawn]
-                out |= given.scores(f"{target}->{target}/{k}-shot", ready, interval)
+                out |= given.scores(target, f"{k}-shot", ready, interval)
     if not out:
         raise ModalignError("no test item has a label of the training groups: are the group ids the same?")
     return out
@@ -94,12 +94,22 @@ class _Test:
     def __init__(self, z: Tensor, truth: Tensor, group: Tensor, skipped: int, modality: str) -> None:
         self.z, self.truth, self.group, self.skipped, self.modality = z, truth, group, skipped, modality
 
-    def scores(self, name: str, classifiers: Sequence[Linear], interval: Mapping[str, Any]) -> dict[str, Score]:
-        """Scores of one classifier, or the mean over several (draws of few items)."""
+    def scores(
+        self, source: str, form: str, classifiers: Sequence[Linear], interval: Mapping[str, Any]
+    ) -> dict[str, Score]:
+        """Scores of one classifier, or the mean over several (draws of few items).
+
+        Args:
+            source: what the classifier learnt from. form: how, for the keys of the scores.
+        """
+
+        def key(measure: str) -> str:
+            return str(Key(measure, source, self.modality, form))
+
         logits = [c.scores(self.z, self.modality) for c in classifiers]
         if classifiers[0].several:
             found = [mean_average_precision(x, self.truth, self.group, **_fewer(interval)) for x in logits]
-            return {f"map/{name}": _mean(found, self.skipped)}
+            return {key("map"): _mean(found, self.skipped)}
         truth = self.truth.argmax(1)
         hits = [accuracy(x, truth, self.group, samples=0) for x in logits]
         per_item = torch.stack([h.per_item for h in hits if h.per_item is not None]).mean(0)
@@ -107,8 +117,8 @@ class _Test:
         draws = {k: interval[k] for k in ("level", "samples", "seed")}
         balanced = _mean([balanced_accuracy(x, truth, self.group, **interval) for x in logits], self.skipped)
         return {
-            f"accuracy/{name}": bootstrap(score, **draws) if interval["samples"] else score,
-            f"balanced_accuracy/{name}": balanced,
+            key("accuracy"): bootstrap(score, **draws) if interval["samples"] else score,
+            key("balanced_accuracy"): balanced,
         }
 
 

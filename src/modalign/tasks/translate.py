@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..metrics.bleu import bleu_difference, corpus_bleu, text_scores
+from ..metrics.bleu import bleu_difference, corpus_bleu
+from ..metrics.key import Key
 from ..metrics.score import Score
+from ..metrics.text_scores import text_scores
 from ..model.captioner import Captioner
 from ..progress import Progress, silent
 from ..views import Views
@@ -141,9 +143,9 @@ def evaluate_translation(
     out: dict[str, Score] = {}
     for name, captions in written.items():
         for metric, score in text_scores(captions, truth, group, **interval).items():
-            out[f"{metric}/{source}->{target}/{name}"] = replace(score, skipped=len(groups) - len(rows))
+            out[str(Key(metric, source, target, name))] = replace(score, skipped=len(groups) - len(rows))
     first, *others = written
     for other in others:
         gain = bleu_difference(written[first], written[other], truth, "coco", group, **interval)
-        out[f"bleu4_gain/{source}->{target}/{first}-{other}"] = replace(gain, skipped=len(groups) - len(rows))
+        out[str(Key("bleu4_gain", source, target, f"{first}-{other}"))] = replace(gain, skipped=len(groups) - len(rows))
     return out

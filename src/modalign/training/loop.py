@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ..errors import ModalignError
 from ..geometry.neighbours import collapse
-from ..metrics.measures import any_hit
-from ..metrics.ranking import rank
+from ..metrics.mean_recall import mean_of, recalls
+from ..metrics.ranking import find_all
 from ..metrics.recall import KS
 from ..objectives.base import Objective
 from ..objectives.collapse import pull
@@ -236,15 +236,10 @@ def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
         >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))
         1.0
     """
-    values = []
-    for a, b in permutations(z.modalities, 2):
-        pairs = z.paired(a, b)
-        if len(pairs):
-            ranking = rank(z[a], z[b], pairs)
-            values += [float(any_hit(ranking, k).mean()) for k in ks]
-    if not values:
+    found = find_all(z, list(permutations(z.modalities, 2)))
+    if not found:
         raise ModalignError("the dev views have no pairs: nothing can be chosen on them")
-    return sum(values) / len(values)
+    return mean_of([recalls(found.values(), ks)], samples=0).value
 
 
 def spread_of(z: Views) -> tuple[float, float]:

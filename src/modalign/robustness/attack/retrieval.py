@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from ...errors import ModalignError
 from ...files import atomic
-from ...metrics.entries import Ranking
+from ...metrics.found import Found
 from ...metrics.ranking import rank
 from .ascent import ascend
 from .threat import Threat, untouched
@@ -98,7 +98,7 @@ class Scene:
         own[here[here >= 0], self.pairs[here >= 0, 1]] = True
         return own
 
-    def ranking(self, x: Tensor) -> Ranking:
+    def ranking(self, x: Tensor) -> Found:
         """Retrieval of the true partners with these inputs: queries against the gallery, whichever side is attacked."""
         z = self.victim.embed(x)
         if self.side == "query":
@@ -125,7 +125,7 @@ class Scene:
         return float((own > cosine.amax(1) + 1e-9).double().mean())
 
     @staticmethod
-    def _first(r: Ranking) -> Tensor:
+    def _first(r: Found) -> Tensor:
         """(entries,) whether a pair's item is ahead of every other: a tie is no success of the model."""
         return (r.above == 0) & (r.tied == 1)
 

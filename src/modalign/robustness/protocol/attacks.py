@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError, unknown
+from ...metrics.mean_recall import recalls
+from ...metrics.score import Measure, Score
 from ...model import Heads
 from ...views import Views
 from ..attack import Scene, Threat, Victim, embedding, features, hubs
-from ..curves import Curve, Hits, curve, hits
+from ..curves import Curve, curve
 from .noises import directions
 
 EMBEDDING_RADII = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """On unit rows: 0.1 turns an embedding by six degrees."""
+HUB_RATE = Measure(
+    "Queries that find the hub", "share", "Share of held-out queries with the attacked item among their first results.",
+    higher_is_better=False, topic="Robustness",
+)  # fmt: skip
 FEATURE_RADII = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
 """In units of the typical distance of a feature vector from the mean."""
 
@@ -62,12 +69,12 @@ def attack_curves(
     z = heads.embed(test)
     out = {}
     for side in sides:
-        attacked: list[list[Hits]] = []
-        control: list[list[Hits]] = []
+        attacked: list[list[Score]] = []
+        control: list[list[Score]] = []
         for radius in levels:
             pairs_of = [_one(heads, test, z, way, side, space, norm, radius, method, steps, seed) for way in ways]
-            attacked.append([p[0] for p in pairs_of])
-            control.append([p[1] for p in pairs_of])
+            attacked.append([s for p in pairs_of for s in p[0]])
+            control.append([s for p in pairs_of for s in p[1]])
         out[side] = curve(levels, attacked, seed)
         out[f"{side}/random"] = curve(levels, control, seed)
     return out
@@ -76,13 +83,14 @@ def attack_curves(
 def _one(
     heads: Heads, test: Views, z: Views, way: tuple[str, str], side: str, space: str, norm: str, radius: float,
     method: str, steps: int, seed: int,
-) -> tuple[Hits, Hits]:  # fmt: skip
-    """Hits of one direction under attack, and under its control."""
+) -> tuple[list[Score], list[Score]]:  # fmt: skip
+    """Recall@k of one direction under attack, and under its control."""
     scene, threat = scene_of(heads, test, z, way, side, space, norm, radius)
     group = z.group[way[0]]
     found = scene.attack(threat, method, steps, seed=seed)
     random = threat.random(scene.x, seed, surface=True)
-    return hits(scene.ranking(found), group), hits(scene.ranking(random), group)
+    attacked, control = (recalls([replace(scene.ranking(x), group=group)]) for x in (found, random))
+    return attacked, control
 
 
 def scene_of(
@@ -183,10 +191,10 @@ def hub_curves(
     """
     levels = tuple(radii if radii is not None else (EMBEDDING_RADII if space == "embedding" else FEATURE_RADII))
     z = heads.embed(test)
-    found: dict[str, list[list[Hits]]] = {"hub": [], "hub/random": []}
+    found: dict[str, list[list[Score]]] = {"hub": [], "hub/random": []}
     ways = directions(test, pairs)
     for radius in levels:
-        parts: dict[str, list[Hits]] = {"hub": [], "hub/random": []}
+        parts: dict[str, list[Score]] = {"hub": [], "hub/random": []}
         for a, b in ways:
             ids = torch.unique(z.group[a])
             if len(ids) < 4:
@@ -199,7 +207,8 @@ def hub_curves(
             hub = hubs(victim, x, rows, z[a][mine], z[a][~mine], threat, depth, steps=steps, seed=seed)
             chance = min(1.0, depth / len(z[b]))
             for name, matrix in (("hub", hub.hits), ("hub/random", hub.random)):
-                parts[name].append(Hits(matrix.double().mean(1, keepdim=True), z.group[a][~mine], chance))
+                rate = matrix.double().mean(1)
+                parts[name].append(HUB_RATE.mean(rate, group=z.group[a][~mine], chance=chance))
         for name, p in parts.items():
             found[name].append(p)
-    return {name: curve(levels, level, seed) for name, level in found.items()}
+    return {name: curve(levels, level, seed, HUB_RATE) for name, level in found.items()}

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ...errors import ModalignError
+from ...metrics.mean_recall import mean_of, recalls
 from ...metrics.ranking import rank_scores
 from ...metrics.score import Score
 from ...model import Heads
 from ...views import Views
-from ..curves import Curve, Hits, curve, hits, score_of
+from ..curves import Curve, curve
 from ..fill import Fill, filler
 from ..fusion import compose, ranking, side
 from ..missing import RATES, Aligned, aligned, lose, presence, subsets, unbalanced
@@ -132,7 +133,8 @@ def subset_scores(
     task = Task(tuple(query), tuple(gallery))
     z = embedded(heads, complete(aligned(test.only(*task.modalities)), task))
     return {
-        "+".join(names): score_of(both_ways(z, Task(names, task.gallery), rule), seed) for names in subsets(task.query)
+        "+".join(names): mean_of([both_ways(z, Task(names, task.gallery), rule)], seed=seed)
+        for names in subsets(task.query)
     }
 
 
@@ -152,7 +154,9 @@ def unbalanced_scores(
     out = {}
     for dealt in unbalanced(task.query, rates):
         mask = _mask(x, task, dealt, "random", seed)
-        out[", ".join(f"{m} {r:g}" for m, r in dealt.items())] = score_of(both_ways(z.kept(mask), task, rule), seed)
+        out[", ".join(f"{m} {r:g}" for m, r in dealt.items())] = mean_of(
+            [both_ways(z.kept(mask), task, rule)], seed=seed
+        )
     return out
 
 
@@ -181,14 +185,11 @@ def embedded(heads: Heads, x: Aligned) -> Aligned:
 
 def both_ways(
     z: Aligned, task: Task, rule: str = "mean", weights: Mapping[str, Sequence[float]] | None = None
-) -> list[Hits]:
-    """Hits of queries in the gallery, and of the gallery's items among the queries."""
+) -> list[Score]:
+    """Recall@k of queries in the gallery, and of the gallery's items among the queries."""
     q, g = side(z, task.query), side(z, task.gallery)
     back = None if weights is None else {"query": weights["gallery"], "gallery": weights["query"]}
-    return [
-        hits(ranking(q, g, rule, weights), q.group),
-        hits(ranking(g, q, rule, back), g.group),
-    ]
+    return recalls([ranking(q, g, rule, weights), ranking(g, q, rule, back)])
 
 
 def _mask(x: Aligned, task: Task, rate: float | Mapping[str, float], kind: str, seed: int) -> Tensor:
@@ -205,8 +206,8 @@ def _alone(heads: Heads, known: Views, task: Task, most: int = 1000) -> dict[str
     """Mean recall of each modality of one side with the whole other side."""
     some = known.only(*task.modalities)
     z = embedded(heads, complete(aligned(some.groups(some.group_ids()[:most])), task))
-    out = {m: score_of(both_ways(z, Task((m,), task.gallery))).value for m in task.query}
-    return out | {m: score_of(both_ways(z, Task(task.query, (m,)))).value for m in task.gallery}
+    out = {m: mean_of([both_ways(z, Task((m,), task.gallery))], samples=0).value for m in task.query}
+    return out | {m: mean_of([both_ways(z, Task(task.query, (m,)))], samples=0).value for m in task.gallery}
 
 
 def _by_side(name: str, train: Aligned, task: Task) -> Fill:
@@ -220,7 +221,7 @@ def _by_side(name: str, train: Aligned, task: Task) -> Fill:
     return fill
 
 
-def _single(z: Aligned, task: Task, best: str) -> list[Hits]:
+def _single(z: Aligned, task: Task, best: str) -> list[Score]:
     """One modality of the query alone. Without it a query says nothing: it finds at random, and is found last."""
     there = z.present[:, z.modalities.index(best)]
     q = normalize(z.data[best], dim=1) * there[:, None]
@@ -228,4 +229,4 @@ def _single(z: Aligned, task: Task, best: str) -> list[Hits]:
     scores = q @ compose(g).T
     pairs = (z.group[:, None] == g.group[None, :]).nonzero()
     found = scores.masked_fill(~there[:, None], -2.0)
-    return [hits(rank_scores(scores, pairs), z.group), hits(rank_scores(found.T, pairs.flip(1)), g.group)]
+    return recalls([rank_scores(scores, pairs, z.group), rank_scores(found.T, pairs.flip(1), g.group)])

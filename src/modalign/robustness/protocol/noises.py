@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...errors import ModalignError
-from ...metrics.ranking import rank
+from ...metrics.mean_recall import recalls
+from ...metrics.ranking import find_all
+from ...metrics.score import Score
 from ...model import Heads
 from ...views import Views
-from ..curves import Curve, Hits, curve, hits
+from ..curves import Curve, curve
 from ..noise import RATIOS, add_noise
 
 
@@ -26,9 +28,9 @@ def directions(z: Views, pairs: Sequence[tuple[str, str]] | None = None) -> list
     return found
 
 
-def found_between(z: Views, ways: Sequence[tuple[str, str]]) -> list[Hits]:
-    """Hits of every direction."""
-    return [hits(rank(z[a], z[b], z.paired(a, b)), z.group[a]) for a, b in ways]
+def found_between(z: Views, ways: Sequence[tuple[str, str]]) -> list[Score]:
+    """Recall@k of every direction."""
+    return recalls(find_all(z, ways).values())
 
 
 def noise_curves(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
+from ...metrics.mean_recall import recalls
+from ...metrics.score import Score
 from ...views import Views
 from ..attack import Scene, Threat, Victim, on_grid
-from ..curves import Curve, Hits, curve, hits
+from ..curves import Curve, curve
 
 PIXEL_LEVELS = (0, 1, 2, 4, 8)
 """Of 255: the usual linf radii."""
@@ -44,7 +47,7 @@ def raw_curves(
     """
     facing = other or next(m for m in z.modalities if m != modality)
     pairs = z.paired(modality, facing)
-    found: dict[str, list[list[Hits]]] = {f"{side}{kind}": [] for side in sides for kind in ("", "/random")}
+    found: dict[str, list[list[Score]]] = {f"{side}{kind}": [] for side in sides for kind in ("", "/random")}
     rows = []
     for side in sides:
         scene = Scene(side, victim, x, z[facing], pairs)
@@ -56,7 +59,7 @@ def raw_curves(
                 "/random": on_grid(x, threat.random(x, seed, surface=True), threat, victim.grid),
             }
             for kind, attacked in inputs.items():
-                found[f"{side}{kind}"].append([hits(scene.ranking(attacked), group)])
+                found[f"{side}{kind}"].append(recalls([replace(scene.ranking(attacked), group=group)]))
             success: Mapping[str, float] = {kind: scene.success(attacked) for kind, attacked in inputs.items()}
             rows.append({"side": side, "radius": radius, "success": success[""], "random": success["/random"]})
     return {name: curve([float(r) for r in radii], parts, seed) for name, parts in found.items()}, rows

@@ -1,0 +1,202 @@
+"""Mean recall: the one number that tables lead with, and the joint interval of any mean over several scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError, few
+from .found import Found
+from .intervals import bootstrap_means, group_sums, percentile_interval
+from .key import Key
+from .recall import KS, recall_at
+from .score import Measure, Score
+
+MEAN_RECALL = Measure(
+    "Mean recall",
+    "share",
+    "Mean of Recall@1, @5 and @10 over both directions, one true match being enough.",
+    topic="Retrieval",
+    importance="headline",
+)
+NAME = "mean_recall"
+
+
+class Sums(NamedTuple):
+    """Several scores' per-item values by group.
+
+    ids: (g,) groups, ascending. sums, counts: (g, c) of each group and score, float64.
+    """
+
+    ids: Tensor
+    sums: Tensor
+    counts: Tensor
+
+    @property
+    def value(self) -> float:
+        """Mean over the scores of each one's mean over its items."""
+        return float((self.sums.sum(0) / self.counts.sum(0)).mean())
+
+    def draws(self, samples: int = 1000, seed: int = 0) -> Tensor:
+        """(samples,) values of that mean over draws of groups; equal seeds and groups give equal draws."""
+        return bootstrap_means(self.sums, self.counts, samples, seed).mean(1)
+
+    def of_each_group(self) -> Tensor:
+        """(g,) what each group adds: v_g = mean over scores of (sum of the group's items) / (mean items of a group).
+
+        Their mean is ``value``; a photo and its captions move together, in every direction.
+        """
+        return (self.sums / (self.counts.sum(0) / len(self.ids))).mean(1)
+
+
+def sums_of(parts: Sequence[Score], ids: Tensor | None = None) -> Sums:
+    """Per-item values of scores, summed by group.
+
+    Args:
+        parts: with per-item values. ids: (g,) groups to sum over, ascending; None: those of the parts.
+
+    Raises:
+        ModalignError: a score without per-item values.
+
+    Example:
+        >>> parts = [Score(1.0, per_item=torch.ones(3), group=torch.tensor([4, 4, 7]))]
+        >>> sums_of(parts).counts.tolist()
+        [[2.0], [1.0]]
+    """
+    groups = [_groups(s) for s in parts]
+    known = torch.unique(torch.cat(groups)) if ids is None else ids
+    sums = torch.zeros(len(known), len(parts), dtype=torch.float64)
+    counts = torch.zeros_like(sums)
+    for column, (s, group) in enumerate(zip(parts, groups, strict=True)):
+        assert s.per_item is not None
+        where = torch.searchsorted(known, torch.unique(group))
+        sums[where, column], counts[where, column] = group_sums(s.per_item, group)
+    return Sums(known, sums, counts)
+
+
+def _groups(score: Score) -> Tensor:
+    if score.per_item is None:
+        raise ModalignError("this score has no per-item samples to resample")
+    return torch.arange(len(score.per_item)) if score.group is None else score.group.long()
+
+
+def mean_of(
+    runs: Sequence[Sequence[Score]],
+    measure: Measure = MEAN_RECALL,
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Score:
+    """Mean over scores with one interval for all of it, for one run or several.
+
+    Groups are resampled jointly: a drawn group brings its items of every score. With several runs (seeds of one method
+    on one test set) a draw takes runs with replacement and, within it, groups; the runs share the drawn groups,
+    because they share the test set. Few runs understate the spread between runs.
+
+    Args:
+        runs: per run, the same scores with per-item values.
+        measure: what the mean is called.
+        level, samples, seed: of the bootstrap interval; 0 samples: none.
+
+    Returns:
+        The mean with ``low`` and ``high``, the mean chance of the first run, and the first notes.
+
+    Raises:
+        ModalignError: no run, no score, or scores without per-item values.
+
+    Reference: two-way resampling of runs and items: Owen 2007, "The pigeonhole bootstrap".
+    """
+    if not runs or not all(runs):
+        raise ModalignError("a mean over no score: give at least one")
+    count = len(runs) * len(runs[0])
+    value = sum(s.value for parts in runs for s in parts) / count
+    low, high = percentile_interval(_draws(runs, samples, seed), level) if samples else (None, None)
+    known = [s.chance for s in runs[0] if s.chance is not None]
+    chance = sum(known) / len(known) if len(known) == len(runs[0]) else None
+    note = "; ".join(dict.fromkeys(s.note for s in runs[0] if s.note))
+    skipped = max(s.skipped for s in runs[0])
+    return measure.score(value, low=low, high=high, chance=chance, skipped=skipped, note=note)
+
+
+def _draws(runs: Sequence[Sequence[Score]], samples: int, seed: int) -> Tensor:
+    """(samples,) bootstrap values of the mean over runs and scores."""
+    ids = torch.unique(torch.cat([_groups(s) for parts in runs for s in parts]))
+    per_run = torch.stack([sums_of(parts, ids).draws(samples, seed) for parts in runs], 1)
+    if len(runs) == 1:
+        return per_run[:, 0]
+    chosen = torch.randint(len(runs), (samples, len(runs)), generator=torch.Generator().manual_seed(seed + 1))
+    return per_run.gather(1, chosen).mean(1)
+
+
+def recalls(found: Iterable[Found], ks: Iterable[int] = KS) -> list[Score]:
+    """Any-hit Recall@k of every direction and k: the scores whose mean is mean recall.
+
+    Raises:
+        ModalignError: no query has a positive.
+    """
+    depths = list(ks)
+    out = [recall_at(one, k) for one in found for k in depths if len(one.query)]
+    if not out:
+        raise ModalignError("no query has its partner in the gallery: there is nothing to find")
+    return out
+
+
+def mean_recall(
+    scores: Mapping[str, Score] | Sequence[Mapping[str, Score]],
+    a: str = "text",
+    b: str = "image",
+    ks: Iterable[int] = KS,
+    level: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Score:
+    """Mean of the any-hit Recall@k over k and both directions, with one interval for all of it, see ``mean_of``.
+
+    Use when: one number is to order methods. Related: ``Retrieval``, whose scores it takes.
+
+    Args:
+        scores: of ``Retrieval`` on one run, or one mapping per run.
+        a, b: the modalities. ks: depths.
+        level, samples, seed: of the bootstrap interval.
+
+    Returns:
+        a score in [0, 1] with ``low`` and ``high``, and the chance value.
+
+    Raises:
+        ModalignError: scores that are not there, or without per-item samples.
+
+    Example:
+        >>> from .recall import Retrieval
+        >>> from ..views import Views
+        >>> z = Views.from_arrays(text=torch.eye(20), image=torch.eye(20))
+        >>> s = mean_recall(Retrieval()(z))
+        >>> s.value, s.low, s.high
+        (1.0, 1.0, 1.0)
+    """
+    runs = [scores] if isinstance(scores, Mapping) else list(scores)
+    if not runs:
+        raise ModalignError("mean recall of no run: give at least one")
+    wanted = [str(Key("recall", q, g, "any", k)) for q, g in ((a, b), (b, a)) for k in ks]
+    for run in runs:
+        missing = [name for name in wanted if name not in run]
+        if missing:
+            raise ModalignError(f"mean recall needs the scores {few(missing)}: were '{a}' and '{b}' evaluated?")
+    return mean_of([[run[name] for name in wanted] for run in runs], MEAN_RECALL, level, samples, seed)
+
+
+def with_mean_recall(scores: Mapping[str, Score], modalities: Sequence[str]) -> dict[str, Score]:
+    """The scores, led by "mean_recall" of two modalities, or by "mean_recall/a~b" of each pair of more.
+
+    Args:
+        scores: of one run. modalities: those that were evaluated; pairs without retrieval scores have no mean.
+    """
+    means: dict[str, Score] = {}
+    for i, a in enumerate(modalities):
+        for b in modalities[i + 1 :]:
+            if all(str(Key("recall", q, g, "any", k)) in scores for q, g in ((a, b), (b, a)) for k in KS):
+                key = Key(NAME, mutual=True) if len(modalities) == 2 else Key(NAME, a, b, mutual=True)
+                means[str(key)] = mean_recall(scores, a, b)
+    return means | dict(scores)
