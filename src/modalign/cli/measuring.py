@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..errors import ModalignError
 from .common import Flag, Json, Set, Several, SeveralFiles, SeveralNumbers, emit
 
 
@@ -189,15 +190,25 @@ def report(run: Path, *, json: Json = False) -> None:
     emit({"report": str(path)}, json, lambda r: f"report: {path}")
 
 
-def list_parts(family: str | None = None, *, json: Json = False) -> None:
+def list_parts(family: str | None = None, *, licences: Flag = False, json: Json = False) -> None:
     """List what is registered, with one line each.
 
     Parameters
     ----------
     family
         Dataset, encoder, objective, method or metric; default: all.
+    licences
+        Of encoders: licence and attribution of their weights.
     """
     from ..registry import FAMILIES, describe
+
+    if licences:
+        from ..features.encoders.weights import licences as told
+
+        if family not in (None, "encoder"):
+            raise ModalignError(f"--licences are those of encoders: modalign list encoder --licences, not {family}")
+        emit({"encoder": told()}, json, _parts_text)
+        return
 
     found = {f: describe(f) for f in ([family] if family else FAMILIES)}
     emit(found, json, _parts_text)

@@ -13,7 +13,8 @@ from ..data.manifest import Manifest
 from ..errors import ModalignError, few, unknown
 from ..registry import get, make
 from ..specification import named, parse_value
-from .encoders.base import Encoder, FrozenEncoder, Item, plan
+from .encoders.base import Encoder, FrozenEncoder, Item, credits_of, plan
+from .encoders.weights import Credit
 
 DEFAULTS = {"text": "minilm", "image": "efficientnet-lite0", "audio": "logmel", "video": "frames"}
 """Encoders that are taken where none is named. Words under any other name get that of "text"."""
@@ -62,6 +63,10 @@ class Renamed(FrozenEncoder):
     def fingerprint(self) -> str:
         """That of the encoder."""
         return self.encoder.fingerprint()
+
+    def credits(self) -> tuple[Credit, ...]:
+        """Those of the encoder."""
+        return credits_of(self.encoder)
 
     def plan(self, items: Sequence[Item]) -> list[list[int]]:
         """Batches as the encoder wants them."""

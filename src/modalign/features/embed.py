@@ -19,7 +19,7 @@ from ..errors import MissingExtraError, ModalignError, unknown
 from ..files import cache_folder
 from ..progress import Progress, silent
 from .choose import lasting
-from .encoders.base import Encoder, FrozenEncoder, plan
+from .encoders.base import Encoder, FrozenEncoder, credits_of, plan
 from .store import Failure, Pool, Store, item_key
 
 POOL = "features"
@@ -71,6 +71,7 @@ def embed(
         mark = encoder.fingerprint()
         facts: dict[str, Any] = encoder.description() if isinstance(encoder, FrozenEncoder) else {}
         described[modality] = {"fingerprint": mark, "dim": encoder.dim, "description": facts}
+        described[modality]["credits"] = [c.line for c in credits_of(encoder)]
         if entries and modality in entries:
             described[modality]["entry"] = lasting(entries[modality])
         if half:

@@ -155,6 +155,11 @@ class Store:
         return {m: dict(e["entry"]) for m, e in self.encoders.items() if e.get("entry")}
 
     @property
+    def credits(self) -> tuple[str, ...]:
+        """Whose weights the encoders used, a line each."""
+        return tuple(dict.fromkeys(line for e in self.encoders.values() for line in e.get("credits", ())))
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities that have features."""
         return tuple(self.encoders)

@@ -53,6 +53,7 @@ def page(run: Run) -> str:
             shown=shown,
             absent=absent,
             attribution=run.attribution,
+            weights=run.weights,
             version=str(((run.environment or {}).get("versions") or {}).get("modalign", "")),
             style=source("style.css"),
             script=source("report.js"),

@@ -100,6 +100,11 @@ class Run:
         return str((self.scores or {}).get("attribution") or "")
 
     @property
+    def weights(self) -> list[str]:
+        """Whose weights the encoders used, a line each."""
+        return [str(line) for line in (self.scores or {}).get("weights") or ()]
+
+    @property
     def title(self) -> str:
         """What the page is called."""
         return str((self.scores or {}).get("title") or f"Run {self.folder.resolve().name}")

@@ -69,10 +69,10 @@ def facts(data: Data, pairs: int, settings: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def attribution(data: Data) -> dict[str, str]:
-    """The credit that the data ask for, where they do."""
+def attribution(data: Data) -> dict[str, Any]:
+    """The credit that the data ask for, where they do, and whose weights the encoders used."""
     note = data.manifest.meta.get("attribution") if data.manifest else None
-    return {"attribution": note} if note else {}
+    return {**({"attribution": note} if note else {}), **({"weights": list(data.credits)} if data.credits else {})}
 
 
 def align_arrays(

@@ -30,12 +30,14 @@ class Data:
         encoders: modality -> name and settings; empty for plain arrays.
         fingerprints: modality -> fingerprint of the encoder.
         manifest: of the items that the views' ``row`` points into.
+        credits: whose weights the encoders used, a line each.
     """
 
     splits: Mapping[str, Views]
     encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
     manifest: Manifest | None = None
+    credits: tuple[str, ...] = ()
 
     def __getitem__(self, split: str) -> Views:
         if split not in self.splits:
@@ -68,7 +70,11 @@ def from_store(store: Store) -> Data:
     """
     there = set(store.manifest.splits)
     entries = {m: e for m, e in store.entries.items() if e["name"] != "features"}  # those can encode nothing new
-    known = {"encoders": entries, "fingerprints": {m: store.encoders[m]["fingerprint"] for m in entries}}
+    known: dict[str, Any] = {
+        "encoders": entries,
+        "fingerprints": {m: store.encoders[m]["fingerprint"] for m in entries},
+        "credits": store.credits,
+    }
     if there == {""}:
         return Data({"train": store.views()}, manifest=store.manifest, **known)
     names = {"dev": "val" if "val" in there and "dev" not in there else "dev"}

@@ -1,7 +1,7 @@
 """Safe decoding of pictures, sounds and videos: a file becomes data, or one line says which file is broken and how."""
 
 from .pictures import MAX_PIXELS, SVG_PIXELS, VERSION, Source, is_svg, load_image, thumbnail, versions
-from .sound import MAX_SAMPLES, SoundSource, load_sound, sound_versions
+from .sound import MAX_SAMPLES, SoundSource, load_sound, sound_blocks, sound_versions
 from .source import HASHED_BYTES, MAX_BYTES, named, open_bytes, read_bytes, signature
 from .video import Frames, load_frames, sample_frames, video_versions
 
@@ -24,6 +24,7 @@ __all__ = [
     "read_bytes",
     "sample_frames",
     "signature",
+    "sound_blocks",
     "sound_versions",
     "thumbnail",
     "versions",

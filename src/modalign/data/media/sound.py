@@ -68,12 +68,28 @@ def load_sound(
         >>> samples.shape, rate
         ((16000,), 16000)
     """
+    blocks = list(sound_blocks(source, rate, start, end))
+    return (blocks[0] if len(blocks) == 1 else np.concatenate(blocks)), rate
+
+
+def sound_blocks(
+    source: SoundSource, rate: int = 16000, start: float | None = None, end: float | None = None
+) -> Iterator[np.ndarray]:
+    """``load_sound`` piece by piece, so that hours of sound need no more memory than seconds.
+
+    Yields:
+        (t,) float32 each, at the rate you ask for; together what ``load_sound`` returns.
+
+    Raises:
+        ModalignError, MissingExtraError: as ``load_sound``, when the block that is concerned is asked for.
+    """
     if not RATES[0] <= rate <= RATES[1]:
         raise ModalignError(f"rate must lie between {RATES[0]} and {RATES[1]} Hz, got {rate}")
     if isinstance(source, tuple):
         name = f"<{len(source[0])} samples>"
         first, last = check_window(start, end, name)
-        return _finished(*_array_blocks(source, first, last, name), rate, first, name), rate
+        yield from _finished(*_array_blocks(source, first, last, name), rate, first, name)
+        return
     name = named(source)
     first, last = check_window(start, end, name)
     with open_bytes(source) as handle:
@@ -88,9 +104,10 @@ def load_sound(
             else:
                 with file:
                     blocks = _plain_blocks(file, handle, first, last, name)
-                    return _finished(file.samplerate, blocks, rate, first, name), rate
+                    yield from _finished(file.samplerate, blocks, rate, first, name)
+                return
         with open_container(handle, name) as container:
-            return _finished(*_container_blocks(container, first, last, name), rate, first, name), rate
+            yield from _finished(*_container_blocks(container, first, last, name), rate, first, name)
 
 
 def sound_versions() -> dict[str, str]:
@@ -104,15 +121,14 @@ def sound_versions() -> dict[str, str]:
     return found
 
 
-def _finished(own: int, blocks: Iterable[np.ndarray], rate: int, start: float, name: str) -> np.ndarray:
-    """Blocks of mono samples at their own rate -> one array at the rate that is asked for."""
+def _finished(own: int, blocks: Iterable[np.ndarray], rate: int, start: float, name: str) -> Blocks:
+    """Blocks of mono samples at their own rate -> blocks at the rate that is asked for."""
     if not RATES[0] <= own <= RATES[1]:
         raise ModalignError(f"sound claims a rate of {own} Hz: {name}")
     stream = (
         require("soxr", "audio").ResampleStream(own, rate, 1, dtype="float32", quality="HQ") if own != rate else None
     )
-    parts: list[np.ndarray] = []
-    count = 0
+    count = given = 0
     for block in blocks:
         count += len(block)
         if count * rate > MAX_SAMPLES * own:
@@ -120,14 +136,15 @@ def _finished(own: int, blocks: Iterable[np.ndarray], rate: int, start: float, n
             raise ModalignError(f"sound is longer than {hours:.1f} hours: {name} (ask for windows of it: start, end)")
         if not np.isfinite(block).all():
             raise ModalignError(f"sound holds NaN or infinite samples: {name}")
-        parts.append(block if stream is None else stream.resample_chunk(block))
+        fresh = block if stream is None else stream.resample_chunk(block)
+        given += len(fresh)
+        yield fresh
     if not count:
         raise ModalignError(f"sound has no samples{f' after {start:g} s' if start else ''}: {name}")
     if stream is not None:
-        parts.append(stream.resample_chunk(np.empty(0, np.float32), last=True))
-    samples = np.concatenate(parts)
-    length = max(1, round(count * rate / own))
-    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+        rest = max(1, round(count * rate / own)) - given
+        fresh = stream.resample_chunk(np.empty(0, np.float32), last=True)[: max(0, rest)]
+        yield np.pad(fresh, (0, max(0, rest - len(fresh))))
 
 
 def _mono(x: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -16,6 +16,7 @@ from ...registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
 from .mel_cnn import SHORTEST, Bands, MelCNN
 from .melbands import FLOOR, log_mel, statistics, windows
+from .time_parts import check_parts, part_means
 
 VERSION = 1
 RATE = 16000
@@ -31,10 +32,12 @@ class LogMel(FrozenEncoder):
         L = log10 of the power in 64 mel bands of 50 to 8000 Hz, 25 ms windows every 10 ms (``melbands.log_mel``)
 
     The whole sound counts, whatever its length; one shorter than a window is filled up with zeros. Silence is finite.
+    Statistics do not know what comes first: with ``parts``, the means of L over equal parts of time stand beside them.
 
     Args:
         gain: "keep" the loudness, or "remove" it (divide by the root mean square): a gain then changes nothing.
         bands: mel bands; the feature has six times as many numbers.
+        parts: means over that many equal parts of time beside the statistics, ``bands`` numbers each; 1: none.
 
     Raises:
         MissingExtraError: soundfile or soxr is not installed.
@@ -42,16 +45,18 @@ class LogMel(FrozenEncoder):
 
     modality = "audio"
     parallel = True
+    typical = (-5.0, 1.5)
 
-    def __init__(self, gain: Gain = "keep", bands: int = 64) -> None:
+    def __init__(self, gain: Gain = "keep", bands: int = 64, parts: int = 1) -> None:
         if bands < 1:
             raise ModalignError(f"bands must be at least 1, got {bands}")
         self.gain = gain
         self.bands = bands
-        self.dim = 6 * bands
+        self.parts = check_parts(parts)
+        self.dim = 6 * bands + (parts * bands if parts > 1 else 0)
 
     def description(self) -> dict[str, Any]:
-        """Decoding, bands, gain, version of this code."""
+        """Decoding, bands, gain, parts, version of this code."""
         return {
             "encoder": "logmel",
             "version": VERSION,
@@ -59,6 +64,7 @@ class LogMel(FrozenEncoder):
             "rate": RATE,
             "bands": self.bands,
             "gain": self.gain,
+            **({"parts": self.parts} if self.parts > 1 else {}),
         }
 
     def collate(self, items: Sequence[Item]) -> list[Tensor]:
@@ -71,7 +77,11 @@ class LogMel(FrozenEncoder):
 
     def __call__(self, batch: Sequence[Tensor]) -> Tensor:
         """(n, dim) float32 statistics."""
-        return torch.stack([statistics(b) for b in batch]) if batch else torch.empty(0, self.dim)
+        return torch.stack([self._pooled(b) for b in batch]) if batch else torch.empty(0, self.dim)
+
+    def _pooled(self, bands: Tensor) -> Tensor:
+        whole = statistics(bands)
+        return torch.cat([whole, part_means(bands, self.parts)]) if self.parts > 1 else whole
 
 
 @register("encoder", "logmel-cnn")
@@ -175,8 +185,19 @@ def hear(item: Item, rate: int) -> Tensor:
     Raises:
         ModalignError: see ``media.load_sound``; or a row that holds words.
     """
+    return torch.from_numpy(media.load_sound(*_place(item, rate))[0])
+
+
+def heard(item: Item, rate: int) -> Iterator[Tensor]:
+    """The samples of ``hear`` block by block, for sounds of any length."""
+    for block in media.sound_blocks(*_place(item, rate)):
+        yield torch.from_numpy(block)
+
+
+def _place(item: Item, rate: int) -> tuple[Any, int, float | None, float | None]:
+    """What a sound is decoded from: source, rate, start, end."""
     if not isinstance(item, Row):
-        return torch.from_numpy(media.load_sound(item, rate)[0])
+        return item, rate, None, None
     if item.uri is None:
         raise ModalignError(f"an audio encoder got words, not a sound: {item.name}")
-    return torch.from_numpy(media.load_sound(item.uri, rate, item.start, item.end)[0])
+    return item.uri, rate, item.start, item.end

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...data.manifest import Row
 from ...errors import ModalignError
+from .weights import Credit
 
 Item = Any
 """What an encoder takes: a manifest ``Row``, or the plain thing (words, path, bytes, picture)."""
@@ -55,6 +56,14 @@ class FrozenEncoder:
     """Items that are encoded between two writes to the feature store."""
     parallel: bool = False
     """Whether several threads may decode and encode batches at once."""
+    typical: tuple[float, float] = (0.0, 1.0)
+    """Usual mean and deviation of a feature's numbers: what makes encoders comparable where they are joined."""
+    credit: Credit | None = None
+    """Whose weights it uses; None where it has none of its own, or those that the user names."""
+
+    def credits(self) -> tuple[Credit, ...]:
+        """Whose weights it uses, those of the encoders that it is made of included."""
+        return (self.credit,) if self.credit else ()
 
     def description(self) -> dict[str, Any]:
         """All that decides the features: name, weights, preprocessing, version. JSON values."""
@@ -99,6 +108,11 @@ def plan(encoder: Encoder, items: Sequence[Item]) -> list[list[int]]:
     """Batches as the encoder wants them; batches of 8 where it does not say."""
     cut = getattr(encoder, "plan", None)
     return cut(items) if cut is not None else FrozenEncoder.plan(FrozenEncoder(), items)
+
+
+def credits_of(encoder: Encoder) -> tuple[Credit, ...]:
+    """Whose weights an encoder uses; nobody's where it does not say."""
+    return encoder.credits() if isinstance(encoder, FrozenEncoder) else ()
 
 
 def file_hash(path: str | Path) -> str:

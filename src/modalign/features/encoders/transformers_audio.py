@@ -17,6 +17,7 @@ from .audio import hear
 from .base import Item
 from .melbands import windows
 from .text import Precision
+from .time_parts import check_parts, part_means
 from .transformers_base import TransformersEncoder, projected, width_of
 
 PART = 16
@@ -35,6 +36,8 @@ class TransformersAudio(TransformersEncoder):
     Args:
         folder: local folder, or the name of a model in the local cache; nothing is downloaded.
         seconds: longest window of models on the waveform.
+        parts: means over that many equal parts of time, one after the other, in place of the mean: of frames in
+            models on the waveform, of windows in the others.
 
     Raises:
         ModalignError: no such model, files of it are missing or damaged, or another kind of model.
@@ -46,16 +49,24 @@ class TransformersAudio(TransformersEncoder):
     kind = "hf-audio"
 
     def __init__(
-        self, folder: str, seconds: float = 30.0, precision: Precision = "float32", device: str = "cpu"
+        self,
+        folder: str,
+        seconds: float = 30.0,
+        precision: Precision = "float32",
+        device: str = "cpu",
+        parts: int = 1,
     ) -> None:
         super().__init__(folder, precision, device)
         self.family = _family(self.config, self.folder)
         self.seconds = seconds
-        self.dim = width_of(self.config, self.family == "clap", "audio_config")
+        self.parts = check_parts(parts)
+        self.width = width_of(self.config, self.family == "clap", "audio_config")
+        self.dim = parts * self.width
 
     def description(self) -> dict[str, Any]:
         """As above, with the longest window and the decoder."""
         facts = {"seconds": self.seconds if self.family == "wave" else None, "decoding": media.sound_versions()}
+        facts |= {"parts": self.parts} if self.parts > 1 else {}
         return {**super().description(), **facts}
 
     def collate(self, items: Sequence[Item]) -> list[list[Tensor]]:
@@ -78,10 +89,13 @@ class TransformersAudio(TransformersEncoder):
     def __call__(self, batch: Sequence[Sequence[Tensor]]) -> Tensor:
         """(n, dim) float32 features."""
         flat = [part for parts in batch for part in parts]
-        out = torch.empty(len(flat), self.dim)
+        if not batch:
+            return torch.empty(0, self.dim)
+        steps = self.parts if self.family == "wave" else 1
+        out = torch.empty(len(flat), steps, self.width)
         for places in self._together(flat):
-            out[places] = self._encode([flat[i] for i in places]).cpu()
-        return torch.stack([v.mean(0) for v in out.split([len(p) for p in batch])]) if batch else out
+            out[places] = self._encode([flat[i] for i in places]).cpu().view(len(places), steps, self.width)
+        return torch.stack([part_means(v.flatten(0, 1), self.parts) for v in out.split([len(p) for p in batch])])
 
     def _longest(self, extract: Any) -> float:
         """Seconds that fit into the model."""
@@ -123,10 +137,13 @@ class TransformersAudio(TransformersEncoder):
         length = torch.tensor([len(p) for p in parts])
         x = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
         if bool((length == x.shape[1]).all()):
-            return self.run(self.model, input_values=x).last_hidden_state.float().mean(1)
+            hidden = self.run(self.model, input_values=x).last_hidden_state.float()
+            return hidden.mean(1) if self.parts == 1 else torch.stack([part_means(h, self.parts) for h in hidden])
         mask = (torch.arange(x.shape[1]) < length[:, None]).long()
         hidden = self.run(self.model, input_values=x, attention_mask=mask).last_hidden_state.float()
         frames = self.model._get_feat_extract_output_lengths(length).to(hidden.device)
+        if self.parts > 1:
+            return torch.stack([part_means(h[:n], self.parts) for h, n in zip(hidden, frames.tolist(), strict=True)])
         real = (torch.arange(hidden.shape[1], device=hidden.device) < frames[:, None])[..., None]
         return (hidden * real).sum(1) / frames[:, None]
 

@@ -13,8 +13,9 @@ from torch import Tensor
 from ...errors import ModalignError, unknown
 from ...files import read_json
 from ...registry import make, register
-from .base import LOADING, FrozenEncoder, Item, frozen, plan
+from .base import LOADING, FrozenEncoder, Item, credits_of, frozen, plan
 from .tuning import Tunable, TunableEncoder, Tuning, digest, restore
+from .weights import Credit
 
 PREFIX = "encoder.{}."
 """Names of a modality's tuned weights in model.safetensors."""
@@ -80,6 +81,10 @@ class TunedEncoder(FrozenEncoder):
             "tuning": self.tuning.table(),
             "weights": digest(self.weights),
         }
+
+    def credits(self) -> tuple[Credit, ...]:
+        """Those of the encoder it was."""
+        return credits_of(self.base)
 
     def plan(self, items: Sequence[Item]) -> list[list[int]]:
         """Batches as the encoder wants them."""

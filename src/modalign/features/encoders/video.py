@@ -14,7 +14,9 @@ from ...data import media
 from ...data.manifest import Row
 from ...errors import ModalignError
 from ...registry import make, register
-from .base import FrozenEncoder, Item
+from .base import FrozenEncoder, Item, credits_of
+from .time_parts import check_parts
+from .weights import Credit
 
 VERSION = 1
 SHARPNESS = 0.1
@@ -36,6 +38,7 @@ class FrameEncoder(FrozenEncoder):
         image: name of an image encoder, or a table of its name and settings.
         frames: n. A shorter video shows some of them several times.
         pooling: see above.
+        parts: pooled features of that many equal parts of time, one after the other; at most ``frames``.
         substitutes: frames of a video that may be replaced by the nearest good one because they cannot be decoded;
             beyond that the video is an error.
 
@@ -53,9 +56,12 @@ class FrameEncoder(FrozenEncoder):
         frames: int = 8,
         pooling: Pooling = "mean",
         substitutes: int = 0,
+        parts: int = 1,
     ) -> None:
         if frames < 1 or substitutes < 0:
             raise ModalignError(f"frames must be at least 1 and substitutes at least 0, got {frames} and {substitutes}")
+        if check_parts(parts) > frames:
+            raise ModalignError(f"{frames} frames cannot be cut into {parts} parts")
         settings = {"name": image} if isinstance(image, str) else dict(image)
         self.image = make("encoder", **settings)
         if self.image.modality != "image":
@@ -63,7 +69,8 @@ class FrameEncoder(FrozenEncoder):
         self.frames = frames
         self.pooling = pooling
         self.substitutes = substitutes
-        self.dim = self.image.dim
+        self.parts = parts
+        self.dim = parts * self.image.dim
         self.parallel = bool(getattr(self.image, "parallel", False))
 
     def description(self) -> dict[str, Any]:
@@ -76,7 +83,12 @@ class FrameEncoder(FrozenEncoder):
             "frames": self.frames,
             "pooling": self.pooling,
             "substitutes": self.substitutes,
+            **({"parts": self.parts} if self.parts > 1 else {}),
         }
+
+    def credits(self) -> tuple[Credit, ...]:
+        """Those of the image encoder."""
+        return credits_of(self.image)
 
     def collate(self, items: Sequence[Item]) -> list[Any]:
         """Decode frames. Returns batches of the image encoder, the frames of each video in a row.
@@ -99,7 +111,9 @@ class FrameEncoder(FrozenEncoder):
         if not batch:
             return torch.empty(0, self.dim)
         features = torch.cat([self.image(part).float() for part in batch])
-        return pool_frames(features.view(-1, self.frames, self.dim), self.pooling)
+        x = features.view(-1, self.frames, self.image.dim)
+        cuts = [(p * self.frames // self.parts, -(-(p + 1) * self.frames // self.parts)) for p in range(self.parts)]
+        return torch.cat([pool_frames(x[:, a:b], self.pooling) for a, b in cuts], 1)
 
 
 def pool_frames(x: Tensor, pooling: Pooling) -> Tensor:

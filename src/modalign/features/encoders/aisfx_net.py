@@ -1,0 +1,132 @@
+"""The network of "aisfx" and its mel bands: eight convolutions over blocks of 100 frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...errors import ModalignError
+from . import onnx_runtime
+from .framing import framed
+
+RATE, SIZE, HOP, BANDS = 44100, 2048, 1024, 96
+BLOCK, BLOCK_HOP, DIM = 100, 50, 512
+TOP = 9.457798957824707
+"""What divides the logarithm, so that values lie in about [0, 1]."""
+
+
+@lru_cache(maxsize=1)
+def mel_weights() -> Tensor:
+    """Triangles that are straight lines on the mel scale, 0 to 22,050 Hz, each with sum 1.
+
+        mel(f) = 1127.01048 ln(1 + f / 700)
+
+    Returns:
+        (1025, 96) float32.
+    """
+
+    def mel(f: Tensor) -> Tensor:
+        return 1127.01048 * torch.log1p(f / 700)
+
+    f = mel(torch.linspace(0, RATE / 2, SIZE // 2 + 1, dtype=torch.float64))
+    marks = torch.linspace(0, 1, BANDS + 2, dtype=torch.float64) * f[-1]
+    step = marks[1]
+    triangles = (1 - (f[:, None] - marks[1:-1]).abs() / step).clamp(min=0)
+    return (triangles / triangles.sum(0)).float()
+
+
+def spectrogram(blocks: Iterable[Tensor]) -> Tensor:
+    """Compressed mel bands of a sound at 44.1 kHz.
+
+        L[t, b] = log10(1 + 10^4 sum_k w[k, b] |X[t, k]|^2) / 9.4578,   X = DFT(hann x) of 2048 samples every 1024
+
+    Samples are clamped to [-1, 1]; the first frame begins 1,024 samples before the sound, the last ends after it.
+
+    Args:
+        blocks: the sound in pieces, (n,) float32 each.
+
+    Returns:
+        (t, 96) float32, t = ceil(n / 1024) + 1.
+
+    Reference: A. B. Ma, A. Lerch, 2022. Representation learning for the automatic indexing of sound effects
+    libraries. ISMIR, section 3.
+    """
+    with torch.no_grad():
+        window = torch.hann_window(SIZE, periodic=False)
+        parts = []
+        for frames in framed((b.clamp(-1, 1) for b in blocks), SIZE, HOP, HOP, lambda n: -(-n // HOP) + 1):
+            power = torch.fft.rfft(frames * window).abs().square()
+            parts.append((1e4 * (power @ mel_weights())).log1p_().div_(TOP * 2.302585092994046))
+        return torch.cat(parts)
+
+
+def blocks_of(bands: Tensor) -> Tensor:
+    """(t, 96) -> (b, 1, 100, 96): blocks of 100 frames every 50; a cut last one is left out, a lone one filled up."""
+    bands = F.pad(bands, (0, 0, 0, max(0, BLOCK - len(bands))))
+    return bands.unfold(0, BLOCK, BLOCK_HOP).transpose(1, 2)[:, None]
+
+
+class Network(nn.Module):
+    """Four pairs of 3 x 3 convolutions with ReLU, 64 to 512 channels, halving time and pitch between the pairs.
+
+    The mean over pitch, then the maximum over time, are the features. Batch norms are folded into the convolutions.
+
+    Args:
+        state: of the trained network, names as in its file.
+
+    Raises:
+        ModalignError: the state is of another network.
+    """
+
+    def __init__(self, state: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        try:
+            layers = [_folded(state, f"embedding_net.conv_block{i}.", half) for i in range(1, 5) for half in (1, 2)]
+        except (KeyError, RuntimeError) as problem:
+            raise ModalignError(f"weights are not those of 'aisfx' ({problem})") from None
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 1, 100, 96) -> (n, 512)."""
+        for i, layer in enumerate(self.layers):
+            x = F.relu_(layer(x))
+            if i in (1, 3, 5):
+                x = F.max_pool2d(x, 2)
+        return x.mean(3).amax(2)
+
+    def compiled(self) -> Callable[[Tensor], Tensor]:
+        """The same function in ONNX Runtime on one thread where that is installed, else in torch."""
+        if not onnx_runtime.available():
+            net = self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            return lambda x: net(x.contiguous(memory_format=torch.channels_last))
+        return onnx_runtime.runner(self._graph())
+
+    def _graph(self) -> bytes:
+        graph = onnx_runtime.Graph()
+        y = "x"
+        for i, layer in enumerate(cast(list[nn.Conv2d], self.layers)):
+            weight, bias = graph.constant(f"w{i}", layer.weight), graph.constant(f"b{i}", cast(Tensor, layer.bias))
+            y = graph.node("Relu", graph.node("Conv", y, weight, bias, kernel_shape=[3, 3], pads=[1] * 4))
+            if i in (1, 3, 5):
+                y = graph.node("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2])
+        y = graph.node("ReduceMean", y, axes=[3], keepdims=0)
+        graph.node("ReduceMax", y, name="features", axes=[2], keepdims=0)
+        return graph.serialised("aisfx", [1, BLOCK, BANDS], DIM)
+
+
+def _folded(state: Mapping[str, Tensor], block: str, half: int) -> nn.Conv2d:
+    """A convolution that does what it and the batch norm after it did."""
+    weight = state[f"{block}conv{half}.weight"]
+    mean, variance, gain, shift = (
+        state[f"{block}bn{half}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
+    )
+    scale = gain.double() / (variance.double() + 1e-5).sqrt()
+    layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+    layer.weight = nn.Parameter((weight.double() * scale[:, None, None, None]).float())
+    layer.bias = nn.Parameter((shift.double() - mean.double() * scale).float())
+    return layer
