@@ -122,8 +122,8 @@ def pictures(table: dict[str, Any], folder: Path) -> None:
     """Every panel as an SVG file of its own: kind-number.svg."""
     for kind, part in table["kinds"].items():
         for number, panel in enumerate(part["panels"]):
-            keys = [c["key"] for c in panel["curves"]]
-            looks = looks_of(list(table["methods"]) if keys[0].split("/")[0] in table["methods"] else keys)
+            whose = [c["of"] for c in panel["curves"]]
+            looks = looks_of(list(table["methods"]) if whose[0] in table["methods"] else whose)
             write_text(folder / f"{kind}-{number}.svg", standalone(robustness_figure(panel, looks), width=560))
 
 

@@ -72,7 +72,7 @@ def test_align_takes_three_arrays(arrays: Path, tmp_path: Path, capsys: pytest.C
     files = [arrays / f"{n}.npy" for n in ("text", "image", "audio")]
     code, out, _ = call(capsys, "align", *files, "--out", tmp_path / "run", "--method", "cca", "--json")
     assert code == 0
-    assert json.loads(out)["methods"]["cca"]["mean_recall/text-audio"]["value"] > 0.8
+    assert json.loads(out)["methods"]["cca"]["mean_recall/audio~text"]["value"] > 0.8
 
 
 def test_transform_writes_unit_rows(

@@ -12,6 +12,12 @@ import torch
 from PIL import Image
 
 from modalign.files import write_json
+from modalign.metrics.mean_recall import MEAN_RECALL
+from modalign.metrics.mutual_knn import MUTUAL
+from modalign.metrics.procrustes import DISPARITY
+from modalign.metrics.recall import forms
+from modalign.metrics.score import Measure
+from modalign.robustness.curves import AREA, RETAINED
 from modalign.runs.items import save_items, write_lines
 from modalign.views import Views
 
@@ -28,18 +34,19 @@ def embeddings(n: int, modalities: tuple[str, ...] = ("image", "text"), noise: f
     return Views(data, {m: torch.arange(n) for m in modalities})
 
 
-def score(value: float, half: float = 0.02, **more: float) -> dict[str, float]:
-    return {"value": value, "low": value - half, "high": value + half, **more}
+def score(value: float, half: float = 0.02, what: Measure = MEAN_RECALL, **more: float) -> dict[str, Any]:
+    return what.score(value, low=value - half, high=value + half, **more).json()
 
 
 def method(label: str, level: float) -> dict[str, Any]:
     out: dict[str, Any] = {"label": label, "seconds": 1.5, "mean_recall": score(level, chance=0.02)}
     for a, b in (("text", "image"), ("image", "text")):
         for k in (1, 5, 10):
-            out[f"recall/{a}->{b}/any@{k}"] = score(level * (0.4 + k / 10), chance=k / 40)
-            out[f"recall/{a}->{b}/fraction@{k}"] = score(level * (0.3 + k / 10), chance=k / 40)
-    out["procrustes/image~text"] = score(0.9 - level)
-    out["mutual_knn/image~text/k=10"] = score(level / 2, chance=0.1)
+            hit, share = forms([k])[:2]
+            out[f"recall/{a}->{b}/any@{k}"] = score(level * (0.4 + k / 10), what=hit.what, chance=k / 40)
+            out[f"recall/{a}->{b}/fraction@{k}"] = score(level * (0.3 + k / 10), what=share.what, chance=k / 40)
+    out["procrustes/image~text"] = score(0.9 - level, what=DISPARITY)
+    out["mutual_knn/image~text/@10"] = score(level / 2, what=MUTUAL, chance=0.1)
     return out
 
 
@@ -79,12 +86,13 @@ def robustness() -> dict[str, Any]:
     curves = [
         {
             "key": key,
+            "of": key,
             "label": label,
             "line": "solid",
             "levels": [0.0, 1.0, 2.0],
             "scores": [score(top), score(top / 2), score(top / 4)],
-            "area": score(top / 2),
-            "retained": score(0.5),
+            "area": score(top / 2, what=AREA),
+            "retained": score(0.5, what=RETAINED),
         }
         for key, label, top in (("clip", "CLIP", 0.2), ("full", "full", 0.31))
     ]

@@ -14,15 +14,14 @@ from modalign.errors import ModalignError
 from modalign.report.figures import budget_figure, rank_figure, recall_figure, recall_picture, training_figure
 from modalign.report.figures.architecture import Architecture, Branch, Term, architecture_figure
 from modalign.report.figures.panel import brief, series, spread
-from modalign.report.figures.recall import directions, looks
+from modalign.report.figures.recall import depths, looks
 from modalign.report.figures.space import Dot, Link, Room, space_figure
-from modalign.report.load import Number, first_sentence, read_budgets, read_methods
+from modalign.report.load import first_sentence, read_budgets, read_methods
 from modalign.report.sections.architecture import terms
 from modalign.report.sections.gallery import STRATA, choose
 from modalign.report.sections.scores import table_columns
 from modalign.report.sections.training import collect
 from modalign.report.svg import palette, picture, shorten, standalone, tag, text, ticks
-from modalign.report.values import interval, shown
 
 from .conftest import scores
 
@@ -76,7 +75,7 @@ def test_recall_panels_show_values_intervals_and_chance() -> None:
     assert len(panels) == 3
     assert {"20.0", "25.0", "31.0", "chance 2.0"} <= set(words(panels[0]))
     assert "31.0 % (29.0 to 33.0)" in panels[0].get("aria-label", "")
-    assert {"Recall@1", "Recall@5", "Recall@10"} <= set(words(panels[1]))
+    assert {"R@1", "R@5", "R@10"} <= set(words(panels[1]))
 
 
 def test_recall_points_stand_in_the_order_of_their_values() -> None:
@@ -93,9 +92,9 @@ def test_methods_differ_in_form_not_only_in_colour() -> None:
 
 
 def test_directions_are_read_from_keys() -> None:
-    found = directions(METHODS)
-    assert list(found) == [("text", "image", "any"), ("image", "text", "any")]
-    assert [k for k, _ in found["text", "image", "any"]] == [1, 5, 10]
+    found = depths(METHODS)
+    assert list(found) == ["text → image", "image → text"]
+    assert found["text → image"] == [f"recall/text->image/any@{k}" for k in (1, 5, 10)]
 
 
 def test_budget_curve_marks_the_saving() -> None:
@@ -220,11 +219,8 @@ def test_gallery_rule_takes_even_steps_of_sorted_ranks() -> None:
 
 def test_table_columns_and_numbers() -> None:
     assert [c.name for c in table_columns(METHODS)] == [
-        "Mean recall", *["R@1", "R@5", "R@10"] * 2, "Procrustes ↓", "Mutual kNN",
+        "Mean recall, %", *["R@1, %", "R@5, %", "R@10, %"] * 2, "Procrustes distance ↓", "Mutual kNN, %",
     ]  # fmt: skip
-    assert interval("mean_recall", Number(0.2, 0.1, 0.3)) == "10.0 to 30.0"
-    assert interval("mean_recall", Number(0.2)) == ""
-    assert shown("rank/a->b/median", Number(12.0)) == "12"
 
 
 def test_words() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from modalign.metrics.ranking import find, find_all
 from modalign.report.projection import force_layout, kept_neighbours, project
-from modalign.report.ranking import first_results, place, place_all
+from modalign.report.sections.gallery import first_results
 from modalign.views import Views
 
 from .conftest import embeddings
@@ -93,23 +94,22 @@ def test_layout_of_one_point_is_its_start() -> None:
 
 def test_ranks_count_ties_against_the_query() -> None:
     z = Views.from_arrays(a=torch.eye(3), b=torch.ones(3, 3))
-    assert place(z, "a", "b").rank.tolist() == [3, 3, 3]
+    assert find(z, "a", "b").last_rank.tolist() == [3, 3, 3]
 
 
 def test_best_of_several_matches_counts() -> None:
     a = torch.eye(2)
     b = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.9, 0.1]])
     z = Views({"a": a, "b": b}, {"a": torch.tensor([5, 6]), "b": torch.tensor([5, 5, 6])})
-    placed = place(z, "a", "b")
-    assert placed.rank.tolist() == [1, 2]
-    assert placed.truth.tolist() == [1, 2]
-    assert placed.share_within(1) == 0.5
+    found = find(z, "a", "b")
+    assert found.last_rank.tolist() == [1, 2]
+    assert found.best.tolist() == [1, 2]
 
 
 def test_queries_without_a_match_are_left_out() -> None:
     z = Views({"a": torch.eye(3), "b": torch.eye(3)}, {"a": torch.tensor([0, 1, 9]), "b": torch.tensor([0, 1, 8])})
-    assert [p.query.tolist() for p in place_all(z)] == [[0, 1], [0, 1]]
-    assert place_all(Views({"a": torch.eye(2)}, {"a": torch.arange(2)})) == []
+    assert [p.asked.tolist() for p in find_all(z).values()] == [[0, 1], [0, 1]]
+    assert find_all(Views({"a": torch.eye(2)}, {"a": torch.arange(2)})) == {}
 
 
 def test_first_results_break_ties_by_row() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,13 +14,19 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.files import write_json
+from modalign.metrics.corrected import TOPIC
+from modalign.metrics.kernels import UNBIASED
+from modalign.metrics.labels import PRECISION
+from modalign.metrics.procrustes import DISPARITY
+from modalign.metrics.recall import RECALL
+from modalign.metrics.score import Measure
 from modalign.report import write
 from modalign.report.load import load
 from modalign.report.page import Absent
 from modalign.report.sections import SECTIONS
 from modalign.runs.items import save_items, write_lines
 
-from .conftest import CREDIT, Make, edit, embeddings, method, scores
+from .conftest import CREDIT, Make, edit, embeddings, method, score, scores
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -202,14 +210,13 @@ def test_only_the_scored_split_is_shown(make_run: Make, tmp_path: Path) -> None:
 
 
 def test_three_modalities(make_run: Make) -> None:
-    entry = {"label": "full"} | {f"mean_recall/{p}": {"value": 0.2} for p in ("image-text", "audio-text")}
-    entry |= {
-        f"recall/{a}->{b}/any@5": {"value": 0.2} for a, b in (("image", "text"), ("text", "audio"), ("audio", "text"))
-    }
+    entry = {"label": "full"} | {f"mean_recall/{p}": score(0.2) for p in ("image~text", "audio~text")}
+    ways = (("image", "text"), ("text", "audio"), ("audio", "text"))
+    entry |= {f"recall/{a}->{b}/any@5": score(0.2, what=RECALL) for a, b in ways}
     run = make_run(modalities=("image", "text", "audio"), table=scores(methods={"full": entry}, budgets=[]))
     page = Page(write(run).read_text())
     assert len([t for t, a in page.tags if a.get("class") == "direction"]) == 6
-    assert "image-text" in page.text
+    assert "image ~ text" in page.text
 
 
 def test_modalities_follow_the_order_of_the_heads(make_run: Make) -> None:
@@ -235,8 +242,8 @@ def test_few_items(make_run: Make, n: int) -> None:
 
 def test_undefined_scores_are_left_out(make_run: Make) -> None:
     table = scores()
-    table["methods"]["clip"]["mean_recall"] = {"value": None}
-    table["methods"]["cca"]["procrustes/image~text"] = {"value": 0.5, "low": None, "high": None}
+    table["methods"]["clip"]["mean_recall"] = score(math.nan)
+    table["methods"]["cca"]["procrustes/image~text"] = DISPARITY.score(0.5).json()
     assert "0.500" in Page(write(make_run(table=table)).read_text()).text
 
 
@@ -320,16 +327,18 @@ def test_an_evaluation_stands_among_the_scores(make_run: Make) -> None:
     run = make_run()
     entry = {
         "label": "full",
-        "recall/text->image/any@1": {"value": 0.4, "low": 0.3, "high": 0.5, "chance": 0.1, "skipped": 7},
-        "csls_recall/text->image/any@1": {"value": 0.45, "low": None, "high": None, "chance": 0.1},
-        "cka/image~text": {"value": 0.512, "low": 0.5, "high": 0.52},
-        "map/text->image/transfer": {"value": 0.333, "low": None, "high": None},
+        "recall/text->image/any@1": score(0.4, 0.1, RECALL, chance=0.1, skipped=7),
+        "csls_recall/text->image/any@1": score(0.45, what=replace(RECALL, topic=TOPIC), chance=0.1),
+        "cka/image~text/unbiased": score(0.512, what=UNBIASED),
+        "map/text->image/transfer": score(0.333, what=PRECISION),
+        "mapping_error/image": score(3.2, what=Measure("Mapping error", "distance", "How far a map is off.", False)),
     }
     table = {"split": "test", "groups": 30, "settings": {"protocol": "coco-5k"}, "bank": "train",
              "methods": {"full": entry}, "skipped": {"translation": "there are no words"}}  # fmt: skip
     (run / "evaluation.json").write_text(json.dumps(table))
     page = write(run).read_text()
-    for words in ("Retrieval, hubs corrected (1)", "Transfer (1)", "Geometry (1)", "30.0 to 50.0", "<td>7</td>",
+    for words in ("Retrieval, hubs corrected (1)", "Transfer (1)", "Geometry (2)", "30.0 to 50.0", "7 left out",
+                  "Mapping error ↓", "3.200",
                   "protocol = coco-5k", "translation left out: there are no words", "training items"):  # fmt: skip
         assert words in page, words
     (run / "evaluation.json").write_text('{"methods": {}}')

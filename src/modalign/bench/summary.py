@@ -9,12 +9,14 @@ import numpy as np
 
 from ..files import write_json
 from ..metrics.score import Score
+from ..metrics.shown import heading, number
 from ..progress import Progress, silent
 from . import correlation, statistics
 from .results import Bench, Result, matrix
 from .suite import Setting
 
 SUMMARY = "summary.json"
+BESIDE = ("foscttm", "procrustes")
 RATIOS = [1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0]
 
 
@@ -23,13 +25,13 @@ def summarise(bench: Bench, command: str, progress: Progress = silent) -> dict[s
     suite = bench.suite
     settings, matrices = [], {}
     there = list(bench.settings())
-    for number, setting in enumerate(there):
+    for done, setting in enumerate(there, 1):
         results = bench.at(setting)
         own = {m: matrix(r)[1] for m, r in results.items()}
         shared = {m: v for m, v in own.items() if v.shape[1] == max(x.shape[1] for x in own.values())}
         matrices[setting.name] = shared
         settings.append(one_setting(bench, setting, results, shared))
-        progress(number + 1, len(there), "statistics")
+        progress(done, len(there), "statistics")
     table = {
         "suite": suite.name, "title": suite.title, "about": suite.about, "command": command,
         "seeds": list(suite.seeds), "trials": suite.trials, "tune_seed": suite.tune_seed, "focus": suite.focus,
@@ -77,7 +79,7 @@ def one_method(bench: Bench, setting: Setting, method: str, results: Sequence[Re
         "by_seed": by_seed, "seeds": [r.seed for r in results],
         "sd": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0,
         "scores": mean_of([values_of(r.scores) for r in results]),
-        "geometry": mean_of([values_of(r.geometry) for r in results]),
+        "geometry": mean_of([values_of(r.geometry) for r in results]), "beside": beside(results),
         "cost": mean_of([t["cost"] for t in tables]), "dev": float(np.mean([t["dev"] for t in tables])),
         "tuned": {
             "trials": len(tuning.get("trials", [])), "seed": tuning.get("seed"), "note": tuning.get("note"),
@@ -96,17 +98,28 @@ def chosen(tuning: Mapping[str, Any]) -> Any:
     return max(done, key=lambda t: t["score"])["settings"] if done else {}
 
 
+def beside(results: Sequence[Result]) -> dict[str, str]:
+    """Heading -> mean over seeds of the measures that tables for people show beside mean recall, in their units."""
+    found = {}
+    for name in BESIDE:
+        scores = [s for r in results if (s := {**r.scores, **r.geometry}.get(name)) is not None]
+        if scores:
+            mean = float(np.mean([s.value for s in scores]))
+            found[heading(name, scores[0])] = number(mean, scores[0].unit, sign=False)
+    return found
+
+
 def values_of(scores: Mapping[str, Score]) -> dict[str, float]:
     """The values alone."""
     return {name: s.value for name, s in scores.items()}
 
 
 def measures(bench: Bench) -> dict[str, dict[str, Any]]:
-    """Score or measure of geometry -> what tables say of it: heading, unit, direction, explanation."""
+    """Score or measure of geometry -> what tables say of it: heading, unit, direction, importance."""
     found: dict[str, dict[str, Any]] = {}
     for r in bench.results:
         for name, s in {**r.scores, **r.geometry}.items():
-            facts = {k: getattr(s, k) for k in ("heading", "unit", "higher_is_better", "explanation")}
+            facts = {k: getattr(s, k) for k in ("heading", "unit", "higher_is_better", "importance")}
             found.setdefault(name, facts)
     return found
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
-from ..metrics.shown import number
 
 Summary = Mapping[str, Any]
 COLUMNS = (
@@ -17,10 +16,6 @@ COLUMNS = (
     "mean_recall", "low", "high", "sd", "foscttm", "procrustes", "mutual_knn", "cka", "connectivity", "gap", "dev",
     "seconds", "memory_mb", "p_holm_focus", "effect_focus", "folders",
 )  # fmt: skip
-
-
-BESIDE = ("foscttm", "procrustes")
-"""Measures that tables for people show beside mean recall."""
 
 
 def write_all(summary: Summary, folder: Path) -> list[Path]:
@@ -171,22 +166,20 @@ def _facts(s: Mapping[str, Any]) -> str:
     return f"{what[0].upper()}{what[1:]}; {s['pairs_known']:,} pairs known in training; settings chosen on {dev}."
 
 
-def measured(summary: Summary, row: Mapping[str, Any]) -> dict[str, str]:
-    """Heading -> value of the measures of geometry that stand beside mean recall, each in its own unit."""
-    values = {**row["scores"], **row["geometry"]}
-    known = {name: summary["measures"].get(name) for name in BESIDE}
-    return {m["heading"]: number(values.get(name), m["unit"], sign=False) for name, m in known.items() if m}
-
-
 def _board(summary: Summary, s: Mapping[str, Any]) -> str:
     against = {c["against"]: c for c in s["comparisons"]}
-    beside = list(next((measured(summary, row) for row in s["methods"].values()), {}))
+    beside = list(dict.fromkeys(name for row in s["methods"].values() for name in row["beside"]))
     head = ["method", "mean recall", "sd", *beside, "p (Holm)", "effect", "fit, s"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for m, row in ranked(s):
         test = against.get(m)
         p, effect = ("", "") if test is None else (p_value(test["corrected"]), f"{test['effect']:.2f}")
-        cells = [summary["labels"][m], shown(row), f"{100 * row['sd']:.2f}", *measured(summary, row).values()]
+        cells = [
+            summary["labels"][m],
+            shown(row),
+            f"{100 * row['sd']:.2f}",
+            *(row["beside"].get(name, "–") for name in beside),
+        ]
         cells += [p, effect, f"{row['cost']['cpu_seconds']:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -15,19 +15,12 @@ import torch
 
 from ..errors import ModalignError
 from ..files import read_json, read_jsonl, read_text
+from ..metrics.found import Direction, Found
+from ..metrics.ranking import find_all
+from ..metrics.score import Score
 from ..runs.items import load_items
 from ..views import Views
-from .ranking import Placing, place_all
 from .thumbs import data_uri
-
-
-class Number(NamedTuple):
-    """A score: value, interval and the value of a random aligner, as fractions where the measure is one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    chance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class MethodScores:
 
     key: str
     label: str
-    numbers: Mapping[str, Number]
+    scores: Mapping[str, Score]
     seconds: float | None = None
 
 
@@ -58,7 +51,7 @@ class Budget(NamedTuple):
 
     method: str
     pairs: int
-    recall: Number
+    recall: Score
 
 
 @dataclass(frozen=True)
@@ -78,9 +71,11 @@ class Run:
     split: str | None = None
 
     @cached_property
-    def placings(self) -> list[Placing]:
-        """Every direction between two modalities that share groups."""
-        return [] if self.z is None else place_all(self.z)
+    def found(self) -> dict[Direction, Found]:
+        """What queries find in every direction between two modalities that share groups."""
+        if self.z is None:
+            return {}
+        return find_all(self.z, [(a, b) for a in self.z.modalities for b in self.z.modalities if a != b])
 
     @cached_property
     def _thumbnails(self) -> dict[Path, str]:
@@ -174,24 +169,10 @@ def first_sentence(text: str) -> tuple[str, str]:
     return head[:1].upper() + head[1:], " ".join(rest)
 
 
-def number(entry: Mapping[str, Any], where: str) -> Number:
-    """A score from JSON: a table with "value" and perhaps "low", "high", "chance"."""
-    found: dict[str, float | None] = dict.fromkeys(("low", "high", "chance"))
-    for key in ("value", *found):
-        value = entry.get(key)
-        if value is None and key != "value":
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ModalignError(f"scores are damaged: {where}.{key} must be a number, got {value!r}")
-        found[key] = float(value) if math.isfinite(value) else None
-    value = found.pop("value")
-    return Number(0.0 if value is None else value, **found)
-
-
-def _measured(entry: Mapping[str, Any]) -> bool:
-    """Whether a score has a value: undefined ones are written as null or NaN, and are left out."""
-    value = entry.get("value")
-    return value is not None and not (isinstance(value, float) and not math.isfinite(value))
+def _scores(table: Mapping[str, Any], where: str) -> dict[str, Score]:
+    """The measured scores of a table; undefined ones are written as null, and are left out."""
+    found = {k: Score.from_json(v, f"{where}.{k}") for k, v in table.items() if isinstance(v, Mapping)}
+    return {k: s for k, s in found.items() if not math.isnan(s.value)}
 
 
 def _table(path: Path, what: str) -> dict[str, Any] | None:
@@ -232,14 +213,9 @@ def read_methods(scores: Mapping[str, Any], path: Path) -> list[MethodScores]:
         if not isinstance(entry, Mapping):
             raise ModalignError(f"scores are damaged: {path}: methods.{key} must be an object")
         where = f"{path}: methods.{key}"
-        numbers = {
-            name: number(value, f"{where}.{name}")
-            for name, value in entry.items()
-            if isinstance(value, Mapping) and _measured(value)
-        }
-        seconds = entry.get("seconds")
-        label = str(entry.get("label") or key)
-        out.append(MethodScores(key, label, numbers, float(seconds) if isinstance(seconds, int | float) else None))
+        took = entry.get("seconds")
+        seconds = float(took) if isinstance(took, int | float) else None
+        out.append(MethodScores(key, str(entry.get("label") or key), _scores(entry, where), seconds))
     return out
 
 
@@ -252,9 +228,7 @@ def read_budgets(scores: Mapping[str, Any], path: Path) -> list[Budget]:
         where = f"{path}: budgets[{i}]"
         if not isinstance(row, Mapping) or not isinstance(row.get("pairs"), int) or "mean_recall" not in row:
             raise ModalignError(f"scores are damaged: {where} needs method, pairs (a whole number) and mean_recall")
-        recall = row["mean_recall"] if isinstance(row["mean_recall"], Mapping) else {"value": row["mean_recall"]}
-        if _measured(recall):
-            out.append(Budget(str(row.get("method", "")), row["pairs"], number(recall, f"{where}.mean_recall")))
+        out += [Budget(str(row.get("method", "")), row["pairs"], s) for s in _scores(row, where).values()]
     return out
 
 

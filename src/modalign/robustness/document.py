@@ -13,8 +13,10 @@ from ..model import Heads
 from ..progress import Progress, silent
 from ..views import Views
 from .attack import raw as victim
-from .curves import Curve, worst
+from .curves import worst
+from .fusion import RULES
 from .noise import decibels
+from .panels import Drawn, fill_name, name_of, panel, with_controls
 from .protocol import (
     PIXEL_LEVELS,
     attack_curves,
@@ -33,7 +35,6 @@ Fit = Callable[[Views], Heads]
 REFIT_RATES = (0.0, 0.3, 0.5, 0.7)
 KINDS = ("missing", "noise", "attack")
 FORMAT = 1
-LABELS = {"clip": "CLIP", "gram": "GRAM", "cca": "CCA", "full": "full"}
 
 
 class Raw(NamedTuple):
@@ -116,7 +117,7 @@ def document(
         raise ModalignError(f"nothing to measure: {'; '.join(skipped.values())}")
     return {
         "format": FORMAT,
-        "methods": {name: LABELS.get(name, name) for name in methods},
+        "methods": {name: name_of(name) for name in methods},
         "focus": shown,
         "test": len(test),
         "kinds": parts,
@@ -130,16 +131,6 @@ def few_groups(x: Views, most: int, seed: int) -> Views:
     return x.groups(ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))[:most].sort().values])
 
 
-def _panel(title: str, axis: str, curves: Mapping[str, tuple[str, str, Curve]], **more: Any) -> dict[str, Any]:
-    """curves: key -> (label, "solid" or "dashed", curve)."""
-    return {
-        "title": title,
-        "axis": axis,
-        "curves": [{"key": k, "label": lab, "line": line, **c.json()} for k, (lab, line, c) in curves.items()],
-        **more,
-    }
-
-
 def _missing(
     methods: Mapping[str, Heads], test: Views, train: Views | None, dev: Views | None, gallery: str | None,
     focus: str, seed: int,
@@ -151,16 +142,16 @@ def _missing(
         name: missing_curves(heads, test, query, [target], train, dev=dev, seed=seed) for name, heads in methods.items()
     }
     axis = "share of the query's modalities that are missing"
-    fills = {k: c for k, c in found[focus].items() if k.startswith("fill:") or k == "single"}
-    rules = {k: c for k, c in found[focus].items() if k not in fills}
+    rules = {k: c for k, c in found[focus].items() if k in RULES}
+    fills = {k: c for k, c in found[focus].items() if k not in RULES}
     names = f"{' + '.join(query)} and {target}"
     panels = [
-        _panel(f"{names}, by method", axis, {k: (_name(k), "solid", c["mean"]) for k, c in found.items()}),
-        _panel(f"{_name(focus)}, by fusion rule", axis, {k: (k, "solid", c) for k, c in rules.items()}),
-        _panel(
-            f"{_name(focus)}, beside what fills gaps", axis,
-            {"mean": ("what is present", "solid", found[focus]["mean"])}
-            | {k: (_fill_name(k), "dashed", c) for k, c in fills.items()},
+        panel(f"{names}, by method", axis, {k: Drawn(name_of(k), "solid", c["mean"]) for k, c in found.items()}),
+        panel(f"{name_of(focus)}, by fusion rule", axis, {k: Drawn(k, "solid", c) for k, c in rules.items()}),
+        panel(
+            f"{name_of(focus)}, beside what fills gaps", axis,
+            {"mean": Drawn("what is present", "solid", found[focus]["mean"])}
+            | {k: Drawn(fill_name(k), "dashed", c) for k, c in fills.items()},
         ),
     ]  # fmt: skip
     tables = []
@@ -195,10 +186,10 @@ def _refitted(
     """The picture of modalities missing in training as well."""
     query, gallery = part["query"], [part["gallery"]]
     found = {k: refitted_curve(fit, train, test, query, gallery, REFIT_RATES, seed=seed) for k, fit in refit.items()}
-    return _panel(
+    return panel(
         f"{' + '.join(query)} and {part['gallery']}, missing in training too",
         "share missing, in training and of the query",
-        {k: (_name(k), "solid", c) for k, c in found.items()},
+        {k: Drawn(name_of(k), "solid", c) for k, c in found.items()},
     )
 
 
@@ -211,7 +202,7 @@ def _noise(methods: Mapping[str, Heads], test: Views, train: Views | None, seed:
         "note": "Gaussian noise, its standard deviation in units of that of the features; the same draws at each "
         "level. Signal-to-noise ratios: " + ", ".join(f"{v:g} is {decibels(v):.0f} dB" for v in levels if v > 0) + ".",
         "panels": [
-            _panel(title, "noise over signal", {k: (_name(k), "solid", c[key]) for k, c in found.items()})
+            panel(title, "noise over signal", {k: Drawn(name_of(k), "solid", c[key]) for k, c in found.items()})
             for key, title in which.items()
         ],
     }
@@ -229,18 +220,13 @@ def _attack(methods: Mapping[str, Heads], test: Views, focus: str, steps: int, s
             for name, heads in methods.items()
         }
         for side in ("query", "gallery"):
-            drawn = {k: (_name(k), "solid", c[side]) for k, c in found.items()}
-            drawn |= {f"{k}/random": ("", "dashed", c[f"{side}/random"]) for k, c in found.items()}
-            panels.append(_panel(f"{side} side, {words[space]}", axes[space], drawn, space=space, side=side, norm="l2"))
+            drawn = with_controls(found, side)
+            panels.append(panel(f"{side} side, {words[space]}", axes[space], drawn, space=space, side=side, norm="l2"))
         hubs = {
             name: hub_curves(heads, test, space, radii=radii, steps=2 * steps, seed=seed)
             for name, heads in methods.items()
         }
-        drawn = {k: (_name(k), "solid", c["hub"]) for k, c in hubs.items()}
-        drawn |= {f"{k}/random": ("", "dashed", c["hub/random"]) for k, c in hubs.items()}
-        panels.append(
-            _panel(f"hub attack, {words[space]}", axes[space], drawn, space=space, measure="queries that find the hub")
-        )
+        panels.append(panel(f"hub attack, {words[space]}", axes[space], with_controls(hubs, "hub"), space=space))
     targeted = targeted_scores(methods[focus], test, "features", radii=(0.05, 0.2), steps=steps, most=100, seed=seed)
     return {
         "title": "Attacks",
@@ -277,9 +263,8 @@ def _raw(methods: Mapping[str, Heads], raw: Raw, steps: int, seed: int) -> dict[
         rows += [{"method": name, **r} for r in success]
     panels = []
     for side in ("query", "gallery"):
-        drawn = {k: (_name(k), "solid", c[side]) for k, c in found.items()}
-        drawn |= {f"{k}/random": ("", "dashed", c[f"{side}/random"]) for k, c in found.items()}
-        panels.append(_panel(f"{side} side, {raw.space} of {raw.modality}", axis, drawn, side=side, norm="linf"))
+        drawn = with_controls(found, side)
+        panels.append(panel(f"{side} side, {raw.space} of {raw.modality}", axis, drawn, side=side, norm="linf"))
     return {
         "title": title,
         "note": f"APGD of {max(1, steps // 2)} steps through encoder and head on {len(raw.x)} items, bound on the "
@@ -310,24 +295,14 @@ def _damage(methods: Mapping[str, Heads], kind: str, harm: Damage, focus: str, s
     found = {
         k: damaged_curves(heads, harm.views, harm.modality, every, families, seed=seed) for k, heads in methods.items()
     }
-    by_method = {k: (_name(k), "solid", c["all"]) for k, c in found.items()}
-    by_family = {f: (f, "solid", found[focus][f]) for f in families}
+    by_method = {k: Drawn(name_of(k), "solid", c["all"]) for k, c in found.items()}
+    by_family = {f: Drawn(f, "solid", found[focus][f]) for f in families}
     title, note = DAMAGES[kind]
     return {
         "title": title,
         "note": f"{note} {len(harm.views[harm.modality])} items of '{harm.modality}'.",
         "panels": [
-            _panel(f"{harm.modality}, mean over kinds, by method", "severity", by_method),
-            _panel(f"{_name(focus)}, by kind", "severity", by_family),
+            panel(f"{harm.modality}, mean over kinds, by method", "severity", by_method),
+            panel(f"{name_of(focus)}, by kind", "severity", by_family),
         ],
     }
-
-
-def _name(key: str) -> str:
-    return LABELS.get(key, key)
-
-
-def _fill_name(key: str) -> str:
-    names = {"single": "best one alone", "fill:zero": "zero fill", "fill:mean": "mean fill",
-             "fill:knn": "kNN fill", "fill:ppca": "PPCA fill"}  # fmt: skip
-    return names.get(key, key)

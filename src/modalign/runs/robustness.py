@@ -21,6 +21,8 @@ from ..errors import ModalignError
 from ..files import read_text, write_json
 from ..data.media.pictures import load_image
 from ..methods.tuning import hold_out
+from ..metrics.score import Score
+from ..metrics.shown import line, shown
 from ..model import Heads, Model
 from ..progress import Progress, silent
 from ..robustness.attack import differentiable
@@ -214,14 +216,11 @@ def robustness_text(result: dict[str, Any]) -> str:
             lines.append(f"  {panel['title']}")
             width = max(len(c["key"]) for c in panel["curves"])
             for c in panel["curves"]:
-                heights = " ".join(f"{100 * s['value']:5.1f}" for s in c["scores"])
-                area = c["area"]
-                lines.append(
-                    f"    {c['key']:<{width}}  {heights}   area {100 * area['value']:.1f} "
-                    f"[{100 * area['low']:.1f}, {100 * area['high']:.1f}]"
-                )
+                scores = [Score.from_json(s, c["key"]) for s in c["scores"]]
+                heights = " ".join(f"{shown(s, sign=False):>5}" for s in scores)
+                lines.append(f"    {c['key']:<{width}}  {heights}   area {line(Score.from_json(c['area'], c['key']))}")
         for table in part.get("tables", []):
-            worst = table["subsets"][table["worst_subset"]]["value"]
-            lines.append(f"  {table['method']}: worst subset {table['worst_subset']} ({100 * worst:.1f} %)")
+            worst = Score.from_json(table["subsets"][table["worst_subset"]], table["worst_subset"])
+            lines.append(f"  {table['method']}: worst subset {table['worst_subset']} ({shown(worst)})")
     lines += [f"{kind} left out: {why}" for kind, why in result["skipped"].items()]
     return "\n".join([*lines, f"all numbers: {Path(result['run']) / FILE}"])

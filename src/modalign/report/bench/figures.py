@@ -204,7 +204,7 @@ def correlation_matrix(
     return Panel(join(parts), left + wide * len(columns) + 4, top + high * len(rows) + 8).svg(title, words)
 
 
-class Dot(NamedTuple):
+class Cell(NamedTuple):
     """A cell in the plane of geometry and score: x, y, and the group that colours it."""
 
     x: float
@@ -212,7 +212,7 @@ class Dot(NamedTuple):
     group: str
 
 
-def scatter(title: str, x_label: str, y_label: str, dots: Sequence[Dot]) -> Markup:
+def scatter(title: str, x_label: str, y_label: str, dots: Sequence[Cell]) -> Markup:
     """Cells as points, by group of methods."""
     width, height, left, top, bottom = 560.0, 360.0, 50.0, 62.0, 312.0
     groups = list(dict.fromkeys(d.group for d in dots))

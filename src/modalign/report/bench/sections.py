@@ -12,7 +12,7 @@ from ..page import Absent
 from ..svg import join, tag
 from . import figures
 from .curves import MOST_LINES, budgets, missing
-from .figures import Bar, Dot, Line, Point
+from .figures import Bar, Cell, Line, Point
 from .parts import Content, Summary, card, cards, p_text, paragraph, percent, table
 
 LEVEL = 0.05
@@ -80,6 +80,7 @@ def _heading(one: Mapping[str, Any]) -> str:
 def _board(s: Summary, one: Mapping[str, Any]) -> Markup:
     against = {c["against"]: c for c in one["comparisons"]}
     firm = one["stability"]["first"]
+    beside = list(dict.fromkeys(name for row in one["methods"].values() for name in row["beside"]))
     rows, focus = [], []
     for m, row in sorted(one["methods"].items(), key=lambda item: -item[1]["value"]):
         test = against.get(m)
@@ -87,12 +88,11 @@ def _board(s: Summary, one: Mapping[str, Any]) -> Markup:
         tests = ["", ""] if test is None else [p_text(test["corrected"]), f"{test['effect']:.2f}"]
         rows.append([
             s["labels"][m], _interval(row), percent(row["sd"], 2), gap, *tests, percent(firm.get(m, 0.0), 0),
-            f"{row['scores']['foscttm']:.3f}", f"{row['geometry'].get('procrustes', float('nan')):.3f}",
-            _links(row),
+            *(row["beside"].get(name, "–") for name in beside), _links(row),
         ])  # fmt: skip
         focus.append(m == one["focus"])
     head = ["method", "mean recall", "sd, seeds", f"gap of {s['labels'][one['focus']]}", "p (Holm)", "effect",
-            "first, %", "FOSCTTM", "Procrustes", "cells"]  # fmt: skip
+            "first, %", *beside, "cells"]  # fmt: skip
     caption = f"Agreement of the seeds on the ranking (Kendall's W): {one['stability']['concordance']:.2f}"
     return table(head, rows, caption, focus)
 
@@ -178,15 +178,20 @@ def geometry(s: Summary) -> Content:
             [None if row.get(k) is None else (row[k]["value"], row[k]["low"], row[k]["high"]) for k in kinds]
             for row in s["correlation"].values()
         ]
-        names = [name.replace("_", " ") for name in s["correlation"]]
+        names = [s["measures"][name]["heading"] for name in s["correlation"]]
+        falling = [
+            s["measures"][name]["heading"] for name in s["correlation"] if not s["measures"][name]["higher_is_better"]
+        ]
         parts.append(card(
             figures.correlation_matrix("Rank correlation with mean recall over all cells", names, kinds, values),
-            "Spearman. Tighter is a lower Procrustes distance and gap, and a higher value of the others. Given budget: "
-            "the number of known pairs taken out. Within method: over its settings; across methods: within a setting.",
+            f"Spearman. Tighter is a lower value of {' and '.join(falling) or 'none'}, and a higher one of the others. "
+            "Given budget: the number of known pairs taken out. Within method: over its settings; across methods: "
+            "within a setting.",
         ))  # fmt: skip
     pictures = []
-    for name, label in (("procrustes", "Procrustes distance"), ("mutual_knn", "mutual k-nearest neighbours")):
-        dots = [Dot(p[name], 100 * p["score"], s["groups"][p["method"]]) for p in s["points"] if name in p]
+    for name in (n for n, m in s["measures"].items() if m["importance"] == "main"):
+        label = s["measures"][name]["heading"]
+        dots = [Cell(p[name], 100 * p["score"], s["groups"][p["method"]]) for p in s["points"] if name in p]
         if dots:
             pictures.append(card(figures.scatter(f"{label} and mean recall", label, "mean recall, %", dots)))
     return join(parts) + cards(pictures) if parts or pictures else Absent("the cells hold no geometry")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from ..load import MethodScores, Number, first_sentence, read_budgets, read_methods
-from ..svg import join, line, marker, percent, picture, shorten, text, ticks, width_of
+from ...errors import ModalignError
+from ...metrics.key import Key
+from ...metrics.score import Score
+from ...metrics.shown import interval, shown
+from ..load import MethodScores, first_sentence, read_budgets, read_methods
+from ..svg import join, line, marker, picture, shorten, standalone, text, ticks, width_of
 from .curves import budget_panel
 from .panel import Panel, Series, brief, linear, series, x_axis
 
-RECALL = re.compile(r"recall/(?P<source>.+?)->(?P<target>.+)/(?P<kind>[^/@]+)@(?P<k>\d+)$")
-Group = tuple[str, Sequence[tuple[Series, Number]]]
+Group = tuple[str, Sequence[tuple[Series, Score]]]
 
 
 def looks(methods: Sequence[MethodScores], focus: str | None) -> dict[str, Series]:
@@ -29,17 +31,15 @@ def recall_figure(methods: Sequence[MethodScores], focus: str | None) -> list[Ma
     out = []
     mean = mean_panel(methods, drawn)
     if mean is not None:
-        keys = list(dict.fromkeys(k for m in methods for k in m.numbers if k.split("/")[0] == "mean_recall"))
-        words = "; ".join(_words(key.replace("_", " "), methods, key) for key in keys)
+        words = "; ".join(_words(key, methods) for key in headlines(methods))
         out.append(mean.svg("Mean recall of each method", words))
-    for (source, target, kind), depths in directions(methods).items():
+    for way, keys in depths(methods).items():
         groups = [
-            (f"Recall@{k}", [(drawn[m.key], m.numbers[key]) for m in methods if key in m.numbers]) for k, key in depths
+            (_heading(key, methods), [(drawn[m.key], m.scores[key]) for m in methods if key in m.scores])
+            for key in keys
         ]
-        suffix = "" if kind == "any" else f", {kind}"
-        title = f"{source} → {target}{suffix}"
-        words = "; ".join(_words(f"Recall@{k}", methods, key) for k, key in depths)
-        out.append(dot_panel(title, groups, labels=False).svg(f"Recall, {title}", words))
+        words = "; ".join(_words(key, methods) for key in keys)
+        out.append(dot_panel(way, groups, labels=False).svg(f"Recall, {way}", words))
     return out
 
 
@@ -54,9 +54,6 @@ def recall_picture(scores: Mapping[str, Any], width: int = 960, theme: str = "li
     Raises:
         ModalignError: scores that are damaged, or hold no mean recall.
     """
-    from ...errors import ModalignError
-    from ..svg import standalone
-
     methods, budgets = read_methods(scores, Path("scores.json")), read_budgets(scores, Path("scores.json"))
     keys = [m.key for m in methods]
     focus = "full" if "full" in keys else keys[-1] if keys else None
@@ -77,33 +74,43 @@ def recall_picture(scores: Mapping[str, Any], width: int = 960, theme: str = "li
     else:
         parts += [mean.at(24, y)]
         height = y + mean.height + 12
-    words = _words("Mean recall", methods, "mean_recall")
+    words = "; ".join(_words(key, methods) for key in headlines(methods))
     return standalone(picture(960, height, headline, *parts, description=words), theme, width)
 
 
-def directions(methods: Sequence[MethodScores]) -> dict[tuple[str, str, str], list[tuple[int, str]]]:
-    """(source, target, kind) -> [(k, key)], k ascending, of the recall keys of all methods.
-
-    The usual any-hit recalls where they were measured; other kinds (fractional, by pairs) only in their absence.
-    """
-    found: dict[tuple[str, str, str], dict[int, str]] = {}
+def depths(methods: Sequence[MethodScores]) -> dict[str, list[str]]:
+    """Direction in words -> keys of its main shares, by rising depth k."""
+    found: dict[str, dict[int, str]] = {}
     for method in methods:
-        for key in method.numbers:
-            match = RECALL.match(key)
-            if match:
-                found.setdefault((match["source"], match["target"], match["kind"]), {})[int(match["k"])] = key
-    usual = {d: keys for d, keys in found.items() if d[2] == "any"} or found
-    return {direction: sorted(keys.items()) for direction, keys in usual.items()}
+        for key, score in method.scores.items():
+            parsed = Key.parse(key)
+            drawn = score.at_least("main") and score.unit == "share" and not parsed.mutual
+            if drawn and parsed.target is not None and isinstance(parsed.k, int):
+                found.setdefault(parsed.subject, {})[parsed.k] = key
+    return {way: [key for _, key in sorted(keys.items())] for way, keys in found.items()}
+
+
+def headlines(methods: Sequence[MethodScores]) -> list[str]:
+    """Keys of the scores that lead, of one unit, so that they share an axis."""
+    found = {k: s for m in methods for k, s in m.scores.items() if s.at_least("headline") and s.unit == "share"}
+    return list(found)
+
+
+def _heading(key: str, methods: Sequence[MethodScores]) -> str:
+    return next(m.scores[key].heading for m in methods if key in m.scores) or Key.parse(key).words
 
 
 def mean_panel(methods: Sequence[MethodScores], drawn: Mapping[str, Series]) -> Panel | None:
-    """Mean recall, one row per method; or, of more than two modalities, one group per pair of them."""
-    rows = [(m.label, [(drawn[m.key], m.numbers["mean_recall"])]) for m in methods if "mean_recall" in m.numbers]
-    if rows:
-        return dot_panel("Mean recall", rows, labels=True)
-    pairs = list(dict.fromkeys(k for m in methods for k in m.numbers if k.startswith("mean_recall/")))
-    groups = [(k.split("/", 1)[1], [(drawn[m.key], m.numbers[k]) for m in methods if k in m.numbers]) for k in pairs]
-    return dot_panel("Mean recall of each pair of modalities", groups, labels=False) if groups else None
+    """The headline, one row per method; or, of more than two modalities, one group per pair of them."""
+    keys = headlines(methods)
+    if not keys:
+        return None
+    title = _heading(keys[0], methods)
+    if len(keys) == 1:
+        rows = [(m.label, [(drawn[m.key], m.scores[keys[0]])]) for m in methods if keys[0] in m.scores]
+        return dot_panel(title, rows, labels=True)
+    groups = [(Key.parse(k).subject, [(drawn[m.key], m.scores[k]) for m in methods if k in m.scores]) for k in keys]
+    return dot_panel(f"{title} of each pair of modalities", groups, labels=False)
 
 
 def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 420) -> Panel:
@@ -144,7 +151,7 @@ def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 
     return Panel(join(parts), width, y + 28)
 
 
-def _whisker(at: Any, look: Series, number: Number, y: float, right: float, name: str) -> Markup:
+def _whisker(at: Any, look: Series, number: Score, y: float, right: float, name: str) -> Markup:
     value = 100 * number.value
     parts = []
     if number.low is not None and number.high is not None:
@@ -153,7 +160,7 @@ def _whisker(at: Any, look: Series, number: Number, y: float, right: float, name
         parts += [line(x, y - 4, x, y + 4, look.colour, look.width) for x in (low, high)]
     parts.append(marker(look.shape, at(value), y, 5.5, look.colour, stroke="var(--card)", stroke_width=1.5))
     weight = 700 if look.shape == 0 else None
-    parts.append(text(right + 56, y + 4.5, percent(number.value), 13, "var(--ink)", "end", weight))
+    parts.append(text(right + 56, y + 4.5, shown(number, sign=False), 13, "var(--ink)", "end", weight))
     if name:
         end = at(100 * number.high) if number.high is not None else at(value)
         fits = end + 12 + width_of(name, 11.5) < right + 22
@@ -175,12 +182,12 @@ def _chance(at: Any, chances: Sequence[tuple[float, float, float]], bottom: floa
     return join([*dashes, text(at(values[0]) + (5 if len(values) > 1 else 0), 36, label, 11.5, "var(--miss)")])
 
 
-def _words(what: str, methods: Sequence[MethodScores], key: str) -> str:
+def _words(key: str, methods: Sequence[MethodScores]) -> str:
     """The numbers of a panel for those who cannot see it."""
     parts = []
     for m in methods:
-        n = m.numbers.get(key)
-        if n is not None:
-            interval = f" ({percent(n.low)} to {percent(n.high)})" if n.low is not None and n.high is not None else ""
-            parts.append(f"{brief(m.label)} {percent(n.value)} %{interval}")
-    return f"{what}: " + ", ".join(parts)
+        score = m.scores.get(key)
+        if score is not None:
+            ends = interval(score)
+            parts.append(f"{brief(m.label)} {shown(score)}" + (f" ({ends})" if ends else ""))
+    return f"{_heading(key, methods)}: " + ", ".join(parts)

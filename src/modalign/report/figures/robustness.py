@@ -19,8 +19,8 @@ def robustness_figure(
     """One panel of robustness.json: a line per curve with its 95 % band; controls dashed and without a band.
 
     Args:
-        panel: "title", "axis", "measure" (optional) and "curves" of "key", "label", "line", "levels", "scores".
-        looks: key before any "/" -> number of its colour and of the form of its points.
+        panel: "title", "axis" and "curves" of "key", "of", "label", "line", "levels", "scores".
+        looks: whose curve it is ("of") -> number of its colour and of the form of its points.
     """
     curves = [c for c in panel["curves"] if c["scores"]]
     names = {c["key"]: shorten(c["label"], 18) for c in curves if c["label"]}
@@ -33,31 +33,30 @@ def robustness_figure(
     y = linear(0, marks[-1], bottom, top)
     parts = [
         text(0, 16, shorten(panel["title"], 60), 15, weight=700),
-        text(0, 36, str(panel.get("measure", "mean recall, both ways")), 12, "var(--muted)"),
+        text(0, 36, str(curves[0]["scores"][0]["heading"]), 12, "var(--muted)"),
         y_grid(y, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], left, right),
         x_axis(x, [(v, short_number(v)) for v in _roomy(x, levels)], bottom, left, right),
         text((left + right) / 2, height - 6, panel["axis"], 12, "var(--muted)", "middle"),
     ]
     parts.append(_chance(curves, y, left, right))
     below = sorted(curves, key=lambda c: c["line"] == "solid")
-    parts += [_line(c, x, y, looks[c["key"].split("/")[0]]) for c in below]
+    parts += [_line(c, x, y, looks[c["of"]]) for c in below]
     named = [c for c in curves if c["key"] in names]
     ends = spread([y(100 * c["scores"][-1]["value"]) for c in named], 16, top, bottom)
     for c, place in zip(named, ends, strict=True):
-        colour = _colour(looks[c["key"].split("/")[0]])
+        colour = _colour(looks[c["of"]])
         parts.append(text(right + 6, place + 4, names[c["key"]], 12.5, colour, weight=700))
     return Panel(join(parts), width, height).svg(panel["title"], "; ".join(_words(c) for c in curves))
 
 
-def looks_of(keys: Sequence[str]) -> dict[str, int]:
-    """Colour numbers by order of appearance; the part after "/" shares its method's.
+def looks_of(whose: Sequence[str]) -> dict[str, int]:
+    """Colour numbers by order of appearance.
 
     Example:
-        >>> looks_of(["clip", "full", "clip/random"])
+        >>> looks_of(["clip", "full", "clip"])
         {'clip': 0, 'full': 1}
     """
-    heads = dict.fromkeys(key.split("/")[0] for key in keys)
-    return {key: number for number, key in enumerate(heads)}
+    return {name: number for number, name in enumerate(dict.fromkeys(whose))}
 
 
 def _chance(curves: Sequence[Mapping[str, Any]], y: Scale, left: float, right: float) -> Markup:

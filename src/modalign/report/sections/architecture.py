@@ -10,13 +10,16 @@ from markupsafe import Markup
 
 from ... import __version__
 from ...errors import ModalignError
+from ...metrics.key import Key
+from ...metrics.shown import chosen, shown
 from ...registry import get
 from ..figures.architecture import Architecture, Branch, Term, architecture_figure
 from ..load import Run
 from ..page import Absent, render
-from ..svg import percent, short_number
+from ..svg import short_number
 
 WEIGHTS = {"transport": ("alpha", "L_OT"), "neighbourhood": ("beta", "L_RMA"), "retrieval": ("gamma", "L_retrieve")}
+MOST_USES = 3
 TELLING = ("epsilon", "k", "neighbours", "temperature", "rounds", "hops", "form", "name")
 
 
@@ -112,22 +115,15 @@ def _head_steps(features: Mapping[str, Any], back: Mapping[str, Any], hubs: Mapp
 
 
 def _uses(run: Run) -> list[tuple[str, str]]:
+    """(topic, first value) of what was measured first of each kind."""
     focus = next((m for m in run.methods if m.key == run.focus), None)
-    uses = []
-    if focus is not None and "mean_recall" in focus.numbers:
-        uses.append(("Retrieval", f"mean recall {percent(focus.numbers['mean_recall'].value)} %"))
-    else:
-        uses.append(("Retrieval", "any modality to any other"))
-    numbers = focus.numbers if focus else {}
-    for base, name, what in (
-        ("procrustes", "Geometry", "Procrustes distance"),
-        ("mutual_knn", "Neighbours", "mutual kNN"),
-    ):
-        number = next((n for key, n in numbers.items() if key.split("/")[0] == base), None)
-        if number is not None:
-            value = f"{percent(number.value)} %" if base == "mutual_knn" else f"{number.value:.3f}"
-            uses.append((name, f"{what} {value}"))
-    return uses
+    scores = chosen(focus.scores if focus else {}, "main")
+    uses: dict[str, tuple[str, str]] = {}
+    for key, s in scores.items():
+        parsed = Key.parse(key)
+        if s.at_least("headline") or parsed.mutual:
+            uses.setdefault(parsed.measure, (s.topic, f"{s.heading or parsed.words} {shown(s)}"))
+    return list(uses.values())[:MOST_USES] or [("Retrieval", "any modality to any other")]
 
 
 def _resolved(method: dict[str, Any], run: Run) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a later evaluation measured: tables by kind, from evaluation.json."""
+"""What a later evaluation measured: tables by topic, from evaluation.json."""
 
 from __future__ import annotations
 
@@ -9,25 +9,18 @@ from markupsafe import Markup
 
 from ...errors import ModalignError
 from ...files import read_json
-from ...metrics.corrected import WAYS
-from ..load import Number, Run, number
+from ...metrics.corrected import TOPIC as CORRECTED
+from ...metrics.key import Key
+from ...metrics.score import Score
+from ...metrics.shown import heading, interval, number, shown
+from ..load import Run
 from ..page import render
-from ..values import interval, shown
 
 FILE = "evaluation.json"
-KINDS = {
-    "Retrieval": ("mean_recall", "recall", "rank", "mrr", "ndcg", "map", "r_precision", "foscttm", "fidelity"),
-    "Retrieval, hubs corrected": WAYS,
-    "Translation": ("bleu4", "bleu4_13a", "bleu4_gain", "chrf", "cider", "exact_match"),
-    "Transfer": ("accuracy", "balanced_accuracy"),
-}
-USES = ("/transfer", "/probe", "-shot", "/zero_shot", "/zero_shot_raw")
-REST = "Geometry"
-HEADS = "What the heads keep of their features"
 
 
 def build(run: Run) -> Markup | None:
-    """Tables by kind; nothing where the folder has no evaluation.json.
+    """Tables by topic; nothing where the folder has no evaluation.json.
 
     Raises:
         ModalignError: the file is damaged.
@@ -38,14 +31,15 @@ def build(run: Run) -> Markup | None:
     table = read_json(path, "evaluation")
     try:
         entry = next(iter(table["methods"].values()))
-        scores = {name: value for name, value in entry.items() if isinstance(value, Mapping)}
         tables: dict[str, list[dict[str, Any]]] = {}
-        for name, value in scores.items():
-            tables.setdefault(kind_of(name), []).append(_row(name, value, str(path)))
-        order = [*KINDS, REST, HEADS]
+        for key, value in entry.items():
+            if isinstance(value, Mapping):
+                score = Score.from_json(value, f"{path}: {key}")
+                tables.setdefault(score.topic, []).append(_row(key, score))
         return render(
             "evaluation.html.j2",
-            tables=sorted(tables.items(), key=lambda t: order.index(t[0])),
+            tables=list(tables.items()),
+            corrected=CORRECTED,
             settings=", ".join(f"{k} = {_plain(v)}" for k, v in table.get("settings", {}).items()),
             groups=table.get("groups"),
             bank=table.get("bank"),
@@ -57,32 +51,16 @@ def build(run: Run) -> Markup | None:
         ) from None
 
 
-def kind_of(name: str) -> str:
-    """Under which heading a score stands.
-
-    Example:
-        >>> kind_of("map/text->image/@R"), kind_of("map/text->image/transfer"), kind_of("csls_recall/a->b/any@1")
-        ('Retrieval', 'Transfer', 'Retrieval, hubs corrected')
-    """
-    if ".features" in name:
-        return HEADS
-    if name.endswith(USES):
-        return "Transfer"
-    measure = name.partition("/")[0]
-    if measure.startswith(tuple(f"{way}_" for way in WAYS)):
-        return "Retrieval, hubs corrected"
-    return next((kind for kind, measures in KINDS.items() if measure in measures), REST)
-
-
-def _row(name: str, value: Mapping[str, Any], where: str) -> dict[str, Any]:
-    plain = next((name.removeprefix(f"{way}_") for way in WAYS if name.startswith(f"{way}_")), name)
-    score = number(value, where)
+def _row(key: str, score: Score) -> dict[str, Any]:
     return {
-        "name": name,
-        "value": shown(plain, score),
-        "interval": interval(plain, score),
-        "chance": "" if score.chance is None else shown(plain, Number(score.chance)),
-        "skipped": value.get("skipped") or "",
+        "name": heading(key, score),
+        "of": Key.parse(key).subject,
+        "key": key,
+        "explanation": score.explanation,
+        "value": shown(score),
+        "interval": interval(score),
+        "chance": "" if score.chance is None else number(score.chance, score.unit),
+        "note": "; ".join([*([f"{score.skipped} left out"] if score.skipped else []), *filter(None, [score.note])]),
     }
 
 

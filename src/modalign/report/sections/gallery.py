@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from markupsafe import Markup
 
+from ...metrics.found import Direction, Found
+from ...views import Views
 from ..figures import rank_figure
 from ..load import Item, Run
 from ..page import Absent, render
-from ..ranking import Placing, first_results
 from ..svg import percent, shorten
 
 SHOWN = 5  # results per query
@@ -39,17 +41,17 @@ def build(run: Run) -> Markup | Absent:
     """For each direction, the curve of found queries and cards of single ones."""
     if run.z is None:
         return Absent("the folder has no items.safetensors (no embeddings were kept).")
-    if not run.placings:
+    if not run.found:
         return Absent("no item has a true match in another modality among those kept.")
-    shown = run.placings[:MOST_DIRECTIONS]
-    curves = [(f"{p.source} → {p.target}", p.rank.tolist(), p.candidates) for p in shown]
+    shown = list(run.found.items())[:MOST_DIRECTIONS]
+    curves = [(f"{a} → {b}", p.last_rank.tolist(), p.gallery) for (a, b), p in shown]
     return render(
         "gallery.html.j2",
         curve=rank_figure(curves[:6]),
-        directions=[_direction(run, p, name) for (name, _, _), p in zip(curves, shown, strict=True)],
+        directions=[_direction(run, way, p, name) for (name, _, _), (way, p) in zip(curves, shown, strict=True)],
         per_stratum=PER_STRATUM,
         results=SHOWN,
-        left_out=len(run.placings) - len(shown),
+        left_out=len(run.found) - len(shown),
         pictures=run.has_pictures(),
         credit=run.attribution,
     )
@@ -68,42 +70,50 @@ def choose(ranks: list[int], stratum: Stratum, count: int = PER_STRATUM) -> list
     return [inside[(2 * n + 1) * len(inside) // (2 * count)][1] for n in range(count)]
 
 
-def _direction(run: Run, p: Placing, name: str) -> dict[str, object]:
+def first_results(z: Views, a: str, b: str, row: int, k: int) -> list[int]:
+    """Rows of the k items of b nearest to one item of a by cosine, best first, ties by row."""
+    similarity = torch.nn.functional.normalize(z[b], dim=1) @ z[a][row]
+    return torch.sort(similarity, descending=True, stable=True).indices[:k].tolist()
+
+
+def _direction(run: Run, way: Direction, p: Found, name: str) -> dict[str, object]:
+    ranks = p.last_rank
     return {
         "name": name,
-        "strata": _strata(run, p),
-        "median": f"{float(p.rank.double().quantile(0.5)):,.1f}".removesuffix(".0"),
-        "candidates": f"{p.candidates:,}",
-        "shares": [percent(p.share_within(k)) for k in (1, 10, 100)],
+        "strata": _strata(run, way, p),
+        "median": f"{float(ranks.double().quantile(0.5)):,.1f}".removesuffix(".0"),
+        "candidates": f"{p.gallery:,}",
+        "shares": [percent(float((ranks <= k).double().mean())) for k in (1, 10, 100)],
     }
 
 
-def _strata(run: Run, p: Placing) -> list[dict[str, object]]:
-    ranks = p.rank.tolist()
+def _strata(run: Run, way: Direction, p: Found) -> list[dict[str, object]]:
+    ranks = p.last_rank.tolist()
     out: list[dict[str, object]] = []
     for stratum in STRATA:
         inside = sum(stratum.first <= r <= stratum.last for r in ranks)
-        cards = [_card(run, p, i) for i in choose(ranks, stratum)]
+        cards = [_card(run, way, p, i) for i in choose(ranks, stratum)]
         share = f"{percent(inside / len(ranks))} % of {len(ranks):,} queries"
         out.append({"kind": stratum.kind, "sign": stratum.sign, "title": stratum.title, "share": share, "cards": cards})
     return out
 
 
-def _card(run: Run, p: Placing, position: int) -> dict[str, object]:
+def _card(run: Run, way: Direction, p: Found, position: int) -> dict[str, object]:
     """One query: what was asked, the first results, and where the truth is."""
     assert run.z is not None
-    row, rank, truth = int(p.query[position]), int(p.rank[position]), int(p.truth[position])
-    true_group = run.z.group[p.source][row]
+    source, target = way
+    row, rank, truth = int(p.asked[position]), int(p.last_rank[position]), int(p.best[position])
+    true_group = run.z.group[source][row]
     results = []
-    for other in first_results(run.z, p.source, p.target, row, SHOWN):
-        match = other == truth or bool(run.z.group[p.target][other] == true_group)
-        results.append(_shown(run, run.items[p.target][other]) | {"true": match})
+    for other in first_results(run.z, source, target, row, SHOWN):
+        match = other == truth or bool(run.z.group[target][other] == true_group)
+        results.append(_shown(run, run.items[target][other]) | {"true": match})
     return {
-        "query": _shown(run, run.items[p.source][row]),
+        "query": _shown(run, run.items[source][row]),
         "results": results,
         "pictures": any(r["picture"] for r in results),
-        "rank": f"rank {rank:,}" + (f" of {p.candidates:,}" if rank > 1 else ""),
-        "missed": None if any(r["true"] for r in results) else _shown(run, run.items[p.target][truth]),
+        "rank": f"rank {rank:,}" + (f" of {p.gallery:,}" if rank > 1 else ""),
+        "missed": None if any(r["true"] for r in results) else _shown(run, run.items[target][truth]),
     }
 
 

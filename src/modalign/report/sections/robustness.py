@@ -9,6 +9,8 @@ from markupsafe import Markup
 
 from ...errors import ModalignError
 from ...files import read_json
+from ...metrics.score import Score
+from ...metrics.shown import interval, shown
 from ..figures.robustness import looks_of, robustness_figure
 from ..load import Run
 from ..page import render
@@ -41,18 +43,18 @@ def section(table: Any, where: str) -> Markup:
 def _kind(kind: Mapping[str, Any], table: Mapping[str, Any], looks: Mapping[str, int]) -> dict[str, Any]:
     figures, areas = [], []
     for panel in kind["panels"]:
-        keys = [c["key"] for c in panel["curves"]]
-        own = looks if all(k.split("/")[0] in looks for k in keys) else looks_of(keys)
+        whose = [c["of"] for c in panel["curves"]]
+        own = looks if looks.keys() >= set(whose) else looks_of(whose)
         figures.append(robustness_figure(panel, own))
-        areas += [_area(panel, c) for c in panel["curves"]]
+        areas += [_area(panel, c, table["methods"]) for c in panel["curves"]]
     names = table["methods"]
     worst = [
         {
             "method": names.get(t["method"], t["method"]),
             "subset": t["worst_subset"],
-            "subset_score": t["subsets"][t["worst_subset"]],
+            "subset_score": _shown(t["subsets"][t["worst_subset"]]),
             "rates": t["worst_unbalanced"],
-            "rates_score": t["unbalanced"].get(t["worst_unbalanced"]),
+            "rates_score": _shown(t["unbalanced"].get(t["worst_unbalanced"])),
         }
         for t in kind.get("tables", [])
     ]
@@ -68,14 +70,18 @@ def _kind(kind: Mapping[str, Any], table: Mapping[str, Any], looks: Mapping[str,
     }
 
 
-def _area(panel: Mapping[str, Any], c: Mapping[str, Any]) -> dict[str, Any]:
-    control = c["key"].endswith("/random")
-    name = c["label"] or c["key"].split("/")[0]
+def _area(panel: Mapping[str, Any], c: Mapping[str, Any], methods: Mapping[str, str]) -> dict[str, Any]:
+    area = Score.from_json(c["area"], "area")
     return {
         "panel": panel["title"],
-        "name": f"{name}, random control" if control else name,
-        "first": c["scores"][0]["value"],
-        "last": c["scores"][-1]["value"],
-        "area": c["area"],
-        "retained": c["retained"],
+        "name": c["label"] or f"{methods.get(c['of'], c['of'])}, random control",
+        "measure": c["scores"][0]["heading"] + ("" if area.higher_is_better else " ↓"),
+        "first": _shown(c["scores"][0]),
+        "last": _shown(c["scores"][-1]),
+        "area": f"{shown(area)} [{interval(area, ', ')}]",
+        "retained": _shown(c["retained"]),
     }
+
+
+def _shown(table: Mapping[str, Any] | None) -> str:
+    return "–" if table is None else shown(Score.from_json(table, "robustness"))

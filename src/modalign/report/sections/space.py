@@ -64,9 +64,9 @@ def _dots(run: Run, layout: Layout, modality: str, notes: dict[tuple[str, int], 
 def _notes(run: Run) -> dict[tuple[str, int], tuple[str, int, int]]:
     """(modality, row) -> (target modality, rank of the true match, candidates), of the best direction."""
     notes: dict[tuple[str, int], tuple[str, int, int]] = {}
-    for p in run.placings:
-        for row, rank in zip(p.query.tolist(), p.rank.tolist(), strict=True):
-            known = notes.get((p.source, row))
+    for (source, target), p in run.found.items():
+        for row, rank in zip(p.asked.tolist(), p.last_rank.tolist(), strict=True):
+            known = notes.get((source, row))
             if known is None or rank < known[1]:
-                notes[p.source, row] = (p.target, rank, p.candidates)
+                notes[source, row] = (target, rank, p.gallery)
     return notes
