@@ -11,16 +11,19 @@ OUT    ?= runs/demo
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test test-slow lint types bench clean
+.PHONY: demo test test-slow mutants lint types bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/modalign demo --out $(OUT) --seeds $(SEEDS)
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+mutants: $(VENV)/.dev
+	$(BIN)/python tests/mutants/run.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,11 +1,81 @@
-"""Shared by all tests: external data by variable only."""
+"""Shared by all tests: no network, external data by variable only, the same random numbers in any order."""
 
 from __future__ import annotations
 
 import os
+import random
+from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import hypothesis
+import numpy as np
 import pytest
+import torch
+
+THREADS = 1  # tests run in as many processes as there are cores; small tensors gain nothing from threads
+START = Path.cwd()
+SEED = int(os.environ.get("MODALIGN_TEST_SEED", "0"))
+torch.set_num_threads(THREADS)
+hypothesis.settings.register_profile(  # the same examples in every run, however slow the machine is
+    "modalign", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("modalign")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """pytest-randomly shuffles; random states are set here, each time to the same value."""
+    config.option.randomly_reset_seed = False
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """How to see the same order again."""
+    seed = getattr(config.option, "randomly_seed", None)
+    if seed is not None:
+        terminalreporter.write_line(f"order of the tests: -p randomly --randomly-seed={seed}")
+
+
+def same_start(seed: int = SEED) -> None:
+    """Random states and threads as at the start of a process, whatever ran before."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  (for programs that draw from it)
+    random.seed(seed)
+    torch.set_num_threads(THREADS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+    """A fixture that several tests share is the same whichever of them asks first; each has numbers of its own."""
+    same_start((SEED + crc32(fixturedef.argname.encode())) % 2**32)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """A test draws the same numbers whatever ran before it, and whichever fixtures it shares."""
+    same_start()
+
+
+@pytest.fixture(autouse=True)
+def _state_of_the_process_is_left_alone() -> Iterator[None]:
+    """What a test changes in the process for all others is named, and set right."""
+    yield
+    left = {
+        "the current folder": Path.cwd() == START,
+        "inference mode": not torch.is_inference_mode_enabled(),
+        "gradients": torch.is_grad_enabled(),
+        "the default type": torch.get_default_dtype() == torch.float32,
+        "deterministic algorithms": not torch.are_deterministic_algorithms_enabled(),
+    }
+    os.chdir(START)
+    torch.set_grad_enabled(True)
+    torch.set_default_dtype(torch.float32)
+    torch.use_deterministic_algorithms(False)
+    changed = [name for name, right in left.items() if not right]
+    assert not changed, f"this test leaves changed for all others: {', '.join(changed)}"
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,14 @@ from modalign.bench import correlation
 from modalign.bench import statistics as s
 from modalign.errors import ModalignError
 
-RANDOM = np.random.default_rng(0)
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
-def test_bootstrap_of_one_seed_has_the_standard_error_of_the_mean() -> None:
-    x = RANDOM.normal(size=(1, 400))
+def test_bootstrap_of_one_seed_has_the_standard_error_of_the_mean(random: np.random.Generator) -> None:
+    x = random.normal(size=(1, 400))
     drawn = s.draws([x], 4000)[:, 0]
     assert drawn.std() == pytest.approx(x.std() / 20, rel=0.06)
     found = s.interval(drawn, x.mean())
@@ -28,27 +31,27 @@ def test_bootstrap_holds_the_spread_over_seeds() -> None:
     assert drawn.std() == pytest.approx((2 / 3 / 3) ** 0.5, rel=0.06)  # no spread over groups
 
 
-def test_draws_are_shared_by_methods() -> None:
-    x = RANDOM.normal(size=(3, 100))
+def test_draws_are_shared_by_methods(random: np.random.Generator) -> None:
+    x = random.normal(size=(3, 100))
     both = s.draws([x, x + 1], 200)
     assert np.allclose(both[:, 1] - both[:, 0], 1.0)
     with pytest.raises(ModalignError, match="share their groups"):
         s.draws([x, x[:, :50]])
 
 
-def test_permutation_test_is_exact_for_few_and_near_scipy_for_many() -> None:
-    a, b = RANDOM.normal(size=(2, 10))
+def test_permutation_test_is_exact_for_few_and_near_scipy_for_many(random: np.random.Generator) -> None:
+    a, b = random.normal(size=(2, 10))
     exact = stats.permutation_test((a, b), lambda u, v: np.mean(u - v), permutation_type="samples", n_resamples=np.inf)
     assert s.permutation_test(a, b) == pytest.approx(exact.pvalue)
-    a, b = RANDOM.normal(size=(2, 300))
+    a, b = random.normal(size=(2, 300))
     t = stats.ttest_rel(a, b - 0.15)
     assert s.permutation_test(a, b - 0.15) == pytest.approx(t.pvalue, abs=0.02)
     assert s.permutation_test(a, a) == 1.0
     assert s.permutation_test(a, a + 1) == pytest.approx(1 / 10001)
 
 
-def test_permutation_test_keeps_its_level() -> None:
-    p = [s.permutation_test(*RANDOM.normal(size=(2, 40)), samples=500) for _ in range(300)]
+def test_permutation_test_keeps_its_level(random: np.random.Generator) -> None:
+    p = [s.permutation_test(*random.normal(size=(2, 40)), samples=500) for _ in range(300)]
     assert np.mean(np.array(p) < 0.05) < 0.09
 
 
@@ -58,16 +61,44 @@ def test_holm() -> None:
     assert s.holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
 
 
-def test_comparison_gives_difference_effect_and_shares() -> None:
-    x = RANDOM.normal(size=(3, 200))
+def test_comparison_gives_difference_effect_and_shares(random: np.random.Generator) -> None:
+    x = random.normal(size=(3, 200))
     found = s.compare({"a": x + 0.5, "b": x, "c": x}, [("a", "b"), ("b", "c")])
     assert found[0].difference.value == pytest.approx(0.5)
     assert found[0].p < 0.001 < found[0].corrected * 10
     assert (found[0].better, found[0].worse) == (1.0, 0.0)
     assert (found[1].p, found[1].effect) == (1.0, 0.0)
-    noisy = s.compare({"a": x, "b": RANDOM.normal(size=(3, 200))}, [("a", "b")])[0]
+    noisy = s.compare({"a": x, "b": random.normal(size=(3, 200))}, [("a", "b")])[0]
     assert abs(noisy.effect) < 0.3
     assert noisy.better + noisy.worse == 1.0
+
+
+def test_effect_is_the_mean_gap_over_its_standard_deviation() -> None:
+    x, y = np.array([[0.0, 1.0, 4.0, 3.0]]), np.zeros((1, 4))
+    found = s.compare({"a": x, "b": y}, [("a", "b")])[0]
+    assert found.effect == pytest.approx(2.0 / (10 / 3) ** 0.5)  # squares 4 + 1 + 4 + 1 over n - 1 = 3
+
+
+def test_concordance_of_rankings_with_ties() -> None:
+    assert s.kendall_w(np.array([[1.5, 1.5, 3.0, 4.0]] * 3)) == pytest.approx(1.0)  # full agreement, ties and all
+    one, two = np.array([1.5, 1.5, 3.0, 4.0]), np.array([1.0, 2.0, 3.0, 4.0])
+    squares = ((one + two - 5.0) ** 2).sum()
+    assert s.kendall_w(np.array([one, two])) == pytest.approx(12 * squares / (4 * 60 - 2 * 6))
+    assert s.kendall_w(np.array([[2.0, 2.0, 2.0]] * 2)) == 1.0
+
+
+def test_correlations_within_methods_weigh_by_their_cells() -> None:
+    """Fisher's z of each method, weighted by its number of cells less three."""
+    random = np.random.default_rng(4)
+    sizes = {"few": 6, "many": 43}
+    rows, z = [], {}
+    for name, n in sizes.items():
+        x, noise = random.normal(size=(2, n))
+        y = (1.0 if name == "few" else -0.3) * x + noise
+        rows += [correlation.Row(name, f"s{i}", i, {"g": a}, b) for i, (a, b) in enumerate(zip(x, y, strict=True))]
+        z[name] = np.arctanh(stats.spearmanr(x, y).statistic)
+    expected = np.tanh((3 * z["few"] + 40 * z["many"]) / 43)
+    assert correlation.correlate(rows, samples=2)["g"]["within method"]["value"] == pytest.approx(expected)
 
 
 def test_critical_difference_is_the_table_of_demsar() -> None:
@@ -76,8 +107,8 @@ def test_critical_difference_is_the_table_of_demsar() -> None:
         assert s.critical_difference(k, 14) == pytest.approx(q * (k * (k + 1) / (6 * 14)) ** 0.5, rel=1e-3)
 
 
-def test_ranks_friedman_and_concordance() -> None:
-    values = RANDOM.random((6, 4))
+def test_ranks_friedman_and_concordance(random: np.random.Generator) -> None:
+    values = random.random((6, 4))
     assert s.friedman(values) == pytest.approx(stats.friedmanchisquare(*values.T).pvalue)
     rankings = s.ranks(values)
     chi = stats.friedmanchisquare(*values.T).statistic
@@ -86,24 +117,24 @@ def test_ranks_friedman_and_concordance() -> None:
     assert s.kendall_w(np.array([[1, 2, 3], [3, 2, 1]])) == 0.0
 
 
-def test_profiles_rise_to_one() -> None:
-    found = s.profile(RANDOM.random((20, 3)) + 0.1, [1.0, 1.5, 100.0])
+def test_profiles_rise_to_one(random: np.random.Generator) -> None:
+    found = s.profile(random.random((20, 3)) + 0.1, [1.0, 1.5, 100.0])
     assert found[0].sum() == pytest.approx(1.0)
     assert np.all(np.diff(found, axis=0) >= 0)
     assert np.all(found[-1] == 1.0)
 
 
-def test_stability_of_a_clear_and_of_an_open_race() -> None:
-    x = RANDOM.normal(size=(3, 300))
+def test_stability_of_a_clear_and_of_an_open_race(random: np.random.Generator) -> None:
+    x = random.normal(size=(3, 300))
     clear = s.stability({"a": x + 5, "b": x})
     assert clear.first == {"a": 1.0, "b": 0.0}
     assert clear.concordance == 1.0
-    open_race = s.stability({"a": RANDOM.normal(size=(3, 300)) * 0.01, "b": RANDOM.normal(size=(3, 300)) * 0.01})
+    open_race = s.stability({"a": random.normal(size=(3, 300)) * 0.01, "b": random.normal(size=(3, 300)) * 0.01})
     assert sum(open_race.first.values()) == pytest.approx(1.0)
 
 
-def test_rank_correlations_against_scipy() -> None:
-    x, y, z = RANDOM.normal(size=(3, 60))
+def test_rank_correlations_against_scipy(random: np.random.Generator) -> None:
+    x, y, z = random.normal(size=(3, 60))
     x, y = x + z, y + z
     assert correlation.spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
     ranks = [stats.rankdata(v) for v in (x, y, z)]
@@ -122,10 +153,10 @@ def test_correlation_within_and_across_methods_can_differ() -> None:
     assert correlation.correlate(rows[:3], samples=5)["g"]["all"] is None
 
 
-def test_change_of_the_procrustes_distance() -> None:
-    theirs = RANDOM.normal(0.8, 0.01, (3, 40))
+def test_change_of_the_procrustes_distance(random: np.random.Generator) -> None:
+    theirs = random.normal(0.8, 0.01, (3, 40))
     found = correlation.procrustes_change(theirs - 0.05, theirs, -0.05)
     assert found.value == -0.05
     assert found.low == pytest.approx(-0.05)
-    wide = correlation.procrustes_change(RANDOM.normal(0.8, 0.01, (3, 40)), theirs, 0.0)
+    wide = correlation.procrustes_change(random.normal(0.8, 0.01, (3, 40)), theirs, 0.0)
     assert wide.low < 0 < wide.high

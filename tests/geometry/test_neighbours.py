@@ -229,6 +229,29 @@ def test_carry_mutual_and_self_tuning_rows_still_sum_to_one_or_zero():
         assert (sums[:8] > 0).all()
 
 
+@pytest.mark.parametrize("weights", nb.losses.WEIGHTS)
+def test_carry_weights_equal_their_formulas(weights):
+    f = torch.nn.functional.normalize(rows(9, 4, dtype=torch.float64), dim=1)
+    paired, k, temperature = 6, 3, 0.2  # item i < 6 is paired with item i of the other side
+    near = [sorted((j for j in range(paired) if j != i), key=lambda j, i=i: -float(f[i] @ f[j]))[:k] for i in range(9)]
+    reach = [max(float((f[i] - f[j]).norm()) for j in near[i]) for i in range(9)]
+    expected = torch.zeros(9, paired, dtype=torch.float64)
+    for i in range(9):
+        around = torch.zeros(paired, dtype=torch.float64)
+        for j in near[i]:
+            if weights == "self_tuning":
+                around[j] = math.exp(-float((f[i] - f[j]).square().sum()) / (reach[i] * reach[j]))
+            elif weights != "mutual" or i in near[j]:
+                around[j] = math.exp(float(f[i] @ f[j]) / temperature)
+        own = 0.3 if i < paired and around.sum() > 0 else float(i < paired)
+        expected[i] = (1 - own) * around / around.sum().clamp(min=1e-300)
+        if i < paired:
+            expected[i, i] += own
+    pairs = torch.arange(paired)[:, None].expand(-1, 2)
+    found = nb.carry(f, pairs, paired, k=k, temperature=temperature, own=0.3, weights=weights)
+    torch.testing.assert_close(found, expected)
+
+
 def test_carry_without_pairs_is_empty():
     target = nb.carry(rows(3, 2), torch.empty(0, 2, dtype=torch.long), 4)
     assert torch.equal(target, torch.zeros(3, 4))

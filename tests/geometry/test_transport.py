@@ -272,6 +272,8 @@ def test_favoured_pairs_gain_mass_with_strength():
     assert mass == sorted(mass)
     assert mass[0] == pytest.approx(float(solve(cost).plan[pairs[:, 0], pairs[:, 1]].sum()), abs=1e-4)
     assert mass[-1] == pytest.approx(2 / 6, abs=1e-3)
+    found = solve(cost, method="semi_paired", pairs=pairs, strength=0.5)
+    assert float(found.value) == pytest.approx(float((found.plan * cost).sum()), rel=1e-9)  # of the cost as given
 
 
 # ---- invariances and sizes

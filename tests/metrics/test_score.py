@@ -87,6 +87,14 @@ def test_subsampling_gives_the_textbook_interval_of_a_mean():
     assert low < x.mean() < high
 
 
+@pytest.mark.parametrize(("n", "share"), [(3000, 0.5), (400, 0.2), (400, 0.8)])
+def test_large_sets_are_subsampled_below_a_half(n, share):
+    """At most 1,000 groups: the factor sqrt(q / (1 - q)) is then not 1, and the interval is still the textbook one."""
+    x = normal(n).float()
+    low, high = sc.resample(lambda v: float(v["a"].mean()), Views.from_arrays(a=x[:, None]), share, samples=300)
+    assert high - low == pytest.approx(2 * 1.96 * float(x.std()) / n**0.5, rel=0.2)
+
+
 def test_subsampling_keeps_groups_whole():
     ids = torch.arange(20).repeat_interleave(3)
     seen = []

@@ -3,7 +3,7 @@
     python tests/mutants/run.py [WORD ...] [--jobs 2]
 
 A mutant is caught where its tests fail. With words only the mutants run whose name or file holds one of them. The
-working tree is never touched: each mutant is applied to a temporary copy of src that comes first on PYTHONPATH. Exits
+working tree is never touched: each mutant is applied to a temporary copy of src that comes first on the path. Exits
 with 1 if more than ``MOST`` survive, with 2 if a table does not fit the sources or its tests fail without any fault.
 """
 
@@ -11,23 +11,22 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import importlib
 import os
 import py_compile
-import queue
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = Path("tests") / "mutants"
 MOST = 2  # survivors
 FAILED = 1  # pytest's exit status where tests ran and some failed
-PYTEST = ("-m", "pytest", "-q", "-x", "--no-header", "--tb=line", "-p", "no:cacheprovider", "-p", "no:randomly")
+PYTEST = ("-q", "-x", "--no-header", "--tb=line", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist")
+LOADED = ("pytest", "torch", "scipy.stats", "scipy.sparse")  # once: children that are forked have them at once
 
 
 class Misfit(Exception):
@@ -51,10 +50,10 @@ class Mutant(NamedTuple):
         return source.replace(self.old, self.new)
 
 
-def read_tables(folder: Path = HERE) -> list[Mutant]:
+def read_tables(root: Path = ROOT) -> list[Mutant]:
     """All mutants, table by table."""
     found = []
-    for path in sorted(folder.glob("*.toml")):
+    for path in sorted((root / TABLES).glob("*.toml")):
         found += [
             Mutant(**{**entry, "tests": tuple(entry["tests"])})
             for entry in tomllib.loads(path.read_text(encoding="utf-8"))["mutant"]
@@ -72,55 +71,79 @@ def copied(source: Path, target: Path) -> Path:
     return target
 
 
-def pytest(tests: tuple[str, ...], source: Path, root: Path) -> tuple[int, str]:
-    """Exit status and output of some tests on some sources."""
-    environment = {
-        **os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    command = [sys.executable, *PYTEST, *tests]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+def start(tests: tuple[str, ...], source: Path, root: Path) -> int:
+    """Run some tests on some sources in a child process; its id. What it says goes to a file beside the sources."""
+    child = os.fork()
+    if child:
+        return child
+    status = 3
+    try:
+        log = os.open(source.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.chdir(root)
+        os.environ.update(PYTHONPATH=str(source), PYTHONDONTWRITEBYTECODE="1", OMP_NUM_THREADS="1")
+        sys.dont_write_bytecode = True
+        sys.path.insert(0, str(source))
+        status = int(sys.modules["pytest"].main([*PYTEST, *tests]))
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
 
 
-def caught(mutant: Mutant, source: Path, root: Path = ROOT) -> bool:
-    """Whether the mutant's tests fail with its fault in this copy of the sources, which is set right afterwards."""
+def said(source: Path) -> str:
+    """The end of what the tests on these sources said."""
+    return source.with_suffix(".log").read_text(encoding="utf-8", errors="replace")[-3000:]
+
+
+class Trial(NamedTuple):
+    """A mutant at work: where its fault is, and what stood there."""
+
+    mutant: Mutant
+    source: Path
+    path: Path
+    right: str
+
+
+def begin(mutant: Mutant, source: Path, root: Path) -> tuple[int, Trial]:
+    """Apply a mutant to a copy of the sources and start its tests."""
     path = source / "modalign" / mutant.file
     right = path.read_text(encoding="utf-8")
     path.write_text(mutant.applied(right), encoding="utf-8")
-    try:
-        status, output = pytest(mutant.tests, source, root)
-    finally:
-        path.write_text(right, encoding="utf-8")
+    return start(mutant.tests, source, root), Trial(mutant, source, path, right)
+
+
+def end(trial: Trial, status: int) -> bool:
+    """Set the sources right; whether the mutant was caught."""
+    trial.path.write_text(trial.right, encoding="utf-8")
     if status not in (0, FAILED):
-        raise Misfit(f"{mutant.name}: its tests did not run ({' '.join(mutant.tests)}):\n{output[-1500:]}")
+        raise Misfit(f"{trial.mutant.name}: {' '.join(trial.mutant.tests)} did not run:\n{said(trial.source)}")
+    print(f"{'caught  ' if status else 'SURVIVED'} {trial.mutant.file}: {trial.mutant.name}", flush=True)
     return status == FAILED
 
 
-def run(mutants: list[Mutant], jobs: int, source: Path = ROOT / "src", root: Path = ROOT) -> list[Mutant]:
+def run(mutants: list[Mutant], jobs: int, root: Path = ROOT) -> list[Mutant]:
     """Try all; the survivors. Prints a line for each."""
     for m in mutants:  # a table that does not fit is told before anything runs
-        m.applied((source / "modalign" / m.file).read_text(encoding="utf-8"))
+        m.applied((root / "src" / "modalign" / m.file).read_text(encoding="utf-8"))
+    for name in LOADED if root == ROOT else LOADED[:1]:
+        importlib.import_module(name)
+    waiting, running, alive = list(mutants), {}, []
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        copies: queue.Queue[Path] = queue.Queue()
-        for k in range(jobs):
-            copies.put(copied(source, Path(folder) / str(k)))
+        free = [copied(root / "src", Path(folder) / str(k)) for k in range(jobs)]
         tests = tuple(dict.fromkeys(t for m in mutants for t in m.tests))
-        status, output = pytest(tests, Path(folder) / "0", root)
-        if status:
-            raise Misfit(f"the tests fail without any fault:\n{output[-3000:]}")
-
-        def tried(m: Mutant) -> bool:
-            copy = copies.get()
-            try:
-                good = caught(m, copy, root)
-            finally:
-                copies.put(copy)
-            print(f"{'caught  ' if good else 'SURVIVED'} {m.file}: {m.name}", flush=True)
-            return good
-
-        with ThreadPoolExecutor(jobs) as pool:
-            good = list(pool.map(tried, mutants))
-    return [m for m, g in zip(mutants, good, strict=True) if not g]
+        if os.waitstatus_to_exitcode(os.waitpid(start(tests, free[0], root), 0)[1]):
+            raise Misfit(f"the tests fail without any fault:\n{said(free[0])}")
+        while waiting or running:
+            while waiting and free:
+                child, trial = begin(waiting.pop(0), free.pop(), root)
+                running[child] = trial
+            child, status = os.wait()
+            trial = running.pop(child)
+            if not end(trial, os.waitstatus_to_exitcode(status)):
+                alive.append(trial.mutant)
+            free.append(trial.source)
+    return alive
 
 
 def main() -> int:
@@ -128,10 +151,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("words", nargs="*", help="run only mutants whose name or file holds one of them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder of src and tests")
     given = parser.parse_args()
     try:
-        mutants = [m for m in read_tables() if not given.words or any(w in m.name + m.file for w in given.words)]
-        alive = run(mutants, max(1, given.jobs))
+        mutants = [
+            m for m in read_tables(given.root) if not given.words or any(w in m.name + m.file for w in given.words)
+        ]
+        alive = run(mutants, max(1, given.jobs), given.root)
     except Misfit as problem:
         print(problem, file=sys.stderr)
         return 2

@@ -201,6 +201,20 @@ def test_balance_keeps_its_weights_in_validation_and_across_a_resume(make_batch)
     assert Balance(["a"]).used({"a": 0.7}) == {"a": 0.7}
 
 
+def test_balance_follows_the_running_norms(make_batch):
+    """norm <- m norm + (1 - m) newest: after loud losses the weights forget slowly."""
+    batch, z = live(make_batch())
+    size = float(torch.cat([v.detach().flatten() for v in z.values()]).norm())  # the gradient of |z|^2 / 2 is z
+    weighting = Balance(["a", "b"], momentum=0.9)
+    norms = None
+    for slope in (1.0, 5.0, 2.0):
+        losses = {"a": Quadratic(slope)(batch), "b": Quadratic(1.0)(batch)}
+        weighting(losses, {"a": 1.0, "b": 1.0}, batch)
+        newest = (slope * size, size)
+        norms = newest if norms is None else tuple(0.9 * o + 0.1 * n for o, n in zip(norms, newest, strict=True))
+        assert weighting.norms.tolist() == pytest.approx(norms, rel=1e-5)
+
+
 def test_weightings_by_name():
     assert isinstance(make_weighting({"name": "balance", "momentum": 0.0}, ["a"]), Balance)
     with pytest.raises(ModalignError, match="momentum"):

@@ -175,6 +175,17 @@ def test_scores_alone_make_a_report(tmp_path: Path) -> None:
     assert not {"space", "gallery", "training", "architecture"} & set(page.ids())
 
 
+def test_the_best_value_is_the_lowest_where_lower_is_better(tmp_path: Path) -> None:
+    """full has the highest recall and the lowest Procrustes distance: its row is bold throughout, no other is."""
+    write_json(tmp_path / "scores.json", scores())
+    text = write(tmp_path).read_text()
+    table = text[text.index("bold is the best") :].partition("</table>")[0]
+    rows = dict(re.findall(r'<th scope="row">([^<]+)</th>(.*?)</tr>', table, re.DOTALL))
+    best = {label: cells.count('class="best"') for label, cells in rows.items() if "<small>" in cells}
+    assert best["full"] == rows["full"].count("<small>") > 5
+    assert (best["CLIP"], best["CCA"]) == (0, 0)
+
+
 def test_missing_pictures_fall_back_to_names(make_run: Make) -> None:
     run = make_run()
     for file in (run / "media").iterdir():

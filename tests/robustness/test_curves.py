@@ -53,6 +53,17 @@ def test_intervals_share_their_draws() -> None:
     assert c.scores[0].high - c.scores[0].low == pytest.approx(2 * 1.96 * float(found.mean(1).std()) / 80**0.5, rel=0.2)
 
 
+def test_the_interval_of_what_is_retained() -> None:
+    """Area over the first score, draw by draw: a curve that falls to 0 has no end to divide by."""
+    g = torch.Generator().manual_seed(0)
+    first = torch.rand(60, 1, generator=g).round()
+    c = curve([0.0, 1.0], [[Hits(v, torch.arange(60), 0.1)] for v in (first, 0.5 * first)])
+    assert c.retained.value == pytest.approx(0.75)
+    assert (c.retained.low, c.retained.high) == pytest.approx((0.75, 0.75))  # every draw keeps three quarters
+    falls = curve([0.0, 1.0], levels(1.0, 0.0))
+    assert (falls.retained.low, falls.retained.high) == pytest.approx((0.5, 0.5))
+
+
 def test_captions_of_one_photo_move_together() -> None:
     found = torch.tensor([[1.0], [0.0]]).repeat_interleave(50, 0)
     alone = curve([0.0, 1.0], [columns(found, torch.arange(100))] * 2)

@@ -100,8 +100,28 @@ class FrozenEncoder:
         return out
 
 
-LOADING = threading.RLock()
-"""Held while weights are loaded, so that threads load them once."""
+class Loading:
+    """Entered while weights are loaded: by one thread at a time, and outside the caller's inference mode.
+
+    Weights that were made within it could never be part of a gradient, in an attack or a training that comes later.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._modes: list[torch.inference_mode] = []
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._modes.append(torch.inference_mode(False))
+        self._modes[-1].__enter__()
+
+    def __exit__(self, *problem: Any) -> None:
+        self._modes.pop().__exit__(*problem)
+        self._lock.release()
+
+
+LOADING = Loading()
+"""Entered while weights are loaded."""
 
 
 def plan(encoder: Encoder, items: Sequence[Item]) -> list[list[int]]:

@@ -18,6 +18,7 @@ FRAMES = 4096
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # what is kept is an ordinary tensor, whatever mode the first caller is in
 def mel_filters(bands: int = 64, bins: int = 513, rate: int = 16000, low: float = 50.0, high: float = 8000.0) -> Tensor:
     """Triangles, evenly spaced and of equal width on the mel scale, with peak 1.
 
