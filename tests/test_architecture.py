@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -63,29 +62,25 @@ def test_modules_stay_short() -> None:
     assert not long
 
 
-def seconds(*command: str) -> float:
-    best = float("inf")
-    for _ in range(2):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *command], check=True, capture_output=True)
-        best = min(best, time.perf_counter() - start)
-    return best
+def loaded(code: str) -> set[str]:
+    """Names of the packages outside the standard library that a fresh process holds after some code."""
+    show = "import sys; print('\\n' + ' '.join({m.split('.')[0] for m in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{show}"], check=True, capture_output=True, text=True)
+    names = set(done.stdout.splitlines()[-1].split()) - set(sys.stdlib_module_names)
+    return {name for name in names if not name.startswith("_")}
 
 
 def test_help_needs_no_heavy_import() -> None:
-    code = (
-        "import sys, modalign.cli\n"
-        "try: modalign.cli.main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'ot', 'transformers', 'matplotlib'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    assert seconds("-c", code) < 1.5  # 0.2 s on an idle machine; the assertion on modules is the real test
+    """What takes seconds to import is what other packages bring: modules are counted, not the seconds."""
+    code = "import modalign.cli\ntry: modalign.cli.main(['--help'])\nexcept SystemExit: pass"
+    assert not loaded(code) & {"torch", "numpy", "scipy", "sklearn", "ot", "transformers", "pydantic", "PIL", "pandas"}
 
 
 def test_import_of_modalign_costs_little_beyond_torch() -> None:
+    assert loaded("import modalign") == {"modalign"}
     names = "import modalign as ma; ma.Views, ma.Aligner, ma.load, ma.geometry, ma.objectives, ma.metrics"
-    assert seconds("-c", names) - seconds("-c", "import torch") < 3.0  # 1.5 s on an idle machine
+    more = loaded(names) - loaded("import torch")
+    assert more <= {"modalign", "safetensors", "pydantic", "pydantic_core", "typing_inspection"}
 
 
 def test_every_benchmark_returns_rows() -> None:

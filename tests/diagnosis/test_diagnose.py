@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from modalign.cli import main
 from modalign.data.synthetic import generate
@@ -159,7 +159,7 @@ def test_a_mistake_of_the_user_is_one_line(tmp_path: Path, capsys: pytest.Captur
     assert "different numbers of rows" in capsys.readouterr().err
 
 
-def flickr(folder: Path, n: int = 2000) -> tuple[Tensor, Tensor]:
+def flickr(folder: Path, n: int = 500) -> tuple[Tensor, Tensor]:
     features = folder / "flickr8k/features"
     image = np.load(features / "image_efficientnet_lite0.npy", mmap_mode="r")[:n]
     text = np.load(features / "text_minilm_l6.npy", mmap_mode="r")[: 5 * n : 5]
@@ -169,19 +169,17 @@ def flickr(folder: Path, n: int = 2000) -> tuple[Tensor, Tensor]:
 @pytest.mark.data
 def test_photos_and_their_captions_are_worth_it_and_shuffled_ones_are_not(external_data: Path) -> None:
     image, caption = flickr(external_data)
-    start = time.process_time()
     found = diagnose(Views.from_arrays(image=image, text=caption))
-    assert time.process_time() - start < 20
     assert found.advice in ("partial", "strong")
     order = torch.randperm(len(caption), generator=torch.Generator().manual_seed(1))
     assert diagnose(Views.from_arrays(image=image, text=caption[order])).advice == "none"
 
 
 @pytest.mark.slow
-def test_two_thousand_wide_rows_take_less_than_twenty_seconds() -> None:
+def test_two_thousand_wide_rows_take_bounded_work() -> None:
     g = torch.Generator().manual_seed(0)
     x = torch.randn(2000, 1280, generator=g)
     y = x[:, :384] + torch.randn(2000, 384, generator=g)
-    start = time.process_time()
-    diagnose(Views.from_arrays(a=x, b=y))
-    assert time.process_time() - start < 20
+    with FlopCounterMode(display=False) as counter:
+        diagnose(Views.from_arrays(a=x, b=y))
+    assert counter.get_total_flops() < 4e11  # 2.9e11 when this was written: 13 s of one core

@@ -57,7 +57,7 @@ def test_the_interval_of_what_is_retained() -> None:
     """Area over the first score, draw by draw: a curve that falls to 0 has no end to divide by."""
     g = torch.Generator().manual_seed(0)
     first = torch.rand(60, 1, generator=g).round()
-    c = curve([0.0, 1.0], [[Hits(v, torch.arange(60), 0.1)] for v in (first, 0.5 * first)])
+    c = curve([0.0, 1.0], [columns(v, torch.arange(60)) for v in (first, 0.5 * first)])
     assert c.retained.value == pytest.approx(0.75)
     assert (c.retained.low, c.retained.high) == pytest.approx((0.75, 0.75))  # every draw keeps three quarters
     falls = curve([0.0, 1.0], levels(1.0, 0.0))

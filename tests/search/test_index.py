@@ -259,7 +259,7 @@ def _hold(place: Path, ready: object) -> None:
 
     with writing(place):
         ready.set()  # type: ignore[attr-defined]
-        time.sleep(60)
+        time.sleep(600)
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     holder = context.Process(target=_hold, args=(tmp_path / "index", ready))
     holder.start()
     try:
-        assert ready.wait(60)
+        assert ready.wait(600)
         with pytest.raises(ModalignError, match="another program is writing"):
             index.delete(["image/1"])
         assert Index(tmp_path / "index").count("image") == 60  # readers are not kept out

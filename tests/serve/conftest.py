@@ -72,8 +72,7 @@ def _serve(state: State) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(make_app(state), port=0, log_level="error", server_header=False))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    limit = time.monotonic() + 30
-    while not server.started and time.monotonic() < limit:
+    while not server.started and thread.is_alive():
         time.sleep(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"

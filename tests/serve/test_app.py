@@ -310,10 +310,8 @@ def test_a_file_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch)
         assert decoders.ask({"op": "picture", "side": 8}, png()).header["type"] == "image/webp"
         process = decoders._all[0]
         os.kill(process.child.pid, signal.SIGSTOP)  # as good as an endless loop
-        start = time.monotonic()
         with pytest.raises(ModalignError, match="takes longer than 1 s"):
             decoders.ask({"op": "picture", "side": 8}, png())
-        assert time.monotonic() - start < 15
         assert not process.alive()
         assert decoders.ask({"op": "picture", "side": 8}, png()).data  # by a new process
     finally:
@@ -395,7 +393,8 @@ def test_texts_that_wait_are_encoded_together(site: Site) -> None:
     class Counting:
         def encode(self, items: list[str]) -> Any:
             batches.append(len(items))
-            time.sleep(0.2)
+            while sum(batches) + len(state._waiting) < 20:  # the first one works until all others wait
+                time.sleep(0.001)
             return encoder.encode(items)
 
     table = json.dumps(ENCODERS["text"], sort_keys=True)
@@ -414,7 +413,7 @@ def test_texts_that_wait_are_encoded_together(site: Site) -> None:
     for thread in people:
         thread.join()
     assert sum(batches) == 20
-    assert len(batches) <= 4
+    assert len(batches) <= 2
     for i in (0, 7, 19):
         assert found[i] == pytest.approx(site.spaces[0].encode("text", f"thing {i}"), abs=1e-5)
 
