@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "modalign"
 LAYERS = (
     "__init__", "errors", "progress", "files", "registry", "public", "specification", "geometry", "views", "metrics",
     "data", "datasets", "features", "model", "objectives", "robustness", "diagnosis", "tasks", "training", "methods",
-    "runs", "report", "search", "serve", "bench", "cli", "__main__",
+    "runs", "report", "search", "migration", "serve", "bench", "cli", "__main__",
 )  # fmt: skip
 DEPTH = {name: i for i, name in enumerate(LAYERS)}
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .errors import ModalignError
     from .methods.aligner import Aligner
     from .metrics.evaluate import evaluate
+    from .migration import migrate
     from .model import Model
     from .model import load_model as load
     from .registry import make, names, register
@@ -39,13 +40,14 @@ _HOMES = {
     "evaluate": "metrics.evaluate",
     "load": "model:load_model",
     "make": "registry",
+    "migrate": "migration",
     "names": "registry",
     "register": "registry",
 }
 
 __all__ = [
     "Aligner", "Batch", "Model", "ModalignError", "Views", "datasets", "diagnose", "evaluate", "geometry", "load",
-    "make", "methods", "metrics", "names", "objectives", "register", "robustness",
+    "make", "methods", "metrics", "migrate", "names", "objectives", "register", "robustness",
 ]  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -82,6 +82,7 @@ def search(
     correction: str | None = None,
     exact: Flag = False,
     model: Path | None = None,
+    by: str | None = None,
     json: Json = False,
 ) -> None:
     """Find the items nearest to words, pictures, sounds, videos or items, or to a sum of them.
@@ -118,8 +119,17 @@ def search(
         compare with every item, whatever the index.
     model
         run that the index must belong to.
+    by
+        for the folder of a migration or an index that was remapped: the model that encodes the query, new or old.
     """
+    from ..migration.find import is_moved, search_moved
     from ..search import search_run, table
+
+    if is_moved(run):
+        texts = [*([words] if words else []), *(text or [])]
+        given: dict[str, list[Any]] = {"text": texts, "image": image or [], "audio": audio or [], "video": video or []}
+        emit(search_moved(run, given, by, to or [], k, where or []), json, table)
+        return
 
     result = search_run(run, words, to=to, k=k, texts=text or [], images=image or [], audios=audio or [],
                         videos=video or [], items=item or [], minus=minus or [], weights=weight or [],

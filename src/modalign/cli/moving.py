@@ -1,0 +1,115 @@
+"""The commands migrate and remap: parse and call, no logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .common import Flag, Json, Several, emit
+
+
+def migrate(
+    old: Path,
+    new: Path | None = None,
+    *,
+    pairs: Path | None = None,
+    out: Path,
+    measure: str = "cosine",
+    method: Several = None,
+    direction: Several = None,
+    k: int = 10,
+    old_part: str | None = None,
+    new_part: str | None = None,
+    old_encoder: str | None = None,
+    new_encoder: str | None = None,
+    choose: int | None = None,
+    how: str = "spread",
+    seed: int = 0,
+    json: Json = False,
+) -> None:
+    """Change the embedding model of a store and keep its index: adapters, what they keep, a report.
+
+    Parameters
+    ----------
+    old
+        Vectors of the old model: .npy, .safetensors, .parquet, .arrow, a Lance table or a search index.
+    new
+        Vectors of the new model, for some of the same items and any others.
+    pairs
+        CSV or .npy of row numbers, OLD,NEW, one pair a line.
+    out
+        Folder of the migration; with --choose, the CSV of rows to embed.
+    measure
+        How the store compares: cosine, dot or l2.
+    method
+        Only these: identity, orthogonal, low_rank, ridge, cca, perceptron, local, full.
+    direction
+        queries (new queries into the old space), rows (old vectors into the new space); default: both.
+    k
+        Length of the lists that are compared.
+    old_part
+        Which tensor, column or modality of OLD.
+    new_part
+        Which tensor, column or modality of NEW.
+    old_encoder
+        Registered encoder that made OLD, for modalign search.
+    new_encoder
+        Registered encoder that made NEW, for modalign search.
+    choose
+        Fit nothing: choose so many rows of OLD to embed with the new model.
+    how
+        Of --choose: spread (k-means++), farthest or random.
+    seed
+        Of every random number.
+    """
+    from ..migration.command import choose_file, migrate_files, summary
+    from ..progress import terminal
+
+    with terminal() as progress:
+        if choose is not None:
+            chosen = choose_file(old, out, choose, how, old_part, seed, progress)
+            emit(chosen, json, lambda r: f"{r['rows']:,} rows of {old} to embed with the new model -> {out}")
+            return
+        result = migrate_files(old, new, pairs, out, measure=measure, methods=method, directions=direction, k=k,
+                               old_part=old_part, new_part=new_part, encoders={"old": old_encoder, "new": new_encoder},
+                               seed=seed, progress=progress)  # fmt: skip
+    emit(result, json, summary)
+
+
+def remap(
+    migration: Path,
+    store: Path,
+    *,
+    out: Path | None = None,
+    new_items: Path | None = None,
+    queries: Flag = False,
+    replace: Flag = False,
+    part: str | None = None,
+    json: Json = False,
+) -> None:
+    """Map a store with the adapter of a migration: streamed, resumable, the old store stays.
+
+    Parameters
+    ----------
+    migration
+        Folder of modalign migrate.
+    store
+        What to map: a file of vectors, a Lance table, a faiss index or a search index.
+    out
+        .npy, .faiss or a folder for a search index; a Lance table is mapped beside itself.
+    new_items
+        Search index of items with vectors of the new model: one list for both (search indexes only).
+    queries
+        New-model vectors into the old space; for a faiss index: the adapter before it.
+    replace
+        Put a mapped Lance table in the place of the old one, which stays as a version.
+    part
+        Which tensor, column or modality.
+    """
+    from ..migration.remap import remap as run
+    from ..migration.remap import remapped
+    from ..progress import terminal
+
+    with terminal() as progress:
+        result = run(migration, store, out, new_items=new_items, queries=queries, replace=replace, part=part,
+                     progress=progress)  # fmt: skip
+    emit(result, json, remapped)

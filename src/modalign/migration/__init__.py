@@ -1,0 +1,16 @@
+"""Old vectors, a new embedding model: adapters between them, what they keep, and how a store is moved.
+
+``migrate`` fits and measures; ``map_file``, ``map_lance`` and ``map_faiss`` rewrite a store. Guide: docs/migrate.md.
+"""
+
+from .adapter import Adapter, load_adapter
+from .apply import map_faiss, map_file, map_lance, queries_in_faiss
+from .curve import choose_rows
+from .gradual import Calibration, calibrate, mixed_query, mixed_rows
+from .migrating import Migration, load_migration, migrate
+from .vectors import Vectors, open_vectors
+
+__all__ = [
+    "Adapter", "Calibration", "Migration", "Vectors", "calibrate", "choose_rows", "load_adapter", "load_migration",
+    "map_faiss", "map_file", "map_lance", "migrate", "mixed_query", "mixed_rows", "open_vectors", "queries_in_faiss",
+]  # fmt: skip

@@ -1,0 +1,235 @@
+"""Which adapter to take: all are fitted without some links, and the recall kept on those decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..errors import unknown
+from ..progress import Progress, silent
+from . import curved, linear, transport
+from .adapter import Adapter, fit_norm
+from .lists import K, ndcg, nearest, overlap
+from .sample import Sample
+
+FEW, SOME = 300, 1000  # links: below, five folds; below, three; from there on one
+MOST_HELD = 2000
+
+Fit = Callable[[Sample], Adapter]
+Direction = Literal["queries", "rows"]
+
+
+class Candidate(NamedTuple):
+    """A method with settings: its name, what to call the settings, the fit on unit rows."""
+
+    method: str
+    label: str
+    fit: Fit
+
+
+def plain() -> list[Candidate]:
+    """Adapters that use the links alone, and canonical correlation, which also uses the shape of both clouds."""
+    return [
+        Candidate("identity", "", linear.identity),
+        Candidate("orthogonal", "", linear.orthogonal),
+        Candidate("ridge", "leave-one-out", linear.ridge),
+        *(Candidate("low_rank", f"rank {r}", partial(linear.low_rank, rank=r)) for r in (32, 64)),
+        *(Candidate("cca", f"ridge {r:g}", partial(linear.canonical, strength=r)) for r in (0.3, 3.0)),
+        Candidate("perceptron", "256 hidden", curved.perceptron),
+        Candidate("local", "8 places", curved.local),
+    ]
+
+
+class Full:
+    """The rotation laid by links and clouds, with corrections; a rotation is found once and serves many candidates.
+
+    Args:
+        seed: draws rows. rows: of either model in a plan.
+    """
+
+    gains = (1.0, 0.75)
+    strengths = (3.0, 1.0, 0.3, 0.1)
+
+    def __init__(self, seed: int = 0, rows: int = transport.MOST_ROWS, progress: Progress = silent) -> None:
+        self.seed, self.rows, self.progress = seed, rows, progress
+        self.known: dict[str, transport.Turn] = {}
+
+    def turn(self, s: Sample) -> transport.Turn:
+        """The rotation of a sample, kept by the sample's tag; seen from the other side it is the same one."""
+        if not s.tag:
+            return transport.turn(s, self.seed, self.rows, self.progress)
+        if s.tag not in self.known:
+            self.known[s.tag] = transport.turn(s.flipped() if s.swapped else s, self.seed, self.rows, self.progress)
+        return self.known[s.tag].flipped() if s.swapped else self.known[s.tag]
+
+    def fit(self, s: Sample, gain: float = 1.0, strength: float | None = None) -> Adapter:
+        """One candidate."""
+        base = self.turn(s).adapter(gain)
+        return base if strength is None else transport.with_kernel(base, s, strength, seed=self.seed)
+
+    def candidates(self) -> list[Candidate]:
+        """Gains of the rotation alone, and strengths of the correction on top of it."""
+        alone = [Candidate("full", f"gain {g:g}", partial(self.fit, gain=g)) for g in self.gains]
+        return alone + [Candidate("full", f"kernel {s:g}", partial(self.fit, strength=s)) for s in self.strengths]
+
+
+METHODS = ("identity", "orthogonal", "low_rank", "ridge", "cca", "perceptron", "local", "full")
+
+
+def candidates(methods: Sequence[str], full: Full, equal: bool) -> list[Candidate]:
+    """All candidates of some methods; leaving rows as they are needs equal widths.
+
+    Raises:
+        ModalignError: an unknown method; the nearest is named.
+    """
+    for name in methods:
+        if name not in METHODS:
+            raise unknown("adapter", name, METHODS)
+    every = [*plain(), *full.candidates()]
+    return [c for c in every if c.method in methods and (equal or c.method != "identity")]
+
+
+def folds(n: int, seed: int) -> list[Tensor]:
+    """Rows held out in turn: five parts of few links, three of some, one fifth (at most 2,000) of many."""
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    if n < FEW:
+        return list(order.chunk(min(5, n)))
+    if n < SOME:
+        return list(order.chunk(3))
+    return [order[: min(n // 5, MOST_HELD)]]
+
+
+def without(n: int, held: Tensor) -> Tensor:
+    """The other rows."""
+    keep = torch.ones(n, dtype=torch.bool)
+    keep[held] = False
+    return keep.nonzero().flatten()
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What lists are taken from.
+
+    Args:
+        store: (n, d) rows of the old model, a sample of the store.
+        own: (p,) the row of each link in it, or -1. measure: how the store compares.
+        truth: (p, k) lists of the old model's queries. The links' own lists by the new model are made of the links
+            that were held out.
+    """
+
+    store: Tensor
+    own: Tensor
+    measure: str
+    truth: Tensor
+
+    @classmethod
+    def of(cls, store: Tensor, own: Tensor, old: Tensor, measure: str, k: int = K) -> Gallery:
+        """With the lists of the old model, which are what is to be kept."""
+        return cls(store, own, measure, nearest(old, store, k, measure, own).rows)
+
+
+class Kept(NamedTuple):
+    """Recall kept per held-out link: against the old lists and the new model's own; overlap and nDCG of each."""
+
+    old: Tensor
+    old_ndcg: Tensor
+    new: Tensor
+    new_ndcg: Tensor
+
+    def criterion(self) -> Tensor:
+        """(q,) what decides: the mean of both overlaps."""
+        return (self.old + self.new) / 2
+
+
+class Trial(NamedTuple):
+    """A candidate with what it kept, and the held-out rows as it mapped them."""
+
+    candidate: Candidate
+    kept: Kept
+    mapped: Tensor
+
+
+class Trials:
+    """Fits without some links, in turn, and what they keep of those.
+
+    Args:
+        raw: from the new model to the old. gallery: what lists are taken from. seed: draws the parts.
+    """
+
+    def __init__(self, raw: Sample, gallery: Gallery, seed: int = 0) -> None:
+        self.raw, self.gallery = raw, gallery
+        self.parts = folds(len(raw.x), seed)
+        self.rows = torch.cat(self.parts).sort().values
+        self.rests = [without(len(raw.x), held) for held in self.parts]
+        units = raw.units()
+        self.samples = [units.linked(rest, f"part {i}") for i, rest in enumerate(self.rests)]
+
+    def run(self, candidate: Candidate, direction: Direction) -> Trial:
+        """A candidate on the held-out links.
+
+        Args:
+            direction: "queries": new to old, the store stays; "rows": old to new, the store is rewritten.
+        """
+        queries, g = direction == "queries", self.gallery
+        raw = self.raw if queries else self.raw.flipped()
+        mapped = torch.empty(len(raw.x), raw.y.shape[1])
+        found = torch.empty(len(raw.x), g.truth.shape[1], dtype=torch.long)
+        for held, rest, sample in zip(self.parts, self.rests, self.samples, strict=True):
+            adapter = candidate.fit(sample if queries else sample.flipped())
+            adapter = with_norm(adapter, raw.x[rest], raw.y[rest], g.measure)
+            mapped[held] = adapter(raw.x[held])
+            asked, store = (mapped[held], g.store) if queries else (raw.y[held], adapter(g.store))
+            found[held] = nearest(asked, store, g.truth.shape[1], g.measure, g.own[held]).rows
+        kept = self._scored(raw, mapped[self.rows], found[self.rows], queries)
+        return Trial(candidate, kept, mapped[self.rows])
+
+    def _scored(self, raw: Sample, mapped: Tensor, found: Tensor, queries: bool) -> Kept:
+        g, own = self.gallery, torch.arange(len(self.rows))
+        new, old = (raw.x, raw.y) if queries else (raw.y, raw.x)
+        new, old = new[self.rows], old[self.rows]
+        k = g.truth.shape[1]
+        want = nearest(new, new, k, g.measure, own).rows
+        asked, store = (mapped, old) if queries else (new, mapped)
+        lists = nearest(asked, store, k, g.measure, own).rows
+        truth = g.truth[self.rows]
+        return Kept(overlap(found, truth), ndcg(found, truth), overlap(lists, want), ndcg(lists, want))
+
+
+def with_norm(adapter: Adapter, x: Tensor, y: Tensor, measure: str) -> Adapter:
+    """The adapter, with the lengths of rows where the store keeps them."""
+    return adapter if measure == "cosine" else replace(adapter, norm=fit_norm(x, y))
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The trial that keeps most."""
+    return max(trials, key=lambda t: float(t.kept.criterion().mean()))
+
+
+def honest(trials: Sequence[Trial]) -> Kept:
+    """What the choice keeps where it was not made: each half of the links is scored by the best on the other half.
+
+    Choosing among many and quoting the winner's own score would flatter it.
+    """
+    half = torch.arange(len(trials[0].kept.old)) % 2 == 0
+    if len(half) < 2:
+        return trials[0].kept
+    scores = torch.stack([t.kept.criterion() for t in trials])
+    other, one = (trials[int(scores[:, part].mean(1).argmax())].kept for part in (half, ~half))
+    return Kept(*(torch.where(half, a, b) for a, b in zip(one, other, strict=True)))
+
+
+def compare(
+    trials: Trials, choices: Sequence[Candidate], direction: Direction, progress: Progress = silent
+) -> list[Trial]:
+    """Every candidate with what it keeps."""
+    out = []
+    for i, c in enumerate(choices):
+        progress(i, len(choices), f"adapters for {direction}")
+        out.append(trials.run(c, direction))
+    progress(len(choices), len(choices), f"adapters for {direction}")
+    return out

@@ -1,0 +1,107 @@
+"""Adapters in closed form: orthogonal, low-rank, ridge, canonical. Each takes unit rows and gives an `Adapter`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..geometry.procrustes import rotation
+from .adapter import Adapter
+from .sample import Sample
+
+RIDGES = tuple(10.0 ** (e / 2) for e in range(-6, 5))  # in units of the mean variance: .001 to 100
+
+
+def identity(s: Sample) -> Adapter:
+    """y = u: right for one model under two names, and near it for a model that was tuned a little."""
+    return Adapter("identity", torch.eye(s.x.shape[1], s.y.shape[1]), torch.zeros(s.y.shape[1]))
+
+
+def orthogonal(s: Sample) -> Adapter:
+    """y = u R, R the rotation (or its first rows or columns, for unequal widths) that lays the links on each other.
+
+    Reference: Schönemann 1966; as an adapter: Vejendla 2025, arXiv 2509.23471.
+    """
+    turn = rotation(s.x, s.y).rotation[: s.x.shape[1], : s.y.shape[1]]
+    return Adapter("orthogonal", turn.contiguous(), torch.zeros(s.y.shape[1]))
+
+
+def ridge(s: Sample, strength: float | None = None) -> Adapter:
+    """Affine map by ridge regression, its strength by leave-one-out in closed form where none is given.
+
+    W = argmin |Y - X W|^2 + strength tr(C) / d |W|^2; the residual of a row that was left out is e_i / (1 - h_i).
+
+    Args:
+        strength: in units of the mean variance.
+
+    Reference: Hoerl & Kennard 1970; Allen 1974 (leave-one-out).
+    """
+    weight, bias = ridge_map(s.x, s.y, strength)
+    return Adapter("ridge", weight, bias)
+
+
+def ridge_map(x: Tensor, y: Tensor, strength: float | None = None) -> tuple[Tensor, Tensor]:
+    """Weight (w, d) and bias (d,) of ``ridge``, in float32."""
+    x, y = x.double(), y.double()
+    mx, my = x.mean(0), y.mean(0)
+    u, spectrum, axes = torch.linalg.svd(x - mx, full_matrices=False)
+    power, target = spectrum.square(), u.T @ (y - my)
+    unit = float(power.sum()) / x.shape[1]
+    if strength is None:
+        strength = min(RIDGES, key=lambda r: left_out(u, power / (power + r * unit + 1e-300), target, y - my))
+    kept = spectrum / (power + strength * unit + 1e-300)
+    weight = axes.T @ (kept[:, None] * target)
+    return weight.float(), (my - mx @ weight).float()
+
+
+def left_out(u: Tensor, shrink: Tensor, target: Tensor, y: Tensor) -> float:
+    """Mean square of the leave-one-out residuals of a linear smoother with eigenvectors u and eigenvalues shrink."""
+    residual = y - u @ (shrink[:, None] * target)
+    leverage = (u.square() @ shrink + 1.0 / len(y)).clamp(max=1 - 1e-6)
+    return float((residual / (1.0 - leverage)[:, None]).square().mean())
+
+
+def low_rank(s: Sample, rank: int = 64, strength: float = 0.01) -> Adapter:
+    """y = u A B + b, A (w, rank), B (rank, d): the least-squares map of that rank, solved exactly.
+
+    Ridge regression projected on the leading directions of what it predicts.
+
+    Args:
+        rank: published 64. strength: as in ``ridge``.
+
+    Reference: Izenman 1975 (reduced rank); as an adapter: arXiv 2509.23471, which descends on the same loss.
+    """
+    weight, _ = ridge_map(s.x, s.y, strength)
+    mx, my = s.x.mean(0), s.y.mean(0)
+    _, _, axes = torch.linalg.svd((s.x - mx) @ weight, full_matrices=False)
+    kept = axes[:rank]
+    weight = weight @ kept.T @ kept
+    return Adapter("low_rank", weight, my - mx @ weight)
+
+
+def canonical(s: Sample, strength: float = 1.0, power: float = 1.0) -> Adapter:
+    """Canonical correlation as a predictor: whitened x, times the correlations, in y's own scale.
+
+    y = my + (u - mx) C_x^-1/2 U S^power V^T C_y^1/2, U S V^T = C_x^-1/2 C_xy C_y^-1/2. Own covariances use all rows,
+    linked or not; the cross-covariance the links.
+
+    Args:
+        strength: added to both covariances, in units of the mean variance. power: of the correlations.
+
+    Reference: Hotelling 1936; Vinod 1976.
+    """
+    mx, my = s.more_x.double().mean(0), s.more_y.double().mean(0)
+    sx, _ = roots(s.more_x, strength)
+    sy, back = roots(s.more_y, strength)
+    cross = (s.x.double() - mx).T @ (s.y.double() - my) / len(s.x)
+    u, correlation, vt = torch.linalg.svd(sx @ cross @ sy, full_matrices=False)
+    weight = (sx @ u) @ (correlation.clamp(max=1.0)[:, None] ** power * (vt @ back))
+    return Adapter("cca", weight.float(), (my - mx @ weight).float())
+
+
+def roots(x: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Inverse square root and square root of a covariance with a ridge, float64."""
+    covariance = torch.cov(x.double().T).reshape(x.shape[1], x.shape[1])
+    values, axes = torch.linalg.eigh(covariance)
+    values = values.clamp(min=0.0) + strength * float(values.clamp(min=0.0).mean()) + 1e-12
+    return (axes * values.rsqrt()) @ axes.T, (axes * values.sqrt()) @ axes.T

@@ -1,0 +1,95 @@
+"""Nearest lists of a store and how much of them another space keeps: overlap and nDCG."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import unknown
+
+K = 10  # length of a list
+Measure = Literal["cosine", "dot", "l2"]
+QUERIES = 1024  # at once
+
+
+def check_measure(measure: str) -> None:
+    """Raise where a store's measure is none of cosine, dot and l2."""
+    if measure not in get_args(Measure):
+        raise unknown("measure of the store", measure, get_args(Measure))
+
+
+class Found(NamedTuple):
+    """Lists: rows (q, k) int64, nearest first, and their scores (q, k), higher is nearer."""
+
+    rows: Tensor
+    scores: Tensor
+
+
+def nearest(queries: Tensor, store: Tensor, k: int, measure: str = "cosine", own: Tensor | None = None) -> Found:
+    """The k nearest rows of a store to each query.
+
+    score: cosine <q, x> / (|q| |x|), dot <q, x>, l2 -|q - x|^2.
+
+    Args:
+        queries: (q, d). store: (n, d). k: at most n are found.
+        own: (q,) row of each query in the store, which is not its neighbour; -1: none.
+
+    Example:
+        >>> nearest(torch.eye(2), torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 4.0]]), 2).rows.tolist()
+        [[0, 2], [1, 2]]
+    """
+    if measure == "cosine":
+        queries, store = (torch.nn.functional.normalize(x, dim=1) for x in (queries, store))
+    bias = -store.square().sum(1) if measure == "l2" else None
+    k = min(k, len(store) - (own is not None))
+    rows, scores = [], []
+    for start in range(0, len(queries), QUERIES):
+        q = queries[start : start + QUERIES]
+        s = q @ store.T
+        if bias is not None:
+            s = 2.0 * s + bias - q.square().sum(1, keepdim=True)
+        if own is not None:
+            mine = own[start : start + QUERIES]
+            there = (mine >= 0).nonzero().flatten()
+            s[there, mine[there]] = -torch.inf
+        top = s.topk(k, dim=1)
+        rows.append(top.indices)
+        scores.append(top.values)
+    return Found(torch.cat(rows), torch.cat(scores))
+
+
+def overlap(found: Tensor, truth: Tensor) -> Tensor:
+    """(q,) share of the true list that was found, whatever the order.
+
+    Example:
+        >>> overlap(torch.tensor([[1, 2]]), torch.tensor([[2, 3]])).tolist()
+        [0.5]
+    """
+    return (found[:, :, None] == truth[:, None, :]).any(1).float().mean(1)
+
+
+def ndcg(found: Tensor, truth: Tensor) -> Tensor:
+    """(q,) nDCG of the found lists; the true list's first item is worth k, the next k - 1, the last 1.
+
+    DCG = sum_r gain(found_r) / log2(r + 1), divided by that of the true list.
+
+    Reference: Järvelin & Kekäläinen 2002.
+
+    Example:
+        >>> ndcg(torch.tensor([[5, 6], [6, 5]]), torch.tensor([[5, 6], [5, 6]])).round(decimals=3).tolist()
+        [1.0, 0.86]
+    """
+    k = truth.shape[1]
+    gains = torch.arange(k, 0, -1, dtype=torch.float32)
+    gain = ((found[:, :, None] == truth[:, None, :]).float() * gains).sum(2)
+    discount = 1.0 / torch.log2(torch.arange(2, found.shape[1] + 2, dtype=torch.float32))
+    best = (gains * (1.0 / torch.log2(torch.arange(2, k + 2, dtype=torch.float32)))).sum()
+    return (gain * discount).sum(1) / best
+
+
+def as_tensor(x: np.ndarray) -> Tensor:
+    """A float32 tensor of rows that may lie in a read-only map."""
+    return torch.from_numpy(np.require(x, np.float32, ["C", "W"]))

@@ -1,0 +1,274 @@
+"""``migrate``: from stores and pairs to a folder of adapters, numbers and a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import __version__
+from ..data.arrays import load_pairs
+from ..errors import ModalignError, few, unknown
+from ..files import read_json, write_json, write_text
+from ..progress import Progress, silent
+from . import export, gradual
+from .adapter import Adapter, load_adapter
+from .choose import METHODS, Candidate, Direction, Kept
+from .curve import forecast
+from .inputs import DOUBT
+from .lists import K
+from .study import Side, Study, by_place, score, study, worst
+from .vectors import Vectors, in_memory, open_vectors
+
+FORMAT = 1
+FACTS = "migration.json"
+DIRECTIONS = ("queries", "rows")
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What a migration found.
+
+    Args:
+        adapters: "queries" (new model to the old space; the store stays) and "rows" (old vectors to the new space).
+        facts: all numbers, as ``migration.json`` holds them. folder: where they were written; None: nowhere.
+    """
+
+    adapters: Mapping[str, Adapter]
+    facts: Mapping[str, Any]
+    folder: Path | None = None
+
+    def queries(self, x: Any) -> Tensor:
+        """New-model vectors (n, d_new) in the old space, (n, d_old)."""
+        return self._of("queries")(_rows(x))
+
+    def rows(self, x: Any) -> Tensor:
+        """Old vectors (n, d_old) in the new space, (n, d_new)."""
+        return self._of("rows")(_rows(x))
+
+    def _of(self, direction: str) -> Adapter:
+        if direction not in self.adapters:
+            raise ModalignError(f"this migration has no adapter for {direction} (it has: {few(self.adapters)})")
+        return self.adapters[direction]
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one sentence."""
+        return str(self.facts["verdict"])
+
+
+def _rows(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else torch.as_tensor(x)
+
+
+def migrate(
+    old: Any,
+    new: Any,
+    pairs: Any,
+    out: Path | str | None = None,
+    *,
+    measure: str = "cosine",
+    methods: Sequence[str] = METHODS,
+    directions: Sequence[Direction] = DIRECTIONS,  # type: ignore[assignment]
+    k: int = K,
+    old_part: str | None = None,
+    new_part: str | None = None,
+    encoders: Mapping[str, str] | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Migration:
+    """Change the embedding model of a store without embedding it again.
+
+    Adapters of several kinds are fitted on the links, and "full" on the rows without a partner too; what each keeps of
+    the lists of held-out links decides. Nothing of either store is changed.
+
+    Args:
+        old, new: (n, d_old) and (m, d_new) arrays, or what ``open_vectors`` opens. They need not have equal widths.
+        pairs: (p, 2) row numbers of old and new, or a file of them; all other rows have no partner.
+        out: folder for the adapters, ``migration.json`` and ``report.html``; None: nothing is written.
+        measure: how the store compares: "cosine", "dot" or "l2". The lengths of rows are kept for the last two.
+        methods: adapters to try. directions: "queries", "rows" or both. k: length of the lists.
+        old_part, new_part: which tensor, column or modality. encoders: "old" and "new" -> registered text encoder, for
+            ``modalign search`` on the folder.
+        seed: of all that is drawn.
+
+    Returns: a `Migration`.
+
+    Raises:
+        ModalignError: stores that cannot be read, row numbers beyond them, fewer than 10 usable pairs, pairs most of
+            which look wrong, an unknown measure, method or direction.
+
+    Reference: Vejendla 2025, "Drift-Adapter", arXiv 2509.23471 (the task; three of the adapters).
+
+    Example:
+        >>> draw = torch.Generator().manual_seed(0)
+        >>> old = torch.nn.functional.normalize(torch.randn(300, 8, generator=draw), dim=1)
+        >>> turn = torch.linalg.qr(torch.randn(8, 8, generator=draw)).Q
+        >>> pairs = torch.stack([torch.arange(40)] * 2, 1)
+        >>> moved = migrate(old, old @ turn, pairs, methods=["orthogonal"])
+        >>> bool((moved.queries(old @ turn) - old).abs().max() < 1e-4), moved.facts["queries"]["kept"]["value"]
+        (True, 1.0)
+    """
+    stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
+    for d in directions:
+        if d not in DIRECTIONS:
+            raise unknown("direction", d, DIRECTIONS)
+    links = load_pairs(pairs) if isinstance(pairs, str | Path) else torch.as_tensor(pairs).long()
+    if not 1 <= k <= 1000:
+        raise ModalignError(f"lists have 1 to 1000 entries, got k = {k}")
+    s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
+    facts = describe(s, stores, len(links), k, seed, encoders or {})
+    moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, None if out is None else Path(out))
+    if moved.folder is not None:
+        write(moved, s)
+    return moved
+
+
+def _store(x: Any, part: str | None, name: str) -> Vectors:
+    return open_vectors(x, part) if isinstance(x, str | Path) else in_memory(x, name)
+
+
+def describe(
+    s: Study, stores: Sequence[Vectors], pairs: int, k: int, seed: int, encoders: Mapping[str, str]
+) -> dict[str, Any]:
+    """All numbers of a study, as JSON holds them."""
+    points = [{"pairs": p.pairs, **score(p.kept)} for p in s.points]
+    numbers, levels = [p.pairs for p in s.points], [float(p.kept.mean()) for p in s.points]
+    facts: dict[str, Any] = {
+        "format": FORMAT, "modalign": __version__, "seed": seed, "k": k, "measure": s.measure,
+        "encoders": dict(encoders),
+        "old": {"path": stores[0].path, "rows": stores[0].rows, "width": stores[0].width},
+        "new": {"path": stores[1].path, "rows": stores[1].rows, "width": stores[1].width},
+        "pairs": {
+            "given": pairs, "used": len(s.rows.links) - len(s.wrong), "tested": len(s.held),
+            "aside": {**s.rows.aside, **({"look wrong": len(s.wrong)} if len(s.wrong) else {})},
+            "wrong_share": round(s.wrong_share, 4) if s.wrong_share > DOUBT else 0.0,
+        },
+        "gallery": len(s.rows.store),
+        "agreement": score(s.agreement),
+        **{d: _side(side) for d, side in s.sides.items()},
+        "curve": points,
+        "forecast": forecast(numbers, levels),
+        "places": by_place(s), "bare": round(s.places.bare, 4), "worst": worst(s),
+    }  # fmt: skip
+    if "rows" in s.sides:
+        rows = s.rows.raw
+        mapped = s.sides["rows"].mapped
+        facts["mixed"] = gradual.shown(rows.x[s.held], mapped, rows.x[s.held], k, seed) if len(s.held) >= 40 else None
+    facts["take"] = take(facts)
+    facts["verdict"] = verdict(facts)
+    facts["warnings"] = warnings(facts)
+    facts["not_tested"] = not_tested(facts)
+    return facts
+
+
+def _side(side: Side) -> dict[str, Any]:
+    return {
+        **_named(side.chosen),
+        **_scores(side.kept),
+        "tried": [{**_named(t.candidate), **_scores(t.kept)} for t in side.trials],
+    }
+
+
+def _named(c: Candidate) -> dict[str, Any]:
+    return {"method": c.method, "settings": c.label}
+
+
+def _scores(kept: Kept) -> dict[str, Any]:
+    names = ("kept", "kept_ndcg", "kept_new", "kept_new_ndcg")
+    return {name: score(values) for name, values in zip(names, kept, strict=True)}
+
+
+def take(facts: Mapping[str, Any]) -> str:
+    """Which direction to take: the one that keeps more by both truths; the store stays where they are equal."""
+    both = [d for d in DIRECTIONS if d in facts]
+    if len(both) == 1:
+        return both[0]
+    levels = [(facts[d]["kept"]["value"] + facts[d]["kept_new"]["value"]) / 2 for d in DIRECTIONS]
+    half = (facts["queries"]["kept"]["high"] - facts["queries"]["kept"]["low"]) / 2
+    return "rows" if levels[1] > levels[0] + half else "queries"
+
+
+def verdict(facts: Mapping[str, Any]) -> str:
+    """One sentence: what to do, and what it keeps."""
+    side = facts[facts["take"]]
+    value, low, high = (100 * side["kept"][key] for key in ("value", "low", "high"))
+    act = "Keep the index and map each query" if facts["take"] == "queries" else "Rewrite the old vectors once"
+    kept = f"{facts['pairs']['used']:,} pairs keep {value:.1f} % of the old top {facts['k']} ({low:.1f} to {high:.1f})"
+    level = 100 * facts["agreement"]["value"]
+    if value >= 95:
+        return f"{act}: {kept}, so users will hardly notice."
+    return f"{act}: {kept}; the two models' own lists have {level:.1f} % in common."
+
+
+def warnings(facts: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before trusting the numbers."""
+    out = []
+    pairs = facts["pairs"]
+    if "look wrong" in pairs["aside"]:
+        out.append(
+            f"{pairs['aside']['look wrong']:,} pairs look wrong (about {100 * pairs['wrong_share']:.0f} % of all are) "
+            "and were put aside: see wrong_pairs.csv."
+        )
+    rest = {why: n for why, n in pairs["aside"].items() if why != "look wrong"}
+    if rest:
+        out.append("Put aside: " + ", ".join(f"{n:,} {why}" for why, n in rest.items()) + ".")
+    if facts["bare"] > 0:
+        out.append(
+            f"The pairs leave out {100 * facts['bare']:.0f} % of the store: in those places hardly any row is "
+            "linked, and the numbers below do not cover them. Embed rows from there (modalign migrate OLD --choose N)."
+        )
+    if pairs["tested"] < 100:
+        out.append(f"Only {pairs['tested']} pairs were tested: the intervals are wide.")
+    return out
+
+
+def not_tested(facts: Mapping[str, Any]) -> list[str]:
+    """What the numbers do not say."""
+    old = facts["old"]
+    out = [
+        f"Lists longer or shorter than {facts['k']}.",
+        "Queries that differ from the linked rows: other languages, other lengths, other topics.",
+        "The quality of the old model's lists themselves: what is kept is the old ranking, good or bad.",
+        "An approximate index, filters and re-ranking: lists here are exact.",
+        f"The new model's own lists are known among the {facts['pairs']['tested']:,} tested pairs only.",
+    ]
+    if old["rows"] > facts["gallery"]:
+        out.append(
+            f"The whole store: lists were taken from {facts['gallery']:,} of {old['rows']:,} rows; in a denser "
+            "store the nearest rows lie closer together and less of a list is kept."
+        )
+    return out
+
+
+def write(moved: Migration, s: Study) -> None:
+    """The folder of a migration: adapters first, the facts last, so that a folder with facts is whole."""
+    from .page import page
+
+    folder = moved.folder
+    assert folder is not None
+    files = {d: export.write_files(a, folder / d) for d, a in moved.adapters.items()}
+    if len(s.wrong):
+        rows = s.rows.links[s.wrong].tolist()
+        write_text(folder / "wrong_pairs.csv", "old,new\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    facts = {**moved.facts, "files": files}
+    lines = {d: export.numpy_lines(a) for d, a in moved.adapters.items()}
+    write_text(folder / "report.html", page(facts, lines))
+    write_json(folder / FACTS, facts)
+
+
+def load_migration(folder: Path | str) -> Migration:
+    """Open the folder of a migration.
+
+    Raises:
+        ModalignError: no migration there, or one of another format.
+    """
+    folder = Path(folder)
+    facts = read_json(folder / FACTS, "migration")
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise ModalignError(f"{folder / FACTS} has another format than this version reads ({FORMAT})")
+    return Migration({d: load_adapter(folder / d) for d in DIRECTIONS if d in facts}, facts, folder)

@@ -1,0 +1,136 @@
+"""What ``modalign remap`` does: any store of ours or others through the adapter of a migration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import ModalignError
+from ..progress import Progress, silent
+from ..search.gallery import Place
+from ..search.index import Index
+from ..search.segments import is_index
+from . import apply, gradual
+from .migrating import Migration, load_migration
+from .vectors import open_vectors
+
+FAISS = (".faiss", ".index")
+
+
+def remap(
+    folder: Path,
+    store: Path,
+    out: Path | None = None,
+    *,
+    new_items: Path | None = None,
+    queries: bool = False,
+    replace: bool = False,
+    part: str | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Move a store into the new space (or, with ``queries``, put the adapter before it).
+
+    - a LanceDB table (``DATABASE/NAME.lance``): mapped beside it; ``replace`` puts it in its place.
+    - a faiss index (.faiss, .index): mapped to ``out``; with ``queries`` the old index behind the adapter.
+    - a search index of modalign, to a folder ``out``: an index of the mapped items; with ``new_items``, an index that
+      the new model made or will make vectors for, both in one list with scores calibrated per origin.
+    - anything else that holds vectors, to ``out`` .npy; with ``queries`` new-model vectors go into the old space.
+
+    Returns: {"store", "out", "rows", "direction"} and what the kind of store adds.
+
+    Raises:
+        ModalignError: what cannot be read, does not fit, or would be overwritten.
+    """
+    moved = load_migration(folder)
+    direction = "queries" if queries else "rows"
+    adapter = moved._of(direction)
+    told: dict[str, Any] = {"store": str(store), "out": None if out is None else str(out), "direction": direction}
+    if store.suffix == ".lance":
+        if out is not None or queries:
+            raise ModalignError("a LanceDB table is mapped beside itself: leave out --out and --queries")
+        found = apply.map_lance(adapter, str(store.parent), store.stem, part, replace, progress)
+        return {**told, **found, "out": str(store.parent / f"{found['table']}.lance")}
+    if out is None:
+        raise ModalignError("say where the mapped vectors go: --out FILE.npy, FILE.faiss or a folder")
+    if store.suffix in FAISS:
+        rows = (
+            apply.queries_in_faiss(adapter, store, out) if queries else apply.map_faiss(adapter, store, out, progress)
+        )
+        return {**told, "rows": rows}
+    if store.is_dir() and is_index(store) and out.suffix != ".npy":
+        if queries:
+            raise ModalignError("queries need no other index: search the folder of the migration itself")
+        return {**told, **map_index(moved, store, out, new_items, progress)}
+    return {**told, "rows": apply.map_file(adapter, open_vectors(store, part), out, progress)}
+
+
+def map_index(
+    moved: Migration, store: Path, out: Path, new_items: Path | None = None, progress: Progress = silent
+) -> dict[str, Any]:
+    """A search index of mapped items, with new ones beside them where given. The old index stays as it is."""
+    if is_index(out):
+        raise ModalignError(f"{out} holds a search index already: choose another --out")
+    old = Index(store)
+    vectors: dict[str, np.ndarray] = {}
+    items: dict[str, list[dict[str, Any]]] = {}
+    line = calibration(moved) if new_items is not None else None
+    for m in old.modalities:
+        alive = np.flatnonzero(old.alive(m))
+        if not len(alive):
+            continue
+        mapped = moved.rows(torch.from_numpy(np.array(old.vectors(m, alive))))
+        vectors[m] = mapped.numpy() if line is None else gradual.mixed_rows(mapped, line).numpy()
+        items[m] = [{**_entry(old, m, int(r)), "origin": "old"} for r in alive]
+        progress(len(items), len(old.modalities), "mapping the index")
+    if new_items is not None:
+        _with_new(Index(new_items), vectors, items)
+    facts = {"migration": str(moved.folder), "mixed": new_items is not None}
+    index = Index.build(out, vectors, items, settings=old.settings, facts=facts, progress=progress)
+    return {"rows": {m: index.count(m) for m in index.modalities}, "mixed": facts["mixed"]}
+
+
+def _with_new(new: Index, vectors: dict[str, np.ndarray], items: dict[str, list[dict[str, Any]]]) -> None:
+    """Items with vectors of the new model join those of their modality."""
+    for m in new.modalities:
+        alive = np.flatnonzero(new.alive(m))
+        if not len(alive):
+            continue
+        rows = gradual.mixed_rows(torch.from_numpy(np.array(new.vectors(m, alive)))).numpy()
+        taken = {e["id"] for e in items.get(m, [])}
+        entries = [{**_entry(new, m, int(r)), "origin": "new"} for r in alive]
+        for e in entries:
+            e["id"] = f"new/{e['id']}" if e["id"] in taken else e["id"]
+        vectors[m] = np.concatenate([vectors[m], rows]) if m in vectors else rows
+        items[m] = [*items.get(m, []), *entries]
+
+
+def _entry(index: Index, modality: str, row: int) -> dict[str, Any]:
+    return {k: v for k, v in index.entry(Place(modality, row)).items() if k != "row"}
+
+
+def calibration(moved: Migration) -> gradual.Calibration:
+    """The line of a migration, fitted on its held-out pairs.
+
+    Raises:
+        ModalignError: too few pairs were tested to fit one.
+    """
+    found: Mapping[str, Any] | None = moved.facts.get("mixed")
+    if found is None:
+        raise ModalignError(
+            "scores of old and new items cannot be compared: 40 tested pairs are needed for a calibration"
+        )
+    return gradual.Calibration(float(found["slope"]), float(found["level"]))
+
+
+def remapped(result: Mapping[str, Any]) -> str:
+    """The result for people."""
+    rows = result["rows"]
+    count = f"{rows:,} rows" if isinstance(rows, int) else ", ".join(f"{n:,} of '{m}'" for m, n in rows.items())
+    kept = ""
+    if result.get("version_before") is not None:
+        kept = f" (the table before it is version {result['version_before']}: table.restore brings it back)"
+    return f"{count} of {result['store']} -> {result['out']}{kept}"

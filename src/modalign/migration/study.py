@@ -1,0 +1,222 @@
+"""From two stores and some links to adapters and all that is known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError
+from ..metrics.intervals import bootstrap
+from ..metrics.score import Score
+from ..progress import Progress, silent
+from . import curve
+from .adapter import Adapter
+from .choose import (
+    METHODS,
+    Candidate,
+    Direction,
+    Full,
+    Gallery,
+    Kept,
+    Trial,
+    Trials,
+    best,
+    candidates,
+    compare,
+    honest,
+    with_norm,
+)  # fmt: skip
+from .inputs import LEAST, Cover, cover, place_of, usable, wrong_links
+from .lists import K, as_tensor, check_measure, nearest, overlap
+from .sample import Sample
+from .vectors import Vectors
+
+SAMPLE = 20_000  # rows of either store that are looked at
+WORST = 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Linked rows and a sample of both stores, all finite and none zero.
+
+    Args:
+        links: (p, 2) old and new row numbers. raw: from the new model to the old. store: (n, d) rows of the old store,
+            the linked ones first. aside: what was left out, by reason.
+    """
+
+    links: Tensor
+    raw: Sample
+    store: Tensor
+    aside: dict[str, int]
+
+
+def gather(old: Vectors, new: Vectors, pairs: Tensor, seed: int = 0, progress: Progress = silent) -> Rows:
+    """Read what is needed of both stores: the links, and at most 20,000 other rows of each.
+
+    Raises:
+        ModalignError: too few usable links.
+    """
+    links = usable(pairs, old.rows, new.rows)
+    progress(0, 2, "reading the stores")
+    x, y = (as_tensor(v.at(links.rows[:, i].numpy())) for i, v in ((1, new), (0, old)))
+    sound = _sound(x) & _sound(y)
+    aside = dict(links.aside)
+    if not sound.all():
+        aside["zero or not finite"] = int((~sound).sum())
+    rows, x, y = links.rows[sound], x[sound], y[sound]
+    if len(rows) < LEAST:
+        told = "".join(f", {n} {why}" for why, n in aside.items())
+        raise ModalignError(f"{len(rows)} usable pairs of {len(pairs)}{told}: at least {LEAST} are needed")
+    others = [_others(v, links.rows[:, i], seed + i) for i, v in ((0, old), (1, new))]
+    progress(2, 2, "reading the stores")
+    for name, lost in zip(("OLD", "NEW"), (o[1] for o in others), strict=True):
+        if lost:
+            aside[f"sampled rows of {name} that are zero or not finite"] = lost
+    store = torch.cat([y, others[0][0]])
+    return Rows(rows, Sample(x, y, torch.cat([x, others[1][0]]), store), store, aside)
+
+
+def _sound(x: Tensor) -> Tensor:
+    return torch.isfinite(x).all(1) & (x.abs().amax(1) > 0)
+
+
+def _others(v: Vectors, linked: Tensor, seed: int) -> tuple[Tensor, int]:
+    """A sample of the rows without a link, and how many of it were unusable."""
+    draw = np.random.default_rng(seed)
+    size = min(v.rows, SAMPLE + len(linked))
+    rows = draw.choice(v.rows, size, replace=False) if v.rows < 4 * size else draw.integers(0, v.rows, size)
+    rows = np.setdiff1d(rows, linked.numpy())[:SAMPLE] if v.rows <= size else _shuffled(rows, linked, draw)
+    found = as_tensor(v.at(rows)) if len(rows) else torch.empty(0, v.width)
+    sound = _sound(found)
+    return found[sound], int((~sound).sum())
+
+
+def _shuffled(rows: np.ndarray, linked: Tensor, draw: np.random.Generator) -> np.ndarray:
+    return draw.permutation(np.setdiff1d(rows, linked.numpy()))[:SAMPLE]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One direction: the adapter fitted on all links, the trials that led to it, and what it keeps.
+
+    mapped: (q, d) the held-out links through adapters that had not seen them.
+    """
+
+    direction: Direction
+    adapter: Adapter
+    chosen: Candidate
+    trials: list[Trial]
+    kept: Kept
+    mapped: Tensor
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that was found out. ``places`` are those of the store; ``held`` the links (rows of ``rows.links``) tested."""
+
+    rows: Rows
+    measure: str
+    sides: dict[str, Side]
+    points: list[curve.Point]
+    places: Cover
+    held: Tensor
+    wrong: Tensor
+    wrong_share: float
+    agreement: Tensor
+
+
+def study(
+    old: Vectors,
+    new: Vectors,
+    pairs: Tensor,
+    measure: str = "cosine",
+    methods: Sequence[str] = METHODS,
+    directions: Sequence[Direction] = ("queries", "rows"),
+    k: int = K,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Study:
+    """Fit, choose and measure. See ``migrate`` for the arguments."""
+    check_measure(measure)
+    rows = gather(old, new, pairs, seed, progress)
+    places = cover(rows.store, rows.raw.y, seed)
+    progress(0, 1, "checking the pairs")
+    doubt = wrong_links(rows.raw.units(), seed)
+    progress(1, 1, "checking the pairs")
+    good = torch.ones(len(rows.links), dtype=torch.bool)
+    good[doubt.rows] = False
+    if int(good.sum()) < LEAST:
+        raise ModalignError(
+            f"{int((~good).sum())} of {len(good)} pairs look wrong: fewer than {LEAST} are left. Are the row numbers "
+            "of OLD first and those of NEW second, counted from 0?"
+        )
+    kept_links = good.nonzero().flatten()
+    raw = rows.raw.linked(kept_links)
+    gallery = Gallery.of(rows.store, kept_links, raw.y, measure, k)
+    trials = Trials(raw, gallery, seed)
+    full = Full(seed, progress=progress)
+    choices = candidates(methods, full, raw.x.shape[1] == raw.y.shape[1])
+    sides: dict[str, Side] = {}
+    for direction in directions:
+        tried = compare(trials, choices, direction, progress)
+        first = best(tried)
+        won = first.candidate
+        way = raw if direction == "queries" else raw.flipped()
+        fitted = won.fit(way.units().linked(torch.arange(len(way.x)), "all"))
+        sides[direction] = Side(
+            direction, with_norm(fitted, way.x, way.y, measure), won, tried, honest(tried), first.mapped
+        )
+    lead = sides.get("queries") or next(iter(sides.values()))
+    points = curve.measured(trials, lead.chosen, seed)
+    held = kept_links[trials.rows]
+    return Study(
+        rows, measure, sides, points, places, held, doubt.rows, doubt.share, agreement(rows.raw, held, measure, k)
+    )
+
+
+def agreement(raw: Sample, held: Tensor, measure: str, k: int) -> Tensor:
+    """(q,) overlap of both models' own lists among the held-out links: how far they mean the same at all."""
+    x, y, own = raw.x[held], raw.y[held], torch.arange(len(held))
+    return overlap(nearest(x, x, k, measure, own).rows, nearest(y, y, k, measure, own).rows)
+
+
+def score(values: Tensor) -> dict[str, float | None]:
+    """Mean with its 95 % interval over queries."""
+    s = bootstrap(Score(float(values.mean()), per_item=values))
+    return {"value": round(s.value, 5), "low": _round(s.low), "high": _round(s.high)}
+
+
+def _round(x: float | None) -> float | None:
+    return None if x is None else round(x, 5)
+
+
+def by_place(s: Study) -> list[dict[str, Any]]:
+    """What is kept in each place of the store, worst first; places without a tested link say so."""
+    lead = next(iter(s.sides.values()))
+    where = place_of(s.rows.raw.y[s.held], s.places.mean, s.places.centres)
+    out = []
+    for i, share in enumerate(s.places.share.tolist()):
+        tested = lead.kept.old[where == i]
+        near = (s.places.label == i).nonzero().flatten()
+        entry = {"place": i, "share": round(share, 4), "pairs": int(s.places.links[i]), "tested": len(tested)}
+        linked = near[near < len(s.rows.links)]
+        entry["example_old_row"] = int(s.rows.links[linked[0], 0]) if len(linked) else None
+        entry["kept"] = score(tested) if len(tested) >= 3 else None
+        out.append(entry)
+    return sorted(out, key=lambda e: (e["kept"] is None, e["kept"]["value"] if e["kept"] else 0.0))
+
+
+def worst(s: Study) -> list[dict[str, Any]]:
+    """The held-out links whose lists are least kept, by row numbers of both stores."""
+    lead = next(iter(s.sides.values()))
+    order = lead.kept.old_ndcg.argsort(stable=True)[:WORST]
+    links = s.rows.links[s.held[order]]
+    found = zip(links.tolist(), lead.kept.old[order].tolist(), lead.kept.old_ndcg[order].tolist(), strict=True)
+    return [
+        {"old_row": o, "new_row": n, "overlap": round(kept, 3), "ndcg": round(gain, 3)} for (o, n), kept, gain in found
+    ]

@@ -1,0 +1,253 @@
+"""Vectors where they lie: .npy, safetensors, Parquet, Arrow, Lance or a search index, read by rows and by blocks.
+
+Nothing here holds a whole store: files are mapped into memory or read in pieces, so 10 M rows need no more than a few.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModalignError, few, require, unknown
+from ..search.index import Index
+from ..search.segments import is_index
+
+BLOCK = 16_384  # rows in one piece: 25 MB of 384 float32
+KINDS = (".npy", ".safetensors", ".parquet", ".arrow", ".feather", ".lance")
+_SAFE = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I8": "i1", "U8": "u1", "I32": "<i4"}
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A store of vectors that is read in pieces.
+
+    Args:
+        path: where it lies. rows, width: its shape.
+        take: rising row numbers (k,) -> (k, width) float32.
+        read: (start, stop) -> (stop - start, width) float32.
+    """
+
+    path: str
+    rows: int
+    width: int
+    take: Callable[[np.ndarray], np.ndarray]
+    read: Callable[[int, int], np.ndarray]
+
+    def at(self, rows: np.ndarray) -> np.ndarray:
+        """(k, width) float32 of any row numbers, in their order, repeats included.
+
+        Raises:
+            ModalignError: a row number beyond the store.
+        """
+        rows = np.asarray(rows, np.int64)
+        if len(rows) and int(rows.max()) >= self.rows:
+            raise ModalignError(f"row {int(rows.max())} was asked for, but {self.path} has rows 0 to {self.rows - 1}")
+        ids, where = np.unique(rows, return_inverse=True)
+        return self.take(ids)[where] if len(ids) else np.empty((0, self.width), np.float32)
+
+    def blocks(self, size: int = BLOCK, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+        """(first row, block) from ``start`` to the end."""
+        for first in range(start, self.rows, size):
+            yield first, self.read(first, min(first + size, self.rows))
+
+
+def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
+    """Open a store of vectors; nothing but its shape is read.
+
+    Args:
+        path: .npy (n, d); .safetensors; .parquet, .arrow or .feather with a column of lists; a Lance table
+            (``DATABASE/NAME.lance``); or the folder of a search index.
+        part: which tensor, column or modality, where there are several.
+
+    Raises:
+        ModalignError: nothing there, another ending, damaged, no vectors in it, several and none chosen, empty.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "old.npy"
+        >>> np.save(path, np.eye(3, dtype="float16"))
+        >>> store = open_vectors(path)
+        >>> store.rows, store.width, store.at(np.array([2, 0])).tolist()
+        (3, 3, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    """
+    place = Path(path)
+    if not place.exists():
+        raise ModalignError(f"no vectors at {place}: the file or folder does not exist")
+    if place.is_dir() and is_index(place):
+        return _index(place, part)
+    if place.suffix not in KINDS:
+        raise ModalignError(f"a store of vectors ends in {few(KINDS, 6)}, or is a search index, got: {place}")
+    try:
+        found = _OPENERS[place.suffix](place, part)
+    except ModalignError:
+        raise
+    except (ValueError, OSError, KeyError, TypeError, EOFError) as problem:
+        raise ModalignError(f"vectors cannot be read: {place} ({' '.join(str(problem).split())[:160]})") from None
+    if found.rows == 0 or found.width == 0:
+        raise ModalignError(f"the store of vectors is empty: {place} has shape ({found.rows}, {found.width})")
+    return found
+
+
+def in_memory(x: Any, name: str = "array") -> Vectors:
+    """An array or tensor (n, d) as a store."""
+    array = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
+    if array.ndim != 2 or array.dtype.kind not in "fiub":
+        raise ModalignError(f"{name} must be an array of numbers (rows, width), got {array.dtype} of {array.shape}")
+    if 0 in array.shape:
+        raise ModalignError(f"{name} is empty: it has shape {array.shape}")
+    return _mapped(name, array)
+
+
+def _mapped(path: str | Path, array: np.ndarray, decode: Callable[[np.ndarray], np.ndarray] | None = None) -> Vectors:
+    """A store over an array, mapped or not."""
+    turn = decode or (lambda x: np.ascontiguousarray(x, np.float32))
+    return Vectors(
+        str(path), array.shape[0], array.shape[1], lambda rows: turn(array[rows]), lambda a, b: turn(array[a:b])
+    )
+
+
+def _npy(path: Path, part: str | None) -> Vectors:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    _check(path, tuple(array.shape), array.dtype.kind in "fiub", str(array.dtype))
+    return _mapped(path, array)
+
+
+def _safetensors(path: Path, part: str | None) -> Vectors:
+    """The tensor is mapped where it lies in the file: 8 bytes of length, the header in JSON, then the numbers."""
+    with path.open("rb") as handle:
+        size = int.from_bytes(handle.read(8), "little")
+        if not 2 <= size <= min(100_000_000, path.stat().st_size):
+            raise ValueError("no safetensors header")
+        header = json.loads(handle.read(size))
+    tensors = {k: v for k, v in header.items() if k != "__metadata__" and len(v["shape"]) == 2}
+    entry = tensors[_choose(path, "tensor", tensors, part)]
+    _check(path, tuple(entry["shape"]), entry["dtype"] in _SAFE, entry["dtype"])
+    start, end = entry["data_offsets"]
+    kind = np.dtype(_SAFE[entry["dtype"]])
+    if end - start != kind.itemsize * entry["shape"][0] * entry["shape"][1] or 8 + size + end > path.stat().st_size:
+        raise ValueError("the file is cut off")
+    array = np.memmap(path, kind, "r", 8 + size + start, tuple(entry["shape"]))
+    return _mapped(path, array, _bfloat if entry["dtype"] == "BF16" else None)
+
+
+def _bfloat(x: np.ndarray) -> np.ndarray:
+    """bfloat16 bits to float32: the upper half of its bits."""
+    return (np.ascontiguousarray(x).astype(np.uint32) << 16).view(np.float32)
+
+
+def _parquet(path: Path, part: str | None) -> Vectors:
+    arrow = require("pyarrow.parquet", "data")
+    file = arrow.ParquetFile(path, memory_map=True)
+    column = _column(path, file.schema_arrow, part)
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    return _grouped(path, sizes, lambda i: file.read_row_group(i, columns=[column]).column(column), "row group")
+
+
+def _arrow(path: Path, part: str | None) -> Vectors:
+    arrow = require("pyarrow", "data")
+    require("pyarrow.ipc", "data")
+    try:
+        file = arrow.ipc.open_file(arrow.memory_map(str(path)))
+    except arrow.ArrowInvalid as problem:
+        raise ValueError(f"{problem}; save it in the Arrow file format") from None
+    column = _column(path, file.schema, part)
+    sizes = [file.get_batch(i).num_rows for i in range(file.num_record_batches)]
+    return _grouped(path, sizes, lambda i: file.get_batch(i).column(column), "batch")
+
+
+def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: str) -> Vectors:
+    """A store in pieces, of which one at a time is held."""
+    ends = np.cumsum([0, *sizes])
+    held: dict[int, np.ndarray] = {}
+
+    def piece(i: int) -> np.ndarray:
+        if i not in held:
+            held.clear()
+            held[i] = _flat(group(i), f"{path}, {what} {i}")
+        return held[i]
+
+    def take(rows: np.ndarray) -> np.ndarray:
+        where = np.searchsorted(ends, rows, side="right") - 1
+        return np.concatenate([piece(i)[rows[where == i] - ends[i]] for i in np.unique(where).tolist()])
+
+    width = next((piece(i).shape[1] for i, n in enumerate(sizes) if n), 0)
+    return Vectors(str(path), int(ends[-1]), width, take, lambda a, b: take(np.arange(a, b)))
+
+
+def _flat(column: Any, where: str) -> np.ndarray:
+    """An Arrow column of equally long lists as (n, d) float32."""
+    if column.null_count:
+        raise ModalignError(f"{where}: {column.null_count} vectors are missing (null): write a store without them")
+    chunks = column.chunks if hasattr(column, "chunks") else [column]
+    out = []
+    for chunk in chunks:
+        values = np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), np.float32)
+        if len(chunk) and len(values) % len(chunk):
+            raise ModalignError(f"{where}: the vectors have unequal lengths")
+        out.append(values.reshape(len(chunk), -1) if len(chunk) else np.empty((0, 0), np.float32))
+    found = [x for x in out if len(x)]
+    return np.concatenate(found) if found else np.empty((0, 0), np.float32)
+
+
+def _column(path: Path, schema: Any, part: str | None) -> str:
+    arrow = require("pyarrow", "data")
+    lists = [f.name for f in schema if arrow.types.is_list(f.type) or arrow.types.is_fixed_size_list(f.type)]
+    numbers = [n for n in lists if arrow.types.is_floating(schema.field(n).type.value_type)]
+    return _choose(path, "column of vectors", numbers, part)
+
+
+def _lance(path: Path, part: str | None) -> Vectors:
+    table = require("lancedb", "lance").connect(str(path.parent)).open_table(path.stem)
+    column = _column(path, table.schema, part)
+    fields = table.schema.field(column).type
+
+    def take(rows: np.ndarray) -> np.ndarray:
+        found = table.take_offsets(rows.tolist()).select([column]).to_arrow()
+        return _flat(found.column(column), str(path))
+
+    rows = table.count_rows()
+    width = fields.list_size if hasattr(fields, "list_size") else 0
+    return Vectors(str(path), rows, width or take(np.arange(1)).shape[1], take, lambda a, b: take(np.arange(a, b)))
+
+
+def _index(path: Path, part: str | None) -> Vectors:
+    index = Index(path)
+    modality = _choose(path, "modality", [m for m in index.modalities if index.count(m)], part)
+    alive = np.flatnonzero(index.alive(modality))
+    return Vectors(
+        str(path), len(alive), index.dim,
+        lambda rows: index.vectors(modality, alive[rows]), lambda a, b: index.vectors(modality, alive[a:b]),
+    )  # fmt: skip
+
+
+def _choose(path: Path, what: str, known: Any, part: str | None) -> str:
+    names = list(known)
+    if part is not None:
+        if part not in names:
+            raise unknown(f"{what} of {path}", part, names)
+        return part
+    if len(names) != 1:
+        raise ModalignError(f"{path} has {len(names)} {what}s ({few(names) or 'none'}): one is needed, name it")
+    return str(names[0])
+
+
+def _check(path: Path, shape: tuple[int, ...], numbers: bool, kind: str) -> None:
+    if len(shape) != 2:
+        raise ModalignError(f"vectors must have two dimensions (rows, width), but {path} has shape {shape}")
+    if not numbers:
+        raise ModalignError(f"vectors must be real numbers, but {path} holds values of type {kind}")
+
+
+_OPENERS: dict[str, Callable[[Path, str | None], Vectors]] = {
+    ".npy": _npy,
+    ".safetensors": _safetensors,
+    ".parquet": _parquet,
+    ".arrow": _arrow,
+    ".feather": _arrow,
+    ".lance": _lance,
+}

@@ -1,0 +1,190 @@
+"""The whole job on two small models: what is kept, what is written, what is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+import modalign as ma
+from modalign import cli
+from modalign.errors import ModalignError
+from modalign.migration import Migration, load_migration
+from modalign.migration.lists import nearest, overlap
+
+from .conftest import Models, two_models
+
+
+@pytest.fixture(scope="module")
+def moved(stores: Path, tmp_path_factory: pytest.TempPathFactory) -> Migration:
+    return ma.migrate(
+        stores / "old.npy", stores / "new.npy", stores / "pairs.csv", tmp_path_factory.mktemp("moved") / "out"
+    )
+
+
+def kept(queries: torch.Tensor, models: Models) -> float:
+    """Overlap@10 of mapped queries with the old model's lists, on items that no adapter saw."""
+    store = models.old[:2000]
+    truth = nearest(models.old[2000:], store, 10).rows
+    return float(overlap(nearest(queries, store, 10).rows, truth).mean())
+
+
+def test_queries_of_the_new_model_find_what_the_old_one_found(moved: Migration, models: Models) -> None:
+    found = kept(moved.queries(models.new[2000:]), models)
+    told = moved.facts["queries"]["kept"]
+    assert found > 0.5
+    assert abs(found - told["value"]) < 0.1  # what the page promises on held-out pairs holds for new queries
+    assert told["low"] < told["value"] < told["high"]
+
+
+def test_mapped_rows_serve_queries_of_the_new_model(moved: Migration, models: Models) -> None:
+    truth = nearest(models.new[2000:], models.new[:2000], 10).rows
+    found = nearest(models.new[2000:], moved.rows(models.old[:2000]), 10).rows
+    assert float(overlap(found, truth).mean()) > 0.45
+
+
+def test_unlinked_rows_help_where_pairs_are_few(models: Models) -> None:
+    pairs = torch.arange(10)[:, None].expand(10, 2)
+    new = torch.cat([models.new[:10], models.new[2000:]])
+    scores = {}
+    for m in ("orthogonal", "ridge", "full"):
+        moved = ma.migrate(models.old[:2000], new, pairs, methods=[m], directions=["queries"])
+        scores[m] = kept(moved.queries(models.new[2000:]), models)
+    assert scores["full"] > 1.1 * max(scores["orthogonal"], scores["ridge"])
+
+
+def test_the_folder_is_whole_and_opens_again(moved: Migration, models: Models) -> None:
+    assert moved.folder is not None
+    names = {p.name for p in moved.folder.iterdir()}
+    assert {"migration.json", "report.html", "queries", "rows"} <= names
+    again = load_migration(moved.folder)
+    assert torch.equal(again.queries(models.new[:5]), moved.queries(models.new[:5]))
+    assert again.facts["verdict"] == moved.verdict
+    page = (moved.folder / "report.html").read_text()
+    for words in ("95 %", "Worst queries", "Not tested", "adapter.safetensors", "Old and new items in one list"):
+        assert words in page
+    assert "https:" not in page
+    assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_one_model_under_two_names_keeps_everything(models: Models) -> None:
+    pairs = torch.arange(60)[:, None].expand(60, 2)
+    moved = ma.migrate(models.old[:1000], models.old[:400], pairs)
+    for direction in ("queries", "rows"):
+        assert moved.facts[direction]["kept"]["value"] == 1.0
+        assert moved.facts[direction]["kept_new"]["value"] == 1.0
+    assert moved.facts["agreement"]["value"] == 1.0
+
+
+def test_lengths_are_kept_where_the_store_uses_them(models: Models) -> None:
+    draw = torch.Generator().manual_seed(1)
+    length = torch.exp(0.3 * torch.randn(2000, 1, generator=draw))
+    old, new = models.old[:2000] * length, models.new[:2000] * 3 * length.sqrt()
+    pairs = torch.arange(300)[:, None].expand(300, 2)
+    for measure in ("dot", "l2"):
+        moved = ma.migrate(old, new, pairs, measure=measure, methods=["orthogonal", "ridge"])
+        want = torch.linalg.vector_norm(old, dim=1)
+        got = torch.linalg.vector_norm(moved.queries(new), dim=1)
+        assert float((got / want - 1).abs().max()) < 0.05
+        assert moved.facts["rows"]["kept"]["value"] > 0.4
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_wrong_pairs_are_found_counted_and_do_no_harm(share: float, models: Models, tmp_path: Path) -> None:
+    n = 300
+    pairs = torch.arange(n)[:, None].repeat(1, 2)
+    bad = int(share * n)
+    pairs[:bad, 1] = pairs[:bad, 1].roll(bad // 2)
+    right = ma.migrate(
+        models.old[:2000], models.new[:2000], pairs[bad:], methods=["ridge", "full"], directions=["queries"]
+    )
+    moved = ma.migrate(
+        models.old[:2000], models.new[:2000], pairs, tmp_path, methods=["ridge", "full"], directions=["queries"]
+    )
+    told = moved.facts["pairs"]
+    assert abs(told["wrong_share"] - share) < 0.1
+    lines = (tmp_path / "wrong_pairs.csv").read_text().splitlines()[1:]
+    found = {int(line.split(",")[0]) for line in lines}
+    assert len(found & set(range(bad))) > 0.75 * bad
+    assert len(found - set(range(bad))) < 0.15 * n
+    assert kept(moved.queries(models.new[2000:]), models) > kept(right.queries(models.new[2000:]), models) - 0.05
+
+
+def test_repeated_contradictory_zero_and_broken_rows_are_put_aside_and_told(models: Models) -> None:
+    old, new = models.old[:500].clone(), models.new[:500].clone()
+    old[5], new[6], old[7, 0] = 0.0, 0.0, float("nan")
+    pairs = torch.arange(60)[:, None].repeat(1, 2)
+    pairs = torch.cat([pairs, pairs[:10], torch.tensor([[20, 30]])])
+    aside = ma.migrate(old, new, pairs, methods=["ridge"]).facts["pairs"]["aside"]
+    assert aside == {"repeated": 10, "contradictory": 3, "zero or not finite": 3}
+
+
+def test_a_sample_of_one_topic_is_told(models: Models) -> None:
+    near = (models.old[:2000] @ models.old[0]).topk(200).indices
+    pairs = torch.stack([near, near], 1)
+    moved = ma.migrate(models.old[:2000], models.new[:2000], pairs, methods=["ridge"])
+    assert moved.facts["bare"] > 0.3
+    assert any("leave out" in w for w in moved.facts["warnings"])
+    spread = torch.arange(200)[:, None].expand(200, 2)
+    assert ma.migrate(models.old[:2000], models.new[:2000], spread, methods=["ridge"]).facts["bare"] == 0.0
+
+
+def test_other_lengths_on_either_side_change_nothing_for_a_cosine_store(models: Models) -> None:
+    pairs = torch.arange(100)[:, None].expand(100, 2)
+    one = ma.migrate(models.old[:1000], models.new[:1000], pairs, methods=["orthogonal", "full"])
+    two = ma.migrate(7 * models.old[:1000], models.new[:1000] / 100, pairs, methods=["orthogonal", "full"])
+    assert one.facts["queries"]["kept"] == two.facts["queries"]["kept"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"pairs": [[0, 5000]] * 20}, "NEW has not"),
+        ({"pairs": [[i, i] for i in range(5)]}, "at least 10"),
+        ({"measure": "cos"}, "cosine"),
+        ({"methods": ["rigde"]}, "did you mean 'ridge'"),
+        ({"directions": ["query"]}, "queries"),
+        ({"k": 0}, "k = 0"),
+        ({"old": np.zeros(4)}, "OLD"),
+    ],
+)
+def test_mistakes_get_one_clear_line(change: dict[str, object], told: str, models: Models) -> None:
+    given: dict[str, object] = {"old": models.old[:100], "new": models.new[:100], "pairs": [[i, i] for i in range(40)]}
+    with pytest.raises(ModalignError, match=told) as problem:
+        ma.migrate(**{**given, **change})  # type: ignore[arg-type]
+    assert "\n" not in str(problem.value)
+
+
+def test_the_command_fits_and_prints(stores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["migrate", stores / "old.npy", stores / "new.npy", "--pairs", stores / "pairs.csv", "--out", tmp_path / "m",
+            "--method", "ridge", "orthogonal", "--json"]  # fmt: skip
+    cli.main([str(a) for a in argv])
+    facts = json.loads(capsys.readouterr().out)
+    assert {t["method"] for t in facts["queries"]["tried"]} == {"ridge", "orthogonal"}
+    assert Path(facts["report"]).exists()
+
+
+def test_rows_to_embed_are_spread_over_the_store(stores: Path, tmp_path: Path, models: Models) -> None:
+    far = {}
+    for how in ("spread", "farthest", "random"):
+        cli.main(["migrate", str(stores / "old.npy"), "--choose", "60", "--how", how, "--out", str(tmp_path / how)])
+        rows = np.loadtxt(tmp_path / how, skiprows=1, dtype=int)
+        assert len(set(rows)) == 60
+        far[how] = float((models.old[:2000] @ models.old[rows].T).amax(1).min())
+    assert far["farthest"] > far["random"]
+
+
+def test_a_seed_gives_the_same_bits(models: Models) -> None:
+    pairs = torch.arange(50)[:, None].expand(50, 2)
+    a, b = (ma.migrate(models.old[:600], models.new[:600], pairs, directions=["queries"]) for _ in range(2))
+    assert torch.equal(a.queries(models.new[:50]), b.queries(models.new[:50]))
+
+
+def test_two_models_are_what_the_tests_say() -> None:
+    one = two_models(50)
+    assert torch.allclose(one.old, normalize(one.old, dim=1))
+    assert torch.equal(one.new, two_models(50).new)
