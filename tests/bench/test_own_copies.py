@@ -11,7 +11,6 @@ import pytest
 
 from modalign.cli import main
 
-SUITES = Path(__file__).parents[2] / "benchmarks" / "suites"
 pytestmark = pytest.mark.slow
 
 
@@ -72,7 +71,7 @@ def test_the_suite_runs_on_a_copy(
     monkeypatch.setenv("MODALIGN_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("MODALIGN_CACHE", str(tmp_path / "cache"))
     main(
-        ["bench", str(SUITES / f"{name}.toml"), "--out", str(tmp_path / "out"), "--setting", setting, "--seed", "0",
+        ["bench", name, "--out", str(tmp_path / "out"), "--setting", setting, "--seed", "0",
          "--method", "cca", "clip", "full", "--set", "trials=1", "--workers", "1", "--json"]
     )  # fmt: skip
     assert json.loads(capsys.readouterr().out)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from modalign.bench.catalogue import SHARED, catalogue, groups
+from modalign.bench.command import SHIPPED, find
 from modalign.bench.suite import Setting, build, choose, read
 from modalign.errors import ModalignError
 from modalign.registry import check, get
 
-SUITES = sorted((Path(__file__).parents[2] / "benchmarks" / "suites").glob("*.toml"))
+SUITES = sorted(SHIPPED.glob("*.toml"))
 TABLE: dict[str, Any] = {
     "name": "x", "data": {"store": "x"}, "methods": ["cca"], "settings": [{"regime": "hidden", "pairs": [10, 20]}],
 }  # fmt: skip
@@ -35,6 +36,16 @@ def test_all_promised_suites_are_there() -> None:
     assert {p.stem for p in SUITES} == {
         "quick", "flickr8k", "flickr8k3", "youcook2", "tuxpaint", "esc50", "synthetic", "coco", "audioset", "howto100m",
     }  # fmt: skip
+
+
+def test_a_bare_name_is_a_suite_of_the_package_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read(find("quick")).name == "quick"
+    assert find("mine.toml") == Path("mine.toml")
+    with pytest.raises(ModalignError, match="unknown suite 'quik': did you mean 'quick'"):
+        find("quik")
 
 
 def test_every_list_is_an_axis_of_the_grid() -> None:

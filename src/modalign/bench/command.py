@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModalignError
+from ..errors import ModalignError, unknown
 from ..files import read_json, write_json, write_text
 from ..progress import Progress, silent
 from ..report.bench import write_bench
@@ -18,13 +18,23 @@ from .suite import Suite, choose, read
 from .summary import summarise
 
 SUITE = "suite.json"
+#: Suites that come with the package.
+SHIPPED = Path(__file__).parent / "suites"
 
 
 def find(suite: str) -> Path:
-    """The file of a suite: a path, or a bare name below benchmarks/suites."""
+    """The file of a suite: a path, or the bare name of one that comes with the package.
+
+    Raises:
+        ModalignError: a bare name that no suite of the package has.
+    """
     path = Path(suite)
-    shipped = Path("benchmarks/suites") / f"{suite}.toml"
-    return shipped if not path.exists() and path.suffix == "" and shipped.exists() else path
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path
+    shipped = SHIPPED / f"{suite}.toml"
+    if not shipped.is_file():
+        raise unknown("suite", suite, (p.stem for p in SHIPPED.glob("*.toml")))
+    return shipped
 
 
 def bench(
@@ -55,8 +65,7 @@ def bench(
         raise ModalignError(f"hours must be positive, got {hours}")
     if workers is not None and workers < 1:
         raise ModalignError(f"workers must be at least 1, got {workers}")
-    path = find(suite)
-    made = read(path, overrides)
+    made = read(find(suite), overrides)
     robust.check(made)
     cells = choose(made, methods, settings, parts, seeds)
     own(made, out)
@@ -68,7 +77,7 @@ def bench(
         before = sum((cell.folder_of(out, *c) / cell.RESULT).exists() for c in cells)
         counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}
     sets = "".join(f" --set {shlex.quote(entry)}" for entry in overrides)
-    return finish(made, f"modalign bench {path} --out {out}{sets}", out, counts, export, progress)
+    return finish(made, f"modalign bench {suite} --out {out}{sets}", out, counts, export, progress)
 
 
 def own(suite: Suite, out: Path) -> None:

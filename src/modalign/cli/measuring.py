@@ -137,7 +137,7 @@ def bench(
     Parameters
     ----------
     suite
-        TOML file, or the name of one in benchmarks/suites.
+        TOML file, or the name of a suite that comes with modalign (quick, flickr8k, ...).
     out
         Folder of the bench; default: runs/bench/ and the suite's name.
     method

@@ -137,7 +137,7 @@ def _draw_svg(data: bytes, size: int | None, name: str) -> Image.Image:
 
     Fonts of the system are left out: the same file must give the same pixels on any machine.
     """
-    resvg = require("resvg_py", "demo")
+    resvg = require("resvg_py", "image")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

