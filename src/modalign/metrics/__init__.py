@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, Any
 from .. import public, registry
 
 if TYPE_CHECKING:
-    from .entries import Ranking
+    from .found import Found
+    from .key import Key
     from .ranking import rank, rank_scores
-    from .score import Metric, Score
+    from .score import Metric, Score, Unit
 
-_HOMES = {"Metric": "score", "Ranking": "entries", "Score": "score", "rank": "ranking", "rank_scores": "ranking"}
+_HOMES = {
+    "Metric": "score",
+    "Found": "found",
+    "Key": "key",
+    "Score": "score",
+    "Unit": "score",
+    "rank": "ranking",
+    "rank_scores": "ranking",
+}
 _parts = partial(registry.by_class, "metric")
 
-__all__ = ["Metric", "Ranking", "Score", "rank", "rank_scores"]
+__all__ = ["Found", "Key", "Metric", "Score", "Unit", "rank", "rank_scores"]
 
 
 def __getattr__(name: str) -> Any:
