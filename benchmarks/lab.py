@@ -27,8 +27,7 @@ import torch
 from benchmarks.__main__ import table
 from modalign.registry import make
 from modalign.training.loop import dev_recall
-from modalign.views import Views
-from modalign.views.links import hide_links, linked_groups
+from modalign.views import Views, hide_links, linked_groups
 
 Splits = Mapping[str, Views]
 

@@ -31,8 +31,7 @@ from modalign.runs.data import encode
 from modalign.tasks.captions import Captions, Examples, Nearest, Training, examples, fit_captioner
 from modalign.tasks.translate import choose_noise, evaluate_translation
 from modalign.training.loop import dev_recall
-from modalign.views import Views
-from modalign.views.links import linked_groups
+from modalign.views import Views, linked_groups
 
 #: Settings of the heads; trials are few so that all of it takes minutes.
 HEADS: Mapping[str, dict[str, Any]] = {"cca": {}, "clip": {"trials": 2}, "full": {"trials": 3, "steps": 60}}

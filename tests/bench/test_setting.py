@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modalign.bench.setting import composed, dev_views, losses, plan, queries_present, training
+from modalign.bench.setting import dev_views, losses, plan, queries_present, training
 from modalign.bench.suite import Setting
 from modalign.errors import ModalignError
-from modalign.methods.tuning import linked_ids
-from modalign.views import Views
+from modalign.views import Views, linked_groups
 
 N = 100
 
@@ -38,7 +37,7 @@ def test_hidden_items_stay_but_neither_id_nor_place_gives_their_partner_away() -
     p = plan(Setting("hidden", pairs=20), x, 0)
     made = training(x, p, 0)
     assert (len(made["image"]), len(made["text"])) == (N, 5 * N)
-    assert len(linked_ids(made)) == 20 == p.pairs
+    assert len(linked_groups(made)) == 20 == p.pairs
     for a, b in made.paired("image", "text").tolist():
         assert made["image"][a, 0] == made["text"][b, 0]
     captions = made["text"][:, 0].long()
@@ -93,17 +92,6 @@ def test_queries_keep_something_and_the_target_is_whole() -> None:
     assert len(torch.unique(present)) == N
     assert len(made["tags"]) < 60
     assert queries_present(x, "image", 0.0, 0) is x
-
-
-def test_a_composed_query_is_the_normalised_sum_of_what_is_present() -> None:
-    z = Views(
-        {"image": torch.eye(3), "a": torch.eye(3), "b": 2 * torch.eye(3)[[1]]},
-        {"image": torch.arange(3), "a": torch.arange(3), "b": torch.tensor([0])},
-    )
-    found = composed(z, "image")
-    half = 0.5**0.5
-    assert torch.allclose(found["query"], torch.tensor([[half, half, 0], [0, 1, 0], [0, 0, 1.0]]))
-    assert found.group["query"].tolist() == [0, 1, 2]
 
 
 def test_asking_for_more_than_there_is() -> None:

@@ -12,12 +12,11 @@ from torch.nn.functional import normalize
 from modalign.errors import ModalignError
 from modalign.methods.prepared import prepare
 from modalign.methods.transport_cca import over_neighbours
-from modalign.methods.tuning import grid, hold_out, linked_ids, score_heads, tune
+from modalign.methods.tuning import grid, score_heads, tune
 from modalign.methods.wasserstein import match
 from modalign.registry import make
 from modalign.training.loop import dev_recall
-from modalign.views import Views
-from modalign.views.links import hide_links
+from modalign.views import Views, hide_links
 
 Problem = Callable[..., Views]
 METHODS = ("cca", "csa", "procrustes", "ridge", "asif", "transport_cca", "wasserstein_procrustes")
@@ -186,14 +185,3 @@ def test_tuning_tries_in_order_and_records_failures() -> None:
         tune(grid(x=[1]), score)
     with pytest.raises(ModalignError, match="nothing to tune"):
         tune([], score)
-
-
-def test_holding_out_splits_linked_groups_and_keeps_the_rest(latent: Problem) -> None:
-    x = hide_links(latent(50, 0), torch.arange(20))
-    rest, dev = hold_out(x, 0.25, seed=1)
-    assert len(linked_ids(dev)) == len(dev) == 5
-    assert len(linked_ids(rest)) == 15
-    assert len(rest["image"]) == 45
-    assert len(rest["text"]) == 45
-    with pytest.raises(ModalignError, match="1 linked groups"):
-        hold_out(hide_links(latent(5, 0), torch.arange(1)))

@@ -10,10 +10,9 @@ import pytest
 
 from modalign.methods import presets
 from modalign.methods.presets import Full
-from modalign.methods.tuning import hold_out
 from modalign.model import Heads
 from modalign.training.loop import dev_recall
-from modalign.views import Views
+from modalign.views import Views, hold_out
 
 Array = np.ndarray
 Rows = dict[str, Array]

@@ -14,8 +14,7 @@ from modalign.methods.presets import TRIALS, ClipPreset, Full
 from modalign.methods.tuning import score_heads
 from modalign.model import Model
 from modalign.registry import make
-from modalign.views import Views
-from modalign.views.links import hide_links
+from modalign.views import Views, hide_links
 
 Problem = Callable[..., Views]
 

@@ -10,8 +10,7 @@ from modalign.methods.hubs import MOST, bank_of, without_hubs
 from modalign.model import Model
 from modalign.model.heads import Hubs
 from modalign.registry import make
-from modalign.views import Views
-from modalign.views.links import hide_links
+from modalign.views import Views, hide_links
 
 
 def unit(n: int, d: int, seed: int) -> torch.Tensor:

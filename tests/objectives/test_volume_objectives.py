@@ -10,7 +10,7 @@ from modalign.errors import ModalignError
 from modalign.geometry import volume
 from modalign.objectives.matching import hard_negatives
 from modalign.objectives.volume import Gram, Pmrl, Triangle
-from modalign.views import Batch, Views
+from modalign.views import Batch, Views, aligned
 
 NAMES = ("text", "image", "audio", "video", "depth", "thermal")
 
@@ -152,7 +152,7 @@ def test_pmrl_intra_is_the_same_for_orthogonal_pairs_and_triples():
 def test_pmrl_inter_does_not_depend_on_the_sign_of_a_singular_vector(make_batch):
     """Every sign the decomposition could have returned gives the loss that the sign-free form gives."""
     batch = make_batch()
-    stack = batch.z.stack(["text", "image", "audio"], pick="first")
+    stack = aligned(batch.z, ["text", "image", "audio"], "first").stack()
     direction = volume.spectrum(stack.data)[1]
     expected = cross_entropy(direction @ direction.T / 0.1, torch.arange(6))
     whole, intra = Pmrl(official=True)(batch), Pmrl(official=True, inter=0.0)(batch)

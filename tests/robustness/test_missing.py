@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
 
@@ -12,15 +10,9 @@ from modalign.geometry.volume import gram_distance
 from modalign.metrics.evaluate import evaluate
 from modalign.model import Heads
 from modalign.robustness import (
-    RATES,
-    aligned,
-    compose,
-    lose,
     missing_curves,
-    presence,
     ranking,
     refitted_curve,
-    side,
     subset_scores,
     subsets,
     unbalanced,
@@ -28,82 +20,12 @@ from modalign.robustness import (
     worst,
 )
 from modalign.robustness.fill import filler
-from modalign.robustness.fusion import Side, largest, volumes
-from modalign.robustness.missing import KINDS, Aligned
-from modalign.views import Views
+from modalign.robustness.fusion import largest, volumes
+from modalign.views import Aligned, Stack, Views, aligned, compose, presence, side
 
 
 def everything(n: int = 600, m: int = 3) -> torch.Tensor:
     return torch.ones(n, m, dtype=torch.bool)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_masks_are_nested_and_leave_one(kind: str) -> None:
-    there = presence(everything(), 0.2, seed=9)  # not everything is there to begin with
-    masks = [presence(there, rate, kind, seed=1) for rate in (*RATES, 0.9, 1.0)]
-    assert torch.equal(masks[0], there)
-    for less, more in itertools.pairwise(masks):
-        assert bool((more <= less).all())
-    assert all(bool(m.any(1).all()) for m in masks)
-    assert int(masks[-1].sum()) == len(there)
-
-
-def test_rates_are_met_where_nothing_forces_a_modality_to_stay() -> None:
-    for rate in (0.1, 0.4, 0.7):
-        lost = ~presence(everything(20000), rate, keep_one=False)
-        assert float(lost.double().mean()) == pytest.approx(rate, abs=0.01)
-        assert float(lost[:, 0].double() @ lost[:, 1].double()) / 20000 == pytest.approx(rate**2, abs=0.01)
-    kept = presence(everything(20000), 0.7)
-    assert float((~kept).double().mean()) == pytest.approx(0.7 - 0.7**3 / 3, abs=0.01)
-
-
-def test_unequal_rates_fall_on_their_modalities() -> None:
-    lost = ~presence(everything(20000), [0.3, 0.5, 0.7], keep_one=False)
-    assert lost.double().mean(0).tolist() == pytest.approx([0.3, 0.5, 0.7], abs=0.01)
-
-
-def test_blocks_and_sites_lose_together() -> None:
-    blocks = presence(everything(), 0.4, "blocks", length=20, keep_one=False)
-    assert all(bool((b == b[0]).all()) for b in blocks.split(20))
-    site = torch.arange(600) % 7
-    whole = presence(everything(), 0.4, "sites", site=site, keep_one=False)
-    assert all(bool((whole[site == s] == whole[site == s][0]).all()) for s in range(7))
-    assert 0 < int((~whole).sum()) < whole.numel()
-
-
-def test_a_group_loses_the_same_in_any_selection() -> None:
-    ids = torch.arange(600)
-    some = ids[::3]
-    assert torch.equal(presence(everything(), 0.5, group=ids)[::3], presence(everything(200), 0.5, group=some))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"rate": 1.5}, r"lie in \[0, 1\]"),
-        ({"rate": 0.1, "kind": "sometimes"}, "kind of missingness"),
-        ({"rate": 0.1, "length": 0}, "at least one group"),
-        ({"rate": 0.1, "group": torch.arange(3)}, "one id"),
-    ],
-)
-def test_masks_that_make_no_sense_are_refused(arguments: dict, message: str) -> None:
-    with pytest.raises(ModalignError, match=message):
-        presence(everything(10), **arguments)
-
-
-def test_disjoint_loses_items_and_hidden_loses_links() -> None:
-    x = Views.from_arrays(a=torch.randn(300, 4), b=torch.randn(300, 5), c=torch.randn(300, 6))
-    gone, hidden = lose(x, 0.4, seed=2), lose(x, 0.4, seed=2, how="hidden")
-    assert len(gone) == 300  # every group keeps something
-    assert sum(len(gone[m]) for m in gone.modalities) < 900
-    assert all(len(hidden[m]) == 300 for m in hidden.modalities)
-    for a, b in x.pairs():  # the same links are left, and what was lost is linked to nothing
-        left = {tuple(p) for p in gone.group[a][gone.paired(a, b)[:, 0]][:, None].tolist()}
-        kept = {tuple(p) for p in hidden.group[a][hidden.paired(a, b)[:, 0]][:, None].tolist()}
-        assert left == kept
-    only_b = lose(x, {"b": 0.5})
-    assert len(only_b["a"]) == 300
-    assert len(only_b["b"]) == pytest.approx(150, abs=30)
 
 
 def test_subsets_and_unbalanced_rates() -> None:
@@ -139,24 +61,11 @@ def test_rules_equal_slow_references() -> None:
             assert float(volume[i, j]) == pytest.approx(-float(gram_distance(item[None], own[None])), abs=1e-5)
 
 
-def test_weights_of_zero_leave_a_modality_out() -> None:
-    z = embedded()
-    q, g = side(z, ["a", "b"]), side(z, ["c"])
-    weighted = compose(q, [1.0, 0.0])
-    with_a = q.present[:, 0]
-    assert torch.allclose(weighted[with_a], q.data[with_a, 0], atol=1e-6)
-    assert torch.allclose(weighted[~with_a], q.data[~with_a, 1], atol=1e-6)
-    with pytest.raises(ModalignError, match="weights"):
-        compose(q, [1.0])
-    with pytest.raises(ModalignError, match="fusion rule"):
-        ranking(q, g, "sum")
-
-
 @pytest.mark.parametrize("rule", ["mean", "max", "volume"])
 def test_equal_items_are_found_by_every_rule(rule: str) -> None:
     z = torch.eye(6)
-    q = Side(z[:, None].repeat(1, 2, 1), torch.ones(6, 2, dtype=torch.bool), torch.arange(6))
-    g = Side(z[:, None], torch.ones(6, 1, dtype=torch.bool), torch.arange(6))
+    q = Stack(z[:, None].repeat(1, 2, 1), torch.ones(6, 2, dtype=torch.bool), torch.arange(6))
+    g = Stack(z[:, None], torch.ones(6, 1, dtype=torch.bool), torch.arange(6))
     for r in (ranking(q, g, rule), ranking(g, q, rule)):
         assert r.above.tolist() == [0] * 6
         assert r.tied.tolist() == [1] * 6

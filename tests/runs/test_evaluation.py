@@ -158,8 +158,16 @@ def test_composed_queries_take_what_is_there_and_refuse_mistakes() -> None:
         FusedRetrieval(("a", "b"), ("b",))(z)
     with pytest.raises(ModalignError, match="did you mean 'mean'"):
         FusedRetrieval(("a", "b"), rule="meen")(z)
-    with pytest.raises(ModalignError, match="links"):
-        FusedRetrieval(("a", "b"))(replace(z, links={("a", "c"): torch.tensor([[0], [0]])}))
+
+
+def test_composed_queries_follow_links() -> None:
+    ids = torch.arange(5)
+    links = {("a", "c"): torch.tensor([[0, 1], [4, 3]]), ("b", "c"): torch.tensor([[0], [2]])}
+    z = Views({m: torch.eye(5) for m in "abc"}, dict.fromkeys("abc", ids), links)
+    s = FusedRetrieval(("a", "b"))(z)["recall/a+b->c/pairs@5"]
+    assert len(s.per_item) == 3  # two positives of the first query, one of the second
+    assert s.skipped == 3
+    assert s.value == 1.0
 
 
 # ------------------------------------------------------------------ protocols and positives

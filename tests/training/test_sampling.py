@@ -67,11 +67,31 @@ def test_missing_modalities_are_absent() -> None:
     assert {m: len(r) for m, r in rows.items()} == {"a": 3, "b": 2, "c": 2}
 
 
-def test_explicit_links_are_drawn_as_links() -> None:
-    links = {("a", "b"): torch.tensor([[0, 0, 2], [1, 2, 0]])}
-    x = Views({"a": torch.eye(3), "b": torch.eye(3)}, {"a": torch.arange(3), "b": 10 + torch.arange(3)}, links)
+def test_an_item_comes_with_all_its_links_and_once() -> None:
+    links = {("a", "b"): torch.tensor([[0, 0, 2, 3], [1, 2, 0, 1]])}
+    x = Views({"a": torch.eye(4), "b": torch.eye(4)}, {"a": torch.arange(4), "b": 10 + torch.arange(4)}, links)
     rows = Sampler(x, batch=3)(0)
-    assert sorted(zip(rows["a"].tolist(), rows["b"].tolist(), strict=True)) == [(0, 1), (0, 2), (2, 0)]
+    assert {m: sorted(r.tolist()) for m, r in rows.items()} == {"a": [0, 2, 3], "b": [0, 1, 2]}
+    seen = []
+    for step in range(3):
+        rows = Sampler(x, batch=1)(step)
+        (item,) = rows["a"].tolist()
+        assert rows["b"].tolist() == {0: [1, 2], 2: [0], 3: [1]}[item]
+        seen.append(item)
+    assert sorted(seen) == [0, 2, 3]
+    alone = Sampler(x, batch=4, unpaired=0.5)
+    assert (alone.alone["a"].tolist(), alone.alone["b"].tolist()) == ([1], [3])
+
+
+def test_links_of_three_modalities_are_all_drawn() -> None:
+    links = {("a", "b"): torch.tensor([[0], [1]]), ("b", "c"): torch.tensor([[1, 2], [0, 1]])}
+    ids = {m: torch.arange(3) + 10 * k for k, m in enumerate("abc")}
+    x = Views({m: torch.eye(3) for m in "abc"}, ids, links)
+    found = set()
+    for step in range(3):
+        rows = {m: r.tolist() for m, r in Sampler(x, batch=1)(step).items()}
+        found.add(tuple(tuple(rows[m]) for m in "abc"))
+    assert found == {((0,), (1,), ()), ((), (1,), (0,)), ((), (2,), (1,))}
 
 
 def test_nothing_to_draw_is_refused() -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from modalign.errors import ModalignError
 from modalign.views import Views, concat
-from modalign.views.groups import join
 
 
 def coco_like() -> Views:
@@ -46,28 +43,6 @@ def test_links_replace_group_equality() -> None:
     assert v.only("image").links == {}
 
 
-def test_stack_picks_one_item_per_group_and_marks_the_absent() -> None:
-    v = coco_like()
-    data, present, group = v.stack(pick="first")
-    assert group.tolist() == [2, 5, 9, 77]
-    assert present.tolist() == [[True, False], [True, True], [True, True], [False, True]]
-    assert torch.equal(data[1, 1], v["text"][1])
-    assert torch.equal(data[3, 0], torch.zeros(2))
-    mean, _, _ = v.stack(["text"], pick="mean")
-    assert torch.allclose(mean[0, 0], v["text"][[1, 2, 4]].mean(0))
-    drawn = {
-        tuple(v.stack(["text"], generator=torch.Generator().manual_seed(s)).data[0, 0].tolist()) for s in range(40)
-    }
-    assert drawn == {tuple(v["text"][i].tolist()) for i in (1, 2, 4)}
-
-
-def test_stack_carries_gradients_to_the_chosen_rows_only() -> None:
-    x = torch.ones(3, 2, requires_grad=True)
-    Views({"a": x}, {"a": torch.tensor([4, 4, 6])}).stack(pick="first").data.sum().backward()
-    assert x.grad is not None
-    assert x.grad[:, 0].tolist() == [1.0, 0.0, 1.0]
-
-
 def test_selection_keeps_groups_and_rows() -> None:
     v = coco_like().groups([5])
     assert v["image"].tolist() == [[1.0, 2.0]]
@@ -101,20 +76,6 @@ def test_from_arrays_with_pairs_joins_what_is_connected() -> None:
     assert not none.positives("x", "y").any()
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(-3, 6), max_size=12), st.lists(st.integers(-3, 6), max_size=12))
-def test_join_equals_the_dense_comparison(a: list[int], b: list[int]) -> None:
-    left, right = torch.tensor(a, dtype=torch.long), torch.tensor(b, dtype=torch.long)
-    assert torch.equal(join(left, right), (left[:, None] == right[None]).nonzero())
-
-
-def test_a_chain_of_pairs_is_one_group() -> None:
-    n = 50
-    links = torch.tensor([[i, i] for i in range(n)] + [[i + 1, i] for i in range(n - 1)])
-    v = Views.from_arrays(links, x=torch.ones(n, 1), y=torch.ones(n, 1))
-    assert len(v) == 1
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -124,7 +85,6 @@ def test_a_chain_of_pairs_is_one_group() -> None:
         (lambda: coco_like()["txt"], "did you mean 'text'"),
         (lambda: coco_like().positives("image", "audio"), "unknown modality 'audio'"),
         (lambda: coco_like().only("sound"), "unknown modality"),
-        (lambda: coco_like().stack(pick="last"), "unknown pick"),
         (lambda: Views.from_arrays(x=torch.eye(2), y=torch.eye(3)), "different numbers of rows"),
         (lambda: Views.from_arrays(torch.tensor([[0, 5]]), x=torch.eye(2), y=torch.eye(3)), r"rows 5 of 'y'"),
         (lambda: Views.from_arrays(torch.tensor([[0.5, 1.0]]), x=torch.eye(2), y=torch.eye(3)), "integer row numbers"),

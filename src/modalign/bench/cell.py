@@ -15,13 +15,12 @@ from typing import Any
 from .. import __version__
 from ..errors import ModalignError
 from ..files import read_json, write_json
-from ..methods.tuning import linked_ids
 from ..metrics.evaluate import to_json
 from ..metrics.found import save
 from ..model import Heads, Model
 from ..registry import make
 from ..runs.fitting import settings_of
-from ..views import Views
+from ..views import Views, linked_groups
 from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, scores, task_views
 from .setting import dev_views, plan, queries_present, training
 from .sources import Source, Splits
@@ -56,7 +55,7 @@ def cell_data(source: Source, suite: Suite, setting: Setting, seed: int) -> Cell
     train, dev, test = drawn
     asked = test if suite.target is None else queries_present(test, suite.target, setting.test_missing, seed)
     facts = {
-        "pairs": len(linked_ids(train)), "items": {m: len(x) for m, x in train.data.items()},
+        "pairs": len(linked_groups(train)), "items": {m: len(x) for m, x in train.data.items()},
         "dev": len(dev), "test": {m: len(x) for m, x in asked.data.items()},
     }  # fmt: skip
     return CellData(train, dev, test, asked, facts)
@@ -92,7 +91,7 @@ def prepared(method: Mapping[str, Any], name: str, seed: int) -> Any:
 
 def train_of(data: CellData, paired_only: bool) -> Views:
     """The training views that a method may see."""
-    return data.train.groups(linked_ids(data.train)) if paired_only else data.train
+    return data.train.groups(linked_groups(data.train)) if paired_only else data.train
 
 
 def run(

@@ -26,7 +26,7 @@ from ..model import Model
 from ..progress import Progress, silent
 from ..runs import Data, attribution, facts, fit, leave, load_data, measure, settings_of
 from ..specification import Specification, specification
-from ..views.links import hide_links, linked_groups
+from ..views import hide_links, linked_groups
 
 METHODS = {"clip": "CLIP", "cca": "CCA", "full": "full"}
 #: Smaller budgets, as shares of the demo's, at which ``full`` is measured too.

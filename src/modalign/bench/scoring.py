@@ -16,15 +16,14 @@ from ..metrics.kernels import Cka
 from ..metrics.key import Key
 from ..metrics.mean_recall import NAME, mean_of, recalls
 from ..metrics.mutual_knn import MutualKnn
-from ..metrics.paired import same_items
 from ..metrics.procrustes import Procrustes
 from ..metrics.ranking import find_all
 from ..metrics.recall import CLOSER, KS, MEDIAN_RANK, recall_at
 from ..metrics.score import Metric, Score
 from ..metrics.spread import Gap
 from ..model import Heads
-from ..views import Views
-from .setting import composed, queries_present
+from ..views import Views, aligned, composed
+from .setting import queries_present
 
 GEOMETRY: Sequence[tuple[Metric, str, str]] = (
     (Procrustes(null=0), "procrustes", ""),
@@ -88,7 +87,7 @@ def geometry(z: Views, seed: int = 0) -> tuple[dict[str, Score], list[float]]:
     Returns: measure -> score, and Procrustes distances on ``DRAWS`` halves of the groups, the same halves for every
         method, from which paired intervals follow.
     """
-    first = first_items(z)
+    first = aligned(z, pick="first").views()
     found = {name: score for metric, name, form in GEOMETRY if (score := _mean_over_pairs(metric, name, form, first))}
     ids = first.group_ids()
     generator = torch.Generator().manual_seed(seed)
@@ -106,12 +105,3 @@ def _mean_over_pairs(metric: Metric, measure: str, form: str, z: Views) -> Score
     if not wanted:
         return None
     return replace(wanted[0], value=fmean(s.value for s in wanted), per_item=None, group=None, chance=None)
-
-
-def first_items(z: Views) -> Views:
-    """The first item of each group in each modality."""
-    data, group = {}, {}
-    for m in z.modalities:
-        items = same_items(z, m, m)
-        data[m], group[m] = items.x, items.group
-    return Views(data, group)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..errors import ModalignError
-from ..views import Views
-from ..views.links import hide_links, linked_groups
+from ..views import Views, hide_links, keep_items, linked_groups
+from ..views.presence import by_group
 from .suite import Setting
 
 
@@ -54,22 +53,32 @@ def plan(setting: Setting, x: Views, seed: int, anchor: str | None = None) -> Pl
     part = x.groups(chosen)
     whole = {m: torch.unique(g.long()) for m, g in part.group.items()}
     if setting.regime == "disjoint":
-        present = losses(chosen, whole, setting.missing, 2000 + seed, anchor)
+        present = losses(chosen, whole, setting.missing, 2000 + seed, anchor, ids)
         return Plan(chosen, present, chosen)
     if setting.regime == "hidden":
-        complete = linked_groups(part, None)
-        pairs = setting.pairs if setting.pairs is not None else round((1 - setting.missing) * len(complete))
+        pairs = setting.pairs
+        if pairs is None:
+            pairs = round((1 - setting.missing) * len(linked_groups(part)))
         return Plan(chosen, whole, linked_groups(part, pairs, seed))
     return Plan(chosen, whole, chosen)
 
 
 def losses(
-    ids: Tensor, whole: Mapping[str, Tensor], rate: float, seed: int, anchor: str | None = None
+    ids: Tensor,
+    whole: Mapping[str, Tensor],
+    rate: float,
+    seed: int,
+    anchor: str | None = None,
+    among: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Modality -> ids that keep it.
 
     Two modalities: an item keeps both with probability 1 - rate, else it loses one of them at random. More: each is
     lost independently at the rate; where all would be lost the anchor stays.
+
+    Args:
+        ids: of the groups. whole: modality -> ids that have it.
+        among: ascending ids of the larger set that ``ids`` are chosen from, whose draws they keep; default: ``ids``.
 
     Example:
         >>> ids = torch.arange(1000)
@@ -78,12 +87,8 @@ def losses(
         >>> 660 < int(both) < 740, len(torch.unique(torch.cat(list(kept.values()))))
         (True, 1000)
     """
-    generator = torch.Generator().manual_seed(seed)
-    top = int(ids.max()) + 1 if len(ids) else 0
     names = list(whole)
-    draw = torch.rand(top, len(names), generator=generator)[
-        ids
-    ]  # by id, so that larger sets keep a smaller one's draws
+    draw = by_group(ids, len(names), seed, among)
     if len(names) == 2:
         loses, side = draw[:, 0] < rate, (draw[:, 1] < 0.5).long()
         lost = {m: loses & (side == k) for k, m in enumerate(names)}
@@ -96,8 +101,7 @@ def losses(
 
 def training(x: Views, p: Plan, seed: int) -> Views:
     """The training views of a plan; items without known links get ids and places that say nothing of their partners."""
-    rows = {m: torch.isin(g.long(), p.present[m]) & torch.isin(g.long(), p.groups) for m, g in x.group.items()}
-    part = x.select(rows)
+    part = keep_items(x.groups(p.groups), p.present)
     if len(p.linked) == len(p.groups):
         return part
     hidden = hide_links(part, p.linked)
@@ -109,15 +113,15 @@ def training(x: Views, p: Plan, seed: int) -> Views:
         where = torch.searchsorted(free, g).clamp(max=max(0, len(free) - 1))
         group[m] = torch.where(torch.isin(g, p.linked), g, renamed[where]) if len(free) else g
         order[m] = torch.randperm(len(g), generator=generator)
-    return Views(hidden.data, group, None, hidden.row).select(order)
+    return replace(hidden, group=group).select(order)
 
 
 def dev_views(dev: Views, setting: Setting, pairs: int, seed: int) -> Views:
     """The dev groups that settings are chosen on: all, or a share of the number of training pairs, at least 4."""
     if setting.dev is None:
         return dev
-    complete = linked_groups(dev, None)
-    return dev.groups(linked_groups(dev, min(len(complete), max(4, round(setting.dev * pairs))), seed))
+    most = len(linked_groups(dev))
+    return dev.groups(linked_groups(dev, min(most, max(4, round(setting.dev * pairs))), seed))
 
 
 def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
@@ -126,28 +130,9 @@ def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
         return x
     queries = [m for m in x.modalities if m != target]
     ids = x.group_ids()
-    generator = torch.Generator().manual_seed(4000 + seed)
-    draw = torch.rand(int(ids.max()) + 1, len(queries), generator=generator)[ids]
+    draw = by_group(ids, len(queries), 4000 + seed)
     have = torch.stack([torch.isin(ids, x.group[m].long()) for m in queries], 1)
     keep = have & (draw >= rate)
     first = have.long().argmax(1)
     keep[torch.arange(len(ids)), first] |= ~keep.any(1) & have.any(1)
-    rows = {m: torch.isin(x.group[m].long(), ids[keep[:, k]]) for k, m in enumerate(queries)}
-    return x.select(rows)
-
-
-def composed(z: Views, target: str) -> Views:
-    """Queries of all modalities but the target, each group's the normalised sum of what it has, beside the target.
-
-    Example:
-        >>> z = Views({"image": torch.eye(2), "text": torch.eye(2), "tags": torch.eye(2)[:1]},
-        ...           {"image": torch.arange(2), "text": torch.arange(2), "tags": torch.arange(1)})
-        >>> composed(z, "image")["query"].tolist()
-        [[1.0, 0.0], [0.0, 1.0]]
-    """
-    queries = [m for m in z.modalities if m != target]
-    stack = z.stack(queries, pick="mean")
-    unit = normalize(stack.data, dim=2) * stack.present[:, :, None]
-    return Views(
-        {"query": normalize(unit.sum(1), dim=1), target: z[target]}, {"query": stack.group, target: z.group[target]}
-    )
+    return keep_items(x, {m: ids[keep[:, k]] for k, m in enumerate(queries)})

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..errors import ModalignError
 from ..files import read_json, write_json
-from ..methods.tuning import linked_ids
 from ..runs.fitting import settings_of
+from ..views import linked_groups
 from .cell import CellData, prepared, train_of
 from .scoring import dev_score
 from .suite import Setting, Suite
@@ -76,7 +76,7 @@ def by_itself(suite: Suite, setting: Setting, method: str, data: CellData) -> di
     accepted = settings_of(entry.method)
     settings = dict(entry.settings)
     train = train_of(data, entry.paired_only)
-    blind = not len(linked_ids(train))  # without any pair its trials all score alike, and each takes long
+    blind = not len(linked_groups(train))  # without any pair its trials all score alike, and each takes long
     if "trials" in accepted:
         settings["trials"] = 1 if blind else suite.trials
     try:

@@ -18,10 +18,10 @@ from ..model.heads import Features, Head
 from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
-from ..views import Pair, Views
+from ..views import Pair, Views, linked_groups
 from .hubs import without_hubs
 from .prepared import Prepared, linear_map, prepare
-from .tuning import grid, linked_ids, tune
+from .tuning import grid, tune
 
 RIDGES = (10.0, 3.0, 30.0, 1.0, 0.1)
 POWERS = (0.5, 1.0)
@@ -136,7 +136,7 @@ class CSA:
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs; needs at least two."""
         require_links(prepare(x), 2)
-        p = prepare(x.groups(linked_ids(x)) if not x.links else x, most=4096)
+        p = prepare(x.groups(linked_groups(x)), most=4096)
         return p.heads(solve(p, known_cross(p), self.dim, self.ridge, 0.5))
 
 
@@ -248,7 +248,7 @@ class ASIF:
             units = normalize(x[m].float(), dim=1)
             group = torch.searchsorted(p.ids[m], x.group[m].long()) if not x.links else torch.arange(len(units))
             means = torch.zeros(len(p.rows[m]), width).index_add(0, group, units)
-            front.anchors.copy_(normalize(means[chosen], dim=1))  # type: ignore[union-attr]
+            front.anchors.copy_(normalize(means[chosen], dim=1) * (chosen >= 0)[:, None])  # type: ignore[union-attr]
             heads[m] = Head(front, linear_map(torch.cat([torch.zeros(width, k), torch.eye(k)])))
         return Heads(heads).eval()
 

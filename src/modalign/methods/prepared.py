@@ -13,7 +13,10 @@ from ..errors import ModalignError
 from ..geometry.correlation import Canonical, Spectrum, spectrum
 from ..model import Heads
 from ..model.heads import Features, Head, Map
-from ..views import Pair, Views
+from ..views import Pair, Views, aligned, connected_groups
+from ..views.groups import join
+
+FEWEST_ANCHORS = 10
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Prepared:
         features: modality -> front of the head, whose ``phi`` made the rows; no mean or basis set yet.
         spectra: modality -> principal axes of phi over all items.
         rows: modality -> (g_m, r_m) float64 coordinates, the mean of each group's items.
-        ids: modality -> (g_m,) group of each row, ascending.
+        ids: modality -> (g_m,) group of each row, ascending; with links those of ``connected_groups``, by item.
         links: (a, b) -> ((p, 2) row pairs, (p,) weights). A linked group counts once however many items it has.
     """
 
@@ -46,15 +49,19 @@ class Prepared:
         return alone.nonzero().flatten()
 
     def anchors(self, most: int, seed: int) -> dict[str, Tensor]:
-        """Modality -> (k,) rows of things that every modality has, k <= most, drawn at random if there are more."""
+        """Modality -> (k,) rows of the same k <= most things, drawn at random from more; -1 where one is absent.
+
+        Things that every modality has; where those are fewer than ``FEWEST_ANCHORS``, as in a chain of pairs, things
+        that two modalities have.
+        """
         if len(self.rows) == 2:
             (a, b), (pairs, _) = next(iter(self.links.items()))
             found = {a: pairs[:, 0], b: pairs[:, 1]}
         else:
-            shared = next(iter(self.ids.values()))
-            for ids in self.ids.values():
-                shared = shared[torch.isin(shared, ids)]
-            found = {m: torch.searchsorted(ids, shared) for m, ids in self.ids.items()}
+            things, holders = torch.unique(torch.cat([torch.unique(i) for i in self.ids.values()]), return_counts=True)
+            whole = holders == len(self.ids)
+            shared = things[whole if int(whole.sum()) >= FEWEST_ANCHORS else holders > 1]
+            found = {m: _first(ids, shared) for m, ids in self.ids.items()}
         count = len(next(iter(found.values())))
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most].sort().values
         return {m: rows[order] for m, rows in found.items()}
@@ -97,6 +104,7 @@ def prepare(x: Views, root: bool = False, unit: bool = False, most: int = 512) -
     """
     x.validate()
     features, spectra, rows, ids = {}, {}, {}, {}
+    tied = connected_groups(x)
     for m, items in x.data.items():
         items = items.float()
         features[m] = Features(items.shape[1], root=root and bool((items >= 0).all()), unit=unit)
@@ -104,28 +112,22 @@ def prepare(x: Views, root: bool = False, unit: bool = False, most: int = 512) -
         if len(phi) < 2:
             raise ModalignError(f"'{m}' has {len(phi)} items: at least two are needed")
         spectra[m] = spectrum(phi, most=most)
-        coordinates = spectra[m].coordinates(phi)
-        if x.links:
-            rows[m], ids[m] = coordinates, torch.arange(len(phi))
-        else:
-            rows[m], ids[m] = _group_means(coordinates, x.group[m].long())
+        rows[m], ids[m] = spectra[m].coordinates(phi), tied[m]
+        if not x.links:
+            means = aligned(Views({m: rows[m]}, {m: ids[m]}))
+            rows[m], ids[m] = means.data[m], means.group
     links = {}
     for a, b in x.pairs():
-        pairs = x.paired(a, b) if x.links else _common(ids[a], ids[b])
+        pairs = x.paired(a, b) if x.links else join(ids[a], ids[b])
         links[a, b] = (pairs, _weights(pairs, len(rows[a]), len(rows[b])))
     return Prepared(features, spectra, rows, ids, links)
 
 
-def _group_means(rows: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
-    ids, where = torch.unique(group, return_inverse=True)
-    total = torch.zeros(len(ids), rows.shape[1], dtype=rows.dtype).index_add(0, where, rows)
-    return total / torch.bincount(where, minlength=len(ids))[:, None], ids
-
-
-def _common(a: Tensor, b: Tensor) -> Tensor:
-    """(p, 2) positions of the ids that two sorted lists of distinct ids share."""
-    both = a[torch.isin(a, b)]
-    return torch.stack([torch.searchsorted(a, both), torch.searchsorted(b, both)], 1)
+def _first(ids: Tensor, wanted: Tensor) -> Tensor:
+    """(k,) the first place of each wanted id, -1 where there is none."""
+    order = torch.argsort(ids, stable=True)
+    place = order[torch.searchsorted(ids[order], wanted).clamp(max=len(ids) - 1)]
+    return torch.where(ids[place] == wanted, place, -1)
 
 
 def _weights(pairs: Tensor, n: int, m: int) -> Tensor:

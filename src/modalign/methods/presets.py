@@ -13,13 +13,13 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..training.checkpoint import METRICS
 from ..training.loop import dev_recall
-from ..views import Views
+from ..views import Views, hold_out, linked_groups
 from .gradient import Gradient
 from .hubs import without_hubs
 from .prepared import prepare
 from .space import Space
 from .transport_cca import TransportCCA
-from .tuning import hold_out, linked_ids, tune
+from .tuning import tune
 
 TRIALS = 12
 
@@ -183,7 +183,7 @@ class Full:
             return sum(end for _, end in ends) / len(ends)
 
         closed, rates = self.candidates()
-        rates = rates if self.steps and dev is not None and len(linked_ids(x)) > 1 else []
+        rates = rates if self.steps and dev is not None and len(linked_groups(x)) > 1 else []
         strengths = self.STRENGTHS[: max(0, self.trials - 1 - len(rates))] if self.hubs else ()
         tuned = tune(closed, score, max(1, self.trials - len(rates) - len(strengths)))
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
@@ -229,7 +229,7 @@ class Full:
 
     def folds(self, x: Views) -> list[tuple[Views, Views]]:
         """Training and dev views made of the training views alone; none with fewer than 10 linked groups."""
-        linked = len(linked_ids(x))
+        linked = len(linked_groups(x))
         count = 0 if linked < 10 else 3 if linked < 300 else 1
         return [hold_out(x, seed=self.seed + k) for k in range(count)]
 

@@ -54,8 +54,10 @@ class Space:
         return relative(w, self.anchors[m], self.weight, self.sharpness) if self.anchors else w
 
     def anchored(self, rows: Mapping[str, Tensor], weight: Tensor, share: float) -> Space:
-        """The same space with the items of these rows as anchors."""
-        anchors = {m: normalize(self.whitened(m, self.p.rows[m][r]), dim=1) for m, r in rows.items()}
+        """The same space with the items of these rows as anchors; where a row is -1, nothing is like that anchor."""
+        anchors = {
+            m: normalize(self.whitened(m, self.p.rows[m][r]), dim=1) * (r >= 0)[:, None] for m, r in rows.items()
+        }
         return replace(self, anchors=anchors, weight=weight, share=share)
 
     def maps(self) -> dict[str, Tensor]:

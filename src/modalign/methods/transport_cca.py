@@ -19,12 +19,11 @@ from ..registry import register
 from ..training.loop import dev_recall
 from ..views import Pair, Views
 from .closed_form import known_cross, solve
-from .prepared import Prepared, prepare
+from .prepared import FEWEST_ANCHORS, Prepared, prepare
 from .space import Space, smoothed
 from .wasserstein import WassersteinProcrustes, axes_of
 
 MOST_ROWS = 8192  # unlinked rows per side that enter one plan: a plan of 8192 x 8192 float32 takes 268 MB
-FEWEST_ANCHORS = 10
 TOLERANCE, ITERATIONS = 2e-2, 60  # of a plan: a rough one serves as well, and costs less
 Plans = dict[Pair, tuple[Tensor, Tensor, Tensor]]
 
@@ -150,8 +149,8 @@ class TransportCCA:
     def anchors(self, p: Prepared) -> dict[str, Tensor]:
         """Modality -> rows of the known pairs that become anchors; none where there are too few, or with share 0."""
         anchors = p.anchors(self.most_anchors, self.seed)
-        enough = self.share > 0 and len(next(iter(anchors.values()))) >= FEWEST_ANCHORS
-        return anchors if enough else {}
+        fewest = min(int((rows >= 0).sum()) for rows in anchors.values())
+        return anchors if self.share > 0 and fewest >= FEWEST_ANCHORS else {}
 
     def without_pairs(self, p: Prepared) -> Space:
         """A linear space from the plan of Wasserstein-Procrustes, refined in rounds."""

@@ -6,9 +6,6 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
 from ..errors import ModalignError
 from ..model import Heads
 from ..training.loop import dev_recall
@@ -66,37 +63,6 @@ def tune(candidates: Sequence[Settings], score: Callable[[dict[str, Any]], float
         raise failure or ModalignError("no candidate could be scored")
     best = max(done, key=lambda entry: entry["score"])
     return Tuned(dict(best["settings"]), best["score"], record)
-
-
-def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tuple[Views, Views]:
-    """Split off linked groups as dev views; the rest, with all unlinked items, is for training.
-
-    Args:
-        x: training views.
-        share: of the linked groups (those with at least two modalities) that go to dev.
-        seed: of the draw.
-        least: groups to hold out at least.
-
-    Raises:
-        ModalignError: fewer than two linked groups.
-    """
-    linked = linked_ids(x)
-    if len(linked) < 2:
-        raise ModalignError(
-            f"the views have {len(linked)} linked groups: at least 2 are needed to hold some out; give dev views"
-        )
-    count = min(max(least, round(share * len(linked))), len(linked) - 1)
-    order = torch.randperm(len(linked), generator=torch.Generator().manual_seed(seed))
-    dev = linked[order[:count]]
-    kept = x.group_ids()
-    return x.groups(kept[~torch.isin(kept, dev)]), x.groups(dev)
-
-
-def linked_ids(x: Views) -> Tensor:
-    """Groups that at least two modalities share, ascending."""
-    ids = [torch.unique(g.long()) for g in x.group.values()]
-    values, count = torch.unique(torch.cat(ids), return_counts=True)
-    return values[count > 1]
 
 
 def score_heads(heads: Heads, dev: Views) -> float:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..views import Views
+from ..views import Views, aligned
 
 
 class SameItems(NamedTuple):
@@ -31,11 +31,8 @@ def same_items(z: Views, a: str, b: str, pick: str = "first") -> SameItems:
         >>> same_items(z, "a", "b").group.tolist()
         [5]
     """
-    left, right = z.only(a).stack(pick=pick), z.only(b).stack(pick=pick)
-    ids = left.group[torch.isin(left.group, right.group)]
-    return SameItems(
-        left.data[torch.searchsorted(left.group, ids), 0], right.data[torch.searchsorted(right.group, ids), 0], ids
-    )
+    both = aligned(z, (a, b), pick).complete()
+    return SameItems(both.data[a], both.data[b], both.group)
 
 
 def few_rows(items: SameItems, rows: int) -> SameItems:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, unknown
 from ..features.encoders.tuned import PREFIX
 from ..files import atomic, read_json, write_json
 from ..registry import check
@@ -55,19 +55,20 @@ class Heads(nn.Module):
         return x.map(lambda m, rows: self[m](rows))
 
     @torch.no_grad()
-    def transform(self, x: Tensor, modality: str, chunk: int = 2048) -> Tensor:
+    def transform(self, x: Tensor, modality: str, chunk: int = 2048, zero_rows: bool = False) -> Tensor:
         """(n, width) features of one modality as (n, dim) float32 unit rows, without gradient or dropout.
 
+        Args:
+            zero_rows: embed all-zero rows. By default they are refused: they say nothing, so that all would become
+                one and the same vector.
+
         Raises:
-            ModalignError: unknown modality, wrong width, or rows with NaN or infinite values.
+            ModalignError: unknown modality, wrong width, rows with NaN or infinite values, or all-zero rows.
         """
         self._check(x, modality)
-        bad = (~torch.isfinite(x).all(1)).nonzero().flatten()
-        if len(bad):
-            raise ModalignError(
-                f"'{modality}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): "
-                "remove these rows"
-            )
+        Views({modality: x if x.is_floating_point() else x.float()}, {modality: torch.arange(len(x))}).validate(
+            zero_rows
+        )
         training = self.training
         self.eval()
         out = [self[modality](part).float() for part in x.split(chunk)]

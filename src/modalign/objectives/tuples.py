@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import unknown
-from ..views import Batch, Stack, Views
+from ..views import Batch, Stack, aligned, row_aligned
 from .base import Objective
 from .pairwise import chosen
 
@@ -38,8 +38,8 @@ class Tuples(Objective):
         names = [m for m in self.modalities or batch.z.modalities if m in batch.z and len(batch.z[m])]
         if len(names) < 2:
             return None
-        aligned = row_aligned(batch.z, names)
-        return aligned or batch.z.stack(names, pick=self.pick, generator=seeded(batch)), names
+        drawn = row_aligned(batch.z, names)
+        return drawn or aligned(batch.z, names, self.pick, seeded(batch)).stack(), names
 
     def anchors(self, names: list[str]) -> list[int]:
         """Positions of the anchor modalities; none if the wanted one is absent from the batch."""
@@ -81,20 +81,6 @@ class Scene:
         """Row of each anchor that has a tuple, and the tuple's column."""
         rows, columns = self.positives.nonzero().unbind(1)
         return rows, columns
-
-
-def row_aligned(z: Views, names: Sequence[str]) -> Stack | None:
-    """The stack of modalities whose rows are the same groups, one item each, without sorting; None for others."""
-    group = z.group[names[0]]
-    if any(not torch.equal(z.group[m], group) for m in names[1:]) or len({z[m].shape for m in names}) > 1:
-        return None
-    if len(torch.unique(group)) < len(group):
-        return None
-    return Stack(
-        torch.stack([z[m] for m in names], 1),
-        torch.ones(len(group), len(names), dtype=torch.bool, device=group.device),
-        group,
-    )
 
 
 def seeded(batch: Batch) -> torch.Generator:

@@ -2,8 +2,8 @@
 
 from .curves import Curve, curve, worst
 from .fill import FILLS, filler
-from .fusion import RULES, Side, compose, ranking, side
-from .missing import RATES, Aligned, aligned, lose, presence, subsets, unbalanced
+from .fusion import RULES, ranking
+from .missing import RATES, subsets, unbalanced
 from .noise import RATIOS, add_noise, add_radius, decibels
 from .protocol import (
     attack_curves,
@@ -19,8 +19,7 @@ from .protocol import (
 )
 
 __all__ = [
-    "FILLS", "RATES", "RATIOS", "RULES", "Aligned", "Curve", "Side", "add_noise", "add_radius", "aligned",
-    "attack_curves", "compose", "curve", "damaged_curves", "decibels", "filler", "hub_curves", "lose",
-    "missing_curves", "noise_curves", "presence", "ranking", "raw_curves", "refitted_curve", "side",
-    "subset_scores", "subsets", "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
+    "FILLS", "RATES", "RATIOS", "RULES", "Curve", "add_noise", "add_radius", "attack_curves", "curve",
+    "damaged_curves", "decibels", "filler", "hub_curves", "missing_curves", "noise_curves", "ranking", "raw_curves",
+    "refitted_curve", "subset_scores", "subsets", "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from ..errors import ModalignError, unknown
 from ..geometry.correlation import Spectrum, spectrum
-from .missing import Aligned
+from ..views import Aligned
 
 FILLS = ("zero", "mean", "knn", "ppca")
 NEIGHBOURS = 10

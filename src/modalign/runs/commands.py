@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..views.links import hide_links, linked_groups
 from ..specification import Specification, dump_toml, override
 from ..data.arrays import load_array, load_pairs
 from ..data.manifest import Manifest
@@ -20,11 +19,10 @@ from ..features.embed import embed
 from ..errors import ModalignError, few
 from ..metrics.evaluate import to_json
 from ..files import atomic
-from ..methods.tuning import hold_out, linked_ids
 from ..model import Model
 from ..progress import Progress, silent
 from ..registry import make
-from ..views import Views
+from ..views import Views, hide_links, hold_out, linked_groups
 from .data import Data, load_data
 from .fitting import fit, measure, settings_of
 from .folder import leave
@@ -104,14 +102,14 @@ def align_arrays(
     known = load_pairs(pairs) if pairs else None
     x = Views.from_arrays(known, **{n: load_array(p) for n, p in zip(labels, arrays, strict=True)}).validate()
     x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
-    train, test = hold_out(x, holdout, seed) if holdout and len(linked_ids(x)) >= 20 else (x, None)
+    train, test = hold_out(x, holdout, seed) if holdout and len(linked_groups(x)) >= 20 else (x, None)
     data = Data({"train": train} | ({"test": test} if test is not None else {}))
     model, seconds = fit(settings, train, None, out, data, progress)
     scores = to_json(measure(model.heads, test, seed=seed)) if test is not None else {}
     table = {
         "title": f"{method} on {', '.join(labels)}",
         "task": "one shared space for feature arrays",
-        "data": {"name": "arrays", "pairs": len(linked_ids(train)), "test": len(test) if test is not None else 0},
+        "data": {"name": "arrays", "pairs": len(linked_groups(train)), "test": len(test) if test is not None else 0},
         "seeds": [seed],
         "split": "test",
         "methods": {method: {"label": method, "seconds": seconds, **scores}},

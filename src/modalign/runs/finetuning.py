@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..views.links import hide_links, linked_groups
 from ..specification import Specification, from_toml, override
 from ..features.choose import make_encoders, parse_entry
 from ..features.embed import embed
@@ -21,7 +20,7 @@ from ..progress import Progress, silent
 from ..registry import check, make
 from ..features.store import Store
 from ..training.loop import Schedule
-from ..views import Views
+from ..views import Views, hide_links, linked_groups
 from .commands import attribution, facts
 from .data import Data, from_store, load_data
 from .fitting import measure

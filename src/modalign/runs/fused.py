@@ -10,9 +10,9 @@ from ..errors import ModalignError, unknown
 from ..geometry.cost import unit
 from ..metrics.recall import KS, scores_of
 from ..metrics.score import Score
-from ..robustness.fusion import RULES, Side, ranking, side
-from ..robustness.missing import aligned
-from ..views import Views
+from ..robustness.fusion import RULES, ranking
+from ..views import Stack, Views, aligned, side
+from ..views.compose import positives_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FusedRetrieval:
         rule: of fusion, see ``robustness.fusion.ranking``. ks: depths.
 
     Raises:
-        ModalignError: one modality, an unknown one, or one that is asked and searched; an unknown rule; links.
+        ModalignError: one modality, an unknown one, or one that is asked and searched; an unknown rule.
     """
 
     query: tuple[str, ...]
@@ -39,12 +39,12 @@ class FusedRetrieval:
         """Scores of every gallery that shares groups with the queries."""
         searched_in = self.gallery or tuple(m for m in z.modalities if m not in self.query)
         self._check(z, searched_in)
-        name, asked = "+".join(self.query), side(aligned(z), self.query)
+        name, asked = "+".join(self.query), side(aligned(z, self.query), self.query)
         out: dict[str, Score] = {}
         for m in searched_in:
             rows = unit(z[m].float())[:, None]
-            searched = Side(rows, torch.ones(len(rows), 1, dtype=torch.bool), z.group[m].long())
-            r = ranking(asked, searched, self.rule)
+            searched = Stack(rows, torch.ones(len(rows), 1, dtype=torch.bool), z.group[m].long())
+            r = ranking(asked, searched, self.rule, pairs=positives_of(z, asked.group, self.query, m))
             if len(r.asked):
                 out |= scores_of(r, (name, m), self.ks)
         return out
@@ -61,5 +61,3 @@ class FusedRetrieval:
             z[m]
         if not gallery:
             raise ModalignError(f"a query of {'+'.join(self.query)} leaves no other modality to search")
-        if z.links:
-            raise ModalignError("composed queries are of groups: they cannot follow links between single items")

@@ -20,7 +20,6 @@ from ..features.encoders.base import source
 from ..errors import ModalignError
 from ..files import read_text, write_json
 from ..data.media.pictures import load_image
-from ..methods.tuning import hold_out
 from ..metrics.score import Score
 from ..metrics.shown import line, shown
 from ..model import Heads, Model
@@ -28,7 +27,7 @@ from ..progress import Progress, silent
 from ..robustness.attack import differentiable
 from ..robustness.corruptions import FAMILIES, SEVERITIES, TYPOS, corrupt, misspell
 from ..robustness.document import DAMAGES, Damage, Raw, document, few_groups
-from ..views import Views
+from ..views import Views, hold_out
 from .data import load_data
 
 FILE = "robustness.json"

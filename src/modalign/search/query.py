@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..errors import ModalignError, unknown
+from ..views.compose import blend
 
 ITEM, VECTOR = "item", "vector"
 LONGEST = 10_000  # characters of one text
@@ -114,11 +116,8 @@ class Query:
             >>> Query().text("a").text("b", 0.0).compose(np.eye(2)).tolist()
             [1.0, 0.0]
         """
-        total = (np.array([t.weight for t in self.terms])[:, None] * rows).sum(0)
-        length = float(np.linalg.norm(total))
-        if length < 1e-6:
-            raise ModalignError("the parts of the query cancel each other: nothing is left to search for")
-        return total / length
+        weights = torch.tensor([t.weight for t in self.terms], dtype=torch.float64)
+        return blend(torch.from_numpy(rows), weights).numpy()
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..views import Views
+from ..views import Views, connected_groups
 
 
 def mix(x: Views, alpha: float = 1.0, unpaired: bool = True, generator: torch.Generator | None = None) -> Views:
@@ -15,7 +15,8 @@ def mix(x: Views, alpha: float = 1.0, unpaired: bool = True, generator: torch.Ge
 
     x'_g = l x_g + (1 - l) x_h, l ~ Beta(alpha, alpha) drawn once per batch, h a random other group that has the same
     modalities; mixtures of pairs are pairs. Shapes and group ids stay: the mixture carries the id of g. Where h has
-    fewer items of a modality than g they are used in turn.
+    fewer items of a modality than g they are used in turn. Where links stand in for equal groups, items that links
+    connect are mixed as one group, so that mixtures of positives stay positives.
 
     Args:
         x: features, floating. Applied to the heads' raw inputs, before the heads.
@@ -43,8 +44,9 @@ def mix(x: Views, alpha: float = 1.0, unpaired: bool = True, generator: torch.Ge
         if not rows.is_floating_point():
             raise ModalignError(f"only features can be mixed, '{m}' holds {rows.dtype}")
     share = _beta(alpha, generator)
-    ids, partner = _partners(x, unpaired, generator)
-    return x.map(lambda m, rows: share * rows + (1 - share) * rows[_partner_rows(x.group[m], ids, partner)])
+    tied = Views(x.data, connected_groups(x))
+    ids, partner = _partners(tied, unpaired, generator)
+    return x.map(lambda m, rows: share * rows + (1 - share) * rows[_partner_rows(tied.group[m], ids, partner)])
 
 
 def _beta(alpha: float, generator: torch.Generator | None) -> float:

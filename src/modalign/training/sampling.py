@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..views import Views
+from ..views import Views, linked_groups
 
 Rows = dict[str, Tensor]
 
@@ -18,9 +18,12 @@ class Sampler:
     of a pass goes on in the next one. Of a group's items of one modality, one is drawn. Items without a partner are
     drawn beside them, independently in each modality. There is nothing to save for a resume but the step.
 
+    Where links stand in for equal groups, an item comes with all its positives in the later modalities, so that a set
+    of candidates is seen whole, and no item twice.
+
     Args:
         x: training views.
-        batch: items per modality and batch, as far as there are so many.
+        batch: groups (with links: items and their positives) per batch, as far as there are so many.
         unpaired: share of the batch that is items without a partner, in [0, 1).
         seed: of all draws.
 
@@ -41,6 +44,7 @@ class Sampler:
             raise ModalignError(f"a batch of {batch} items with an unpaired share of {unpaired}: needs >= 1 and [0, 1)")
         self.seed = seed
         self.units = _links(x) if x.links else _groups(x)
+        self.whole = bool(x.links)
         alone = {m: _alone(x, m) for m in x.modalities}
         self.alone = {m: rows for m, rows in alone.items() if len(rows)} if unpaired else {}
         if not self.count and not self.alone:
@@ -64,6 +68,10 @@ class Sampler:
             units = self.passes(step * self.linked, self.linked)
             for m, (start, size, order) in self.units.items():
                 here = units[size[units] > 0]
+                if self.whole:
+                    place = torch.repeat_interleave(start[here], size[here]) + _count_up(size[here])
+                    rows.setdefault(m, []).append(torch.unique(order[place]))
+                    continue
                 draw = (torch.rand(len(here), generator=generator, dtype=torch.float64) * size[here]).long()
                 rows.setdefault(m, []).append(order[start[here] + draw])
         for m, alone in self.alone.items():
@@ -86,9 +94,7 @@ class Sampler:
 
 def _groups(x: Views) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
     """Modality -> (start, size, order): the rows of linked unit u are order[start[u] : start[u] + size[u]]."""
-    ids = [torch.unique(g.long()) for g in x.group.values()]
-    values, count = torch.unique(torch.cat(ids), return_counts=True)
-    linked = values[count > 1]
+    linked = linked_groups(x)
     if not len(linked):
         return {}
     table = {}
@@ -101,18 +107,28 @@ def _groups(x: Views) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
 
 
 def _links(x: Views) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-    """The same where positives are explicit links: each link is a unit."""
-    found: dict[str, list[Tensor]] = {m: [] for m in x.modalities}
-    for a, b in x.pairs():
-        pairs = x.paired(a, b)
-        for m in x.modalities:
-            side = pairs[:, 0] if m == a else pairs[:, 1] if m == b else torch.full((len(pairs),), -1)
-            found[m].append(side)
+    """The same where positives are explicit links: a unit is an item with all its positives in later modalities."""
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {m: [] for m in x.modalities}  # (unit, row)
+    total = 0
+    for k, a in enumerate(x.modalities):
+        pairs = {b: x.paired(a, b) for b in x.modalities[k + 1 :]}
+        items = torch.unique(torch.cat([p[:, 0] for p in pairs.values()])) if pairs else torch.empty(0).long()
+        found[a].append((total + torch.arange(len(items)), items))
+        for b, p in pairs.items():
+            found[b].append((total + torch.searchsorted(items, p[:, 0]), p[:, 1]))
+        total += len(items)
     table = {}
     for m, parts in found.items():
-        rows = torch.cat(parts) if parts else torch.empty(0, dtype=torch.long)
-        table[m] = (torch.arange(len(rows)), (rows >= 0).long(), rows)
-    return table if len(next(iter(table.values()))[0]) else {}
+        unit, row = (torch.cat(column) for column in zip(*parts, strict=True))
+        size = torch.bincount(unit, minlength=total)
+        table[m] = (torch.cumsum(size, 0) - size, size, row[torch.argsort(unit, stable=True)])
+    return table if total else {}
+
+
+def _count_up(size: Tensor) -> Tensor:
+    """0 .. size[0] - 1, 0 .. size[1] - 1 and so on, one after the other."""
+    start = torch.cumsum(size, 0) - size
+    return torch.arange(int(size.sum())) - torch.repeat_interleave(start, size)
 
 
 def _alone(x: Views, m: str) -> Tensor:

@@ -1,5 +1,12 @@
-"""Items of several modalities with their groups: the one data type that travels everywhere."""
+"""Items of several modalities with their groups, the one data type that travels everywhere, and what is done to it."""
 
-from .views import Batch, Pair, Stack, Views, concat
+from .aligned import Aligned, Stack, aligned, row_aligned
+from .compose import compose, composed, side
+from .links import connected_groups, hide_links, hold_out, keep_items, linked_groups, lose
+from .presence import presence
+from .views import Batch, Pair, Views, concat
 
-__all__ = ["Batch", "Pair", "Stack", "Views", "concat"]
+__all__ = [
+    "Aligned", "Batch", "Pair", "Stack", "Views", "aligned", "compose", "composed", "concat", "connected_groups",
+    "hide_links", "hold_out", "keep_items", "linked_groups", "lose", "presence", "row_aligned", "side",
+]  # fmt: skip

@@ -1,4 +1,7 @@
-"""Index arithmetic on group ids: joins, one item per group, groups from pairs. Never an n x m matrix."""
+"""Index arithmetic on group ids: joins, one item per group, groups from pairs. Never an n x m matrix.
+
+Ids may be any 64-bit integers: nothing here is as long as an id is large.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,17 @@ from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
 
+SPARSE = 1 << 22  # numbers by id in a table: 4 million rows, so that ids that count items keep theirs
+LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
+
 
 def join(a: Tensor, b: Tensor) -> Tensor:
-    """(p, 2) index pairs with a[i] == b[j], ordered by i then j; O((n + m) log m + p)."""
+    """(p, 2) index pairs with a[i] == b[j], ordered by i then j; O((n + m) log m + p).
+
+    Example:
+        >>> join(torch.tensor([7, 8]), torch.tensor([8, 7, 8])).tolist()
+        [[0, 1], [1, 0], [1, 2]]
+    """
     order = torch.argsort(b, stable=True)
     ordered = b[order]
     a = a.contiguous()
@@ -24,7 +35,22 @@ def join(a: Tensor, b: Tensor) -> Tensor:
 def one_per_group(
     x: Tensor, where: Tensor, groups: int, pick: str, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    """One row of x per group (zeros where a group has none) and which groups have one."""
+    """One row of x per group (zeros where a group has none) and which groups have one.
+
+    Args:
+        x: (n, ...) rows. where: (n,) place of each row's group, 0 <= where < groups.
+        pick: of a group's rows the "first", one "sample" (uniform, from ``generator``) or their "mean".
+
+    Returns:
+        (groups, ...) rows and (groups,) bool.
+
+    Raises:
+        ModalignError: unknown pick.
+
+    Example:
+        >>> one_per_group(torch.tensor([[1.0], [3.0]]), torch.tensor([2, 2]), 3, "mean", None)[0].flatten().tolist()
+        [0.0, 0.0, 2.0]
+    """
     count = torch.bincount(where, minlength=groups)
     present = count > 0
     if pick == "mean":
@@ -46,7 +72,18 @@ def one_per_group(
 
 
 def groups_of_pairs(pairs: Tensor, n: int, m: int, a: str, b: str) -> tuple[Tensor, Tensor]:
-    """Group ids of two arrays from known pairs: connected items share a group, the rest are alone."""
+    """Group ids of two arrays from known pairs: connected items share a group, the rest are alone.
+
+    Args:
+        pairs: (p, 2) row numbers, may be empty. n, m: rows of the arrays. a, b: their names, for messages.
+
+    Raises:
+        ModalignError: pairs of another shape or kind, or of rows that are not there.
+
+    Example:
+        >>> [ids.tolist() for ids in groups_of_pairs(torch.tensor([[0, 1]]), 2, 3, "a", "b")]
+        [[0, 1], [2, 0, 3]]
+    """
     if pairs.numel() == 0:
         pairs = pairs.reshape(0, 2).long()
     if pairs.ndim != 2 or pairs.shape[1] != 2:
@@ -59,15 +96,8 @@ def groups_of_pairs(pairs: Tensor, n: int, m: int, a: str, b: str) -> tuple[Tens
         if len(outside):
             rows = few(pairs[outside, side].tolist())
             raise ModalignError(f"pairs name rows {rows} of '{name}', which has {size} rows (numbered from 0)")
-    # Every item's id shrinks to the least id it is connected to; as many rounds as the longest chain.
-    ids = torch.arange(n + m)
     left, right = pairs[:, 0], pairs[:, 1] + n
-    while True:
-        low = torch.minimum(ids[left], ids[right])
-        new = ids.scatter_reduce(0, left, low, "amin").scatter_reduce(0, right, low, "amin")
-        if torch.equal(new, ids):
-            break
-        ids = new
+    ids = connected(n + m, left, right)
     # Renumber: groups of pairs first, in order of appearance, then the items that are alone.
     linked = torch.zeros(n + m, dtype=torch.bool)
     linked[left] = linked[right] = True
@@ -76,9 +106,66 @@ def groups_of_pairs(pairs: Tensor, n: int, m: int, a: str, b: str) -> tuple[Tens
     return dense[:n], dense[n:]
 
 
+def connected(n: int, left: Tensor, right: Tensor) -> Tensor:
+    """(n,) the least number that each of n things is connected to by the edges left[i] - right[i].
+
+    Example:
+        >>> connected(5, torch.tensor([3, 1]), torch.tensor([1, 4])).tolist()
+        [0, 1, 2, 1, 1]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = coo_array((torch.ones(len(left)).numpy(), (left.cpu().numpy(), right.cpu().numpy())), (n, n))
+    label = torch.from_numpy(connected_components(edges, directed=False)[1]).long()
+    return torch.full((n,), n).scatter_reduce(0, label, torch.arange(n), "amin")[label]
+
+
 def relink(link: Tensor, rows_a: Tensor, rows_b: Tensor) -> Tensor:
-    """Links after a selection of rows: kept where both ends are kept, renumbered."""
+    """Links after a selection of rows: kept where both ends are kept, renumbered.
+
+    Args:
+        link: (2, p) row numbers. rows_a, rows_b: the rows that were selected, in their new order.
+
+    Example:
+        >>> relink(torch.tensor([[0, 1], [5, 6]]), torch.tensor([1]), torch.tensor([4, 6])).tolist()
+        [[0], [1]]
+    """
     ends_a = join(link[0].long(), rows_a)  # (link, new row of a)
     ends_b = join(link[1].long(), rows_b)
     both = join(ends_a[:, 0], ends_b[:, 0])
     return torch.stack([ends_a[both[:, 0], 1], ends_b[both[:, 1], 1]])
+
+
+def places(ids: Tensor) -> Tensor:
+    """(n,) small numbers >= 0 that stand for ids, for draws by id: the ids while those are small, else ranks.
+
+    Small ids (row numbers, COCO's image ids) keep their number in every selection, so that a group draws the same
+    among few as among many; ids such as k x 10^15 are ranked among those given.
+
+    Example:
+        >>> places(torch.tensor([7, 9])).tolist(), places(torch.tensor([2 * 10**15, -(1 << 62)])).tolist()
+        ([7, 9], [1, 0])
+    """
+    ids = ids.long()
+    if not len(ids) or (int(ids.min()) >= 0 and int(ids.max()) < SPARSE):
+        return ids
+    return torch.unique(ids, return_inverse=True)[1]
+
+
+def unused(ids: Tensor, count: int) -> int:
+    """The first of ``count`` successive integers that are not among the ids: above all of them, else below.
+
+    Raises:
+        ModalignError: ids that leave no room on either side.
+
+    Example:
+        >>> unused(torch.tensor([3, 8]), 2), unused(torch.tensor([5, (1 << 63) - 1]), 2)
+        (9, 3)
+    """
+    low, high = (int(ids.min()), int(ids.max())) if len(ids) else (0, -1)
+    if high + count <= HIGHEST:
+        return max(high, -1) + 1
+    if low - count >= LOWEST:
+        return low - count
+    raise ModalignError("the group ids reach both ends of the 64-bit integers: number the groups anew, from 0")

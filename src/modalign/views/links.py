@@ -1,63 +1,201 @@
-"""Pair budgets: training data in which only some groups are known to be the same thing.
+"""Which groups are linked, and what becomes of views when links or modalities are lost or held out.
 
-"Hidden": both sides of an item stay, but the link between them is unknown. "Disjoint": an item loses a modality,
-and what is lost does not exist elsewhere. Both leave unpaired items, which transport and neighbourhoods learn from.
+A group is *linked* where two modalities or more have items of it: something there is known to be the same thing.
+"Hidden": items stay, but nothing says what they belong to. "Disjoint": what an item loses exists nowhere. Both leave
+unpaired items, which transport and neighbourhoods learn from. Where ``Views.links`` replaces group equality, a group
+is linked where one of its items has a partner, and a link goes with either of its ends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError
+from ..errors import ModalignError, unknown
+from .groups import connected, unused
+from .presence import presence
 from .views import Views
 
+Rate = float | Mapping[str, float]
 
-def linked_groups(x: Views, pairs: int | None, seed: int = 0) -> Tensor:
-    """Groups that keep their links: a random set, nested over budgets for one seed.
+
+def linked_groups(x: Views, pairs: int | None = None, seed: int = 0) -> Tensor:
+    """The linked groups, or a random set of them, nested over budgets for one seed.
 
     Args:
-        x: training views. Candidates are the groups that have every modality.
-        pairs: how many, 0 <= pairs <= candidates; None: all of them.
+        x: training views. Candidates are the groups that two modalities or more have.
+        pairs: how many, 0 <= pairs <= candidates; None: all of them, ascending.
         seed: of the draw. Sets of one seed are nested: that of 100 pairs lies in that of 200.
 
-    Returns: (pairs,) group ids.
+    Returns:
+        (pairs,) group ids.
 
     Raises:
         ModalignError: more pairs asked for than there are.
 
     Example:
-        >>> x = Views({"a": torch.eye(4), "b": torch.eye(4)}, {"a": torch.arange(4), "b": torch.arange(4)})
-        >>> small, large = linked_groups(x, 2), linked_groups(x, 3)
-        >>> len(small), bool(torch.isin(small, large).all())
-        (2, True)
+        >>> chain = Views({m: torch.eye(2) for m in "abc"},
+        ...               {"a": torch.tensor([0, 1]), "b": torch.tensor([1, 2]), "c": torch.tensor([2, 3])})
+        >>> linked_groups(chain).tolist(), len(linked_groups(chain, 1))
+        ([1, 2], 1)
     """
-    whole = x.group_ids()
-    for ids in x.group.values():
-        whole = whole[torch.isin(whole, ids.long())]
+    if x.links:
+        ends = [(m, rows) for pair in x.pairs() for m, rows in zip(pair, x.paired(*pair).T, strict=True)]
+        whole = torch.unique(_joined([x.group[m][rows] for m, rows in ends]))
+    else:
+        ids, count = torch.unique(_joined([torch.unique(g) for g in x.group.values()]), return_counts=True)
+        whole = ids[count > 1]
     if pairs is None:
         return whole
     if not 0 <= pairs <= len(whole):
-        raise ModalignError(f"{pairs} pairs were asked for, but the training data have {len(whole)} complete groups")
+        raise ModalignError(
+            f"{pairs} pairs were asked for, but the training data have {len(whole)} linked groups "
+            "(those that two modalities or more have)"
+        )
     order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))
     return whole[order[:pairs]]
 
 
-def hide_links(x: Views, keep: Tensor) -> Views:
+def hide_links(x: Views, keep: Tensor | Mapping[str, Tensor]) -> Views:
     """The same items, but only the groups in ``keep`` stay linked across modalities.
 
     In every other group, each modality's items get a group id of their own, so several captions of one unlinked
     photo still belong together, but to no photo.
+
+    Args:
+        keep: ids of groups, for all modalities or for each by name.
 
     Example:
         >>> x = Views({"a": torch.eye(2), "b": torch.eye(2)}, {"a": torch.arange(2), "b": torch.arange(2)})
         >>> {m: g.tolist() for m, g in hide_links(x, torch.tensor([1])).group.items()}
         {'a': [0, 1], 'b': [2, 1]}
     """
+    stays = _rows_of(x, keep if isinstance(keep, Mapping) else dict.fromkeys(x.modalities, keep))
+    own: dict[str, tuple[Tensor, Tensor]] = {}  # modality -> hidden groups, and where they lie among them
+    for k, (m, g) in enumerate(x.group.items()):
+        hidden = ~stays[m]
+        if k == 0:  # nobody else uses the ids of the first modality's hidden groups, unless they keep theirs
+            hidden &= torch.isin(g.long(), _joined([x.group[o][stays[o]] for o in x.modalities[1:]]))
+        own[m] = hidden, torch.unique(g[hidden].long(), return_inverse=True)[1]
+    free = unused(x.group_ids(), sum(len(g) for g in x.group.values()))
+    group = {}
+    for m, (hidden, place) in own.items():
+        group[m] = x.group[m].long().index_put((hidden.nonzero().flatten(),), free + place)
+        free += int(place.max()) + 1 if len(place) else 0
+    links = {(a, b): v[:, stays[a][v[0]] & stays[b][v[1]]] for (a, b), v in (x.links or {}).items()}
+    return replace(x, group=group, links=links or None)
+
+
+def connected_groups(x: Views) -> dict[str, Tensor]:
+    """Modality -> (n_m,) ids by which items are one group that positives connect, directly or over other items.
+
+    Without links these are the group ids. With links, overlapping sets of candidates become one group, for what needs
+    an equivalence: mixing, anchors.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(3), b=torch.eye(3))
+        >>> x = replace(x, links={("a", "b"): torch.tensor([[0, 1], [1, 1]])})
+        >>> {m: g.tolist() for m, g in connected_groups(x).items()}
+        {'a': [0, 0, 2], 'b': [3, 0, 5]}
+    """
+    if not x.links:
+        return {m: g.long() for m, g in x.group.items()}
+    start, total = {}, 0
+    for m, rows in x.data.items():
+        start[m], total = total, total + len(rows)
+    edges = [x.paired(a, b) + torch.tensor([start[a], start[b]]) for a, b in x.pairs()]
+    least = connected(total, *torch.cat([torch.empty(0, 2, dtype=torch.long), *edges]).T)
+    return {m: least[start[m] : start[m] + len(rows)] for m, rows in x.data.items()}
+
+
+def keep_items(x: Views, keep: Mapping[str, Tensor]) -> Views:
+    """The items whose group is among the ids that their modality keeps; modalities that are not named stay whole.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(3), b=torch.eye(3))
+        >>> {m: g.tolist() for m, g in keep_items(x, {"b": torch.tensor([0, 2])}).group.items()}
+        {'a': [0, 1, 2], 'b': [0, 2]}
+    """
+    return x.select(_rows_of(x, keep))
+
+
+def lose(x: Views, rate: Rate, kind: str = "random", seed: int = 0, how: str = "disjoint", length: int = 25) -> Views:
+    """Training views of which each modality is lost at a rate.
+
+    Args:
+        x: views with group ids. rate: one for all modalities, or by name (others: 0).
+        kind, seed, length: as in ``presence``.
+        how: "disjoint": what is lost is nowhere; "hidden": the item stays, but nothing says what it belongs to.
+
+    Raises:
+        ModalignError: an unknown modality or ``how``.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(8), b=torch.eye(8))
+        >>> gone, hidden = lose(x, 0.5), lose(x, 0.5, how="hidden")
+        >>> len(gone["a"]) + len(gone["b"]) < 16, len(hidden["a"]), len(gone) == 8, len(hidden) > 8
+        (True, 8, True, True)
+    """
+    if how not in ("disjoint", "hidden"):
+        raise unknown("way to lose a modality", how, ("disjoint", "hidden"))
     ids = x.group_ids()
-    span = int(ids.max()) + 1 - min(0, int(ids.min())) if len(ids) else 1
-    group = {
-        m: torch.where(torch.isin(g.long(), keep.to(g.device)), g.long(), g.long() + k * span)
-        for k, (m, g) in enumerate(x.group.items())
-    }
-    return Views(x.data, group, None, x.row)
+    there = torch.stack([torch.isin(ids, g.long()) for g in x.group.values()], 1)
+    near = ids - ids[0] if len(ids) and int(ids[-1]) - int(ids[0]) < 1 << 62 else ids  # from 0, without overflow
+    kept = presence(there, _rates(rate, x.modalities), kind, seed, near, length)
+    keep = {m: ids[kept[:, k]] for k, m in enumerate(x.modalities)}
+    return keep_items(x, keep) if how == "disjoint" else hide_links(x, keep)
+
+
+def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tuple[Views, Views]:
+    """Split off linked groups as dev views; the rest, with all unlinked items, is for training.
+
+    Args:
+        x: training views.
+        share: of the linked groups that go to dev.
+        seed: of the draw.
+        least: groups to hold out at least.
+
+    Returns:
+        the rest, and the dev views.
+
+    Raises:
+        ModalignError: fewer than two linked groups.
+
+    Example:
+        >>> rest, dev = hold_out(Views.from_arrays(a=torch.eye(10), b=torch.eye(10)), share=0.2)
+        >>> len(rest), len(dev)
+        (8, 2)
+    """
+    linked = linked_groups(x)
+    if len(linked) < 2:
+        raise ModalignError(
+            f"the views have {len(linked)} linked groups: at least 2 are needed to hold some out; give dev views"
+        )
+    count = min(max(least, round(share * len(linked))), len(linked) - 1)
+    order = torch.randperm(len(linked), generator=torch.Generator().manual_seed(seed))
+    dev = linked[order[:count]]
+    kept = x.group_ids()
+    return x.groups(kept[~torch.isin(kept, dev)]), x.groups(dev)
+
+
+def _rows_of(x: Views, keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Modality -> (n_m,) bool: which items have a group that is kept."""
+    for m in keep:
+        x[m]
+    return {m: torch.isin(x.group[m].long(), ids.to(x.group[m].device).long()) for m, ids in keep.items()}
+
+
+def _joined(ids: Sequence[Tensor]) -> Tensor:
+    return torch.cat([g.long() for g in ids]) if ids else torch.empty(0, dtype=torch.long)
+
+
+def _rates(rate: Rate, modalities: Sequence[str]) -> list[float]:
+    if not isinstance(rate, Mapping):
+        return [float(rate)] * len(modalities)
+    for m in rate:
+        if m not in modalities:
+            raise unknown("modality", m, modalities)
+    return [float(rate.get(m, 0.0)) for m in modalities]

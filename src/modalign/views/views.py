@@ -9,27 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
-from .groups import groups_of_pairs, join, one_per_group, relink
+from .groups import groups_of_pairs, join, relink
 
 Pair = tuple[str, str]
-
-
-class Stack(NamedTuple):
-    """One item per group and modality, side by side, for losses that see whole tuples.
-
-    data: (g, M, d); rows of absent modalities hold zeros and must be masked by ``present``.
-    present: (g, M) bool. group: (g,) int64, ascending.
-    """
-
-    data: Tensor
-    present: Tensor
-    group: Tensor
 
 
 @dataclass(frozen=True)
@@ -160,7 +147,12 @@ class Views:
         return list(combinations(self.data, 2))
 
     def positives(self, a: str, b: str) -> Tensor:
-        """(n_a, n_b) bool: which items of a and b are the same thing."""
+        """(n_a, n_b) bool: which items of a and b are the same thing.
+
+        Example:
+            >>> Views.from_arrays(a=torch.eye(2), b=torch.eye(2)).positives("a", "b").tolist()
+            [[True, False], [False, True]]
+        """
         link = self._link(a, b)
         if link is None:
             self[a], self[b]
@@ -170,7 +162,12 @@ class Views:
         return mask
 
     def paired(self, a: str, b: str) -> Tensor:
-        """(p, 2) int64 row indices of all positive pairs of a and b, without an n_a x n_b matrix."""
+        """(p, 2) int64 row indices of all positive pairs of a and b, without an n_a x n_b matrix.
+
+        Example:
+            >>> Views.from_arrays(a=torch.eye(2), b=torch.eye(2)).paired("b", "a").tolist()
+            [[0, 0], [1, 1]]
+        """
         link = self._link(a, b)
         if link is not None:
             return link.T.long()
@@ -178,7 +175,12 @@ class Views:
         return join(self.group[a].long(), self.group[b].long())
 
     def unpaired(self, a: str, b: str) -> Tensor:
-        """(u,) row indices of the items of a that have no positive in b."""
+        """(u,) row indices of the items of a that have no positive in b.
+
+        Example:
+            >>> Views.from_arrays(torch.tensor([[0, 1]]), a=torch.eye(2), b=torch.eye(2)).unpaired("a", "b").tolist()
+            [1]
+        """
         alone = torch.ones(len(self[a]), dtype=torch.bool, device=self[a].device)
         alone[self.paired(a, b)[:, 0]] = False
         return alone.nonzero().flatten()
@@ -189,39 +191,15 @@ class Views:
             return links[a, b]
         return links[b, a].flip(0) if (b, a) in links else None
 
-    def stack(
-        self,
-        modalities: Sequence[str] | None = None,
-        pick: str = "sample",
-        generator: torch.Generator | None = None,
-    ) -> Stack:
-        """One item of each modality for every group that has any of them.
-
-        Args:
-            modalities: which, in which order; default all. Their data must be (n_m, d) with one d.
-            pick: which of a group's items: "first", "sample" (uniform, from ``generator``) or "mean".
-            generator: source of randomness for "sample".
-
-        Raises:
-            ModalignError: unknown modality or pick, or widths that differ.
-        """
-        names = list(modalities or self.data)
-        shapes = {m: tuple(self[m].shape[1:]) for m in names}
-        if len(set(shapes.values())) != 1:
-            raise ModalignError(f"stack needs modalities of one width, got {shapes}")
-        ids = torch.unique(torch.cat([self.group[m].long() for m in names]))
-        columns, present = [], []
-        for m in names:
-            where = torch.searchsorted(ids, self.group[m].long())
-            column, has = one_per_group(self[m], where, len(ids), pick, generator)
-            columns.append(column)
-            present.append(has)
-        return Stack(torch.stack(columns, 1), torch.stack(present, 1), ids)
-
     # ------------------------------------------------------------------ making new ones
 
     def only(self, *modalities: str) -> Views:
-        """Some modalities, in the given order."""
+        """Some modalities, in the given order.
+
+        Example:
+            >>> Views.from_arrays(a=torch.eye(2), b=torch.eye(2)).only("b")
+            Views(b (2, 2); 2 groups)
+        """
         for m in modalities:
             self[m]
         return Views(
@@ -232,7 +210,14 @@ class Views:
         )
 
     def select(self, rows: Mapping[str, Tensor]) -> Views:
-        """Rows of each modality, by index or boolean mask; modalities that are not named keep all rows."""
+        """Rows of each modality, by index or boolean mask; modalities that are not named keep all rows.
+
+        Links stay where both of their ends stay.
+
+        Example:
+            >>> Views.from_arrays(a=torch.eye(2), b=torch.eye(2)).select({"a": torch.tensor([1])}).positives("a", "b")
+            tensor([[False,  True]])
+        """
         index = {}
         for m, x in self.data.items():
             want = torch.as_tensor(rows[m], device=x.device) if m in rows else torch.arange(len(x), device=x.device)
@@ -247,16 +232,31 @@ class Views:
         )
 
     def groups(self, ids: Tensor | Iterable[int]) -> Views:
-        """The items whose group is among ``ids``."""
+        """The items whose group is among ``ids``.
+
+        Example:
+            >>> Views.from_arrays(a=torch.eye(3), b=torch.eye(3)).groups([0, 2])
+            Views(a (2, 3), b (2, 3); 2 groups)
+        """
         want = torch.as_tensor(list(ids) if not isinstance(ids, Tensor) else ids).long()
         return self.select({m: torch.isin(g.long(), want.to(g.device)) for m, g in self.group.items()})
 
     def map(self, f: Callable[[str, Tensor], Tensor]) -> Views:
-        """New data ``f(modality, data)``, same groups."""
+        """New data ``f(modality, data)``, same groups.
+
+        Example:
+            >>> Views.from_arrays(a=torch.eye(2)).map(lambda m, x: 2 * x)["a"].tolist()
+            [[2.0, 0.0], [0.0, 2.0]]
+        """
         return replace(self, data={m: f(m, x) for m, x in self.data.items()})
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Views:
-        """Move to a device and, for floating data, to a dtype."""
+        """Move to a device and, for floating data, to a dtype.
+
+        Example:
+            >>> Views.from_arrays(a=torch.eye(2)).to(dtype=torch.float64)["a"].dtype
+            torch.float64
+        """
 
         def move(t: Tensor) -> Tensor:
             return t.to(device=device, dtype=dtype if t.is_floating_point() else None)
@@ -280,6 +280,10 @@ class Views:
 
         Raises:
             ModalignError: data that are not (n, d), rows with NaN or infinite values, zero rows; all with row numbers.
+
+        Example:
+            >>> Views.from_arrays(a=torch.eye(2)).validate()
+            Views(a (2, 2); 2 groups)
         """
         for m, x in self.data.items():
             if x.ndim != 2 or x.shape[1] == 0:
@@ -310,6 +314,11 @@ class Batch:
         x: the heads' inputs (frozen or current features): own manifolds, teachers.
         augmented: second views of the same items (same groups), for methods that need them.
         step: optimiser step, from 0, for warm-ups and schedules.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(2), b=torch.eye(2))
+        >>> Batch(z=x, x=x, step=3).step
+        3
     """
 
     z: Views
@@ -321,18 +330,36 @@ class Batch:
 def concat(parts: Sequence[Views]) -> Views:
     """Views one after another; group ids keep their meaning, so equal ids in two parts are the same thing.
 
+    Where one part has links of two modalities, those of the others are taken from their groups, and no item of one part
+    has a positive in another.
+
     Raises:
-        ModalignError: nothing to join, or parts with links (their rows would move).
+        ModalignError: nothing to join.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(2), b=torch.eye(2))
+        >>> concat([x.only("a"), x.only("b")]).paired("a", "b").tolist()
+        [[0, 0], [1, 1]]
     """
     if not parts:
         raise ModalignError("nothing to concatenate: the list of views is empty")
-    if any(p.links for p in parts):
-        raise ModalignError("views with links cannot be concatenated: express the positives by group ids")
     names = list(dict.fromkeys(m for p in parts for m in p.data))
     rows = all(p.row is not None for p in parts)
+    linked = dict.fromkeys(pair for p in parts for pair in p.links or ())
     return Views(
         {m: torch.cat([p.data[m] for p in parts if m in p]) for m in names},
         {m: torch.cat([p.group[m] for p in parts if m in p]) for m in names},
-        None,
+        {pair: _shifted(parts, *pair) for pair in linked} or None,
         {m: torch.cat([p.row[m] for p in parts if p.row and m in p]) for m in names} if rows else None,
     )
+
+
+def _shifted(parts: Sequence[Views], a: str, b: str) -> Tensor:
+    """(2, p) the positive pairs of each part, by their rows in all parts together."""
+    start, found = torch.zeros(2, 1, dtype=torch.long), []
+    for p in parts:
+        if a in p and b in p:
+            link = (p.links or {}).get((a, b), p.paired(a, b).T)
+            found.append(link.long().cpu() + start)
+        start = start + torch.tensor([[len(p[m]) if m in p else 0] for m in (a, b)])
+    return torch.cat(found, 1)

@@ -14,11 +14,11 @@ from ...metrics.mean_recall import mean_of, recalls
 from ...metrics.ranking import rank_scores
 from ...metrics.score import Score
 from ...model import Heads
-from ...views import Views
+from ...views import Aligned, Views, aligned, compose, lose, presence, side
 from ..curves import Curve, curve
 from ..fill import Fill, filler
-from ..fusion import compose, ranking, side
-from ..missing import RATES, Aligned, aligned, lose, presence, subsets, unbalanced
+from ..fusion import ranking
+from ..missing import RATES, subsets, unbalanced
 
 SINGLE = "single"
 
@@ -81,7 +81,7 @@ def missing_curves(
         (['mean', 'single', 'fill:mean'], True)
     """
     task = Task(tuple(query), tuple(gallery))
-    x = complete(aligned(test.only(*task.modalities)), task)
+    x = both_sides(test, task)
     masks = [_mask(x, task, rate, kind, seed) for rate in rates]
     known = dev if dev is not None else train
     alone = _alone(heads, known if known is not None else test, task)
@@ -90,12 +90,12 @@ def missing_curves(
     out = {r: curve(rates, [both_ways(z.kept(m), task, r, weights) for m in masks], seed) for r in rules}
     best = max(task.query, key=lambda m: alone[m])
     out[SINGLE] = curve(rates, [_single(z.kept(m), task, best) for m in masks], seed)
-    source = None if train is None else aligned(train.only(*task.modalities))
+    source = None if train is None else aligned(train, task.modalities)
     for name in fills:
         if source is None and name != "zero":
             continue
         fill = _by_side(name, source if source is not None else x, task)
-        found = [both_ways(embedded(heads, fill(x.kept(m))), task) for m in masks]
+        found = [both_ways(embedded(heads, fill(x.kept(m)), name == "zero"), task) for m in masks]
         out[f"fill:{name}"] = curve(rates, found, seed)
     return out
 
@@ -115,10 +115,10 @@ def refitted_curve(
     """The same with the modalities missing from the training data as well, at the same rate: one fit per rate.
 
     Args:
-        fit: training views -> heads. how: "disjoint" or "hidden", see ``missing.lose``. Others: ``missing_curves``.
+        fit: training views -> heads. how: "disjoint" or "hidden", see ``views.lose``. Others: ``missing_curves``.
     """
     task = Task(tuple(query), tuple(gallery))
-    x = complete(aligned(test.only(*task.modalities)), task)
+    x = both_sides(test, task)
     found = []
     for rate in rates:
         heads = fit(lose(train.only(*task.modalities), rate, kind, seed + 1, how))
@@ -131,7 +131,7 @@ def subset_scores(
 ) -> dict[str, Score]:
     """Mean recall both ways for every subset of the query's modalities: "a", "b", "a+b"."""
     task = Task(tuple(query), tuple(gallery))
-    z = embedded(heads, complete(aligned(test.only(*task.modalities)), task))
+    z = embedded(heads, both_sides(test, task))
     return {
         "+".join(names): mean_of([both_ways(z, Task(names, task.gallery), rule)], seed=seed)
         for names in subsets(task.query)
@@ -149,7 +149,7 @@ def unbalanced_scores(
 ) -> dict[str, Score]:
     """Mean recall both ways for every way of dealing unequal rates to the query's modalities: "a 0.3, b 0.7"."""
     task = Task(tuple(query), tuple(gallery))
-    x = complete(aligned(test.only(*task.modalities)), task)
+    x = both_sides(test, task)
     z = embedded(heads, x)
     out = {}
     for dealt in unbalanced(task.query, rates):
@@ -160,26 +160,28 @@ def unbalanced_scores(
     return out
 
 
-def complete(x: Aligned, task: Task) -> Aligned:
-    """The groups that have something on both sides.
+def both_sides(x: Views, task: Task) -> Aligned:
+    """One row per group and modality, of the groups that have something on both sides.
 
     Raises:
-        ModalignError: there is none.
+        ModalignError: there is none, or positives are links between single items.
     """
-    q, g = (x.only(names).present.any(1) for names in (task.query, task.gallery))
-    some = q & g
-    if not bool(some.any()):
+    if x.links:
+        raise ModalignError("missing modalities are of groups: they cannot follow links between single items")
+    rows = aligned(x, task.modalities)
+    q, g = (rows.only(names).present.any(1) for names in (task.query, task.gallery))
+    if not bool((q & g).any()):
         raise ModalignError(f"no test group has both {' or '.join(task.query)} and {' or '.join(task.gallery)}")
-    return Aligned(x.group[some], {m: v[some] for m, v in x.data.items()}, x.present[some])
+    return rows.take(q & g)
 
 
-def embedded(heads: Heads, x: Aligned) -> Aligned:
-    """Embeddings of what is present; zeros elsewhere."""
+def embedded(heads: Heads, x: Aligned, zero_rows: bool = False) -> Aligned:
+    """Embeddings of what is present; zeros elsewhere. zero_rows: features may be filled in with zeros."""
     data = {}
     for k, (m, rows) in enumerate(x.data.items()):
         there = x.present[:, k]
         data[m] = torch.zeros(len(rows), heads.dim)
-        data[m][there] = heads.transform(rows[there].float(), m)
+        data[m][there] = heads.transform(rows[there].float(), m, zero_rows=zero_rows)
     return Aligned(x.group, data, x.present)
 
 
@@ -205,7 +207,7 @@ def _mask(x: Aligned, task: Task, rate: float | Mapping[str, float], kind: str, 
 def _alone(heads: Heads, known: Views, task: Task, most: int = 1000) -> dict[str, float]:
     """Mean recall of each modality of one side with the whole other side."""
     some = known.only(*task.modalities)
-    z = embedded(heads, complete(aligned(some.groups(some.group_ids()[:most])), task))
+    z = embedded(heads, both_sides(some.groups(some.group_ids()[:most]), task))
     out = {m: mean_of([both_ways(z, Task((m,), task.gallery))], samples=0).value for m in task.query}
     return out | {m: mean_of([both_ways(z, Task(task.query, (m,)))], samples=0).value for m in task.gallery}
 
