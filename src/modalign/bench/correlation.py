@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .statistics import Interval, interval
+from .statistics import Interval, interval, levelled
 
 FEWEST = 5  # cells below which a correlation says nothing
 
@@ -54,8 +54,8 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _ranked(x: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties shared; the many small calls of a bootstrap make scipy's own too slow here."""
-    _, where, count = np.unique(x, return_inverse=True, return_counts=True)
+    """Ranks from 1, ties (up to rounding) shared; the many small calls of a bootstrap make scipy's own too slow."""
+    _, where, count = np.unique(levelled(x), return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[where])
 
 

@@ -15,6 +15,7 @@ from ..errors import ModalignError
 
 Matrix = np.ndarray
 BLOCK = 250  # draws at once
+ROUNDING = 1e-12  # share of the largest value within which values are the same, added up in another order
 
 
 class Interval(NamedTuple):
@@ -62,6 +63,36 @@ def interval(values: np.ndarray, point: float, level: float = 0.95) -> Interval:
     return Interval(float(point), float(low), float(high))
 
 
+def levelled(values: np.ndarray) -> np.ndarray:
+    """Values of which those within rounding of each other (1e-12 of the largest) are made equal.
+
+    Example:
+        >>> levelled(np.array([0.1 + 0.2, 0.3, 1.0])).tolist()
+        [0.3, 0.3, 1.0]
+    """
+    values = np.asarray(values, float)
+    order = np.argsort(values, kind="stable")
+    ascending = values[order]
+    rises = np.diff(ascending, prepend=ascending[:1]) > ROUNDING * np.abs(values).max(initial=0.0)
+    first = np.maximum.accumulate(np.where(rises, np.arange(len(values)), 0))
+    out = np.empty_like(values)
+    out[order] = ascending[first]
+    return out
+
+
+def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Differences of paired values, 0 where they are within rounding (1e-12 of the largest value) of none.
+
+    Example:
+        >>> differences(np.array([0.1 + 0.2, 1.0]), np.array([0.3, 0.5])).tolist()
+        [0.0, 0.5]
+    """
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    gap = a - b
+    gap[np.abs(gap) <= ROUNDING * max(np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0))] = 0.0
+    return gap
+
+
 def permutation_test(a: np.ndarray, b: np.ndarray, samples: int = 10_000, seed: int = 0) -> float:
     """Two-sided p of a paired permutation test: the two values of a group are exchanged at random.
 
@@ -75,7 +106,7 @@ def permutation_test(a: np.ndarray, b: np.ndarray, samples: int = 10_000, seed: 
         >>> permutation_test(np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.0, 0.0]))
         0.25
     """
-    difference = np.asarray(a, float) - np.asarray(b, float)
+    difference = differences(a, b)
     moved = difference[difference != 0]
     if not len(moved):
         return 1.0
@@ -138,7 +169,7 @@ def compare(
         both = draws([x, y], samples, seed)
         mean = float(x.mean() - y.mean())
         one, two = x.mean(0), y.mean(0)
-        gap = one - two
+        gap = differences(one, two)
         spread = float(gap.std(ddof=1)) if len(gap) > 1 else 0.0
         p = permutation_test(one, two, seed=seed)
         effect = mean / spread if spread else 0.0

@@ -21,7 +21,7 @@ JOINED = {"cannot": 3, "gonna": 3, "gotta": 3, "lemme": 3, "gimme": 3, "wanna": 
 _STYLE = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "`": "'", "´": "'", "…": "...", "–": "--", "—": "--"})
 _TOKEN = re.compile(
     r"""
-      https?://[^\s"<>|]+ | [\w.+-]+@[\w-]+(?:\.[\w-]+)+              # addresses
+      https?://[^\s"<>|]+ | (?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+  # addresses
     | \.{3,} | -{2,} | [?!]{2,}                                       # runs of marks
     | '\d\ds\b | 'n'(?!\w)                                            # the '90s, rock 'n' roll
     | (?:[^\W\d_]\.){2,}[^\W\d_]?(?!\w)                               # U.S.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -137,10 +139,10 @@ def load(path: Path) -> dict[Direction, Found]:
         with np.load(path, allow_pickle=False) as held:
             tables: dict[str, dict[str, Tensor]] = {}
             for entry in held.files:
-                name, column = entry.split("|")
+                name, _, column = entry.rpartition("|")
                 tables.setdefault(name, {})[column] = torch.from_numpy(held[entry])
         return {_direction(name): _found(table) for name, table in tables.items()}
-    except (OSError, ValueError, KeyError, EOFError, TypeError) as problem:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, BadZipFile, zlib.error) as problem:
         raise ModalignError(f"what queries found cannot be read: {path} ({problem}); delete it, run again") from None
 
 

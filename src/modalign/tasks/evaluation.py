@@ -18,6 +18,14 @@ from ..metrics.score import Score
 from ..views import Views
 from .classify import Labels, Linear, few_shot, transfer, unit_means, zero_shot
 
+FORMS = {
+    "transfer": "another modality's classifier",
+    "probe": "its own classifier",
+    "zero_shot": "class names",
+    "zero_shot_raw": "class names, not centred",
+}
+"""Form in a key -> how readers know it."""
+
 
 def evaluate_transfer(
     train: Views,
@@ -102,23 +110,25 @@ class _Test:
         Args:
             source: what the classifier learnt from. form: how, for the keys of the scores.
         """
-
-        def key(measure: str) -> str:
-            return str(Key(measure, source, self.modality, form))
-
         logits = [c.scores(self.z, self.modality) for c in classifiers]
         if classifiers[0].several:
             found = [mean_average_precision(x, self.truth, self.group, **_fewer(interval)) for x in logits]
-            return {key("map"): _mean(found, self.skipped)}
+            return self._named(source, form, {"map": _mean(found, self.skipped)})
         truth = self.truth.argmax(1)
         hits = [accuracy(x, truth, self.group, samples=0) for x in logits]
         per_item = torch.stack([h.per_item for h in hits if h.per_item is not None]).mean(0)
         score = replace(hits[0], value=float(per_item.mean()), per_item=per_item, skipped=self.skipped)
         draws = {k: interval[k] for k in ("level", "samples", "seed")}
         balanced = _mean([balanced_accuracy(x, truth, self.group, **interval) for x in logits], self.skipped)
+        found_of = {"accuracy": bootstrap(score, **draws) if interval["samples"] else score}
+        return self._named(source, form, found_of | {"balanced_accuracy": balanced})
+
+    def _named(self, source: str, form: str, found: Mapping[str, Score]) -> dict[str, Score]:
+        """The scores under their keys and headings."""
+        how = FORMS.get(form, form)
         return {
-            key("accuracy"): bootstrap(score, **draws) if interval["samples"] else score,
-            key("balanced_accuracy"): balanced,
+            str(Key(measure, source, self.modality, form)): replace(s, heading=f"{s.heading}, {how}")
+            for measure, s in found.items()
         }
 
 

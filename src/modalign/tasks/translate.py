@@ -138,14 +138,17 @@ def evaluate_translation(
     points = z[source][torch.tensor(rows)]
     truth = [references[groups[i]] for i in rows]
     group = torch.tensor([groups[i] for i in rows])
+    left = len(groups) - len(rows)
     interval: dict[str, Any] = {"samples": samples, "level": level, "seed": seed}
     written = {name: writer.caption(points, source) for name, writer in writers.items()}
     out: dict[str, Score] = {}
     for name, captions in written.items():
         for metric, score in text_scores(captions, truth, group, **interval).items():
-            out[str(Key(metric, source, target, name))] = replace(score, skipped=len(groups) - len(rows))
+            heading = f"{score.heading}, {name}"
+            out[str(Key(metric, source, target, name))] = replace(score, heading=heading, skipped=left)
     first, *others = written
     for other in others:
         gain = bleu_difference(written[first], written[other], truth, "coco", group, **interval)
-        out[str(Key("bleu4_gain", source, target, f"{first}-{other}"))] = replace(gain, skipped=len(groups) - len(rows))
+        heading = f"{gain.heading}, {first} over {other}"
+        out[str(Key("bleu4_gain", source, target, f"{first}-{other}"))] = replace(gain, heading=heading, skipped=left)
     return out

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...errors import ModalignError, unknown
 from .common import CELLS, LEAST_UNBIASED, check
 
+FEW = 1000  # rows of which the median distance is taken
 Kernel = Callable[[slice], Tensor]  # rows -> (rows, n) block
 
 
@@ -123,11 +124,7 @@ def _linear(x: Tensor, bandwidth: float | None) -> Kernel:
 
 
 def _rbf(x: Tensor, bandwidth: float | None) -> Kernel:
-    some = x[:: max(1, len(x) // 1000)]
-    apart = torch.pdist(some)
-    scale = (bandwidth or 1.0) * float(apart.median())
-    if scale <= 0:
-        scale = (bandwidth or 1.0) * float(apart.max())
+    scale = (bandwidth or 1.0) * _typical_distance(x)
     squares = x.square().sum(1)
 
     def rows(here: slice) -> Tensor:
@@ -137,3 +134,13 @@ def _rbf(x: Tensor, bandwidth: float | None) -> Kernel:
         return kernel
 
     return rows
+
+
+def _typical_distance(x: Tensor) -> float:
+    """Median distance of rows taken at even steps; of the different ones among all where most of those are equal."""
+    step = max(1, len(x) // FEW)
+    middle = float(torch.pdist(x[::step]).median())
+    if middle > 0:
+        return middle
+    distinct = torch.unique(x, dim=0)
+    return float(torch.pdist(distinct[:: max(1, len(distinct) // FEW)]).median())

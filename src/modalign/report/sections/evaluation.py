@@ -12,7 +12,7 @@ from ...files import read_json
 from ...metrics.corrected import TOPIC as CORRECTED
 from ...metrics.key import Key
 from ...metrics.score import Score
-from ...metrics.shown import heading, interval, number, shown
+from ...metrics.shown import chosen, heading, interval, number, shown
 from ..load import Run
 from ..page import render
 
@@ -31,14 +31,14 @@ def build(run: Run) -> Markup | None:
     table = read_json(path, "evaluation")
     try:
         entry = next(iter(table["methods"].values()))
-        tables: dict[str, list[dict[str, Any]]] = {}
-        for key, value in entry.items():
-            if isinstance(value, Mapping):
-                score = Score.from_json(value, f"{path}: {key}")
-                tables.setdefault(score.topic, []).append(_row(key, score))
+        scores = {k: Score.from_json(v, f"{path}: {k}") for k, v in entry.items() if isinstance(v, Mapping)}
+        topics: dict[str, dict[str, Score]] = {}
+        for key, score in scores.items():
+            topics.setdefault(score.topic, {})[key] = score
         return render(
             "evaluation.html.j2",
-            tables=list(tables.items()),
+            first=[(heading(k, s), shown(s), interval(s)) for k, s in chosen(scores, "headline").items()],
+            tables=[_table(topic, own) for topic, own in topics.items()],
             corrected=CORRECTED,
             settings=", ".join(f"{k} = {_plain(v)}" for k, v in table.get("settings", {}).items()),
             groups=table.get("groups"),
@@ -51,17 +51,24 @@ def build(run: Run) -> Markup | None:
         ) from None
 
 
-def _row(key: str, score: Score) -> dict[str, Any]:
-    return {
-        "name": heading(key, score),
-        "of": Key.parse(key).subject,
-        "key": key,
-        "explanation": score.explanation,
-        "value": shown(score),
-        "interval": interval(score),
-        "chance": "" if score.chance is None else number(score.chance, score.unit),
-        "note": "; ".join([*([f"{score.skipped} left out"] if score.skipped else []), *filter(None, [score.note])]),
-    }
+def _table(topic: str, scores: Mapping[str, Score]) -> dict[str, Any]:
+    """A topic's scores: a row per measure and form, a column per modality, pair or direction."""
+    keys = {key: Key.parse(key) for key in scores}
+    columns = list(dict.fromkeys(k.subject for k in keys.values()))
+    rows: dict[tuple[str, str, Any], dict[str, Any]] = {}
+    for text, key in keys.items():
+        score = scores[text]
+        row = rows.setdefault(
+            (key.measure, key.form, key.k),
+            {"name": heading(text, score), "about": f"{text}: {score.explanation}", "cells": dict.fromkeys(columns)},
+        )
+        row["cells"][key.subject] = {
+            "value": shown(score),
+            "interval": interval(score),
+            "chance": "" if score.chance is None else number(score.chance, score.unit, sign=False),
+            "note": "; ".join([*([f"{score.skipped} left out"] if score.skipped else []), *filter(None, [score.note])]),
+        }
+    return {"topic": topic, "columns": [c or "All together" for c in columns], "rows": list(rows.values())}
 
 
 def _plain(value: Any) -> str:
