@@ -1,8 +1,8 @@
 """How far apart the items of a tuple are, any number of modalities at once: volumes, triangles, singular values.
 
 A tuple is one item of each modality. An anchor is compared with the other items of every tuple, so scores form a
-matrix (anchors, tuples). Modalities that a tuple lacks are left out of it. Determinants and eigenvalues are
-computed in float64: a 4 x 4 determinant of near-collinear float32 vectors is noise.
+matrix (anchors, tuples). Modalities that a tuple lacks are left out of it. Products, determinants and eigenvalues
+are computed in float64: what is left of near-collinear float32 vectors is noise.
 """
 
 from __future__ import annotations
@@ -241,17 +241,18 @@ def _products(
         raise ModalignError(
             f"present must be bool of shape {tuple(others.shape[:2])}, got {present.dtype} {tuple(present.shape)}"
         )
-    a, o = working(anchor, others)
+    dtype = working(anchor, others)[0].dtype
+    a, o = anchor.double(), others.double()  # before the products: those of near-collinear vectors cancel
     m, k, d = o.shape
-    square = inner(o.double(), o.double())
-    cross = inner(o.reshape(m * k, d), a).double().view(m, k, len(a))
+    square = inner(o, o)
+    cross = inner(o.reshape(m * k, d), a).view(m, k, len(a))
     if lift:
         square, cross = 0.5 * (1 + square), 0.5 * (1 + cross)
     if present is not None and not bool(present.all()):
         both = present[:, :, None] & present[:, None, :]
         square = torch.where(both, square, torch.eye(k, dtype=square.dtype, device=square.device))
         cross = torch.where(present[..., None], cross, 0.0)
-    return square, cross, a.dtype
+    return square, cross, dtype
 
 
 def _adjugate(a: Tensor) -> tuple[Tensor, Tensor]:

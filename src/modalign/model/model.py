@@ -29,8 +29,9 @@ class Heads(nn.Module):
 
     Example:
         >>> heads = Heads({"text": Head(Features(3), Map(3, 2))})
-        >>> heads.transform(torch.eye(3), "text").norm(dim=1)
-        tensor([1., 1., 1.])
+        >>> z = heads.transform(torch.eye(3), "text")
+        >>> z.shape, [round(v, 4) for v in z.norm(dim=1).tolist()]
+        (torch.Size([3, 2]), [1.0, 1.0, 1.0])
     """
 
     def __init__(self, heads: Mapping[str, Head]) -> None:
