@@ -8,7 +8,7 @@ and counts its processor seconds instead of wall-clock seconds, for a machine th
 - ``ours_s``: `solve` for a given cost. ``pot_x``: how many times longer ``ot.sinkhorn`` (``sinkhorn_log``)
   takes for its ``plain`` iterations, ``ot_solve_x`` the same for ``ot.solve``. Where that would take more than
   a few seconds, a stated number of iterations is timed and scaled up (``pot_timed``).
-- ``geomloss_x``: geomloss (``SamplesLoss``, debias off, its default scaling) against `transport_loss`
+- ``geomloss_x``: geomloss (``SamplesLoss``, debias off, its default scaling) against `solve` from embeddings
   at the loosest tolerance that comes at least as near the float64 value as geomloss does (``geomloss_error``).
 - ``grad_s``, ``grad_pot_x``, ``grad_geomloss_x``: the same with the gradient, from the embeddings.
 - ``memory``, ``pot_memory``, ``geomloss_memory``: peak memory beside the embeddings of value and gradient, in
@@ -32,7 +32,7 @@ from torch.nn.functional import normalize
 
 from benchmarks.__main__ import table
 from modalign.geometry.cost import cosine
-from modalign.geometry.transport import solve, transport_loss
+from modalign.geometry.transport import Problem, Solver, between, solve
 
 Clock = Callable[[], float]
 EPSILONS = (0.05, 0.01, 0.005)
@@ -83,19 +83,20 @@ def run(quick: bool = False, cpu: bool = False, sizes: tuple[int, ...] | None = 
 def compare(x: Tensor, y: Tensor, epsilon: float, clock: Clock) -> dict[str, Any]:
     """All numbers of one problem."""
     cost = cosine(x, y)
-    plain = solve(cost, epsilon=epsilon, accelerate=False, anneal=1.0, max_iterations=5000).iterations
-    found = solve(cost, epsilon=epsilon)
-    reference = float(transport_loss(x.double(), y.double(), epsilon=epsilon, tolerance=1e-7))
+    problem, solver = Problem(cost), Solver(epsilon)
+    plain = solve(problem, Solver(epsilon, accelerate=False, anneal=1.0, max_iterations=5000)).iterations
+    found = solve(problem, solver)
+    reference = float(solve(Problem(between(x.double(), y.double())), Solver(epsilon, 1e-7)).objective)
     truth = abs(reference)
     geomloss_error = abs(float(geomloss(x, y, epsilon, gradient=False)) - reference) / truth
     loose, loose_error = _matching_tolerance(x, y, epsilon, reference, max(geomloss_error, 1e-6))
     timed = _timed_iterations(cost, epsilon, plain, clock)
     seconds = interleaved(
         {
-            "ours": lambda: solve(cost, epsilon=epsilon),
+            "ours": lambda: solve(problem, solver),
             "pot": lambda: pot_sinkhorn(cost, epsilon, timed),
             "ot_solve": lambda: pot_solve(cost, epsilon, timed),
-            "ours_loose": lambda: transport_loss(x, y, epsilon=epsilon, tolerance=loose),
+            "ours_loose": lambda: ours_value(x, y, epsilon, loose),
             "geomloss": lambda: geomloss(x, y, epsilon, gradient=False),
             "grad": lambda: ours_gradient(x, y, epsilon, 1e-4),
             "grad_pot": lambda: pot_gradient(x, y, epsilon, timed),
@@ -129,7 +130,7 @@ def memory(x: Tensor, y: Tensor, cost: Tensor, epsilon: float) -> dict[str, floa
         return {}
     peaks = {
         "memory": peak_memory(lambda: ours_gradient(x, y, epsilon, 1e-4)),
-        "solve_memory": cost.nbytes + peak_memory(lambda: solve(cost, epsilon=epsilon)),
+        "solve_memory": cost.nbytes + peak_memory(lambda: solve(Problem(cost), Solver(epsilon))),
         "pot_memory": peak_memory(lambda: pot_gradient(x, y, epsilon, 3)),
         "geomloss_memory": peak_memory(lambda: geomloss(x, y, epsilon, gradient=True)),
     }
@@ -162,10 +163,15 @@ def pot_gradient(x: Tensor, y: Tensor, epsilon: float, iterations: int) -> Tenso
 
 
 def ours_gradient(x: Tensor, y: Tensor, epsilon: float, tolerance: float) -> Tensor:
-    """Value and gradient of `transport_loss`."""
+    """Value and gradient from embeddings."""
     x, y = (t.clone().requires_grad_() for t in (x, y))
-    transport_loss(x, y, epsilon=epsilon, tolerance=tolerance).backward()
+    ours_value(x, y, epsilon, tolerance).backward()
     return x.grad
+
+
+def ours_value(x: Tensor, y: Tensor, epsilon: float, tolerance: float) -> Tensor:
+    """The objective from embeddings."""
+    return solve(Problem(between(x, y)), Solver(epsilon, tolerance)).objective
 
 
 def geomloss(x: Tensor, y: Tensor, epsilon: float, gradient: bool) -> Tensor:
@@ -223,7 +229,7 @@ def _timed_iterations(cost: Tensor, epsilon: float, plain: int, clock: Clock) ->
 def _matching_tolerance(x: Tensor, y: Tensor, epsilon: float, reference: float, wanted: float) -> tuple[float, float]:
     """The loosest tolerance at which our relative value error is at most ``wanted``, and that error."""
     for tolerance in TOLERANCES:
-        error = abs(float(transport_loss(x, y, epsilon=epsilon, tolerance=tolerance)) - reference) / abs(reference)
+        error = abs(float(ours_value(x, y, epsilon, tolerance)) - reference) / abs(reference)
         if error <= wanted:
             break
     return tolerance, error

@@ -8,7 +8,7 @@ import torch
 from modalign.errors import ModalignError
 from modalign.geometry import bridge, contrast, matching
 from modalign.geometry.cost import cosine
-from modalign.geometry.transport import solve
+from modalign.geometry.transport import Problem, Solver, solve
 from modalign.objectives.bridge import Bridge, Consistency, Separation
 from modalign.objectives.jiang import Jiang
 from modalign.objectives.neighbourhood import Rma, Structure
@@ -63,8 +63,8 @@ def test_transport_starts_where_the_last_step_ended(make_batch):
     resumed.load_state_dict(objective.state_dict())
     iterations = []
     for each in (objective, resumed, cold):
-        start = each.start(as_batch(moved), "text", "image", (torch.arange(40), torch.arange(40)))
-        found = solve(cosine(moved["text"], moved["image"]), epsilon=0.05, start=start)
+        start = each.starts.of(("text", "image"), torch.arange(40).repeat(2))
+        found = solve(Problem(cosine(moved["text"], moved["image"])), start=start)
         iterations.append(found.iterations)
     assert iterations[0] == iterations[1] <= 0.6 * iterations[2]
     warm = objective(as_batch(moved))
@@ -136,15 +136,15 @@ def test_transport_plan_entropy_tells_a_collapse(make_batch):
 def test_plan_divergence_gradient_is_the_difference_over_the_students_epsilon():
     k = torch.randn(5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     wanted = torch.randn(5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    target = solve(-wanted, epsilon=0.1, tolerance=1e-10).plan
+    target = solve(Problem(-wanted), Solver(0.1, tolerance=1e-10)).plan
 
     def loss(student):
-        plan = solve(-student.detach(), epsilon=0.3, tolerance=1e-10).plan
+        plan = solve(Problem(-student.detach()), Solver(0.3, tolerance=1e-10)).plan
         return matching.plan_divergence(student, plan, target, 0.3)
 
     assert torch.autograd.gradcheck(loss, (k.requires_grad_(),), eps=1e-4, atol=1e-5, nondet_tol=1e-9)
     loss(k).backward()
-    plan = solve(-k.detach(), epsilon=0.3, tolerance=1e-10).plan
+    plan = solve(Problem(-k.detach()), Solver(0.3, tolerance=1e-10)).plan
     torch.testing.assert_close(k.grad, (plan - target) / 0.3)
     assert loss(k).item() == pytest.approx((target * (target / plan).log()).sum().item())
 
@@ -162,7 +162,7 @@ def test_plan_divergence_is_zero_only_at_equal_plans():
 
 def test_iterated_plan_converges_to_the_solved_plan():
     k = torch.randn(5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    solved = solve(-k, epsilon=0.5, tolerance=1e-10).plan
+    solved = solve(Problem(-k), Solver(0.5, tolerance=1e-10)).plan
     torch.testing.assert_close(matching.iterated_plan(k, 0.5, 2000), solved, atol=1e-8, rtol=0)
 
 

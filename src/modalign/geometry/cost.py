@@ -50,7 +50,12 @@ def cosine(x: Tensor, y: Tensor) -> Tensor:
         tensor([[0., 1., 2.]])
     """
     x, y = checked_pair(x, y)
-    return inner(unit(x), unit(y)).neg_().add_(1.0).clamp_(0.0, 2.0)
+    return cosine_of_units(unit(x), unit(y))
+
+
+def cosine_of_units(x: Tensor, y: Tensor) -> Tensor:
+    """The cosine cost between rows that are of length 1 already."""
+    return inner(x, y).neg_().add_(1.0).clamp_(0.0, 2.0)
 
 
 def sqeuclidean(x: Tensor, y: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..geometry.neighbours import knn
-from ..geometry.transport import ConvergenceWarning
+from ..geometry.transport import ConvergenceWarning, Problem, Solver
 from ..geometry.transport import solve as transport
 from ..model import Heads
 from ..progress import Progress, silent
@@ -178,9 +178,8 @@ class TransportCCA:
                     similarity = (similarity + over_neighbours(over_neighbours(similarity, near[0]).T, near[1]).T) / 2
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                    plan = transport(
-                        1.0 - similarity, epsilon=self.epsilon, tolerance=TOLERANCE, max_iterations=ITERATIONS
-                    ).plan
+                    solver = Solver(self.epsilon, TOLERANCE, ITERATIONS)
+                    plan = transport(Problem(1.0 - similarity), solver).plan
                 plan = plan.masked_fill(plan < 1e-20, 0.0)  # products with denormal numbers are many times slower
                 out[a, b] = (rows, columns, plan)
         return out

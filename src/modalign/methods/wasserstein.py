@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from ..errors import ModalignError
 from ..geometry.procrustes import rotation
-from ..geometry.transport import ConvergenceWarning
+from ..geometry.transport import ConvergenceWarning, Problem, Solver
 from ..geometry.transport import solve as transport
 from ..model import Heads
 from ..progress import Progress, silent
@@ -69,7 +69,7 @@ def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int
             similarity = (u @ turn) @ v.T
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                plan = transport(1.0 - similarity, epsilon=epsilon, tolerance=1e-2, max_iterations=100).plan
+                plan = transport(Problem(1.0 - similarity), Solver(epsilon, 1e-2, max_iterations=100)).plan
             cost = float((plan * (1.0 - similarity)).sum() + (1.0 - (tie * turn).sum()) * bool(len(known)))
             left, _, right = torch.linalg.svd(u.T @ plan @ v + tie)
             turn = left @ right
@@ -95,7 +95,7 @@ def by_profiles(x: Tensor, y: Tensor, points: int = 64) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         epsilon = 0.05 * float(cost.mean()) + 1e-9
-        plan = transport(cost, epsilon=epsilon, tolerance=1e-2, max_iterations=100).plan
+        plan = transport(Problem(cost), Solver(epsilon, 1e-2, max_iterations=100)).plan
     left, _, right = torch.linalg.svd(x.T @ plan @ y)
     return left @ right
 

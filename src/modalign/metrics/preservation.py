@@ -10,7 +10,7 @@ from torch import Tensor
 from ..geometry import neighbours, similarity
 from ..geometry.cost import unit
 from ..geometry.procrustes import spread
-from ..geometry.transport.gromov import distortion, gromov
+from ..geometry.transport import distortion, gromov
 from ..registry import register
 from ..views import Views
 from .key import Key

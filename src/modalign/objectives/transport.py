@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..geometry.contrast import pair
-from ..geometry.cost import cost as cost_matrix
 from ..geometry.cost import inner
 from ..geometry.matching import iterated_plan, plan_divergence
 from ..geometry.neighbours import plan_entropy
-from ..geometry.transport import Potentials, barycentre, solve, transport_loss
-from ..geometry.transport.front import KINDS
+from ..geometry.transport import (
+    Partial,
+    Problem,
+    SemiPaired,
+    Solver,
+    Unbalanced,
+    barycentre,
+    between,
+    sinkhorn_divergence,
+    solve,
+)
 from ..registry import register
 from ..views import Batch, Views
 from .pairwise import Pairwise
@@ -24,6 +31,10 @@ from .warm import WarmStarts
 
 ITEMS = ("all", "unpaired")
 BETWEEN = ("pairs", "barycentre")
+PROBLEMS: Mapping[str, Callable[..., Problem]] = {
+    "entropic": Problem, "exact": Problem, "unbalanced": Unbalanced, "partial": Partial, "semi_paired": SemiPaired,
+}  # fmt: skip
+OPTIONS = {"unbalanced": ("rho",), "partial": ("mass",), "semi_paired": ("strength",)}
 
 
 @register("objective", "transport")
@@ -78,16 +89,24 @@ class Transport(Pairwise):
         super().__init__(modalities)
         if items not in ITEMS:
             raise unknown("items", items, ITEMS)
-        if method not in KINDS:
-            raise unknown("transport method", method, KINDS)
+        if method not in PROBLEMS:
+            raise unknown("transport method", method, PROBLEMS)
         if between not in BETWEEN:
             raise unknown("between", between, BETWEEN)
         if between == "barycentre" and (method, items) != ("entropic", "all"):
             raise ModalignError("transport to a barycentre needs method='entropic' and items='all'")
-        self.between = between
-        self.cost, self.method, self.debias, self.items = cost, method, debias, items
-        self.epsilon, self.tolerance = epsilon, tolerance
-        self.options: dict[str, Any] = {"rho": rho, "mass": mass, "strength": strength}
+        if debias and method != "entropic":
+            raise ModalignError(f"debias needs method='entropic', got '{method}'")
+        given = {"rho": rho, "mass": mass, "strength": strength}
+        self.options = {name: option for name, option in given.items() if option is not None}
+        for name in self.options:
+            if name not in OPTIONS.get(method, ()):
+                raise ModalignError(f"transport method '{method}' has no option '{name}': leave it out")
+        if method == "partial" and mass is None:
+            raise ModalignError("transport method 'partial' needs mass, the share that is transported, in (0, 1]")
+        self.between, self.items = between, items
+        self.cost, self.method, self.debias = cost, method, debias
+        self.solver = Solver(epsilon=0.0 if method == "exact" else epsilon, tolerance=tolerance)
         self.last: tuple[Tensor, Tensor, Tensor | None] | None = None
         self.starts = WarmStarts()
 
@@ -101,10 +120,9 @@ class Transport(Pairwise):
         """Mean over modalities of the transport to their barycentre, which is held fixed while gradients flow."""
         pairs = self.pairs(batch)
         sets = [batch.z[m] for m in dict.fromkeys(m for pair in pairs for m in pair)]
-        settings = {"epsilon": self.epsilon, "cost": self.cost, "tolerance": self.tolerance}
-        middle = barycentre(sets, rounds=3, **settings)  # type: ignore[arg-type]
+        middle = barycentre(sets, cost=self.cost, rounds=3, solver=self.solver)
         self.last = sets[0].detach(), middle, None
-        return torch.stack([transport_loss(x, middle, debias=self.debias, **settings) for x in sets]).mean()  # type: ignore[arg-type]
+        return torch.stack([self.loss(x, middle) for x in sets]).mean()
 
     def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
         rows = chosen_rows(batch.z, a, b, self.items)
@@ -116,38 +134,28 @@ class Transport(Pairwise):
             pairs = batch.z.paired(a, b) if self.items == "all" else rows[0].new_zeros(0, 2)
         if self.last is None:
             self.last = (x.detach(), y.detach(), pairs)
-        return transport_loss(
-            x,
-            y,
-            epsilon=self.epsilon,
-            cost=self.cost,
-            method=self.method,
-            debias=self.debias,
-            pairs=pairs,
-            tolerance=self.tolerance,
-            start=self.start(batch, a, b, rows),
-            **self.options,
-        )
-
-    def start(self, batch: Batch, a: str, b: str, rows: tuple[Tensor, Tensor]) -> Potentials | None:
-        """Potentials of the last step, where it saw the same items."""
         if self.method not in ("entropic", "unbalanced") or self.debias:
-            return None
-        return self.starts.of((a, b), torch.cat([batch.z.group[m][r] for m, r in zip((a, b), rows, strict=True)]))
+            return self.loss(x, y, pairs)
+        items = torch.cat([batch.z.group[m][r] for m, r in zip((a, b), rows, strict=True)])
+        found = solve(self.problem(x, y), self.solver, self.starts.of((a, b), items))
+        self.starts.keep((a, b), items, found.potentials)
+        return found.objective
+
+    def loss(self, x: Tensor, y: Tensor, pairs: Tensor | None = None) -> Tensor:
+        """Transport of one set onto another."""
+        if self.debias:
+            return sinkhorn_divergence(x, y, cost=self.cost, solver=self.solver)
+        return solve(self.problem(x, y, pairs), self.solver).objective
+
+    def problem(self, x: Tensor, y: Tensor, pairs: Tensor | None = None) -> Problem:
+        """What is solved between two sets."""
+        known = {} if pairs is None else {"pairs": pairs}
+        return PROBLEMS[self.method](between(x, y, self.cost), **self.options, **known)
 
     def log(self) -> dict[str, float]:
         if self.last is None:
             return {}
-        x, y, pairs = self.last
-        solved = solve(
-            cost_matrix(x, y, self.cost),
-            epsilon=self.epsilon,
-            method=self.method,
-            pairs=pairs,
-            tolerance=self.tolerance,
-            **self.options,
-        )
-        return {"plan_entropy": plan_entropy(solved.plan)}
+        return {"plan_entropy": plan_entropy(solve(self.problem(*self.last), self.solver).plan)}
 
 
 @register("objective", "klot")
@@ -223,7 +231,7 @@ class Klot(Pairwise):
         """The entropic plan of similarities, uniform weights."""
         if self.official:
             return iterated_plan(similarity, epsilon, self.iterations)
-        return solve(1.0 - similarity.detach(), epsilon=epsilon, tolerance=self.tolerance).plan
+        return solve(Problem(1.0 - similarity.detach()), Solver(epsilon, self.tolerance)).plan
 
 
 def chosen_rows(z: Views, a: str, b: str, items: str) -> tuple[Tensor, Tensor] | None:

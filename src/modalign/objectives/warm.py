@@ -20,10 +20,10 @@ class WarmStarts(nn.Module):
 
     Example:
         >>> starts = WarmStarts()
-        >>> starts.of(("text", "image"), torch.arange(2)).g = torch.ones(2)
+        >>> starts.keep(("text", "image"), torch.arange(2), Potentials(None, torch.ones(2)))
         >>> starts.of(("text", "image"), torch.arange(2)).g
         tensor([1., 1.])
-        >>> starts.of(("text", "image"), torch.arange(3)).g is None
+        >>> starts.of(("text", "image"), torch.arange(3)) is None
         True
     """
 
@@ -31,16 +31,18 @@ class WarmStarts(nn.Module):
         super().__init__()
         self.kept: dict[str, tuple[Tensor, Potentials]] = {}
 
-    def of(self, pair: Pair, items: Tensor) -> Potentials:
-        """Where to start; the solver writes the new potentials into it. items: ids of the items of both sides."""
-        key = " ".join(pair)
-        if key not in self.kept or not torch.equal(self.kept[key][0], items):
-            self.kept[key] = items.clone(), Potentials()
-        return self.kept[key][1]
+    def of(self, pair: Pair, items: Tensor) -> Potentials | None:
+        """Where to start, if the last step saw the same. items: ids of the items of both sides."""
+        items_then, potentials = self.kept.get(" ".join(pair), (None, None))
+        return potentials if items_then is not None and torch.equal(items_then, items) else None
+
+    def keep(self, pair: Pair, items: Tensor, potentials: Potentials) -> None:
+        """Where this step ended."""
+        self.kept[" ".join(pair)] = items.clone(), potentials
 
     def get_extra_state(self) -> dict[str, tuple[Tensor, Tensor]]:
         """Key -> (items, potentials of the second side)."""
-        return {key: (items, p.g) for key, (items, p) in self.kept.items() if p.g is not None}
+        return {key: (items, p.g) for key, (items, p) in self.kept.items()}
 
     def set_extra_state(self, state: Any) -> None:
         """As saved."""

@@ -1,33 +1,30 @@
-"""Optimal transport between two sets of items.
+"""Optimal transport between two sets of items: a problem and a solver make a plan.
 
-`solve` is the front door for a cost matrix; `transport_loss` and `sinkhorn_divergence` start from embeddings
-and are differentiable in them; `solve_chunked` takes sets whose cost does not fit in memory; `gromov` and
-`fused_gromov` take sets that can only be compared within themselves; `barycentre` is the mean of several sets.
+    found = solve(Problem(cost, a, b), Solver(epsilon=0.01))      # a cost matrix
+    loss = solve(Problem(between(x, y))).objective                # embeddings; differentiable in them
+    found = solve(Partial(between(x, y), mass=0.7))               # or Unbalanced, SemiPaired
+    large = solve(Problem(between(x, y)), Solver(rows=256))       # the cost does not fit in memory
 
-Modules: ``front`` (the table of methods), ``dense``, ``exact``, ``partial``, ``semipaired``, ``gromov``,
-``chunked``, ``loss``, ``barycentre`` (one kind of problem each); ``entropic`` (annealing, dual value, gradients) over
-``sinkhorn`` (iteration with absorbed potentials) over ``kernel`` (one pass) and ``anderson`` (acceleration);
-``problem`` and ``result`` are what goes in and what comes out, ``source`` gives cost rows to all of them.
+`Solver` holds epsilon (0 for the exact plan), tolerance and memory for all of them. `sinkhorn_divergence` is 0 where
+two sets agree; `gromov` and `fused_gromov` take sets that can only be compared within themselves; `barycentre` is the
+mean of several sets; `barycentric` the map that a plan stands for.
+
+Modules, from the door inwards: ``front`` (the problems), ``partial``, ``semipaired``, ``exact``, ``gromov``,
+``divergence``, ``barycentre`` (one kind each); ``entropic`` (annealing, plans) over ``dual`` (value, gradients),
+``sinkhorn`` (iteration with absorbed potentials), ``kernel`` (one pass) and ``anderson`` (acceleration). ``problem``,
+``solver`` and ``source`` are what goes in, ``result`` and ``coupling`` what comes out.
 """
 
 from .barycentre import barycentre
-from .chunked import ChunkedPlan, solve_chunked
-from .front import solve
-from .gromov import fused_gromov, gromov
-from .loss import barycentric, sinkhorn_divergence, transport_loss
+from .divergence import barycentric, sinkhorn_divergence
+from .front import Partial, Problem, SemiPaired, Unbalanced, solve
+from .gromov import distortion, fused_gromov, gromov
 from .result import ConvergenceWarning, Plan, Potentials
+from .solver import Solver
+from .source import CostSource, between
 
 __all__ = [
-    "ChunkedPlan",
-    "ConvergenceWarning",
-    "Plan",
-    "Potentials",
-    "barycentre",
-    "barycentric",
-    "fused_gromov",
-    "gromov",
-    "sinkhorn_divergence",
-    "solve",
-    "solve_chunked",
-    "transport_loss",
-]
+    "ConvergenceWarning", "CostSource", "Partial", "Plan", "Potentials", "Problem", "SemiPaired", "Solver",
+    "Unbalanced", "barycentre", "barycentric", "between", "distortion", "fused_gromov", "gromov",
+    "sinkhorn_divergence", "solve",
+]  # fmt: skip

@@ -54,6 +54,7 @@ def accelerate(
     best, best_residual = Outcome(x, extra, error, 1, True), residual
     idle = [0] * error.numel()
     while max(lowest := best.error.reshape(-1).tolist()) > tolerance and best.iterations < max_iterations:
+        # 1. Mix the last plain steps; where that went astray, go back to the best point and take its plain step.
         now = error.reshape(-1).tolist()
         worse = [not e <= GROWTH * b or k >= PATIENCE for e, b, k in zip(now, lowest, idle, strict=True)]
         proposal = x + residual - history.correction(x, residual)
@@ -64,11 +65,13 @@ def accelerate(
         if limit < math.inf and not float(proposal.abs().amax()) <= limit:
             best.x, best.in_range = best.x + best_residual, False
             return best
+        # 2. Step from there.
         x = proposal
         residual, error, extra = step(x)
         new = error.reshape(-1).tolist()
         better = [e < b for e, b in zip(new, lowest, strict=True)]
         idle = [0 if b or w else k + 1 for b, w, k in zip(better, worse, idle, strict=True)]
+        # 3. Keep the best of every problem.
         if all(better):
             best, best_residual = Outcome(x, extra, error, best.iterations, True), residual
         elif any(better):

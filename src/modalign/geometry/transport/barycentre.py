@@ -10,8 +10,9 @@ from torch.nn.functional import normalize
 
 from ...errors import ModalignError
 from ..cost import cost as cost_matrix
-from .front import solve
-from .loss import barycentric
+from .divergence import barycentric
+from .front import Problem, solve
+from .solver import DEFAULT, Solver
 
 
 @torch.no_grad()
@@ -19,10 +20,9 @@ def barycentre(
     sets: Sequence[Tensor],
     *,
     start: Tensor | None = None,
-    epsilon: float = 0.05,
     cost: str = "cosine",
     rounds: int = 10,
-    tolerance: float = 1e-4,
+    solver: Solver = DEFAULT,
 ) -> Tensor:
     """Points y that minimise the mean over sets of min_P <P, C(y, x_m)> + epsilon KL(P | a b^T), y free to move.
 
@@ -33,10 +33,9 @@ def barycentre(
     Args:
         sets: (n_m, d) embeddings of each modality, any float dtype.
         start: (n, d) points to start from; None: the first set.
-        epsilon: regularisation in units of the cost, > 0.
         cost: ``"cosine"`` or ``"sqeuclidean"``.
         rounds: at most; stops when no point moves by more than 1e-4 of the points' size.
-        tolerance: L1 error of the plans' marginals.
+        solver: of the plans, see `Solver`.
 
     Returns:
         (n, d), detached, at least float32.
@@ -44,12 +43,15 @@ def barycentre(
     Raises:
         ModalignError: no sets, unequal widths, an unknown cost.
 
+    Use when: three or more modalities should meet in one place instead of pair by pair.
+    Related: `solve` for two sets.
+
     Reference:
         Cuturi and Doucet, 2014, arXiv 1310.4375, algorithm 2.
 
     Example:
         >>> line = torch.tensor([[0.0], [1.0], [2.0]])
-        >>> y = barycentre([line, line + 4.0], epsilon=1e-3, cost="sqeuclidean", rounds=50)
+        >>> y = barycentre([line, line + 4.0], cost="sqeuclidean", rounds=50, solver=Solver(epsilon=1e-3))
         >>> [round(v, 2) for v in y.flatten().tolist()]
         [2.0, 3.0, 4.0]
     """
@@ -63,7 +65,7 @@ def barycentre(
         images = []
         for x in sets:
             points = normalize(x.to(y), dim=1) if cost == "cosine" else x.to(y)
-            plan = solve(cost_matrix(y, points, cost), epsilon=epsilon, tolerance=tolerance).plan
+            plan = solve(Problem(cost_matrix(y, points, cost)), solver).plan
             images.append(barycentric(plan, points))
         moved = torch.stack(images).mean(0)
         if cost == "cosine":

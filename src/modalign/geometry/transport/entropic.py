@@ -1,20 +1,23 @@
-"""Entropic transport, balanced or unbalanced: annealing, the dual value, gradients by the envelope theorem."""
+"""Entropic transport, balanced or unbalanced: from a cost and weights, through falling epsilons, to a `Plan`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from . import exact
 from .anderson import MEMORY
-from .problem import Problem
-from .result import Potentials
+from .coupling import Padded, Solved, stack
+from .dual import Envelope, dual_value, weight_gradients
+from .problem import EntropicProblem, one_mass, pose, require_allowed
+from .result import Plan, Potentials, warn_unless
 from .sinkhorn import Scaled, sinkhorn
+from .solver import Solver
+from .source import CostSource, DenseCost, dense_cost, row_blocks
 
 STAGES = 0.25  # factor between the epsilons of an annealed solve
 COARSE = 0.005  # an epsilon above this share of the cost's spread needs no annealing
@@ -22,83 +25,60 @@ WIDEST = 0.1  # the first epsilon of an annealed solve, as a share of the spread
 LOOSE = 0.03  # marginal error (of the mass) at which an intermediate epsilon is left
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to iterate.
+def transport(
+    source: CostSource,
+    a: Tensor | None,
+    b: Tensor | None,
+    solver: Solver,
+    start: Potentials | None = None,
+    rho: float | tuple[float, float] = math.inf,
+) -> Plan:
+    """min_P <P, C> + epsilon KL(P | a b^T), marginals hard or of price ``rho``: see `solve`."""
+    hard = rho in (math.inf, (math.inf, math.inf))
+    if solver.epsilon == 0:
+        if not hard:
+            raise ModalignError("unbalanced transport needs epsilon > 0")
+        return exact.linear_program_plan(source, a, b, solver)
+    if hard:
+        a, b = one_mass(source, a, b)
+    problem = pose(source, a, b, solver.epsilon, rho)
+    if bool((problem.a == 0).any() | (problem.b == 0).any()):
+        return _without_idle(source, problem.a if a is None else a, problem.b if b is None else b, solver, start, rho)
+    if isinstance(source, DenseCost) and source.forbidden and hard:
+        require_allowed(source.costs, problem.a, problem.b)
+    found = iterate(problem, solver, start)
+    if isinstance(source, DenseCost) and source.forbidden and hard and bool((found.error > solver.tolerance).any()):
+        exact.require_feasible(source.costs, problem.a, problem.b)
+    return finish(found, solver, a, b)
 
-    Args:
-        tolerance: L1 error of the marginals, relative to the mass.
-        max_iterations: passes over the kernel, over all epsilons.
-        start: potentials to start from (used where the shape fits).
-        anneal: factor in (0, 1] between successive epsilons, 1 for none, None to decide by epsilon.
-        rows: never hold more than so many rows of the cost.
-        accelerate: False for the plain iteration.
+
+def iterate(problem: EntropicProblem, solver: Solver, start: Potentials | None = None) -> Scaled:
+    """Solve at the problem's epsilon, passing through larger ones first where that helps.
+
+    Reference:
+        Schmitzer, 2019, arXiv 1610.06519, section 3.2 (epsilon scaling).
     """
-
-    tolerance: float = 1e-4
-    max_iterations: int = 2000
-    start: Potentials | None = None
-    anneal: float | None = None
-    rows: int | None = None
-    accelerate: bool = True
-
-    def __post_init__(self) -> None:
-        if self.max_iterations < 1 or not self.tolerance >= 0:
-            raise ModalignError(
-                f"max_iterations is {self.max_iterations} and tolerance {self.tolerance}: "
-                "give at least one iteration and a tolerance of at least 0"
-            )
-        if self.anneal is not None and not 0.0 < self.anneal <= 1.0:
-            raise ModalignError(
-                f"anneal is {self.anneal}: it is the factor between successive epsilons, in (0, 1], 1 for none"
-            )
-        if self.rows is not None and self.rows < 1:
-            raise ModalignError(f"rows is {self.rows}: hold at least one row of the cost")
-
-
-class Envelope(torch.autograd.Function):
-    """A value at an optimum, with its known gradients in the inputs that the optimum depends on."""
-
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, gradients: tuple[Tensor, ...], *inputs: Tensor) -> Tensor:
-        ctx.save_for_backward(*gradients)
-        ctx.dtypes = [x.dtype for x in inputs]
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
-        scaled = []
-        for gradient, dtype, needed in zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad[2:], strict=True):
-            shape = grad.shape + (1,) * (gradient.dim() - grad.dim())
-            scaled.append((grad.reshape(shape) * gradient).to(dtype) if needed else None)
-        return None, None, *scaled
-
-
-def iterate(problem: Problem, settings: Settings) -> Scaled:
-    """Solve at the problem's epsilon, passing through larger ones first where that helps."""
-    g = settings.start.g if settings.start is not None else None
-    if g is not None and g.shape != problem.b.shape:
-        g = None
-    tolerance = settings.tolerance * float(problem.b.sum(-1).min())
-    memory = MEMORY if settings.accelerate else 0
+    g = None if start is None or start.g.shape != problem.b.shape else start.g
+    mass = float(problem.b.sum(-1).min())
+    tolerance = solver.tolerance * mass
+    memory = MEMORY if solver.accelerate else 0
     used = 0
     with torch.no_grad(), torch.autocast(device_type=problem.source.device.type, enabled=False):
-        for epsilon in ladder(problem, settings.anneal) if g is None else []:
-            stage = replace(problem, epsilon=epsilon)
-            budget = (settings.max_iterations - used) // 4
+        # 1. Larger epsilons, in falling order, each solved roughly: its g is where the next one starts.
+        for epsilon in ladder(problem, solver.anneal) if g is None else []:
+            budget = (solver.max_iterations - used) // 4
             if not budget:
                 break
-            found = sinkhorn(
-                stage, max(LOOSE * float(problem.b.sum(-1).min()), tolerance), budget, g, settings.rows, memory
-            )
+            stage = replace(problem, epsilon=epsilon)
+            found = sinkhorn(stage, max(LOOSE * mass, tolerance), budget, g, solver.rows, memory)
             g, used = found.g, used + found.iterations
             del found  # its kernel, before the next one is made
-        found = sinkhorn(problem, tolerance, max(1, settings.max_iterations - used), g, settings.rows, memory)
+        # 2. The epsilon that was asked for, to the tolerance.
+        found = sinkhorn(problem, tolerance, max(1, solver.max_iterations - used), g, solver.rows, memory)
     return replace(found, iterations=used + found.iterations)
 
 
-def ladder(problem: Problem, factor: float | None) -> list[float]:
+def ladder(problem: EntropicProblem, factor: float | None) -> list[float]:
     """The larger epsilons to pass through first, in falling order."""
     if factor is None:
         factor = STAGES if problem.epsilon < COARSE * problem.source.spread else 1.0
@@ -110,55 +90,60 @@ def ladder(problem: Problem, factor: float | None) -> list[float]:
     return steps
 
 
-def dual_value(found: Scaled) -> Tensor:
-    """The dual objective at the potentials, a lower bound of the primal that meets it at the optimum.
-
-    -phi_a(-f) - phi_b(-g) - epsilon (mass of P - mass of a b^T), with <a, f> for hard marginals and
-    rho <a, 1 - exp(-f / rho)> for soft ones. Rows are exact after a pass, which gives the mass of P.
-    """
-    problem = found.problem
-    a, b, f, g = problem.a.double(), problem.b.double(), found.f, found.g
-    mass = (a * _kept(f, problem.rho_a)).sum(-1)
-    gain = (a * _conjugate(f, problem.rho_a)).sum(-1) + (b * _conjugate(g, problem.rho_b)).sum(-1)
-    return (gain - problem.epsilon * (mass - a.sum(-1) * b.sum(-1))).to(problem.source.dtype)
-
-
-def weight_gradients(found: Scaled) -> tuple[Tensor, Tensor]:
-    """Gradients of the dual value in a and b."""
-    problem, epsilon, dtype = found.problem, found.problem.epsilon, found.problem.source.dtype
-
-    def gradient(potential: Tensor, rho: float, other: Tensor) -> Tensor:
-        mass = other.double().sum(-1, keepdim=True)
-        return (_conjugate(potential, rho) + epsilon * (mass - _kept(potential, rho))).to(dtype)
-
-    return gradient(found.f, problem.rho_a, problem.b), gradient(found.g, problem.rho_b, problem.a)
-
-
-def _conjugate(potential: Tensor, rho: float) -> Tensor:
-    return potential if math.isinf(rho) else -rho * torch.expm1(-potential / rho)
+def finish(found: Scaled, solver: Solver, a: Tensor | None, b: Tensor | None) -> Plan:
+    """The `Plan` of what the iteration found, its objective differentiable in the cost's inputs and the weights."""
+    problem, source = found.problem, found.problem.source
+    coupling, mass = Solved(found), float(problem.b.sum(-1).min())
+    if source.stored:  # the error of the plan itself
+        error = coupling.marginal_error
+        converged = error <= solver.tolerance * mass * 1.01 + 8 * torch.finfo(source.dtype).eps
+    else:  # the iteration's, of the columns: rows are exact after a pass
+        error = float(found.error)
+        converged = error <= solver.tolerance * mass
+    warn_unless(converged, error, solver.tolerance, found.iterations)
+    weights = [(w, d) for w, d in zip((a, b), weight_gradients(found), strict=True) if w is not None]
+    weights = [(w, d) for w, d in weights if w.shape == d.shape]
+    inputs = (*source.inputs, *(w for w, _ in weights))
+    objective = dual_value(found)
+    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+        with torch.no_grad():
+            gradients = source.gradients(coupling)
+        objective = Envelope.apply(objective, (*gradients, *(d for _, d in weights)), *inputs)
+    f, g = found.f.to(source.dtype), found.g.to(source.dtype)
+    return Plan(objective, f, g, found.iterations, converged, found.log_domain, coupling)
 
 
-def _kept(potential: Tensor, rho: float) -> Tensor:
-    """The share of an item's weight that is transported."""
-    return torch.ones_like(potential) if math.isinf(rho) else (-potential / rho).exp()
+def _without_idle(
+    source: CostSource,
+    a: Tensor,
+    b: Tensor,
+    solver: Solver,
+    start: Potentials | None,
+    rho: float | tuple[float, float],
+) -> Plan:
+    """Solve among the items of positive weight; the others get no mass and the potential of their cost."""
+    if len(source.shape) == 3:
+        matrix, (count, n, m) = source.matrix(), source.shape
+        problems = zip(matrix, a.expand(count, n), b.expand(count, m), strict=True)
+        return stack([transport(dense_cost(c), u, v, solver, start, rho) for c, u, v in problems])
+    rows, columns = ((w > 0).nonzero().squeeze(-1) for w in (a, b))
+    idle_rows, idle_columns = ((w == 0).nonzero().squeeze(-1) for w in (a, b))
+    if start is not None and start.g.shape == b.shape:
+        start = Potentials(None, start.g[columns])
+    small = transport(source.part(rows, columns), a[rows], b[columns], solver, start, rho)
+    rho_a, rho_b = rho if isinstance(rho, tuple) else (rho, rho)
+    f = small.f.new_empty(len(a)).index_put((rows,), small.f)
+    g = small.g.new_empty(len(b)).index_put((columns,), small.g)
+    for part in row_blocks(len(idle_rows), solver.rows or len(a)):
+        costs = source.part(idle_rows[part], columns).block(slice(None))
+        f[idle_rows[part]] = _potential(costs, b[columns], small.g, solver.epsilon, rho_a)
+    for part in row_blocks(len(idle_columns), solver.rows or len(b)):
+        costs = source.part(rows, idle_columns[part]).block(slice(None)).mT
+        g[idle_columns[part]] = _potential(costs, a[rows], small.f, solver.epsilon, rho_b)
+    return replace(small, f=f, g=g, coupling=Padded(small.coupling, rows, columns, len(a), len(b)))
 
 
-class Tally:
-    """Row and column sums of a plan that goes by in blocks."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.rows = torch.zeros_like(problem.a)
-        self.columns = torch.zeros_like(problem.b)
-
-    def watch(self, blocks: Iterable[tuple[slice, Tensor]]) -> Iterator[tuple[slice, Tensor]]:
-        for rows, block in blocks:
-            self.rows[..., rows] = block.sum(-1)
-            self.columns += block.sum(-2)
-            yield rows, block
-
-    def error(self, found: Scaled) -> float:
-        """L1 distance of the marginals from what they should be, the largest of a batch."""
-        problem = found.problem
-        a = problem.a * _kept(found.f, problem.rho_a).to(problem.a)
-        b = problem.b * _kept(found.g, problem.rho_b).to(problem.b)
-        return float(((self.rows - a).abs().sum(-1) + (self.columns - b).abs().sum(-1)).max())
+def _potential(cost: Tensor, weights: Tensor, other: Tensor, epsilon: float, rho: float) -> Tensor:
+    """The potential that answers another one: -epsilon log sum_j b_j exp((g_j - C_ij) / epsilon), damped."""
+    logits = (other - cost.to(other)) / epsilon + weights.detach().to(other).log()
+    return -epsilon * torch.logsumexp(logits, -1) * (1.0 if math.isinf(rho) else rho / (rho + epsilon))

@@ -9,36 +9,41 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
-from .entropic import Envelope, Settings
-from .problem import dense_cost, pose, require_allowed
-from .result import Plan, stack, warn_unless
+from .coupling import Held, stack
+from .dual import Envelope
+from .problem import one_mass, pose, require_allowed
+from .result import Plan, warn_unless
+from .solver import Solver
+from .source import CostSource, dense_cost, held
 
 PIVOTS = 10_000_000
 FORBIDDEN = 1e6  # price of a forbidden pair, in spreads of the finite costs
 
 
-def run(cost: Tensor, a: Tensor | None, b: Tensor | None, epsilon: float, settings: Settings) -> Plan:
-    """min <P, C> with P 1 = a, P^T 1 = b: see `solve`. ``epsilon`` is unused.
+def linear_program_plan(source: CostSource, a: Tensor | None, b: Tensor | None, solver: Solver) -> Plan:
+    """min <P, C> with P 1 = a, P^T 1 = b: `solve` at epsilon 0.
 
     Reference:
         Bonneel et al., 2011, "Displacement interpolation using Lagrangian mass transport" (POT's solver).
     """
-    source = dense_cost(cost)
-    problem = pose(source, a, b, epsilon)
-    if source.forbidden:
-        require_allowed(source.matrix, problem.a, problem.b)
+    dense = held(source, solver.rows)
+    cost = dense.given
+    a, b = one_mass(dense, a, b)
+    problem = pose(dense, a, b, 1.0)
+    if dense.forbidden:
+        require_allowed(dense.costs, problem.a, problem.b)
     if cost.dim() == 3:
         batch_a, batch_b = ([None] * len(cost) if w is None else w.expand(len(cost), -1) for w in (a, b))
         problems = zip(cost, batch_a, batch_b, strict=True)
-        return stack([run(matrix, rows, columns, epsilon, settings) for matrix, rows, columns in problems])
-    plan, f, g, finished = linear_program(source.matrix, problem.a, problem.b, source.spread)
+        return stack([linear_program_plan(dense_cost(c), rows, columns, solver) for c, rows, columns in problems])
+    plan, f, g, finished = linear_program(dense.costs, problem.a, problem.b, dense.spread)
     error = float((plan.sum(-1) - problem.a).abs().sum() + (plan.sum(-2) - problem.b).abs().sum())
-    converged = finished and error <= max(settings.tolerance, 1e-6) * float(problem.b.sum())
-    warn_unless(converged, error, settings.tolerance, PIVOTS)
-    value = (plan * torch.where(plan > 0, source.matrix, 0.0)).sum()
+    converged = finished and error <= max(solver.tolerance, 1e-6) * float(problem.b.sum())
+    warn_unless(converged, error, solver.tolerance, PIVOTS)
+    value = (plan * torch.where(plan > 0, dense.costs, 0.0)).sum()
     inputs = [(cost, plan)] + [(w, d) for w, d in ((a, f), (b, g)) if w is not None]
     objective = Envelope.apply(value, tuple(d for _, d in inputs), *(w for w, _ in inputs))
-    return Plan(value, objective, plan, f, g, error, 0, converged, False)
+    return Plan(objective, f, g, 0, converged, False, Held(plan, value, error))
 
 
 def linear_program(cost: Tensor, a: Tensor, b: Tensor, spread: float) -> tuple[Tensor, Tensor, Tensor, bool]:
@@ -83,5 +88,5 @@ def require_feasible(cost: Tensor, a: Tensor, b: Tensor) -> None:
 def _infeasible() -> ModalignError:
     return ModalignError(
         "transport is infeasible: the allowed pairs (finite cost) cannot carry the weights of all items: "
-        "allow more pairs, change the weights, or use method='unbalanced' or 'partial'"
+        "allow more pairs, change the weights, or take an Unbalanced or Partial problem"
     )

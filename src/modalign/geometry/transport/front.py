@@ -1,107 +1,140 @@
-"""The front door: `solve` a transport problem, whatever its kind."""
+"""The front door: a transport problem and a solver make a plan."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from torch import Tensor
 
-from ...errors import ModalignError, unknown
-from . import dense, exact, partial, semipaired
-from .entropic import Settings
+from . import entropic, partial, semipaired
 from .result import Plan, Potentials
+from .solver import DEFAULT, Solver
+from .source import CostSource, dense_cost
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a method needs beside cost, weights and epsilon, and the function that solves it."""
-
-    run: Callable[..., Plan]
-    options: tuple[str, ...] = ()
-
-
-def solve(
-    cost: Tensor,
-    a: Tensor | None = None,
-    b: Tensor | None = None,
-    *,
-    epsilon: float = 0.05,
-    method: str = "entropic",
-    rho: float | tuple[float, float] | None = None,
-    mass: float | None = None,
-    pairs: Tensor | None = None,
-    strength: float | None = None,
-    tolerance: float = 1e-4,
-    max_iterations: int = 2000,
-    start: Potentials | None = None,
-    anneal: float | None = None,
-    accelerate: bool = True,
-) -> Plan:
-    """Solve an optimal transport problem between n and m weighted items.
-
-    ==============  ============================================================================
-    method          minimises, over P >= 0
-    ==============  ============================================================================
-    exact           <P, C> with P 1 = a, P^T 1 = b: the linear program, through POT
-    entropic        <P, C> + epsilon KL(P | a b^T), same marginals
-    unbalanced      <P, C> + epsilon KL(P | a b^T) + rho KL(P 1 | a) + rho KL(P^T 1 | b)
-    partial         entropic with P 1 <= a, P^T 1 <= b and sum P = mass
-    semi_paired     entropic with known pairs held in P, or their cost lowered by ``strength``
-    ==============  ============================================================================
+class Problem:
+    """Move all of the mass: min over P >= 0 of <P, C> + epsilon KL(P | a b^T) with P 1 = a, P^T 1 = b.
 
     Args:
-        cost: C, (n, m) or (batch, n, m), any float dtype; +inf forbids a pair.
+        cost: C, (n, m) or (batch, n, m), any float dtype, +inf forbids a pair; or `between` two sets of embeddings.
         a: weights of the rows, (n,) or (batch, n), non-negative; None: uniform with mass 1.
-        b: weights of the columns, with the mass of a where marginals are hard.
-        epsilon: regularisation in units of the cost, > 0; unused by ``exact``.
-        method: see the table.
-        rho: price of a wrong marginal, in units of the cost (``unbalanced``, default 1); a pair gives one
-            for rows and one for columns, ``math.inf`` makes that side hard.
-        mass: what ``partial`` transports, in (0, min(sum a, sum b)].
-        pairs: (p, 2) known pairs, row and column numbers (``semi_paired``).
+        b: weights of the columns, with the mass of a where marginals are hard; a gap of rounding (at most 1e-4) is
+            taken from them by scaling b.
+
+    Use when: every item has a counterpart somewhere on the other side.
+    Related: `Unbalanced` and `Partial` where some have none, `SemiPaired` where some counterparts are known.
+    """
+
+    cost: Tensor | CostSource
+    a: Tensor | None = None
+    b: Tensor | None = None
+
+    def solved(self, solver: Solver, start: Potentials | None = None) -> Plan:
+        """Its plan: what `solve` calls."""
+        return entropic.transport(self.source(), self.a, self.b, solver, start)
+
+    def source(self) -> CostSource:
+        """The cost as solvers read it."""
+        return dense_cost(self.cost) if isinstance(self.cost, Tensor) else self.cost
+
+
+@dataclass(frozen=True)
+class Unbalanced(Problem):
+    """Move mass at a price for every wrong marginal: ... + rho KL(P 1 | a) + rho KL(P^T 1 | b).
+
+    Args:
+        cost, a, b: see `Problem`; the masses may differ.
+        rho: price of a wrong marginal, in units of the cost; a pair gives one for rows and one for columns,
+            ``math.inf`` makes that side hard.
+
+    Use when: some items have no counterpart, and it is not known how many; rho is the cost above which it is
+        cheaper to leave an item out.
+    Related: `Partial`, where the share that moves is known.
+
+    Reference: Chizat et al., 2018, arXiv 1607.05816.
+    """
+
+    _: KW_ONLY
+    rho: float | tuple[float, float] = 1.0
+
+    def solved(self, solver: Solver, start: Potentials | None = None) -> Plan:
+        return entropic.transport(self.source(), self.a, self.b, solver, start, self.rho)
+
+
+@dataclass(frozen=True)
+class Partial(Problem):
+    """Move a part of the mass, the cheapest: P 1 <= a, P^T 1 <= b, sum P = mass.
+
+    Args:
+        cost, a, b: see `Problem`; the masses may differ.
+        mass: what is transported, in (0, min(sum a, sum b)].
+
+    Use when: a known share of the items has a counterpart.
+    Related: `Unbalanced`, where only a price of leaving items out is known. It holds the cost in memory.
+    """
+
+    _: KW_ONLY
+    mass: float
+
+    def solved(self, solver: Solver, start: Potentials | None = None) -> Plan:
+        return partial.transport(self.source(), self.a, self.b, solver, self.mass)
+
+
+@dataclass(frozen=True)
+class SemiPaired(Problem):
+    """Known pairs held in P, or their cost lowered by ``strength``; the other items are matched freely.
+
+    Args:
+        cost, a, b: see `Problem`; not a batch.
+        pairs: (p, 2) known pairs, row and column numbers.
         strength: None holds the pairs; a number lowers their cost by so much instead.
-        tolerance: L1 error of the marginals, relative to the mass, at which to stop.
-        max_iterations: passes over the kernel.
-        start: potentials of a similar problem (`Plan.potentials`) to start from.
-        anneal: factor between successive epsilons on the way down, 1 for none; None: only for a small epsilon.
-        accelerate: False for the plain Sinkhorn iteration, slower, for comparison with published programs.
+
+    Use when: some counterparts are known for sure (held), or probably (a strength).
+    Related: `Problem`, which knows none. It holds the cost in memory.
+    """
+
+    _: KW_ONLY
+    pairs: Tensor
+    strength: float | None = None
+
+    def solved(self, solver: Solver, start: Potentials | None = None) -> Plan:
+        return semipaired.transport(self.source(), self.a, self.b, solver, start, self.pairs, self.strength)
+
+
+def solve(problem: Problem, solver: Solver = DEFAULT, start: Potentials | None = None) -> Plan:
+    """Solve an optimal transport problem between n and m weighted items.
+
+    Args:
+        problem: what is minimised: `Problem`, `Unbalanced`, `Partial` or `SemiPaired`.
+        solver: how, see `Solver`: ``epsilon`` (0 for the exact plan), tolerance, memory.
+        start: potentials of a similar problem of the same size (`Plan.potentials`) to start from; others are
+            ignored, and so are all of them by exact and partial transport.
 
     Returns:
         `Plan`: plan, value <P, C>, objective (differentiable), potentials and how well it converged.
 
     Raises:
-        ModalignError: misfitting shapes, NaN, negative weights, unequal masses, an infeasible problem, an
-            option of another method.
+        ModalignError: misfitting shapes, NaN, negative weights, unequal masses, an infeasible problem.
 
     Warns:
         ConvergenceWarning: the tolerance was not reached; the message carries the marginal error.
 
+    Use when: you need a plan, or its cost as a loss; from embeddings: ``solve(Problem(between(x, y))).objective``.
+    Related: `sinkhorn_divergence` for a loss that is 0 where two sets agree; `gromov` where the sets cannot be
+        compared; `barycentre` for the mean of several.
+
     Reference:
-        Peyré and Cuturi, 2019, arXiv 1803.00567; Chizat et al., 2018, arXiv 1607.05816 (unbalanced).
+        Peyré and Cuturi, 2019, arXiv 1803.00567, eq. 4.2; gradients: Feydy et al., 2019, arXiv 1810.08278, section 3.2.
 
     Example:
         >>> import torch
-        >>> found = solve(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), epsilon=1.0)
+        >>> found = solve(Problem(torch.tensor([[0.0, 1.0], [1.0, 0.0]])), Solver(epsilon=1.0))
         >>> round(float(found.value), 6), round(float(found.objective), 6), found.converged
         (0.268941, 0.379886, True)
+        >>> from modalign.geometry.transport import between
+        >>> x = torch.eye(3, requires_grad=True)
+        >>> solve(Problem(between(x, torch.eye(3))), Solver(epsilon=0)).objective.item()
+        0.0
     """
-    settings = Settings(tolerance, max_iterations, start, anneal, accelerate=accelerate)
-    given = {"rho": rho, "mass": mass, "pairs": pairs, "strength": strength}
-    if method not in KINDS:
-        raise unknown("transport method", method, KINDS)
-    kind = KINDS[method]
-    for name, option in given.items():
-        if option is not None and name not in kind.options:
-            raise ModalignError(f"transport method '{method}' has no option '{name}': leave it out")
-    options = {name: given[name] for name in kind.options if given[name] is not None}
-    return kind.run(cost, a, b, epsilon, settings, **options)
-
-
-KINDS: Mapping[str, Kind] = {
-    "exact": Kind(exact.run),
-    "entropic": Kind(dense.entropic),
-    "unbalanced": Kind(dense.unbalanced, ("rho",)),
-    "partial": Kind(partial.run, ("mass",)),
-    "semi_paired": Kind(semipaired.run, ("pairs", "strength")),
-}
+    return problem.solved(solver, start)

@@ -10,9 +10,14 @@ from torch import Tensor
 
 from ...errors import ModalignError
 from ..cost import working
-from .entropic import Envelope
-from .problem import dense_cost, pose
+from .coupling import Held
+from .dual import Envelope
+from .problem import one_mass, pose
 from .result import Plan, warn_unless
+from .solver import Solver
+from .source import dense_cost
+
+DESCENT = Solver(epsilon=0.0, tolerance=1e-7, max_iterations=1000)  # conditional gradients
 
 
 def gromov(
@@ -21,25 +26,23 @@ def gromov(
     a: Tensor | None = None,
     b: Tensor | None = None,
     *,
-    epsilon: float | None = None,
+    solver: Solver = DESCENT,
     start: Tensor | None = None,
-    tolerance: float = 1e-7,
-    max_iterations: int = 1000,
 ) -> Plan:
     """Couple two sets so that distances within them are preserved.
 
     min_P sum_ijkl (cx_ik - cy_jl)^2 P_ij P_kl over couplings of a and b: not convex, a local optimum from
-    ``start`` (default a b^T). With ``epsilon`` an entropy term is added while solving.
+    ``start`` (default a b^T). With an epsilon an entropy term is added while solving.
 
     Args:
         cx: (n, n) symmetric distances or similarities within the first set.
         cy: (m, m) the same within the second.
         a: (n,) weights, non-negative, with the mass of b; None: uniform.
         b: (m,) weights.
-        epsilon: None for conditional gradients; > 0 for the entropic solver, in units of cx squared.
+        solver: epsilon 0 for conditional gradients, > 0 for the entropic solver, in units of cx squared; tolerance:
+            relative change (conditional gradients) or plan error (entropic) at which to stop; max_iterations: outer
+            ones. Its other settings play no part.
         start: (n, m) plan to start from.
-        tolerance: relative change (conditional gradients) or plan error (entropic) at which to stop.
-        max_iterations: outer iterations.
 
     Returns:
         `Plan`: ``value`` and ``objective`` are both the distortion above, the latter differentiable in cx
@@ -47,6 +50,9 @@ def gromov(
 
     Raises:
         ModalignError: matrices that are not square, misfitting weights.
+
+    Use when: the vectors of the two sets live in different spaces and no pair is known.
+    Related: `fused_gromov` with a cost between the sets as well, `solve` with that cost alone.
 
     Reference:
         Mémoli, 2011, "Gromov-Wasserstein distances"; Peyré, Cuturi and Solomon, 2016 (entropic).
@@ -58,7 +64,7 @@ def gromov(
         >>> found.plan.argmax(1).tolist(), round(abs(float(found.value)), 4)
         ([1, 2, 0], 0.0)
     """
-    return _solve(None, cx, cy, a, b, 1.0, epsilon, start, tolerance, max_iterations)
+    return _solve(None, cx, cy, a, b, 1.0, solver, start)
 
 
 def fused_gromov(
@@ -69,10 +75,8 @@ def fused_gromov(
     b: Tensor | None = None,
     *,
     alpha: float = 0.5,
-    epsilon: float | None = None,
+    solver: Solver = DESCENT,
     start: Tensor | None = None,
-    tolerance: float = 1e-7,
-    max_iterations: int = 1000,
 ) -> Plan:
     """Couple two sets by a cost between them and by the distances within them.
 
@@ -80,7 +84,7 @@ def fused_gromov(
 
     Args:
         cost: C, (n, m), finite.
-        cx, cy, a, b, epsilon, start, tolerance, max_iterations: see `gromov`.
+        cx, cy, a, b, solver, start: see `gromov`.
         alpha: weight of the inner distances, in [0, 1].
 
     Returns:
@@ -102,7 +106,7 @@ def fused_gromov(
         raise ModalignError(f"alpha is {alpha}: it weighs the inner distances, between 0 and 1")
     if cost.shape != (len(cx), len(cy)) or not bool(torch.isfinite(cost).all()):
         raise ModalignError(f"fused Gromov needs a finite cost ({len(cx)}, {len(cy)}), got shape {tuple(cost.shape)}")
-    return _solve(cost, cx, cy, a, b, alpha, epsilon, start, tolerance, max_iterations)
+    return _solve(cost, cx, cy, a, b, alpha, solver, start)
 
 
 def distortion(plan: Tensor, cx: Tensor, cy: Tensor) -> Tensor:
@@ -119,10 +123,8 @@ def _solve(
     a: Tensor | None,
     b: Tensor | None,
     alpha: float,
-    epsilon: float | None,
+    solver: Solver,
     start: Tensor | None,
-    tolerance: float,
-    max_iterations: int,
 ) -> Plan:
     for name, matrix in (("cx", cx), ("cy", cy)):
         if matrix.dim() != 2 or matrix.shape[0] != matrix.shape[1] or not bool(torch.isfinite(matrix).all()):
@@ -130,11 +132,12 @@ def _solve(
     cx, cy = working(cx, cy)
     inputs = (cx, cy) if cost is None else (cx, cy, cost)
     between = torch.zeros(len(cx), len(cy), dtype=cx.dtype, device=cx.device) if cost is None else cost
-    problem = pose(dense_cost(between), a, b, 1.0 if epsilon is None else epsilon)
-    plan = _through_pot(between, cx, cy, problem.a, problem.b, alpha, epsilon, start, tolerance, max_iterations)
+    source = dense_cost(between)
+    problem = pose(source, *one_mass(source, a, b), 1.0)
+    plan = _through_pot(between, cx, cy, problem.a, problem.b, alpha, solver, start)
     error = float((plan.sum(1) - problem.a).abs().sum() + (plan.sum(0) - problem.b).abs().sum())
     converged = error <= 1e-4 * float(problem.b.sum())
-    warn_unless(converged, error, 1e-4, max_iterations)
+    warn_unless(converged, error, 1e-4, solver.max_iterations)
     with torch.enable_grad():
         parts = [t.detach().to(plan.dtype).requires_grad_() for t in inputs]
         total = alpha * distortion(plan, parts[0], parts[1])
@@ -144,7 +147,7 @@ def _solve(
     value = total.detach()
     objective = Envelope.apply(value, gradients, *inputs)
     zeros = (torch.zeros_like(problem.a), torch.zeros_like(problem.b))
-    return Plan(value, objective, plan, *zeros, error, 0, converged, False)
+    return Plan(objective, *zeros, 0, converged, False, Held(plan, value, error))
 
 
 def _through_pot(
@@ -154,10 +157,8 @@ def _through_pot(
     a: Tensor,
     b: Tensor,
     alpha: float,
-    epsilon: float | None,
+    solver: Solver,
     start: Tensor | None,
-    tolerance: float,
-    max_iterations: int,
 ) -> Tensor:
     import ot
 
@@ -167,14 +168,14 @@ def _through_pot(
     common = {"p": p, "q": q, "loss_fun": "square_loss", "G0": g0, "alpha": alpha}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters, the marginals, is checked by the caller
-        if epsilon is None:
+        if solver.epsilon == 0:
             plan = ot.gromov.fused_gromov_wasserstein(
-                m, c1, c2, **common, max_iter=max_iterations, tol_rel=tolerance, tol_abs=tolerance
+                m, c1, c2, **common, max_iter=solver.max_iterations, tol_rel=solver.tolerance, tol_abs=solver.tolerance
             )
         else:
             plan = ot.gromov.entropic_fused_gromov_wasserstein(
-                m, c1, c2, **common, epsilon=epsilon, max_iter=max_iterations, tol=tolerance
+                m, c1, c2, **common, epsilon=solver.epsilon, max_iter=solver.max_iterations, tol=solver.tolerance
             )
     if not math.isfinite(float(plan.sum())):
-        raise ModalignError(f"Gromov transport failed at epsilon {epsilon}: raise it")
+        raise ModalignError(f"Gromov transport failed at epsilon {solver.epsilon}: raise it")
     return torch.as_tensor(plan).to(cx)

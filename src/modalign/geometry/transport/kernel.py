@@ -1,4 +1,7 @@
-"""The kernel exp((f0 + g0 - C) / epsilon): how it is built, and one pass of Sinkhorn's iteration over it."""
+"""The kernel exp((f0 + g0 - C) / epsilon): how it is built, and one pass of Sinkhorn's iteration over it.
+
+The numbers of the steps are those of ``sinkhorn``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import threshold
 
 from .anderson import Step
-from .problem import Problem
+from .problem import EntropicProblem
 from .source import cached_rows, row_blocks
 
 Relax = Callable[[Tensor, slice], Tensor]
@@ -36,8 +39,8 @@ class Base:
     kernel: Tensor | None
 
 
-def absorb(problem: Problem, g: Tensor | None, rows: int | None, store: bool) -> Base:
-    """Base potentials: the c-transform f of g and the c-transform of f (damped where marginals are soft).
+def absorb(problem: EntropicProblem, g: Tensor | None, rows: int | None, store: bool) -> Base:
+    """Step 1. Base potentials: the c-transform f of g and the c-transform of f (damped where marginals are soft).
 
     f_i = min_j C_ij - g_j, g_j <- min_i C_ij - f_i: then (f + g - C) <= 0 with a 0 in each row and column.
     """
@@ -66,7 +69,7 @@ def within_range(kernel: Tensor, limit: float) -> bool:
     return bool((kernel.amax(-1) > floor).all() and (kernel.amax(-2) > floor).all())
 
 
-def kernel_step(problem: Problem, base: Base) -> Step:
+def kernel_step(problem: EntropicProblem, base: Base) -> Step:
     """One pass over a stored kernel: log v -> (T(log v) - log v, error, log u)."""
     kernel = base.kernel
     assert kernel is not None
@@ -82,15 +85,17 @@ def kernel_step(problem: Problem, base: Base) -> Step:
         log_u = torch.empty_like(base.f)
         back = torch.zeros_like(problem.b)
         for block, part, transposed in parts:
+            # 2. Rows: u = 1 / K(b v); and at once, while the block is in cache, its share of K^T(a u).
             log_u[..., block] = relax_rows(-_times(part, v).double().log(), block)
             back += _times(transposed, (log_u[..., block].exp() * problem.a[..., block]).to(kernel.dtype))
+        # Columns: v = 1 / K^T(a u). 3. What it changes tells the columns' error.
         residual = relax_columns(-back.double().log(), slice(None)) - log_v
         return residual, _error(problem, log_v, residual), log_u
 
     return step
 
 
-def log_step(problem: Problem, base: Base, rows: int | None) -> Step:
+def log_step(problem: EntropicProblem, base: Base, rows: int | None) -> Step:
     """The same pass with each row block's kernel computed on demand about the maximum of each row."""
     source = problem.source
     relax_rows = _relaxation(problem, problem.rho_a, base.f)
@@ -102,14 +107,16 @@ def log_step(problem: Problem, base: Base, rows: int | None) -> Step:
         back = torch.zeros_like(problem.b)
         column = log_v.to(source.dtype).unsqueeze(-2)
         for block in blocks:
+            # 5. K v about the largest exponent of each row, so that nothing leaves the range of the dtype.
             entries = exponents(problem, base, block).add_(column)
             top = entries.amax(-1, keepdim=True)
             exp_(entries.sub_(top))
             top = top.squeeze(-1).double()
             log_u[..., block] = relax_rows(-(_times(entries, problem.b).double().log() + top), block)
+            # The same entries serve K^T(a u): their row maxima go into the scale.
             scale = ((log_u[..., block] + top).exp() * problem.a[..., block]).to(source.dtype)
             back += _times(entries.mT, scale)
-        log_back = back.double().log() - log_v
+        log_back = back.double().log() - log_v  # the entries carried v
         lost = back <= FLOOR
         if bool(lost.any()):
             log_back = torch.where(lost, _log_columns(problem, base, log_u, blocks), log_back)
@@ -119,7 +126,7 @@ def log_step(problem: Problem, base: Base, rows: int | None) -> Step:
     return step
 
 
-def symmetric_step(problem: Problem, base: Base, rows: int | None) -> Step:
+def symmetric_step(problem: EntropicProblem, base: Base, rows: int | None) -> Step:
     """One averaged pass for a set and itself, f = g: log u <- (log u - log K(a u)) / 2, one product each."""
     blocks = row_blocks(problem.source.shape[-2], rows or problem.source.shape[-2])
 
@@ -145,14 +152,14 @@ def exp_(exponents: Tensor) -> Tensor:
     return threshold(exponents.clamp_(min=floor).exp_(), 2 * math.exp(floor), 0.0, inplace=True)
 
 
-def exponents(problem: Problem, base: Base, block: slice) -> Tensor:
+def exponents(problem: EntropicProblem, base: Base, block: slice) -> Tensor:
     """(f0 + g0 - C) / epsilon for a block of rows: a new tensor; the difference is taken before the division."""
     cost = problem.source.block(block)
     reduced = cost - base.f[..., block].to(cost.dtype).unsqueeze(-1)
     return reduced.sub_(base.g.to(cost.dtype).unsqueeze(-2)).mul_(-1.0 / problem.epsilon)
 
 
-def _log_columns(problem: Problem, base: Base, log_u: Tensor, blocks: list[slice]) -> Tensor:
+def _log_columns(problem: EntropicProblem, base: Base, log_u: Tensor, blocks: list[slice]) -> Tensor:
     """log sum_i a_i u_i K_ij, with a running maximum: for columns that underflow otherwise."""
     weight = (log_u + problem.a.double().log()).to(problem.source.dtype)
     total = torch.full_like(base.g, -math.inf)
@@ -162,7 +169,7 @@ def _log_columns(problem: Problem, base: Base, log_u: Tensor, blocks: list[slice
     return total
 
 
-def _relaxation(problem: Problem, rho: float, base: Tensor) -> Relax:
+def _relaxation(problem: EntropicProblem, rho: float, base: Tensor) -> Relax:
     """x -> damping * x - (1 - damping) base / epsilon: the update of a log scaling beside its base."""
     damping = problem.damping(rho)
     if damping == 1.0:
@@ -171,7 +178,7 @@ def _relaxation(problem: Problem, rho: float, base: Tensor) -> Relax:
     return lambda update, block: damping * update - offset[..., block]
 
 
-def _error(problem: Problem, log_v: Tensor, residual: Tensor) -> Tensor:
+def _error(problem: EntropicProblem, log_v: Tensor, residual: Tensor) -> Tensor:
     """L1 error of the column marginal; with soft marginals, the mass by which the next pass changes it."""
     return (problem.b * torch.expm1(-residual).abs()).sum(-1)
 

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from ...errors import ModalignError
+from ..cost import working
 
 
 class ConvergenceWarning(RuntimeWarning):
     """A solver stopped before its marginals were right; the message says by how much they are wrong."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Potentials:
     """Dual variables of a solved problem, to start the next one from.
 
-    `transport_loss` and `sinkhorn_divergence` write the new potentials into the object they were given,
-    so one object carried through training makes every step start where the last one ended.
-
     Args:
-        f: (n,) or (batch, n), in units of the cost; None before the first solve.
+        f: (n,) or (batch, n), in units of the cost; None where only g is known, from which f follows.
         g: (m,) or (batch, m).
     """
 
-    f: Tensor | None = None
-    g: Tensor | None = None
+    f: Tensor | None
+    g: Tensor
+
+
+class Coupling(Protocol):
+    """A plan that may be read whole or by blocks of rows; see `Plan` for what the names mean."""
+
+    @property
+    def value(self) -> Tensor: ...
+
+    @property
+    def marginal_error(self) -> float: ...
+
+    @property
+    def matrix(self) -> Tensor: ...
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]: ...
 
 
 @dataclass(frozen=True)
@@ -36,52 +53,71 @@ class Plan:
 
     ``value`` is the transport cost <P, C>. ``objective`` is what was minimised, the cost plus the
     regularisation: <P, C> + epsilon KL(P | a b^T) for the entropic problem, with
-    KL(P | Q) = sum P log(P / Q) - P + Q. The two differ (for ``exact`` they agree), and neither is a
-    divergence (`sinkhorn_divergence`). ``objective`` is differentiable in the cost and in the weights
-    through the envelope theorem: its gradients are P, f and g. All else is detached.
+    KL(P | Q) = sum P log(P / Q) - P + Q. The two differ (for epsilon = 0 they agree), and neither is a
+    divergence (`sinkhorn_divergence`). ``objective`` is differentiable, through the envelope theorem, in the
+    weights and in the cost, or in the embeddings that the cost is between: its gradients in the cost and in the
+    weights are P, f and g. All else is detached.
+
+    From embeddings, ``value``, ``plan`` and ``marginal_error`` are computed when they are asked for.
 
     Args:
-        value: <P, C>, a scalar or (batch,), in units of the cost; forbidden pairs count 0.
-        objective: the regularised objective, same shape and unit.
-        plan: P, (n, m) or (batch, n, m), non-negative; mass that of a unless unbalanced or partial.
+        objective: the regularised objective, a scalar or (batch,), in units of the cost.
         f: row potential, (n,) or (batch, n), in units of the cost; the entropic plan is
             P = a b^T exp((f + g - C) / epsilon).
         g: column potential, (m,) or (batch, m).
-        marginal_error: |P 1 - a|_1 + |P^T 1 - b|_1, the largest of a batch; with soft marginals the same
-            distance between two successive passes, which is 0 at the solution as well.
         iterations: passes over the kernel (0 where POT solves, which does not tell).
-        converged: whether ``marginal_error`` reached the tolerance.
+        converged: whether ``marginal_error`` reached the tolerance (from embeddings: that of the last pass).
         log_domain: whether the solver had to fall back to the slower log domain.
+        coupling: P itself.
     """
 
-    value: Tensor
     objective: Tensor
-    plan: Tensor
     f: Tensor
     g: Tensor
-    marginal_error: float
     iterations: int
     converged: bool
     log_domain: bool
+    coupling: Coupling
+
+    @property
+    def value(self) -> Tensor:
+        """<P, C>, a scalar or (batch,), in units of the cost; forbidden pairs count 0."""
+        return self.coupling.value
+
+    @property
+    def plan(self) -> Tensor:
+        """P, (n, m) or (batch, n, m), non-negative; mass that of a unless unbalanced or partial."""
+        return self.coupling.matrix
+
+    @property
+    def marginal_error(self) -> float:
+        """|P 1 - a|_1 + |P^T 1 - b|_1, the largest of a batch; with soft marginals the same distance between two
+        successive passes, which is 0 at the solution as well."""
+        return self.coupling.marginal_error
 
     @property
     def potentials(self) -> Potentials:
         """The potentials, for ``start=``."""
         return Potentials(self.f, self.g)
 
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        """(rows, P[rows]) in order; from embeddings each block (r, m) is computed when it is asked for."""
+        return self.coupling.blocks()
 
-def stack(plans: list[Plan]) -> Plan:
-    """One plan of a batch from the plans of its problems."""
-    tensors = {
-        name: torch.stack([getattr(plan, name) for plan in plans]) for name in ("value", "objective", "plan", "f", "g")
-    }
-    return Plan(
-        **tensors,
-        marginal_error=max(plan.marginal_error for plan in plans),
-        iterations=max(plan.iterations for plan in plans),
-        converged=all(plan.converged for plan in plans),
-        log_domain=any(plan.log_domain for plan in plans),
-    )
+    def apply(self, targets: Tensor) -> Tensor:
+        """P @ targets, (m, k) -> (n, k), at least float32, without holding P."""
+        targets, _ = working(targets, self.f)
+        if len(targets) != self.g.shape[-1]:
+            raise ModalignError(f"a plan with {self.g.shape[-1]} columns cannot send rows to {tuple(targets.shape)}")
+        with torch.no_grad(), torch.autocast(device_type=targets.device.type, enabled=False):
+            return torch.cat([block.to(targets.dtype) @ targets for _, block in self.blocks()])
+
+    def barycentric(self, targets: Tensor) -> Tensor:
+        """The mean target of each row, as `barycentric` of the plan, without holding P."""
+        ones = torch.ones_like(targets[:, :1])
+        sums = self.apply(torch.cat([targets, ones], 1))
+        mass = sums[:, -1:]
+        return torch.where(mass > 0, sums[:, :-1] / mass.clamp_min(torch.finfo(mass.dtype).tiny), 0.0)
 
 
 def warn_unless(converged: bool, marginal_error: float, tolerance: float, iterations: int) -> None:

@@ -8,19 +8,21 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
-from . import dense
-from .entropic import Settings
-from .problem import dense_cost, pose
-from .result import Plan
+from . import entropic
+from .coupling import Held
+from .problem import one_mass, pose
+from .result import Plan, Potentials
+from .solver import Solver
+from .source import CostSource, DenseCost, dense_cost, held
 
 
-def run(
-    cost: Tensor,
+def transport(
+    source: CostSource,
     a: Tensor | None,
     b: Tensor | None,
-    epsilon: float,
-    settings: Settings,
-    pairs: Tensor | None = None,
+    solver: Solver,
+    start: Potentials | None,
+    pairs: Tensor,
     strength: float | None = None,
 ) -> Plan:
     """Known pairs held in the coupling (``strength=None``), or favoured by a lower cost.
@@ -31,66 +33,67 @@ def run(
     Favoured: the entropic plan of C - strength on the pairs and C elsewhere; the objective is that problem's.
     In both, ``value`` is <P, C> with C as given, and the gradient of the objective in C is P.
     """
+    dense = held(source, solver.rows)
+    cost = dense.given
     if cost.dim() != 2:
         raise ModalignError(f"semi-paired transport takes one cost (n, m), got shape {tuple(cost.shape)}")
-    with torch.no_grad():
-        problem = pose(dense_cost(cost), a, b, epsilon)
     rows, columns = check_pairs(pairs, *cost.shape).to(cost.device).unbind(-1)
     if strength is not None:
-        return _favoured(cost, a, b, epsilon, settings, (rows, columns), strength)
+        return _favoured(dense, a, b, solver, start, (rows, columns), strength)
+    a, b = one_mass(dense, a, b)
+    with torch.no_grad():
+        problem = pose(dense, a, b, 1.0)
     a = problem.a if a is None else a.to(problem.a)
     b = problem.b if b is None else b.to(problem.b)
     share_a = a[rows] / torch.bincount(rows, minlength=len(a))[rows]
     share_b = b[columns] / torch.bincount(columns, minlength=len(b))[columns]
-    held = torch.minimum(share_a, share_b)
-    paid = cost[rows, columns].to(held.dtype)
-    if not bool(torch.isfinite(paid).all()):
+    fixed = torch.minimum(share_a, share_b)
+    costs = cost[rows, columns].to(fixed.dtype)
+    if not bool(torch.isfinite(costs).all()):
         raise ModalignError("a known pair has cost +inf: a pair cannot be both held and forbidden")
-    left_a = _remainder(a, a.index_add(0, rows, -held))
-    left_b = _remainder(b, b.index_add(0, columns, -held))
+    left_a = _remainder(a, a.index_add(0, rows, -fixed))
+    left_b = _remainder(b, b.index_add(0, columns, -fixed))
     rest = left_a.sum()
-    plan = torch.zeros_like(cost, dtype=held.dtype, requires_grad=False)
-    plan = plan.index_put((rows, columns), held.detach(), accumulate=True)
-    fixed = (held * paid).sum()
+    plan = torch.zeros_like(cost, dtype=fixed.dtype, requires_grad=False)
+    plan = plan.index_put((rows, columns), fixed.detach(), accumulate=True)
+    paid = (fixed * costs).sum()
     if float(rest) <= 1e-6 * float(a.sum()):
         zeros = (torch.zeros_like(problem.a), torch.zeros_like(problem.b))
-        return Plan(fixed.detach(), fixed, plan, *zeros, float(rest), 0, True, False)
-    free = dense.entropic(cost, left_a / rest, left_b / left_b.sum(), epsilon, settings)
+        return Plan(paid, *zeros, 0, True, False, Held(plan, paid.detach(), float(rest)))
+    free = entropic.transport(dense, left_a / rest, left_b / left_b.sum(), solver, start)
     scale = rest.detach()
-    return replace(
-        free,
-        plan=plan.add_(free.plan, alpha=float(scale)),
-        value=fixed.detach() + scale * free.value,
-        objective=fixed + rest * free.objective,
-        marginal_error=float(scale) * free.marginal_error,
+    whole = Held(
+        plan.add_(free.plan, alpha=float(scale)),
+        paid.detach() + scale * free.value,
+        float(scale) * free.marginal_error,
     )
+    return replace(free, objective=paid + rest * free.objective, coupling=whole)
 
 
 def _favoured(
-    cost: Tensor,
+    dense: DenseCost,
     a: Tensor | None,
     b: Tensor | None,
-    epsilon: float,
-    settings: Settings,
+    solver: Solver,
+    start: Potentials | None,
     pairs: tuple[Tensor, Tensor],
     strength: float,
 ) -> Plan:
     if not strength >= 0:
         raise ModalignError(f"strength is {strength}: it lowers the cost of known pairs and must be at least 0")
+    cost = dense.given
     discount = torch.zeros_like(cost).index_put(pairs, cost.new_tensor(float(strength)))
-    found = dense.entropic(cost - discount, a, b, epsilon, settings)
+    found = entropic.transport(dense_cost(cost - discount), a, b, solver, start)
     paid = (found.plan * discount).sum()  # the discount is no part of the value
-    return replace(found, value=found.value + paid)
+    return replace(found, coupling=Held(found.plan, found.value + paid, found.marginal_error))
 
 
-def check_pairs(pairs: Tensor | None, n: int, m: int) -> Tensor:
+def check_pairs(pairs: Tensor, n: int, m: int) -> Tensor:
     """Known pairs as a (p, 2) int64 tensor without repeats.
 
     Raises:
-        ModalignError: missing, wrong shape, or numbers outside the two sides.
+        ModalignError: wrong shape, or numbers outside the two sides.
     """
-    if pairs is None:
-        raise ModalignError("semi-paired transport needs pairs: a (p, 2) tensor of row and column numbers")
     pairs = torch.as_tensor(pairs)
     if pairs.dim() != 2 or pairs.shape[1] != 2 or pairs.is_floating_point():
         raise ModalignError(f"pairs must be (p, 2) whole numbers, got {tuple(pairs.shape)} {pairs.dtype}")

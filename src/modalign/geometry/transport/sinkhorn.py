@@ -1,29 +1,37 @@
 """Sinkhorn's iteration with absorbed potentials, accelerated; the log domain where that is needed.
 
-Write P = a b^T exp((f + g - C) / epsilon). Base potentials f0, g0 are absorbed in the kernel
-K = exp((f0 + g0 - C) / epsilon), the rest is scaled: u = exp((f - f0) / epsilon), v likewise. One pass reads
-each row block of K once: u = 1 / K(b v), then its share of K^T(a u), from which the next v follows.
-The base is a pair of c-transforms, so that K <= 1 with a 1 in every row and every column: while log v stays
-in a fixed range nothing overflows, and what underflows does not matter. When log v leaves that range the base
-is renewed; when that does not help, passes run in the log domain, where no range is left.
+Write P = a b^T exp((f + g - C) / epsilon), that is diag(a u) K diag(b v) (Peyré and Cuturi 2019, eq. 4.12, with the
+weights kept apart from the scalings). The steps:
+
+1. Absorb base potentials f0, g0 in the kernel K = exp((f0 + g0 - C) / epsilon); what is left of f and g is scaled:
+   u = exp((f - f0) / epsilon), v likewise (Schmitzer 2019, section 3.1). The base is a pair of c-transforms, so that
+   K <= 1 with a 1 in every row and every column: while log v stays in a fixed range nothing overflows, and what
+   underflows does not matter.
+2. Scale the rows: u = 1 / K(b v), and the columns: v = 1 / K^T(a u) (Peyré and Cuturi 2019, eq. 4.15); to a power
+   below 1 where marginals are soft (Chizat et al. 2018, section 3). One pass over K serves both.
+3. Measure: after a pass the rows are exact, so the L1 error is that of the columns.
+4. Extrapolate the passes (`anderson`), and go to 2 until the error is small enough.
+5. When log v leaves its range, absorb it (go to 1); when that does not help, pass in the log domain, where no range is
+   left: K is computed block by block about the largest exponent of each row (Peyré and Cuturi 2019, section 4.4).
+
+`entropic.iterate` wraps this in falling epsilons (Schmitzer 2019, section 3.2).
 
 Reference:
-    Cuturi, 2013, arXiv 1306.0895, algorithm 1; Schmitzer, 2019, arXiv 1610.06519, section 3 (absorption,
-    epsilon scaling); Chizat et al., 2018, arXiv 1607.05816, section 3 (unbalanced).
+    Cuturi, 2013, arXiv 1306.0895, algorithm 1; Peyré and Cuturi, 2019, arXiv 1803.00567, sections 4.2 and 4.4;
+    Schmitzer, 2019, arXiv 1610.06519, section 3; Chizat et al., 2018, arXiv 1607.05816, section 3.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .anderson import MEMORY, accelerate
-from .kernel import Base, absorb, exp_, exponents, kernel_step, log_step, symmetric_step, within_range
-from .problem import Problem
+from .kernel import Base, absorb, exp_, kernel_step, log_step, symmetric_step, within_range
+from .problem import EntropicProblem
 from .source import cached_rows, row_blocks
 
 RANGE = 30.0  # |log v| beside a stored kernel: exp(2 * 30) is far from the ends of float32
@@ -44,7 +52,7 @@ class Scaled:
         rows: rows per block where the kernel is not stored.
     """
 
-    problem: Problem
+    problem: EntropicProblem
     base: Base
     log_u: Tensor
     log_v: Tensor
@@ -64,23 +72,9 @@ class Scaled:
     def log_domain(self) -> bool:
         return self.base.kernel is None
 
-    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """The plan by blocks of rows; a stored kernel is overwritten by it, so this can be read once."""
-        problem, kernel = self.problem, self.base.kernel
-        left = self.log_u + problem.a.double().log()
-        right = self.log_v + problem.b.double().log()
-        for block in row_blocks(problem.source.shape[-2], self.rows or cached_rows(problem.source)):
-            row, column = left[..., block].unsqueeze(-1), right.unsqueeze(-2)
-            if kernel is None:
-                entries = exponents(problem, self.base, block)
-                yield block, exp_(entries.add_(row.to(entries.dtype)).add_(column.to(entries.dtype)))
-            else:
-                part = kernel[..., block, :]
-                yield block, part.mul_(row.exp().to(part.dtype)).mul_(column.exp().to(part.dtype))
-
 
 def sinkhorn(
-    problem: Problem,
+    problem: EntropicProblem,
     tolerance: float,
     max_iterations: int,
     g: Tensor | None = None,
@@ -100,16 +94,18 @@ def sinkhorn(
     used, renewals = 0, 0
     while True:
         store = rows is None and renewals <= RENEWALS
+        # Steps 1 to 4 beside one base.
         found, settled = _attempt(problem, tolerance, max_iterations - used, g, rows, store, memory)
         used, renewals = used + found.iterations, renewals + 1
         if settled or used >= max_iterations:
             return replace(found, iterations=used)
+        # Step 5: absorb what was found, and go on from there.
         g = found.g
         del found  # its kernel, before the next one is made
 
 
 def _attempt(
-    problem: Problem,
+    problem: EntropicProblem,
     tolerance: float,
     max_iterations: int,
     g: Tensor | None,
@@ -118,6 +114,7 @@ def _attempt(
     memory: int,
 ) -> tuple[Scaled, bool]:
     """Iterate beside one base, and whether the scalings stayed in its range to the end."""
+    # 1. Absorb.
     base = absorb(problem, g, rows, store)
     if base.kernel is not None and not problem.balanced and not within_range(base.kernel, RANGE):
         base = Base(base.f, base.g, None)
@@ -126,17 +123,21 @@ def _attempt(
     if g is not None:
         log_v = (g.double() - base.g) / problem.epsilon
         log_v = log_v.clamp(-0.9 * RANGE, 0.9 * RANGE) if stored else log_v
+    # 2. and 3. are a step; 4. repeats it.
     step = kernel_step(problem, base) if stored else log_step(problem, base, rows)
     found = accelerate(step, log_v, tolerance, max_iterations, RANGE if stored else math.inf, memory)
     scaled = Scaled(problem, base, found.extra, found.x, found.error, found.iterations, rows)
     return scaled, found.in_range
 
 
-def sinkhorn_symmetric(problem: Problem, tolerance: float, max_iterations: int, rows: int | None = None) -> Scaled:
+def sinkhorn_symmetric(
+    problem: EntropicProblem, tolerance: float, max_iterations: int, rows: int | None = None
+) -> Scaled:
     """Solve the balanced problem of a set with itself: C symmetric, C_ii = 0 <= C_ij, a = b.
 
-    f = g then, and K = exp(-C / epsilon) needs no absorbed potential: 1 on the diagonal bounds |log u| by
-    log(1 / min a) / 2, at any epsilon. The averaged iteration converges in a few passes.
+    1. f = g then, and K = exp(-C / epsilon) needs no absorbed potential: 1 on the diagonal bounds |log u| by
+       log(1 / min a) / 2, at any epsilon.
+    2. u <- sqrt(u / K(a u)), the mean of f and its answer; it converges in a few passes.
 
     Reference:
         Feydy et al., 2019, arXiv 1810.08278, section 3.1 (symmetric updates).
