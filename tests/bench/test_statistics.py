@@ -160,3 +160,22 @@ def test_change_of_the_procrustes_distance(random: np.random.Generator) -> None:
     assert found.low == pytest.approx(-0.05)
     wide = correlation.procrustes_change(random.normal(0.8, 0.01, (3, 40)), theirs, 0.0)
     assert wide.low < 0 < wide.high
+
+
+def test_the_order_of_addition_is_no_difference() -> None:
+    random = np.random.default_rng(0)
+    a = random.random((3, 400))
+    b = a[::-1]
+    one, two = (a[0] + a[1] + a[2]) / 3, (b[0] + b[1] + b[2]) / 3
+    assert np.abs(one - two).max() > 0  # equal but for rounding
+    assert s.permutation_test(one, two) == 1.0
+    found = s.compare({"a": a, "b": b}, [("a", "b")])[0]
+    assert (found.p, found.effect, found.better, found.worse) == (1.0, 0.0, 0.0, 0.0)
+    small = 1e-9 * random.random(400)
+    assert s.permutation_test(one + small, two) < 0.01  # a true difference stays one, however small
+
+
+def test_ranks_share_ties_of_rounding() -> None:
+    values = np.array([0.1 + 0.2, 0.3, 0.6 / 2, 0.9])
+    assert correlation.spearman(values, np.array([2.0, 2.0, 2.0, 5.0])) == pytest.approx(1.0)
+    assert np.isnan(correlation.spearman(values[:3], np.arange(3.0)))

@@ -246,3 +246,14 @@ def test_trustworthiness_of_copies_unrelated_and_collapsed_sets():
     )  # all neighbours at their mean rank
     with pytest.raises(ModalignError, match="k < n / 2"):
         sim.trustworthiness(x, x, 100)
+
+
+def test_rbf_cka_with_every_second_row_equal():
+    x, y = rows(2000, 4), rows(2000, 3, 1)
+    x[::2] = 1.0  # the rows whose distances are looked at are all equal
+    assert sim.cka(x, 2 * x, kernel="rbf") == pytest.approx(1.0)
+    assert 0 <= sim.cka(x, y, kernel="rbf") < 0.05
+    scale = torch.pdist(torch.unique(x.double() - x.double().mean(0), dim=0)[::1]).median()
+    kernel = torch.exp(-(torch.cdist(x.double(), x.double()) ** 2) / (2 * scale**2))
+    other = torch.exp(-(torch.cdist(y.double(), y.double()) ** 2) / (2 * torch.pdist(y[::2].double()).median() ** 2))
+    assert sim.cka(x, y, kernel="rbf") == pytest.approx(dense_cka(kernel, other, False), rel=0.02)

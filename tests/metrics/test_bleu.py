@@ -250,3 +250,10 @@ def test_mistakes_are_named(metric, hypotheses, references, says):
 def test_cider_of_one_item_is_refused():
     with pytest.raises(ModalignError, match="two items"):
         cider(["a b"], [["a b"]])
+
+
+def test_long_runs_of_signs_take_no_time():
+    for run in ("+", "+a", "a@", ".a-"):  # quadratic time would be minutes
+        assert coco_tokens(run * 100_000) is not None
+    assert coco_tokens("write to a.b+c@d-e.org, now") == ["write", "to", "a.b+c@d-e.org", "now"]
+    assert coco_tokens("+" * 3) == ["+"] * 3
