@@ -9,10 +9,11 @@ are installed with:  pip install symile pytorch-metric-learning
 from __future__ import annotations
 
 import argparse
+import math
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ def objectives(dim: int) -> dict[str, Objective]:
         "siglip": ("siglip", {}),
         "cyclip": ("cyclip", {}),
         "symile": ("symile", {}),
+        "symile (official)": ("symile", {"official": True}),
         "gram": ("gram", {}),
         "gram (official)": ("gram", {"official": True}),
         "triangle": ("triangle", {}),
@@ -76,30 +78,53 @@ def gram_by_determinants(z: dict[str, Tensor]) -> Tensor:
     )
 
 
-def peers(z: dict[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
+class Peer(NamedTuple):
+    """A public program beside the objective of ours that computes the same.
+
+    tolerance: how far the values may differ, relative; programs that draw their negatives at random agree less well.
+    """
+
+    loss: Callable[[], Tensor]
+    ours: str
+    tolerance: float = 1e-4
+
+
+def peers(z: dict[str, Tensor]) -> dict[str, Peer]:
     """Public programs, where they are installed."""
-    found: dict[str, Callable[[], Tensor]] = {"gram by n^2 determinants": lambda: gram_by_determinants(z)}
+    found = {"gram by n^2 determinants": Peer(lambda: gram_by_determinants(z), "gram (official)")}
     try:
         from symile import Symile
 
         official = Symile("n")
-        found["symile (package)"] = lambda: official(list(z.values()), torch.tensor(14.0))
+        scale = torch.tensor(1 / 0.07)
+        found["symile (package)"] = Peer(lambda: official(list(z.values()), scale), "symile (official)", 0.02)
     except ImportError:
         pass
     try:
         from pytorch_metric_learning.losses import SupConLoss
 
+        # One label object for both sides would be taken for one set of items compared with itself: loss 0.
         supcon, label = SupConLoss(temperature=0.07), torch.arange(len(z["text"]))
-        found["clip, two modalities (pytorch-metric-learning)"] = lambda: (
-            0.5
-            * (
-                supcon(z["text"], label, ref_emb=z["image"], ref_labels=label)
-                + supcon(z["image"], label, ref_emb=z["text"], ref_labels=label)
-            )
+        found["clip, two modalities (pytorch-metric-learning)"] = Peer(
+            lambda: (
+                0.5
+                * (
+                    supcon(z["text"], label, ref_emb=z["image"], ref_labels=label.clone())
+                    + supcon(z["image"], label, ref_emb=z["text"], ref_labels=label.clone())
+                )
+            ),
+            "clip, two modalities",
         )
     except ImportError:
         pass
     return found
+
+
+def agree(label: str, peer: Peer, ours: Callable[[], Tensor]) -> None:
+    """A peer that computes something else is not compared: raises where the values differ."""
+    theirs, own = peer.loss().item(), ours().item()
+    if not math.isclose(theirs, own, rel_tol=peer.tolerance):
+        raise AssertionError(f"{label} gives {theirs}, {peer.ours} gives {own}: they do not compute the same")
 
 
 def milliseconds(loss: Callable[[], Tensor], leaves: list[Tensor], repeats: int) -> float:
@@ -128,7 +153,9 @@ def run(items: int = 256, dim: int = 256, repeats: int = 5) -> list[dict[str, An
         calls[label] = lambda objective=objective: objective(batch)
     pair = make("objective", "clip")
     calls["clip, two modalities"] = lambda: pair(two)
-    calls |= peers(z)
+    for label, peer in peers(z).items():
+        agree(label, peer, calls[peer.ours])
+        calls[label] = peer.loss
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a solver's tolerance on random data is not the point here
         rows = [

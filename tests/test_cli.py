@@ -174,7 +174,14 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
         (("demo", "--seeds", "0"), "seeds must be at least 1"),
         (("demo", "--pairs", "3"), "at least 8 pairs"),
         (("demo", "--langage", "de"), "--language"),
-        (("alin",), "align"),
+        (("alin",), "did you mean 'align'"),
+        (("report", "a", "b"), "report does not take 'b'"),
+        (("embed", "synthetic", ".", "2", "--out", "x"), "embed does not take '2'"),
+        (("bench",), "bench needs SUITE"),
+        (("align", "a.npy", "b.npy"), "align needs --out"),
+        (("align", "a.npy", "b.npy", "--out"), "align needs --out with a value"),
+        (("diagnose", "a.npy", "b.npy", "--names", "", "a"), "array file not found"),
+        (("diagnose", "a.npy", "b.npy", "--names", "", ""), "got '', ''"),
     ],
 )
 def test_other_mistakes(argv: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:

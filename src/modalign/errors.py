@@ -48,7 +48,7 @@ def unknown(kind: str, name: object, known: Iterable[object]) -> ModalignError:
         unknown metric 'recal': did you mean 'recall'? (known: cka, recall)
     """
     names = sorted(str(k) for k in known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
     hint = f": did you mean '{near[0]}'?" if near else ""
     return ModalignError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names) or 'none'})")
 

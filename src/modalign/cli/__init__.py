@@ -6,10 +6,10 @@ import os
 import sys
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 
 from .. import __version__
-from ..errors import ModalignError
+from ..errors import ModalignError, unknown
 from . import fitting, measuring, moving, searching
 
 app = App(
@@ -33,6 +33,21 @@ def fail(message: str, code: int = 2) -> NoReturn:
     raise SystemExit(code)
 
 
+def mistake(problem: CycloptsError) -> str:
+    """What is wrong with a command line, by the command's name and what it takes."""
+    command = " ".join(problem.command_chain or ())
+    said = str(problem).rstrip(".")
+    if isinstance(problem, UnknownCommandError) and problem.unused_tokens:
+        said = str(unknown("command", problem.unused_tokens[0], (name for name in app if name[0] != "-")))
+    elif isinstance(problem, UnusedCliTokensError):
+        said = f"{command} does not take {', '.join(map(repr, problem.unused_tokens or ()))}"
+    elif isinstance(problem, MissingArgumentError) and (wanted := problem.argument) is not None:
+        named = wanted.field_info.kind is wanted.field_info.KEYWORD_ONLY
+        said = f"{command} needs {wanted.name if named else wanted.name.lstrip('-').upper()}"
+        said += " with a value" if problem.keyword or wanted.tokens else ""
+    return f"{said}  (see: {' '.join(['modalign', command]).strip()} --help)"
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point: 0 on success, 2 on a user's mistake with one line and no traceback."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -42,7 +57,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         app(argv, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as problem:
-        fail(f"{problem}  (see: modalign --help)")
+        fail(mistake(problem))
     except ModalignError as problem:
         fail(str(problem))
     except BrokenPipeError:

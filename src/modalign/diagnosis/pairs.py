@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError
+from ..errors import ModalignError, few
 from ..geometry.information import Explained, explained, kernel_features, principal
 from ..geometry.neighbours import collapse, knn
 from ..geometry.similarity import calibrate, cka, permuted
@@ -246,7 +246,9 @@ def diagnose_arrays(
 
     labels = list(names or (p.stem for p in arrays))
     if len(labels) != len(arrays) or len(set(labels)) != len(labels):
-        raise ModalignError(f"{len(arrays)} arrays need as many different names, got {', '.join(labels)}: give --names")
+        raise ModalignError(
+            f"{len(arrays)} arrays need as many different names, got {few(map(repr, labels))}: give --names"
+        )
     known = load_pairs(pairs) if pairs else None
     x = Views.from_arrays(known, **{n: load_array(p) for n, p in zip(labels, arrays, strict=True)})
     return diagnose(x, rows, seed=seed, progress=progress).json()
