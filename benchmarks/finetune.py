@@ -36,7 +36,7 @@ from modalign.metrics.mean_recall import mean_recall
 from modalign.model import Heads
 from modalign.registry import make
 from modalign.training.finetune import Together, finetune, fresh, raw
-from modalign.training.loop import Schedule
+from modalign.training.loop import TrainingSettings
 from modalign.views import Views
 
 TRIALS = ({"lr": 1e-3, "share": 1.0}, {"lr": 3e-3, "share": 0.3})
@@ -95,7 +95,7 @@ def learn(
 ) -> tuple[float, Together]:
     """Dev score, and encoder and heads, after training both from new heads."""
     own, nets = fresh(heads, seed), {"image": copy.deepcopy(net)}
-    schedule = Schedule(**SCHEDULE, lr=trial["lr"], seed=seed)  # type: ignore[arg-type]
+    schedule = TrainingSettings(**SCHEDULE, lr=trial["lr"], seed=seed)  # type: ignore[arg-type]
     end = finetune(own, nets, make("objective", "clip"), maps["train"], schedule, maps["dev"], share=trial["share"])
     return end.best, Together(own, nets).eval()
 

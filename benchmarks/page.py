@@ -34,16 +34,16 @@ def make_run(folder: Path) -> Path:
     from PIL import Image
 
     from modalign.model import Heads, Model
-    from modalign.model.heads import Features, Head, Map
+    from modalign.model.heads import FeatureMap, Head, Projection
     from modalign.runs.items import save_items
     from modalign.views import Views
 
     torch.manual_seed(0)
     widths = {"image": 1280, "text": 384}
     encoders = {"image": {"name": "efficientnet-lite0"}, "text": {"name": "minilm"}}
-    Model(Heads({m: Head(Features(w), Map(w, 256)) for m, w in widths.items()}), encoders, {}, {"name": "random"}).save(
-        folder
-    )
+    Model(
+        Heads({m: Head(FeatureMap(w), Projection(w, 256)) for m, w in widths.items()}), encoders, {}, {"name": "random"}
+    ).save(folder)
     centre = torch.randn(ITEMS, 256)
     z = {m: torch.nn.functional.normalize(centre + torch.randn(ITEMS, 256), dim=1) for m in widths}
     (folder / "media").mkdir()

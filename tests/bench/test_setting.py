@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modalign.bench.setting import dev_views, losses, plan, queries_present, training
+from modalign.bench.setting import dev_views, draw, losses, queries_present, training
 from modalign.bench.suite import Setting
 from modalign.errors import ModalignError
 from modalign.views import Views, linked_groups
@@ -24,17 +24,17 @@ def views(*names: str) -> Views:
 
 def test_budgets_are_nested_for_one_seed_and_differ_between_seeds() -> None:
     x = views("image", "text")
-    small, large = (plan(Setting("hidden", pairs=p), x, 0).linked for p in (10, 30))
+    small, large = (draw(Setting("hidden", pairs=p), x, 0).linked for p in (10, 30))
     assert len(small) == 10
     assert bool(torch.isin(small, large).all())
-    assert not torch.equal(small.sort().values, plan(Setting("hidden", pairs=10), x, 1).linked.sort().values)
-    few, many = (plan(Setting("disjoint", items=i, missing=0.3), x, 0).groups for i in (20, 50))
+    assert not torch.equal(small.sort().values, draw(Setting("hidden", pairs=10), x, 1).linked.sort().values)
+    few, many = (draw(Setting("disjoint", items=i, missing=0.3), x, 0).groups for i in (20, 50))
     assert bool(torch.isin(few, many).all())
 
 
 def test_hidden_items_stay_but_neither_id_nor_place_gives_their_partner_away() -> None:
     x = views("image", "text")
-    p = plan(Setting("hidden", pairs=20), x, 0)
+    p = draw(Setting("hidden", pairs=20), x, 0)
     made = training(x, p, 0)
     assert (len(made["image"]), len(made["text"])) == (N, 5 * N)
     assert len(linked_groups(made)) == 20 == p.pairs
@@ -53,7 +53,7 @@ def test_hidden_items_stay_but_neither_id_nor_place_gives_their_partner_away() -
 
 def test_disjoint_items_lose_one_side_which_is_nowhere() -> None:
     x = views("image", "text")
-    made = training(x, plan(Setting("disjoint", missing=0.4), x, 0), 0)
+    made = training(x, draw(Setting("disjoint", missing=0.4), x, 0), 0)
     whole = torch.unique(made.group["text"])
     assert len(made) == N
     both = int(torch.isin(made.group["image"], whole).sum())
@@ -97,6 +97,6 @@ def test_queries_keep_something_and_the_target_is_whole() -> None:
 def test_asking_for_more_than_there_is() -> None:
     x = views("image", "text")
     with pytest.raises(ModalignError, match="101 items"):
-        plan(Setting(items=101), x, 0)
+        draw(Setting(items=101), x, 0)
     with pytest.raises(ModalignError, match="101 pairs"):
-        plan(Setting("hidden", pairs=101), x, 0)
+        draw(Setting("hidden", pairs=101), x, 0)

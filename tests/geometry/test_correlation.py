@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.geometry.correlation import canonical, cca, cross_covariance, spectrum
+from modalign.geometry.correlation import canonical, cca, cross_covariance, principal_axes
 
 
 def shared(n: int = 400, noise: float = 0.5, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -110,18 +110,18 @@ def test_invariant_to_rotation_and_order_of_rows() -> None:
 @pytest.mark.parametrize("shape", [(5, 40), (40, 5)])
 def test_spectrum_reconstructs_the_covariance(shape: tuple[int, int]) -> None:
     x = torch.randn(shape, dtype=torch.float64)
-    s = spectrum(x)
+    s = principal_axes(x)
     centred = x - x.mean(0)
     assert torch.allclose((s.axes * s.values) @ s.axes.T, centred.T @ centred / len(x), atol=1e-10)
     assert torch.allclose(s.axes.T @ s.axes, torch.eye(len(s.values), dtype=torch.float64), atol=1e-8)
     assert len(s.values) == min(shape[0] - 1, shape[1])
-    assert len(spectrum(x, most=3).values) == 3
+    assert len(principal_axes(x, most=3).values) == 3
 
 
 def test_weights_of_a_covariance_are_repetitions() -> None:
     x = torch.randn(4, 3, dtype=torch.float64)
-    weighted = spectrum(x, torch.tensor([1.0, 2.0, 1.0, 1.0]))
-    repeated = spectrum(x[[0, 1, 1, 2, 3]])
+    weighted = principal_axes(x, torch.tensor([1.0, 2.0, 1.0, 1.0]))
+    repeated = principal_axes(x[[0, 1, 1, 2, 3]])
     assert torch.allclose(weighted.values, repeated.values, atol=1e-10)
 
 
@@ -135,14 +135,14 @@ def test_float32_and_far_from_the_origin() -> None:
 def test_broken_input_is_refused() -> None:
     x, y, _ = shared(10)
     with pytest.raises(ModalignError, match="all 3 rows are equal"):
-        spectrum(torch.ones(3, 2))
+        principal_axes(torch.ones(3, 2))
     with pytest.raises(ModalignError, match="two rows"):
-        spectrum(torch.ones(1, 2))
+        principal_axes(torch.ones(1, 2))
     with pytest.raises(ModalignError, match="10 and 9 rows"):
         cca([x, y[:9]])
     with pytest.raises(ModalignError, match="at least one pair"):
         cca([x, y], {(0, 1): (torch.empty(0, 2, dtype=torch.long), None)})
     with pytest.raises(ModalignError, match="two views"):
-        canonical([spectrum(x)], {})
+        canonical([principal_axes(x)], {})
     with pytest.raises(ModalignError, match="share nothing"):
-        canonical([spectrum(x), spectrum(y)], {(0, 1): torch.zeros(6, 9)})
+        canonical([principal_axes(x), principal_axes(y)], {(0, 1): torch.zeros(6, 9)})

@@ -155,7 +155,7 @@ def test_triangle_of_equal_corners_is_zero_with_zero_gradient():
 
 def test_spectrum_equals_the_svd():
     z = tuples(6, 3, 5)
-    singular, direction = volume.spectrum(z)
+    singular, direction = volume.singular_values(z)
     left, s, _ = torch.linalg.svd(z.mT, full_matrices=False)
     torch.testing.assert_close(singular, s)
     torch.testing.assert_close((direction * left[..., 0]).sum(1).abs(), torch.ones(6, dtype=torch.float64))
@@ -164,23 +164,23 @@ def test_spectrum_equals_the_svd():
 
 def test_leading_direction_does_not_flip_between_runs_of_nearly_equal_input():
     z = tuples(20, 3, 5)
-    once = volume.spectrum(z)[1]
-    again = volume.spectrum(z.flip(1) + 1e-9)[1]  # order of the modalities, rounding
+    once = volume.singular_values(z)[1]
+    again = volume.singular_values(z.flip(1) + 1e-9)[1]  # order of the modalities, rounding
     torch.testing.assert_close(once, again, atol=1e-6, rtol=0)
 
 
 def test_spectrum_gradients_equal_finite_differences():
     z = tuples(3, 3, 5).requires_grad_()
     present = torch.tensor([[True, True, True], [True, False, True], [True, True, True]])
-    assert torch.autograd.gradcheck(lambda t: volume.spectrum(t, present)[1], (z,))
-    assert torch.autograd.gradcheck(lambda t: volume.spectrum(t, present)[0], (z,), atol=1e-6)
+    assert torch.autograd.gradcheck(lambda t: volume.singular_values(t, present)[1], (z,))
+    assert torch.autograd.gradcheck(lambda t: volume.singular_values(t, present)[0], (z,), atol=1e-6)
 
 
 def test_spectrum_of_equal_and_orthogonal_items_has_finite_gradients():
     e = torch.eye(4)
     for z in (e[:1].expand(3, 4)[None].clone(), e[None, :3].clone()):
         z.requires_grad_()
-        singular, direction = volume.spectrum(z)
+        singular, direction = volume.singular_values(z)
         (singular.sum() + direction.sum()).backward()
         assert torch.isfinite(z.grad).all()
 
@@ -188,7 +188,7 @@ def test_spectrum_of_equal_and_orthogonal_items_has_finite_gradients():
 def test_absent_items_leave_zero_singular_values():
     z = tuples(2, 3, 5)
     present = torch.tensor([[True, True, False], [False, True, False]])
-    singular, direction = volume.spectrum(z, present)
+    singular, direction = volume.singular_values(z, present)
     torch.testing.assert_close(singular[0, :2], torch.linalg.svdvals(z[0, :2]))
     assert singular[0, 2].item() == pytest.approx(0.0, abs=1e-6)
     torch.testing.assert_close(singular[1], torch.tensor([1.0, 0, 0], dtype=torch.float64), atol=1e-6, rtol=0)
@@ -203,7 +203,7 @@ def test_absent_items_leave_zero_singular_values():
         (lambda: volume.gram_volume(rows(2, 3), tuples(2, 2, 3), torch.ones(2, 2)), "bool"),
         (lambda: volume.gram_distance(rows(2, 3), tuples(2, 2, 3), epsilon=0.0), "epsilon"),
         (lambda: volume.triangle_area(rows(2, 3), rows(2, 3), rows(3, 3)), "corners"),
-        (lambda: volume.spectrum(rows(2, 3)), "tuples"),
+        (lambda: volume.singular_values(rows(2, 3)), "tuples"),
     ],
 )
 def test_mistakes_are_named(call, words):

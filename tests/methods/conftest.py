@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from modalign.methods import space, transport_cca
+from modalign.methods import canonical_space, transport_cca
 from modalign.methods.transport_cca import TransportCCA
 from modalign.views import Views
 
@@ -46,7 +46,7 @@ def _slow() -> SimpleNamespace:
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transport-CCA in float64, with plans solved to the last digit."""
-    monkeypatch.setattr(space, "PRECISION", torch.float64)
+    monkeypatch.setattr(canonical_space, "PRECISION", torch.float64)
     monkeypatch.setattr(transport_cca, "TOLERANCE", 1e-13)
     monkeypatch.setattr(transport_cca, "ITERATIONS", 100_000)
 

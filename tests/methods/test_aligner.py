@@ -13,10 +13,10 @@ from modalign.errors import ModalignError
 from modalign.methods.aligner import Aligner
 from modalign.views import Views
 
-Problem = Callable[..., Views]
+MakeViews = Callable[..., Views]
 
 
-def arrays(latent: Problem, n: int = 120) -> tuple[np.ndarray, np.ndarray]:
+def arrays(latent: MakeViews, n: int = 120) -> tuple[np.ndarray, np.ndarray]:
     x = latent(n, 0)
     return x["image"].numpy(), x["text"].numpy()
 
@@ -25,7 +25,7 @@ def top1(a: np.ndarray, b: np.ndarray) -> float:
     return float(((a @ b.T).argmax(1) == np.arange(len(a))).mean())
 
 
-def test_ten_lines_align_two_arrays(latent: Problem) -> None:
+def test_ten_lines_align_two_arrays(latent: MakeViews) -> None:
     x, y = arrays(latent)
     aligner = Aligner(dim=8, trials=2).fit(x, y)
     a, b = aligner.transform(x, side="x"), aligner.transform(y, side="y")
@@ -48,7 +48,7 @@ def test_clone_and_parameters_follow_scikit_learn() -> None:
     assert not hasattr(copy, "model_")
 
 
-def test_pairs_by_row_numbers_with_all_other_rows_unpaired(latent: Problem) -> None:
+def test_pairs_by_row_numbers_with_all_other_rows_unpaired(latent: MakeViews) -> None:
     x, y = arrays(latent)
     order = np.random.default_rng(0).permutation(120)
     pairs = np.stack([order[:60], np.arange(60)], 1)
@@ -67,20 +67,20 @@ def test_pairs_by_row_numbers_with_all_other_rows_unpaired(latent: Problem) -> N
         lambda a: a.tolist(),
     ],
 )
-def test_layout_and_type_do_not_matter(latent: Problem, change: object) -> None:
+def test_layout_and_type_do_not_matter(latent: MakeViews, change: object) -> None:
     x, y = arrays(latent)
     aligner = Aligner("cca", dim=4, ridge=1.0).fit(x, y)
     assert np.allclose(aligner.transform(change(x)), aligner.transform(x), atol=1e-6)  # type: ignore[operator]
 
 
-def test_named_views_of_three_modalities(latent: Problem) -> None:
+def test_named_views_of_three_modalities(latent: MakeViews) -> None:
     views = latent(100, 0, (12, 8, 10))
     aligner = Aligner("cca", dim=4).fit(views)
     assert aligner.modalities_ == ("image", "text", "sound")
     assert aligner.transform(views["sound"], side="sound").shape == (100, 4)
 
 
-def test_save_and_load(latent: Problem, tmp_path: Path) -> None:
+def test_save_and_load(latent: MakeViews, tmp_path: Path) -> None:
     x, y = arrays(latent)
     aligner = Aligner("cca", dim=4, ridge=1.0).fit(x, y)
     aligner.save(tmp_path)
@@ -89,7 +89,7 @@ def test_save_and_load(latent: Problem, tmp_path: Path) -> None:
     assert again.get_params() == aligner.get_params()
 
 
-def test_mistakes_are_told_in_one_line(latent: Problem) -> None:
+def test_mistakes_are_told_in_one_line(latent: MakeViews) -> None:
     x, y = arrays(latent, 30)
     bad = x.copy()
     bad[[2, 5]] = np.nan

@@ -18,18 +18,18 @@ from modalign.registry import make
 from modalign.training.loop import dev_recall
 from modalign.views import Views, hide_links
 
-Problem = Callable[..., Views]
+MakeViews = Callable[..., Views]
 METHODS = ("cca", "csa", "procrustes", "ridge", "asif", "transport_cca", "wasserstein_procrustes")
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_paired_latents_are_aligned(latent: Problem, name: str) -> None:
+def test_paired_latents_are_aligned(latent: MakeViews, name: str) -> None:
     heads = make("method", name).fit(latent(200, 0))
     assert score_heads(heads, latent(60, 1)) > 0.6
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_unpaired_items_and_several_items_per_group_are_welcome(latent: Problem, name: str) -> None:
+def test_unpaired_items_and_several_items_per_group_are_welcome(latent: MakeViews, name: str) -> None:
     x = latent(150, 0)
     x = Views(
         {"image": x["image"], "text": torch.cat([x["text"], x["text"] + 0.01])},
@@ -42,7 +42,7 @@ def test_unpaired_items_and_several_items_per_group_are_welcome(latent: Problem,
 
 
 @pytest.mark.parametrize("name", ["cca", "procrustes", "ridge", "transport_cca"])
-def test_three_modalities_with_missing_ones(latent: Problem, name: str) -> None:
+def test_three_modalities_with_missing_ones(latent: MakeViews, name: str) -> None:
     x, generator = latent(200, 0, (12, 8, 10)), torch.Generator().manual_seed(3)
     keep = {m: torch.rand(200, generator=generator) > 0.3 for m in x.modalities}
     heads = make("method", name).fit(x.select(keep))
@@ -50,7 +50,7 @@ def test_three_modalities_with_missing_ones(latent: Problem, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_same_seed_same_bits_and_order_of_rows_does_not_matter(latent: Problem, name: str) -> None:
+def test_same_seed_same_bits_and_order_of_rows_does_not_matter(latent: MakeViews, name: str) -> None:
     x = latent(80, 0)
     first, again = (make("method", name).fit(x).embed(latent(20, 1)) for _ in range(2))
     assert torch.equal(first["image"], again["image"])
@@ -61,7 +61,7 @@ def test_same_seed_same_bits_and_order_of_rows_does_not_matter(latent: Problem, 
         assert torch.allclose(*cosines, atol=1e-4)
 
 
-def test_transport_cca_learns_from_items_whose_partner_is_unknown(latent: Problem) -> None:
+def test_transport_cca_learns_from_items_whose_partner_is_unknown(latent: MakeViews) -> None:
     x, dev = latent(300, 0, noise=0.4), latent(100, 1, noise=0.4)
     few = hide_links(x, torch.arange(12))
     alone = score_heads(make("method", "cca", ridge=1.0, power=0.5).fit(few), dev)
@@ -72,7 +72,7 @@ def test_transport_cca_learns_from_items_whose_partner_is_unknown(latent: Proble
 
 @pytest.mark.parametrize("name", ["wasserstein_procrustes", "transport_cca"])
 @pytest.mark.parametrize("pairs", [0, 2, 30])
-def test_no_pair_is_needed_where_the_geometries_agree(latent: Problem, name: str, pairs: int) -> None:
+def test_no_pair_is_needed_where_the_geometries_agree(latent: MakeViews, name: str, pairs: int) -> None:
     x = latent(250, 0, noise=0.01)
     heads = make("method", name).fit(hide_links(x, torch.arange(pairs)))
     assert dev_recall(heads.embed(x)) > 0.9
@@ -88,7 +88,7 @@ def test_match_finds_a_hidden_rotation_and_permutation() -> None:
     assert float((found.plan.argmax(1) == torch.argsort(order)).float().mean()) > 0.9
 
 
-def test_procrustes_is_the_orthogonal_solution(latent: Problem) -> None:
+def test_procrustes_is_the_orthogonal_solution(latent: MakeViews) -> None:
     from scipy.linalg import orthogonal_procrustes
 
     x = latent(100, 0, (6, 6))
@@ -99,7 +99,7 @@ def test_procrustes_is_the_orthogonal_solution(latent: Problem) -> None:
     assert np.allclose(heads.transform(x["text"], "text").numpy(), expected, atol=1e-4)
 
 
-def test_ridge_equals_scikit_learn(latent: Problem) -> None:
+def test_ridge_equals_scikit_learn(latent: MakeViews) -> None:
     from sklearn.linear_model import Ridge
 
     x = latent(100, 0, (6, 5))
@@ -114,7 +114,7 @@ def test_ridge_equals_scikit_learn(latent: Problem) -> None:
     assert np.allclose(cosine, unit[0] @ unit[1].T, atol=1e-4)
 
 
-def test_asif_is_the_likeness_to_the_pairs(latent: Problem) -> None:
+def test_asif_is_the_likeness_to_the_pairs(latent: MakeViews) -> None:
     x = latent(30, 0)
     heads = make("method", "asif", nearest=5, power=3.0).fit(x)
     query = latent(4, 1)["image"]
@@ -124,7 +124,7 @@ def test_asif_is_the_likeness_to_the_pairs(latent: Problem) -> None:
     assert torch.allclose(heads.transform(query, "image"), expected, atol=1e-5)
 
 
-def test_csa_weighs_directions_by_their_correlation(latent: Problem) -> None:
+def test_csa_weighs_directions_by_their_correlation(latent: MakeViews) -> None:
     x = latent(300, 0)
     z = make("method", "csa").fit(x)
     raw = z["image"].features(x["image"]) @ z["image"].map.weight
@@ -133,27 +133,27 @@ def test_csa_weighs_directions_by_their_correlation(latent: Problem) -> None:
     assert variance[0].item() > 0.9
 
 
-def test_dimensions_are_an_upper_limit(latent: Problem) -> None:
+def test_dimensions_are_an_upper_limit(latent: MakeViews) -> None:
     x = latent(100, 0)
     for name in ("cca", "procrustes", "ridge", "transport_cca"):
         assert make("method", name, dim=3).fit(x).dim == 3
 
 
 @pytest.mark.parametrize("name", ["cca", "csa", "procrustes", "ridge", "asif"])
-def test_too_few_pairs_are_refused(latent: Problem, name: str) -> None:
+def test_too_few_pairs_are_refused(latent: MakeViews, name: str) -> None:
     with pytest.raises(ModalignError, match="known pairs"):
         make("method", name).fit(hide_links(latent(30, 0), torch.arange(0)))
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_broken_rows_are_refused_with_their_numbers(latent: Problem, name: str) -> None:
+def test_broken_rows_are_refused_with_their_numbers(latent: MakeViews, name: str) -> None:
     x = latent(30, 0)
     x["text"][3] = float("nan")
     with pytest.raises(ModalignError, match=r"'text' has NaN or infinite values in 1 of 30 rows \(3\)"):
         make("method", name).fit(x)
 
 
-def test_explicit_links_override_groups(latent: Problem) -> None:
+def test_explicit_links_override_groups(latent: MakeViews) -> None:
     x = latent(80, 0)
     order = torch.randperm(80)
     shuffled = x.select({"text": order})

@@ -16,10 +16,10 @@ from modalign.model import Model
 from modalign.registry import make
 from modalign.views import Views, hide_links
 
-Problem = Callable[..., Views]
+MakeViews = Callable[..., Views]
 
 
-def test_random_start_learns(latent: Problem) -> None:
+def test_random_start_learns(latent: MakeViews) -> None:
     x, dev = latent(150, 0), latent(60, 1)
     untrained = make("method", "gradient", start="random", steps=1, dim=8, lr=1e-9).fit(x)
     trained = make("method", "gradient", start="random", steps=100, dim=8, lr=1e-2).fit(x)
@@ -28,7 +28,7 @@ def test_random_start_learns(latent: Problem) -> None:
 
 @pytest.mark.parametrize("start", ["cca", {"name": "transport_cca", "share": 1.0}])
 @pytest.mark.parametrize("hidden", [0, 16])
-def test_training_never_ends_below_its_start_on_dev(latent: Problem, start: object, hidden: int) -> None:
+def test_training_never_ends_below_its_start_on_dev(latent: MakeViews, start: object, hidden: int) -> None:
     x, dev = hide_links(latent(80, 0, noise=0.4), torch.arange(25)), latent(60, 1, noise=0.4)
     method = make("method", "gradient", start=start, hidden=hidden, steps=30, lr=0.5, unpaired=0.3, every=5)
     heads = method.fit(x, dev)
@@ -37,14 +37,14 @@ def test_training_never_ends_below_its_start_on_dev(latent: Problem, start: obje
     assert score_heads(heads, dev) >= begun - 1e-6
 
 
-def test_any_objective_and_its_augmented_views(latent: Problem) -> None:
+def test_any_objective_and_its_augmented_views(latent: MakeViews) -> None:
     x = latent(60, 0)
     for objective in ({"name": "siglip"}, {"name": "bridge"}, {"name": "total", "transport": {"name": "transport"}}):
         heads = make("method", "gradient", objective=objective, steps=4, noise=0.1, batch=32).fit(x)
         assert torch.isfinite(heads.embed(x)["text"]).all()
 
 
-def test_a_run_folder_resumes_to_the_same_bits(latent: Problem, tmp_path: Path) -> None:
+def test_a_run_folder_resumes_to_the_same_bits(latent: MakeViews, tmp_path: Path) -> None:
     x, dev = latent(60, 0), latent(30, 1)
     settings = {"steps": 20, "every": 5, "start": "random", "hidden": 8, "dropout": 0.2, "patience": 0}
     whole = make("method", "gradient", **settings).fit(x, dev, tmp_path / "a")
@@ -52,14 +52,14 @@ def test_a_run_folder_resumes_to_the_same_bits(latent: Problem, tmp_path: Path) 
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
 
 
-def test_objectives_need_a_name(latent: Problem) -> None:
+def test_objectives_need_a_name(latent: MakeViews) -> None:
     with pytest.raises(ModalignError, match="objective needs a name"):
         make("method", "gradient", objective={"scale": 1.0}, steps=1).fit(latent(20, 0))
     with pytest.raises(ModalignError, match="did you mean 'clip'"):
         make("method", "gradient", objective="clipp", steps=1).fit(latent(20, 0))
 
 
-def test_presets_get_equal_trials(latent: Problem) -> None:
+def test_presets_get_equal_trials(latent: MakeViews) -> None:
     assert len(ClipPreset.CANDIDATES) == len(Full.CLOSED) + len(Full.RATES) + len(Full.STRENGTHS) == TRIALS
     x, dev = hide_links(latent(80, 0, noise=0.4), torch.arange(30)), latent(40, 1, noise=0.4)
     records = {}
@@ -71,7 +71,7 @@ def test_presets_get_equal_trials(latent: Problem) -> None:
     assert records["full"]["dev"] == pytest.approx(max(t["score"] for t in records["full"]["trials"]))
 
 
-def test_full_beats_clip_when_pairs_are_few_and_logs_its_training(latent: Problem, tmp_path: Path) -> None:
+def test_full_beats_clip_when_pairs_are_few_and_logs_its_training(latent: MakeViews, tmp_path: Path) -> None:
     sets = [latent(n, seed, (60, 40), noise=0.4) for n, seed in ((300, 0), (60, 1), (150, 2))]
     x, dev, test = hide_links(sets[0], torch.arange(20)), sets[1], sets[2]
     clip = make("method", "clip", trials=3, steps=60).fit(x, dev)
@@ -87,7 +87,7 @@ def test_full_beats_clip_when_pairs_are_few_and_logs_its_training(latent: Proble
 
 
 @pytest.mark.parametrize(("pairs", "folds"), [(4, 0), (40, 3), (310, 1)])
-def test_full_without_dev_holds_pairs_out(latent: Problem, pairs: int, folds: int) -> None:
+def test_full_without_dev_holds_pairs_out(latent: MakeViews, pairs: int, folds: int) -> None:
     x = hide_links(latent(320, 0), torch.arange(pairs))
     method = make("method", "full", trials=2)
     heads = method.fit(x)
@@ -95,7 +95,7 @@ def test_full_without_dev_holds_pairs_out(latent: Problem, pairs: int, folds: in
     assert score_heads(heads, latent(60, 1)) > 0.3
 
 
-def test_full_of_three_modalities_and_of_no_pairs(latent: Problem) -> None:
+def test_full_of_three_modalities_and_of_no_pairs(latent: MakeViews) -> None:
     x = latent(120, 0, (12, 8, 10))
     heads = make("method", "full", trials=3, steps=10).fit(x, latent(40, 1, (12, 8, 10)))
     assert heads.modalities == ("image", "text", "sound")

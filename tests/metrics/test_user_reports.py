@@ -7,7 +7,7 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.geometry import procrustes, similarity
-from modalign.geometry.neighbours import Similarity, knn, knn_graph
+from modalign.geometry.neighbours import Scorer, knn, knn_graph
 from modalign.geometry.spread import gap
 from modalign.geometry.transport import sinkhorn_divergence
 from modalign.metrics import measures
@@ -91,7 +91,7 @@ def test_squared_distances_never_go_below_zero():
     near = knn(x, k=5, metric="euclidean")[0]
     assert torch.isfinite(near).all()
     assert float(near.min()) >= 0
-    scores = Similarity(x, x, "euclidean").pairs(torch.arange(200), torch.arange(200))
+    scores = Scorer(x, x, "euclidean").pairs(torch.arange(200), torch.arange(200))
     assert torch.equal(scores, torch.zeros(200).double())
     assert torch.isfinite(torch.as_tensor(knn_graph(x, 5).data)).all()
     assert math.isfinite(float(sinkhorn_divergence(x, x)))

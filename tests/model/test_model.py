@@ -10,17 +10,19 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.model import Heads, Model, load_model
-from modalign.model.heads import Features, Head, Map, relative, smooth
+from modalign.model.heads import FeatureMap, Head, Projection, relative, smooth
 from modalign.views import Views
 
 
 def heads(seed: int = 0) -> Heads:
     torch.manual_seed(seed)
-    text = Features(5, rank=4, unit=True, bank=6, neighbours=2, anchors=3)
+    text = FeatureMap(5, rank=4, unit=True, bank=6, neighbours=2, anchors=3)
     text.basis.normal_()  # type: ignore[union-attr]
     text.bank.normal_()  # type: ignore[union-attr]
     text.anchors.copy_(torch.nn.functional.normalize(torch.randn(3, 4), dim=1))  # type: ignore[union-attr]
-    return Heads({"text": Head(text, Map(7, 3)), "a.b keys": Head(Features(2, root=True), Map(2, 3, 8, 0.5))})
+    return Heads(
+        {"text": Head(text, Projection(7, 3)), "a.b keys": Head(FeatureMap(2, root=True), Projection(2, 3, 8, 0.5))}
+    )
 
 
 def test_rows_come_out_as_unit_rows_of_the_modalities_present() -> None:
@@ -49,15 +51,15 @@ def test_unknown_modality_and_wrong_width_are_refused_with_both_numbers() -> Non
     with pytest.raises(ModalignError, match=r"NaN or infinite values in 1 of 3 rows \(1\)"):
         h.transform(torch.tensor([[1.0, 1.0], [float("nan"), 1.0], [0.0, 1.0]]), "a.b keys")
     with pytest.raises(ModalignError, match="one space"):
-        Heads({"a": Head(Features(2), Map(2, 3)), "b": Head(Features(2), Map(2, 4))})
+        Heads({"a": Head(FeatureMap(2), Projection(2, 3)), "b": Head(FeatureMap(2), Projection(2, 4))})
     with pytest.raises(ModalignError, match="does not fit"):
-        Head(Features(2, anchors=3), Map(2, 3))
+        Head(FeatureMap(2, anchors=3), Projection(2, 3))
 
 
 def test_root_is_signed_and_unit_rows_have_length_one() -> None:
-    phi = Features(2, root=True).phi(torch.tensor([[4.0, -9.0]]))
+    phi = FeatureMap(2, root=True).phi(torch.tensor([[4.0, -9.0]]))
     assert phi.tolist() == [[2.0, -3.0]]
-    assert torch.allclose(Features(2, unit=True).phi(torch.tensor([[3.0, 4.0]])), torch.tensor([[0.6, 0.8]]))
+    assert torch.allclose(FeatureMap(2, unit=True).phi(torch.tensor([[3.0, 4.0]])), torch.tensor([[0.6, 0.8]]))
 
 
 def test_anchors_far_away_count_nothing_and_only_the_nearest_may_count() -> None:

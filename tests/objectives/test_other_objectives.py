@@ -204,9 +204,9 @@ def test_a_teacher_says_what_it_needs():
 
 
 def test_a_teacher_may_be_a_saved_model(tmp_path):
-    from modalign.model import Features, Head, Heads, Map, Model
+    from modalign.model import FeatureMap, Head, Heads, Model, Projection
 
-    heads = Heads({"text": Head(Features(7), Map(7, 4)), "image": Head(Features(9), Map(9, 4))})
+    heads = Heads({"text": Head(FeatureMap(7), Projection(7, 4)), "image": Head(FeatureMap(9), Projection(9, 4))})
     Model(heads).save(tmp_path)
     x = latent_views(n=5)
     teacher = Teacher(str(tmp_path)).train()

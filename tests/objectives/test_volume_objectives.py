@@ -46,10 +46,10 @@ def test_any_modality_may_be_the_anchor_and_all_is_their_mean(make_batch):
 def test_items_without_some_modalities_take_part_with_what_they_have(make_batch):
     z = make_batch().z.select({"audio": torch.tensor([0, 1, 2]), "image": torch.tensor([1, 2, 3, 4])})
     objective = Gram().double()
-    scene = next(objective.scenes(as_batch(z)))
-    assert scene.anchor.shape == (6, 4)
-    assert scene.present.tolist() == [[False, True], [True, True], [True, True], [True, False], [True, False]]
-    rows, columns = scene.own()
+    tuples = next(objective.anchored(as_batch(z)))
+    assert tuples.anchor.shape == (6, 4)
+    assert tuples.present.tolist() == [[False, True], [True, True], [True, True], [True, False], [True, False]]
+    rows, columns = tuples.own()
     assert rows.tolist() == [0, 1, 2, 3, 4]  # text 5 has no tuple and is no row of the loss
     assert columns.tolist() == [0, 1, 2, 3, 4]
     rows_used = [v.requires_grad_() for v in z.data.values()]
@@ -64,19 +64,19 @@ def test_loss_compares_across_which_modalities_are_present(make_batch):
     spread = {}
     for official in (False, True):
         objective = Gram(official=official)
-        scene = next(objective.scenes(as_batch(part)))
-        value = objective.distance(scene)
-        pairs, triples = value[:, ~scene.present.all(1)].mean(), value[:, scene.present.all(1)].mean()
+        tuples = next(objective.anchored(as_batch(part)))
+        value = objective.distance(tuples)
+        pairs, triples = value[:, ~tuples.present.all(1)].mean(), value[:, tuples.present.all(1)].mean()
         spread[official] = (pairs - triples).abs().item()
     assert spread[False] < 0.02
     # with correlated items the official volume of a triple is smaller than that of a pair
     base = z["text"]
     near = {m: torch.nn.functional.normalize(base + 0.1 * z[m], dim=1) for m in z.data}
     close = Views(near, z.group).select({"audio": torch.arange(0, 200, 2)})
-    scene = next(Gram().scenes(as_batch(close)))
-    own = scene.own()
-    values = {o: Gram(official=o).distance(scene)[own] for o in (True, False)}
-    whole = scene.present.all(1)[own[1]]
+    tuples = next(Gram().anchored(as_batch(close)))
+    own = tuples.own()
+    values = {o: Gram(official=o).distance(tuples)[own] for o in (True, False)}
+    whole = tuples.present.all(1)[own[1]]
     ratio = {o: (v[whole].mean() / v[~whole].mean()).item() for o, v in values.items()}
     assert abs(math.log(ratio[False])) < 0.5 * abs(math.log(ratio[True]))
 
@@ -96,12 +96,12 @@ def test_matching_loss_learns_to_tell_own_tuples_from_hard_ones(make_batch):
     near = {m: torch.nn.functional.normalize(base + 0.2 * v, dim=1).float() for m, v in batch.z.data.items()}
     z = Views(near, batch.z.group)
     objective = Gram(matching=1.0, dim=8)
-    scene = next(objective.scenes(as_batch(z)))
-    logits = -objective.distance(scene) / 0.07
+    tuples = next(objective.anchored(as_batch(z)))
+    logits = -objective.distance(tuples) / 0.07
     optimiser = torch.optim.Adam(objective.classifier.parameters(), lr=0.02)
     losses = []
     for step in range(60):
-        loss = objective.classifier(scene, logits, torch.Generator().manual_seed(step))
+        loss = objective.classifier(tuples, logits, torch.Generator().manual_seed(step))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -153,7 +153,7 @@ def test_pmrl_inter_does_not_depend_on_the_sign_of_a_singular_vector(make_batch)
     """Every sign the decomposition could have returned gives the loss that the sign-free form gives."""
     batch = make_batch()
     stack = aligned(batch.z, ["text", "image", "audio"], "first").stack()
-    direction = volume.spectrum(stack.data)[1]
+    direction = volume.singular_values(stack.data)[1]
     expected = cross_entropy(direction @ direction.T / 0.1, torch.arange(6))
     whole, intra = Pmrl(official=True)(batch), Pmrl(official=True, inter=0.0)(batch)
     torch.testing.assert_close(whole - intra, expected)
@@ -185,10 +185,10 @@ def pairs_on_one_side(modalities):
 
 def test_the_spectrum_about_the_mean_keeps_all_energy_and_is_the_plain_one_for_a_pair_on_one_side():
     pair = pairs_on_one_side(2)
-    for mine, plain in zip(volume.mean_spectrum(pair), volume.spectrum(pair), strict=True):
+    for mine, plain in zip(volume.mean_singular_values(pair), volume.singular_values(pair), strict=True):
         torch.testing.assert_close(mine, plain)
     present = torch.tensor([[True, True, True], [True, False, True], [True, False, False]] * 2)
-    values = volume.mean_spectrum(pairs_on_one_side(3), present)[0]
+    values = volume.mean_singular_values(pairs_on_one_side(3), present)[0]
     torch.testing.assert_close(values.square().sum(1), present.sum(1).double())
     assert bool((values[2::3, 1:] == 0).all())
 

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from modalign.errors import ModalignError
 from modalign.features.encoders.audio import LogMel, LogMelCNN
 from modalign.model import Heads
-from modalign.model.heads import Features, Head, Map
+from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.robustness import attack_curves, hub_curves, raw_curves, targeted_scores
 from modalign.robustness.attack import (
     METHODS,
@@ -252,7 +252,7 @@ def test_one_item_becomes_everyones_neighbour_on_queries_never_seen() -> None:
     queries = normalize(normal(120, 12) + cone, dim=1)
     gallery = normalize(queries + 0.5 * normal(120, 12, seed=1), dim=1)  # off the axis
     z = Views.from_arrays(a=queries, b=gallery)
-    heads = Heads({m: Head(Features(12), Map(12, 12)) for m in "ab"})
+    heads = Heads({m: Head(FeatureMap(12), Projection(12, 12)) for m in "ab"})
     with torch.no_grad():
         for m in "ab":
             heads[m].map.weight.copy_(torch.eye(12))
@@ -282,7 +282,7 @@ def test_hits_of_a_hub_counted_by_hand() -> None:
 
 def head(width: int) -> Heads:
     torch.manual_seed(0)
-    return Heads({m: Head(Features(width), Map(width, 8)) for m in ("raw", "other")})
+    return Heads({m: Head(FeatureMap(width), Projection(width, 8)) for m in ("raw", "other")})
 
 
 def test_pixels_on_the_8_bit_grid_keep_their_budget_and_survive_a_png(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from modalign.data.synthetic import generate
 from modalign.errors import ModalignError
 from modalign.features.encoders.audio import LogMel
 from modalign.model import Heads
-from modalign.model.heads import Features, Head, Map
+from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
 from modalign.report import write
 from modalign.report.figures.robustness import looks_of, robustness_figure
@@ -157,7 +157,7 @@ def test_raw_inputs_join_the_document() -> None:
     rows = encoder(encoder.collate([(s.numpy(), 16000) for s in x]))
     views = Views.from_arrays(audio=rows, text=torch.eye(12))
     torch.manual_seed(0)
-    heads = Heads({m: Head(Features(d), Map(d, 8)) for m, d in (("audio", encoder.dim), ("text", 12))})
+    heads = Heads({m: Head(FeatureMap(d), Projection(d, 8)) for m, d in (("audio", encoder.dim), ("text", 12))})
     found = document({"full": heads}, views, kinds=[], steps=4, raw=Raw("audio", encoder, x, views, "waveform"))
     assert list(found["kinds"]) == ["waveform"]
     part = found["kinds"]["waveform"]

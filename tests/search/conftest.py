@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from modalign.model import Heads, Model
-from modalign.model.heads import Features, Head, Map
+from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.runs.items import save_items
 from modalign.views import Views
 
@@ -60,7 +60,7 @@ def write_run(
     width = {m: (1280 if m == "image" else 384) if encoders else x.shape[1] for m, x in vectors.items()}
     dim = next(iter(vectors.values())).shape[1]
     torch.manual_seed(0)
-    heads = Heads({m: Head(Features(w), Map(w, dim)) for m, w in width.items()})
+    heads = Heads({m: Head(FeatureMap(w), Projection(w, dim)) for m, w in width.items()})
     names_of = {"image": {"name": "efficientnet-lite0"}, "text": {"name": "minilm"}}
     Model(heads, names_of if encoders else {}, {}, {"name": "test"}).save(folder)
     return folder

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.search.ann import KINDS, Settings, build, candidates, parse_settings
+from modalign.search.ann import KINDS, AnnSettings, build, candidates, parse_settings
 from modalign.search.exact import best, top
 from modalign.search.gallery import Gallery, Part, Place, in_memory, unit_rows
 from modalign.search.items import ListItems, conditions
@@ -145,7 +145,7 @@ def test_corrections_hold_hubs_down(way: str) -> None:
 def test_indexes_are_built_alike_and_find_most(kind: str) -> None:
     faiss = pytest.importorskip("faiss")
     x = unit_rows(cloud(2000, 32)["image"], "x")
-    settings = Settings(kind)
+    settings = AnnSettings(kind)
     blobs = [faiss.serialize_index(build(x, settings)).tobytes() for _ in range(2)]
     assert blobs[0] == blobs[1]
     if kind == "exact":
@@ -159,10 +159,10 @@ def test_indexes_are_built_alike_and_find_most(kind: str) -> None:
 
 def test_settings_are_checked() -> None:
     with pytest.raises(ModalignError, match="did you mean 'hnsw'"):
-        Settings("hnws")
+        AnnSettings("hnws")
     with pytest.raises(ModalignError, match="beam must be at least 1"):
-        Settings("hnsw", beam=0)
-    assert parse_settings("ivfpq", ["probes=64", "refine=5"]) == Settings("ivfpq", probes=64, refine=5)
+        AnnSettings("hnsw", beam=0)
+    assert parse_settings("ivfpq", ["probes=64", "refine=5"]) == AnnSettings("ivfpq", probes=64, refine=5)
     for entry, message in (
         ("probe=1", "did you mean 'probes'"),
         ("probes=x", "whole number"),
@@ -172,9 +172,9 @@ def test_settings_are_checked() -> None:
             parse_settings("hnsw", [entry])
     pytest.importorskip("faiss")
     with pytest.raises(ModalignError, match="at least 1024 items"):
-        build(np.eye(8, dtype=np.float32), Settings("ivfpq"))
+        build(np.eye(8, dtype=np.float32), AnnSettings("ivfpq"))
     with pytest.raises(ModalignError, match="codes must divide"):
-        build(np.tile(np.eye(8, dtype=np.float32), (200, 1)), Settings("ivfpq", codes=3))
+        build(np.tile(np.eye(8, dtype=np.float32), (200, 1)), AnnSettings("ivfpq", codes=3))
 
 
 def test_overlap() -> None:
@@ -188,7 +188,7 @@ def test_recall_is_that_of_the_queries_people_ask() -> None:
     pytest.importorskip("faiss")
     z = cloud(3000, 32, noise=1.2, gap=1.5)
     rows = {m: unit_rows(x, m) for m, x in z.items()}
-    settings = Settings("ivfpq", lists=64, probes=1, codes=4, refine=2)
+    settings = AnnSettings("ivfpq", lists=64, probes=1, codes=4, refine=2)
     part = Part(rows["image"], ListItems(entries(z)["image"]), None, build(rows["image"], settings), settings)
     table = cross_modal_recall(Gallery({"image": [part]}, 32), rows)
     assert set(table) == {"k", "queries", "text->image", "image->image", "chance"}

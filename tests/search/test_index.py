@@ -20,7 +20,7 @@ pytest.importorskip("faiss", reason="faiss is not installed (pip install 'modali
 pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'modalign[search]')")
 
 from modalign.errors import ModalignError
-from modalign.search import Index, Settings, open_space
+from modalign.search import AnnSettings, Index, open_space
 from modalign.search.ann import KINDS
 from modalign.search.gallery import Place
 from modalign.search.index import model_fingerprint
@@ -35,7 +35,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def make(folder: Path, n: int = 60, kind: str = "exact", d: int = 16) -> Index:
     z = cloud(n, d)
-    return Index.build(folder, z, entries(z), settings=Settings(kind))
+    return Index.build(folder, z, entries(z), settings=AnnSettings(kind))
 
 
 def nearest(index: Index, query: np.ndarray, k: int = 5, to: str = "image") -> list[str]:
@@ -58,7 +58,7 @@ def test_two_builds_are_equal_byte_for_byte(kind: str, tmp_path: Path) -> None:
 def test_what_is_read_is_what_was_written(kind: str, tmp_path: Path) -> None:
     n = 1200 if kind == "ivfpq" else 80
     z = cloud(n)
-    index = Index.build(tmp_path / "index", z, entries(z), settings=Settings(kind))
+    index = Index.build(tmp_path / "index", z, entries(z), settings=AnnSettings(kind))
     np.testing.assert_allclose(index.vectors("text", range(n)), z["text"].numpy(), atol=1e-6)
     entry = index.entry(Place("text", 4))
     assert (entry["text"], entry["group"], entry["split"], entry["id"]) == ("thing 4", 4, "dev", "text/4")
@@ -137,7 +137,7 @@ def test_deleted_items_are_not_found_in_approximate_indexes(
 
 def test_only_some_modalities_with_recall_for_the_others(tmp_path: Path) -> None:
     z = cloud(300)
-    index = Index.build(tmp_path / "index", z, entries(z), settings=Settings("hnsw"), only=["image"])
+    index = Index.build(tmp_path / "index", z, entries(z), settings=AnnSettings("hnsw"), only=["image"])
     assert index.modalities == ("image",)
     assert "text->image" in index.current["recall"]
     with pytest.raises(ModalignError, match="did you mean 'image'"):

@@ -15,7 +15,7 @@ from modalign.data.manifest import Manifest, Row
 from modalign.features.embed import embed
 from modalign.features.store import Store
 from modalign.model import Heads, Model
-from modalign.model.heads import Features, Head, Map
+from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.runs.items import load_items
 from modalign.search import Query, open_space
 
@@ -58,7 +58,7 @@ def make_store(folder: Path, dim: int = 12, mark: str = "letters") -> Store:
 
 def make_model(folder: Path, store: Store) -> Path:
     torch.manual_seed(0)
-    heads = Heads({m: Head(Features(e["dim"]), Map(e["dim"], 8)) for m, e in store.encoders.items()})
+    heads = Heads({m: Head(FeatureMap(e["dim"]), Projection(e["dim"], 8)) for m, e in store.encoders.items()})
     Model(heads, {}, {m: e["fingerprint"] for m, e in store.encoders.items()}, {"name": "test"}).save(folder)
     return folder
 

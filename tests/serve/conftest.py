@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from modalign.model import Heads, Model
-from modalign.model.heads import Features, Head, Map
+from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.search import Index, Space, in_memory, open_space
 from modalign.serve.app import make_app
 from modalign.serve.state import State
@@ -40,7 +40,7 @@ def tone(path: Path, pitch: float, seconds: float = 0.5, rate: int = 16000) -> N
 def build(folder: Path, media: Path, seed: int) -> Path:
     """An index of pictures, words and sounds; its model's heads are random, so that any query has an answer."""
     torch.manual_seed(seed)
-    heads = Heads({m: Head(Features(w), Map(w, 24)) for m, w in WIDTHS.items()})
+    heads = Heads({m: Head(FeatureMap(w), Projection(w, 24)) for m, w in WIDTHS.items()})
     Model(heads, ENCODERS, {}, {"name": "test"}).save(folder / "run")
     draw = torch.Generator().manual_seed(1)
     centre = torch.randn(N, 24, generator=draw)

@@ -21,7 +21,7 @@ from modalign.model import Model
 from modalign.registry import make
 from modalign.runs.items import load_items
 from modalign.training.finetune import Together, finetune, raw
-from modalign.training.loop import Schedule, parameter_groups
+from modalign.training.loop import TrainingSettings, parameter_groups
 from modalign.views import Batch, Views
 
 COLOURS = [(220, 30, 30), (30, 180, 60), (40, 60, 220), (230, 220, 40)]
@@ -171,7 +171,7 @@ def test_encoders_and_heads_learn_together_and_only_what_should(text_folder: Pat
         start = Together(heads, nets)(x)
         assert torch.allclose(start["text"], heads(features)["text"], atol=1e-4)
     objective = make("objective", "clip")
-    end = finetune(heads, nets, objective, x, Schedule(steps=12, batch=16, lr=1e-2, every=6), share=0.5)
+    end = finetune(heads, nets, objective, x, TrainingSettings(steps=12, batch=16, lr=1e-2, every=6), share=0.5)
     assert end.step == 12
     for m, net in nets.items():
         for name, p in net.named_parameters():
@@ -189,7 +189,7 @@ def test_batch_norms_keep_their_statistics() -> None:
     heads = make("method", "cca", dim=3).fit(features)
     before = {n: b.clone() for n, b in made.net.named_buffers()}
     x = Views({"image": rows, "text": features["text"]}, features.group)
-    finetune(heads, {"image": made.net}, make("objective", "clip"), x, Schedule(steps=2, batch=16, every=1))
+    finetune(heads, {"image": made.net}, make("objective", "clip"), x, TrainingSettings(steps=2, batch=16, every=1))
     assert all(torch.equal(b, before[n]) for n, b in made.net.named_buffers())
 
 
@@ -213,7 +213,7 @@ def test_settings_that_do_not_hold_are_errors(text_folder: Path) -> None:
     x = Views({"text": rows, "other": features["other"]}, features.group)
     clip = make("objective", "clip")
     with pytest.raises(ModalignError, match="holds tokens"):
-        finetune(heads, {"text": made.net}, clip, x, Schedule(mixing=1.0))
+        finetune(heads, {"text": made.net}, clip, x, TrainingSettings(mixing=1.0))
     with pytest.raises(ModalignError, match="share"):
         finetune(heads, {"text": made.net}, clip, x, share=0.0)
     heads["text"].features.bank = torch.zeros(2, 16)

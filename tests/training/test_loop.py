@@ -16,11 +16,11 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.model import Heads
-from modalign.model.heads import Features, Head, Map
+from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.objectives.base import Objective
 from modalign.registry import make
 from modalign.training.checkpoint import CHECKPOINT, METRICS
-from modalign.training.loop import CollapseWarning, Schedule, dev_recall, parameter_groups, train
+from modalign.training.loop import CollapseWarning, TrainingSettings, dev_recall, parameter_groups, train
 from modalign.views import Batch, Views
 
 PROGRAM = """
@@ -56,7 +56,9 @@ def pairs(n: int = 60, unpaired: int = 20, seed: int = 0) -> Views:
 
 def heads(seed: int = 0) -> Heads:
     torch.manual_seed(seed)
-    return Heads({"x": Head(Features(8), Map(8, 4, 16, 0.3)), "y": Head(Features(6), Map(6, 4, 16, 0.3))})
+    return Heads(
+        {"x": Head(FeatureMap(8), Projection(8, 4, 16, 0.3)), "y": Head(FeatureMap(6), Projection(6, 4, 16, 0.3))}
+    )
 
 
 def objective() -> Objective:
@@ -65,9 +67,9 @@ def objective() -> Objective:
     return made
 
 
-def schedule(**changes: object) -> Schedule:
+def schedule(**changes: object) -> TrainingSettings:
     settings = {"steps": 40, "batch": 16, "unpaired": 0.25, "lr": 1e-2, "every": 5, "mixing": 1.0, "noise": 0.1}
-    return Schedule(**{**settings, "patience": 0, **changes})  # type: ignore[arg-type]
+    return TrainingSettings(**{**settings, "patience": 0, **changes})  # type: ignore[arg-type]
 
 
 def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
@@ -193,11 +195,11 @@ def test_the_callers_random_state_is_left_alone() -> None:
 
 
 def test_learning_rate_warms_up_and_falls_to_zero() -> None:
-    s = Schedule(steps=100, lr=1.0, warmup=0.1)
+    s = TrainingSettings(steps=100, lr=1.0, warmup=0.1)
     assert [s.rate(k) for k in (0, 9, 10)] == pytest.approx([0.1, 1.0, 1.0])
     assert s.rate(55) == pytest.approx(0.5)
     assert s.rate(100) == pytest.approx(0.0)
-    assert Schedule(steps=10, lr=1.0, warmup=0.0).rate(0) == 1.0
+    assert TrainingSettings(steps=10, lr=1.0, warmup=0.0).rate(0) == 1.0
 
 
 def test_only_matrices_decay() -> None:

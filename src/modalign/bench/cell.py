@@ -22,7 +22,7 @@ from ..registry import make
 from ..runs.fitting import settings_of
 from ..views import Views, linked_groups
 from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, scores, task_views
-from .setting import dev_views, plan, queries_present, training
+from .setting import dev_views, draw, queries_present, training
 from .sources import Source, Splits
 from .suite import Setting, Suite
 
@@ -48,7 +48,7 @@ class CellData:
 def cell_data(source: Source, suite: Suite, setting: Setting, seed: int) -> CellData:
     """Draw the data of a cell."""
     splits = source.splits
-    p = plan(setting, splits.train, seed, suite.target)
+    p = draw(setting, splits.train, seed, suite.target)
     drawn = Splits(training(splits.train, p, seed), dev_views(splits.dev, setting, p.pairs, seed), splits.test)
     if source.finish is not None:
         drawn = source.finish(drawn)

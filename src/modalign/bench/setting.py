@@ -15,7 +15,7 @@ from .suite import Setting
 
 
 @dataclass(frozen=True)
-class Plan:
+class Draw:
     """What a setting and a seed make of the training groups.
 
     Args:
@@ -33,8 +33,8 @@ class Plan:
         return int((kept >= 2).sum()) if isinstance(kept, Tensor) else 0
 
 
-def plan(setting: Setting, x: Views, seed: int, anchor: str | None = None) -> Plan:
-    """Draw a plan. Items, links and losses of one seed are nested over numbers and rates.
+def draw(setting: Setting, x: Views, seed: int, anchor: str | None = None) -> Draw:
+    """Draw who takes part. Items, links and losses of one seed are nested over numbers and rates.
 
     Args:
         x: training views with all links.
@@ -54,13 +54,13 @@ def plan(setting: Setting, x: Views, seed: int, anchor: str | None = None) -> Pl
     whole = {m: torch.unique(g.long()) for m, g in part.group.items()}
     if setting.regime == "disjoint":
         present = losses(chosen, whole, setting.missing, 2000 + seed, anchor, ids)
-        return Plan(chosen, present, chosen)
+        return Draw(chosen, present, chosen)
     if setting.regime == "hidden":
         pairs = setting.pairs
         if pairs is None:
             pairs = round((1 - setting.missing) * len(linked_groups(part)))
-        return Plan(chosen, whole, linked_groups(part, pairs, seed))
-    return Plan(chosen, whole, chosen)
+        return Draw(chosen, whole, linked_groups(part, pairs, seed))
+    return Draw(chosen, whole, chosen)
 
 
 def losses(
@@ -99,8 +99,8 @@ def losses(
     return {m: have[torch.isin(have, ids[~lost[m]])] for m, have in whole.items()}
 
 
-def training(x: Views, p: Plan, seed: int) -> Views:
-    """The training views of a plan; items without known links get ids and places that say nothing of their partners."""
+def training(x: Views, p: Draw, seed: int) -> Views:
+    """The training views of a draw; items without known links get ids and places that say nothing of their partners."""
     part = keep_items(x.groups(p.groups), p.present)
     if len(p.linked) == len(p.groups):
         return part

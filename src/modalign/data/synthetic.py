@@ -27,7 +27,7 @@ GAIN = 1.5
 """Weights of a random layer have variance GAIN^2 / inputs: signals neither die out nor saturate at once."""
 
 
-class Problem(NamedTuple):
+class Synthetic(NamedTuple):
     """Synthetic modalities and what is true of them.
 
     views: modality -> (n, width) features; row i of every modality is group i.
@@ -52,7 +52,7 @@ def generate(
     width: int = 32,
     noise: float = 0.1,
     seed: int = 0,
-) -> Problem:
+) -> Synthetic:
     """Modalities that share some bits and keep others to themselves.
 
     x_m = R_m t_m([s, u_m]) + noise e,  s: shared bits, u_m: unique bits, R_m: orthonormal columns, t_1 = identity,
@@ -102,7 +102,7 @@ def generate(
     weight = torch.randn(causes.shape[1], generator=g, dtype=torch.float64)
     label = (causes @ weight > 0).long()
     views = Views(data, {m: torch.arange(n) for m in names}, row={m: torch.arange(n) for m in names})
-    return Problem(views, label, latent, shared / (shared + unique))
+    return Synthetic(views, label, latent, shared / (shared + unique))
 
 
 @register("dataset", "synthetic")

@@ -31,7 +31,7 @@ DISCRETE = 0.1
 
 
 @dataclass(frozen=True)
-class Similarity:
+class CalibratedSimilarity:
     """A similarity with what shuffled pairs reach.
 
     value: measured. null: mean of shuffled pairs. calibrated: 0 at the null's 95 % quantile, 1 for equal sets.
@@ -62,7 +62,7 @@ class PairDiagnosis:
     explained: dict[str, float]
     unique: dict[str, float]
     kind: str
-    similarity: dict[str, Similarity]
+    similarity: dict[str, CalibratedSimilarity]
     gain: Gain
 
 
@@ -195,14 +195,14 @@ def _significant(there: Explained, back: Explained) -> bool:
     return both.value > float(both.null.max()) and both.z > SURE_SHARE
 
 
-def _cka(x: Tensor, y: Tensor, permutations: int, seed: int) -> Similarity:
+def _cka(x: Tensor, y: Tensor, permutations: int, seed: int) -> CalibratedSimilarity:
     def measure(a: Tensor, b: Tensor) -> float:
         return cka(a, b, unbiased=True)
 
     return _calibrated(measure(x, y), permuted(measure, x, y, permutations, seed))
 
 
-def _mutual(x: Tensor, y: Tensor, permutations: int, seed: int, k: int = 10) -> Similarity:
+def _mutual(x: Tensor, y: Tensor, permutations: int, seed: int, k: int = 10) -> CalibratedSimilarity:
     """Mutual kNN; shuffling the pairs only renames neighbours, so they are searched once."""
     k = min(k, len(x) - 1)
     a, b = (knn(v, v, k, exclude_self=True)[1] for v in (x, y))
@@ -218,8 +218,8 @@ def _mutual(x: Tensor, y: Tensor, permutations: int, seed: int, k: int = 10) -> 
     return _calibrated(agree(a, b), torch.tensor(null))
 
 
-def _calibrated(value: float, null: Tensor) -> Similarity:
-    return Similarity(value, float(null.mean()), calibrate(value, null))
+def _calibrated(value: float, null: Tensor) -> CalibratedSimilarity:
+    return CalibratedSimilarity(value, float(null.mean()), calibrate(value, null))
 
 
 def _facts(x: Tensor, most: int, seed: int) -> dict[str, float | int | None]:

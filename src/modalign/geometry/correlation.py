@@ -1,7 +1,7 @@
 """Canonical correlation analysis: linear maps under which the known pairs of two or more views agree.
 
 The pieces are separate because they are reused apart: own covariances come from all items of a view, paired or
-not (`spectrum`), cross-covariances from whatever links are known or guessed (`cross_covariance`), and the
+not (`principal_axes`), cross-covariances from whatever links are known or guessed (`cross_covariance`), and the
 canonical directions from both (`canonical`). `cca` runs the three in turn. All arithmetic is in float64.
 """
 
@@ -19,7 +19,7 @@ from ..errors import ModalignError
 Links = tuple[Tensor, Tensor | None]  # (p, 2) row pairs and (p,) weights, None = equal
 
 
-class Spectrum(NamedTuple):
+class PrincipalAxes(NamedTuple):
     """Principal axes of one view, from all its items.
 
     mean: (d,). values: (r,) variances, descending, positive. axes: (d, r), orthonormal columns.
@@ -63,7 +63,7 @@ class Canonical(NamedTuple):
         return (x.to(self.means[view]) - self.means[view]) @ self.bases[view] @ self.directions[view]
 
 
-def spectrum(x: Tensor, weight: Tensor | None = None, most: int | None = None) -> Spectrum:
+def principal_axes(x: Tensor, weight: Tensor | None = None, most: int | None = None) -> PrincipalAxes:
     """Principal axes of the rows of x.
 
     C = sum_i w_i (x_i - mean)(x_i - mean)^T / sum_i w_i = axes diag(values) axes^T; directions whose variance is
@@ -78,7 +78,7 @@ def spectrum(x: Tensor, weight: Tensor | None = None, most: int | None = None) -
         ModalignError: fewer than two rows, or rows that are all equal.
 
     Example:
-        >>> found = spectrum(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
+        >>> found = principal_axes(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
         >>> [round(v, 6) for v in found.values.tolist()]
         [1.0]
     """
@@ -101,7 +101,7 @@ def spectrum(x: Tensor, weight: Tensor | None = None, most: int | None = None) -
         raise ModalignError(f"all {len(x)} rows are equal: there is no variance to align")
     total = values.clamp(min=0).sum() / x.shape[1]
     rank = rank if most is None else min(rank, most)
-    return Spectrum(mean, values[:rank], axes[:, :rank], total)
+    return PrincipalAxes(mean, values[:rank], axes[:, :rank], total)
 
 
 def cross_covariance(x: Tensor, y: Tensor, pairs: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
@@ -136,13 +136,13 @@ def cross_covariance(x: Tensor, y: Tensor, pairs: Tensor | None = None, weight: 
 
 
 def canonical(
-    spectra: Sequence[Spectrum],
+    principal: Sequence[PrincipalAxes],
     cross: Mapping[tuple[int, int], Tensor],
     dim: int = 256,
     ridge: float = 1.0,
     power: float = 0.5,
 ) -> Canonical:
-    """Canonical directions from own spectra and cross-covariances in their coordinates.
+    """Canonical directions from own principal axes and cross-covariances in their coordinates.
 
     With whitened blocks T_ab = S_a C_ab S_b, S = (values + ridge * total) ** -1/2: two views take the singular
     triplets T = U diag(s) V^T, and the maps are W_a = axes_a S_a U s^power. More views take the leading
@@ -150,7 +150,7 @@ def canonical(
     (for two views this is the same thing).
 
     Args:
-        spectra: per view.
+        principal: axes, per view.
         cross: (a, b), a < b -> (r_a, r_b) cross-covariance of coordinates. Absent pairs of views count as zero.
         dim: directions to keep at most; those with s below 1e-9 of the largest are dropped too.
         ridge: r >= 0, in units of the mean variance. Few pairs want 1 to 10.
@@ -161,11 +161,11 @@ def canonical(
 
     Reference: Hotelling 1936; Vinod 1976 (ridge); Kettenring 1971 (several sets).
     """
-    if len(spectra) < 2 or not cross:
-        raise ModalignError(f"canonical correlation needs two views with known pairs, got {len(spectra)} views")
-    scales = [s.scale(ridge) for s in spectra]
+    if len(principal) < 2 or not cross:
+        raise ModalignError(f"canonical correlation needs two views with known pairs, got {len(principal)} views")
+    scales = [s.scale(ridge) for s in principal]
     blocks = {(a, b): scales[a][:, None] * c.double() * scales[b] for (a, b), c in cross.items()}
-    if len(spectra) == 2:
+    if len(principal) == 2:
         left, s, right = torch.linalg.svd(blocks[0, 1], full_matrices=False)
         vectors = [left, right.T]
     else:
@@ -175,8 +175,8 @@ def canonical(
         raise ModalignError("the known pairs have no cross-covariance: the views share nothing linear")
     s = s[:keep]
     return Canonical(
-        means=tuple(p.mean for p in spectra),
-        bases=tuple(p.axes * w for p, w in zip(spectra, scales, strict=True)),
+        means=tuple(p.mean for p in principal),
+        bases=tuple(p.axes * w for p, w in zip(principal, scales, strict=True)),
         directions=tuple(v[:, :keep] * s**power for v in vectors),
         correlations=s.clamp(max=1.0),
     )
@@ -213,7 +213,7 @@ def cca(
         dim, ridge, power: as in `canonical`.
 
     Raises:
-        ModalignError: as in `spectrum`, `cross_covariance` and `canonical`.
+        ModalignError: as in `principal_axes`, `cross_covariance` and `canonical`.
 
     Example:
         >>> x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -221,11 +221,11 @@ def cca(
         >>> [round(v, 6) for v in fit.correlations.tolist()]
         [1.0, 1.0]
     """
-    spectra = [spectrum(x) for x in views]
-    coordinates = [s.coordinates(x) for s, x in zip(spectra, views, strict=True)]
+    principal = [principal_axes(x) for x in views]
+    coordinates = [s.coordinates(x) for s, x in zip(principal, views, strict=True)]
     if links is None:
         every = combinations(range(len(views)), 2)
         cross = {(a, b): cross_covariance(coordinates[a], coordinates[b]) for a, b in every}
     else:
         cross = {(a, b): cross_covariance(coordinates[a], coordinates[b], p, w) for (a, b), (p, w) in links.items()}
-    return canonical(spectra, cross, dim, ridge, power)
+    return canonical(principal, cross, dim, ridge, power)

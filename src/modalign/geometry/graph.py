@@ -23,7 +23,7 @@ DENSE = 600  # nodes up to which spectra are computed from full matrices
 EXACT = 3000  # points up to which merge lengths come from all distances
 
 
-class Spectrum(NamedTuple):
+class SpectralGaps(NamedTuple):
     """algebraic_connectivity: second eigenvalue of D - A, in [0, n]; gap: of I - D^-1/2 A D^-1/2, in [0, 2]."""
 
     algebraic_connectivity: float
@@ -45,7 +45,7 @@ def components(graph: csr_array) -> tuple[int, float]:
     return int(count), float(np.bincount(label).max() / len(label))
 
 
-def spectrum(graph: csr_array) -> Spectrum:
+def spectral_gaps(graph: csr_array) -> SpectralGaps:
     """How well a graph is knit: 0 when it falls apart, larger when no few edges hold it together.
 
     Args:
@@ -58,14 +58,14 @@ def spectrum(graph: csr_array) -> Spectrum:
 
     Example:
         >>> path = knn_graph(torch.tensor([[0.0], [1.0], [2.1]]), k=1)
-        >>> [round(v, 6) for v in spectrum(path)]
+        >>> [round(v, 6) for v in spectral_gaps(path)]
         [1.0, 1.0]
     """
     n = graph.shape[0]
     if n < 2:
-        return Spectrum(float("nan"), float("nan"))
+        return SpectralGaps(float("nan"), float("nan"))
     if components(graph)[0] > 1:
-        return Spectrum(0.0, 0.0)
+        return SpectralGaps(0.0, 0.0)
     adjacency = (graph != 0).astype(np.float64).tocsr()
     degree = np.asarray(adjacency.sum(1)).ravel()
     if n <= DENSE:
@@ -73,8 +73,8 @@ def spectrum(graph: csr_array) -> Spectrum:
         root = np.sqrt(degree)
         plain = np.linalg.eigvalsh(np.diag(degree) - full)[1]
         walk = np.linalg.eigvalsh(np.eye(n) - full / root[:, None] / root[None, :])[1]
-        return Spectrum(float(plain), float(walk))
-    return Spectrum(_second(adjacency, degree, normalised=False), _second(adjacency, degree, normalised=True))
+        return SpectralGaps(float(plain), float(walk))
+    return SpectralGaps(_second(adjacency, degree, normalised=False), _second(adjacency, degree, normalised=True))
 
 
 def _second(adjacency: csr_array, degree: np.ndarray, normalised: bool) -> float:

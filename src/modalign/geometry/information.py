@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from .correlation import spectrum
+from .correlation import principal_axes
 
 RIDGES = tuple(10.0**e for e in range(-4, 3))
 """Ridges to choose from, in units of the mean squared singular value."""
@@ -44,7 +44,7 @@ def principal(x: Tensor, most: int = 256, variance: float = 0.999) -> Tensor:
         >>> principal(torch.tensor([[1.0, 5.0], [-1.0, 5.0]])).abs().tolist()
         [[1.0], [1.0]]
     """
-    axes = spectrum(x, most=most)
+    axes = principal_axes(x, most=most)
     share = axes.values.cumsum(0) / (axes.total * x.shape[1])
     keep = int((share < variance).sum()) + 1
     z = axes.coordinates(x)[:, :keep]

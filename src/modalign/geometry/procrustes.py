@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import ModalignError
 
 
-class Fit(NamedTuple):
+class Rotation(NamedTuple):
     """The rotation found and the sum of singular values it reaches, <X R, Y>.
 
     rotation: (d, d) orthogonal. trace: sum of singular values (the last one negative where a reflection is forbidden).
@@ -21,7 +21,7 @@ class Fit(NamedTuple):
     trace: float
 
 
-def rotation(x: Tensor, y: Tensor, *, reflection: bool = True) -> Fit:
+def rotation(x: Tensor, y: Tensor, *, reflection: bool = True) -> Rotation:
     """The orthogonal matrix R that minimises |X R - Y|_F; nothing is centred or scaled.
 
     X^T Y = U S V^T, R = U V^T; without reflections the last column of U changes sign where det(U V^T) < 0. Widths that
@@ -50,7 +50,7 @@ def rotation(x: Tensor, y: Tensor, *, reflection: bool = True) -> Fit:
     if not reflection and torch.linalg.det(u @ vt) < 0:
         u = torch.cat([u[:, :-1], -u[:, -1:]], 1)
         s = torch.cat([s[:-1], -s[-1:]])
-    return Fit((u @ vt).to(dtype), float(s.sum()))
+    return Rotation((u @ vt).to(dtype), float(s.sum()))
 
 
 def spread(x: Tensor) -> float:

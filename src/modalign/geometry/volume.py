@@ -131,7 +131,7 @@ def triangle_area(anchor: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return (0.25 * (uu * vv - uv.square())).clamp_min(0.0).mT.to(dtype)
 
 
-def spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Singular values of each tuple's matrix and its leading direction, with a sign that means something.
 
     Z_i = [z_i1 ... z_iM] (d x M) = U S V^T. Computed from the M x M Gram matrix. A singular vector's sign is arbitrary;
@@ -150,7 +150,7 @@ def spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Ten
     Reference: PMRL (2025), arXiv 2507.17343, section 3.
 
     Example:
-        >>> s, u = spectrum(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]))
+        >>> s, u = singular_values(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]))
         >>> [round(v, 4) for v in s[0].tolist()], u.tolist()
         ([1.4142, 0.0], [[1.0, 0.0]])
     """
@@ -174,17 +174,17 @@ def spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Ten
     return singular.to(dtype), direction.to(dtype)
 
 
-def mean_spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def mean_singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The same about each tuple's mean: how much of it is the mean, what is left, and the mean's direction.
 
     m = sum_k z_k / M: the first value is sqrt(M) |m|, the others are the M - 1 singular values of the centred tuple
-    [z_k - m]; their squares add up to M, as those of ``spectrum``. The values of a pair on one side are those of
-    ``spectrum``; but two opposite items, one line for a singular value, have nothing in common here: (0, sqrt(2)).
+    [z_k - m]; their squares add up to M, as those of `singular_values`. The values of a pair on one side are those of
+    `singular_values`; but two opposite items, one line for a singular value, have nothing in common here: (0, sqrt(2)).
 
-    Args, Returns, Raises: as in ``spectrum``; values after the first are descending.
+    Args, Returns, Raises: as in ``singular_values``; values after the first are descending.
 
     Example:
-        >>> s, u = mean_spectrum(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]))
+        >>> s, u = mean_singular_values(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]], [[1.0, 0.0], [1.0, 0.0]]]))
         >>> [[round(v, 4) for v in row] for row in s.tolist()]
         [[0.0, 1.4142], [1.4142, 0.0]]
     """
@@ -193,7 +193,7 @@ def mean_spectrum(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor
     count = present.sum(1).clamp(min=1)
     mean = z.sum(1) / count[:, None]
     along = root(count * mean.square().sum(-1))
-    rest = spectrum(z - mean[:, None, :], present)[0][:, :-1]
+    rest = singular_values(z - mean[:, None, :], present)[0][:, :-1]
     direction = torch.nn.functional.normalize(mean, dim=-1, eps=1e-12)
     return torch.cat([along[:, None], rest], 1).to(dtype), direction.to(dtype)
 

@@ -14,12 +14,12 @@ from ..errors import ModalignError
 from ..geometry.correlation import Canonical, canonical, cross_covariance
 from ..geometry.procrustes import rotation
 from ..model import Heads
-from ..model.heads import Features, Head
+from ..model.heads import FeatureMap, Head
 from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
 from ..views import Pair, Views, linked_groups
-from .hubs import without_hubs
+from .local_scaling import without_hubs
 from .prepared import Prepared, linear_map, prepare
 from .tuning import grid, tune
 
@@ -40,7 +40,7 @@ def solve(p: Prepared, cross: Mapping[Pair, Tensor], dim: int, ridge: float, pow
     """Canonical directions of prepared views, with modalities by name."""
     order = {m: k for k, m in enumerate(p.modalities)}
     return canonical(
-        list(p.spectra.values()), {(order[a], order[b]): c for (a, b), c in cross.items()}, dim, ridge, power
+        list(p.principal.values()), {(order[a], order[b]): c for (a, b), c in cross.items()}, dim, ridge, power
     )
 
 
@@ -57,7 +57,7 @@ class CCA:
         power: of the correlations; None: chosen on dev among .5 and 1.
         root: signed square root of modalities without negative values.
         unit: scale feature rows to unit length first.
-        hubs: put `Hubs` behind the heads, as "full" may.
+        hubs: put `LocalScaling` behind the heads, as "full" may.
 
     Without dev views the defaults of ridge and power are 10 and .5 below 1,000 pairs, else 3 and .5.
 
@@ -171,7 +171,7 @@ class Procrustes:
             scale = weight.sqrt()[:, None]
             target, rows = (normalize(p.rows[n][pairs[:, s], :k], dim=1) * scale for s, n in ((0, first), (1, m)))
             maps[m] = rotation(rows, target).rotation
-        return linear_heads(p, {m: p.spectra[m].axes[:, :k] for m in maps}, maps)
+        return linear_heads(p, {m: p.principal[m].axes[:, :k] for m in maps}, maps)
 
 
 @register("method", "ridge")
@@ -212,9 +212,9 @@ class Ridge:
                 raise ModalignError(f"'{target}' and '{m}' have no known pairs: 'ridge' needs some")
             w = (weight / weight.sum())[:, None]
             y, rows = p.rows[target][pairs[:, 0], :k], p.rows[m][pairs[:, 1]]
-            own = (rows * w).T @ rows + self.ridge * p.spectra[m].total * torch.eye(rows.shape[1], dtype=rows.dtype)
+            own = (rows * w).T @ rows + self.ridge * p.principal[m].total * torch.eye(rows.shape[1], dtype=rows.dtype)
             maps[m] = torch.linalg.solve(own, (rows * w).T @ y)
-        return linear_heads(p, {m: p.spectra[m].axes for m in maps}, maps)
+        return linear_heads(p, {m: p.principal[m].axes for m in maps}, maps)
 
 
 @register("method", "asif")
@@ -244,7 +244,7 @@ class ASIF:
         heads = {}
         for m, chosen in rows.items():
             width, k = x[m].shape[1], len(chosen)
-            front = Features(width, anchors=k, sharpness=self.power, nearest=self.nearest)
+            front = FeatureMap(width, anchors=k, sharpness=self.power, nearest=self.nearest)
             units = normalize(x[m].float(), dim=1)
             group = torch.searchsorted(p.ids[m], x.group[m].long()) if not x.links else torch.arange(len(units))
             means = torch.zeros(len(p.rows[m]), width).index_add(0, group, units)
@@ -261,5 +261,5 @@ def flipped(link: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def linear_heads(p: Prepared, bases: Mapping[str, Tensor], maps: Mapping[str, Tensor]) -> Heads:
     """Linear heads (phi(x) - mean) basis map."""
     return Heads(
-        {m: Head(p.front(m, p.spectra[m].mean, bases[m]), linear_map(maps[m].float())) for m in p.modalities}
+        {m: Head(p.front(m, p.principal[m].mean, bases[m]), linear_map(maps[m].float())) for m in p.modalities}
     ).eval()

@@ -12,13 +12,13 @@ from torch import nn
 
 from ..errors import ModalignError
 from ..model import Heads
-from ..model.heads import Features, Head, Map
+from ..model.heads import FeatureMap, Head, Projection
 from ..objectives.base import Objective
 from ..progress import Progress, silent
 from ..registry import make, register
-from ..training.loop import Schedule, train
+from ..training.loop import TrainingSettings, train
 from ..views import Views
-from .hubs import without_hubs
+from .local_scaling import without_hubs
 
 
 class Maps(nn.Module):
@@ -47,9 +47,9 @@ class Gradient:
         dim: of the shared space; a closed-form start may give fewer.
         hidden: units of a residual two-layer perceptron beside the linear map; 0: linear heads.
         dropout: on its hidden units.
-        hubs: put `Hubs` behind the trained heads, as "full" may.
+        hubs: put `LocalScaling` behind the trained heads, as "full" may.
         steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints, patience,
-            precision, seed: as in ``train.Schedule``.
+            precision, seed: as in ``training.TrainingSettings``.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Gradient:
     ) -> None:
         self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
         self.hubs = hubs
-        self.schedule = Schedule(
+        self.training = TrainingSettings(
             steps=steps, batch=batch, unpaired=unpaired, lr=lr, weight_decay=weight_decay, warmup=warmup, clip=clip,
             mixing=mixing, noise=noise, drop=drop, every=every, checkpoints=checkpoints, patience=patience,
             precision=precision, seed=seed,
@@ -90,12 +90,12 @@ class Gradient:
         x.validate()
         heads = self.begin(x, dev)
         heads = self.descend(heads, x, dev, run, progress)
-        return without_hubs(heads, x, seed=self.schedule.seed) if self.hubs else heads
+        return without_hubs(heads, x, seed=self.training.seed) if self.hubs else heads
 
     def begin(self, x: Views, dev: Views | None) -> Heads:
         """The heads to start from."""
         name, settings = part(self.start, "start")
-        torch_seed = torch.Generator().manual_seed(self.schedule.seed)
+        torch_seed = torch.Generator().manual_seed(self.training.seed)
         if name == "random":
             return random_heads(x, self.dim, self.hidden, self.dropout, torch_seed)
         method = make("method", name, **{"dim": self.dim, **settings})
@@ -111,8 +111,8 @@ class Gradient:
         known = (
             None if dev is None else coordinates(heads, dev.only(*[m for m in dev.modalities if m in heads.modalities]))
         )
-        with threads_for(heads, self.schedule.batch):
-            end = train(Maps(heads), objective, inputs, self.schedule, known, run, x, progress)
+        with threads_for(heads, self.training.batch):
+            end = train(Maps(heads), objective, inputs, self.training, known, run, x, progress)
         self.record["training"] = {"steps": end.step, "best_step": end.best_step}
         if dev is not None:
             self.record["training"]["dev"] = end.best
@@ -158,7 +158,7 @@ def random_heads(x: Views, dim: int, hidden: int, dropout: float, generator: tor
     for m, rows in x.data.items():
         rows = rows.float()
         width = rows.shape[1]
-        features = Features(width, rank=width)
+        features = FeatureMap(width, rank=width)
         features.mean.copy_(rows.mean(0))
         spread = rows.std(0)
         live = spread > 1e-6 * spread.square().mean().sqrt()  # a feature that is constant here says nothing: weight 0
@@ -168,9 +168,9 @@ def random_heads(x: Views, dim: int, hidden: int, dropout: float, generator: tor
     return Heads(heads)
 
 
-def random_map(width: int, dim: int, hidden: int, dropout: float, generator: torch.Generator) -> Map:
+def random_map(width: int, dim: int, hidden: int, dropout: float, generator: torch.Generator) -> Projection:
     """A map with its random weights drawn from a generator."""
-    back = Map(width, dim, hidden, dropout)
+    back = Projection(width, dim, hidden, dropout)
     with torch.no_grad():
         for name, p in back.named_parameters():
             if p.ndim == 2 and not (name.startswith("residual") and p.abs().sum() == 0):

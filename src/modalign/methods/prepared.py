@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..geometry.correlation import Canonical, Spectrum, spectrum
+from ..geometry.correlation import Canonical, PrincipalAxes, principal_axes
 from ..model import Heads
-from ..model.heads import Features, Head, Map
+from ..model.heads import FeatureMap, Head, Projection
 from ..views import Pair, Views, aligned, connected_groups
 from ..views.groups import join
 
@@ -25,14 +25,14 @@ class Prepared:
 
     Args:
         features: modality -> front of the head, whose ``phi`` made the rows; no mean or basis set yet.
-        spectra: modality -> principal axes of phi over all items.
+        principal: modality -> principal axes of phi over all items.
         rows: modality -> (g_m, r_m) float64 coordinates, the mean of each group's items.
         ids: modality -> (g_m,) group of each row, ascending; with links those of ``connected_groups``, by item.
         links: (a, b) -> ((p, 2) row pairs, (p,) weights). A linked group counts once however many items it has.
     """
 
-    features: Mapping[str, Features]
-    spectra: Mapping[str, Spectrum]
+    features: Mapping[str, FeatureMap]
+    principal: Mapping[str, PrincipalAxes]
     rows: Mapping[str, Tensor]
     ids: Mapping[str, Tensor]
     links: Mapping[Pair, tuple[Tensor, Tensor]]
@@ -74,17 +74,17 @@ class Prepared:
             heads[m] = Head(front, linear_map(fit.directions[k]))
         return Heads(heads).eval()
 
-    def front(self, m: str, mean: Tensor, basis: Tensor, **settings: Any) -> Features:
+    def front(self, m: str, mean: Tensor, basis: Tensor, **settings: Any) -> FeatureMap:
         """The front of a head with mean and basis set, and room for what the settings ask for."""
-        features = Features(**{**self.features[m].settings, "rank": basis.shape[1], **settings})
+        features = FeatureMap(**{**self.features[m].settings, "rank": basis.shape[1], **settings})
         features.mean.copy_(mean)
         features.basis.copy_(basis)  # type: ignore[union-attr]
         return features
 
 
-def linear_map(weight: Tensor) -> Map:
+def linear_map(weight: Tensor) -> Projection:
     """The map z = normalise(c W)."""
-    back = Map(weight.shape[0], weight.shape[1])
+    back = Projection(weight.shape[0], weight.shape[1])
     with torch.no_grad():
         back.weight.copy_(weight)
     return back
@@ -103,16 +103,16 @@ def prepare(x: Views, root: bool = False, unit: bool = False, most: int = 512) -
         ModalignError: rows that are not finite or all zero, or a modality with fewer than two items.
     """
     x.validate()
-    features, spectra, rows, ids = {}, {}, {}, {}
+    features, principal, rows, ids = {}, {}, {}, {}
     tied = connected_groups(x)
     for m, items in x.data.items():
         items = items.float()
-        features[m] = Features(items.shape[1], root=root and bool((items >= 0).all()), unit=unit)
+        features[m] = FeatureMap(items.shape[1], root=root and bool((items >= 0).all()), unit=unit)
         phi = features[m].phi(items)
         if len(phi) < 2:
             raise ModalignError(f"'{m}' has {len(phi)} items: at least two are needed")
-        spectra[m] = spectrum(phi, most=most)
-        rows[m], ids[m] = spectra[m].coordinates(phi), tied[m]
+        principal[m] = principal_axes(phi, most=most)
+        rows[m], ids[m] = principal[m].coordinates(phi), tied[m]
         if not x.links:
             means = aligned(Views({m: rows[m]}, {m: ids[m]}))
             rows[m], ids[m] = means.data[m], means.group
@@ -120,7 +120,7 @@ def prepare(x: Views, root: bool = False, unit: bool = False, most: int = 512) -
     for a, b in x.pairs():
         pairs = x.paired(a, b) if x.links else join(ids[a], ids[b])
         links[a, b] = (pairs, _weights(pairs, len(rows[a]), len(rows[b])))
-    return Prepared(features, spectra, rows, ids, links)
+    return Prepared(features, principal, rows, ids, links)
 
 
 def _first(ids: Tensor, wanted: Tensor) -> Tensor:

@@ -14,10 +14,10 @@ from ..registry import register
 from ..training.checkpoint import METRICS
 from ..training.loop import dev_recall
 from ..views import Views, hold_out, linked_groups
+from .canonical_space import CanonicalSpace
 from .gradient import Gradient
-from .hubs import without_hubs
+from .local_scaling import without_hubs
 from .prepared import prepare
-from .space import Space
 from .transport_cca import TransportCCA
 from .tuning import tune
 
@@ -108,7 +108,7 @@ class Full:
        chosen on dev, and so follows the number of pairs.
     2. Gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve; the start is kept where that
        does not raise the dev score.
-    3. `Hubs` behind the heads, of half or full strength, where that raises the dev score.
+    3. `LocalScaling` behind the heads, of half or full strength, where that raises the dev score.
 
     Without dev views a fifth of the linked groups is held out to choose by, three times below 300 groups; then the
     closed form is fitted again to all pairs with what was chosen, and there is no gradient descent. Below 10 linked
@@ -142,7 +142,7 @@ class Full:
         {"ridge": 4.0, "share": 1.0, "smoothing": 0.25, "epsilon": 0.05, "weight": 1.0},
     )  # fmt: skip
     RATES = (1e-3, 3e-4)
-    STRENGTHS = (0.5, 1.0)  # of `Hubs`
+    STRENGTHS = (0.5, 1.0)  # of `LocalScaling`
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Full:
             self.record["chosen"] = "the defaults of transport_cca: too few pairs to choose anything by"
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         prepared = [prepare(part, root=True, unit=True) for part, _ in folds]
-        made: dict[str, list[Space]] = {}
+        made: dict[str, list[CanonicalSpace]] = {}
 
         def score(s: dict[str, Any]) -> float:
             progress(len(made), self.trials, "full")

@@ -18,9 +18,9 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
 from ..views import Pair, Views
+from .canonical_space import CanonicalSpace, smoothed
 from .closed_form import known_cross, solve
 from .prepared import FEWEST_ANCHORS, Prepared, prepare
-from .space import Space, smoothed
 from .wasserstein import WassersteinProcrustes, axes_of
 
 MOST_ROWS = 8192  # unlinked rows per side that enter one plan: a plan of 8192 x 8192 float32 takes 268 MB
@@ -35,7 +35,7 @@ class Round(NamedTuple):
     score: dev recall; -1 without dev views.
     """
 
-    space: Space
+    space: CanonicalSpace
     plans: Plans
     ridge: float
     score: float
@@ -106,7 +106,7 @@ class TransportCCA:
         """Heads of the known pairs and the plan of the others."""
         return self.solve(prepare(x, self.root, self.unit), dev, progress)[0].heads(self.dim)
 
-    def solve(self, p: Prepared, dev: Views | None = None, progress: Progress = silent) -> tuple[Space, float]:
+    def solve(self, p: Prepared, dev: Views | None = None, progress: Progress = silent) -> tuple[CanonicalSpace, float]:
         """The space of the best round on dev and its score, or that of the last round."""
         if not any(len(pairs) for pairs, _ in p.links.values()):
             return self.without_pairs(p), -1.0
@@ -132,7 +132,7 @@ class TransportCCA:
             p, bank = smoothed(p, self.ridge, self.neighbours, self.smoothing, self.seed)
         known, anchors = known_cross(p), {} if self.late else self.anchors(p)
         plans: Plans = {}
-        space: Space | None = None
+        space: CanonicalSpace | None = None
         for number in range(self.rounds + 1):
             if space is not None:
                 progress(number - 1, self.rounds, "transport-CCA")
@@ -141,7 +141,7 @@ class TransportCCA:
                     return
             ridge = self.ridge * (self.last_ridge / self.ridge) ** (number / max(1, self.rounds))
             fit = solve(p, self.joined(p, known, plans), self.dim, ridge, self.power)
-            space = Space(p, fit, bank, self.neighbours, self.smoothing, sharpness=self.sharpness)
+            space = CanonicalSpace(p, fit, bank, self.neighbours, self.smoothing, sharpness=self.sharpness)
             if anchors:
                 space = self.anchored(space, anchors, plans)
             yield Round(space, plans, ridge, score_of(space, dev))
@@ -152,7 +152,7 @@ class TransportCCA:
         fewest = min(int((rows >= 0).sum()) for rows in anchors.values())
         return anchors if self.share > 0 and fewest >= FEWEST_ANCHORS else {}
 
-    def without_pairs(self, p: Prepared) -> Space:
+    def without_pairs(self, p: Prepared) -> CanonicalSpace:
         """A linear space from the plan of Wasserstein-Procrustes, refined in rounds."""
         start = WassersteinProcrustes(seed=self.seed)
         plans: Plans = {}
@@ -161,11 +161,11 @@ class TransportCCA:
             plans[a, b] = (rows, columns, found.plan)
             self.record.setdefault("start_cost", {})[f"{a}-{b}"] = found.cost
         for _ in range(self.rounds + 1):
-            space = Space(p, solve(p, self.joined(p, {}, plans), self.dim, self.ridge, self.power))
+            space = CanonicalSpace(p, solve(p, self.joined(p, {}, plans), self.dim, self.ridge, self.power))
             plans = self.plans(space)
         return space
 
-    def plans(self, space: Space) -> Plans:
+    def plans(self, space: CanonicalSpace) -> Plans:
         """Pair -> (rows of a, rows of b, plan of mass 1 between them), for pairs with unlinked items on both sides."""
         out = {}
         for a, b in space.p.links:
@@ -184,7 +184,7 @@ class TransportCCA:
                 out[a, b] = (rows, columns, plan)
         return out
 
-    def near(self, space: Space, m: str, rows: Tensor) -> Tensor:
+    def near(self, space: CanonicalSpace, m: str, rows: Tensor) -> Tensor:
         """(n, k) nearest of these rows to each of them, on the modality's own manifold."""
         return knn(space.whitened(m, space.p.rows[m][rows]), k=self.plan_neighbours)[1]
 
@@ -204,7 +204,7 @@ class TransportCCA:
             out[a, b] = (pairs * known.get((a, b), torch.zeros_like(guess)) + extra * guess) / (pairs + extra)
         return out
 
-    def anchored(self, space: Space, known: Mapping[str, Tensor], plans: Plans) -> Space:
+    def anchored(self, space: CanonicalSpace, known: Mapping[str, Tensor], plans: Plans) -> CanonicalSpace:
         """The space with known pairs, and the surest mutual matches of its plan, as anchors."""
         found, count = known, len(next(iter(known.values())))
         if plans and self.matches and len(space.p.modalities) == 2:
@@ -223,7 +223,7 @@ def better(best: Round | None, now: Round, dev: Views | None) -> Round:
     return now if best is None or dev is None or now.score > best.score else best
 
 
-def score_of(space: Space, dev: Views | None) -> float:
+def score_of(space: CanonicalSpace, dev: Views | None) -> float:
     """Dev recall; -1 without dev views."""
     return -1.0 if dev is None else dev_recall(space.heads().embed(dev))
 

@@ -175,7 +175,7 @@ class WassersteinProcrustes:
             found = self.between(p, m, first, k)[0]
             maps[m], costs[m] = found.rotation, found.cost
         self.record["cost"] = costs
-        return linear_heads(p, {m: p.spectra[m].axes[:, :k] for m in maps}, maps)
+        return linear_heads(p, {m: p.principal[m].axes[:, :k] for m in maps}, maps)
 
     def between(self, p: Prepared, a: str, b: str, k: int) -> tuple[Match, Tensor, Tensor]:
         """Match of modality a onto b, and the rows of either that took part."""

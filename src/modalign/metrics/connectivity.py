@@ -69,7 +69,7 @@ class Connectivity:
         near = neighbours.knn(unit(x.detach()), k=min(max(self.k, REACH), len(x) - 1), metric="euclidean")
         edges = neighbours.knn_graph(x, self.k, metric="cosine", near=near)
         count, largest = graph.components(edges)
-        algebraic, gap = graph.spectrum(edges)
+        algebraic, gap = graph.spectral_gaps(edges)
         values = {"components": float(count), "largest": largest, "algebraic": algebraic, "gap": gap}
         chance = {}
         if len(z.data) > 1:

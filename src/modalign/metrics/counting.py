@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..geometry.neighbours import Similarity
+from ..geometry.neighbours import Scorer
 from .found import Found
 
 CROWDED = 0.02  # share of a block's scores within rounding of a positive from which on it is repeated in float64
@@ -36,7 +36,7 @@ def _flagged(compare: Callable[..., Tensor], scores: Tensor, level: Tensor, memo
     return compare(scores, level[:, None], out=flags).sum(1).long()
 
 
-def by_sorting(scorer: Similarity, entries: Found, slack: Tensor, block: int) -> tuple[Tensor, Tensor]:
+def by_sorting(scorer: Scorer, entries: Found, slack: Tensor, block: int) -> tuple[Tensor, Tensor]:
     above, tied = torch.zeros_like(entries.above), torch.zeros_like(entries.tied)
     block = max(1, min(block, (1 << 24) // max(1, len(scorer.y))))
     for here, rows, level, slot in levels(entries, block):
@@ -65,7 +65,7 @@ class _Strip:
     tied: Tensor
 
 
-def by_comparison(scorer: Similarity, entries: Found, slack: Tensor, block: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def by_comparison(scorer: Scorer, entries: Found, slack: Tensor, block: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Counts from single-precision products; what lies within their error of a positive is decided exactly."""
     x, y, bias = scorer.single()
     error = scorer.error(x, y, bias)
@@ -96,7 +96,7 @@ def by_comparison(scorer: Similarity, entries: Found, slack: Tensor, block: tupl
 
 
 def _add_block(
-    scorer: Similarity, strip: _Strip, scores: Tensor, start: int, flags: Tensor
+    scorer: Scorer, strip: _Strip, scores: Tensor, start: int, flags: Tensor
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Count what is certain in a block of scores; return (row of the strip, gallery row, slot) of what is too close."""
     own = ((strip.item >= start) & (strip.item < start + scores.shape[1])).long()
@@ -129,7 +129,7 @@ def _add_block(
     return found
 
 
-def _settle(scorer: Similarity, strip: _Strip, row: Tensor, column: Tensor, slot: Tensor) -> None:
+def _settle(scorer: Scorer, strip: _Strip, row: Tensor, column: Tensor, slot: Tensor) -> None:
     """Decide by exact scores what is too close to a positive for single precision."""
     other = column != strip.item[row, slot]
     row, column, slot = row[other], column[other], slot[other]

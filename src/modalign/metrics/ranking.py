@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
-from ..geometry.neighbours import Similarity
+from ..geometry.neighbours import Scorer
 from ..views import Views
 from .counting import FEW, by_comparison, by_sorting, count, levels
 from .found import Direction, Found
@@ -56,7 +56,7 @@ def rank(
     """
     if metric not in ("cosine", "dot"):
         raise unknown("metric of a ranking", metric, ("cosine", "dot"))
-    scorer = Similarity(x.detach(), y.detach(), metric, bias)
+    scorer = Scorer(x.detach(), y.detach(), metric, bias)
     n, m = len(x), len(y)
     pairs = _checked_pairs(pairs, n, m)
     if exclude_self:

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from ..errors import ModalignError
 
 
-class Features(nn.Module):
+class FeatureMap(nn.Module):
     """The frozen front of a head: features -> coordinates that a linear map starts from.
 
     1. phi: signed square root (for skewed features without negative values, such as pooled activations) and scaling
@@ -119,7 +119,7 @@ def relative(w: Tensor, anchors: Tensor, weight: Tensor, sharpness: float, neare
     return torch.cat([u, normalize(likeness, dim=-1)], -1)
 
 
-class Map(nn.Module):
+class Projection(nn.Module):
     """The trained back of a head: c -> normalise(c W + b + MLP(c)).
 
     Args:
@@ -149,7 +149,7 @@ class Map(nn.Module):
         return normalize(z, dim=-1)
 
 
-class Hubs(nn.Module):
+class LocalScaling(nn.Module):
     """The last, frozen stage of a head: coordinates that take its crowdedness from the cosine between modalities.
 
     An item that is near to many items of the other modalities is found for many wrong queries: a hub. Let r(z) be the
@@ -202,13 +202,13 @@ class Hubs(nn.Module):
 
 
 class Head(nn.Module):
-    """Feature -> unit vector: a frozen front (`Features`), a trained back (`Map`), and where asked `Hubs` behind it.
+    """Feature -> unit vector: a frozen `FeatureMap`, a trained `Projection`, and `LocalScaling` behind it where asked.
 
     Args:
         features: the front. map: the back, whose width is the front's ``out``. hubs: the last stage.
     """
 
-    def __init__(self, features: Features, map: Map, hubs: Hubs | None = None) -> None:
+    def __init__(self, features: FeatureMap, map: Projection, hubs: LocalScaling | None = None) -> None:
         super().__init__()
         if map.width != features.out:
             raise ModalignError(f"a map of {map.width} coordinates does not fit features of {features.out}")

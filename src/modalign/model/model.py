@@ -18,7 +18,7 @@ from ..features.encoders.tuned import PREFIX
 from ..files import atomic, read_json, write_json
 from ..registry import check
 from ..views import Views
-from .heads import Features, Head, Hubs, Map
+from .heads import FeatureMap, Head, LocalScaling, Projection
 
 FORMAT = 2
 """Of models with tuned encoders; others are written as 1, so that older versions read them."""
@@ -28,7 +28,7 @@ class Heads(nn.Module):
     """One head per modality, into one shared space.
 
     Example:
-        >>> heads = Heads({"text": Head(Features(3), Map(3, 2))})
+        >>> heads = Heads({"text": Head(FeatureMap(3), Projection(3, 2))})
         >>> z = heads.transform(torch.eye(3), "text")
         >>> z.shape, [round(v, 4) for v in z.norm(dim=1).tolist()]
         (torch.Size([3, 2]), [1.0, 1.0, 1.0])
@@ -97,12 +97,12 @@ class Heads(nn.Module):
         """Heads of a given shape, with weights still to be loaded."""
         heads = {}
         for m, entry in table.items():
-            features = Features(**check(Features, entry["features"], f"features of '{m}'"))
-            settings = check(Map, {"width": features.out, **entry["map"]}, f"map of '{m}'")
-            back = Map(**settings)
+            features = FeatureMap(**check(FeatureMap, entry["features"], f"features of '{m}'"))
+            settings = check(Projection, {"width": features.out, **entry["map"]}, f"map of '{m}'")
+            back = Projection(**settings)
             last = None
             if "hubs" in entry:
-                last = Hubs(**check(Hubs, {"dim": back.dim, **entry["hubs"]}, f"hubs of '{m}'"))
+                last = LocalScaling(**check(LocalScaling, {"dim": back.dim, **entry["hubs"]}, f"hubs of '{m}'"))
             heads[m] = Head(features, back, last)
         return cls(heads)
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
 
 from ..geometry.cost import working
-from .tuples import Scene
+from .tuples import AnchoredTuples
 
 
 class Matching(nn.Module):
@@ -21,20 +21,20 @@ class Matching(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU(), nn.Linear(dim, 2))
 
-    def forward(self, scene: Scene, logits: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, tuples: AnchoredTuples, logits: Tensor, generator: torch.Generator) -> Tensor:
         """Mean loss over own pairs, a hard tuple for each anchor and a hard anchor for each tuple."""
-        rows, columns = scene.own()
-        wrong_column = hard_negatives(logits, scene.positives, generator)[rows]
-        wrong_row = hard_negatives(logits.mT, scene.positives.mT, generator)[columns]
+        rows, columns = tuples.own()
+        wrong_column = hard_negatives(logits, tuples.positives, generator)[rows]
+        wrong_row = hard_negatives(logits.mT, tuples.positives.mT, generator)[columns]
         left = torch.cat([rows, rows[wrong_column >= 0], wrong_row[wrong_row >= 0]])
         right = torch.cat([columns, wrong_column[wrong_column >= 0], columns[wrong_row >= 0]])
         label = (torch.arange(len(left), device=left.device) < len(rows)).long()
-        return cross_entropy(self.layers(self.features(scene, left, right)), label)
+        return cross_entropy(self.layers(self.features(tuples, left, right)), label)
 
-    def features(self, scene: Scene, left: Tensor, right: Tensor) -> Tensor:
+    def features(self, tuples: AnchoredTuples, left: Tensor, right: Tensor) -> Tensor:
         """(p, 2d): what the classifier sees of anchors ``left`` and tuples ``right``."""
-        anchor, others = working(scene.anchor[left], scene.others[right])
-        there = scene.present[right][..., None]
+        anchor, others = working(tuples.anchor[left], tuples.others[right])
+        there = tuples.present[right][..., None]
         mean = (others * there).sum(1) / there.sum(1)
         return torch.cat([anchor * mean, (anchor - mean).square()], 1)
 

@@ -13,7 +13,7 @@ from ..views import Batch, Views
 from .base import Objective, nothing
 from .weighting import Weight, make_weighting, schedule
 
-Part = Mapping[str, Any] | Objective
+Term = Mapping[str, Any] | Objective
 
 
 @register("objective", "total")
@@ -56,10 +56,10 @@ class Total(Objective):
         alpha: Weight = 0.1,
         beta: Weight = 0.1,
         gamma: Weight = 1.0,
-        transport: Part | None = None,
-        neighbourhood: Part | None = None,
-        retrieval: Part | None = {"name": "clip"},  # noqa: B006 (never changed)
-        terms: Mapping[str, Part] | None = None,
+        transport: Term | None = None,
+        neighbourhood: Term | None = None,
+        retrieval: Term | None = {"name": "clip"},  # noqa: B006 (never changed)
+        terms: Mapping[str, Term] | None = None,
         weights: Mapping[str, Weight] | None = None,
         weighting: str | Mapping[str, Any] = "fixed",
     ) -> None:
@@ -109,7 +109,7 @@ class Total(Objective):
         return numbers
 
 
-def build(part: Part, where: str) -> Objective:
+def build(part: Term, where: str) -> Objective:
     """An objective from a table with its name and settings; an objective is returned as it is.
 
     Raises:

@@ -49,19 +49,19 @@ class Tuples(Objective):
             return [names.index(ANCHOR) if ANCHOR in names else 0]
         return [names.index(self.anchor)] if self.anchor in names else []
 
-    def scenes(self, batch: Batch) -> Iterator[Scene]:
+    def anchored(self, batch: Batch) -> Iterator[AnchoredTuples]:
         """Anchors against tuples, for each anchor modality, where at least one anchor has its own tuple."""
         stacked = self.stack(batch)
         if stacked is None:
             return
         stack, names = stacked
         for position in self.anchors(names):
-            scene = Scene(stack, position)
-            if bool(scene.positives.any()):
-                yield scene
+            tuples = AnchoredTuples(stack, position)
+            if bool(tuples.positives.any()):
+                yield tuples
 
 
-class Scene:
+class AnchoredTuples:
     """Anchors, the tuples they are compared with, and which belong together.
 
     anchor: (n, d). others: (m, M - 1, d). present: (m, M - 1) bool. positives: (n, m) bool, at most one per row.

@@ -18,7 +18,7 @@ from ..views import Batch
 from .base import nothing
 from .matching import Matching
 from .pairwise import Scale
-from .tuples import Scene, Tuples, seeded
+from .tuples import AnchoredTuples, Tuples, seeded
 
 
 @register("objective", "gram")
@@ -74,20 +74,20 @@ class Gram(Tuples):
 
     def forward(self, batch: Batch) -> Tensor:
         losses = []
-        for scene in self.scenes(batch):
-            distance, scale = self.distance(scene), self.scale()
-            loss = both_ways(-distance, scene.positives, scale, self.label_smoothing)
+        for tuples in self.anchored(batch):
+            distance, scale = self.distance(tuples), self.scale()
+            loss = both_ways(-distance, tuples.positives, scale, self.label_smoothing)
             if self.classifier is not None:
                 logits = -distance.detach() * scale.detach()
-                loss = loss + self.matching * self.classifier(scene, logits, seeded(batch))
+                loss = loss + self.matching * self.classifier(tuples, logits, seeded(batch))
             losses.append(loss)
         return torch.stack(losses).mean() if losses else nothing(batch)
 
-    def distance(self, scene: Scene) -> Tensor:
+    def distance(self, tuples: AnchoredTuples) -> Tensor:
         """(n, m) volume or sound distance of anchors and tuples."""
         if self.official:
-            return volume.gram_volume(scene.anchor, scene.others, scene.present)
-        return volume.gram_distance(scene.anchor, scene.others, scene.present, self.epsilon)
+            return volume.gram_volume(tuples.anchor, tuples.others, tuples.present)
+        return volume.gram_distance(tuples.anchor, tuples.others, tuples.present, self.epsilon)
 
     def after_step(self) -> None:
         self.scale.clamp()
@@ -144,14 +144,14 @@ class Triangle(Tuples):
 
     def forward(self, batch: Batch) -> Tensor:
         losses = []
-        for scene in self.scenes(batch):
-            if scene.others.shape[1] > 2:
+        for tuples in self.anchored(batch):
+            if tuples.others.shape[1] > 2:
                 names = ", ".join(batch.z.modalities)
                 raise ModalignError(f"triangle needs three modalities, the batch has {names}: give modalities=[...]")
-            whole = scene.present.sum(1) == 2
-            positives = scene.positives[:, whole]
+            whole = tuples.present.sum(1) == 2
+            positives = tuples.positives[:, whole]
             if bool(positives.any()):
-                distance = self.distance(scene.anchor, scene.others[whole])
+                distance = self.distance(tuples.anchor, tuples.others[whole])
                 losses.append(both_ways(-distance, positives, self.scale(), self.label_smoothing))
         return torch.stack(losses).mean() if losses else nothing(batch)
 
@@ -179,7 +179,7 @@ class Pmrl(Tuples):
 
     As published, a pair of opposite items spans one direction as well as a pair of equal ones, so that from random
     heads half of all pairs are driven apart. By default sigma and u are therefore those about the tuple's mean
-    (``geometry.volume.mean_spectrum``), the same for a pair on one side.
+    (``geometry.volume.mean_singular_values``), the same for a pair on one side.
 
     A tuple that lacks items has fewer singular values; its intra loss is scaled by log M / log M_i, so that a
     pair at right angles costs as much as a full tuple at right angles. Groups with one item add nothing to intra and
@@ -214,7 +214,7 @@ class Pmrl(Tuples):
         super().__init__(None, modalities, pick)
         if not (temperature > 0 and inter_temperature > 0):
             raise ModalignError(f"temperatures must be positive, got {temperature} and {inter_temperature}")
-        self.spectrum = volume.spectrum if official else volume.mean_spectrum
+        self.singular_values = volume.singular_values if official else volume.mean_singular_values
         self.temperature, self.inter_temperature, self.inter = temperature, inter_temperature, inter
 
     def forward(self, batch: Batch) -> Tensor:
@@ -222,7 +222,7 @@ class Pmrl(Tuples):
         if stacked is None or not bool((stacked[0].present.sum(1) > 1).any()):
             return nothing(batch)
         data, present, _ = stacked[0]
-        singular, direction = self.spectrum(data, present)
+        singular, direction = self.singular_values(data, present)
         loss = self.intra(singular, present.sum(1))
         if self.inter:
             loss = loss + self.inter * infonce(inner(direction, direction), None, 1 / self.inter_temperature)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..errors import ModalignError, unknown
-from ..geometry.correlation import Spectrum, spectrum
+from ..geometry.correlation import PrincipalAxes, principal_axes
 from ..views import Aligned
 
 FILLS = ("zero", "mean", "knn", "ppca")
@@ -87,9 +87,9 @@ class _PPCA:
     """W = U (L - s^2 I)^1/2, s^2 = mean eigenvalue left out; E[t | x_o] = (W_o^T W_o + s^2 I)^-1 W_o^T (x_o - m)."""
 
     def __init__(self, train: dict[str, Tensor]) -> None:
-        self.spectra: dict[str, Spectrum] = {m: spectrum(v, most=AXES) for m, v in train.items()}
+        self.principal: dict[str, PrincipalAxes] = {m: principal_axes(v, most=AXES) for m, v in train.items()}
         # Each modality scaled to total variance 1, so that none drowns the others by its width or unit.
-        self.scale = {m: float((s.total * len(s.mean)).sqrt()) for m, s in self.spectra.items()}
+        self.scale = {m: float((s.total * len(s.mean)).sqrt()) for m, s in self.principal.items()}
         parts = [self.coordinates(m, v) for m, v in train.items()]
         sizes = [p.shape[1] for p in parts]
         self.cut = dict(zip(train, torch.arange(sum(sizes)).split(sizes), strict=True))
@@ -101,10 +101,10 @@ class _PPCA:
         self.loadings = axes[:, :latent] * (values[:latent] - self.noise).clamp(min=0).sqrt()
 
     def coordinates(self, m: str, x: Tensor) -> Tensor:
-        return self.spectra[m].coordinates(x) / self.scale[m]
+        return self.principal[m].coordinates(x) / self.scale[m]
 
     def __call__(self, x: Aligned) -> Aligned:
-        guess = {m: self.spectra[m].mean.float().expand(len(x.group), -1).clone() for m in x.data}
+        guess = {m: self.principal[m].mean.float().expand(len(x.group), -1).clone() for m in x.data}
         for pattern, rows in _patterns(x.present):
             have = [m for m, p in zip(x.modalities, pattern.tolist(), strict=True) if p]
             lack = [m for m in x.modalities if m not in have]
@@ -115,6 +115,6 @@ class _PPCA:
             inside = seen.T @ seen + self.noise * torch.eye(seen.shape[1], dtype=seen.dtype)
             latent = torch.linalg.solve(inside, seen.T @ known.T).T
             for m in lack:
-                s = self.spectra[m]
+                s = self.principal[m]
                 guess[m][rows] = (latent @ self.loadings[self.cut[m]].T * self.scale[m] @ s.axes.T + s.mean).float()
         return _filled(x, guess)

@@ -19,7 +19,7 @@ from ..model import Model
 from ..progress import Progress, silent
 from ..registry import check, make
 from ..features.store import Store
-from ..training.loop import Schedule
+from ..training.loop import TrainingSettings
 from ..views import Views, hide_links, linked_groups
 from .commands import attribution, facts
 from .data import Data, from_store, load_data
@@ -27,7 +27,7 @@ from .fitting import measure
 from .folder import leave
 
 SCHEDULE = {"steps": 150, "batch": 64, "lr": 1e-3, "every": 10, "patience": 5, "checkpoints": False}
-"""Where the training differs from ``Schedule``: short, as encoders are costly."""
+"""Where the training differs from ``TrainingSettings``: short, as encoders are costly."""
 
 
 def finetune_run(
@@ -45,7 +45,7 @@ def finetune_run(
     Args:
         run: folder of a run by a method whose heads keep no training items. out: folder of the new run.
         entries: "modality=last,blocks=2", "modality=lora,rank=8" or "modality=all"; none: the heads alone.
-        objective: name, or table of name and settings. schedule: settings of ``train.Schedule``.
+        objective: name, or table of name and settings. schedule: settings of ``train.TrainingSettings``.
         share: of the learning rate for the encoders. new_heads: start from heads that have learnt nothing.
 
     Raises:
@@ -58,7 +58,7 @@ def finetune_run(
     for m in tunings:
         if m not in model.encoders:
             raise unknown(f"modality of {run} with an encoder", m, model.encoders)
-    settings = Schedule(**check(Schedule, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule"))
+    settings = TrainingSettings(**check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule"))
     data = load_data(spec, progress)
     train = hide_links(data["train"], linked_groups(data["train"], spec.pairs, spec.seed))
     encoders = {m: make("encoder", **model.encoders[m]) for m in tunings}

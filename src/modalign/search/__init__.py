@@ -1,6 +1,6 @@
 """Search in the shared space: from any modality to any modality, in memory or in a persistent index."""
 
-from .ann import Settings, parse_settings
+from .ann import AnnSettings, parse_settings
 from .commands import index_run, index_table, search_run, table
 from .gallery import Gallery, in_memory
 from .index import Index
@@ -12,7 +12,7 @@ __all__ = [
     "Hit",
     "Index",
     "Query",
-    "Settings",
+    "AnnSettings",
     "Space",
     "Term",
     "in_memory",

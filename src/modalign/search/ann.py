@@ -20,7 +20,7 @@ RARE = 0.05  # share of allowed rows below which a filter is answered exactly
 
 
 @dataclass(frozen=True)
-class Settings:
+class AnnSettings:
     """How vectors are indexed.
 
     Args:
@@ -66,7 +66,7 @@ class Opened(NamedTuple):
     vectors: np.ndarray
 
 
-def build(vectors: np.ndarray, settings: Settings) -> Any:
+def build(vectors: np.ndarray, settings: AnnSettings) -> Any:
     """A faiss index of unit rows by inner product. The same rows and settings give the same bytes.
 
     Args:
@@ -94,7 +94,7 @@ def build(vectors: np.ndarray, settings: Settings) -> Any:
     return index
 
 
-def _ivfpq(faiss: Any, n: int, d: int, settings: Settings) -> Any:
+def _ivfpq(faiss: Any, n: int, d: int, settings: AnnSettings) -> Any:
     if n < MIN_IVFPQ:
         raise ModalignError(f"ivfpq needs at least {MIN_IVFPQ} items to learn its codes, got {n}: use exact or hnsw")
     lists = settings.lists or max(1, min(round(4 * math.sqrt(n)), n // 64))
@@ -148,7 +148,7 @@ def read(path: Path, vectors: Path | None, kind: str, rows: int, dim: int) -> Op
 
 
 def candidates(
-    ann: Any, queries: np.ndarray, k: int, settings: Settings, allowed: np.ndarray | None = None
+    ann: Any, queries: np.ndarray, k: int, settings: AnnSettings, allowed: np.ndarray | None = None
 ) -> list[np.ndarray]:
     """Rows that may be among the k best of each query, from an approximate index; unordered.
 
@@ -170,7 +170,7 @@ def candidates(
     return [rows[rows >= 0] for rows in found]
 
 
-def parse_settings(kind: str, entries: Sequence[str]) -> Settings:
+def parse_settings(kind: str, entries: Sequence[str]) -> AnnSettings:
     """Settings from a kind and "name=number" texts.
 
     Raises:
@@ -181,7 +181,7 @@ def parse_settings(kind: str, entries: Sequence[str]) -> Settings:
         16
     """
     table: dict[str, int] = {}
-    names = [f.name for f in fields(Settings) if f.name != "kind"]
+    names = [f.name for f in fields(AnnSettings) if f.name != "kind"]
     for entry in entries:
         name, _, value = entry.partition("=")
         if name not in names:
@@ -190,7 +190,7 @@ def parse_settings(kind: str, entries: Sequence[str]) -> Settings:
             table[name] = int(value)
         except ValueError:
             raise ModalignError(f"{name} is a whole number, as in {name}=32, got '{entry}'") from None
-    return Settings(kind, **table)
+    return AnnSettings(kind, **table)
 
 
 @contextmanager
@@ -205,9 +205,9 @@ def threads(count: int) -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def settings_from(table: Mapping[str, Any], where: str) -> Settings:
+def settings_from(table: Mapping[str, Any], where: str) -> AnnSettings:
     """Settings as an index file holds them."""
     try:
-        return Settings(**table)
+        return AnnSettings(**table)
     except TypeError as problem:
         raise ModalignError(f"index is damaged: {where}: {problem}") from None

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ModalignError
 from ..progress import Progress, silent
-from .ann import Settings
+from .ann import AnnSettings
 from .index import Index, model_fingerprint
 from .query import Query, parse_query
 from .recall import recall_text
@@ -25,7 +25,7 @@ def index_run(
     store: Path | None = None,
     out: Path | None = None,
     *,
-    settings: Settings | None = None,
+    settings: AnnSettings | None = None,
     only: Sequence[str] = (),
     split: str | None = None,
     add: bool = False,
@@ -78,7 +78,7 @@ def _fill(
     run: Path,
     store: Path | None,
     out: Path,
-    settings: Settings | None,
+    settings: AnnSettings | None,
     only: Sequence[str],
     split: str | None,
     add: bool,

@@ -48,7 +48,7 @@ class Part:
     items: Items
     dead: np.ndarray | None = None
     faiss: Any = None
-    settings: ann.Settings = field(default_factory=ann.Settings)
+    settings: ann.AnnSettings = field(default_factory=ann.AnnSettings)
     owner: Any = None
 
     def nearest(

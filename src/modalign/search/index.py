@@ -15,7 +15,7 @@ from ..errors import ModalignError, few, unknown
 from ..files import atomic, read_json, write_json
 from ..progress import Progress, silent
 from . import segments
-from .ann import Settings, settings_from
+from .ann import AnnSettings, settings_from
 from .gallery import Gallery, Part, Place, unit_rows
 from .recall import cross_modal_recall
 
@@ -78,7 +78,7 @@ class Index(Gallery):
         return parts
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> AnnSettings:
         """How its vectors are indexed."""
         return settings_from(self.current["settings"], str(self.folder / segments.CURRENT))
 
@@ -106,7 +106,7 @@ class Index(Gallery):
         vectors: Vectors,
         items: Entries,
         *,
-        settings: Settings | None = None,
+        settings: AnnSettings | None = None,
         model: Path | None = None,
         only: Sequence[str] | None = None,
         root: Path | None = None,
@@ -127,7 +127,7 @@ class Index(Gallery):
         Raises:
             ModalignError: rows and entries that do not match, unequal widths, equal ids, unknown modalities.
         """
-        folder, settings = Path(folder), settings or Settings()
+        folder, settings = Path(folder), settings or AnnSettings()
         chosen = list(only) if only else list(vectors)
         for m in chosen:
             if m not in vectors:
@@ -191,7 +191,7 @@ class Index(Gallery):
             old = [i for i in known if latest.has(i)]
             if old and not update:
                 raise ModalignError(f"{len(old)} ids are in the index already ({few(sorted(old), 3)}): update them")
-            settings = latest.settings if min(len(x) for x in rows.values()) > 50_000 else Settings()
+            settings = latest.settings if min(len(x) for x in rows.values()) > 50_000 else AnnSettings()
             relative = os.path.relpath(root.resolve(), self.folder.resolve()) if root else None
             number = len(latest.current["segments"])
             name = segments.write_segment(self.folder, rows, entries, settings, relative, progress, number)

@@ -99,7 +99,7 @@ def write_segment(
     folder: Path,
     vectors: Mapping[str, np.ndarray],
     items: Mapping[str, Sequence[Mapping[str, Any]]],
-    settings: ann.Settings,
+    settings: ann.AnnSettings,
     root: str | None,
     progress: Progress = silent,
     number: int = 0,

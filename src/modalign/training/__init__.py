@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from .. import public
 
 if TYPE_CHECKING:
-    from .loop import Schedule, train
+    from .loop import TrainingSettings, train
     from .mixing import augment, mix
     from .sampling import Sampler
 
-_HOMES = {"Sampler": "sampling", "Schedule": "loop", "augment": "mixing", "mix": "mixing", "train": "loop"}
+_HOMES = {"Sampler": "sampling", "TrainingSettings": "loop", "augment": "mixing", "mix": "mixing", "train": "loop"}
 
-__all__ = ["Sampler", "Schedule", "augment", "mix", "train"]
+__all__ = ["Sampler", "TrainingSettings", "augment", "mix", "train"]
 
 
 def __getattr__(name: str) -> Any:

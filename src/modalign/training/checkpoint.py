@@ -42,7 +42,7 @@ class Keeper:
 
     Args:
         run: folder; None: nothing is written and nothing read.
-        schedule: plain settings of the training; a checkpoint of other settings is refused.
+        settings: of the training; a checkpoint of other settings is refused.
         heads, objective, optimiser: whose state is kept.
         best: the best weights so far. at: the position. Both are updated in place by ``resume``.
     """
@@ -50,18 +50,18 @@ class Keeper:
     def __init__(
         self,
         run: Path | None,
-        schedule: Any,
+        settings: Any,
         heads: nn.Module,
         objective: nn.Module,
         optimiser: torch.optim.Optimizer,
         best: dict[str, Tensor],
         at: Position,
     ) -> None:
-        self.checkpoints = bool(schedule.checkpoints)
+        self.checkpoints = bool(settings.checkpoints)
         self.run, self.heads, self.objective, self.optimiser = run, heads, objective, optimiser
         self.best, self.at = best, at
         shapes = {k: list(v.shape) for k, v in heads.state_dict().items()}
-        self.settings = json.dumps({"schedule": asdict(schedule), "heads": shapes}, sort_keys=True)
+        self.settings = json.dumps({"schedule": asdict(settings), "heads": shapes}, sort_keys=True)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl; values that are not finite are left out."""

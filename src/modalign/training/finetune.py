@@ -15,11 +15,11 @@ from ..features.encoders.base import plan
 from ..features.encoders.tuned import as_tunable
 from ..features.encoders.tuning import Tunable, Tuning
 from ..model import Heads
-from ..model.heads import Map
+from ..model.heads import Projection
 from ..objectives.base import Objective
 from ..progress import Progress, silent
 from ..views import Views
-from .loop import Position, Schedule, train
+from .loop import Position, TrainingSettings, train
 
 CHUNK = 64
 """Rows that go through an encoder at a time where no gradient is needed."""
@@ -70,7 +70,7 @@ def finetune(
     nets: Mapping[str, nn.Module],
     objective: Objective,
     x: Views,
-    schedule: Schedule | None = None,
+    settings: TrainingSettings | None = None,
     dev: Views | None = None,
     seen: Views | None = None,
     share: float = 0.1,
@@ -87,14 +87,14 @@ def finetune(
         nets: modality -> ``Tunable.net``; trained are the parameters that require gradients.
         objective: any.
         x, dev: training and dev views; raw rows (``raw``) of the modalities with a net, features of the others.
-        schedule: as for heads alone. seen: the training views as frozen features, for objectives with teachers.
+        settings: as for heads alone. seen: the training views as frozen features, for objectives with teachers.
         share: of the learning rate for the encoders, in (0, 1].
 
     Raises:
-        ModalignError: heads that keep training items, which would stay as the frozen encoder saw them; a schedule that
-            mixes or blurs rows that are no numbers to calculate with (token ids, pixels).
+        ModalignError: heads that keep training items, which would stay as the frozen encoder saw them; settings that
+            mix or blur rows that are no numbers to calculate with (token ids, pixels).
     """
-    s = schedule or Schedule()
+    s = settings or TrainingSettings()
     if not 0.0 < share <= 1.0:
         raise ModalignError(f"share must lie in (0, 1], got {share}")
     for m in heads.modalities:
@@ -124,8 +124,8 @@ def fresh(heads: Heads, seed: int = 0) -> Heads:
         heads: of all modalities; not changed. seed: of the random maps.
 
     Example:
-        >>> from modalign.model.heads import Features, Head, Map
-        >>> old = Heads({"a": Head(Features(3), Map(3, 2))})
+        >>> from modalign.model.heads import FeatureMap, Head, Projection
+        >>> old = Heads({"a": Head(FeatureMap(3), Projection(3, 2))})
         >>> new = fresh(old, seed=1)
         >>> bool((new["a"].map.weight == old["a"].map.weight).any())
         False
@@ -134,7 +134,7 @@ def fresh(heads: Heads, seed: int = 0) -> Heads:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for m in new.modalities:
-            new[m].map = Map(new[m].map.width, **new[m].map.settings)
+            new[m].map = Projection(new[m].map.width, **new[m].map.settings)
     return new
 
 

@@ -80,7 +80,7 @@ def backward(
 
 
 @dataclass
-class Part:
+class MiniBatch:
     """A mini-batch: its inputs, its rows in the whole, the random state before its encoding, its embeddings."""
 
     views: Views
@@ -89,7 +89,7 @@ class Part:
     z: dict[str, Tensor]
 
 
-def _first_pass(encode: Encode, x: Views, mini_batch: int) -> list[Part]:
+def _first_pass(encode: Encode, x: Views, mini_batch: int) -> list[MiniBatch]:
     parts = []
     for views, rows in _split(x, mini_batch):
         random = _random_state(views)
@@ -101,7 +101,7 @@ def _first_pass(encode: Encode, x: Views, mini_batch: int) -> list[Part]:
                 raise ModalignError(
                     f"the encoder must return one row per item of '{m}' ({r.stop - r.start}), got {got}"
                 )
-        parts.append(Part(views, rows, random, dict(z.data)))
+        parts.append(MiniBatch(views, rows, random, dict(z.data)))
     return parts
 
 
@@ -115,7 +115,7 @@ def _split(x: Views, mini_batch: int) -> Iterator[tuple[Views, dict[str, slice]]
         yield views.select({m: torch.arange(r.start, r.stop, device=x[m].device) for m, r in rows.items()}), rows
 
 
-def _leaves(x: Views, parts: list[Part]) -> Views:
+def _leaves(x: Views, parts: list[MiniBatch]) -> Views:
     """All embeddings as leaves of a new graph; modalities without items keep an empty row set."""
     data = {}
     for m, rows in x.data.items():
@@ -125,7 +125,7 @@ def _leaves(x: Views, parts: list[Part]) -> Views:
     return replace(x, data=data)
 
 
-def _second_pass(encode: Encode, parts: list[Part], z: Views) -> None:
+def _second_pass(encode: Encode, parts: list[MiniBatch], z: Views) -> None:
     """Encode each mini-batch again, in the same random state, and send its part of the gradient back."""
     after = _random_state(z)
     for part in parts:

@@ -34,7 +34,7 @@ class CollapseWarning(RuntimeWarning):
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSettings:
     """How long and how fast to train.
 
     Args:
@@ -82,7 +82,7 @@ def train(
     heads: nn.Module,
     objective: Objective,
     x: Views,
-    schedule: Schedule | None = None,
+    settings: TrainingSettings | None = None,
     dev: Views | None = None,
     run: Path | None = None,
     seen: Views | None = None,
@@ -97,7 +97,7 @@ def train(
         heads: views of features -> views of unit rows.
         objective: what to minimise; its own parameters (temperatures) are trained too.
         x: training views: what the heads take.
-        schedule: how long and how fast.
+        settings: how long and how fast.
         dev: paired views for the choice of the best weights and for stopping early; None: the last weights are kept.
         run: folder for metrics.jsonl and the checkpoint; None: nothing is written.
         seen: the same items as x in the form that the objective sees as ``batch.x``, if not x itself.
@@ -106,7 +106,7 @@ def train(
     Raises:
         ModalignError: no usable data, a loss that is not finite, or a checkpoint of other settings.
     """
-    s, seen = schedule or Schedule(), seen or x
+    s, seen = settings or TrainingSettings(), seen or x
     with torch.random.fork_rng():
         torch.manual_seed(s.seed)
         sampler = Sampler(x, s.batch, s.unpaired, s.seed)

@@ -3,11 +3,11 @@
 from .collapse import collapse, plan_entropy
 from .geodesic import geodesic, geodesics, knn_graph, landmarks, stress
 from .losses import carried, carry, literal, structure
+from .scorer import Scorer
 from .search import knn
-from .similarity import Similarity
 
 __all__ = [
-    "Similarity",
+    "Scorer",
     "carried",
     "carry",
     "collapse",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
-from .similarity import Similarity
+from .scorer import Scorer
 
 BLOCK_NUMBERS = 1 << 25  # scores held at once: 128 MB of float32
 QUERIES = 512  # at most at a time
@@ -58,7 +58,7 @@ def knn(
         raise ModalignError(f"the number of neighbours k must be at least 1, got {k}")
     if without_self and len(x) != len(y):
         raise ModalignError(f"leaving out self needs row i of both sets to be one item, got {len(x)} and {len(y)} rows")
-    scorer = Similarity(x, y, metric)
+    scorer = Scorer(x, y, metric)
     k = min(k, len(y) - bool(without_self)) if len(y) else 0
     dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
     if k <= 0 or len(x) == 0:
@@ -72,7 +72,7 @@ def knn(
     return values.to(dtype), indices
 
 
-def _search(scorer: Similarity, k: int, without_self: bool, block: int | None) -> tuple[Tensor, Tensor]:
+def _search(scorer: Scorer, k: int, without_self: bool, block: int | None) -> tuple[Tensor, Tensor]:
     """Exact float64 scores and indices of the k best of each query."""
     x, y, bias = scorer.single()
     error = scorer.error(x, y, bias)
@@ -135,14 +135,14 @@ def _largest(scores: Tensor, best: Tensor | None, k: int) -> tuple[Tensor, Tenso
     return top, columns.gather(1, where)
 
 
-def _order(scorer: Similarity, queries: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _order(scorer: Scorer, queries: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k best candidates of each query by exact score, ties by index."""
     candidates = candidates.sort(1).values
     exact, order = scorer.candidates(queries, candidates).sort(dim=1, descending=True, stable=True)
     return exact[:, :k], candidates.gather(1, order[:, :k])
 
 
-def _thorough(scorer: Similarity, queries: Tensor, k: int, without_self: bool) -> tuple[Tensor, Tensor]:
+def _thorough(scorer: Scorer, queries: Tensor, k: int, without_self: bool) -> tuple[Tensor, Tensor]:
     """The same for queries with many nearly equal candidates, through full rows in float64."""
     scores = scorer.rows(queries)
     if without_self:

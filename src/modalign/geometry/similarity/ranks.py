@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
-from ..neighbours import Similarity, knn
+from ..neighbours import Scorer, knn
 from .common import CELLS, check
 
 
@@ -41,7 +41,7 @@ def trustworthiness(x: Tensor, y: Tensor, k: int = 10) -> Tensor:
     if not 1 <= k < n / 2:
         raise ModalignError(f"trustworthiness needs 1 <= k < n / 2, got k = {k} for {n} items")
     near = knn(y.detach(), k=k)[1]
-    scorer = Similarity(x.detach(), x.detach())
+    scorer = Scorer(x.detach(), x.detach())
     slack, excess = scorer.tolerance(), []
     for rows in torch.arange(n, device=x.device).split(max(1, CELLS // n)):
         scores = scorer.rows(rows)

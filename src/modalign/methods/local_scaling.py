@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..model import Heads
-from ..model.heads import Head, Hubs, Map
+from ..model.heads import Head, LocalScaling, Projection
 from ..views import Views
 
 MOST = 8192  # rows of a bank: 8 MB at 256 dimensions
@@ -17,16 +17,16 @@ FEWEST = 20  # with fewer items of other modalities than this, crowdedness is no
 def without_hubs(
     heads: Heads, x: Views, neighbours: int = 30, strength: float = 1.0, edge: float = 0.25, seed: int = 0
 ) -> Heads:
-    """The same heads with `Hubs` behind them, whose banks are training items of the other modalities.
+    """The same heads with `LocalScaling` behind them, whose banks are training items of the other modalities.
 
     Args:
         heads: without such a stage. x: training views, paired or not.
-        neighbours, strength, edge: of `Hubs`; of a small bank one row in 75 counts as near, but at least 5.
+        neighbours, strength, edge: of `LocalScaling`; of a small bank one row in 75 counts as near, but at least 5.
         seed: draws banks from larger sets.
 
     Returns:
-        Heads of the same width, whose last coordinates, one per modality, are those of `Hubs`; the others are reduced
-        to their principal directions. The heads as they are where the banks would be too small.
+        Heads of the same width, whose last coordinates, one per modality, are those of `LocalScaling`; the others are
+        reduced to their principal directions. The heads as they are where the banks would be too small.
 
     Example:
         >>> from modalign.registry import make
@@ -47,7 +47,7 @@ def without_hubs(
     out = {}
     for own, m in enumerate(heads.modalities):
         near = min(neighbours, max(5, len(banks[m]) // 75))
-        last = Hubs(heads.dim, len(banks[m]), own, len(heads.modalities), near, strength, edge)
+        last = LocalScaling(heads.dim, len(banks[m]), own, len(heads.modalities), near, strength, edge)
         last.bank.copy_(banks[m])
         own_rows = z[m] if m in z else banks[m]
         last.mean.copy_(torch.cat([last.crowd(part) for part in own_rows.split(2048)]).mean())
@@ -62,9 +62,9 @@ def reduced(heads: Heads, x: Views, dim: int) -> Heads:
     return Heads({m: Head(heads[m].features, turned(heads[m].map, axes)) for m in heads.modalities}).eval()
 
 
-def turned(old: Map, axes: Tensor) -> Map:
+def turned(old: Projection, axes: Tensor) -> Projection:
     """The map c -> normalise((c W + b + MLP(c)) axes)."""
-    new = Map(old.width, **{**old.settings, "dim": axes.shape[1]})
+    new = Projection(old.width, **{**old.settings, "dim": axes.shape[1]})
     new.weight.copy_(old.weight @ axes)
     new.bias.copy_(old.bias @ axes)
     if old.residual is not None and new.residual is not None:

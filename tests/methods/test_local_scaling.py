@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from modalign.methods.hubs import MOST, bank_of, without_hubs
+from modalign.methods.local_scaling import MOST, bank_of, without_hubs
 from modalign.model import Model
-from modalign.model.heads import Hubs
+from modalign.model.heads import LocalScaling
 from modalign.registry import make
 from modalign.views import Views, hide_links
 
@@ -17,8 +17,8 @@ def unit(n: int, d: int, seed: int) -> torch.Tensor:
     return normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
-def stage(z_other: torch.Tensor, own: int, mean: float, **settings: float) -> Hubs:
-    last = Hubs(z_other.shape[1], len(z_other), own, 2, 5, **settings)  # type: ignore[arg-type]
+def stage(z_other: torch.Tensor, own: int, mean: float, **settings: float) -> LocalScaling:
+    last = LocalScaling(z_other.shape[1], len(z_other), own, 2, 5, **settings)  # type: ignore[arg-type]
     last.bank.copy_(z_other)
     last.mean.fill_(mean)
     return last
@@ -29,7 +29,7 @@ def test_the_cosine_loses_both_crowds() -> None:
     z, w = unit(40, 8, 0), unit(50, 8, 1)
     text, image = stage(w, 0, 0.3), stage(z, 1, 0.4)
 
-    def long(last: Hubs, rows: torch.Tensor) -> torch.Tensor:
+    def long(last: LocalScaling, rows: torch.Tensor) -> torch.Tensor:
         out = last(rows)
         return out / out[:, :8].norm(dim=1, keepdim=True)  # undo the scaling: the first part had length 1
 

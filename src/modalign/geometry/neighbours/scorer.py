@@ -20,7 +20,7 @@ PAIRS_AT_ONCE = 1 << 17  # numbers in one gathered chunk of pairs: 1 MB of float
 
 
 @dataclass(frozen=True)
-class Similarity:
+class Scorer:
     """Score of query i and gallery item j, larger is nearer: <x_i, y_j> + bias_j after the metric's scaling.
 
     With "euclidean" the exact scores are -|x_i - y_j|^2, and the blocks hold (|x_i|^2 - |x_i - y_j|^2) / 2 about the

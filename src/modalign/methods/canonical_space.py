@@ -19,7 +19,7 @@ PRECISION = torch.float32  # of rows and maps, as the heads have it; plans are s
 
 
 @dataclass(frozen=True)
-class Space:
+class CanonicalSpace:
     """Canonical maps of prepared views, and anchors by which items are described.
 
     Args:
@@ -45,7 +45,7 @@ class Space:
     def whitened(self, m: str, rows: Tensor) -> Tensor:
         """Prepared rows in whitened coordinates, in ``PRECISION``."""
         k = self.p.modalities.index(m)
-        scale = (self.p.spectra[m].axes * self.fit.bases[k]).sum(0)  # bases = axes * scale, axes orthonormal
+        scale = (self.p.principal[m].axes * self.fit.bases[k]).sum(0)  # bases = axes * scale, axes orthonormal
         return (rows * scale).to(PRECISION)
 
     def coordinates(self, m: str, rows: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class Space:
         w = self.whitened(m, rows)
         return relative(w, self.anchors[m], self.weight, self.sharpness) if self.anchors else w
 
-    def anchored(self, rows: Mapping[str, Tensor], weight: Tensor, share: float) -> Space:
+    def anchored(self, rows: Mapping[str, Tensor], weight: Tensor, share: float) -> CanonicalSpace:
         """The same space with the items of these rows as anchors; where a row is -1, nothing is like that anchor."""
         anchors = {
             m: normalize(self.whitened(m, self.p.rows[m][r]), dim=1) * (r >= 0)[:, None] for m, r in rows.items()
@@ -107,7 +107,7 @@ def smoothed(
     for m, x in p.rows.items():
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:MOST_BANK].sort().values
         bank[m] = x[order]
-        scale = p.spectra[m].scale(ridge)
+        scale = p.principal[m].scale(ridge)
         w, b = (x * scale).to(PRECISION), (bank[m] * scale).to(PRECISION)
         moved = torch.cat([smooth(part, b, neighbours, smoothing) for part in w.split(2048)])
         rows[m] = moved.double() / scale
