@@ -378,3 +378,19 @@ def test_memory_does_not_grow_with_the_features() -> None:
     found = measure(100_000)
     assert found["rows"] == 100_000
     assert found["MiB added"] < 0.6 * found["features, MiB"]
+
+
+class Silent(Letters):
+    """Says nothing of words without letters."""
+
+    def __call__(self, batch):
+        return super().__call__(batch) - self.version
+
+
+def test_features_of_zeros_are_a_failure(tmp_path):
+    rows = [{"group": i, "modality": "text", "text": t} for i, t in enumerate(["ab", "!!", "c"])]
+    store = embed(Manifest.from_rows(rows), {"text": Silent()}, tmp_path)
+    assert store.views().group["text"].tolist() == [0, 2]
+    assert [(f.row, f.reason) for f in store.failures] == [
+        (1, "the encoder returned features of zeros alone, which have no direction")
+    ]

@@ -38,6 +38,45 @@ def test_infonce_equals_a_slow_reference(n, m, seed, density):
     assert found.item() == pytest.approx(slow_infonce(similarity, positives, 3.0), abs=1e-10)
 
 
+def slow_mil_nce(similarity, positives, scale):
+    """Row by row: candidates against other columns, and against other rows of the candidates."""
+    e = (similarity * scale).exp().tolist()
+    p = positives.tolist()
+    losses = []
+    for i, row in enumerate(e):
+        own = [j for j, hit in enumerate(p[i]) if hit]
+        if own:
+            good = sum(row[j] for j in own)
+            bad = sum(v for j, v in enumerate(row) if not p[i][j])
+            bad += sum(e[k][j] for j in own for k in range(len(e)) if not p[k][j])
+            losses.append(-math.log(good / (good + bad)))
+    return sum(losses) / len(losses) if losses else 0.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(1, 6), m=st.integers(1, 6), seed=st.integers(0, 10_000), density=st.floats(0, 1))
+def test_mil_nce_equals_a_slow_reference(n, m, seed, density):
+    generator = torch.Generator().manual_seed(seed)
+    similarity = torch.randn(n, m, generator=generator, dtype=torch.float64)
+    positives = torch.rand(n, m, generator=generator) < density
+    found = contrast.mil_nce(similarity, positives, 3.0)
+    assert found.item() == pytest.approx(slow_mil_nce(similarity, positives, 3.0), abs=1e-10)
+    assert torch.autograd.gradcheck(lambda s: contrast.mil_nce(s, positives, 3.0), similarity.requires_grad_())
+
+
+def test_mil_nce_is_finite_where_everything_is_a_candidate_and_at_any_scale():
+    similarity = torch.randn(3, 4, requires_grad=True)
+    loss = contrast.mil_nce(similarity, torch.ones(3, 4, dtype=torch.bool), 100.0)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.0, abs=1e-4)
+    assert not similarity.grad.abs().max() > 1e-3
+    wild = 1e4 * torch.eye(3)
+    assert contrast.mil_nce(wild).item() == 0.0
+    assert contrast.mil_nce(-wild).item() == pytest.approx(1e4, rel=1e-3)
+    with pytest.raises(ModalignError, match="not square"):
+        contrast.mil_nce(torch.ones(2, 3))
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
 def test_infonce_with_one_positive_is_cross_entropy(smoothing):
     similarity = rows(5, 8) @ rows(5, 8, seed=1).T

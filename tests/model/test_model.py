@@ -31,6 +31,16 @@ def test_rows_come_out_as_unit_rows_of_the_modalities_present() -> None:
     assert torch.allclose(z["text"].norm(dim=1), torch.ones(4), atol=1e-6)
 
 
+def test_rows_of_zeros_are_refused_unless_asked_for() -> None:
+    h, x = heads(), torch.randn(5, 2)
+    x[[1, 4]] = 0.0
+    with pytest.raises(ModalignError, match=r"'a.b keys' has 2 all-zero rows of 5 \(1, 4\)"):
+        h.transform(x, "a.b keys")
+    with pytest.raises(ModalignError, match="all-zero rows"):
+        h.embed(Views({"a.b keys": x}, {"a.b keys": torch.arange(5)}))
+    assert torch.equal(*h.transform(x, "a.b keys", zero_rows=True)[[1, 4]].chunk(2))
+
+
 def test_transform_equals_forward_in_chunks_without_dropout() -> None:
     h = heads()
     nn = torch.randn(9, 2)

@@ -20,6 +20,7 @@ WIDTHS = {"text": 6, "image": 6, "audio": 6}
 CASES: dict[str, dict] = {
     "clip": {"name": "clip"},
     "infonce": {"name": "infonce", "label_smoothing": 0.1},
+    "mil_nce": {"name": "mil_nce"},
     "siglip": {"name": "siglip", "bias": -1.0},
     "cyclip": {"name": "cyclip"},
     "symile": {"name": "symile"},

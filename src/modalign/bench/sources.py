@@ -61,6 +61,8 @@ class Source:
                 digest.update(f"{m}{tuple(rows.shape)}{rows.dtype}".encode())
                 digest.update(rows.contiguous().view(torch.uint8).numpy().data)
                 digest.update(part.group[m].long().contiguous().view(torch.uint8).numpy().data)
+            for pair, link in (part.links or {}).items():
+                digest.update(f"{pair}{link.tolist()}".encode())
         return digest.hexdigest()
 
 

@@ -64,10 +64,10 @@ def coco(
         root: the folder. split: "train", "val", "test" (Karpathy's only); None for all.
         year: of the official lists; asking for it leaves Karpathy's list alone. None takes what there is, 2017 first.
         annotations: one list by name, for example "annotations/captions_val2017.json", for other subsets.
-        positives: which pairs count as right: adds the extra column ``positives`` for ``positive_links``. "original" is
-            COCO's own, "cxc" Crisscrossed Captions, "eccv" ECCV Caption (both directions together); needs the package
-            eccv-caption. Its photos are those of Karpathy's test split; with Karpathy's list the captions' numbers come
-            from ``captions_val2014.json``, which must then be there too.
+        positives: which pairs count as right: adds the extra column ``positives``, which scores follow
+            (``links.links_of``). "original" is COCO's own, "cxc" Crisscrossed Captions, "eccv" ECCV Caption (both
+            directions together); needs the package eccv-caption. Its photos are those of Karpathy's test split; with
+            Karpathy's list the captions' numbers come from ``captions_val2014.json``, which must then be there too.
         restval: Karpathy's train split includes ``restval``, as is usual (113,287 photos instead of 82,783).
         missing: see ``datasets.rows.Missing``.
 

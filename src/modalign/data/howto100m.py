@@ -52,7 +52,8 @@ def howto100m(
         rolling: what becomes of overlapping caption windows, see ``segments.unroll``.
         seconds, short: least length of a segment, and whether short ones are widened or merged: ``segments.lengthen``.
         candidates: size of the set of captions that may describe a clip (MIL-NCE used 5). The extra column
-            ``positives`` (for ``positive_links``) holds it, with all segments that overlap the clip in time.
+            ``positives`` holds it, with all segments that overlap the clip in time; training and scores follow it
+            (``links.links_of``), for which the objective "mil_nce" is made.
         missing: see ``datasets.rows.Missing``.
 
     Returns:

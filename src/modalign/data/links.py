@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
 from ..errors import ModalignError
 from .manifest import Manifest
+
+Pair = tuple[str, str]
 
 
 def positive_links(manifest: Manifest, a: str, b: str, key: str = "positives") -> np.ndarray:
@@ -39,16 +42,56 @@ def positive_links(manifest: Manifest, a: str, b: str, key: str = "positives") -
             f"'{manifest.name}' has no column '{key}' to link by: it has {', '.join(sorted(manifest.extra)) or 'none'}"
         )
     values = manifest.extra[key]
+    sides = ([values[r] for r, m in enumerate(manifest.modality_names) if m == name] for name in (a, b))
+    return _in_common(*sides)
+
+
+def links_of(manifest: Manifest, rows: Mapping[str, np.ndarray], key: str = "positives") -> dict[Pair, np.ndarray]:
+    """The links of all pairs of modalities, for ``Views.links``, where they say more than the group ids.
+
+    The column says which things are right for an item: a clip lists several captions, a caption names itself. Two
+    modalities that both list several (the picture and the sound of a clip) do not name each other: their groups hold.
+
+    Args:
+        manifest: rows with the extra column ``key``, or without it: then there are no links.
+        rows: modality -> the manifest rows of the items that are really there, ascending. key: the column.
+
+    Returns:
+        (a, b) -> (2, p) positions among the rows of a and of b.
+
+    Example:
+        >>> m = Manifest.from_rows([
+        ...     {"group": 0, "modality": "video", "uri": "v.mp4", "extra": {"positives": [0, 1]}},
+        ...     {"group": 0, "modality": "text", "text": "pour", "extra": {"positives": [0]}},
+        ...     {"group": 1, "modality": "text", "text": "stir", "extra": {"positives": [1]}}])
+        >>> links_of(m, {"video": np.array([0]), "text": np.array([1, 2])})["video", "text"].tolist()
+        [[0, 0], [0, 1]]
+    """
+    if key not in manifest.extra:
+        return {}
+    values = {m: [manifest.extra[key][r] for r in own] for m, own in rows.items()}
+    most = {m: max((len(_several(v)) for v in column), default=0) for m, column in values.items()}
+    links = {}
+    for a, b in combinations(rows, 2):
+        if min(most[a], most[b]) == 1:
+            found = _in_common(values[a], values[b])
+            same = _in_common(*([int(manifest.group[r]) for r in rows[m]] for m in (a, b)))
+            if not np.array_equal(found, same):
+                links[a, b] = found
+    return links
+
+
+def _in_common(left: Sequence[object], right: Sequence[object]) -> np.ndarray:
+    """(2, p) positions of the lists that have something in common; sorted, no pair twice."""
     holders: dict[object, list[int]] = defaultdict(list)
-    sides = {m: [row for row, modality in enumerate(manifest.modality_names) if modality == m] for m in (a, b)}
-    for j, row in enumerate(sides[b]):
-        for value in _several(values[row]):
+    for j, several in enumerate(right):
+        for value in _several(several):
             holders[value].append(j)
-    pairs = {(i, j) for i, row in enumerate(sides[a]) for v in _several(values[row]) for j in holders.get(v, ())}
+    pairs = {(i, j) for i, several in enumerate(left) for v in _several(several) for j in holders.get(v, ())}
     return np.asarray(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
 
 
-def _several(value: object) -> Iterable[object]:
+def _several(value: object) -> Sequence[object]:
     if value is None:
         return ()
     return value if isinstance(value, (list, tuple)) else (value,)

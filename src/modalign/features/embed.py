@@ -190,14 +190,15 @@ def _ahead(items: Sequence[Row], batches: Sequence[list[int]], encoder: Encoder)
 
 
 def _run(encoder: Encoder, places: list[int], batch: Any, errors: dict[int, str]) -> Encoded:
-    """Features of a decoded batch. A row that comes out NaN or infinite is a failure: it is worse than no row."""
+    """Features of a decoded batch. A row that comes out NaN, infinite or all zero is a failure: worse than no row."""
     block = encoder(batch).float().cpu() if places else torch.empty(0, encoder.dim)
-    fine = torch.isfinite(block).all(1)
-    if bool(fine.all()):
+    finite, live = torch.isfinite(block).all(1), (block != 0).any(1)
+    if bool((finite & live).all()):
         return places, block, errors
-    bad = [p for p, ok in zip(places, fine.tolist(), strict=True) if not ok]
-    errors = errors | dict.fromkeys(bad, "the encoder returned NaN or infinite features")
-    return [p for p, ok in zip(places, fine.tolist(), strict=True) if ok], block[fine], errors
+    why = {(False, True): "NaN or infinite features", (True, False): "features of zeros alone, which have no direction"}
+    found = list(zip(places, zip(finite.tolist(), live.tolist(), strict=True), strict=True))
+    errors = errors | {p: f"the encoder returned {why[state]}" for p, state in found if state != (True, True)}
+    return [p for p, state in found if state == (True, True)], block[finite & live], errors
 
 
 def _decode(items: Sequence[Row], places: list[int], encoder: Encoder) -> tuple[list[int], Any, dict[int, str]]:

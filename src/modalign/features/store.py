@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data import media
+from ..data.links import links_of
 from ..data.manifest import Manifest, Row
 from ..errors import ModalignError, few, unknown
 from ..files import atomic, read_json, write_json
@@ -172,7 +173,9 @@ class Store:
             modalities: which, in which order; None: all.
 
         Returns:
-            Views of float32 features, rows in the order of the manifest; ``views.row`` numbers them in it.
+            Views of float32 features, rows in the order of the manifest; ``views.row`` numbers them in it. Where the
+            manifest has a column ``positives`` that says more than the groups, ``views.links`` holds it
+            (``data.links.links_of``).
 
         Raises:
             ModalignError: no such split or modality, or a shard is damaged or gone.
@@ -190,7 +193,9 @@ class Store:
                 places = places[[splits[r] == split for r in places[:, 0]]]
             data[m] = self._read(m, places)
             rows[m] = torch.from_numpy(places[:, 0].astype(np.int64))
-        return Views(data, {m: group[r] for m, r in rows.items()}, row=rows)
+        linked = links_of(self.manifest, {m: r.numpy() for m, r in rows.items()})
+        links = {pair: torch.from_numpy(table.copy()) for pair, table in linked.items()}
+        return Views(data, {m: group[r] for m, r in rows.items()}, links or None, rows)
 
     def _read(self, modality: str, places: np.ndarray) -> Tensor:
         """Gather rows from memory-mapped shards."""

@@ -91,6 +91,47 @@ def clip(x: Tensor, y: Tensor, positives: Tensor | None = None, scale: float | T
     return 0.5 * (infonce(similarity, positives, scale) + infonce(similarity.mT, positives.mT, scale))
 
 
+def mil_nce(similarity: Tensor, positives: Tensor | None = None, scale: float | Tensor = 1.0) -> Tensor:
+    """Cross-entropy of finding any of a row's candidates: the sum over them is inside the logarithm.
+
+    L = mean_i -log [ A_i / (A_i + B_i) ] over the rows i with positives P(i), A_i = sum_{j in P(i)} e^{s S_ij},
+    B_i = sum_{j not in P(i)} e^{s S_ij} + sum_{j in P(i)} sum_{k: j not in P(k)} e^{s S_kj}: other columns for the row,
+    other rows for its candidates. A row of which some candidates are wrong learns from those that fit.
+
+    Args:
+        similarity: S, (n, m), higher is nearer, any float dtype.
+        positives: (n, m) bool; None: the diagonal of a square matrix. Rows without a positive add nothing.
+        scale: s = 1 / temperature, a number or a scalar tensor.
+
+    Returns:
+        Scalar, in nats, >= 0; 0 where no row has a positive.
+
+    Raises:
+        ModalignError: shapes do not fit together.
+
+    Reference: Miech et al. (2020), arXiv 1912.06430, eq. 1.
+
+    Example:
+        >>> round(mil_nce(torch.eye(2)).item(), 4)
+        0.5514
+        >>> candidates = torch.tensor([[True, True, False]])
+        >>> round(mil_nce(torch.tensor([[9.0, -9.0, 0.0]]), candidates).item(), 4)
+        0.0001
+    """
+    (similarity,) = working(similarity)
+    positives = _mask(similarity, positives)
+    rows = positives.any(1)
+    if not bool(rows.any()):
+        return similarity.sum() * 0.0
+    logits = similarity * scale
+    low = torch.finfo(logits.dtype).min
+    others = torch.logsumexp(logits.masked_fill(positives, low), 0)  # of each column, the rows it does not belong to
+    own = positives[rows]
+    good = torch.logsumexp(logits[rows].masked_fill(~own, low), 1)
+    bad = torch.logsumexp(others.expand_as(own).masked_fill(~own, low), 1)
+    return (torch.logaddexp(torch.logsumexp(logits[rows], 1), bad) - good).mean()
+
+
 def sigmoid(
     similarity: Tensor,
     positives: Tensor | None = None,

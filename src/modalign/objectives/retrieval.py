@@ -1,4 +1,4 @@
-"""Retrieval objectives: an item should find its own group among all others. CLIP, SigLIP, CyCLIP, Symile."""
+"""Retrieval objectives: an item should find its own group among all others. CLIP, MIL-NCE, SigLIP, CyCLIP, Symile."""
 
 from __future__ import annotations
 
@@ -64,6 +64,51 @@ class Clip(Pairwise):
 
     def log(self) -> dict[str, float]:
         return {"scale": self.scale.value()}
+
+
+@register("objective", "mil_nce")
+class MilNce(Clip):
+    """MIL-NCE: one of an item's candidates should be nearer than what is no candidate, whichever it is.
+
+    L = mean over pairs of modalities of 1/2 [mil_nce(s X Y^T) + mil_nce(s Y X^T)]; the sum over positives is inside the
+    logarithm, so that wrong candidates cost little, while "clip" asks for all of them. As published one side asks, the
+    clip; here each in turn, because which side has the sets is a matter of the data. With one positive each, both
+    directions are equal.
+
+    Use when: captions only roughly belong to clips (HowTo100M with ``candidates``), or any ``Views.links`` of which
+    some are wrong. Related: "clip", where all positives are right.
+
+    Args:
+        scale: s = 1 / temperature at the start; published 1, of vectors that are not normalised.
+        learn_scale: learn s (through its logarithm, clamped to [1, 100] after each step).
+        modalities: look only at pairs of these; default all.
+
+    Reference: Miech et al. (2020), arXiv 1912.06430, eq. 1.
+
+    Example:
+        >>> from modalign.views import Views
+        >>> z = Views.from_arrays(text=torch.eye(2), video=torch.eye(2))
+        >>> round(MilNce(scale=1.0)(Batch(z, z)).item(), 4)
+        0.5514
+    """
+
+    def __init__(
+        self,
+        scale: float = contrast.CLIP_SCALE,
+        learn_scale: bool = True,
+        modalities: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(scale, learn_scale, modalities=modalities)
+
+    def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
+        positives = batch.z.positives(a, b)
+        if not bool(positives.any()):
+            return None
+        similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
+        scale = self.scale()
+        return 0.5 * (
+            contrast.mil_nce(similarity, positives, scale) + contrast.mil_nce(similarity.mT, positives.mT, scale)
+        )
 
 
 @register("objective", "siglip")

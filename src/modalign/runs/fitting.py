@@ -61,6 +61,8 @@ def _fingerprint(method: dict[str, Any], *views: Views | None) -> str:
             digest.update(f"{m}{tuple(rows.shape)}{rows.dtype}".encode())
             for tensor in (rows, x.group[m]):  # type: ignore[union-attr]
                 digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
+        for pair, link in ((x.links if x is not None else None) or {}).items():
+            digest.update(f"{pair}{link.tolist()}".encode())
     return digest.hexdigest()
 
 

@@ -41,3 +41,13 @@ def test_changed_content_changes_the_fingerprint(path):
 def test_arrays_go_through_the_store(path, tmp_path):
     store = embed(arrays({"sensor": path}), {"sensor": Features(path, "sensor")}, tmp_path / "store")
     assert torch.equal(store.views().data["sensor"], torch.from_numpy(X))
+
+
+def test_rows_of_zeros_are_absent_and_counted(path, tmp_path):
+    np.save(path, np.stack([X[1], np.zeros(3, np.float32), X[2], np.zeros(3, np.float32)]))
+    with pytest.raises(ModalignError, match="row 1 holds zeros alone"):
+        Features(path).encode([0, 1])
+    store = embed(arrays({"sensor": path}), {"sensor": Features(path, "sensor")}, tmp_path / "store")
+    assert store.views()["sensor"].tolist() == X[[1, 2]].tolist()
+    assert [f.row for f in store.failures] == [1, 3]
+    assert "2 of 4 items could not be encoded" in store.report()

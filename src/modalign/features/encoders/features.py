@@ -57,13 +57,18 @@ class Features(FrozenEncoder):
         """Row numbers, (n,) int64.
 
         Raises:
-            ModalignError: a number outside the array, or an item without one.
+            ModalignError: a number outside the array, an item without one, or a row of zeros: other programs write
+                "missing" so, and here what is missing is absent.
         """
         numbers = [i.extra.get("index") if isinstance(i, Row) else i for i in items]
         for number in numbers:
             if not isinstance(number, int) or not 0 <= number < len(self.array):
                 raise ModalignError(f"{self.path} has rows 0 to {len(self.array) - 1}, but row {number} was asked for")
-        return torch.tensor(numbers, dtype=torch.long)
+        rows = torch.tensor(numbers, dtype=torch.long)
+        empty = (self.array[rows] == 0).all(1)
+        if bool(empty.any()):
+            raise ModalignError(f"{self.path}: row {int(rows[empty][0])} holds zeros alone: a missing item is left out")
+        return rows
 
     def __call__(self, batch: Tensor) -> Tensor:
         """(n, dim) float32 features."""
