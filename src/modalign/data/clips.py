@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ModalignError, few
 from ..registry import register
 from .manifest import Manifest
-from .places import IMAGES, SOUNDS, VIDEOS, Files, existing_folder, first_folder
+from .places import IMAGES, KIND_OF, SOUNDS, VIDEOS, Files, aside, existing_folder, first_folder
 from .rows import Missing, Rows
 from .tables import parse_csv, read_json, read_list
 
@@ -88,6 +88,9 @@ def clips(
         for text in _several(about.get("subtitle")):
             if text.strip():
                 rows.text(group, text, part, "narration", None, None, **extra)
+    others = [name for index in files.values() for name in index.others if Path(name).suffix.lower() not in KIND_OF]
+    if others:
+        rows.note("left_aside", aside(others))
     return rows.manifest(split)
 
 

@@ -5,14 +5,26 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ModalignError, few
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg")
-SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma")
-VIDEOS = (".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".mpg", ".mpeg", ".3gp")
+IMAGES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".avif", ".apng", ".jfif", ".jpe", ".jp2",
+    ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".dib", ".pcx", ".qoi",
+)  # fmt: skip
+SOUNDS = (
+    ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".oga", ".aiff", ".aif", ".aifc", ".mka", ".amr",
+    ".caf", ".au", ".snd", ".w64", ".rf64", ".mp2", ".ac3", ".m4b", ".weba", ".wv", ".tta", ".spx",
+)  # fmt: skip
+VIDEOS = (
+    ".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".flv", ".mpg", ".mpeg", ".3gp", ".wmv", ".ogv", ".ts", ".m2ts",
+    ".mts", ".asf", ".vob", ".3g2", ".f4v", ".divx",
+)  # fmt: skip
+"""Endings of what the decoders read; the content decides, not the name."""
+
 KINDS: Mapping[str, tuple[str, ...]] = {"image": IMAGES, "audio": SOUNDS, "video": VIDEOS, "text": (".txt",)}
 KIND_OF = {extension: kind for kind, extensions in KINDS.items() for extension in extensions}
 
@@ -38,6 +50,18 @@ def inside(root: Path, entry: str, what: str = "list") -> Path:
     if climbs or re.match(r"[A-Za-z]:/", plain) or "\0" in entry or not entry.strip():
         raise ModalignError(f"{what} names '{entry}', which lies outside {root}: refused")
     return Path(os.path.abspath(root)) / plain
+
+
+def aside(names: Iterable[str]) -> str:
+    """How many files are left aside as of no known kind, by their endings.
+
+    Example:
+        >>> aside(["a.xyz", "b.xyz", "README"])
+        "3 files of no known kind: 2 '.xyz', 1 without an ending"
+    """
+    endings = Counter(os.path.splitext(name)[1].lower() for name in names)
+    told = [f"{n} '{ending}'" if ending else f"{n} without an ending" for ending, n in endings.most_common()]
+    return f"{sum(endings.values())} files of no known kind: {few(told)}"
 
 
 def clip_names(video: str, start: float, end: float) -> list[str]:
@@ -95,6 +119,8 @@ class Files:
         self.folders = tuple(Path(os.path.abspath(f)) for f in folders)
         self.extensions = tuple(extensions)
         self._paths: dict[str, Path] = {}
+        self.others: list[str] = []
+        """Names of files of other endings, hidden ones left out."""
         rank: dict[str, tuple[int, str]] = {}
         for folder in self.folders:
             for place, subfolders, names in os.walk(folder):
@@ -102,6 +128,7 @@ class Files:
                 for name in names:
                     stem, extension = os.path.splitext(name)
                     if extension.lower() not in self.extensions:
+                        self.others += [] if name.startswith(".") else [name]
                         continue
                     path = os.path.join(place, name)
                     key = _composed(stem)

@@ -39,23 +39,34 @@ def open_container(handle: IO[bytes] | Any, name: str) -> Iterator[Any]:
         container.close()
 
 
+def start_of(container: Any) -> float:
+    """The time stamp, in seconds, at which a file begins: that of its first stream to begin. Times count from here."""
+    return float(container.start_time or 0) / 1e6
+
+
 def stated_duration(container: Any, stream: Any) -> float | None:
-    """Seconds that the header gives a stream; None where it says nothing or only guesses.
+    """Seconds from the file's start to the end that the header gives a stream; None where it does not say or guesses.
 
     A stream's own duration counts (in Matroska: its DURATION tag); that of the whole file only if there is no other
-    stream, as sound and pictures may end at different times.
+    stream, as sound and pictures may end at different times. What Matroska states are ends on the file's clock, which
+    in a cut recording begins late.
     """
-    if not any(known in container.format.name.split(",") for known in TIMED):
+    forms = container.format.name.split(",")
+    if not any(known in forms for known in TIMED):
         return None
     if stream.duration is not None:
-        return float(stream.duration * stream.time_base) or None
+        late = float((stream.start_time or 0) * stream.time_base) - start_of(container)
+        return max(0.0, late) + float(stream.duration * stream.time_base) or None
+    stated = 0.0
     tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if tag:
         hours, minutes, seconds = tag.groups()
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds) or None
-    if len(container.streams) == 1 and container.duration:
-        return float(container.duration) / 1e6
-    return None
+        stated = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    elif len(container.streams) == 1 and container.duration:
+        stated = float(container.duration) / 1e6
+    if "matroska" in forms:
+        stated -= start_of(container)
+    return stated if stated > 0 else None
 
 
 def check_window(start: float | None, end: float | None, name: str) -> tuple[float, float]:

@@ -69,6 +69,28 @@ def _by_xing(handle: Any) -> int | None:
     return count * samples if flags & 1 else None
 
 
+def is_chained(handle: Any) -> bool:
+    """Ogg: whether streams follow each other in one file, as in recordings of radio.
+
+    Streams that begin together are one recording in layers; one that begins after pages of others is the next
+    recording.
+    """
+    place = handle.tell()
+    handle.seek(0)
+    started = False
+    try:
+        while len(head := handle.read(27)) == 27 and head.startswith(b"OggS"):
+            begins = bool(head[5] & 2)
+            if begins and started:
+                return True
+            started |= not begins
+            lacing = handle.read(head[26])
+            handle.seek(sum(lacing), os.SEEK_CUR)
+        return False
+    finally:
+        handle.seek(place)
+
+
 def _last_page_is_cut(handle: Any) -> bool:
     """Ogg: whether the last page goes on past the end of the file."""
     total = _size(handle)

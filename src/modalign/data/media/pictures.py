@@ -21,7 +21,7 @@ from PIL import __version__ as pillow_version
 from ...errors import ModalignError, require
 from .source import looks_like, named, read_bytes
 
-VERSION = 1
+VERSION = 2
 """Raised whenever decoding gives other pixels for the same file, so that cached features are made anew."""
 
 MAX_PIXELS = 178_956_970
@@ -29,6 +29,13 @@ MAX_PIXELS = 178_956_970
 
 SVG_PIXELS = 512
 """Longer side at which an SVG is drawn where no size is asked for."""
+
+DPI = 96
+"""Pixels of an inch in SVG (CSS 2.1, section 4.3.2)."""
+
+UNITS = {"": 1.0, "px": 1.0, "in": DPI, "cm": DPI / 2.54, "mm": DPI / 25.4, "q": DPI / 101.6, "pt": DPI / 72,
+         "pc": DPI / 6, "em": 16.0, "ex": 8.0}  # fmt: skip
+"""Pixels of a unit of length."""
 
 Source = str | os.PathLike[str] | bytes | Image.Image
 
@@ -148,25 +155,33 @@ def _draw_svg(data: bytes, size: int | None, name: str) -> Image.Image:
     if pixels * max(1.0, pixels * min(wide, high) / max(wide, high)) > MAX_PIXELS:
         raise ModalignError(f"picture would have more than {MAX_PIXELS:,} pixels, refused: {name}")
     try:
-        png = bytes(resvg.svg_to_bytes(svg_string=text, background="white", skip_system_fonts=True, **side))
+        png = bytes(resvg.svg_to_bytes(svg_string=text, background="white", skip_system_fonts=True, dpi=DPI, **side))
     except ValueError as problem:
         raise ModalignError(f"SVG cannot be drawn: {name} ({problem})") from None
     return Image.open(io.BytesIO(png)).convert("RGB")
 
 
 def _svg_size(text: str) -> tuple[float, float]:
-    """Width and height in any unit, from the attributes or else viewBox; (1, 1) where neither can be read."""
+    """Width and height in pixels, from the attributes or else viewBox; (1, 1) where neither can be read."""
     root = re.search(r"<(?:svg:)?svg\b[^>]*>", text, re.I)
     tag = root.group() if root else ""
-    sides = [re.search(rf"\s{side}\s*=\s*[\"']\s*(\d+\.?\d*|\.\d+)(?![\d.%])", tag) for side in ("width", "height")]
-    values = [float(m.group(1)) if m else 0.0 for m in sides]
-    if min(values) > 0:
-        return values[0], values[1]
+    wide, high = (_length(tag, side) for side in ("width", "height"))
+    if wide > 0 and high > 0:
+        return wide, high
     box = re.search(r"\bviewBox\s*=\s*[\"']([^\"']*)", tag)
     numbers = [float(v) for v in re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", box.group(1))] if box else []
     if len(numbers) == 4 and min(numbers[2:]) > 0:
-        return numbers[2], numbers[3]
+        ratio = numbers[2] / numbers[3]
+        return (wide or high * ratio or numbers[2]), (high or wide / ratio or numbers[3])
     return 1.0, 1.0
+
+
+def _length(tag: str, side: str) -> float:
+    """Pixels of an attribute such as width="21cm"; 0 where it is absent or relative."""
+    found = re.search(rf"\s{side}\s*=\s*[\"']\s*(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*([a-zA-Z%]*)", tag)
+    if not found:
+        return 0.0
+    return float(found.group(1) + (found.group(2) or "")) * UNITS.get(found.group(3).lower(), 0.0)
 
 
 def versions() -> dict[str, str]:

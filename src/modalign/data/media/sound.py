@@ -1,26 +1,27 @@
 """Safe decoding of sound: a file becomes mono samples at one rate, or one line says what is wrong with it.
 
-libsndfile reads plain sound files, PyAV everything else (MP4 under the name of MP3, sound tracks of videos). Channels
-are averaged, the rate is converted by soxr, block by block, so that memory follows what comes out. Nothing is random:
-the same file gives the same samples.
+libsndfile reads plain sound files whose headers can be relied on (``plain_sound``), PyAV everything else: MP4 under the
+name of MP3, sound tracks of videos, MP3 that does not state its length, chained Ogg (``soundtrack``). Channels are
+averaged, the rate is converted by soxr, block by block, so that memory follows what comes out. Nothing is random: the
+same file gives the same samples.
 """
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import numpy as np
 
 from ...errors import ModalignError, require
-from .container import check_window, open_container, stated_duration
-from .headers import stated_frames
+from .container import check_window, open_container
+from .plain_sound import open_plain, plain_blocks
+from .soundtrack import track_blocks
 from .source import named, open_bytes
+from .window import mono, places
 
-VERSION = 1
+VERSION = 2
 """Raised whenever decoding gives other samples for the same file, so that cached features are made anew."""
 
 MAX_SAMPLES = 1 << 28
@@ -29,14 +30,8 @@ MAX_SAMPLES = 1 << 28
 RATES = (100, 1_000_000)
 """Sample rates that are believed, in Hz."""
 
-BLOCK = 1 << 18
-"""Values that are decoded at a time, all channels together."""
-
-PLAIN = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"riff", b"ID3")
-"""How files begin that libsndfile may know. MPEG audio may also begin with a frame."""
-
-LATE = 0.25
-"""Seconds by which a sound may end before its header says, without being called truncated."""
+CHANNELS = 64
+"""Most channels of a sound; an array with more columns has its channels first."""
 
 SoundSource = str | os.PathLike[str] | bytes | tuple[np.ndarray, int]
 Blocks = Iterator[np.ndarray]
@@ -93,21 +88,12 @@ def sound_blocks(
     name = named(source)
     first, last = check_window(start, end, name)
     with open_bytes(source) as handle:
-        head = handle.read(12)
-        handle.seek(0)
-        if head.startswith(PLAIN) or (head[0] == 0xFF and head[1:2] > b"\xe0"):
-            soundfile = require("soundfile", "audio")
-            try:
-                file = soundfile.SoundFile(handle)
-            except (soundfile.LibsndfileError, RuntimeError, TypeError):
-                handle.seek(0)
-            else:
-                with file:
-                    blocks = _plain_blocks(file, handle, first, last, name)
-                    yield from _finished(file.samplerate, blocks, rate, first, name)
+        with open_plain(handle) as file:
+            if file is not None:
+                yield from _finished(file.samplerate, plain_blocks(file, handle, first, last, name), rate, first, name)
                 return
         with open_container(handle, name) as container:
-            yield from _finished(*_container_blocks(container, first, last, name), rate, first, name)
+            yield from _finished(*track_blocks(container, first, last, name), rate, first, name)
 
 
 def sound_versions() -> dict[str, str]:
@@ -147,92 +133,19 @@ def _finished(own: int, blocks: Iterable[np.ndarray], rate: int, start: float, n
         yield np.pad(fresh, (0, max(0, rest - len(fresh))))
 
 
-def _mono(x: np.ndarray) -> np.ndarray:
-    """(t, channels) -> (t,) float32."""
-    return np.ascontiguousarray(x.mean(1, dtype=np.float32) if x.shape[1] > 1 else x[:, 0], dtype=np.float32)
-
-
 def _array_blocks(source: tuple[np.ndarray, int], start: float, end: float, name: str) -> tuple[int, Blocks]:
     x, own = np.asarray(source[0]), int(source[1])
     if x.ndim not in (1, 2) or x.dtype.kind != "f":
         raise ModalignError(f"samples must be floats, (t,) or (t, channels), got {x.dtype} {x.shape}: {name}")
-    first, last = _places(start, end, own)
-    return own, iter([_mono(x.reshape(len(x), -1)[first:last])])
+    x = _time_first(x.reshape(len(x), -1), name)
+    first, last = places(start, end, own)
+    return own, iter([mono(x[first:last])] if len(x) else [])
 
 
-def _places(start: float, end: float, rate: int) -> tuple[int, int]:
-    """A window in samples."""
-    return round(start * rate), max(round(start * rate) + 1, round(end * rate)) if math.isfinite(end) else 1 << 62
-
-
-# ------------------------------------------------------------------ plain files, by libsndfile
-
-
-def _plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) -> Blocks:
-    """Mono blocks of the window. A file that holds less than its header says is refused where the window needs it."""
-    soundfile = require("soundfile", "audio")
-    first, last = _places(start, end, file.samplerate)
-    stated = stated_frames(file.format, file.frames, handle)
-    mpeg = file.format in ("MP3", "MPEG")  # its seeking is inexact, its number of frames may be a guess
-    place = 0
-    try:
-        if first and not mpeg:
-            place = file.seek(min(first, file.frames))
-        while place < last:
-            block = file.read(min(max(1, BLOCK // file.channels), last - place), dtype="float32", always_2d=True)
-            if not len(block):
-                break
-            fresh = block[max(0, first - place) :]
-            place += len(block)
-            if len(fresh):
-                yield _mono(fresh)
-    except (soundfile.LibsndfileError, RuntimeError) as problem:
-        raise ModalignError(f"sound is truncated or damaged: {name} ({problem})") from None
-    rate = file.samplerate
-    late = LATE * rate if mpeg else 0  # padding is counted, and not returned
-    if stated is not None and place < min(stated, last) - late:
-        raise ModalignError(f"sound is truncated: {name} ends after {place / rate:.1f} of {stated / rate:.1f} s")
-
-
-# ------------------------------------------------------------------ containers, by PyAV
-
-
-def _container_blocks(container: Any, start: float, end: float, name: str) -> tuple[int, Blocks]:
-    if not container.streams.audio:
-        raise ModalignError(f"no sound track: {name}")
-    stream = container.streams.audio[0]
-    own = int(stream.rate or 0)
-    if not own:
-        raise ModalignError(f"sound track cannot be decoded: {name}")
-    return own, _track_blocks(container, stream, own, start, end, name)
-
-
-def _track_blocks(container: Any, stream: Any, own: int, start: float, end: float, name: str) -> Blocks:
-    """Mono blocks of the window, placed by the time stamps of the frames."""
-    resampler = require("av", "video").AudioResampler(format="fltp")
-    origin = (container.start_time or 0) / 1e6
-    stated = stated_duration(container, stream)
-    if start > 2.0:  # one second early: codecs need a run-up, and seeking may be coarse
-        container.seek(int((start - 1.0 + origin) * 1e6))
-    first, last = _places(start, end, own)
-    place: int | None = None
-    stream.codec_context.thread_count = 1
-    for frame in container.decode(stream):
-        if frame.sample_rate != own:
-            raise ModalignError(f"sound changes its rate midway, {own} to {frame.sample_rate} Hz: {name}")
-        try:
-            planes = [part.to_ndarray() for part in resampler.resample(frame)]
-        except ValueError:
-            raise ModalignError(f"sound changes its format midway: {name}") from None
-        for plane in planes:
-            if place is None:
-                place = 0 if frame.pts is None else round((float(frame.pts * frame.time_base) - origin) * own)
-            block = plane.T[max(0, first - place) : max(0, last - place)]
-            place += plane.shape[1]
-            if len(block):
-                yield _mono(block)
-        if place is not None and place >= last:
-            break
-    got = (place or 0) / own
-    if stated is not None and got < min(stated, end) - LATE:
-        raise ModalignError(f"sound is truncated: {name} ends after {got:.1f} of {stated:.1f} s")
+def _time_first(x: np.ndarray, name: str) -> np.ndarray:
+    """(t, channels), also of an array (channels, t), as other libraries have it."""
+    if x.shape[1] <= CHANNELS and (x.shape[1] <= len(x) or len(x) == 1):
+        return x
+    if x.shape[1] > CHANNELS >= len(x):
+        return x.T
+    raise ModalignError(f"which side of samples {x.shape} is time? give them as (t, channels): {name}")

@@ -7,6 +7,7 @@ file is refused where there are more of them than you allow.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
@@ -14,11 +15,11 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from ...errors import ModalignError, require
-from .container import check_window, open_container, stated_duration
+from .container import check_window, open_container, start_of, stated_duration
 from .pictures import MAX_PIXELS
 from .source import named, open_bytes
 
-VERSION = 1
+VERSION = 2
 """Raised whenever decoding gives other pixels for the same file, so that cached features are made anew."""
 
 MAX_DECODED = 100_000
@@ -135,7 +136,7 @@ class _Player:
         self.container = container
         self.stream = stream
         self.name = name
-        self.origin = (container.start_time or 0) / 1e6
+        self.origin = start_of(container)
         self.step = 1 / float(stream.average_rate or 25)
         self.decoded = 0
         self.jumps = True
@@ -241,7 +242,7 @@ def _pictures(container: Any, name: str) -> Any:
 def _scanned_duration(container: Any, stream: Any, name: str) -> float:
     """Seconds of a video whose header does not tell, by going through its packets without decoding them."""
     av = require("av", "video")
-    origin, step = (container.start_time or 0) / 1e6, 1 / float(stream.average_rate or 25)
+    origin, step = start_of(container), 1 / float(stream.average_rate or 25)
     end, count = 0.0, 0
     try:
         for packet in container.demux(stream):
@@ -258,12 +259,31 @@ def _scanned_duration(container: Any, stream: Any, name: str) -> float:
 
 
 def _upright(frame: Any, stream: Any) -> Image.Image:
-    """RGB with square pixels, turned as the file's rotation tag says."""
+    """RGB with square pixels, turned and mirrored as the file's display matrix says."""
     picture: Image.Image = frame.to_image()
     shape = stream.sample_aspect_ratio
     if shape and shape > 0 and shape != 1:
         wide = max(1, round(picture.width * float(shape)))
         if wide * picture.height <= MAX_PIXELS:
             picture = picture.resize((wide, picture.height), Image.Resampling.BICUBIC)
-    turn = round(frame.rotation) % 360
-    return picture.rotate(turn, expand=True) if turn else picture
+    return _displayed(picture, frame)
+
+
+def _displayed(picture: Image.Image, frame: Any) -> Image.Image:
+    """A frame as its display matrix places it: (x, y) -> (a x + c y, b x + d y).
+
+    Right angles, mirrored or not, by the signs of the matrix; others by the angle that it comes closest to.
+    """
+    found = frame.side_data.get("DISPLAYMATRIX")
+    if found is None or len(bytes(found)) < 36:
+        return picture
+    a, b, _, c, d = struct.unpack_from("5i", bytes(found))
+    if not (a == d == 0 or b == c == 0):
+        turn = round(frame.rotation) % 360
+        return picture.rotate(turn, expand=True) if turn else picture
+    if a == d == 0:
+        picture = picture.transpose(Image.Transpose.TRANSPOSE)
+        a, d = c, b
+    if a < 0:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM) if d < 0 else picture

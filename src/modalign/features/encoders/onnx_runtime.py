@@ -35,17 +35,18 @@ def compiled(net: EfficientNetLite, pixels: int = 224) -> Callable[[Tensor], Ten
     return runner(Graph().build(net, pixels))
 
 
-def runner(model: bytes | str, arena: bool = True) -> Callable[[Tensor], Tensor]:
+def runner(model: bytes | str) -> Callable[[Tensor], Tensor]:
     """A model of one input and one output as a function; on one thread, so that its bits are the same every time.
+
+    ONNX Runtime keeps its arena of memory. Without it every call takes fresh memory from the system's heap, which the
+    small results that stay behind cut into pieces: it grew by 1.2 GB in 1,000 calls.
 
     Args:
         model: serialised, or a file.
-        arena: keep freed memory for the next call. Without it, inputs of varying length leave nothing behind.
     """
     onnxruntime = require("onnxruntime", "demo")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 

