@@ -22,7 +22,7 @@ def test_one_folder_per_modality(tree: Callable[..., Path]) -> None:
     made = folders(tree(files))
     groups = {(r.group, r.modality) for r in made}
     assert groups == {(0, "image"), (0, "audio"), (0, "text"), (0, "depth"), (1, "image")}
-    assert made.meta["left_aside"] == "1 files of no known kind: notes.md"
+    assert made.meta["left_aside"] == "1 files of no known kind (1 '.md'): notes.md"
     assert made.meta["broken_texts"] == "1: b.txt"
     assert [t for t in made.text if t] == ['He said "hi"\nleft']
     assert [t for t in folders(tree(files), lines=True).text if t] == ['He said "hi"', "left"]

@@ -12,6 +12,7 @@ from ..errors import ModalignError, few
 from ..registry import register
 from .manifest import Manifest
 from .places import KIND_OF, existing_folder
+from .places import aside as told
 from .rows import SPLITS, Rows, split_name
 from .tables import read_list
 
@@ -72,7 +73,7 @@ def folders(
         else:
             _together(rows, place, part, chosen, lines, names_as_text, aside)
     if aside:
-        rows.note("left_aside", f"{len(aside)} files of no known kind: {few(aside)}")
+        rows.note("left_aside", told(aside))
     return rows.manifest(split)
 
 

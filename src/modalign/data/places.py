@@ -12,8 +12,8 @@ from pathlib import Path
 from ..errors import ModalignError, few
 
 IMAGES = (
-    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".avif", ".apng", ".jfif", ".jpe", ".jp2",
-    ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".dib", ".pcx", ".qoi",
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".avif", ".apng", ".jfif", ".jpe",
+    ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".dib", ".pcx", ".qoi",
 )  # fmt: skip
 SOUNDS = (
     ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".oga", ".aiff", ".aif", ".aifc", ".mka", ".amr",
@@ -52,16 +52,16 @@ def inside(root: Path, entry: str, what: str = "list") -> Path:
     return Path(os.path.abspath(root)) / plain
 
 
-def aside(names: Iterable[str]) -> str:
-    """How many files are left aside as of no known kind, by their endings.
+def aside(names: Sequence[str]) -> str:
+    """Which files are left aside as of no known kind: how many, their endings, the first names.
 
     Example:
         >>> aside(["a.xyz", "b.xyz", "README"])
-        "3 files of no known kind: 2 '.xyz', 1 without an ending"
+        "3 files of no known kind (2 '.xyz', 1 without an ending): a.xyz, b.xyz, README"
     """
     endings = Counter(os.path.splitext(name)[1].lower() for name in names)
     told = [f"{n} '{ending}'" if ending else f"{n} without an ending" for ending, n in endings.most_common()]
-    return f"{sum(endings.values())} files of no known kind: {few(told)}"
+    return f"{len(names)} files of no known kind ({few(told)}): {few(names)}"
 
 
 def clip_names(video: str, start: float, end: float) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,12 @@ def table(
     if "modality" in names and columns is None:
         _long(rows, names, entries, group, home, anywhere, path)
     else:
-        _wide(rows, _chosen(names, entries, columns, path), names, entries, group, words, home, anywhere, path)
+        chosen = _chosen(names, entries, columns, path)
+        used = {c for several in chosen.values() for c in several}
+        unread = [n for n in names if columns is None and _plain(n) in FILES and n not in used]
+        if unread:
+            rows.note("left_aside", f"{few(unread)}: files of no known kind; say what they are with columns={{...}}")
+        _wide(rows, chosen, names, entries, group, words, home, anywhere, path)
     return rows.manifest(split)
 
 
@@ -98,11 +104,10 @@ def _chosen(
         return chosen
     chosen = {}
     for name in names:
-        plain = re.sub(r"[_ -]?\d+$", "", name.strip().lower())
+        plain = _plain(name)
         modality = next((m for m, known in NAMES.items() if plain in known), None)
         if modality is None and plain in FILES:
-            first = next((str(e.values[name]) for e in entries if e.values.get(name)), "")
-            modality = KIND_OF.get(Path(first).suffix.lower())
+            modality = _kind(e.values.get(name) for e in entries)
         if modality:
             chosen.setdefault(modality, []).append(name)
     if not chosen:
@@ -111,6 +116,18 @@ def _chosen(
             "say which is which with columns={'image': ..., 'text': ...}"
         )
     return chosen
+
+
+def _plain(name: str) -> str:
+    """A column's name without its number: "Image_2" is "image"."""
+    return re.sub(r"[_ -]?\d+$", "", name.strip().lower())
+
+
+def _kind(values: Iterable[Any]) -> str | None:
+    """The modality of a column of files: the kind of most of their endings."""
+    kinds = Counter(KIND_OF.get(Path(str(v)).suffix.lower()) for several in values for v in _several(several))
+    known = Counter({kind: n for kind, n in kinds.items() if kind is not None})
+    return known.most_common(1)[0][0] if known else None
 
 
 def _wide(

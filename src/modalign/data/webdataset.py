@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..errors import ModalignError, few
 from ..registry import register
 from .manifest import Manifest
-from .places import KIND_OF
+from .places import KIND_OF, aside
 from .rows import Rows, split_name
 from .tables import decode, wrong_content
 
@@ -81,6 +81,7 @@ def webdataset(root: Path | str, split: str | None = None, *, modalities: dict[s
     rows = Rows("webdataset", ABOUT)
     broken: list[str] = []
     skipped: list[str] = []
+    others: list[str] = []
     top = Path(root) if Path(root).is_dir() else None
     for path in paths:
         shard = _index(path)
@@ -90,7 +91,9 @@ def webdataset(root: Path | str, split: str | None = None, *, modalities: dict[s
         inner = path.parent.relative_to(top).parts if top else ()
         part = split_name(inner[0]) if inner else ""
         for number, (key, sample) in enumerate(_samples(shard.members)):
-            _sample(rows, path, (str(path), number), key, sample, part, modalities or {})
+            _sample(rows, path, (str(path), number), key, sample, part, modalities or {}, others)
+    if others:
+        rows.note("left_aside", aside(others))
     for name, found in (("broken_shards", broken), ("skipped_members", skipped)):
         if found:
             rows.note(name, f"{len(found)}: {few(found)}")
@@ -262,7 +265,14 @@ def _samples(members: Mapping[str, Member]) -> Iterator[tuple[str, Sample]]:
 
 
 def _sample(
-    rows: Rows, path: Path, identity: object, key: str, sample: Sample, part: str, modalities: Mapping[str, str]
+    rows: Rows,
+    path: Path,
+    identity: object,
+    key: str,
+    sample: Sample,
+    part: str,
+    modalities: Mapping[str, str],
+    others: list[str],
 ) -> None:
     group = rows.group(str(identity))
     extra: dict[str, Any] = {"key": key, "shard": path.name}
@@ -273,6 +283,7 @@ def _sample(
     for extension, (name, _) in sample.items():
         kind = modalities.get(extension) or KIND_OF.get(f".{extension.rpartition('.')[2]}")
         if kind is None:
+            others += [] if extension.rpartition(".")[2] in ("json", "cls") else [name]
             continue
         if extension.endswith("txt"):
             rows.text(group, _words(path, sample[extension]), part, kind, None, None, **extra)

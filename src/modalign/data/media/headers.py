@@ -22,10 +22,12 @@ def stated_frames(form: str, frames: int, handle: IO[bytes] | Any) -> int | None
             return frames if frames < 1 << 62 else None
         if form in ("WAV", "WAVEX", "AIFF"):
             return _by_chunks(frames, handle)
+        if form in ("RF64", "W64", "AU"):
+            return _by_size(form, frames, handle)
         if form in ("MP3", "MPEG"):
             return _by_xing(handle)
         if form == "OGG":
-            return frames + 1 if _last_page_is_cut(handle) else None
+            return frames + 1 if last_page_is_cut(handle) else None
         return None
     finally:
         handle.seek(place)
@@ -52,13 +54,32 @@ def _by_chunks(frames: int, handle: Any) -> int | None:
     return None
 
 
+def _by_size(form: str, frames: int, handle: Any) -> int | None:
+    """RF64 and Wave64 state the size of the whole file, AU that of its samples behind a header."""
+    total = _size(handle)
+    handle.seek(0)
+    head = handle.read(64)
+    if len(head) < 64:
+        return None
+    if form == "AU":
+        order = ">" if head.startswith(b".snd") else "<"
+        offset, size = struct.unpack_from(f"{order}II", head, 4)
+        stated, unknown = offset + size, size >= STREAMED
+    else:
+        (stated,) = struct.unpack_from("<Q", head, 20 if form == "RF64" else 16)
+        stated, unknown = stated + (8 if form == "RF64" else 0), False
+    if unknown or stated <= total or total <= 0:
+        return None
+    return max(frames + 1, round(frames * stated / total))
+
+
 def _by_xing(handle: Any) -> int | None:
     """MP3: the number of frames in the Xing or Info header of the first one, if it has that."""
-    handle.seek(0)
-    head = handle.read(10)
     start = 0
-    if head.startswith(b"ID3") and len(head) == 10:
-        start = 10 + sum((b & 0x7F) << shift for b, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    handle.seek(0)
+    while (head := handle.read(10)).startswith(b"ID3") and len(head) == 10:  # some programs put a tag before a tag
+        start += 10 + sum((b & 0x7F) << shift for b, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        handle.seek(start)
     handle.seek(start)
     first = handle.read(256)
     at = max(first.find(b"Xing"), first.find(b"Info"))
@@ -91,7 +112,7 @@ def is_chained(handle: Any) -> bool:
         handle.seek(place)
 
 
-def _last_page_is_cut(handle: Any) -> bool:
+def last_page_is_cut(handle: Any) -> bool:
     """Ogg: whether the last page goes on past the end of the file."""
     total = _size(handle)
     handle.seek(max(0, total - (1 << 17)))

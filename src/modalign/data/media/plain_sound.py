@@ -37,16 +37,18 @@ def open_plain(handle: IO[bytes] | Any) -> Iterator[Any]:
         yield None
         return
     with file:
-        trusted = not (
-            is_chained(handle)
-            if file.format == "OGG"
-            else _mpeg(file) and file.format != "WAV" and stated_frames(file.format, file.frames, handle) is None
-        )
-        if trusted:
+        if _trusted(file, handle):
             yield file
             return
     handle.seek(0)
     yield None
+
+
+def _trusted(file: Any, handle: Any) -> bool:
+    """Whether libsndfile returns all of the file, or knows that it does not."""
+    if file.format == "OGG":
+        return not is_chained(handle)
+    return not _mpeg(file) or file.format == "WAV" or stated_frames(file.format, file.frames, handle) is not None
 
 
 def plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) -> Blocks:
@@ -62,6 +64,8 @@ def plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) ->
     first, last = places(start, end, file.samplerate)
     stated = stated_frames(file.format, file.frames, handle)
     place = 0
+    if str(file.subtype).startswith("DWVW"):
+        file.seekable = lambda: False  # libsndfile says it is, and then fails; soundfile seeks after every read
     try:
         if first and file.seekable() and not _mpeg(file):
             place = file.seek(min(first, file.frames))

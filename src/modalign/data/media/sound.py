@@ -16,6 +16,7 @@ import numpy as np
 
 from ...errors import ModalignError, require
 from .container import check_window, open_container
+from .headers import last_page_is_cut
 from .plain_sound import open_plain, plain_blocks
 from .soundtrack import track_blocks
 from .source import named, open_bytes
@@ -94,6 +95,8 @@ def sound_blocks(
                 return
         with open_container(handle, name) as container:
             yield from _finished(*track_blocks(container, first, last, name), rate, first, name)
+            if container.format.name == "ogg" and last == float("inf") and last_page_is_cut(handle):
+                raise ModalignError(f"sound is truncated: {name} ends within a page")
 
 
 def sound_versions() -> dict[str, str]:

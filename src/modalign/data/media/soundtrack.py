@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,10 @@ EXACT = ("mov", "mp4", "matroska", "webm", "avi", "flv", "asf")
 RUN_UP = 1.0
 """Seconds to begin early: codecs need a run-up, and seeking may be coarse."""
 
+FAR = 30.0
+"""Seconds from which on a window is sought; up to there all is decoded, which is exact to the sample everywhere. Time
+stamps of Matroska and ASF are whole milliseconds: windows behind may be off by one."""
+
 
 GAP = 0.1
 """Seconds between the end of a frame and the next one's time stamp from which on there is silence between them."""
@@ -31,7 +36,7 @@ def track_blocks(container: Any, start: float, end: float, name: str) -> tuple[i
     if not container.streams.audio:
         raise ModalignError(f"no sound track: {name}")
     stream = container.streams.audio[0]
-    own = int(stream.rate or 0)
+    own = int(stream.rate or 0) if stream.codec_context is not None else 0
     if not own:
         raise ModalignError(f"sound track cannot be decoded: {name}")
     return own, _blocks(container, stream, own, start, end, name)
@@ -39,6 +44,7 @@ def track_blocks(container: Any, start: float, end: float, name: str) -> tuple[i
 
 def _blocks(container: Any, stream: Any, own: int, start: float, end: float, name: str) -> Blocks:
     """Mono blocks of the window, placed by time stamps; silence where the track begins late or has a gap."""
+    stream.codec_context.thread_count = 1
     stated = stated_duration(container, stream)
     first, last = places(start, end, own)
     place = 0
@@ -59,14 +65,34 @@ def _blocks(container: Any, stream: Any, own: int, start: float, end: float, nam
 
 def _planes(container: Any, stream: Any, own: int, first: int, name: str) -> Iterator[tuple[int, np.ndarray]]:
     """(place in samples, (t, channels) samples) of decoded frames, from some moment before the window on."""
-    origin = start_of(container)
-    exact = any(form in container.format.name.split(",") for form in EXACT)
-    sought = exact and first > 2 * RUN_UP * own
-    if sought:
+    frames = _frames(container, stream, own, name)
+    opening = next(frames, None)
+    if opening is None:
+        return
+    begin, exact = opening[0], any(form in container.format.name.split(",") for form in EXACT)
+    # Beside pictures a sound track keeps its own start; alone, it begins with what is heard first.
+    origin = start_of(container) if len(container.streams) > 1 or begin is None else begin
+    if exact and begin is not None and first > FAR * own:
         container.seek(int((first / own - RUN_UP + origin) * 1e6))
+        frames = _frames(container, stream, own, name)
+        landed = next(frames, None)
+        if landed is not None and landed[0] is not None and (landed[0] - origin) * own <= first:
+            opening = landed
+        else:  # the index leads past the window: read from the start
+            container.seek(0)
+            frames = _frames(container, stream, own, name)
+            opening = next(frames)
+    place = 0 if opening[0] is None else round((opening[0] - origin) * own)
+    for at, part in itertools.chain([opening], frames):
+        if exact and at is not None and (at - origin) * own > place + GAP * own:
+            place = round((at - origin) * own)
+        yield place, part
+        place += len(part)
+
+
+def _frames(container: Any, stream: Any, own: int, name: str) -> Iterator[tuple[float | None, np.ndarray]]:
+    """(time stamp in seconds, (t, channels) samples) of decoded frames."""
     resampler = require("av", "video").AudioResampler(format="fltp")
-    place: int | None = None
-    stream.codec_context.thread_count = 1
     for frame in container.decode(stream):
         if frame.sample_rate != own:
             raise ModalignError(f"sound changes its rate midway, {own} to {frame.sample_rate} Hz: {name}")
@@ -74,15 +100,7 @@ def _planes(container: Any, stream: Any, own: int, first: int, name: str) -> Ite
             parts = [part.to_ndarray().T for part in resampler.resample(frame)]
         except ValueError:
             raise ModalignError(f"sound changes its format midway: {name}") from None
-        at = None if frame.pts is None else round((float(frame.pts * frame.time_base) - origin) * own)
-        if place is None:
-            place = at or 0
-            if sought and place > first:  # the index leads past the window: read from the start
-                container.seek(0)
-                yield from _planes(container, stream, own, 0, name)
-                return
-        elif exact and at is not None and at > place + GAP * own:
-            place = at
+        at = None if frame.pts is None else float(frame.pts * frame.time_base)
         for part in parts:
-            yield place, part
-            place += len(part)
+            yield at, part
+            at = None

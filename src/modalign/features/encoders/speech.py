@@ -133,7 +133,7 @@ def bands(blocks: Iterable[Tensor]) -> Tensor:
             power = torch.fft.rfft(frames * window).abs().square()
             parts.append(10 * (power @ mel_weights()).clamp_(min=FLOOR).log10_())
         decibels = torch.cat(parts)
-        return decibels.clamp_(min=float(decibels.max()) - RANGE) / 10 + 2
+        return decibels.clamp_(min=float(decibels.max()) - RANGE).div_(10).add_(2)
 
 
 @lru_cache(maxsize=1)
