@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from modalign.errors import ModalignError
 from modalign.report.figures import budget_figure, rank_figure, recall_figure, recall_picture, training_figure
-from modalign.report.figures.architecture import Architecture, Branch, Term, architecture_figure
+from modalign.report.figures.architecture import Architecture, Branch, LossTerm, architecture_figure
 from modalign.report.figures.panel import brief, series, spread
 from modalign.report.figures.recall import depths, looks
 from modalign.report.figures.space import Dot, Link, Room, space_figure
@@ -179,7 +179,7 @@ def test_architecture_names_what_the_run_has() -> None:
             Branch("text", "minilm", 384, ["linear → 64"], "a cat"),
         ],
         64,
-        [Term("transport", "L_OT", "0.3", "epsilon 0.05"), Term("neighbourhood", "L_RMA", "0.1", "k 10")],
+        [LossTerm("transport", "L_OT", "0.3", "epsilon 0.05"), LossTerm("neighbourhood", "L_RMA", "0.1", "k 10")],
         "Method: full",
     )
     seen = words(parsed(architecture_figure(a)))

@@ -74,7 +74,7 @@ def test_what_is_read_is_what_was_written(kind: str, tmp_path: Path) -> None:
     if kind == "exact":
         assert index.current["recall"] is None
     else:
-        assert index.current["recall"]["text->image"] > 0.9
+        assert index.current["recall"]["scores"]["index_recall/text->image/@10"]["value"] > 0.9
 
 
 def test_vectors_are_mapped_not_read(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_only_some_modalities_with_recall_for_the_others(tmp_path: Path) -> None
     z = cloud(300)
     index = Index.build(tmp_path / "index", z, entries(z), settings=AnnSettings("hnsw"), only=["image"])
     assert index.modalities == ("image",)
-    assert "text->image" in index.current["recall"]
+    assert "index_recall/text->image/@10" in index.current["recall"]["scores"]
     with pytest.raises(ModalignError, match="did you mean 'image'"):
         Index.build(tmp_path / "index", z, entries(z), only=["images"])
 

@@ -12,7 +12,7 @@ from .statistics import Interval, interval, levelled
 FEWEST = 5  # cells below which a correlation says nothing
 
 
-class Row(NamedTuple):
+class CellFacts(NamedTuple):
     """One cell: its method, setting, pairs known in training, geometry and score."""
 
     method: str
@@ -59,7 +59,7 @@ def _ranked(x: np.ndarray) -> np.ndarray:
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[where])
 
 
-def correlate(rows: Sequence[Row], samples: int = 300, seed: int = 0) -> dict[str, dict[str, Any]]:
+def correlate(rows: Sequence[CellFacts], samples: int = 300, seed: int = 0) -> dict[str, dict[str, Any]]:
     """Correlation of every geometry measure with the score.
 
     Returns: measure -> kind -> Interval as a table, or None where there are too few cells. Kinds: "all" (Spearman over
@@ -112,7 +112,7 @@ def _mean_within(x: np.ndarray, y: np.ndarray, label: np.ndarray) -> float:
     return float(np.tanh(total / weight)) if weight else float("nan")
 
 
-def _blocks(rows: Sequence[Row]) -> list[list[int]]:
+def _blocks(rows: Sequence[CellFacts]) -> list[list[int]]:
     found: dict[tuple[str, str], list[int]] = {}
     for i, r in enumerate(rows):
         found.setdefault((r.method, r.setting), []).append(i)

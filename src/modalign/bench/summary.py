@@ -187,10 +187,10 @@ def geometry(bench: Bench) -> list[dict[str, Any]]:
     return found
 
 
-def rows(bench: Bench) -> list[correlation.Row]:
+def rows(bench: Bench) -> list[correlation.CellFacts]:
     """Every cell with its geometry, gaps and distances turned so that larger is tighter left to the reader."""
     return [
-        correlation.Row(r.method, r.setting.name, r.table["facts"]["pairs"], values_of(r.geometry), r.recall)
+        correlation.CellFacts(r.method, r.setting.name, r.table["facts"]["pairs"], values_of(r.geometry), r.recall)
         for r in bench.results
         if bench.suite.entries[r.method].group != "sweeps"
     ]

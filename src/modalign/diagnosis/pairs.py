@@ -17,6 +17,8 @@ from ..geometry.information import Explained, explained, kernel_features, princi
 from ..geometry.neighbours import collapse, knn
 from ..geometry.similarity import calibrate, cka, permuted
 from ..geometry.spread import intrinsic_dimension
+from ..metrics.score import Score
+from ..metrics.shown import line, number
 from ..progress import Progress, silent
 from ..views import Views
 from .advice import judge, overall, say
@@ -269,15 +271,12 @@ def text(found: dict[str, Any]) -> str:
             f"effective rank {facts['effective_rank']:.0f}"
         )
     for pair in found["pairs"]:
-        recall = pair["gain"]["recall"]
         lines += ["", pair["sentence"], f"  advice       {pair['advice']}, from {pair['rows']:,} pairs"]
         lines += [
             f"  {name:<11}  {s['value']:.3f}, shuffled {s['null']:.3f}, calibrated {s['calibrated']:.3f}"
             for name, s in pair["similarity"].items()
         ]
-        lines.append(
-            f"  mean recall  {100 * recall['value']:.1f} % [{100 * recall['low']:.1f}, {100 * recall['high']:.1f}] "
-            f"among {pair['gain']['test']}, chance {100 * recall['chance']:.1f} %; by pairs: "
-            + ", ".join(f"{100 * c['value']:.1f} at {c['pairs']:,}" for c in pair["gain"]["curve"])
-        )
+        told = line(Score.from_json(pair["gain"]["recall"], "recall"))
+        curve = [f"{number(c['value'], c['unit'], sign=False)} at {c['pairs']:,}" for c in pair["gain"]["curve"]]
+        lines.append(f"  mean recall  {told}, among {pair['gain']['test']}; by pairs: {', '.join(curve)}")
     return "\n".join([*lines, *(f"note: {n}" for n in found["notes"])])

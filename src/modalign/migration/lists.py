@@ -21,14 +21,14 @@ def check_measure(measure: str) -> None:
         raise unknown("measure of the store", measure, get_args(Measure))
 
 
-class Found(NamedTuple):
+class Lists(NamedTuple):
     """Lists: rows (q, k) int64, nearest first, and their scores (q, k), higher is nearer."""
 
     rows: Tensor
     scores: Tensor
 
 
-def nearest(queries: Tensor, store: Tensor, k: int, measure: str = "cosine", own: Tensor | None = None) -> Found:
+def nearest(queries: Tensor, store: Tensor, k: int, measure: str = "cosine", own: Tensor | None = None) -> Lists:
     """The k nearest rows of a store to each query.
 
     score: cosine <q, x> / (|q| |x|), dot <q, x>, l2 -|q - x|^2.
@@ -58,7 +58,7 @@ def nearest(queries: Tensor, store: Tensor, k: int, measure: str = "cosine", own
         top = s.topk(k, dim=1)
         rows.append(top.indices)
         scores.append(top.values)
-    return Found(torch.cat(rows), torch.cat(scores))
+    return Lists(torch.cat(rows), torch.cat(scores))
 
 
 def overlap(found: Tensor, truth: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from ..geometry.neighbours import knn
 from ..geometry.spread import occurrences
 from ..views import Views
-from .gallery import Found, Gallery, Place
+from .gallery import Gallery, Match, Place
 
 NODES = 1500  # items of each modality in the neighbourhood graph
 WITHIN, ACROSS = 8, 3  # edges of an item to its own modality and to each other one
@@ -102,7 +102,7 @@ class Analysis:
             "k": NEAR,
         }
 
-    def neighbours(self, vector: np.ndarray, k: int = 5, without: Place | None = None) -> dict[str, list[Found]]:
+    def neighbours(self, vector: np.ndarray, k: int = 5, without: Place | None = None) -> dict[str, list[Match]]:
         """The k nearest items of a vector in each modality."""
         out = {}
         for m in self.gallery.modalities:

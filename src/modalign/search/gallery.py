@@ -28,7 +28,7 @@ class Place(NamedTuple):
     row: int
 
 
-class Found(NamedTuple):
+class Match(NamedTuple):
     """A result of a vector search: score with correction, cosine, place."""
 
     score: float
@@ -187,7 +187,7 @@ class Gallery:
         where: Sequence[Condition] = (),
         bias: Mapping[str, np.ndarray] | None = None,
         exact: bool = False,
-    ) -> list[Found]:
+    ) -> list[Match]:
         """The k best items of some modalities for a unit vector.
 
         score = <y, q> + b_y, in float64; ties by order of modality and row.
@@ -202,7 +202,7 @@ class Gallery:
             raise ModalignError("the query vector has NaN or infinite values")
         if k < 1:
             raise ModalignError(f"k must be at least 1, got {k}")
-        found: list[Found] = []
+        found: list[Match] = []
         for m in to:
             allowed = self.allowed(m, where)
             start = 0
@@ -213,7 +213,7 @@ class Gallery:
                 value, rows = part.nearest(query, k, own, add, exact)
                 cosine = value if add is None else exact_scores(part.vectors[rows], query)
                 found += [
-                    Found(float(v), float(c), Place(m, start + int(r)))
+                    Match(float(v), float(c), Place(m, start + int(r)))
                     for v, c, r in zip(value, cosine, rows, strict=True)
                 ]
                 start = stop

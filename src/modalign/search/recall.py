@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from ..metrics.key import Key
+from ..metrics.score import Measure, Score
+from ..metrics.shown import line
 from ..progress import Progress, silent
 from .gallery import Gallery
 
+KEPT = Measure(
+    "Recall against exact search", "share", "Share of the exact first results that the index gives.", topic="Index",
+    importance="main",
+)  # fmt: skip
 QUERIES = 256  # at most, for each pair of modalities
 
 
@@ -40,19 +47,20 @@ def cross_modal_recall(
         gallery: with an approximate index. queries: modality -> (n, d) unit rows, evenly sampled.
 
     Returns:
-        {"k", "queries", "text->image": recall, ..., "chance": {"image": k / n}}.
+        {"k", "queries": modality -> how many, "scores": key -> score as JSON}, with the chance of k items at random.
     """
-    table: dict[str, Any] = {"k": k, "queries": {}}
+    table: dict[str, Any] = {"k": k, "queries": {}, "scores": {}}
     directions = [(a, b) for b in gallery.modalities for a in queries if len(queries[a])]
     for done, (a, b) in enumerate(directions):
         progress(done, len(directions), "recall against exact search")
         rows = np.arange(min(limit, len(queries[a]))) * len(queries[a]) // min(limit, len(queries[a]))
         some = np.ascontiguousarray(queries[a][rows])
         right = gallery.nearest_many(some, b, k, exact=True)
-        table[f"{a}->{b}"] = round(overlap(gallery.nearest_many(some, b, k), right), 4)
+        value = round(overlap(gallery.nearest_many(some, b, k), right), 4)
+        score = KEPT.score(value, chance=min(1.0, k / max(1, gallery.count(b))))
+        table["scores"][str(Key("index_recall", a, b, k=k))] = score.json()
         table["queries"][a] = len(rows)
     progress(len(directions), len(directions), "recall against exact search")
-    table["chance"] = {m: min(1.0, k / max(1, gallery.count(m))) for m in gallery.modalities}
     return table
 
 
@@ -60,11 +68,9 @@ def recall_text(table: Mapping[str, Any] | None) -> list[str]:
     """The measured recall as lines of text; other modalities first, since that is what is asked."""
     if not table:
         return []
-    pairs = [key for key in table if "->" in key]
-    pairs.sort(key=lambda key: len(set(key.split("->"))) == 1)
+    scores = {Key.parse(text): Score.from_json(entry, text) for text, entry in table["scores"].items()}
     lines = [f"recall@{table['k']} against exact search:"]
-    for key in pairs:
-        source, target = key.split("->")
-        kind = "within one modality" if source == target else "across modalities"
-        lines.append(f"  {source} -> {target}: {table[key]:.3f}  ({kind}; chance {table['chance'][target]:.4f})")
+    for key, score in sorted(scores.items(), key=lambda entry: entry[0].source == entry[0].target):
+        kind = "within one modality" if key.source == key.target else "across modalities"
+        lines.append(f"  {key.source} -> {key.target}: {line(score)} ({kind})")
     return lines

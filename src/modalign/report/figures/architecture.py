@@ -34,7 +34,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Term:
+class LossTerm:
     """One part of what is learned: kind ("transport", "neighbourhood", "retrieval", other), weight, settings."""
 
     kind: str
@@ -55,7 +55,7 @@ class Architecture:
 
     branches: Sequence[Branch]
     dim: int | None
-    terms: Sequence[Term] = ()
+    terms: Sequence[LossTerm] = ()
     solved: str = ""
     uses: Sequence[tuple[str, str]] = field(default_factory=list)
 
@@ -197,7 +197,7 @@ def _objective(a: Architecture, top: float) -> Markup:
     return join(parts)
 
 
-def _formula(term: Term) -> Markup:
+def _formula(term: LossTerm) -> Markup:
     """Weight and symbol, what follows an underscore set lower."""
     base, _, low = term.symbol.partition("_")
     factor = f"{term.weight} × " if term.weight else ""

@@ -13,7 +13,7 @@ from ...errors import ModalignError
 from ...metrics.key import Key
 from ...metrics.shown import chosen, shown
 from ...registry import get
-from ..figures.architecture import Architecture, Branch, Term, architecture_figure
+from ..figures.architecture import Architecture, Branch, LossTerm, architecture_figure
 from ..load import Run
 from ..page import Absent, render
 from ..svg import short_number
@@ -47,7 +47,7 @@ def describe(run: Run) -> Architecture:
     )
 
 
-def terms(method: Mapping[str, Any]) -> list[Term]:
+def terms(method: Mapping[str, Any]) -> list[LossTerm]:
     """The parts of what is learned, from a method's settings.
 
     Weights are the settings alpha, beta and gamma wherever they stand, in the method or its objective; a method
@@ -72,13 +72,15 @@ def terms(method: Mapping[str, Any]) -> list[Term]:
             )
         ):
             continue
-        found.append(Term(kind, symbol, _weight(value), _detail(part)))
+        found.append(LossTerm(kind, symbol, _weight(value), _detail(part)))
     extra = next((v for v in _tables(method, "terms") if v), {})
     weights = next((v for v in _tables(method, "weights") if v), {})
-    found += [Term("other", name, _weight(weights.get(name, 1)), _detail(_table(part))) for name, part in extra.items()]
+    found += [
+        LossTerm("other", name, _weight(weights.get(name, 1)), _detail(_table(part))) for name, part in extra.items()
+    ]
     if not any(t.kind == "transport" for t in found) and "epsilon" in method:
         detail = _detail({k: v for k, v in method.items() if k != "name"})
-        found.insert(0, Term("transport", "transport plan", _weight(method.get("weight", "")), detail))
+        found.insert(0, LossTerm("transport", "transport plan", _weight(method.get("weight", "")), detail))
     return found
 
 

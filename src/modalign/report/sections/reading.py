@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from ...metrics.shown import chosen
 from ..load import Run
 from ..page import render
 
 WORDS = (
-    ("Recall@k", "Share of queries whose true match is among the first k results. Any-hit: one true match is enough."),
-    ("Mean recall", "Mean of Recall@1, @5 and @10 over all directions."),
     (
         "95 % interval",
         "Range from resampling the test items: where the value would fall with other items of this kind.",
     ),
     ("Chance", "What a random order of the candidates would reach."),
     ("Linked pair", "A training item of which both sides are known to belong together. Unlinked items have lost that."),
-    (
-        "Procrustes distance",
-        "What remains between paired items after the best rotation and scaling; 0 is a perfect fit.",
-    ),
-    ("Mutual kNN", "Share of the nearest neighbours of an item that agree between two modalities."),
     ("Transport plan", "A soft matching of items of two modalities that uses each item once and costs least."),
     ("Epsilon", "How soft that matching is: small values match one to one, large ones spread."),
     ("Shared space", "Vectors of length one in which cosine compares any modality with any other."),
@@ -28,8 +22,10 @@ WORDS = (
 
 
 def build(run: Run) -> Markup:
-    """Glossary and limits."""
-    return render("reading.html.j2", words=WORDS, limits=list(_limits(run)))
+    """What the first measures mean, in their own words; glossary and limits."""
+    measures = {s.heading: s.explanation for m in run.methods for s in chosen(m.scores, "main").values()}
+    words = [(name, said) for name, said in measures.items() if name and said]
+    return render("reading.html.j2", words=[*words, *WORDS], limits=list(_limits(run)))
 
 
 def _limits(run: Run) -> list[str]:

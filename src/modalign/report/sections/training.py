@@ -8,17 +8,23 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ...metrics.mean_recall import MEAN_RECALL
+from ...metrics.spread import EFFECTIVE_RANK, MEAN_COSINE
 from ..figures import training_figure
 from ..load import Run
 from ..page import Absent, render
 
+DEV = "dev"
 NAMES = {
     "loss": "Total loss",
     "transport": "Transport term, L_OT",
     "neighbourhood": "Neighbourhood term, L_RMA",
     "retrieval": "Retrieval term, L_retrieve",
-    "dev": "Score on dev",
+    DEV: f"{MEAN_RECALL.heading} on dev",
     "lr": "Learning rate",
+    "grad_norm": "Gradient norm",
+    "effective_rank": f"{EFFECTIVE_RANK.heading}, least of all modalities",
+    "mean_cosine": f"{MEAN_COSINE.heading}, greatest of all modalities",
 }
 FIT = ("method", "seed", "fold")  # a log may hold several fits, told apart by these
 CLOCK = ("step", "epoch", "seconds", "time", *FIT)
@@ -48,8 +54,8 @@ def collect(rows: Sequence[Mapping[str, Any]]) -> Curves:
     """Quantity -> one (step, value) curve per fit, from the lines of metrics.jsonl; other values are left out.
 
     Example:
-        >>> collect([{"step": 0, "loss": 2.0}, {"step": 1, "loss": 1.0, "dev": {"recall": 0.5}}])
-        {'loss': [[(0, 2.0), (1, 1.0)]], 'dev.recall': [[(1, 0.5)]]}
+        >>> collect([{"step": 0, "loss": 2.0}, {"step": 1, "loss": 1.0, "terms": {"clip": 0.5}}])
+        {'loss': [[(0, 2.0), (1, 1.0)]], 'terms.clip': [[(1, 0.5)]]}
     """
     found: dict[str, dict[tuple[str, ...], list[tuple[float, float]]]] = {}
     for row in rows:
@@ -64,21 +70,18 @@ def collect(rows: Sequence[Mapping[str, Any]]) -> Curves:
 
 
 def _draw(key: str, curves: Sequence[Sequence[tuple[float, float]]]) -> Markup:
-    best = None
-    if key.startswith("dev"):
-        best = "low" if "loss" in key else "high"
-    return training_figure(NAMES.get(key, key), curves, best)
+    return training_figure(NAMES.get(key, key), curves, best="high" if key == DEV else None)
 
 
 def _order(key: str) -> tuple[int, str]:
-    """Loss first, then the terms, dev last."""
-    known = list(NAMES)
+    """Loss first, then the terms, what nobody named, dev last."""
+    known = [name for name in NAMES if name != DEV]
     place = known.index(key) if key in known else len(known)
-    return (len(known) + 1 if key.startswith("dev") else place, key)
+    return (len(known) + 1 if key == DEV else place, key)
 
 
 def _aside(key: str) -> bool:
-    return key in ASIDE or ("." in key and not key.startswith("dev"))
+    return key in ASIDE or "." in key
 
 
 def _is_number(value: object) -> bool:
