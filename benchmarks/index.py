@@ -84,7 +84,7 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     import faiss
     import torch
 
-    from modalign.search import Index, Settings, ann
+    from modalign.search import AnnSettings, Index, ann
     from modalign.search.recall import overlap
 
     torch.set_num_threads(THREADS)
@@ -93,7 +93,7 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     inside = [0.0]
     build = ann.build
 
-    def timed(vectors: np.ndarray, settings: Settings) -> Any:
+    def timed(vectors: np.ndarray, settings: AnnSettings) -> Any:
         start = time.perf_counter()
         try:
             return build(vectors, settings)
@@ -104,7 +104,7 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     items = {"image": [{"group": i} for i in range(len(image))], "text": []}
     start = time.perf_counter()
     place = folder / kind
-    Index.build(place, {"image": image, "text": text}, items, settings=Settings(kind, **KINDS[kind]), only=["image"])
+    Index.build(place, {"image": image, "text": text}, items, settings=AnnSettings(kind, **KINDS[kind]), only=["image"])
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     del items

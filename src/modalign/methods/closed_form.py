@@ -61,6 +61,11 @@ class CCA:
 
     Without dev views the defaults of ridge and power are 10 and .5 below 1,000 pairs, else 3 and .5.
 
+    Use when: most items have known partners, or seconds must do: the strongest of the quick methods, and the start of
+        the others.
+    Related: "transport_cca" and "full", which learn from items without a partner too; "csa", its published form
+        without regularisation.
+
     Reference: Hotelling 1936; Vinod 1976; Kettenring 1971.
     """
 
@@ -126,6 +131,9 @@ class CSA:
         dim: directions kept, at most.
         ridge: in units of the mean variance; published none.
 
+    Use when: the published method is wanted, as a baseline, with many more pairs than features.
+    Related: "cca", regularised and fitted to unpaired items as well.
+
     Reference: Li et al. 2024, arXiv 2410.07610.
     """
 
@@ -150,6 +158,9 @@ class Procrustes:
     Args:
         dim: axes, at most; no more than the narrowest modality has.
         root, unit: as in "cca".
+
+    Use when: distances inside each modality must stay exactly as they are, and both have nearly the same geometry.
+    Related: "wasserstein_procrustes", without known pairs; "cca", which may bend both.
 
     Reference: Schönemann 1966.
     """
@@ -185,6 +196,10 @@ class Ridge:
         ridge: in units of the mean variance.
         target: modality whose space is shared; None: the one with the fewest features.
         root, unit: as in "cca".
+
+    Use when: one modality's space is given and must stay: an index that exists, a text space with prompts.
+    Related: "procrustes", which turns but does not shrink; "cca", which moves both; `modalign.migration` for a new
+        model's vectors into an old index.
 
     Reference: Hoerl & Kennard 1970.
     """
@@ -228,6 +243,9 @@ class ASIF:
         nearest: published 800. power: published 8.
         most_anchors: pairs used, at most; the shared space has one dimension for each.
         seed: draws the anchors where there are more.
+
+    Use when: nothing may be trained, pairs come and go, and each answer must name the pairs it rests on.
+    Related: "transport_cca", which uses such likenesses beside canonical maps.
 
     Reference: Norelli et al. 2022, arXiv 2210.01738.
     """

@@ -50,6 +50,10 @@ class Gradient:
         hubs: put `LocalScaling` behind the trained heads, as "full" may.
         steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints, patience,
             precision, seed: as in ``training.TrainingSettings``.
+
+    Use when: an objective of your own, or any of `modalign.objectives`, is to be trained on frozen features.
+    Related: "full", which chooses start, objective and settings; `modalign.training.finetune`, which trains the
+        encoders as well.
     """
 
     def __init__(

@@ -38,6 +38,9 @@ class ClipPreset:
         seed: of everything random.
         chosen: settings that an earlier fit chose (its ``record["chosen"]``); then nothing is tried.
 
+    Use when: a trained baseline is wanted that had as many trials as "full".
+    Related: "gradient" with your own objective and start; "full".
+
     Reference: Radford et al. 2021, arXiv 2103.00020; mixing: Vouitsis et al. 2023, arXiv 2312.10144.
     """
 
@@ -123,6 +126,9 @@ class Full:
         closed: settings of "transport_cca" that hold in every trial, for ablations.
         transport, neighbourhood: other settings of these two terms of the objective, for ablations.
         chosen: settings that an earlier fit chose (its ``record["chosen"]``); then nothing is tried.
+
+    Use when: recall counts more than time, above all where pairs are few beside items without a known partner.
+    Related: "transport_cca", its first step alone; "cca" and "clip", the baselines.
     """
 
     CLOSED = (

@@ -71,6 +71,10 @@ class TransportCCA:
         seed: draws anchors and rows where there are too many.
 
     Without any known pair the first plan is that of "wasserstein_procrustes", whose warnings hold here too.
+
+    Use when: pairs are few beside items without a known partner, and settings are known or there is no time to choose
+        them.
+    Related: "full", which chooses its settings on dev and goes on by gradient; "cca", without plan and anchors.
     """
 
     def __init__(

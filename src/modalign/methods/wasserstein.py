@@ -150,6 +150,9 @@ class WassersteinProcrustes:
         most: items of a side, at most.
         root, unit: as in "cca".
         seed: of starts and of the draw of items.
+
+    Use when: no pair is known, or very few, and both modalities come from similar items and encoders.
+    Related: "procrustes" where pairs are known; "transport_cca", which starts from it where there are none.
     """
 
     def __init__(

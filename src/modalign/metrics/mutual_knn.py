@@ -31,7 +31,8 @@ class MutualKnn:
 
     Intervals resample groups with their neighbourhoods held fixed.
 
-    Use when: two modalities should agree on what is near what, whatever their widths. Related: ``CycleKnn``, ``LcsKnn``
+    Use when: two modalities should agree on what is near what, whatever their widths. Related: ``CycleKnn``,
+        ``LcsKnn``
     (the order of neighbours too), ``Cknna`` (weighted by likeness), ``Trustworthiness`` (ranks).
 
     Args:

@@ -39,7 +39,8 @@ class Procrustes:
     by the square root of the number of groups, so that it does not grow with them; ``/angle`` is in radians. A modality
     that has collapsed to one point has disparity 1.
 
-    Use when: pairs should lie at one place up to a rotation. Related: ``Gap`` (centroids alone), ``Cka`` (kernels, any
+    Use when: pairs should lie at one place up to a rotation. Related: ``Gap`` (centroids alone), ``Cka`` (kernels,
+        any
     widths), ``Gromov`` (distances, without pairs).
 
     Args:

@@ -121,7 +121,8 @@ def recall_at(found: Found, k: int) -> Score:
 class Retrieval:
     """Recall@k, ranks, MRR, nDCG, mAP between modalities, with chance beside each.
 
-    Use when: the space is there to be searched. Related: ``CorrectedRetrieval`` (hubs held down), ``mean_recall`` (one
+    Use when: the space is there to be searched. Related: ``CorrectedRetrieval`` (hubs held down), ``mean_recall``
+        (one
     number of all), ``MutualKnn`` (neighbours without true pairs being first).
 
     Args:

@@ -30,6 +30,10 @@ class Bridge(Pairwise):
         of: the modalities whose augmented views are used; published: the image. None: each in turn.
         modalities: which pairs; default all.
 
+    Use when: some of the gap between modalities should stay, and augmented views are at hand (``noise`` or ``drop``
+        in training).
+    Related: `Jiang`, the whole method that it is a part of.
+
     Reference: Jiang et al. (2023), arXiv 2303.05952, Brownian bridge (the printed closed form is wrong).
 
     Example:
@@ -79,6 +83,9 @@ class Consistency(Pairwise):
         augmented: weight of the terms on augmented views; 0 leaves them out. Used where the batch has them.
         modalities: which; default all.
 
+    Use when: similarities should mirror each other in both modalities, beside a retrieval term of your choice.
+    Related: `CyClip`, the same with `Clip` built in; `Jiang`, the whole method.
+
     Reference: Jiang et al. (2023), arXiv 2303.05952, geometric consistency.
 
     Example:
@@ -123,6 +130,9 @@ class Separation(Objective):
         uniformity: weight; 1 here.
         drop: share of features dropped for the augmented view, in [0, 1).
         scale: 1 / temperature of the in-modal InfoNCE.
+
+    Use when: what is particular to a modality must survive alignment, for tasks inside that modality.
+    Related: `Jiang`, the whole method; `Uniformity`, against collapse alone.
 
     Reference: Jiang et al. (2023), arXiv 2303.05952, deep feature separation.
 

@@ -41,6 +41,9 @@ class Caption(Objective):
         ModalignError: no captions, a setting out of range, none of the training groups has captions (``prepare``), or
             points of another width (``forward``).
 
+    Use when: captions will be written from the space (`modalign.tasks`), or the space must hold what words say.
+    Related: `Classify`, for labels; both are terms of `Total`.
+
     Reference: Vinyals et al. 2015, arXiv 1411.4555, eq. 1; beside a contrastive loss: Yu et al. 2022 (CoCa), arXiv
     2205.01917, eq. 3.
 

@@ -36,6 +36,9 @@ class Classify(Objective):
         ModalignError: no labels, one class only, none of the training groups has a label (``prepare``), or points of
             another width (``forward``).
 
+    Use when: labels are known and must be readable from the space by a linear layer.
+    Related: `Caption`, for words; both are terms of `Total`.
+
     Reference: Bishop 2006, "Pattern Recognition and Machine Learning", section 4.3.4.
 
     Example:

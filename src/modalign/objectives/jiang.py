@@ -33,6 +33,10 @@ class Jiang(Objective):
         scale: 1 / temperature at the start.
         modalities: which; default all.
 
+    Use when: the whole published method is wanted, as a baseline; it needs augmented views and takes about ten times
+        `Clip`.
+    Related: its parts `Bridge`, `Separation` and `Consistency`, each to be combined freely in `Total`.
+
     Reference: Jiang et al. (2023), arXiv 2303.05952.
 
     Example:

@@ -48,6 +48,10 @@ class Rma(Objective):
     Raises:
         ModalignError: unknown form.
 
+    Use when: neighbourhoods must survive the change of modality: "carried" beside a retrieval term, "geodesic" where
+        features lie on curved manifolds, "literal" for comparison only.
+    Related: `Structure`, the published form of "structure"; `CyClip`, which keeps all similarities of a batch.
+
     Reference: structure: Gröger et al. (2025), arXiv 2506.16895; geodesic: Tenenbaum et al. (2000).
 
     Example:
@@ -138,6 +142,10 @@ class Structure(Rma):
         levels: L; published setting 1.
         warm_up: optimiser steps; published 1000.
         modalities: which; default all in the batch.
+
+    Use when: pairs are few and the frozen features are good: a regulariser beside a retrieval term.
+    Related: `Rma`, which holds the other forms; `VicReg` and `Uniformity` against collapse, without looking at the
+        features.
 
     Reference: Gröger et al. (2025), arXiv 2506.16895.
 

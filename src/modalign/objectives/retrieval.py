@@ -29,6 +29,10 @@ class Clip(Pairwise):
         label_smoothing: in [0, 1); published 0.
         modalities: look only at pairs of these; default all.
 
+    Use when: pairs are known and batches are large (256 items and more): the first choice for retrieval.
+    Related: `SigLip` for small batches or noisy pairs, `CyClip` where similarities inside a modality count too,
+        `Symile` for what three modalities say only jointly.
+
     Reference: Radford et al. (2021), arXiv 2103.00020; several positives: Khosla et al. (2020), arXiv 2004.11362.
 
     Example:
@@ -125,6 +129,10 @@ class SigLip(Pairwise):
             scale 20 and bias -10 this is the form of SAIL, arXiv 2412.04616).
         modalities: look only at pairs of these; default all.
 
+    Use when: batches are small, items have several positives, or some pairs are wrong: a wrong pair spoils one term,
+        not a row.
+    Related: `Clip`, which compares within the batch and gains more from large ones.
+
     Reference: Zhai et al. (2023), arXiv 2303.15343.
 
     Example:
@@ -174,6 +182,10 @@ class CyClip(Clip):
         learn_scale: learn it, as published.
         modalities: look only at pairs of these; default all.
 
+    Use when: similarities inside a modality are used downstream, as in clustering or zero-shot labels; it costs about
+        three times as much as `Clip`.
+    Related: `Consistency`, the same two terms alone; `Rma`, which keeps neighbourhoods instead of all similarities.
+
     Reference: Goel et al. (2022), arXiv 2205.14459.
 
     Example:
@@ -218,6 +230,9 @@ class Symile(Tuples):
         scale: s at the start, 1 / .07 here; within [1, 100], with ``official`` within [1, 10000].
         modalities: which; default all in the batch.
         pick: "sample", "first" or "mean" of a group's items.
+
+    Use when: three or more modalities say something together that no two of them say, and groups are complete.
+    Related: `Gram` and `Pmrl`, which ask that the items of a group agree, and let modalities be absent.
 
     Reference: Saporta et al. (2024), arXiv 2411.01053.
 

@@ -27,6 +27,9 @@ class Uniformity(Pairwise):
         alignment: weight of the distance between positives; published 1, 0 here: a term beside a retrieval loss.
         modalities: which; default all in the batch.
 
+    Use when: embeddings collapse or crowd together, as a small term beside another.
+    Related: `VicReg`, which works without comparing items; `geometry.neighbours.collapse` measures collapse.
+
     Reference: Wang, Isola (2020), arXiv 2005.10242.
 
     Example:
@@ -65,6 +68,9 @@ class VicReg(Pairwise):
         covariance: published 1.
         official: True: rows as they are, for heads without normalisation.
         modalities: which; default all in the batch.
+
+    Use when: no negatives are wanted, as in small batches with many near-duplicates, or against collapse.
+    Related: `Uniformity`, which spreads items; `Clip`, which needs negatives.
 
     Reference: Bardes, Ponce, LeCun (2022), arXiv 2105.04906.
 

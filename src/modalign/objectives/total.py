@@ -38,6 +38,9 @@ class Total(Objective):
     A term that stays at weight 0 at this step is not computed. ``log()`` gives each term by its name, unweighted,
     its weight as ``<name>.weight``, and what the term itself logs as ``<name>.<key>``.
 
+    Use when: more than one term is wanted, with weights that may change over the steps; one term alone needs none.
+    Related: the terms: `Transport` or `Klot`, `Rma` or `Structure`, `Clip` or `SigLip`, `Caption`, `Classify`.
+
     Raises:
         ModalignError: unknown names or settings, weights of terms that do not exist, no terms at all.
 

@@ -63,6 +63,11 @@ class Transport(Pairwise):
     A step that sees the same items as the last one starts from its potentials.
     ``log()`` gives the plan's entropy, between 0 (one to one) and 1 (everything to everything: collapse).
 
+    Use when: many items have no known partner, beside a term that knows pairs; ``method="semi_paired"`` where it
+        stands alone.
+    Related: `Klot`, which also learns from unpaired items but asks a teacher who belongs together; the solver:
+        `geometry.transport.solve`.
+
     Reference: Cuturi (2013), arXiv 1306.0895; debiased: Feydy et al. (2019), arXiv 1810.08278.
 
     Example:
@@ -182,6 +187,10 @@ class Klot(Pairwise):
 
     Raises:
         ModalignError: unknown items, no model in the teacher's folder.
+
+    Use when: pairs are few and unpaired items many, and a teacher (CCA of the few pairs, or a model) is better than
+        chance.
+    Related: `Transport`, which needs no teacher; `SigLip` is its published companion on the pairs.
 
     Reference: SOTAlign / KLOT (2026), arXiv 2602.23353.
 

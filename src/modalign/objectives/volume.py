@@ -43,6 +43,10 @@ class Gram(Tuples):
         modalities: which; default all in the batch.
         pick: "sample", "first" or "mean" of a group's items.
 
+    Use when: three or more modalities gather around one anchor, and groups may lack some of them.
+    Related: `Triangle` for exactly three; `Pmrl` where no modality should be the anchor; `Symile` for what they say
+        only jointly.
+
     Reference: Cicchetti et al. (2025), arXiv 2412.11959.
 
     Example:
@@ -119,6 +123,9 @@ class Triangle(Tuples):
         modalities: the three; default those of the batch.
         pick: "sample", "first" or "mean" of a group's items.
 
+    Use when: there are exactly three modalities and the sides away from the anchor should count as well.
+    Related: `Gram`, for any number of modalities.
+
     Reference: TRIANGLE (NeurIPS 2025).
 
     Example:
@@ -192,6 +199,9 @@ class Pmrl(Tuples):
         inter: weight of the inter loss; published 1.
         modalities: which; default all in the batch.
         pick: "sample", "first" or "mean" of a group's items.
+
+    Use when: three or more modalities should count alike, without an anchor.
+    Related: `Gram` with an anchor; `Clip`, which takes the modalities pair by pair.
 
     Reference: PMRL (2025), arXiv 2507.17343.
 

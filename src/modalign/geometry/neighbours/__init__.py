@@ -1,4 +1,11 @@
-"""Neighbours: exact search, losses that preserve neighbourhoods, and signs of collapse."""
+"""Neighbours: exact search, losses that preserve neighbourhoods, and signs of collapse.
+
+- `knn` finds the nearest rows of another set, or of the same one, exactly and with stable ties; `Scorer` is what it
+  and the retrieval metrics rank by.
+- `carried`, `structure`, `geodesic`, `literal` are the losses behind the objective "rma"; `carry` gives the targets of
+  the first, `geodesics`, `landmarks`, `knn_graph` and `stress` what the third is made of.
+- `collapse` measures directions in use and mean cosine; `plan_entropy` how undecided a transport plan is.
+"""
 
 from .collapse import collapse, plan_entropy
 from .geodesic import geodesic, geodesics, knn_graph, landmarks, stress

@@ -2,6 +2,12 @@
 
 Rows of the two sets are the same items; widths may differ. Nothing of size n x n is held. The values grow with width
 and shrink with the number of items: compare like with like, or calibrate against shuffled pairs (``calibrate``).
+
+- `cka` compares kernels; start here for a first number. `svcca` and `pwcca` compare the subspaces that matter; `rsa`
+  the order of all distances.
+- `mutual_knn`, `cycle_knn`, `lcs_knn` and `cknna` look at nearest neighbours alone, which is what retrieval lives on.
+- `trustworthiness` counts neighbours that were none before a map.
+- `permuted` and `calibrate` say what shuffled pairs reach.
 """
 
 from .correlation import pwcca, rsa, svcca

@@ -48,8 +48,8 @@ class Unbalanced(Problem):
         rho: price of a wrong marginal, in units of the cost; a pair gives one for rows and one for columns,
             ``math.inf`` makes that side hard.
 
-    Use when: some items have no counterpart, and it is not known how many; rho is the cost above which it is
-        cheaper to leave an item out.
+    Use when: some items have no counterpart, and it is not known how many; rho is the cost above which it is cheaper
+        to leave an item out.
     Related: `Partial`, where the share that moves is known.
 
     Reference: Chizat et al., 2018, arXiv 1607.05816.
