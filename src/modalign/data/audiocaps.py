@@ -46,7 +46,7 @@ def audiocaps(
         root: the folder. split: "train", "val", "test"; None for all that there are.
         version: of the lists. captions: one list by name instead; ``split`` then just names it.
         whole: the files are whole recordings, so that the rows need start and end (10 s); else files are the clips.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         Rows of ``audio`` and ``text``, one group per clip; extra: video, clip_start; texts also audiocap_id.

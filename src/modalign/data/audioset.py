@@ -60,7 +60,7 @@ def audioset(
         text: "joined", one text with all names, comma between; "each", one text per label.
         ancestors: the targets also hold all classes above a label, by ``ontology.json``.
         whole: the files are whole videos or recordings, so that the rows need start and end; else files are the clips.
-        missing: see ``datasets.rows.Missing``. About a tenth of AudioSet cannot be had any more.
+        missing: see ``data.rows.Missing``. About a tenth of AudioSet cannot be had any more.
 
     Returns:
         Rows of ``audio`` and ``text``, one group per clip; extra: video, labels (class indices of

@@ -46,7 +46,7 @@ def clips(
     Args:
         root: the folder. split: of the annotations' field "split", if they have it.
         texts: id -> text or texts, or a file of them anywhere; None takes one of the files above, if there is one.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         One group per id. Rows of ``video``, ``audio``, ``image`` for files that are there (videos of annotated clips

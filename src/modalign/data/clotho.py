@@ -32,7 +32,7 @@ def clotho(
     Args:
         root: the folder. split: "train" (development), "val" (validation), "test" (evaluation); None for all.
         prefix: of the caption columns: "caption_" for English; "kor_" for the Korean ones that some copies have.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         Rows of ``audio`` and ``text``, one group per sound; extra: file.

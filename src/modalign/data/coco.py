@@ -69,7 +69,7 @@ def coco(
             directions together); needs the package eccv-caption. Its photos are those of Karpathy's test split; with
             Karpathy's list the captions' numbers come from ``captions_val2014.json``, which must then be there too.
         restval: Karpathy's train split includes ``restval``, as is usual (113,287 photos instead of 82,783).
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         Rows of ``image`` and ``text``; extra: image_id, caption_id.

@@ -45,7 +45,7 @@ def esc50(
             the whole set, sources for the CC0 part, whose clips are nearly all of one fold.
         fold: 1 to 5.
         text: the class ("door wood creaks"), the title, or both as two texts; None: the title where there is one.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         Rows of ``audio`` and ``text``, one group per clip; extra: source, category, target (0 to 49), fold.

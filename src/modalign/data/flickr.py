@@ -63,7 +63,7 @@ def flickr8k(
     Args:
         root: the folder. split: "train", "val" (the official "dev"), "test"; None for all.
         captions: name of the caption file, where it is none of these.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         Rows of ``image`` and ``text``, one group per photo; extra: photo, and caption_row, the caption's number in the

@@ -54,7 +54,7 @@ def howto100m(
         candidates: size of the set of captions that may describe a clip (MIL-NCE used 5). The extra column
             ``positives`` holds it, with all segments that overlap the clip in time; training and scores follow it
             (``links.links_of``), for which the objective "mil_nce" is made.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         Rows of ``video`` (with start and end) and ``text``, one group per segment; extra: video, positives, and task_id

@@ -45,7 +45,7 @@ def msrvtt(
         protocol: "1k-A": 1,000 test clips with the one sentence of the test list, training by the list ``train``;
             "full": the official split with all captions.
         train: which training list. Without a file of sentences, training clips are rows without captions.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         Rows of ``video`` and ``text``, one group per clip; extra: video.

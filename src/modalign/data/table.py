@@ -60,7 +60,7 @@ def table(
             lists, rows with the same first file are (five captions of one photo), of long ones each row is alone.
         folder: what file names are relative to; None means the folder of the list. Files outside it are refused, unless
             anywhere: any path is allowed, as you trust this list.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         Rows of the modalities there are.

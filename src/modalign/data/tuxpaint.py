@@ -39,7 +39,7 @@ def tuxpaint(
         root: the folder of the stamps. split: "train", "dev", "test"; None for all.
         language: of the speech, such as "fr", "ru", "ro", "bg", "ca", "es", about 900 clips each; "en" has fewer.
         text: language of the written names.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         One group per stamp: rows of ``image``, ``text`` and, where the stamp has them, ``speech``; extra: name, subject

@@ -54,7 +54,7 @@ def youcook2(
     Args:
         root: the folder. split: "train", "val"; None for all.
         layout: None takes what is there, in this order: frames, annotations, csv.
-        missing: see ``datasets.rows.Missing``.
+        missing: see ``data.rows.Missing``.
 
     Returns:
         One group per step. Rows of ``video`` (start and end in seconds) and ``text``; with frames, rows of ``image``,

@@ -37,7 +37,7 @@ class Maps(nn.Module):
 class Gradient:
     """Heads trained by gradient descent on any objective.
 
-    The front of the heads is frozen, so its output is computed once; the maps behind it are trained (``train.train``).
+    The front of the heads is frozen, so its output is computed once; the maps behind it are trained (``train``).
     On dev the result is never worse than the start: the best weights are kept, the first ones included.
 
     Args:

@@ -48,9 +48,9 @@ class TransportCCA:
     - Linear part: canonical maps of C = (sum_known x y^T + weight n sum_jk P_jk x_j y_k^T) / (p + weight n), P the
       entropic plan of mass 1 between the n unlinked items. Their similarity is the mean of their cosine in the last
       round's space and of the cosines between their neighbours: those of two partners should be partners too.
-    - Smoothing: items move towards their neighbours among the training items, paired or not (``heads.smooth``).
+    - Smoothing: items move towards their neighbours among the training items, paired or not (``model.heads.smooth``).
     - Relative part: likeness to the known pairs, and at half weight to the plan's surest matches
-      (``heads.relative``).
+      (``model.heads.relative``).
 
     Both parts together are reduced to ``dim`` directions. Nothing is chosen here: see "full".
 

@@ -27,7 +27,7 @@ class Caption(Objective):
     Latent mixing of pairs makes points between two groups, whose captions are of one: train without it.
 
     Args:
-        captions: group -> captions, or a file of them, see ``annotations.read_annotations``. Give those of training
+        captions: group -> captions, or a file of them, see ``data.annotations``. Give those of training
             items alone: their words are the vocabulary.
         dim: of the shared space.
         modalities: whose points are read; None: all that the batch has.

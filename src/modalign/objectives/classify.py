@@ -25,7 +25,7 @@ class Classify(Objective):
     The classes are those of the labels given, in alphabetical order: ``classes``.
 
     Args:
-        labels: group -> label or labels, or a file of them, see ``annotations.read_annotations``.
+        labels: group -> label or labels, or a file of them, see ``data.annotations.read_annotations``.
         dim: of the shared space.
         modalities: whose points are classified; None: all that the batch has.
         several: labels do not exclude each other; None: as soon as some group has more than one.

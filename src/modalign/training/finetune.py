@@ -79,7 +79,7 @@ def finetune(
 ) -> Position:
     """Train encoders and heads together, in place: min over both of objective(heads(nets(x))).
 
-    This is ``train.train`` with the encoders inside: the same objectives, batches, early stopping on dev and resuming.
+    This is ``train`` with the encoders inside: the same objectives, batches, early stopping on dev and resuming.
     With no nets, the heads alone are trained, which is what to compare with.
 
     Args:

@@ -46,7 +46,7 @@ class TrainingSettings:
         warmup: share of the steps, in [0, 1].
         clip: greatest gradient norm; 0: no clipping.
         mixing: alpha of Beta(alpha, alpha) for latent mixing of pairs; 0: none.
-        noise, drop: of the augmented views, see ``mixing.augment``; both 0: no augmented views.
+        noise, drop: of the augmented views, see ``training.mixing.augment``; both 0: no augmented views.
         every: steps between evaluations, log lines and checkpoints.
         checkpoints: write them, where there is a run folder.
         patience: evaluations without a better dev score before stopping; 0: never stop early.

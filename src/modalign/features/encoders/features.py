@@ -21,7 +21,7 @@ from .base import FrozenEncoder, Item
 class Features(FrozenEncoder):
     """Rows of an array as features, for any modality and any encoder that ran elsewhere.
 
-    An item is a row number, or a manifest row whose ``extra["index"]`` is one (``datasets.arrays`` fills it in).
+    An item is a row number, or a manifest row whose ``extra["index"]`` is one (``data.arrays`` fills it in).
 
     Args:
         path: .npy, .npz or .safetensors file with an (n, d) array.
