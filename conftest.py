@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -22,7 +23,10 @@ def _same_numbers_every_time() -> None:
 
 @pytest.fixture(autouse=True)
 def _examples_write_into_a_folder_of_their_own(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    if isinstance(request.node, pytest.DoctestItem):
-        monkeypatch.chdir(tmp_path)
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    before = Path.cwd()
+    if isinstance(request.node, pytest.DoctestItem):  # without monkeypatch, which must come after all others' set-up
+        os.chdir(tmp_path_factory.mktemp("example"))
+    yield
+    os.chdir(before)

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.retrieval import problem
 from modalign.metrics.evaluate import evaluate
-from modalign.runs.evaluation import FEW, GEOMETRY, QUICK
+from modalign.runs.evaluate import FEW, GEOMETRY, QUICK
 from modalign.views import Views
 
 WIDTH = 256

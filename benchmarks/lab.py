@@ -35,7 +35,7 @@ Splits = Mapping[str, Views]
 def openmoji(number: int = 0) -> Splits:
     """The demo's features, from its cache."""
     from modalign.progress import terminal
-    from modalign.runs import load_data
+    from modalign.runs.data import load_data
     from modalign.specification import specification
 
     spec = specification(

@@ -35,7 +35,7 @@ def make_run(folder: Path) -> Path:
 
     from modalign.model import Heads, Model
     from modalign.model.heads import FeatureMap, Head, Projection
-    from modalign.runs.items import save_items
+    from modalign.runs.items import Items
     from modalign.views import Views
 
     torch.manual_seed(0)
@@ -53,7 +53,7 @@ def make_run(folder: Path) -> Path:
         "image": [{"split": "test", "picture": f"media/{i % 100}.png"} for i in range(ITEMS)],
         "text": [{"split": "test", "text": f"thing {i}"} for i in range(ITEMS)],
     }
-    save_items(folder, Views(z, {m: torch.arange(ITEMS) for m in z}), items)
+    Items(Views(z, {m: torch.arange(ITEMS) for m in z}), items).write(folder)
     return folder
 
 

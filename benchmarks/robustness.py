@@ -19,15 +19,20 @@ from typing import Any
 import torch
 
 from modalign.data.openmoji import openmoji
-from modalign.files import write_json, write_text
-from modalign.metrics.evaluate import to_json
+from modalign.files import RunFile, write_text
+from modalign.metrics.shown import line
 from modalign.model import Heads
 from modalign.registry import make
 from modalign.report import write
-from modalign.report.figures.robustness import looks_of, robustness_figure
+from modalign.report.figures.robustness import robustness_figure
+from modalign.report.sections.robustness import looks_for
 from modalign.report.svg import standalone
-from modalign.robustness.document import document
-from modalign.runs import load_data, measure
+from modalign.report.words import Words, words
+from modalign.robustness import Panel, measure
+from modalign.runs import MethodResult, Result, Run
+from modalign.runs.data import load_data
+from modalign.runs.fit import scores_of
+from modalign.runs.robustness import LABELS
 from modalign.specification import specification
 from modalign.views import Views
 
@@ -85,46 +90,61 @@ def run(data: str = "openmoji", out: Path | None = None, most: int = 200, refit:
     splits = DATA[data]()
     train, dev, test = (splits[s] for s in ("train", "dev", "test"))
     again = {name: partial(fit, settings, dev) for name, settings in METHODS.items()}
-    methods, scores = {}, {}
+    methods: dict[str, Heads] = {}
+    results: dict[str, MethodResult] = {}
     for name, one in again.items():
         start = time.perf_counter()
         methods[name] = one(train)
         seconds = round(time.perf_counter() - start, 1)
-        scores[name] = {"label": name, "seconds": seconds, **to_json(measure(methods[name], test))}
-    table = document(methods, test, train, dev, most=most, refit=again if refit else None)
+        results[name] = MethodResult(LABELS.get(name, name), scores_of(methods[name], test), seconds)
+    found = measure(methods, test, train, dev, most=most, refit=again if refit else None)
+    result = Result(
+        title=f"Robustness of CLIP, GRAM and the full objective on {data}",
+        methods=results,
+        data={"name": data, "pairs": len(train), "test": len(test), "dev": len(dev)},
+        seeds=(0,),
+        groups=len(test),
+        focus=found.focus,
+        kinds=found.kinds,
+        skipped=found.skipped,
+    )
     if out is not None:
-        title = f"Robustness of CLIP, GRAM and the full objective on {data}"
-        write_json(out / "robustness.json", table)
-        facts = {"name": data, "pairs": len(train), "test": len(test), "dev": len(dev)}
-        write_json(
-            out / "scores.json", {"title": title, "data": facts, "seeds": [0], "split": "test", "methods": scores}
-        )
+        Run(out).keep(result)
+        Run(out).keep(result, RunFile.ROBUSTNESS)
         write(out)
-        pictures(table, out / "pictures")
+        pictures(result, out / "pictures")
     return [
         {
-            "picture": panel["title"],
-            "curve": c["key"],
-            "first": 100 * c["scores"][0]["value"],
-            "last": 100 * c["scores"][-1]["value"],
-            "area": 100 * c["area"]["value"],
-            "low": 100 * c["area"]["low"],
-            "high": 100 * c["area"]["high"],
-            "retained": 100 * c["retained"]["value"],
+            "picture": said.title,
+            "curve": name,
+            "first": 100 * c.scores[0].value,
+            "last": 100 * c.scores[-1].value,
+            "area": line(c.area),
+            "retained": 100 * c.retained.value,
         }
-        for kind in table["kinds"].values()
-        for panel in kind["panels"]
-        for c in panel["curves"]
+        for panel, said in drawn(result)
+        for name, c in {**panel.curves, **{f"{k}, at random": c for k, c in panel.controls.items()}}.items()
     ]
 
 
-def pictures(table: dict[str, Any], folder: Path) -> None:
+def drawn(result: Result) -> list[tuple[Panel, Words]]:
+    """Every panel with its words."""
+    labels = {name: m.label for name, m in result.methods.items()}
+    return [
+        (panel, words(name, kind, panel, labels, str(result.focus)))
+        for name, kind in result.kinds.items()
+        for panel in kind.panels
+    ]
+
+
+def pictures(result: Result, folder: Path) -> None:
     """Every panel as an SVG file of its own: kind-number.svg."""
-    for kind, part in table["kinds"].items():
-        for number, panel in enumerate(part["panels"]):
-            whose = [c["of"] for c in panel["curves"]]
-            looks = looks_of(list(table["methods"]) if whose[0] in table["methods"] else whose)
-            write_text(folder / f"{kind}-{number}.svg", standalone(robustness_figure(panel, looks), width=560))
+    labels = {name: m.label for name, m in result.methods.items()}
+    for name, kind in result.kinds.items():
+        for number, panel in enumerate(kind.panels):
+            said = words(name, kind, panel, labels, str(result.focus))
+            svg = robustness_figure(panel, said, looks_for(panel, labels))
+            write_text(folder / f"{name}-{number}.svg", standalone(svg, width=560))
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def test_align_leaves_a_whole_run_folder(fitted: Path) -> None:
         "config.toml", "environment.json", "model.safetensors", "model.json", "scores.json", "items.safetensors",
         "items.jsonl", "report.html",
     }  # fmt: skip
-    scores = json.loads((fitted / "scores.json").read_text())["methods"]["cca"]
+    scores = json.loads((fitted / "scores.json").read_text())["methods"]["cca"]["scores"]
     assert scores["mean_recall"]["value"] > 0.9
     assert scores["recall/text->image/any@1"]["chance"] == pytest.approx(1 / 24)
 
@@ -72,7 +72,7 @@ def test_align_takes_three_arrays(arrays: Path, tmp_path: Path, capsys: pytest.C
     files = [arrays / f"{n}.npy" for n in ("text", "image", "audio")]
     code, out, _ = call(capsys, "align", *files, "--out", tmp_path / "run", "--method", "cca", "--json")
     assert code == 0
-    assert json.loads(out)["methods"]["cca"]["mean_recall/audio~text"]["value"] > 0.8
+    assert json.loads(out)["methods"]["cca"]["scores"]["mean_recall/audio~text"]["value"] > 0.8
 
 
 def test_transform_writes_unit_rows(
@@ -87,10 +87,10 @@ def test_transform_writes_unit_rows(
 
 
 def test_evaluate_and_report_work_on_a_run(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = json.loads((fitted / "scores.json").read_text())["methods"]["cca"]["mean_recall"]["value"]
+    before = json.loads((fitted / "scores.json").read_text())["methods"]["cca"]["scores"]["mean_recall"]["value"]
     code, out, _ = call(capsys, "evaluate", fitted, "--json")
     assert code == 0
-    assert json.loads(out)["methods"]["cca"]["mean_recall"]["value"] == before
+    assert json.loads(out)["methods"]["cca"]["scores"]["mean_recall"]["value"] == before
     code, out, _ = call(capsys, "report", fitted)
     assert code == 0
     assert str(fitted / "report.html") in out

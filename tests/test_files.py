@@ -9,7 +9,7 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.files import atomic, read_json, read_jsonl, write_json
-from modalign.runs.items import load_items, save_items
+from modalign.runs.items import Items
 from modalign.views import Views
 
 
@@ -64,12 +64,12 @@ def items() -> tuple[Views, dict]:
 
 def test_items_come_back_as_saved(tmp_path: Path) -> None:
     z, entries = items()
-    save_items(tmp_path, z, entries)
-    back, found = load_items(tmp_path)
+    Items(z, entries).write(tmp_path)
+    back, found = Items.read(tmp_path)
     assert torch.equal(back["text"], z["text"])
     assert back.group["image"].tolist() == [6, 8]
     assert [e["text"] for e in found["text"]] == ["a", 'b "\n', "ü"]
-    test, kept = load_items(tmp_path, "test")
+    test, kept = Items.read(tmp_path).split("test")
     assert test.group["text"].tolist() == [4, 6]
     assert kept["image"] == [{"modality": "image", "group": 6, "split": "test", "picture": "media/6.png"}]
 
@@ -77,24 +77,24 @@ def test_items_come_back_as_saved(tmp_path: Path) -> None:
 def test_modalities_may_share_one_group_tensor(tmp_path: Path) -> None:
     g = torch.arange(3)
     z = Views({"a": torch.eye(3), "b": torch.eye(3)}, {"a": g, "b": g})
-    save_items(tmp_path, z, {"a": [{}] * 3, "b": [{}] * 3})
-    assert load_items(tmp_path)[0].group["b"].tolist() == [0, 1, 2]
+    Items(z, {"a": [{}] * 3, "b": [{}] * 3}).write(tmp_path)
+    assert Items.read(tmp_path)[0].group["b"].tolist() == [0, 1, 2]
     (tmp_path / "items.jsonl").write_text('["a"]\n')
     with pytest.raises(ModalignError, match="line 1 names no modality"):
-        load_items(tmp_path)
+        Items.read(tmp_path)
 
 
 def test_items_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     z, entries = items()
     with pytest.raises(ModalignError, match="2 embeddings but 1 item"):
-        save_items(tmp_path, z, {**entries, "image": entries["image"][:1]})
+        Items(z, {**entries, "image": entries["image"][:1]}).write(tmp_path)
     with pytest.raises(ModalignError, match="holds no embedded items"):
-        load_items(tmp_path)
-    save_items(tmp_path, z, entries)
+        Items.read(tmp_path)
+    Items(z, entries).write(tmp_path)
     lines = (tmp_path / "items.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "items.jsonl").write_text("".join(lines[:-1]))
     with pytest.raises(ModalignError, match="lists 1 items of 'image'"):
-        load_items(tmp_path)
+        Items.read(tmp_path)
     (tmp_path / "items.safetensors").write_bytes(b"cut off")
     with pytest.raises(ModalignError, match="damaged"):
-        load_items(tmp_path)
+        Items.read(tmp_path)

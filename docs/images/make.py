@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 from modalign.errors import ModalignError, require
-from modalign.files import read_json
 from modalign.report.figures import recall_picture
+from modalign.runs import Run
 
 
 def main(run: Path) -> None:
-    svg = recall_picture(read_json(run / "scores.json", "scores"))
+    svg = recall_picture(Run.open(run).result)
     png = require("resvg_py", "demo").svg_to_bytes(svg_string=svg, width=1200)
     (Path(__file__).parent / "recall.png").write_bytes(bytes(png))
 

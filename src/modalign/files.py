@@ -7,11 +7,34 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from .errors import ModalignError
+
+
+class RunFile(StrEnum):
+    """The files of a run folder. Their names stand here and nowhere else."""
+
+    SPECIFICATION = "config.toml"
+    ENVIRONMENT = "environment.json"
+    LOG = "metrics.jsonl"
+    CHECKPOINT = "checkpoint.pt"
+    MODEL = "model.json"
+    WEIGHTS = "model.safetensors"
+    FIT = "fit.json"
+    RESULT = "scores.json"
+    EVALUATION = "evaluation.json"
+    ROBUSTNESS = "robustness.json"
+    VECTORS = "items.safetensors"
+    ITEMS = "items.jsonl"
+    PICTURES = "media"
+    STORE = "store"
+    FITS = "fits"
+    INDEX = "index"
+    REPORT = "report.html"
 
 
 @contextmanager

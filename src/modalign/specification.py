@@ -24,8 +24,10 @@ class Specification:
 
     Args:
         method: name and settings of a registered method.
-        data: name and settings of a registered data set; or ``{"store": folder}`` of embedded features.
-        encoders: modality -> encoder name, or table of name and settings. Not needed with a store.
+        data: name and settings of a registered data set; ``{"store": folder}`` of embedded features; or ``{"arrays":
+            {modality: file}}`` of feature arrays, with ``pairs``, a file of row numbers (default: row by row), and
+            ``holdout``, the share of the pairs that is held out to be measured (default .2).
+        encoders: modality -> encoder name, or table of name and settings. Not needed with a store or arrays.
         pairs: how many training groups keep their links; the others stay as unpaired items. None: all.
         seed: draws the linked groups and every random number of the fit.
         metrics: registered metrics to report; empty: the default ones.
@@ -43,9 +45,47 @@ class Specification:
     metrics: list[str] = field(default_factory=list)
     out: str = "runs/run"
 
+    def table(self) -> dict[str, Any]:
+        """The resolved specification as nested tables."""
+        return {k: v for k, v in asdict(self).items() if v is not None}
+
     def to_toml(self) -> str:
         """The resolved specification as TOML text."""
-        return dump_toml({k: v for k, v in asdict(self).items() if v is not None})
+        return dump_toml(self.table())
+
+
+@dataclass(frozen=True)
+class StoreData:
+    """Features that lie in a store."""
+
+    store: Path
+
+
+@dataclass(frozen=True)
+class ArrayData:
+    """Feature arrays, one file per modality.
+
+    Args:
+        arrays: modality -> file, see ``data.arrays.load_array``.
+        pairs: file of row numbers that belong together, see ``data.arrays.load_pairs``; None: row by row.
+        holdout: share of the linked groups kept for measuring, in [0, 1); 0: fit on everything, measure nothing.
+    """
+
+    arrays: dict[str, Path]
+    pairs: Path | None = None
+    holdout: float = 0.2
+
+    def __post_init__(self) -> None:
+        if len(self.arrays) < 2:
+            raise ModalignError(
+                "align needs two or more arrays, for example  modalign align text.npy image.npy --out RUN"
+            )
+        if not 0.0 <= self.holdout < 1.0:
+            raise ModalignError(f"holdout must lie in [0, 1), got {self.holdout}")
+
+
+READY: Mapping[str, type] = {"store": StoreData, "arrays": ArrayData}
+"""Kinds of data that need no encoder, by the key of the [data] table that tells them."""
 
 
 def from_toml(path: Path, overrides: Iterable[str] = ()) -> Specification:
@@ -65,14 +105,22 @@ def from_toml(path: Path, overrides: Iterable[str] = ()) -> Specification:
         [method]
         name = "full"
     """
-    text = read_text(path, "specification")
+    return specification(read_toml(path, "specification", overrides), str(path))
+
+
+def read_toml(path: Path, what: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """A TOML file as a table, with ``key=value`` changes.
+
+    Raises:
+        ModalignError: missing, no text, or no TOML; names the file and, for a reader, what it should be.
+    """
     try:
-        table = tomllib.loads(text)
+        table = tomllib.loads(read_text(path, what))
     except tomllib.TOMLDecodeError as problem:
-        raise ModalignError(f"{path} is not valid TOML: {problem}") from None
+        raise ModalignError(f"{what} is damaged: {path} is not valid TOML: {problem}") from None
     for entry in overrides:
         override(table, entry)
-    return specification(table, str(path))
+    return table
 
 
 def specification(table: Mapping[str, Any], where: str = "specification") -> Specification:
@@ -83,7 +131,10 @@ def specification(table: Mapping[str, Any], where: str = "specification") -> Spe
     if spec.seed < 0:
         raise ModalignError(f"{where}: seed must not be negative, got {spec.seed}")
     check_part("method", spec.method, f"{where} [method]")
-    if "store" not in spec.data:
+    ready = next((kind for kind in READY if kind in spec.data), None)
+    if ready is not None:
+        check(READY[ready], spec.data, f"{where} [data]")
+    else:
         check_part("dataset", spec.data, f"{where} [data]")
         if not spec.encoders:
             raise ModalignError(f'{where} needs [encoders], for example  text = "minilm"')

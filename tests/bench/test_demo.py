@@ -10,11 +10,12 @@ import pytest
 from modalign import cli
 from modalign.bench.demo import average, crossing, saving
 from modalign.metrics.score import Score
+from modalign.runs import MethodResult
 
 
-def results(clip: float, full: list[float]) -> dict:
-    table = {("full", b): {"mean_recall": {"value": v}} for b, v in zip((50, 100, 200), full, strict=True)}
-    return table | {("clip", 200): {"mean_recall": {"value": clip}}}
+def results(clip: float, full: list[float]) -> dict[tuple[str, int], MethodResult]:
+    values = {("full", b): v for b, v in zip((50, 100, 200), full, strict=True)} | {("clip", 200): clip}
+    return {key: MethodResult(key[0], {"mean_recall": Score(v)}) for key, v in values.items()}
 
 
 def test_crossing_is_interpolated_in_the_logarithm() -> None:
@@ -49,7 +50,7 @@ def test_the_whole_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     out = tmp_path / "run"
     cli.main(["demo", "--out", str(out), "--json"])
     first = json.loads(capsys.readouterr().out)
-    values = {name: first["methods"][name]["mean_recall"] for name in ("clip", "cca", "full")}
+    values = {name: first["methods"][name]["scores"]["mean_recall"] for name in ("clip", "cca", "full")}
     assert all(v["low"] < v["value"] < v["high"] for v in values.values())
     assert values["full"]["value"] > 1.2 * values["clip"]["value"]
     assert first["data"]["unlinked"] == {"image": 552, "text": 552}

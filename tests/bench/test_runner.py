@@ -18,6 +18,7 @@ import pytest
 from modalign.bench import command, runner
 from modalign.bench.results import Bench, matrix
 from modalign.bench.suite import Suite, choose
+from modalign.cli import tables
 from modalign.errors import ModalignError
 from modalign.specification import dump_toml
 
@@ -215,7 +216,7 @@ def test_listing_runs_nothing(tmp_path: Path) -> None:
     path.write_text(SUITE)
     found = command.listing(str(path))
     assert found["cells"] == 12
-    assert "hidden-20" in command.listing_text(found)
+    assert "hidden-20" in tables.suite(found)
     assert not list(tmp_path.glob("*/"))
 
 

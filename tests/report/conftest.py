@@ -17,8 +17,9 @@ from modalign.metrics.mutual_knn import MUTUAL
 from modalign.metrics.procrustes import DISPARITY
 from modalign.metrics.recall import forms
 from modalign.metrics.score import Measure
+from modalign.model import FeatureMap, Head, Heads, Model, Projection
 from modalign.robustness.curves import AREA, RETAINED
-from modalign.runs.items import save_items, write_lines
+from modalign.runs.items import Items, write_lines
 from modalign.views import Views
 
 CREDIT = "Pictograms: OpenMoji (https://openmoji.org), CC BY-SA 4.0"
@@ -39,7 +40,7 @@ def score(value: float, half: float = 0.02, what: Measure = MEAN_RECALL, **more:
 
 
 def method(label: str, level: float) -> dict[str, Any]:
-    out: dict[str, Any] = {"label": label, "seconds": 1.5, "mean_recall": score(level, chance=0.02)}
+    out: dict[str, Any] = {"mean_recall": score(level, chance=0.02)}
     for a, b in (("text", "image"), ("image", "text")):
         for k in (1, 5, 10):
             hit, share = forms([k])[:2]
@@ -47,11 +48,12 @@ def method(label: str, level: float) -> dict[str, Any]:
             out[f"recall/{a}->{b}/fraction@{k}"] = score(level * (0.3 + k / 10), what=share.what, chance=k / 40)
     out["procrustes/image~text"] = score(0.9 - level, what=DISPARITY)
     out["mutual_knn/image~text/@10"] = score(level / 2, what=MUTUAL, chance=0.1)
-    return out
+    return {"label": label, "seconds": 1.5, "scores": out}
 
 
 def scores(**changes: Any) -> dict[str, Any]:
     table = {
+        "format": 2,
         "title": "Pictogram boards",
         "task": "find the picture for a word",
         "data": {
@@ -83,22 +85,18 @@ def scores(**changes: Any) -> dict[str, Any]:
 
 def robustness() -> dict[str, Any]:
     """What ``modalign evaluate --robustness noise`` writes."""
-    curves = [
-        {
-            "key": key,
-            "of": key,
-            "label": label,
-            "line": "solid",
+    curves = {
+        key: {
             "levels": [0.0, 1.0, 2.0],
             "scores": [score(top), score(top / 2), score(top / 4)],
             "area": score(top / 2, what=AREA),
             "retained": score(0.5, what=RETAINED),
         }
-        for key, label, top in (("clip", "CLIP", 0.2), ("full", "full", 0.31))
-    ]
-    panel = {"title": "noise on all modalities", "axis": "noise over signal", "curves": curves}
-    part = {"title": "Noise on features", "note": "The same draws at each level.", "panels": [panel]}
-    return {"methods": {"clip": "CLIP", "full": "full"}, "test": 40, "kinds": {"noise": part}, "skipped": {}}
+        for key, top in (("clip", 0.2), ("full", 0.31))
+    }
+    kinds = {"noise": {"panels": [{"name": "all", "curves": curves}]}}
+    methods = {"clip": {"label": "CLIP", "scores": {}}, "full": {"label": "full", "scores": {}}}
+    return {"format": 2, "title": "robustness", "methods": methods, "groups": 40, "focus": "full", "kinds": kinds}
 
 
 Make = Callable[..., Path]
@@ -131,7 +129,7 @@ def make_run(tmp_path: Path) -> Make:
                 place = f"media/{i}.png"
                 Image.new("RGB", (24, 24), (5 * i % 255, 90, 160)).save(run / place)
                 items["image"][i]["picture"] = place
-        save_items(run, z, items)
+        Items(z, items).write(run)
         write_json(run / "scores.json", scores() if table is None else table)
         write_json(
             run / "environment.json",
@@ -154,18 +152,12 @@ def make_run(tmp_path: Path) -> Make:
                 for s in range(20)
             ],
         )
-        head = {"features": {"width": 1280, "rank": 200, "root": True}, "map": {"dim": 256, "hidden": 0}}
-        write_json(
-            run / "model.json",
-            {
-                "format": 1,
-                "heads": dict.fromkeys(modalities, head),
-                "encoders": {m: {"name": f"{m}-encoder"} for m in modalities},
-                "method": {"name": "transport_cca", "epsilon": 0.02, "weight": 0.3, "rounds": 4},
-                "record": {"chosen": {"ridge": 3.0, "power": 0.7}},
-            },
-        )
-        (run / "config.toml").write_text('pairs = 200\n[method]\nname = "transport_cca"\n')
+        front = {"width": 12, "rank": 6, "root": True}
+        heads = Heads({m: Head(FeatureMap(**front), Projection(6, 256)) for m in modalities})
+        method = {"name": "transport_cca", "epsilon": 0.02, "weight": 0.3, "rounds": 4}
+        encoders = {m: {"name": f"{m}-encoder"} for m in modalities}
+        Model(heads, encoders, {}, method, {"chosen": {"ridge": 3.0, "power": 0.7}}).save(run)
+        (run / "config.toml").write_text('pairs = 200\n[data]\nstore = "features"\n[method]\nname = "transport_cca"\n')
         return run
 
     return make

@@ -16,18 +16,19 @@ from modalign.report.figures.architecture import Architecture, Branch, LossTerm,
 from modalign.report.figures.panel import brief, series, spread
 from modalign.report.figures.recall import depths, looks
 from modalign.report.figures.space import Dot, Link, Room, space_figure
-from modalign.report.load import first_sentence, read_budgets, read_methods
 from modalign.report.sections.architecture import terms
 from modalign.report.sections.gallery import STRATA, choose
 from modalign.report.sections.scores import table_columns
 from modalign.report.sections.training import collect
+from modalign.report.sheet import first_sentence
 from modalign.report.svg import palette, picture, shorten, standalone, tag, text, ticks
+from modalign.runs import Result
 
 from .conftest import scores
 
 SVG = "{http://www.w3.org/2000/svg}"
-METHODS = read_methods(scores(), Path("scores.json"))
-BUDGETS = read_budgets(scores(), Path("scores.json"))
+RESULT = Result.from_json(scores())
+METHODS, BUDGETS = RESULT.methods, RESULT.budgets
 
 
 def parsed(svg: str) -> ET.Element:
@@ -99,7 +100,7 @@ def test_directions_are_read_from_keys() -> None:
 
 def test_budget_curve_marks_the_saving() -> None:
     drawn = looks(METHODS, "full")
-    svg = budget_figure(BUDGETS, drawn, scores()["saving"])
+    svg = budget_figure(BUDGETS, drawn, RESULT.saving)
     assert "2.9× fewer" in words(parsed(svg))
     bound = {"pairs": 50, "factor": 4.0, "target": 0.1}
     assert "≥ 4.0× fewer" in words(parsed(budget_figure(BUDGETS, drawn, bound)))
@@ -132,17 +133,17 @@ def test_log_lines_become_curves_by_fit() -> None:
 
 def test_recall_picture_stands_alone() -> None:
     for theme in ("light", "dark"):
-        svg = recall_picture(scores(), width=800, theme=theme)
+        svg = recall_picture(RESULT, width=800, theme=theme)
         root = parsed(svg)
         assert "var(" not in svg
         assert root.get("width") == "800"
         assert "Full reaches CLIP's recall (13.7 %) with 70 pairs: 2.9 times fewer." in words(root)
-    assert recall_picture(scores()) == recall_picture(scores())
-    assert parsed(recall_picture(scores(budgets=[], saving=None))) is not None
+    assert recall_picture(RESULT) == recall_picture(RESULT)
+    assert parsed(recall_picture(Result.from_json(scores(budgets=[], saving={})))) is not None
     with pytest.raises(ModalignError, match="nothing to draw"):
-        recall_picture(scores(methods={}))
+        recall_picture(Result.from_json(scores(methods={})))
     with pytest.raises(ModalignError, match="theme"):
-        recall_picture(scores(), theme="blue")
+        recall_picture(RESULT, theme="blue")
 
 
 def test_standalone_keeps_words_that_look_like_colours() -> None:

@@ -20,11 +20,12 @@ from modalign.metrics.labels import PRECISION
 from modalign.metrics.procrustes import DISPARITY
 from modalign.metrics.recall import RECALL
 from modalign.metrics.score import Measure
+from modalign.model import Heads, Model
 from modalign.report import write
-from modalign.report.load import load
 from modalign.report.page import Absent
 from modalign.report.sections import SECTIONS
-from modalign.runs.items import save_items, write_lines
+from modalign.report.sheet import load
+from modalign.runs.items import Items, write_lines
 
 from .conftest import CREDIT, Make, edit, embeddings, method, score, scores
 
@@ -155,9 +156,9 @@ def test_pictures_carry_the_credit(make_run: Make) -> None:
 @pytest.mark.parametrize(
     ("file", "why"),
     [
-        ("metrics.jsonl", "no metrics.jsonl"),
-        ("scores.json", "no scores.json"),
-        ("items.safetensors", "no items.safetensors"),
+        ("metrics.jsonl", "no training steps were logged"),
+        ("scores.json", "nothing was measured"),
+        ("items.safetensors", "no embeddings"),
     ],
 )
 def test_missing_part_leaves_its_section_out_and_says_why(make_run: Make, file: str, why: str) -> None:
@@ -216,15 +217,20 @@ def test_only_the_scored_split_is_shown(make_run: Make, tmp_path: Path) -> None:
     run = make_run()
     z = embeddings(40)
     entries = {m: [{"split": "train" if i < 30 else "test", "row": i} for i in range(40)] for m in z.modalities}
-    save_items(run, z, entries)
+    Items(z, entries).write(run)
     assert [len(x) for x in load(run).items.values()] == [10, 10]
 
 
 def test_three_modalities(make_run: Make) -> None:
-    entry = {"label": "full"} | {f"mean_recall/{p}": score(0.2) for p in ("image~text", "audio~text")}
-    ways = (("image", "text"), ("text", "audio"), ("audio", "text"))
-    entry |= {f"recall/{a}->{b}/any@5": score(0.2, what=RECALL) for a, b in ways}
-    run = make_run(modalities=("image", "text", "audio"), table=scores(methods={"full": entry}, budgets=[]))
+    found = {f"mean_recall/{p}": score(0.2) for p in ("image~text", "audio~text")}
+    found |= {
+        f"recall/{a}->{b}/any@5": score(0.2, what=RECALL)
+        for a, b in (("image", "text"), ("text", "audio"), ("audio", "text"))
+    }
+    run = make_run(
+        modalities=("image", "text", "audio"),
+        table=scores(methods={"full": {"label": "full", "scores": found}}, budgets=[]),
+    )
     page = Page(write(run).read_text())
     assert len([t for t, a in page.tags if a.get("class") == "direction"]) == 6
     assert "image ~ text" in page.text
@@ -232,7 +238,8 @@ def test_three_modalities(make_run: Make) -> None:
 
 def test_modalities_follow_the_order_of_the_heads(make_run: Make) -> None:
     run = make_run(n=4)
-    edit(run / "model.json", lambda m: m | {"heads": dict(reversed(m["heads"].items()))})
+    model = Model.load(run)
+    Model(Heads({m: model.heads[m] for m in reversed(model.heads.modalities)})).save(run)
     z = load(run).z
     assert z is not None
     assert z.modalities == ("text", "image")
@@ -240,7 +247,7 @@ def test_modalities_follow_the_order_of_the_heads(make_run: Make) -> None:
 
 def test_one_modality_and_no_pairs(tmp_path: Path) -> None:
     z = embeddings(12, ("x",))
-    save_items(tmp_path, z, {"x": [{"row": i} for i in range(12)]})
+    Items(z, {"x": [{"row": i} for i in range(12)]}).write(tmp_path)
     page = Page(write(tmp_path).read_text())
     assert "no item has a true match" in page.text
     assert "space" in page.ids()
@@ -253,8 +260,8 @@ def test_few_items(make_run: Make, n: int) -> None:
 
 def test_undefined_scores_are_left_out(make_run: Make) -> None:
     table = scores()
-    table["methods"]["clip"]["mean_recall"] = score(math.nan)
-    table["methods"]["cca"]["procrustes/image~text"] = DISPARITY.score(0.5).json()
+    table["methods"]["clip"]["scores"]["mean_recall"] = score(math.nan)
+    table["methods"]["cca"]["scores"]["procrustes/image~text"] = DISPARITY.score(0.5).json()
     assert "0.500" in Page(write(make_run(table=table)).read_text()).text
 
 
@@ -263,11 +270,16 @@ def test_undefined_scores_are_left_out(make_run: Make) -> None:
     [
         ("scores.json", "{", "damaged"),
         ("scores.json", "[]", "JSON object"),
-        ("scores.json", '{"methods": []}', "methods must be an object"),
-        ("scores.json", '{"methods": {"a": 3}}', "methods.a must be an object"),
-        ("scores.json", '{"methods": {"a": {"mean_recall": {"value": "x"}}}}', "must be a number"),
-        ("scores.json", '{"budgets": {}}', "budgets must be a list"),
-        ("scores.json", '{"budgets": [{"pairs": "x", "mean_recall": 1}]}', "budgets\\[0\\]"),
+        ("scores.json", '{"title": "x", "methods": {}}', "older version"),
+        ("scores.json", '{"format": 9, "title": "x", "methods": {}}', "update modalign"),
+        ("scores.json", '{"format": 2, "title": "x", "methods": []}', "scores are damaged"),
+        ("scores.json", '{"format": 2, "title": "x", "methods": {"a": 3}}', "scores are damaged"),
+        (
+            "scores.json",
+            '{"format": 2, "title": "x", "methods": {"a": {"label": "a", "scores": {"r": {"value": "x"}}}}}',
+            "methods.a.r.value must be a number",
+        ),
+        ("scores.json", '{"format": 2, "title": "x", "methods": {}, "budgets": [3]}', "scores are damaged"),
         ("config.toml", "a = = 1", "specification is damaged"),
         ("environment.json", "3", "JSON object"),
         ("model.json", "not json", "damaged"),
@@ -314,13 +326,13 @@ def test_non_finite_embeddings_are_refused(make_run: Make) -> None:
     run = make_run(n=4)
     z = embeddings(4)
     z.data["text"][2, 0] = torch.nan
-    save_items(run, z, {m: [{"split": "test"}] * 4 for m in z.modalities})
+    Items(z, {m: [{"split": "test"}] * 4 for m in z.modalities}).write(run)
     with pytest.raises(ModalignError, match="NaN"):
         write(run)
 
 
 def test_sections_answer_with_markup_or_a_reason(make_run: Make, tmp_path: Path) -> None:
-    write_json(tmp_path / "scores.json", {})
+    write_json(tmp_path / "scores.json", {"format": 2, "title": "", "methods": {}})
     for section in SECTIONS:
         assert section.build(load(make_run(folder=f"run-{section.id}"))) is not None
         bare = section.build(load(tmp_path))
@@ -336,22 +348,28 @@ def test_ten_thousand_rows_stay_small(make_run: Make) -> None:
 
 def test_an_evaluation_stands_among_the_scores(make_run: Make) -> None:
     run = make_run()
-    entry = {
-        "label": "full",
+    found = {
         "recall/text->image/any@1": score(0.4, 0.1, RECALL, chance=0.1, skipped=7),
         "csls_recall/text->image/any@1": score(0.45, what=replace(RECALL, topic=TOPIC), chance=0.1),
         "cka/image~text/unbiased": score(0.512, what=UNBIASED),
         "map/text->image/transfer": score(0.333, what=PRECISION),
         "mapping_error/image": score(3.2, what=Measure("Mapping error", "distance", "How far a map is off.", False)),
     }
-    table = {"split": "test", "groups": 30, "settings": {"protocol": "coco-5k"}, "bank": "train",
-             "methods": {"full": entry}, "skipped": {"translation": "there are no words"}}  # fmt: skip
+    table = {
+        "format": 2,
+        "title": "x",
+        "groups": 30,
+        "settings": {"protocol": "coco-5k"},
+        "bank": "train",
+        "methods": {"full": {"label": "full", "scores": found}},
+        "skipped": {"translation": "there are no words"},
+    }
     (run / "evaluation.json").write_text(json.dumps(table))
     page = write(run).read_text()
     for words in ("Retrieval, hubs corrected (1)", "Transfer (1)", "Geometry (2)", "30.0 to 50.0", "7 left out",
                   "Mapping error ↓", "3.200",
                   "protocol = coco-5k", "translation left out: there are no words", "training items"):  # fmt: skip
         assert words in page, words
-    (run / "evaluation.json").write_text('{"methods": {}}')
-    with pytest.raises(ModalignError, match="evaluation is damaged"):
+    (run / "evaluation.json").write_text('{"format": 2, "methods": {}}')
+    with pytest.raises(ModalignError, match="scores are damaged"):
         write(run)

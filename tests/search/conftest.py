@@ -12,7 +12,7 @@ from PIL import Image
 
 from modalign.model import Heads, Model
 from modalign.model.heads import FeatureMap, Head, Projection
-from modalign.runs.items import save_items
+from modalign.runs.items import Items
 from modalign.views import Views
 
 Vectors = dict[str, torch.Tensor]
@@ -56,7 +56,7 @@ def write_run(
     for i, entry in enumerate(items["text"]):
         entry["text"] = names(i) if names else entry["text"]
     groups = {m: torch.arange(len(x)) for m, x in vectors.items()}
-    save_items(folder, Views(vectors, groups), items)
+    Items(Views(vectors, groups), items).write(folder)
     width = {m: (1280 if m == "image" else 384) if encoders else x.shape[1] for m, x in vectors.items()}
     dim = next(iter(vectors.values())).shape[1]
     torch.manual_seed(0)

@@ -16,7 +16,7 @@ from modalign.features.embed import embed
 from modalign.features.store import Store
 from modalign.model import Heads, Model
 from modalign.model.heads import FeatureMap, Head, Projection
-from modalign.runs.items import load_items
+from modalign.runs.items import Items
 from modalign.search import Query, open_space
 
 from .conftest import cloud, write_run
@@ -132,7 +132,7 @@ def test_a_fit_beside_a_run_embeds_the_runs_items(tmp_path: Path) -> None:
     assert (
         [own.gallery.count(m) for m in ("text", "tags")] == [other.gallery.count(m) for m in ("text", "tags")] == [8, 8]
     )
-    entries = load_items(run)[1]
+    entries = Items.read(run)[1]
     for row, entry in enumerate(entries["text"]):
         features = Letters("text", 12)([entry["text"]])
         right = Model.load(fit).transform(features, "text")[0]

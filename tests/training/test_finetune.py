@@ -19,7 +19,7 @@ from modalign.features.encoders.tuned import as_tunable
 from modalign.features.encoders.tuning import Tuning, digest, restore, trained
 from modalign.model import Model
 from modalign.registry import make
-from modalign.runs.items import load_items
+from modalign.runs.items import Items
 from modalign.training.finetune import Together, finetune, raw
 from modalign.training.loop import TrainingSettings, parameter_groups
 from modalign.views import Batch, Views
@@ -265,7 +265,7 @@ def test_a_fine_tuned_run_encodes_with_what_it_trained(
     code, out, err = call(capsys, "search", moved, "--image", tmp_path / "1.png", "--to", "text", "-k", 3, "--json")
     assert code == 0, err
     assert len(json.loads(out)["hits"]) == 3
-    z, _ = load_items(moved, "test")
+    z, _ = Items.read(moved).split("test")
     assert torch.allclose(z["image"][:1], model.transform(own.encode([tmp_path / "20.png"]), "image"), atol=1e-5)
     code, out, err = call(
         capsys, "finetune", tmp_path / "run", "image=last", "--out", tmp_path / "new", "--new-heads", "--share", 1,

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
+from modalign.files import RunFile
 from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.objectives.base import Objective
 from modalign.registry import make
-from modalign.training.checkpoint import CHECKPOINT, METRICS
 from modalign.training.loop import CollapseWarning, TrainingSettings, dev_recall, parameter_groups, train
 from modalign.views import Batch, Views
 
@@ -82,7 +82,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, t
     run = tmp_path_factory.mktemp("whole")
     h = heads()
     train(h, objective(), pairs(), schedule(), pairs(seed=1), run)
-    return h.state_dict(), (run / METRICS).read_text()
+    return h.state_dict(), (run / RunFile.LOG).read_text()
 
 
 def test_training_raises_the_dev_score_and_logs_each_term(uninterrupted: tuple[dict[str, torch.Tensor], str]) -> None:
@@ -125,7 +125,7 @@ def test_a_run_interrupted_at_any_step_ends_with_the_same_bits(
     h = heads()
     train(h, objective(), pairs(), schedule(), pairs(seed=1), tmp_path)
     assert equal(h.state_dict(), uninterrupted[0])
-    assert (tmp_path / METRICS).read_text() == uninterrupted[1]
+    assert (tmp_path / RunFile.LOG).read_text() == uninterrupted[1]
 
 
 def test_a_killed_process_ends_with_the_same_bits(
@@ -144,10 +144,10 @@ def test_a_killed_process_ends_with_the_same_bits(
         time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     assert not (run / "end.pt").exists()
-    assert (run / CHECKPOINT).exists()
+    assert (run / RunFile.CHECKPOINT).exists()
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     assert equal(torch.load(run / "end.pt", weights_only=True), uninterrupted[0])
-    assert (run / METRICS).read_text() == uninterrupted[1]
+    assert (run / RunFile.LOG).read_text() == uninterrupted[1]
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_checkpoints_of_other_settings_or_damaged_ones_are_refused(tmp_path: Pat
     train(heads(), objective(), pairs(), schedule(steps=5), run=tmp_path)
     with pytest.raises(ModalignError, match="other settings"):
         train(heads(), objective(), pairs(), schedule(steps=6), run=tmp_path)
-    (tmp_path / CHECKPOINT).write_bytes(b"nothing")
+    (tmp_path / RunFile.CHECKPOINT).write_bytes(b"nothing")
     with pytest.raises(ModalignError, match="checkpoint is damaged"):
         train(heads(), objective(), pairs(), schedule(steps=5), run=tmp_path)
 

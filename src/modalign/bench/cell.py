@@ -19,7 +19,7 @@ from ..metrics.evaluate import to_json
 from ..metrics.found import save
 from ..model import Heads, Model
 from ..registry import make
-from ..runs.fitting import settings_of
+from ..runs.fit import settings_of
 from ..views import Views, linked_groups
 from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, scores, task_views
 from .setting import dev_views, draw, queries_present, training

@@ -123,25 +123,3 @@ def listing(suite: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
         "settings": [{"name": s.name, "part": s.part, "methods": list(s.methods)} for s in made.settings],
         "cells": len(choose(made)),
     }
-
-
-def listing_text(found: Mapping[str, Any]) -> str:
-    """A listing for people."""
-    lines = [f"{found['suite']}: {found['title']}, seeds {', '.join(map(str, found['seeds']))}"]
-    lines += [f"  {s['part']:<10} {s['name']:<28} {', '.join(s['methods'])}" for s in found["settings"]]
-    return "\n".join([*lines, f"{found['cells']} cells"])
-
-
-def text(result: Mapping[str, Any]) -> str:
-    """A result for people: the leaderboard of each setting, and what went wrong."""
-    lines = []
-    for setting, row in result["mean_recall"].items():
-        lines.append(setting)
-        ranked = sorted(row.items(), key=lambda item: -item[1])
-        lines += [f"  {100 * value:6.2f}  {method}" for method, value in ranked]
-    counts = result["counts"]
-    lines.append(", ".join(f"{n} {name}" for name, n in counts.items() if n) or "nothing to do")
-    lines += [f"failed: {f['method']} on {f['setting']}, seed {f['seed']}: {f['error']}" for f in result["failed"][:10]]
-    if "report" in result:
-        lines.append(f"report: {result['report']}")
-    return "\n".join(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import ModalignError
-from ..metrics.evaluate import to_json
 from ..metrics.mean_recall import mean_recall
 from ..metrics.score import Score
 from ..model import Model
 from ..progress import Progress, silent
-from ..runs import Data, attribution, facts, fit, leave, load_data, measure, settings_of
+from ..runs import Budget, MethodResult, Result, Run
+from ..runs.data import Data, facts, load_data
+from ..runs.fit import fit, is_fitted, scores_of, settings_of
 from ..specification import Specification, specification
 from ..views import hide_links, linked_groups
 
@@ -35,12 +36,6 @@ SHARES = (0.25, 0.5)
 TRIALS = 8
 #: Processes at most; each needs some 600 MB.
 WORKERS = 4
-ROW = "{:<6} {:>5}  {:>16}  {:>16}  {:>20}  {:>16}  {:>12}  {:>7}"
-HEADER = (
-    ROW.format("", "", "word -> picture", "picture -> word", "mean recall", "Procrustes", "mutual kNN", "")
-    + "\n"
-    + ROW.format("method", "pairs", "R@1   5   10", "R@1   5   10", "% [95 %]", "disparity", "k = 10", "seconds")
-)
 
 
 def run(
@@ -50,19 +45,17 @@ def run(
     language: str = "en",
     speech: bool = False,
     progress: Progress = silent,
-    row: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
-    """Encode, align by three methods, evaluate, report.
+    row: Callable[[str, MethodResult], None] = lambda name, measured: None,
+) -> Run:
+    """Encode, align by three methods, evaluate.
 
     Args:
-        out: run folder; it becomes the run folder of ``full`` with the first seed, the other fits lie in ``fits/``.
+        out: run folder; it becomes the run folder of ``full`` with the first seed, the other fits lie beside it.
         pairs: training pictograms whose name is known, at least 8; all other pictograms and names are unlinked.
         seeds: repetitions with other linked pictograms, at least 1.
         language: of the names.
         speech: the names spoken by a synthetic voice, as a third modality.
-        row: called with each line of the table as soon as it is known.
-
-    Returns: the content of scores.json, and where the run and its report are.
+        row: called with each method's scores as soon as they are known.
     """
     if seeds < 1:
         raise ModalignError(f"seeds must be at least 1, got {seeds}")
@@ -79,21 +72,19 @@ def run(
         "the demo",
     )
     data = load_data(spec, progress)
-    row(HEADER)
     budgets = [*dict.fromkeys(max(4, round(pairs * s)) for s in SHARES), pairs]
     settings = [(name, pairs) for name in METHODS] + [("full", b) for b in budgets[:-1]]
     jobs = [Job(name, b, seed) for name, b in settings for seed in range(seeds)]
-    results = {}
+    results: Results = {}
     with fits(spec, jobs, data, progress) as ready:
         for name, b in settings:
             results[name, b] = summarise([ready(job) for job in jobs if job[:2] == (name, b)], data)
             if b == pairs:
-                row(line(METHODS[name], b, results[name, b]))
-                if speech:
-                    row(spoken_line(results[name, b]))
-    table = document(results, budgets, data, spec, seeds)
-    leave(out, spec.to_toml(), Model.load(out), data, table, progress)
-    return {**table, "run": str(out), "report": str(out / "report.html")}
+                row(name, results[name, b])
+    return Run.write(spec, Model.load(out), data, result_of(results, budgets, data, spec, seeds), progress)
+
+
+Results = dict[tuple[str, int], MethodResult]
 
 
 class Job(NamedTuple):
@@ -127,8 +118,8 @@ def fit_job(spec: Specification, job: Job, data: Data) -> Fit:
 
 def folder_of(spec: Specification, job: Job) -> Path:
     """The run folder itself for the main fit, a folder inside it for the others."""
-    out = Path(spec.out)
-    return out if job == ("full", spec.pairs, 0) else out / "fits" / "-".join(map(str, job))
+    run = Run(spec.out)
+    return run.folder if job == ("full", spec.pairs, 0) else run.fit_beside("-".join(map(str, job)))
 
 
 @contextmanager
@@ -138,7 +129,7 @@ def fits(spec: Specification, jobs: Sequence[Job], data: Data, progress: Progres
     A process leaves its fit in the folder, where this one reads it. On one core, or where nothing is left to fit, no
     process is started.
     """
-    todo = [job for job in jobs if not (folder_of(spec, job) / "fit.json").exists()]
+    todo = [job for job in jobs if not is_fitted(folder_of(spec, job))]
     workers = min(os.cpu_count() or 1, len(todo), WORKERS)
     if workers < 2:
         yield lambda job: fit_job(spec, job, data)
@@ -169,70 +160,62 @@ def _fit_elsewhere(spec: Specification, job: Job) -> None:
 _loaded: dict[str, Data] = {}
 
 
-def summarise(done: Sequence[Fit], data: Data) -> dict[str, Any]:
+def summarise(done: Sequence[Fit], data: Data) -> MethodResult:
     """Scores of one method at one budget, over seeds: each score's mean, and mean recall with a joint interval."""
     job = done[0].job
-    runs = [measure(d.model.heads, data["test"], seed=d.job.seed) for d in done]
-    scores = to_json({k: average([r[k] for r in runs]) for k in runs[0] if k != "mean_recall"})
-    return {
-        "label": METHODS[job.method],
-        "pairs": job.pairs,
-        "seconds": round(sum(d.seconds for d in done) / len(done), 1),
-        "mean_recall": mean_recall(runs, "text", "image").json(),
-        "by_seed": [mean_recall(r, "text", "image").value for r in runs],
-        **scores,
-    }
+    runs = [scores_of(d.model.heads, data["test"], seed=d.job.seed) for d in done]
+    scores = {"mean_recall": mean_recall(runs, "text", "image")}
+    scores |= {k: average([r[k] for r in runs]) for k in runs[0] if k != "mean_recall"}
+    return MethodResult(
+        METHODS[job.method],
+        scores,
+        seconds=round(sum(d.seconds for d in done) / len(done), 1),
+        pairs=job.pairs,
+        by_seed=tuple(mean_recall(r, "text", "image").value for r in runs),
+    )
 
 
 def average(scores: Sequence[Score]) -> Score:
     """Mean of one score over seeds; its interval is the mean of the seeds' intervals, which leaves out their spread."""
-    n = len(scores)
-    first = scores[0]
+    n, first = len(scores), scores[0]
     if n == 1:
         return first
-    low = None if first.low is None else sum(s.low or 0.0 for s in scores) / n
-    high = None if first.high is None else sum(s.high or 0.0 for s in scores) / n
-    value = sum(s.value for s in scores) / n
-    return replace(first, value=value, per_item=None, group=None, low=low, high=high)
+    ends = [None if first.low is None else sum(getattr(s, k) or 0.0 for s in scores) / n for k in ("low", "high")]
+    return replace(first, value=sum(s.value for s in scores) / n, per_item=None, group=None, low=ends[0], high=ends[1])
 
 
-def document(
-    results: Mapping[tuple[str, int], dict[str, Any]],
-    budgets: Sequence[int],
-    data: Data,
-    spec: Specification,
-    seeds: int,
-) -> dict[str, Any]:
-    """The content of scores.json."""
+def result_of(results: Results, budgets: Sequence[int], data: Data, spec: Specification, seeds: int) -> Result:
+    """The result of the whole demo."""
     pairs = budgets[-1]
-    curve = [
-        {"method": name, "pairs": b, "mean_recall": results[name, b]["mean_recall"]}
-        for name in METHODS
-        for b in budgets
-        if (name, b) in results
-    ]
-    return {
-        "title": "Pictogram boards: words and pictures from few links",
-        "task": "find the picture for a word, and the word for a picture, that were never linked",
-        "data": facts(data, pairs, spec.data),
-        "seeds": list(range(seeds)),
-        "split": "test",
-        "methods": {name: results[name, pairs] for name in METHODS},
-        "budgets": curve,
-        "saving": saving(results, budgets),
-        **attribution(data),
-    }
+    return Result(
+        title="Pictogram boards: words and pictures from few links",
+        methods={name: results[name, pairs] for name in METHODS},
+        task="find the picture for a word, and the word for a picture, that were never linked",
+        data=facts(data, pairs, spec.data),
+        seeds=tuple(range(seeds)),
+        budgets=tuple(
+            Budget(name, b, recall_of(results, name, b)) for name in METHODS for b in budgets if (name, b) in results
+        ),
+        saving=saving(results, budgets),
+        attribution=data.attribution,
+        weights=data.credits,
+    )
 
 
-def saving(results: Mapping[tuple[str, int], dict[str, Any]], budgets: Sequence[int]) -> dict[str, Any]:
+def recall_of(results: Results, name: str, pairs: int) -> Score:
+    """Mean recall of a method at a budget."""
+    return results[name, pairs].scores["mean_recall"]
+
+
+def saving(results: Results, budgets: Sequence[int]) -> dict[str, Any]:
     """How many times fewer pairs ``full`` needs for the recall that CLIP has at the largest budget.
 
     Between measured budgets recall is interpolated linearly in the logarithm of the number of pairs.
     """
     pairs = budgets[-1]
-    target = results["clip", pairs]["mean_recall"]["value"]
-    needed, bound = crossing(budgets, [results["full", b]["mean_recall"]["value"] for b in budgets], target)
-    gain = results["full", pairs]["mean_recall"]["value"] / target if target > 0 else math.inf
+    target = recall_of(results, "clip", pairs).value
+    needed, bound = crossing(budgets, [recall_of(results, "full", b).value for b in budgets], target)
+    gain = recall_of(results, "full", pairs).value / target if target > 0 else None
     what = f"{100 * target:.1f} %, CLIP's mean recall with {pairs} pairs"
     if needed is None:
         text = f"full does not reach {what}, at any number of pairs up to {pairs}."
@@ -241,9 +224,10 @@ def saving(results: Mapping[tuple[str, int], dict[str, Any]], budgets: Sequence[
     times = f"at least {factor:.1f}" if bound else f"{factor:.1f}"
     text = (
         f"full needs {times} times fewer pairs than CLIP for the same recall. "
-        f"It reaches {what}, with {'at most ' if bound else 'about '}{needed:.0f}. "
-        f"With the same {pairs} pairs its recall is {gain:.2f} times CLIP's."
+        f"It reaches {what}, with {'at most ' if bound else 'about '}{needed:.0f}."
     )
+    if gain is not None:
+        text += f" With the same {pairs} pairs its recall is {gain:.2f} times CLIP's."
     return {"text": text, "target": target, "factor": factor, "pairs": needed, "gain": gain}
 
 
@@ -266,59 +250,3 @@ def crossing(budgets: Sequence[int], values: Sequence[float], target: float) -> 
             share = (target - v0) / (v1 - v0)
             return math.exp(math.log(b0) + share * math.log(b1 / b0)), False
     return None, False
-
-
-def line(label: str, pairs: int, scores: Mapping[str, Any]) -> str:
-    """One row of the table."""
-
-    def recalls(query: str, gallery: str) -> str:
-        found = [100 * scores[f"recall/{query}->{gallery}/any@{k}"]["value"] for k in (1, 5, 10)]
-        return "{:4.1f} {:4.1f} {:4.1f}".format(*found)
-
-    mean = scores["mean_recall"]
-    shown = {k: v for k, v in scores.items() if "audio" not in k}
-    disparity = next(v for k, v in shown.items() if k.startswith("procrustes"))
-    mutual = next(v for k, v in shown.items() if k.startswith("mutual_knn"))
-    return ROW.format(
-        label,
-        pairs,
-        recalls("text", "image"),
-        recalls("image", "text"),
-        f"{100 * mean['value']:.1f} [{100 * mean['low']:.1f}, {100 * mean['high']:.1f}]",
-        f"{disparity['value']:.3f} [{disparity['low']:.3f}, {disparity['high']:.3f}]",
-        f"{mutual['value']:.3f}",
-        f"{scores['seconds']:.1f}",
-    )
-
-
-def spoken_line(scores: Mapping[str, Any]) -> str:
-    """What the spoken names find."""
-    found = {
-        b: "{:.1f} {:.1f} {:.1f}".format(*(100 * scores[f"recall/audio->{b}/any@{k}"]["value"] for k in (1, 5, 10)))
-        for b in ("image", "text")
-    }
-    return f"{'':<14}spoken name -> picture {found['image']}, -> word {found['text']}  (R@1 5 10; synthetic voice)"
-
-
-def summary(result: Mapping[str, Any]) -> str:
-    """What the demo says at its end."""
-    data = result["data"]
-    chance = 100 * result["methods"]["full"]["mean_recall"]["chance"]
-    unlinked = min(data["unlinked"].values())
-    return "\n".join(
-        [
-            "",
-            result["saving"]["text"],
-            f"(test: {data['test']} pictograms and names that no method saw; chance {chance:.1f} %; "
-            f"{data['pairs']} links known in training, {unlinked} pictograms and names unlinked; "
-            f"settings chosen on {data['dev']} others)",
-            "",
-            f"Look at it:     {result['report']}",
-            f'Search it:      modalign search {result["run"]} "a sad face"',
-            f"Browse it:      modalign serve {result['run']}",
-            "Your own data:  modalign align A.npy B.npy --out runs/mine",
-            "Repeat it:      modalign demo --seeds 3",
-            "",
-            result.get("attribution", ""),
-        ]
-    ).rstrip()

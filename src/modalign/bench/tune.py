@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ModalignError
 from ..files import read_json, write_json
-from ..runs.fitting import settings_of
+from ..runs.fit import settings_of
 from ..views import linked_groups
 from .cell import CellData, prepared, train_of
 from .scoring import dev_score

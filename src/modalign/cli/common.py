@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from ..runs import Run
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on standard output.")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -21,6 +24,15 @@ Several = Annotated[list[str] | None, Parameter(negative="", consume_multiple=Tr
 """``--x a b``."""
 SeveralFiles = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
 SeveralNumbers = Annotated[list[int] | None, Parameter(negative="", consume_multiple=True)]
+
+
+def finish(run: Run, as_json: bool, text: Callable[[Run], str]) -> None:
+    """Write the report of a run that was just made, and print what it found."""
+    from ..report import write
+
+    write(run.folder)
+    found = run.result.json() if run.result else {}
+    emit({"run": str(run.folder), "report": str(run.report), **found}, as_json, lambda _: text(run))
 
 
 def emit(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from .common import Flag, Json, Repeated, Set, Several, emit
+from .common import Flag, Json, Repeated, Set, Several, emit, finish
 
 
 def demo(
@@ -32,16 +31,13 @@ def demo(
     speech
         Add the names as sounds, spoken by a synthetic voice (the extra 'speech': eSpeak NG, GPL-3.0).
     """
-    from ..bench.demo import run, summary
+    from ..bench.demo import run
     from ..progress import terminal
+    from .demo import Table, summary
 
     with terminal() as progress:
-        result = run(out, pairs, seeds, language, speech, progress, _demo_row(json))
-    emit(result, json, summary)
-
-
-def _demo_row(quiet: bool) -> Callable[[str], None]:
-    return (lambda line: None) if quiet else (lambda line: print(line, flush=True))
+        made = run(out, pairs, seeds, language, speech, progress, Table(quiet=json))
+    finish(made, json, summary)
 
 
 def align(
@@ -77,10 +73,11 @@ def align(
         Of every random number.
     """
     from ..progress import terminal
-    from ..runs import align_arrays, scores_table
+    from ..runs.train import align_arrays
+    from .tables import fitted
 
     with terminal() as progress:
-        result = align_arrays(
+        made = align_arrays(
             list(arrays),
             out,
             pairs=pairs,
@@ -91,7 +88,7 @@ def align(
             seed=seed,
             progress=progress,
         )
-    emit(result, json, scores_table)
+    finish(made, json, fitted)
 
 
 def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = False) -> None:
@@ -108,7 +105,7 @@ def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = 
     out
         .npy file to write, (rows, dim), unit rows.
     """
-    from ..runs import transform_array
+    from ..runs.transform import transform_array
 
     result = transform_array(run, array, modality, out)
     emit(result, json, lambda r: f"{r['rows']} rows of '{modality}' in {r['dim']} dimensions -> {out}")
@@ -145,8 +142,9 @@ def embed(
     half
         Keep features in half precision (float16): half the space.
     """
+    from ..features.embed import embed_dataset
     from ..progress import terminal
-    from ..runs import embed_dataset, embedded
+    from .tables import embedded
 
     with terminal() as progress:
         result = embed_dataset(dataset, root, out, encoder or [], set or [], split, limit, half, progress)
@@ -162,13 +160,14 @@ def train(config: Path, *, set: Set = None, json: Json = False) -> None:
         TOML file.
     """
     from ..progress import terminal
-    from ..runs import run_specification, scores_table
+    from ..runs.train import train_run
     from ..specification import from_toml
+    from .tables import fitted
 
     spec = from_toml(config, set or [])
     with terminal() as progress:
-        result = run_specification(spec, progress)
-    emit(result, json, scores_table)
+        made = train_run(spec, progress)
+    finish(made, json, fitted)
 
 
 def finetune(
@@ -201,9 +200,9 @@ def finetune(
         Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
     """
     from ..progress import terminal
-    from ..runs import scores_table
-    from ..runs.finetuning import finetune_run, overrides
+    from ..runs.finetune import finetune_run, overrides
+    from .tables import fitted
 
     with terminal() as progress:
-        result = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, progress)
-    emit(result, json, scores_table)
+        made = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, progress)
+    finish(made, json, fitted)

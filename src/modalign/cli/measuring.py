@@ -28,7 +28,7 @@ def evaluate(
 ) -> None:
     """Measure a run on its test items; with --robustness, what is left of it under ill-treatment.
 
-    Scores go into RUN/evaluation.json or RUN/robustness.json, and from there into the report.
+    The run keeps the scores; its report shows them.
 
     Parameters
     ----------
@@ -53,30 +53,31 @@ def evaluate(
     labels
         of transfer: file (.csv, .json), or column of the data set.
     robustness
-        missing, noise, attack, corruptions, typos, and pixels or waveform: curves into RUN/robustness.json, for
-        the report.
+        missing, noise, attack, corruptions, typos, and pixels or waveform: curves for the report.
     against
         other runs on the same data, for the same pictures (with --robustness).
     gallery
         modality that is searched while others are missing (with --robustness); default: image, else the last.
     """
     from ..progress import terminal
+    from ..runs import Run
+    from . import tables
 
     if robustness is not None:
-        from ..runs.robustness import evaluate_robustness, robustness_text
+        from ..runs.robustness import evaluate_robustness
 
         with terminal() as progress:
-            result = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
-        emit(result, json, robustness_text)
+            found = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
+        emit({"run": str(run), **found.json()}, json, lambda _: tables.robustness(found, Run(run)))
         return
-    from ..runs import Request, evaluate_run, evaluation_text
+    from ..runs.evaluate import Request, evaluate_run
 
     request = Request(
         _names(metrics), geometry, protocol, positives, _names(query), fusion, translation, transfer, labels
     )
     with terminal() as progress:
-        result = evaluate_run(run, request, progress)
-    emit(result, json, evaluation_text)
+        found = evaluate_run(run, request, progress)
+    emit({"run": str(run), **found.json()}, json, lambda _: tables.evaluation(found, Run(run)))
 
 
 def _names(entries: list[str] | None) -> tuple[str, ...]:
@@ -107,12 +108,13 @@ def diagnose(
     seed
         Of every random number.
     """
-    from ..diagnosis import diagnose_arrays, text
+    from ..diagnosis import diagnose_arrays
     from ..progress import terminal
+    from .tables import diagnosis
 
     with terminal() as progress:
         result = diagnose_arrays(list(arrays), pairs, names, rows, seed, progress)
-    emit(result, json, text)
+    emit(result, json, diagnosis)
 
 
 def bench(
@@ -163,9 +165,10 @@ def bench(
     """
     from ..bench import command
     from ..progress import terminal
+    from . import tables
 
     if show:
-        emit(command.listing(suite, set or []), json, command.listing_text)
+        emit(command.listing(suite, set or []), json, tables.suite)
         return
     folder = out or Path("runs/bench") / Path(suite).stem
     with terminal() as progress:
@@ -173,7 +176,7 @@ def bench(
             suite, folder, method or (), setting or (), part or (), seed or (), workers, hours, set or (), redo,
             not only_report, export, progress,
         )  # fmt: skip
-    emit(result, json, command.text)
+    emit(result, json, tables.bench)
 
 
 def report(run: Path, *, json: Json = False) -> None:

@@ -56,13 +56,14 @@ def index(
         also write the items to this LanceDB, a folder or the URL of an object store.
     """
     from ..progress import terminal
-    from ..search import index_run, index_table, parse_settings
+    from ..search import index_run, parse_settings
+    from . import tables
 
     with terminal() as progress:
         result = index_run(run, store, out, settings=parse_settings(kind, set or []), only=only or [], split=split,
                            add=add, update=update, delete=delete or [], compact=compact, lance=lance,
                            progress=progress)  # fmt: skip
-    emit(result, json, index_table)
+    emit(result, json, tables.index)
 
 
 def search(
@@ -123,18 +124,19 @@ def search(
         for the folder of a migration or an index that was remapped: the model that encodes the query, new or old.
     """
     from ..migration.find import is_moved, search_moved
-    from ..search import search_run, table
+    from ..search import search_run
+    from . import tables
 
     if is_moved(run):
         texts = [*([words] if words else []), *(text or [])]
         given: dict[str, list[Any]] = {"text": texts, "image": image or [], "audio": audio or [], "video": video or []}
-        emit(search_moved(run, given, by, to or [], k, where or []), json, table)
+        emit(search_moved(run, given, by, to or [], k, where or []), json, tables.hits)
         return
 
     result = search_run(run, words, to=to, k=k, texts=text or [], images=image or [], audios=audio or [],
                         videos=video or [], items=item or [], minus=minus or [], weights=weight or [],
                         where=where or [], correction=correction, exact=exact, model=model)  # fmt: skip
-    emit(result, json, table)
+    emit(result, json, tables.hits)
 
 
 def serve(

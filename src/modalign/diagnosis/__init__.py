@@ -4,6 +4,6 @@ What decides: how much of each modality the other one tells (cross-validated, ag
 quick alignment finds held-out partners. docs/diagnose.md says how the thresholds were chosen.
 """
 
-from .pairs import CalibratedSimilarity, Diagnosis, PairDiagnosis, diagnose, diagnose_arrays, text
+from .pairs import CalibratedSimilarity, Diagnosis, PairDiagnosis, diagnose, diagnose_arrays
 
-__all__ = ["Diagnosis", "PairDiagnosis", "CalibratedSimilarity", "diagnose", "diagnose_arrays", "text"]
+__all__ = ["Diagnosis", "PairDiagnosis", "CalibratedSimilarity", "diagnose", "diagnose_arrays"]

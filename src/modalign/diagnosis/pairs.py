@@ -17,8 +17,6 @@ from ..geometry.information import Explained, explained, kernel_features, princi
 from ..geometry.neighbours import collapse, knn
 from ..geometry.similarity import calibrate, cka, permuted
 from ..geometry.spread import intrinsic_dimension
-from ..metrics.score import Score
-from ..metrics.shown import line, number
 from ..progress import Progress, silent
 from ..views import Views
 from .advice import judge, overall, say
@@ -254,29 +252,3 @@ def diagnose_arrays(
     known = load_pairs(pairs) if pairs else None
     x = Views.from_arrays(known, **{n: load_array(p) for n, p in zip(labels, arrays, strict=True)})
     return diagnose(x, rows, seed=seed, progress=progress).json()
-
-
-def text(found: dict[str, Any]) -> str:
-    """A diagnosis as text for the terminal.
-
-    Args:
-        found: ``Diagnosis.json()``.
-    """
-    lines = [f"advice: {found['advice']}", *([found["sentence"]] if len(found["pairs"]) > 1 else []), ""]
-    for m, facts in found["modalities"].items():
-        dimension = facts["intrinsic_dimension"]
-        shown = "undefined" if dimension is None else f"{dimension:.1f}"
-        lines.append(
-            f"{m}: {facts['rows']:,} rows of {facts['width']}, intrinsic dimension {shown}, "
-            f"effective rank {facts['effective_rank']:.0f}"
-        )
-    for pair in found["pairs"]:
-        lines += ["", pair["sentence"], f"  advice       {pair['advice']}, from {pair['rows']:,} pairs"]
-        lines += [
-            f"  {name:<11}  {s['value']:.3f}, shuffled {s['null']:.3f}, calibrated {s['calibrated']:.3f}"
-            for name, s in pair["similarity"].items()
-        ]
-        told = line(Score.from_json(pair["gain"]["recall"], "recall"))
-        curve = [f"{number(c['value'], c['unit'], sign=False)} at {c['pairs']:,}" for c in pair["gain"]["curve"]]
-        lines.append(f"  mean recall  {told}, among {pair['gain']['test']}; by pairs: {', '.join(curve)}")
-    return "\n".join([*lines, *(f"note: {n}" for n in found["notes"])])

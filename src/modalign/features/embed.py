@@ -15,10 +15,13 @@ import torch
 from torch import Tensor
 
 from ..data.manifest import Manifest, Row
+from ..data.soundtracks import with_soundtracks
 from ..errors import MissingExtraError, ModalignError, unknown
 from ..files import cache_folder
 from ..progress import Progress, silent
-from .choose import lasting
+from ..registry import make
+from ..specification import override
+from .choose import entries_for, lasting, make_encoders, parse_entry
 from .encoders.base import Encoder, FrozenEncoder, credits_of, plan
 from .store import Failure, Pool, Store, item_key
 
@@ -103,6 +106,49 @@ def embed_cached(manifest: Manifest, encoders: Mapping[str, Encoder], progress: 
     mark = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
     folder = cache / "stores" / f"{manifest.name}-{mark}"
     return embed(manifest, encoders, folder, pool=cache / POOL, progress=progress)
+
+
+def embed_dataset(
+    name: str,
+    root: Path | None,
+    out: Path,
+    encoders: Sequence[str],
+    settings: Sequence[str] = (),
+    split: str | None = None,
+    limit: int | None = None,
+    half: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Encode a data set into a feature store.
+
+    Args:
+        encoders: "modality=NAME,setting=value" entries; text, image, audio, video and words of other names have
+            defaults. An entry for "audio" takes the sound tracks of videos where there are no sound files.
+        settings: "key=value" entries of the data set, as in TOML.
+        limit: only this many groups, the first ones.
+        half: features in float16.
+    """
+    given: dict[str, Any] = {"root": str(root)} if root else {}
+    for entry in settings:
+        override(given, entry)
+    manifest: Manifest = make("dataset", name, **given)
+    if split is not None:
+        manifest = manifest.split(split)
+    if limit is not None:
+        kept = set(manifest.groups()[:limit].tolist())
+        manifest = manifest.where(lambda row: row.group in kept)
+    given_entries = dict(parse_entry(entry) for entry in encoders)
+    if "audio" in given_entries:
+        manifest = with_soundtracks(manifest)
+    entries = entries_for(manifest, given_entries)
+    store = embed(manifest, make_encoders(manifest, entries), out, entries=entries, half=half, progress=progress)
+    items = {m: len(x) for m, x in store.views().data.items()}
+    return {
+        "store": str(out),
+        "items": items,
+        "failures": [vars(f) for f in store.failures],
+        "left_out": store.report(),
+    }
 
 
 def _fill(

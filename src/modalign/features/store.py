@@ -30,7 +30,7 @@ from ..files import atomic, read_json, write_json
 from ..views import Views
 
 FORMAT = 1
-INDEX, MANIFEST = "index.json", "manifest.json"
+INDEX, MANIFEST, PLACES = "index.json", "manifest.json", "places.safetensors"
 KEY_BYTES = 16
 LARGEST_HALF = 65504.0
 
@@ -219,7 +219,7 @@ class Store:
         """Write manifest and index, the index last: a folder with an index is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.manifest.save(self.folder / MANIFEST)
-        with atomic(self.folder / "places.safetensors") as partial:
+        with atomic(self.folder / PLACES) as partial:
             save_file({m: torch.from_numpy(p.astype(np.int64)) for m, p in self.places.items()}, partial)
         index = {
             "format": FORMAT,
@@ -232,6 +232,11 @@ class Store:
             "failures": [vars(f) for f in self.failures],
         }
         write_json(self.folder / INDEX, index)
+
+    @staticmethod
+    def is_store(folder: Path) -> bool:
+        """Whether a folder holds a feature store."""
+        return (folder / PLACES).exists()
 
     @classmethod
     def open(cls, folder: str | Path) -> Store:
@@ -250,7 +255,7 @@ class Store:
             manifest = Manifest.load(folder / MANIFEST)
             if manifest.fingerprint() != index["manifest"]:
                 raise ModalignError(f"feature store {folder} does not fit its {MANIFEST}: encode it again")
-            with safe_open(folder / "places.safetensors", framework="pt") as file:
+            with safe_open(folder / PLACES, framework="pt") as file:
                 places = {m: file.get_tensor(m).numpy() for m in index["encoders"]}
             failures = tuple(Failure(**f) for f in index["failures"])
             pool = (folder / index["pool"]).resolve()

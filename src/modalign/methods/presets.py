@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import read_text, write_text
+from ..files import RunFile, read_text, write_text
 from ..model import Heads
 from ..progress import Progress, silent
 from ..registry import register
-from ..training.checkpoint import METRICS
 from ..training.loop import dev_recall
 from ..views import Views, hold_out, linked_groups
 from .canonical_space import CanonicalSpace
@@ -100,7 +99,7 @@ class ClipPreset:
 def keep_log(trial: Path | None, run: Path | None) -> None:
     """The training log of a trial as that of the run."""
     if trial is not None and run is not None:
-        write_text(run / METRICS, read_text(trial / METRICS, "training log"))
+        write_text(run / RunFile.LOG, read_text(trial / RunFile.LOG, "training log"))
 
 
 @register("method", "full")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import ModalignError, unknown
 from ..features.encoders.tuned import PREFIX
-from ..files import atomic, read_json, write_json
+from ..files import RunFile, atomic, read_json, write_json
 from ..registry import check
 from ..views import Views
 from .heads import FeatureMap, Head, LocalScaling, Projection
@@ -134,7 +134,7 @@ class Model:
         return self.heads.transform(x, modality)
 
     def save(self, folder: Path | str) -> None:
-        """Write model.safetensors and model.json, each atomically; the digest in the latter ties them together."""
+        """Write weights and description, each atomically; the digest in the latter ties them together."""
         folder = Path(folder)
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.heads.state_dict().items()}
         for m, weights in self.tuned_weights.items():
@@ -150,9 +150,9 @@ class Model:
             **({"tuned": self.tuned} if self.tuned else {}),
             "sha256": hashlib.sha256(blob).hexdigest(),
         }
-        with atomic(folder / "model.safetensors") as partial:
+        with atomic(folder / RunFile.WEIGHTS) as partial:
             partial.write_bytes(blob)
-        write_json(folder / "model.json", table)
+        write_json(folder / RunFile.MODEL, table)
 
     @classmethod
     def load(cls, folder: Path | str) -> Model:
@@ -162,22 +162,23 @@ class Model:
             ModalignError: files missing, damaged, of a newer format, or not of one save.
         """
         folder = Path(folder)
-        table = read_json(folder / "model.json", "model description")
+        described = folder / RunFile.MODEL
+        table = read_json(described, "model description")
         if not isinstance(table, dict) or not isinstance(table.get("format"), int):
-            raise ModalignError(f"model description is damaged: {folder / 'model.json'} has no format number")
+            raise ModalignError(f"model description is damaged: {described} has no format number")
         if table["format"] > FORMAT:
             raise ModalignError(
-                f"{folder / 'model.json'} has format {table['format']}, this version reads up to {FORMAT}: "
-                "update modalign"
+                f"{described} has format {table['format']}, this version reads up to {FORMAT}: update modalign"
             )
-        path = folder / "model.safetensors"
+        path = folder / RunFile.WEIGHTS
         try:
             blob = path.read_bytes()
         except OSError as problem:
             raise ModalignError(f"model weights cannot be read: {path} ({problem.strerror})") from None
         if hashlib.sha256(blob).hexdigest() != table.get("sha256"):
             raise ModalignError(
-                f"{path} and model.json do not belong together: one of them is damaged or from another save; fit again"
+                f"{path} and {described.name} do not belong together: "
+                "one of them is damaged or from another save; fit again"
             )
         try:
             heads = Heads.from_specification(table["heads"])
@@ -191,7 +192,7 @@ class Model:
             }
         except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
             reason = " ".join(str(problem).split())[:200]
-            raise ModalignError(f"model description is damaged: {folder / 'model.json'} ({reason})") from None
+            raise ModalignError(f"model description is damaged: {described} ({reason})") from None
         return cls(heads.eval(), **parts, tuned=tuned, tuned_weights=weights)
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from markupsafe import Markup
 
 from ..files import write_text
-from .load import Run, first_sentence, load
 from .page import TEMPLATES, Absent, render
 from .sections import SECTIONS
+from .sheet import Sheet, first_sentence, load
 from .svg import printable
 
 
 def write(run: Path) -> Path:
-    """Write ``report.html`` into a run folder, from the files of that folder alone.
+    """Write the report into a run folder, from the files of that folder alone.
 
     Parts the folder lacks (no training log, no pictures, no scores) leave their section out, and the page says why.
     The same folder gives the same bytes.
@@ -27,34 +27,34 @@ def write(run: Path) -> Path:
     Raises:
         ModalignError: no run folder, or a damaged file, which is named.
     """
-    path = Path(run) / "report.html"
-    write_text(path, printable(page(load(Path(run)))))
-    return path
+    sheet = load(Path(run))
+    write_text(sheet.run.report, printable(page(sheet)))
+    return sheet.run.report
 
 
-def page(run: Run) -> str:
+def page(sheet: Sheet) -> str:
     """The HTML text of a report."""
     shown, absent = [], []
     for section in SECTIONS:
-        content = section.build(run)
+        content = section.build(sheet)
         if isinstance(content, Absent):
             absent.append((section.title, content.why))
         elif content is not None:
             shown.append((section, content))
-    headline, more = first_sentence(str(run.saving.get("text") or ""))
-    task = str((run.scores or {}).get("task") or "")
+    result = sheet.result
+    headline, more = first_sentence(str(result.saving.get("text") or ""))
     return str(
         render(
             "report.html.j2",
-            title=run.title,
-            headline=headline or _sentence(run.title).removesuffix("."),
-            kicker=run.title if headline else "Alignment report",
-            lead=f"{more} {_sentence(task)}".strip(),
+            title=sheet.title,
+            headline=headline or _sentence(sheet.title).removesuffix("."),
+            kicker=sheet.title if headline else "Alignment report",
+            lead=f"{more} {_sentence(result.task)}".strip(),
             shown=shown,
             absent=absent,
-            attribution=run.attribution,
-            weights=run.weights,
-            version=str(((run.environment or {}).get("versions") or {}).get("modalign", "")),
+            attribution=result.attribution,
+            weights=result.weights,
+            version=str(sheet.versions.get("modalign", "")),
             style=source("style.css"),
             script=source("report.js"),
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from markupsafe import Markup, escape
 
-from .load import Run
+from .sheet import Sheet
 from .svg import percent, short_number
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Section(NamedTuple):
 
     id: str
     title: str
-    build: Callable[[Run], Markup | Absent | None]
+    build: Callable[[Sheet], Markup | Absent | None]
 
 
 def render(template: str, **values: Any) -> Markup:

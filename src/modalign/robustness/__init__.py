@@ -3,6 +3,8 @@
 from .curves import Curve, curve, worst
 from .fill import FILLS, filler
 from .fusion import RULES, ranking
+from .kinds import Kind, Panel, Subsets
+from .measure import Damage, Measured, Raw, measure
 from .missing import RATES, subsets, unbalanced
 from .noise import RATIOS, add_noise, add_radius, decibels
 from .protocol import (
@@ -19,7 +21,8 @@ from .protocol import (
 )
 
 __all__ = [
-    "FILLS", "RATES", "RATIOS", "RULES", "Curve", "add_noise", "add_radius", "attack_curves", "curve",
-    "damaged_curves", "decibels", "filler", "hub_curves", "missing_curves", "noise_curves", "ranking", "raw_curves",
-    "refitted_curve", "subset_scores", "subsets", "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
+    "FILLS", "RATES", "RATIOS", "RULES", "Curve", "Damage", "Kind", "Measured", "Panel", "Raw", "Subsets", "add_noise",
+    "add_radius", "attack_curves", "curve", "damaged_curves", "decibels", "filler", "hub_curves", "measure",
+    "missing_curves", "noise_curves", "ranking", "raw_curves", "refitted_curve", "subset_scores", "subsets",
+    "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
 ]  # fmt: skip

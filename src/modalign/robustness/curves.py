@@ -48,6 +48,16 @@ class Curve:
             "retained": self.retained.json(),
         }
 
+    @classmethod
+    def from_json(cls, table: Mapping[str, Any], where: str = "curve") -> Curve:
+        """A curve from what ``json`` wrote; it has no draws any more."""
+        scores = tuple(Score.from_json(s, f"{where}.scores[{i}]") for i, s in enumerate(table["scores"]))
+        levels = tuple(float(v) for v in table["levels"])
+        area, retained = (Score.from_json(table[k], f"{where}.{k}") for k in ("area", "retained"))
+        if not scores or len(scores) != len(levels):
+            raise ModalignError(f"scores are damaged: {where} has {len(scores)} scores at {len(levels)} levels")
+        return cls(levels, scores, area, retained, torch.empty(0, len(levels)))
+
     def minus(self, other: Curve) -> Score:
         """Difference of the areas, its interval from the same draws of groups."""
         if self.levels != other.levels or self.draws.shape != other.draws.shape:

@@ -7,18 +7,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..specification import Specification, named
+import torch
+
+from ..specification import READY, ArrayData, Specification, named
+from ..data.arrays import load_array, load_pairs
 from ..data.manifest import Manifest
 from ..data.soundtracks import with_soundtracks
 from ..features.choose import make_encoders
 from ..features.embed import embed_cached
 from ..errors import ModalignError
 from ..progress import Progress, silent
-from ..registry import make
+from ..registry import check, make
 from ..features.store import Store
-from ..views import Views
+from ..views import Views, hold_out, linked_groups
 
 SPLITS = ("train", "dev", "test")
+LEAST = 20
+"""Linked groups below which none is held out."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,16 @@ class Data:
     manifest: Manifest | None = None
     credits: tuple[str, ...] = ()
 
+    @property
+    def attribution(self) -> str:
+        """The credit that the data ask for; empty where they ask for none."""
+        return str(self.manifest.meta.get("attribution") or "") if self.manifest else ""
+
+    @property
+    def measured(self) -> str | None:
+        """The split to measure on: test, else dev; None where there is neither."""
+        return next((s for s in ("test", "dev") if s in self.splits), None)
+
     def __getitem__(self, split: str) -> Views:
         if split not in self.splits:
             raise ModalignError(f"the data have no split '{split}' (they have: {', '.join(self.splits) or 'none'})")
@@ -49,6 +64,8 @@ def load_data(spec: Specification, progress: Progress = silent) -> Data:
     """The features that a specification asks for, encoded into the cache where they are not there yet."""
     if "store" in spec.data:
         return from_store(Store.open(Path(spec.data["store"])))
+    if "arrays" in spec.data:
+        return from_arrays(ArrayData(**check(ArrayData, spec.data, "[data]")), spec.seed)
     manifest: Manifest = make("dataset", **spec.data)
     encoders = {m: named(entry) for m, entry in spec.encoders.items()}
     return encode(manifest, encoders, progress)
@@ -61,6 +78,40 @@ def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Pr
     made = make_encoders(manifest, encoders)
     store = embed_cached(manifest, made, progress=progress)
     return replace(from_store(store), encoders=encoders, fingerprints={m: e.fingerprint() for m, e in made.items()})
+
+
+def from_arrays(given: ArrayData, seed: int) -> Data:
+    """Feature arrays: the pairs to learn from, and those held out to be measured where there are enough."""
+    known = load_pairs(given.pairs) if given.pairs else None
+    x = Views.from_arrays(known, **{m: load_array(path) for m, path in given.arrays.items()}).validate()
+    x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
+    if not given.holdout or len(linked_groups(x)) < LEAST:
+        return Data({"train": x})
+    train, test = hold_out(x, given.holdout, seed)
+    return Data({"train": train, "test": test})
+
+
+def facts(data: Data, pairs: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run learnt from, for its result."""
+    unlinked = {m: len(torch.unique(g)) - pairs for m, g in data["train"].group.items()}
+    sizes = {split: len(x) for split, x in data.splits.items() if split != "train"}
+    name = settings.get("name") or next((kind for kind in READY if kind in settings), "features")
+    return {"name": name, "settings": dict(settings), "pairs": pairs, "unlinked": unlinked, **sizes}
+
+
+def manifest_of(spec: Specification, **more: Any) -> Manifest | None:
+    """What a data set lists, without encoding anything; None for plain arrays.
+
+    Args:
+        more: settings of the data set to add, where it is COCO.
+    """
+    if "arrays" in spec.data:
+        return None
+    if "store" in spec.data:
+        return Store.open(Path(spec.data["store"])).manifest
+    extra = more if spec.data["name"] == "coco" else {}
+    manifest: Manifest = make("dataset", **{**spec.data, **extra})
+    return manifest
 
 
 def from_store(store: Store) -> Data:

@@ -1,120 +1,135 @@
-"""The run folder: what a fit leaves behind, in files that people and programs can read.
-
-config.toml        the resolved specification
-environment.json   versions, machine, command, time
-metrics.jsonl      one line per logged training step
-model.safetensors  weights, and model.json, what they belong to
-scores.json        the evaluation
-items.safetensors   embeddings of the test items in the shared space, with their groups
-items.jsonl         what those items are: modality, group, text or picture
-media/             thumbnails of the test items
-report.html        all of it, to look at
-"""
+"""The items of a run: embeddings with their groups, and what each item is, in two files that fit together."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import platform
-import sys
-import time
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from ..data.manifest import Manifest
+from ..data.media import thumbnail
 from ..errors import ModalignError
-from ..files import atomic, read_jsonl, write_text
+from ..files import RunFile, atomic, read_jsonl, write_text
+from ..progress import Progress, silent
 from ..views import Views
 
-PACKAGES = ("modalign", "torch", "numpy", "scipy", "scikit-learn", "POT", "transformers", "safetensors")
+THUMBNAIL = 96  # pixels
+
+Entries = Mapping[str, list[dict[str, Any]]]
+"""Modality -> one entry per row: "split", "row", and "text" or "picture" (a path inside the folder) or "uri"."""
 
 
-def environment(command: Iterable[str] = ()) -> dict[str, Any]:
-    """Versions, machine and time, for ``environment.json``. No host or user names."""
-    versions = {}
-    for name in PACKAGES:
+class Items(NamedTuple):
+    """z: embeddings in the shared space. entries: what each row of it is."""
+
+    z: Views
+    entries: Entries
+
+    def split(self, name: str) -> Items:
+        """The items of one split."""
+        rows = {m: [i for i, e in enumerate(self.entries[m]) if e.get("split") == name] for m in self.z.modalities}
+        kept = self.z.select({m: torch.tensor(index, dtype=torch.long) for m, index in rows.items()})
+        return Items(kept, {m: [self.entries[m][i] for i in index] for m, index in rows.items()})
+
+    def write(self, folder: Path) -> None:
+        """Write both files, each atomically.
+
+        Raises:
+            ModalignError: as many entries as embeddings are not there.
+        """
+        tensors = {}
+        for m, x in self.z.data.items():
+            if len(self.entries[m]) != len(x):
+                raise ModalignError(f"'{m}' has {len(x)} embeddings but {len(self.entries[m])} item descriptions")
+            tensors[f"data.{m}"] = x.detach().cpu().clone(memory_format=torch.contiguous_format)
+            tensors[f"group.{m}"] = self.z.group[m].cpu().clone()  # modalities may share one tensor, the file must not
+        with atomic(folder / RunFile.VECTORS) as partial:
+            partial.write_bytes(save(tensors))  # save_file would make a file that nobody else may read
+        lines = [
+            {"modality": m, "group": int(g), **entry}
+            for m in self.z.modalities
+            for g, entry in zip(self.z.group[m].tolist(), self.entries[m], strict=True)
+        ]
+        write_lines(folder / RunFile.ITEMS, lines)
+
+    @classmethod
+    def read(cls, folder: Path) -> Items:
+        """Read what ``write`` wrote.
+
+        Raises:
+            ModalignError: files that are missing, damaged, or do not fit together.
+        """
+        path, listed = folder / RunFile.VECTORS, folder / RunFile.ITEMS
+        if not path.exists():
+            raise ModalignError(f"{folder} holds no embedded items ({path.name}): is it a run folder of 'modalign demo'?")
         try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "command": list(command),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "versions": versions,
-        "byteorder": sys.byteorder,
-    }
-
-
-def save_items(folder: Path, z: Views, items: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Write the items: embeddings with groups, and what each item is.
-
-    Args:
-        folder: the run folder.
-        z: embeddings in the shared space.
-        items: modality -> one entry per row of z: "split", "text" and/or "picture" (a path inside the run folder).
-    """
-    tensors = {}
-    for m, x in z.data.items():
-        if len(items[m]) != len(x):
-            raise ModalignError(f"'{m}' has {len(x)} embeddings but {len(items[m])} item descriptions")
-        tensors[f"data.{m}"] = x.detach().cpu().clone(memory_format=torch.contiguous_format)
-        tensors[f"group.{m}"] = z.group[m].cpu().clone()  # modalities may share one tensor, the file must not
-    with atomic(folder / "items.safetensors") as partial:
-        partial.write_bytes(save(tensors))  # save_file would make a file that nobody else may read
-    lines = [
-        {"modality": m, "group": int(g), **entry}
-        for m in z.modalities
-        for g, entry in zip(z.group[m].tolist(), items[m], strict=True)
-    ]
-    write_lines(folder / "items.jsonl", lines)
-
-
-def load_items(folder: Path, split: str | None = None) -> tuple[Views, dict[str, list[dict[str, Any]]]]:
-    """Read what ``save_items`` wrote: all items, or those of one split ("test").
-
-    Raises:
-        ModalignError: the folder is no run folder, or its files are damaged or do not fit together.
-    """
-    path = folder / "items.safetensors"
-    if not path.exists():
-        raise ModalignError(
-            f"{folder} holds no embedded items (items.safetensors): is it a run folder of 'modalign demo'?"
-        )
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as problem:
-        raise ModalignError(f"embeddings are damaged: {path} ({problem})") from None
-    names = [key.removeprefix("data.") for key in tensors if key.startswith("data.")]
-    items: dict[str, list[dict[str, Any]]] = {m: [] for m in names}
-    for number, line in enumerate(read_jsonl(folder / "items.jsonl", "item list"), 1):
-        if not isinstance(line, dict) or not isinstance(line.get("modality"), str) or "group" not in line:
-            raise ModalignError(
-                f"item list is damaged: {folder / 'items.jsonl'}, line {number} names no modality or group"
-            )
-        items.setdefault(line["modality"], []).append(line)
-    z = Views({m: tensors[f"data.{m}"] for m in names}, {m: tensors[f"group.{m}"] for m in names})
-    for m in names:
-        if len(items[m]) != len(z[m]):
-            raise ModalignError(
-                f"{folder}: items.jsonl lists {len(items[m])} items of '{m}', items.safetensors {len(z[m])}"
-            )
-    if split is None:
-        return z, items
-    rows = {m: [i for i, entry in enumerate(items[m]) if entry.get("split") == split] for m in names}
-    kept = z.select({m: torch.tensor(index, dtype=torch.long) for m, index in rows.items()})
-    return kept, {m: [items[m][i] for i in index] for m, index in rows.items()}
+            tensors = load_file(path)
+        except (SafetensorError, OSError) as problem:
+            raise ModalignError(f"embeddings are damaged: {path} ({problem})") from None
+        names = [key.removeprefix("data.") for key in tensors if key.startswith("data.")]
+        if missing := [m for m in names if f"group.{m}" not in tensors]:
+            raise ModalignError(f"embeddings are damaged: {path} has no groups of '{missing[0]}'")
+        entries: dict[str, list[dict[str, Any]]] = {m: [] for m in names}
+        for number, line in enumerate(read_jsonl(listed, "item list"), 1):
+            if not isinstance(line, dict) or line.get("modality") not in entries or "group" not in line:
+                raise ModalignError(f"item list is damaged: {listed}, line {number} names no modality or group")
+            entries[line["modality"]].append(line)
+        for m in names:
+            if len(entries[m]) != len(tensors[f"data.{m}"]):
+                raise ModalignError(
+                    f"{folder}: {listed.name} lists {len(entries[m])} items of '{m}', "
+                    f"{path.name} {len(tensors[f'data.{m}'])}"
+                )
+        return cls(Views({m: tensors[f"data.{m}"] for m in names}, {m: tensors[f"group.{m}"] for m in names}), entries)
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object per line, atomically."""
     write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+def describe(x: Views, modality: str, split: str, manifest: Manifest | None) -> list[dict[str, Any]]:
+    """One entry per row of a modality: its split, its row, and its text, or its file by absolute path and its times."""
+    rows = (x.row or {}).get(modality)
+    numbers = rows.tolist() if rows is not None else list(range(len(x[modality])))
+    if manifest is None:
+        return [{"split": split, "row": r} for r in numbers]
+    entries = []
+    for r in numbers:
+        entry: dict[str, Any] = {"split": split, "row": r}
+        if manifest.text[r] is not None:
+            entry["text"] = manifest.text[r]
+        else:
+            row = manifest[r]
+            entry["uri"] = os.path.abspath(str(row.uri))
+            entry |= {k: t for k, t in (("start", row.start), ("end", row.end)) if t is not None}
+        entries.append(entry)
+    return entries
+
+
+def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent) -> None:
+    """Small pictures of the image items in the run folder, drawn once: an image's "uri" becomes its "picture".
+
+    Sounds and videos keep theirs, for players; their words are the file's name.
+    """
+    for m, own in entries.items():
+        todo = [e for e in own if "uri" in e]
+        for done, entry in enumerate(todo, 1):
+            if m != "image":
+                entry["text"] = Path(entry["uri"]).stem
+                continue
+            uri = entry.pop("uri")
+            name = hashlib.blake2b(uri.encode(), digest_size=8).hexdigest()
+            entry["picture"] = f"{RunFile.PICTURES}/{name}.png"
+            place = folder / entry["picture"]
+            if not place.exists():
+                with atomic(place) as partial:
+                    partial.write_bytes(thumbnail(uri, THUMBNAIL))
+            progress(done, len(todo), "thumbnails")

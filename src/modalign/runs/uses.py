@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,19 +18,19 @@ from ..tasks import Nearest, Training, evaluate_transfer, evaluate_translation, 
 from ..tasks.topics import pictogram_topics
 from ..tasks.translate import Writer
 from ..views import Views
+from .items import Items
 
 WORDS = "text"
 COLUMNS = ("category", "labels", "label")
 NOISE, STEPS = 0.6, 400
-Items = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def captions_of(z: Views, items: Items) -> dict[int, list[str]]:
+def captions_of(items: Items) -> dict[int, list[str]]:
     """Group -> its different texts, of the text items of a run."""
     out: dict[int, list[str]] = {}
-    if WORDS not in z:
+    if WORDS not in items.z:
         return out
-    for g, entry in zip(z.group[WORDS].tolist(), items[WORDS], strict=True):
+    for g, entry in zip(items.z.group[WORDS].tolist(), items.entries[WORDS], strict=True):
         text = entry.get("text")
         if text and text not in out.setdefault(g, []):
             out[g].append(str(text))
@@ -40,8 +38,8 @@ def captions_of(z: Views, items: Items) -> dict[int, list[str]]:
 
 
 def translation(
-    train: tuple[Views, Items],
-    test: tuple[Views, Items],
+    train: Items,
+    test: Items,
     steps: int = STEPS,
     seed: int = 0,
     progress: Progress = silent,
@@ -54,20 +52,20 @@ def translation(
     Raises:
         ModalignError: no texts to learn from or to compare with.
     """
-    known, truth = captions_of(*train), captions_of(*test)
+    known, truth = captions_of(train), captions_of(test)
     if not known or not truth:
         raise ModalignError(
             f"translation needs '{WORDS}' items with their words among the training and the test items, "
             f"got {len(known)} and {len(truth)} groups with words"
         )
-    data = examples(train[0], known)
+    data = examples(train.z, known)
     least = 5 if len(data.text) >= 5000 else 1  # a small vocabulary needs every word
     captioner = fit_captioner(data, Training(steps=steps, noise=NOISE, least=least, seed=seed), progress)
     writers: dict[str, Writer] = {"decoder": captioner, "nearest": Nearest(data)}
     out: dict[str, Score] = {}
-    for source in test[0].modalities:
-        if source != WORDS and any(g in truth for g in test[0].group[source].tolist()):
-            out |= evaluate_translation(test[0], truth, writers, source, seed=seed)
+    for source in test.z.modalities:
+        if source != WORDS and any(g in truth for g in test.z.group[source].tolist()):
+            out |= evaluate_translation(test.z, truth, writers, source, seed=seed)
     if not out:
         raise ModalignError(f"translation needs test items of another modality whose groups have '{WORDS}'")
     return out

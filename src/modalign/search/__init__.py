@@ -1,7 +1,7 @@
 """Search in the shared space: from any modality to any modality, in memory or in a persistent index."""
 
 from .ann import AnnSettings, parse_settings
-from .commands import index_run, index_table, search_run, table
+from .commands import index_run, search_run
 from .gallery import Gallery, in_memory
 from .index import Index
 from .query import Query, Term, parse_query
@@ -17,10 +17,8 @@ __all__ = [
     "Term",
     "in_memory",
     "index_run",
-    "index_table",
     "open_space",
     "parse_query",
     "parse_settings",
     "search_run",
-    "table",
 ]

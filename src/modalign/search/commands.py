@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError
 from ..progress import Progress, silent
+from ..runs import Run
 from .ann import AnnSettings
 from .index import Index, model_fingerprint
 from .query import Query, parse_query
-from .recall import recall_text
 from .segments import is_index
 from .sources import embedded, require_groups
 from .space import open_space
@@ -54,7 +54,8 @@ def index_run(
             raise ModalignError(f"{source} is an index: say what to do with it: --delete ID, --compact or --lance URI")
         index = Index(source)
     else:
-        index = _fill(source, store, out or source / "index", settings, only, split, add or update, update, progress)
+        run = Run(source)
+        index = _fill(run, store, out or run.index, settings, only, split, add or update, update, progress)
     if delete:
         index = index.delete(delete)
     if compact:
@@ -75,7 +76,7 @@ def index_run(
 
 
 def _fill(
-    run: Path,
+    run: Run,
     store: Path | None,
     out: Path,
     settings: AnnSettings | None,
@@ -85,7 +86,7 @@ def _fill(
     update: bool,
     progress: Progress,
 ) -> Index:
-    model = run if (run / "model.json").exists() else None
+    model = run.folder if run.has_model else None
     if add and model is not None:
         Index(out).check_model(model_fingerprint(model), str(model))  # before any work
     found = embedded(run, store, split, progress)
@@ -100,19 +101,6 @@ def _fill(
     return Index(out).add(
         vectors, {m: items[m] for m in chosen}, model=model, update=update, root=found.root, progress=progress
     )
-
-
-def index_table(result: Mapping[str, Any]) -> str:
-    """What was built, as text."""
-    items = ", ".join(f"{n:,} of '{m}'" for m, n in result["items"].items())
-    lines = [f"index: {result['index']}  ({result['kind']}, {items}, {result['dim']} dimensions)"]
-    if result["kind"] == "exact":
-        lines.append("every answer is exact (recall 1)")
-    lines += recall_text(result["recall"])
-    if result.get("lance"):
-        lines.append(f"LanceDB: {result['lance']['rows']:,} rows in {result['lance']['uri']}")
-    lines.append(f'search it:  modalign search {result["index"]} "a word"')
-    return "\n".join(lines)
 
 
 def search_run(
@@ -154,24 +142,6 @@ def search_run(
     query = parse_query({m: v for m, v in given.items() if v}, minus, weights)
     space = open_space(run, model)
     return space.search(query, to, k, where, correction, exact)
-
-
-def table(result: Mapping[str, Any]) -> str:
-    """The results as text: rank, score, name, file; and what chance gives."""
-    several = len(result["to"]) > 1
-    score = "cosine" if result["correction"] is None else result["correction"]
-    lines = [f"{'':>3}  {score:>6}  {', '.join(result['to'])}"]
-    for hit in result["hits"]:
-        place = f"   {hit['file']}" if hit["file"] else ""
-        kind = f"[{hit['modality']}] " if several else ""
-        lines.append(f"{hit['rank']:>3}  {hit['score']:>6.3f}  {kind}{hit['name']}{place}")
-    if not result["hits"]:
-        lines.append("     nothing meets the filters")
-    for m, c in result["chance"].items():
-        lines.append(
-            f"     chance: a random item of '{m}' has cosine {c['mean']:.3f} (95 % of them below {c['high']:.3f})"
-        )
-    return "\n".join(lines)
 
 
 def command_line(

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
-from ..files import atomic, read_json, write_json
+from ..files import RunFile, atomic, read_json, write_json
 from ..progress import Progress, silent
 from . import segments
 from .ann import AnnSettings, settings_from
@@ -28,7 +28,7 @@ def model_fingerprint(run: Path) -> str:
     import hashlib
     import json
 
-    table = read_json(run / "model.json", "model description")
+    table = read_json(run / RunFile.MODEL, "model description")
     facts = [table.get("sha256"), table.get("fingerprints"), table.get("encoders")]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
@@ -308,7 +308,7 @@ def _copy_model(folder: Path, run: Path) -> dict[str, Any]:
     """Copy a run's model into the index."""
     fingerprint = model_fingerprint(run)
     target = folder / "model" / fingerprint
-    for name in ("model.safetensors", "model.json"):
+    for name in (RunFile.WEIGHTS, RunFile.MODEL):
         if not (target / name).exists():
             try:
                 blob = (run / name).read_bytes()

@@ -3,7 +3,7 @@
 current.json             format, dimensions, settings, fingerprint of the model, segments, deleted rows, recall
 segments/<content>/      segment.json, and for each modality: <i>.faiss, <i>.arrow and, for IVF-PQ, <i>.npy
 deleted/<content>.npy    rows that are deleted or replaced: (n, 3) segment, modality, row
-model/<fingerprint>/     model.json and model.safetensors, so that the index answers by itself
+model/<fingerprint>/     the model's own files, so that the index answers by itself
 
 A write puts new files beside the old ones and then replaces current.json in one step: killed at any time, it leaves
 the old index or the new one. Files that no current.json names are removed at the next write. Names are hashes of

@@ -11,10 +11,10 @@ import torch
 
 from ..errors import ModalignError, unknown
 from ..features.store import Store
-from ..files import read_json
 from ..model import Model
 from ..progress import Progress, silent
-from ..runs.items import load_items
+from ..runs import Run
+from ..runs.items import Items
 from ..views import Views, concat
 
 
@@ -27,11 +27,11 @@ class Embedded(NamedTuple):
     facts: dict[str, str]
 
 
-def embedded(run: Path, store: Path | None = None, split: str | None = None, progress: Progress = silent) -> Embedded:
+def embedded(run: Run, store: Path | None = None, split: str | None = None, progress: Progress = silent) -> Embedded:
     """The items of a run, or those of a feature store through the run's model.
 
     Args:
-        run: run folder, or the folder of one fit inside a run (its items are then those of the run).
+        run: or one fit made beside a run (its items are then those of the run).
         store: feature store of ``modalign embed``. split: only this one.
 
     Raises:
@@ -39,49 +39,42 @@ def embedded(run: Path, store: Path | None = None, split: str | None = None, pro
     """
     if store is not None:
         return _from_store(run, Store.open(store), split, progress)
-    if (run / "items.safetensors").exists() or not (run / "model.json").exists():
-        z, items = load_items(run, split)
-        return Embedded(z, items, run, facts_of(run))
+    if run.has_items or not run.has_model:
+        z, entries = run.items if split is None else run.items.split(split)
+        return Embedded(z, entries, run.folder, facts_of(run))
     return _from_parent(run, split, progress)
 
 
-def facts_of(run: Path) -> dict[str, str]:
-    """Title and attribution, where the run's scores name them."""
-    path = run / "scores.json"
-    table = read_json(path, "scores") if path.exists() else {}
-    found = {k: table.get(k) for k in ("title", "attribution")} if isinstance(table, dict) else {}
-    return {k: str(v) for k, v in found.items() if v}
+def facts_of(run: Run) -> dict[str, str]:
+    """Title and attribution, where the run's result names them."""
+    found = {"title": run.result.title, "attribution": run.result.attribution} if run.result else {}
+    return {k: v for k, v in found.items() if v}
 
 
-def _from_parent(run: Path, split: str | None, progress: Progress) -> Embedded:
+def _from_parent(run: Run, split: str | None, progress: Progress) -> Embedded:
     """A fit that left a model only: its run's specification says which features to embed, and they are cached."""
-    from ..runs import load_data
-    from ..specification import from_toml
-
-    parent = next((p for p in run.resolve().parents[:3] if (p / "items.safetensors").exists()), None)
-    if parent is None or not (parent / "config.toml").exists():
+    parent = run.parent
+    if parent is None or parent.specification is None:
         raise ModalignError(
-            f"{run} holds a model but no embedded items: give a feature store too, as in  modalign index {run} STORE"
+            f"{run.folder} holds a model but no embedded items: give a feature store too, as in  "
+            f"modalign index {run.folder} STORE"
         )
-    model = Model.load(run)
-    data = load_data(from_toml(parent / "config.toml"), progress)
-    z = concat([model.heads.embed(x) for x in data.splits.values()])
-    own, items = load_items(parent)
-    z = z.only(*(m for m in own.modalities if m in z))
-    if any(m not in own or not torch.equal(z.group[m].long(), own.group[m].long()) for m in z.modalities):
-        raise ModalignError(f"the data of {parent} have changed since it was made: run it again")
-    if split is not None:
-        rows = {m: torch.tensor([e.get("split") == split for e in items[m]]) for m in z.modalities}
-        z, items = z.select(rows), {m: [e for e in items[m] if e.get("split") == split] for m in z.modalities}
-    return Embedded(z, items, parent, facts_of(parent))
+    data = parent.data(progress)
+    z = concat([run.model.heads.embed(x) for x in data.splits.values()])
+    own = parent.items
+    z = z.only(*(m for m in own.z.modalities if m in z))
+    if any(m not in own.z or not torch.equal(z.group[m].long(), own.z.group[m].long()) for m in z.modalities):
+        raise ModalignError(f"the data of {parent.folder} have changed since it was made: run it again")
+    z, entries = Items(z, own.entries) if split is None else Items(z, own.entries).split(split)
+    return Embedded(z, entries, parent.folder, facts_of(parent))
 
 
-def _from_store(run: Path, store: Store, split: str | None, progress: Progress) -> Embedded:
-    model = Model.load(run)
-    check_encoders(model, store, run)
+def _from_store(run: Run, store: Store, split: str | None, progress: Progress) -> Embedded:
+    model = run.model
+    check_encoders(model, store, run.folder)
     names = [m for m in store.modalities if m in model.heads.modalities]
     if not names:
-        raise unknown(f"modality of {run}", ", ".join(store.modalities), model.heads.modalities)
+        raise unknown(f"modality of {run.folder}", ", ".join(store.modalities), model.heads.modalities)
     x = store.views(split, names)
     data = {}
     for done, m in enumerate(names):

@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
+from ..features.store import Store
 from ..model import Model
 from ..registry import make
+from ..runs import Run
 from .gallery import Gallery, Place, in_memory
 from .index import Index, model_fingerprint, with_ids
 from .items import conditions
 from .query import ITEM, VECTOR, Query, Term
 from .segments import is_index
-from .sources import embedded, facts_of, require_groups
+from .sources import embedded, require_groups
 
 INTERNAL = frozenset({"id", "modality", "group", "text", "uri", "picture", "split", "row", "start", "end", "name"})
 CHANCE = 2000  # items looked at for the cosine of a random one
@@ -268,12 +270,12 @@ def open_space(folder: Path | str, model: Path | None = None) -> Space:
             index.check_model(model_fingerprint(model), str(model))
         facts = {k: str(v) for k, v in index.current.items() if k in ("title", "attribution")}
         return Space(folder, index, index.model_folder, None, facts)
-    if (folder / "places.safetensors").exists():
+    if Store.is_store(folder):
         raise ModalignError(f"{folder} is a feature store: make an index of it with  modalign index RUN {folder}")
     if model is not None:
         raise ModalignError(f"{folder} is no index, so it has no other model to be checked against")
-    source = embedded(folder)
+    run = Run(folder)
+    source = embedded(run)
     z = source.z
     gallery = in_memory(z.data, with_ids(require_groups(source.items, z), {m: x.numpy() for m, x in z.data.items()}))
-    has_model = (folder / "model.json").exists()
-    return Space(folder, gallery, folder if has_model else None, source.root, source.facts or facts_of(folder))
+    return Space(folder, gallery, folder if run.has_model else None, source.root, source.facts)

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModalignError
-from ..files import atomic, read_jsonl, write_text
-
-CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
+from ..files import RunFile, atomic, read_jsonl, write_text
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Position:
 
 
 class Keeper:
-    """Writes metrics.jsonl and checkpoint.pt of one training, and reads them back.
+    """Writes log and checkpoint of one training, and reads them back.
 
     Args:
         run: folder; None: nothing is written and nothing read.
@@ -64,11 +62,11 @@ class Keeper:
         self.settings = json.dumps({"schedule": asdict(settings), "heads": shapes}, sort_keys=True)
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to metrics.jsonl; values that are not finite are left out."""
+        """Append one line to the log; values that are not finite are left out."""
         if self.run is not None:
             self.run.mkdir(parents=True, exist_ok=True)
             finite = {k: v for k, v in line.items() if math.isfinite(v)}
-            with (self.run / METRICS).open("a", encoding="utf-8") as file:
+            with (self.run / RunFile.LOG).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(finite) + "\n")
 
     def save(self) -> None:
@@ -85,7 +83,7 @@ class Keeper:
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        with atomic(self.run / CHECKPOINT) as partial:
+        with atomic(self.run / RunFile.CHECKPOINT) as partial:
             torch.save(state, partial)
 
     def resume(self) -> bool:
@@ -94,11 +92,11 @@ class Keeper:
         Raises:
             ModalignError: the checkpoint is damaged, or of other settings.
         """
-        path = None if self.run is None else self.run / CHECKPOINT
+        path = None if self.run is None else self.run / RunFile.CHECKPOINT
         if path is None or self.run is None:
             return False
         if not self.checkpoints or not path.exists():
-            (self.run / METRICS).unlink(missing_ok=True)
+            (self.run / RunFile.LOG).unlink(missing_ok=True)
             return False
         try:
             state = torch.load(path, weights_only=True)
@@ -118,7 +116,7 @@ class Keeper:
         torch.set_rng_state(state["random"])
         if state["random_cuda"]:
             torch.cuda.set_rng_state_all(state["random_cuda"])
-        metrics = self.run / METRICS
+        metrics = self.run / RunFile.LOG
         kept = [line for line in read_jsonl(metrics, "training log") if line["step"] <= self.at.step]
         write_text(metrics, "".join(json.dumps(line) + "\n" for line in kept))
         return True

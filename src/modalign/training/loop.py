@@ -99,7 +99,7 @@ def train(
         x: training views: what the heads take.
         settings: how long and how fast.
         dev: paired views for the choice of the best weights and for stopping early; None: the last weights are kept.
-        run: folder for metrics.jsonl and the checkpoint; None: nothing is written.
+        run: folder for the log and the checkpoint; None: nothing is written.
         seen: the same items as x in the form that the objective sees as ``batch.x``, if not x itself.
         progress: called after each evaluation.
 

@@ -11,14 +11,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...errors import ModalignError, unknown
-from ...files import read_json
+from ...files import RunFile, read_json
 from ...registry import make, register
 from .base import LOADING, FrozenEncoder, Item, credits_of, frozen, plan
 from .tuning import Tunable, TunableEncoder, Tuning, digest, restore
 from .weights import Credit
 
 PREFIX = "encoder.{}."
-"""Names of a modality's tuned weights in model.safetensors."""
+"""Names of a modality's tuned weights in the model's file of a run."""
 
 
 @register("encoder", "tuned")
@@ -34,7 +34,7 @@ class TunedEncoder(FrozenEncoder):
 
     def __init__(self, run: str, modality: str = "image") -> None:
         self.run = Path(run)
-        table = read_json(self.run / "model.json", "model description").get("tuned") or {}
+        table = read_json(self.run / RunFile.MODEL, "model description").get("tuned") or {}
         if modality not in table:
             raise unknown(f"tuned encoder of {run}", modality, table)
         settings = dict(table[modality])
@@ -55,7 +55,7 @@ class TunedEncoder(FrozenEncoder):
             if self._weights is None:
                 prefix = PREFIX.format(self.modality)
                 try:
-                    with safe_open(self.run / "model.safetensors", framework="pt") as file:
+                    with safe_open(self.run / RunFile.WEIGHTS, framework="pt") as file:
                         names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
                         self._weights = {n.removeprefix(prefix): file.get_tensor(n) for n in names}
                 except (SafetensorError, OSError) as problem:

@@ -51,6 +51,7 @@ def page(summary: dict[str, Any]) -> str:
             shown=shown,
             absent=absent,
             attribution="",
+            weights=(),
             version=__version__,
             style=source("style.css"),
             script=source("report.js"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..load import Budget
+from ...runs.result import Budget
 from ..svg import (
     group,
     join,
@@ -33,7 +33,7 @@ def budget_figure(budgets: Sequence[Budget], drawn: Mapping[str, Series], saving
     """Mean recall against the number of linked pairs, on a logarithmic axis, with 95 % bands."""
     words = "; ".join(
         f"{brief(look.label)}: "
-        + ", ".join(f"{percent(b.recall.value)} % at {b.pairs} pairs" for b in _of(budgets, key))
+        + ", ".join(f"{percent(b.mean_recall.value)} % at {b.pairs} pairs" for b in _of(budgets, key))
         for key, look in drawn.items()
         if _of(budgets, key)
     )
@@ -54,7 +54,7 @@ def budget_panel(
     top, bottom = 40.0, height - 46
     sizes = sorted({b.pairs for b in budgets if b.pairs > 0})
     x = _log_scale(sizes, left + 10, right - 6)
-    marks = ticks(0, 100 * max(b.recall.high or b.recall.value for b in budgets), 5)
+    marks = ticks(0, 100 * max(b.mean_recall.high or b.mean_recall.value for b in budgets), 5)
     y = linear(0, marks[-1], bottom, top)
     parts = [text(0, 16, "Mean recall against linked pairs", 15, weight=700)]
     parts.append(y_grid(y, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], left, right))
@@ -64,10 +64,10 @@ def budget_panel(
     for key in known:
         points = _of(budgets, key)
         parts.append(_band(points, x, y, drawn[key].colour))
-        ends.append(y(100 * points[-1].recall.value))
+        ends.append(y(100 * points[-1].mean_recall.value))
     for key in sorted(known, key=lambda k: drawn[k].shape == 0):  # the method in focus lies on top
         look = drawn[key]
-        places = [(x(b.pairs), y(100 * b.recall.value)) for b in _of(budgets, key)]
+        places = [(x(b.pairs), y(100 * b.mean_recall.value)) for b in _of(budgets, key)]
         parts.append(polyline(places, look.colour, look.width))
         edge: dict[str, object] = {"stroke": "var(--card)", "stroke_width": 1.2}
         parts += [marker(look.shape, a, b, 4.5, look.colour, **edge) for a, b in places]
@@ -179,11 +179,11 @@ def _roomy(x: Scale, sizes: Sequence[int]) -> list[tuple[float, str]]:
 
 
 def _band(points: Sequence[Budget], x: Scale, y: Scale, colour: str) -> Markup:
-    whole = [b for b in points if b.recall.low is not None and b.recall.high is not None]
+    whole = [b for b in points if b.mean_recall.low is not None and b.mean_recall.high is not None]
     if len(whole) < 2:
         return Markup("")
-    corners = [(x(b.pairs), y(100 * (b.recall.high or 0))) for b in whole]
-    corners += [(x(b.pairs), y(100 * (b.recall.low or 0))) for b in reversed(whole)]
+    corners = [(x(b.pairs), y(100 * (b.mean_recall.high or 0))) for b in whole]
+    corners += [(x(b.pairs), y(100 * (b.mean_recall.low or 0))) for b in reversed(whole)]
     return tag("path", d=path_of(corners, closed=True), fill=colour, fill_opacity=0.13)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -12,7 +11,8 @@ from ...errors import ModalignError
 from ...metrics.key import Key
 from ...metrics.score import Score
 from ...metrics.shown import interval, shown
-from ..load import MethodScores, first_sentence, read_budgets, read_methods
+from ...runs.result import MethodResult, Result
+from ..sheet import first_sentence, focus_of
 from ..svg import join, line, marker, picture, shorten, standalone, text, ticks, width_of
 from .curves import budget_panel
 from .panel import Panel, Series, brief, linear, series, x_axis
@@ -20,12 +20,12 @@ from .panel import Panel, Series, brief, linear, series, x_axis
 Group = tuple[str, Sequence[tuple[Series, Score]]]
 
 
-def looks(methods: Sequence[MethodScores], focus: str | None) -> dict[str, Series]:
+def looks(methods: Mapping[str, MethodResult], focus: str | None) -> dict[str, Series]:
     """The look of each method."""
-    return series({m.key: m.label for m in methods}, focus)
+    return series({name: m.label for name, m in methods.items()}, focus)
 
 
-def recall_figure(methods: Sequence[MethodScores], focus: str | None) -> list[Markup]:
+def recall_figure(methods: Mapping[str, MethodResult], focus: str | None) -> list[Markup]:
     """Panels of points and 95 % whiskers: mean recall, then each direction at each k."""
     drawn = looks(methods, focus)
     out = []
@@ -35,7 +35,7 @@ def recall_figure(methods: Sequence[MethodScores], focus: str | None) -> list[Ma
         out.append(mean.svg("Mean recall of each method", words))
     for way, keys in depths(methods).items():
         groups = [
-            (_heading(key, methods), [(drawn[m.key], m.scores[key]) for m in methods if key in m.scores])
+            (_heading(key, methods), [(drawn[name], m.scores[key]) for name, m in methods.items() if key in m.scores])
             for key in keys
         ]
         words = "; ".join(_words(key, methods) for key in keys)
@@ -43,27 +43,23 @@ def recall_figure(methods: Sequence[MethodScores], focus: str | None) -> list[Ma
     return out
 
 
-def recall_picture(scores: Mapping[str, Any], width: int = 960, theme: str = "light") -> str:
-    """The result of a run as one SVG file: saving, recall of each method, recall against linked pairs.
+def recall_picture(result: Result, width: int = 960, theme: str = "light") -> str:
+    """A result as one SVG file: saving, recall of each method, recall against linked pairs.
 
     Args:
-        scores: the content of scores.json.
+        result: of a run.
         width: in pixels.
         theme: "light" or "dark"; colours are written in, so that any program can draw it.
 
     Raises:
-        ModalignError: scores that are damaged, or hold no mean recall.
+        ModalignError: a result without mean recall.
     """
-    methods, budgets = read_methods(scores, Path("scores.json")), read_budgets(scores, Path("scores.json"))
-    keys = [m.key for m in methods]
-    focus = "full" if "full" in keys else keys[-1] if keys else None
-    drawn = looks(methods, focus)
+    methods, budgets, saving = result.methods, result.budgets, result.saving
+    drawn = looks(methods, focus_of(methods))
     mean = mean_panel(methods, drawn)
     if mean is None:
-        raise ModalignError("scores.json holds no method with a mean_recall: there is nothing to draw")
-    raw = scores.get("saving")
-    saving = raw if isinstance(raw, Mapping) else {}
-    said = str(saving.get("text") or scores.get("title") or "Recall of each method")
+        raise ModalignError("the result holds no method with a mean recall: there is nothing to draw")
+    said = str(saving.get("text") or result.title or "Recall of each method")
     headline = shorten(first_sentence(said)[0], 110)
     parts: list[Markup] = [text(24, 44, headline, min(24.0, 912 / max(1.0, width_of(headline, 1))), weight=700)]
     y = 72.0
@@ -78,10 +74,10 @@ def recall_picture(scores: Mapping[str, Any], width: int = 960, theme: str = "li
     return standalone(picture(960, height, headline, *parts, description=words), theme, width)
 
 
-def depths(methods: Sequence[MethodScores]) -> dict[str, list[str]]:
+def depths(methods: Mapping[str, MethodResult]) -> dict[str, list[str]]:
     """Direction in words -> keys of its main shares, by rising depth k."""
     found: dict[str, dict[int, str]] = {}
-    for method in methods:
+    for method in methods.values():
         for key, score in method.scores.items():
             parsed = Key.parse(key)
             drawn = score.at_least("main") and score.unit == "share" and not parsed.mutual
@@ -90,26 +86,31 @@ def depths(methods: Sequence[MethodScores]) -> dict[str, list[str]]:
     return {way: [key for _, key in sorted(keys.items())] for way, keys in found.items()}
 
 
-def headlines(methods: Sequence[MethodScores]) -> list[str]:
+def headlines(methods: Mapping[str, MethodResult]) -> list[str]:
     """Keys of the scores that lead, of one unit, so that they share an axis."""
-    found = {k: s for m in methods for k, s in m.scores.items() if s.at_least("headline") and s.unit == "share"}
+    found = {
+        k: s for m in methods.values() for k, s in m.scores.items() if s.at_least("headline") and s.unit == "share"
+    }
     return list(found)
 
 
-def _heading(key: str, methods: Sequence[MethodScores]) -> str:
-    return next(m.scores[key].heading for m in methods if key in m.scores) or Key.parse(key).words
+def _heading(key: str, methods: Mapping[str, MethodResult]) -> str:
+    return next(m.scores[key].heading for m in methods.values() if key in m.scores) or Key.parse(key).words
 
 
-def mean_panel(methods: Sequence[MethodScores], drawn: Mapping[str, Series]) -> Panel | None:
+def mean_panel(methods: Mapping[str, MethodResult], drawn: Mapping[str, Series]) -> Panel | None:
     """The headline, one row per method; or, of more than two modalities, one group per pair of them."""
     keys = headlines(methods)
     if not keys:
         return None
     title = _heading(keys[0], methods)
     if len(keys) == 1:
-        rows = [(m.label, [(drawn[m.key], m.scores[keys[0]])]) for m in methods if keys[0] in m.scores]
+        rows = [(m.label, [(drawn[name], m.scores[keys[0]])]) for name, m in methods.items() if keys[0] in m.scores]
         return dot_panel(title, rows, labels=True)
-    groups = [(Key.parse(k).subject, [(drawn[m.key], m.scores[k]) for m in methods if k in m.scores]) for k in keys]
+    groups = [
+        (Key.parse(k).subject, [(drawn[name], m.scores[k]) for name, m in methods.items() if k in m.scores])
+        for k in keys
+    ]
     return dot_panel(f"{title} of each pair of modalities", groups, labels=False)
 
 
@@ -182,10 +183,10 @@ def _chance(at: Any, chances: Sequence[tuple[float, float, float]], bottom: floa
     return join([*dashes, text(at(values[0]) + (5 if len(values) > 1 else 0), 36, label, 11.5, "var(--miss)")])
 
 
-def _words(key: str, methods: Sequence[MethodScores]) -> str:
+def _words(key: str, methods: Mapping[str, MethodResult]) -> str:
     """The numbers of a panel for those who cannot see it."""
     parts = []
-    for m in methods:
+    for m in methods.values():
         score = m.scores.get(key)
         if score is not None:
             ends = interval(score)

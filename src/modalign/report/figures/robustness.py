@@ -3,50 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from markupsafe import Markup
 
+from ...robustness.curves import Curve
+from ...robustness.kinds import Panel
 from ..svg import join, marker, path_of, percent, polyline, short_number, shorten, tag, text, ticks, width_of
-from .panel import Panel, Scale, linear, spread, x_axis, y_grid
+from ..words import Words, compared
+from .panel import Panel as Drawing
+from .panel import Scale, linear, spread, x_axis, y_grid
 
 COLOURS = 6
 
 
 def robustness_figure(
-    panel: Mapping[str, Any], looks: Mapping[str, int], width: float = 440, height: float = 300
+    panel: Panel, said: Words, looks: Mapping[str, int], width: float = 440, height: float = 300
 ) -> Markup:
-    """One panel of robustness.json: a line per curve with its 95 % band; controls dashed and without a band.
+    """One panel: a line per curve with its 95 % band; controls dashed and without a band.
 
     Args:
-        panel: "title", "axis" and "curves" of "key", "of", "label", "line", "levels", "scores".
-        looks: whose curve it is ("of") -> number of its colour and of the form of its points.
+        said: title, axis and names, see ``words``.
+        looks: curve -> number of its colour and of the form of its points; a control has that of its curve.
     """
-    curves = [c for c in panel["curves"] if c["scores"]]
-    names = {c["key"]: shorten(c["label"], 18) for c in curves if c["label"]}
+    curves = [*panel.curves.values(), *panel.controls.values()]
+    names = {k: shorten(name, 18) for k, name in said.names.items()}
     left, right = 40.0, width - 18 - max([width_of(n, 12.5) for n in names.values()] + [0])
     top, bottom = 56.0, height - 46
-    levels = sorted({v for c in curves for v in c["levels"]})
+    levels = sorted({v for c in curves for v in c.levels})
     x = linear(levels[0], levels[-1], left + 8, right - 6)
-    highest = max(s.get("high") or s["value"] for c in curves for s in c["scores"])
+    highest = max(s.high or s.value for c in curves for s in c.scores)
     marks = ticks(0, 100 * max(highest, 0.01), 5)
     y = linear(0, marks[-1], bottom, top)
     parts = [
-        text(0, 16, shorten(panel["title"], 60), 15, weight=700),
-        text(0, 36, str(curves[0]["scores"][0]["heading"]), 12, "var(--muted)"),
+        text(0, 16, shorten(said.title, 60), 15, weight=700),
+        text(0, 36, curves[0].scores[0].heading, 12, "var(--muted)"),
         y_grid(y, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], left, right),
         x_axis(x, [(v, short_number(v)) for v in _roomy(x, levels)], bottom, left, right),
-        text((left + right) / 2, height - 6, panel["axis"], 12, "var(--muted)", "middle"),
+        text((left + right) / 2, height - 6, said.axis, 12, "var(--muted)", "middle"),
     ]
     parts.append(_chance(curves, y, left, right))
-    below = sorted(curves, key=lambda c: c["line"] == "solid")
-    parts += [_line(c, x, y, looks[c["of"]]) for c in below]
-    named = [c for c in curves if c["key"] in names]
-    ends = spread([y(100 * c["scores"][-1]["value"]) for c in named], 16, top, bottom)
-    for c, place in zip(named, ends, strict=True):
-        colour = _colour(looks[c["of"]])
-        parts.append(text(right + 6, place + 4, names[c["key"]], 12.5, colour, weight=700))
-    return Panel(join(parts), width, height).svg(panel["title"], "; ".join(_words(c) for c in curves))
+    parts += [_dashes(c, x, y, looks[k]) for k, c in panel.controls.items()]
+    parts += [_dashes(panel.curves[k], x, y, looks[k]) for k in panel.curves if k in compared(panel)]
+    parts += [_line(c, x, y, looks[k]) for k, c in panel.curves.items() if k not in compared(panel)]
+    ends = spread([y(100 * c.scores[-1].value) for c in panel.curves.values()], 16, top, bottom)
+    for k, place in zip(names, ends, strict=True):
+        parts.append(text(right + 6, place + 4, names[k], 12.5, _colour(looks[k]), weight=700))
+    told = [_told(said.names[k], c) for k, c in panel.curves.items()]
+    told += [_told(f"{said.names[k]}, random control", c) for k, c in panel.controls.items()]
+    return Drawing(join(parts), width, height).svg(said.title, "; ".join(told))
 
 
 def looks_of(whose: Sequence[str]) -> dict[str, int]:
@@ -59,14 +63,14 @@ def looks_of(whose: Sequence[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(dict.fromkeys(whose))}
 
 
-def _chance(curves: Sequence[Mapping[str, Any]], y: Scale, left: float, right: float) -> Markup:
+def _chance(curves: Sequence[Curve], y: Scale, left: float, right: float) -> Markup:
     """The line of a random aligner, named at the end that the curves leave free."""
-    known = [c["scores"][0]["chance"] for c in curves if c["scores"][0].get("chance") is not None]
+    known = [c.scores[0].chance for c in curves if c.scores[0].chance is not None]
     if not known:
         return Markup("")
     level = y(100 * known[0])
     line = polyline([(left, level), (right, level)], "var(--miss)", 1.2, stroke_dasharray="4 3")
-    near = [min(abs(y(100 * c["scores"][end]["value"]) - level) for c in curves) for end in (0, -1)]
+    near = [min(abs(y(100 * c.scores[end].value) - level) for c in curves) for end in (0, -1)]
     place, anchor = (left + 4, "start") if near[0] >= near[1] else (right - 2, "end")
     height = level - 5 if max(near) > 20 else level + 14  # below the line where curves keep near it at both ends
     return join([line, text(place, height, "chance", 11, "var(--miss)", anchor, halo=3)])
@@ -76,26 +80,29 @@ def _colour(number: int) -> str:
     return f"var(--m{number % COLOURS})"
 
 
-def _line(c: Mapping[str, Any], x: Scale, y: Scale, look: int) -> Markup:
-    points = [(x(v), y(100 * s["value"])) for v, s in zip(c["levels"], c["scores"], strict=True)]
-    if c["line"] == "dashed":
-        return polyline(points, _colour(look), 1.6, stroke_dasharray="5 4")
-    ends = [(s.get("low"), s.get("high")) for s in c["scores"]]
+def _points(c: Curve, x: Scale, y: Scale) -> list[tuple[float, float]]:
+    return [(x(v), y(100 * s.value)) for v, s in zip(c.levels, c.scores, strict=True)]
+
+
+def _dashes(c: Curve, x: Scale, y: Scale, look: int) -> Markup:
+    return polyline(_points(c, x, y), _colour(look), 1.6, stroke_dasharray="5 4")
+
+
+def _line(c: Curve, x: Scale, y: Scale, look: int) -> Markup:
+    points = _points(c, x, y)
+    upper = [(x(v), y(100 * s.high)) for v, s in zip(c.levels, c.scores, strict=True) if s.high is not None]
+    lower = [(x(v), y(100 * s.low)) for v, s in zip(c.levels, c.scores, strict=True) if s.low is not None]
     parts = []
-    if all(low is not None and high is not None for low, high in ends):
-        upper = [(x(v), y(100 * high)) for v, (_, high) in zip(c["levels"], ends, strict=True)]
-        lower = [(x(v), y(100 * low)) for v, (low, _) in zip(c["levels"], ends, strict=True)]
+    if len(upper) == len(lower) == len(points):
         parts.append(tag("path", d=path_of(upper + lower[::-1], closed=True), fill=_colour(look), fill_opacity=0.12))
     parts.append(polyline(points, _colour(look), 2.2))
     parts += [marker(look, a, b, 4, _colour(look), stroke="var(--card)", stroke_width=1) for a, b in points]
     return join(parts)
 
 
-def _words(c: Mapping[str, Any]) -> str:
-    found = ", ".join(
-        f"{percent(s['value'])} % at {short_number(v)}" for v, s in zip(c["levels"], c["scores"], strict=True)
-    )
-    return f"{c['label'] or c['key']}: {found}"
+def _told(name: str, c: Curve) -> str:
+    found = ", ".join(f"{percent(s.value)} % at {short_number(v)}" for v, s in zip(c.levels, c.scores, strict=True))
+    return f"{name}: {found}"
 
 
 def _roomy(x: Scale, levels: Sequence[float]) -> list[float]:

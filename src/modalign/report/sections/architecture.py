@@ -14,8 +14,8 @@ from ...metrics.key import Key
 from ...metrics.shown import chosen, shown
 from ...registry import get
 from ..figures.architecture import Architecture, Branch, LossTerm, architecture_figure
-from ..load import Run
 from ..page import Absent, render
+from ..sheet import Sheet
 from ..svg import short_number
 
 WEIGHTS = {"transport": ("alpha", "L_OT"), "neighbourhood": ("beta", "L_RMA"), "retrieval": ("gamma", "L_retrieve")}
@@ -23,27 +23,30 @@ MOST_USES = 3
 TELLING = ("epsilon", "k", "neighbours", "temperature", "rounds", "hops", "form", "name")
 
 
-def build(run: Run) -> Markup | Absent:
+def build(sheet: Sheet) -> Markup | Absent:
     """Encoders, heads, shared space with transport and neighbourhoods, retrieval."""
-    if run.model is None and run.config is None:
-        return Absent("the folder has neither model.json nor config.toml.")
-    a = describe(run)
+    if not sheet.run.has_model and sheet.run.specification is None:
+        return Absent("the run has kept neither a model nor its specification.")
+    a = describe(sheet)
     if not a.branches:
-        return Absent("model.json and config.toml name no modality.")
+        return Absent("neither model nor specification names a modality.")
     pictures = any(b.picture for b in a.branches)
-    return render("architecture.html.j2", figure=architecture_figure(a), credit=run.attribution if pictures else "")
+    credit = sheet.result.attribution if pictures else ""
+    return render("architecture.html.j2", figure=architecture_figure(a), credit=credit)
 
 
-def describe(run: Run) -> Architecture:
+def describe(sheet: Sheet) -> Architecture:
     """What the run's files say about its architecture; what they do not say is left open."""
-    model, config = run.model or {}, run.config or {}
-    heads, encoders = _table(model.get("heads")), _table(config.get("encoders")) | _table(model.get("encoders"))
-    modalities = list(heads) or list(encoders) or list(run.items)
-    method = _resolved(_table(config.get("method")) | _table(model.get("method")), run)
-    branches = [_branch(run, m, _table(heads.get(m)), encoders.get(m)) for m in modalities]
+    model = sheet.run.model if sheet.run.has_model else None
+    spec = sheet.run.specification
+    heads = model.heads.specification() if model else {}
+    encoders = (dict(spec.encoders) if spec else {}) | (model.encoders if model else {})
+    modalities = list(heads) or list(encoders) or list(sheet.items)
+    method = _resolved((spec.method if spec else {}) | (model.method if model else {}), sheet)
+    branches = [_branch(sheet, m, _table(heads.get(m)), encoders.get(m)) for m in modalities]
     dims = [d for m in modalities if (d := _width(_table(heads.get(m)))) is not None]
     return Architecture(
-        branches, dims[0] if dims else None, terms(method), _solved(method, _table(model.get("record"))), _uses(run)
+        branches, dims[0] if dims else None, terms(method), _solved(method, model.record if model else {}), _uses(sheet)
     )
 
 
@@ -84,12 +87,12 @@ def terms(method: Mapping[str, Any]) -> list[LossTerm]:
     return found
 
 
-def _branch(run: Run, modality: str, head: Mapping[str, Any], encoder: object) -> Branch:
+def _branch(sheet: Sheet, modality: str, head: Mapping[str, Any], encoder: object) -> Branch:
     features, back, hubs = (_table(head.get(part)) for part in ("features", "map", "hubs"))
     named = encoder if isinstance(encoder, str) else str(_table(encoder).get("name") or "")
     width = features.get("width")
-    example = next((i for i in run.items.get(modality, []) if i.picture or i.text), None)
-    picture = run.thumbnail(example) if example else None
+    example = next((i for i in sheet.items.get(modality, []) if i.picture or i.text), None)
+    picture = sheet.thumbnail(example) if example else None
     words = example.text or "" if example else ""
     return Branch(
         modality, named, width if isinstance(width, int) else None, _head_steps(features, back, hubs), words, picture
@@ -116,9 +119,9 @@ def _head_steps(features: Mapping[str, Any], back: Mapping[str, Any], hubs: Mapp
     return steps[-3:]
 
 
-def _uses(run: Run) -> list[tuple[str, str]]:
+def _uses(sheet: Sheet) -> list[tuple[str, str]]:
     """(topic, first value) of what was measured first of each kind."""
-    focus = next((m for m in run.methods if m.key == run.focus), None)
+    focus = sheet.methods.get(sheet.focus or "")
     scores = chosen(focus.scores if focus else {}, "main")
     uses: dict[str, tuple[str, str]] = {}
     for key, s in scores.items():
@@ -128,10 +131,9 @@ def _uses(run: Run) -> list[tuple[str, str]]:
     return list(uses.values())[:MOST_USES] or [("Retrieval", "any modality to any other")]
 
 
-def _resolved(method: dict[str, Any], run: Run) -> dict[str, Any]:
+def _resolved(method: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
     """Settings with the method's defaults filled in, where this version of modalign made the run."""
-    versions = _table((run.environment or {}).get("versions"))
-    if versions.get("modalign") != __version__ or "name" not in method:
+    if sheet.versions.get("modalign") != __version__ or "name" not in method:
         return method
     try:
         parameters = inspect.signature(get("method", str(method["name"]))).parameters.values()

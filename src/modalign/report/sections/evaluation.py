@@ -1,4 +1,4 @@
-"""What a later evaluation measured: tables by topic, from evaluation.json."""
+"""What a later evaluation measured: tables by topic."""
 
 from __future__ import annotations
 
@@ -7,48 +7,33 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ...errors import ModalignError
-from ...files import read_json
 from ...metrics.corrected import TOPIC as CORRECTED
 from ...metrics.key import Key
 from ...metrics.score import Score
 from ...metrics.shown import chosen, heading, interval, number, shown
-from ..load import Run
 from ..page import render
+from ..sheet import Sheet
 
-FILE = "evaluation.json"
 
-
-def build(run: Run) -> Markup | None:
-    """Tables by topic; nothing where the folder has no evaluation.json.
-
-    Raises:
-        ModalignError: the file is damaged.
-    """
-    path = run.folder / FILE
-    if not path.exists():
+def build(sheet: Sheet) -> Markup | None:
+    """Tables by topic; nothing where no evaluation was made."""
+    result = sheet.run.evaluation
+    if result is None:
         return None
-    table = read_json(path, "evaluation")
-    try:
-        entry = next(iter(table["methods"].values()))
-        scores = {k: Score.from_json(v, f"{path}: {k}") for k, v in entry.items() if isinstance(v, Mapping)}
-        topics: dict[str, dict[str, Score]] = {}
-        for key, score in scores.items():
-            topics.setdefault(score.topic, {})[key] = score
-        return render(
-            "evaluation.html.j2",
-            first=[(heading(k, s), shown(s), interval(s)) for k, s in chosen(scores, "headline").items()],
-            tables=[_table(topic, own) for topic, own in topics.items()],
-            corrected=CORRECTED,
-            settings=", ".join(f"{k} = {_plain(v)}" for k, v in table.get("settings", {}).items()),
-            groups=table.get("groups"),
-            bank=table.get("bank"),
-            skipped=table.get("skipped", {}),
-        )
-    except (KeyError, TypeError, AttributeError, StopIteration) as problem:
-        raise ModalignError(
-            f"evaluation is damaged: {path} ({type(problem).__name__}: {problem}); measure it again"
-        ) from None
+    scores = {k: s for m in result.methods.values() for k, s in m.scores.items()}
+    topics: dict[str, dict[str, Score]] = {}
+    for key, score in scores.items():
+        topics.setdefault(score.topic, {})[key] = score
+    return render(
+        "evaluation.html.j2",
+        first=[(heading(k, s), shown(s), interval(s)) for k, s in chosen(scores, "headline").items()],
+        tables=[_table(topic, own) for topic, own in topics.items()],
+        corrected=CORRECTED,
+        settings=", ".join(f"{k} = {_plain(v)}" for k, v in result.settings.items()),
+        groups=result.groups,
+        bank=result.bank,
+        skipped=result.skipped,
+    )
 
 
 def _table(topic: str, scores: Mapping[str, Score]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from ...metrics.found import Direction, Found
 from ...views import Views
 from ..figures import rank_figure
-from ..load import Item, Run
 from ..page import Absent, render
+from ..sheet import Item, Sheet
 from ..svg import percent, shorten
 
 SHOWN = 5  # results per query
@@ -37,23 +37,23 @@ STRATA = (
 )
 
 
-def build(run: Run) -> Markup | Absent:
+def build(sheet: Sheet) -> Markup | Absent:
     """For each direction, the curve of found queries and cards of single ones."""
-    if run.z is None:
-        return Absent("the folder has no items.safetensors (no embeddings were kept).")
-    if not run.found:
+    if sheet.z is None:
+        return Absent("the run has kept no embeddings.")
+    if not sheet.found:
         return Absent("no item has a true match in another modality among those kept.")
-    shown = list(run.found.items())[:MOST_DIRECTIONS]
+    shown = list(sheet.found.items())[:MOST_DIRECTIONS]
     curves = [(f"{a} → {b}", p.last_rank.tolist(), p.gallery) for (a, b), p in shown]
     return render(
         "gallery.html.j2",
         curve=rank_figure(curves[:6]),
-        directions=[_direction(run, way, p, name) for (name, _, _), (way, p) in zip(curves, shown, strict=True)],
+        directions=[_direction(sheet, way, p, name) for (name, _, _), (way, p) in zip(curves, shown, strict=True)],
         per_stratum=PER_STRATUM,
         results=SHOWN,
-        left_out=len(run.found) - len(shown),
-        pictures=run.has_pictures(),
-        credit=run.attribution,
+        left_out=len(sheet.found) - len(shown),
+        pictures=sheet.has_pictures(),
+        credit=sheet.result.attribution,
     )
 
 
@@ -76,51 +76,51 @@ def first_results(z: Views, a: str, b: str, row: int, k: int) -> list[int]:
     return torch.sort(similarity, descending=True, stable=True).indices[:k].tolist()
 
 
-def _direction(run: Run, way: Direction, p: Found, name: str) -> dict[str, object]:
+def _direction(sheet: Sheet, way: Direction, p: Found, name: str) -> dict[str, object]:
     ranks = p.last_rank
     return {
         "name": name,
-        "strata": _strata(run, way, p),
+        "strata": _strata(sheet, way, p),
         "median": f"{float(ranks.double().quantile(0.5)):,.1f}".removesuffix(".0"),
         "candidates": f"{p.gallery:,}",
         "shares": [percent(float((ranks <= k).double().mean())) for k in (1, 10, 100)],
     }
 
 
-def _strata(run: Run, way: Direction, p: Found) -> list[dict[str, object]]:
+def _strata(sheet: Sheet, way: Direction, p: Found) -> list[dict[str, object]]:
     ranks = p.last_rank.tolist()
     out: list[dict[str, object]] = []
     for stratum in STRATA:
         inside = sum(stratum.first <= r <= stratum.last for r in ranks)
-        cards = [_card(run, way, p, i) for i in choose(ranks, stratum)]
+        cards = [_card(sheet, way, p, i) for i in choose(ranks, stratum)]
         share = f"{percent(inside / len(ranks))} % of {len(ranks):,} queries"
         out.append({"kind": stratum.kind, "sign": stratum.sign, "title": stratum.title, "share": share, "cards": cards})
     return out
 
 
-def _card(run: Run, way: Direction, p: Found, position: int) -> dict[str, object]:
+def _card(sheet: Sheet, way: Direction, p: Found, position: int) -> dict[str, object]:
     """One query: what was asked, the first results, and where the truth is."""
-    assert run.z is not None
+    assert sheet.z is not None
     source, target = way
     row, rank, truth = int(p.asked[position]), int(p.last_rank[position]), int(p.best[position])
-    true_group = run.z.group[source][row]
+    true_group = sheet.z.group[source][row]
     results = []
-    for other in first_results(run.z, source, target, row, SHOWN):
-        match = other == truth or bool(run.z.group[target][other] == true_group)
-        results.append(_shown(run, run.items[target][other]) | {"true": match})
+    for other in first_results(sheet.z, source, target, row, SHOWN):
+        match = other == truth or bool(sheet.z.group[target][other] == true_group)
+        results.append(_shown(sheet, sheet.items[target][other]) | {"true": match})
     return {
-        "query": _shown(run, run.items[source][row]),
+        "query": _shown(sheet, sheet.items[source][row]),
         "results": results,
         "pictures": any(r["picture"] for r in results),
         "rank": f"rank {rank:,}" + (f" of {p.gallery:,}" if rank > 1 else ""),
-        "missed": None if any(r["true"] for r in results) else _shown(run, run.items[target][truth]),
+        "missed": None if any(r["true"] for r in results) else _shown(sheet, sheet.items[target][truth]),
     }
 
 
-def _shown(run: Run, item: Item) -> dict[str, object]:
+def _shown(sheet: Sheet, item: Item) -> dict[str, object]:
     return {
         "name": shorten(item.name, NAME_LENGTH),
         "full": item.name,
         "text": item.text,
-        "picture": run.thumbnail(item),
+        "picture": sheet.thumbnail(item),
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from ...metrics.shown import chosen
-from ..load import Run
 from ..page import render
+from ..sheet import Sheet
 
 WORDS = (
     (
@@ -21,23 +21,20 @@ WORDS = (
 )
 
 
-def build(run: Run) -> Markup:
+def build(sheet: Sheet) -> Markup:
     """What the first measures mean, in their own words; glossary and limits."""
-    measures = {s.heading: s.explanation for m in run.methods for s in chosen(m.scores, "main").values()}
+    measures = {s.heading: s.explanation for m in sheet.methods.values() for s in chosen(m.scores, "main").values()}
     words = [(name, said) for name, said in measures.items() if name and said]
-    return render("reading.html.j2", words=[*words, *WORDS], limits=list(_limits(run)))
+    return render("reading.html.j2", words=[*words, *WORDS], limits=list(_limits(sheet)))
 
 
-def _limits(run: Run) -> list[str]:
+def _limits(sheet: Sheet) -> list[str]:
     """What this run, as it was made, cannot say."""
-    scores = run.scores or {}
-    raw = scores.get("data")
-    data = raw if isinstance(raw, dict) else {}
-    seeds = scores.get("seeds")
+    data, seeds = sheet.result.data, sheet.result.seeds
     limits = []
-    if isinstance(seeds, list) and len(seeds) == 1:
+    if len(seeds) == 1:
         limits.append("There is one seed: intervals cover the choice of test items, not of training pairs or starts.")
-    elif isinstance(seeds, list) and len(seeds) > 1:
+    elif len(seeds) > 1:
         limits.append(
             f"Intervals come from the test items and {len(seeds)} seeds; a few seeds show little of the spread."
         )
@@ -53,7 +50,7 @@ def _limits(run: Run) -> list[str]:
         limits.append(
             f"Settings were chosen on {data['dev']:,} paired dev items, generous beside {data['pairs']:,} linked."
         )
-    if run.z is not None and run.split is None:
+    if sheet.z is not None and sheet.split is None:
         limits.append(
             "Items are not split into training and test: the map and the gallery show items the heads were fitted on."
         )

@@ -1,4 +1,4 @@
-"""What is left when modalities are missing, features are noisy, or somebody attacks: from robustness.json."""
+"""What is left when modalities are missing, features are noisy, or somebody attacks."""
 
 from __future__ import annotations
 
@@ -7,81 +7,73 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ...errors import ModalignError
-from ...files import read_json
 from ...metrics.score import Score
 from ...metrics.shown import interval, shown
+from ...robustness.curves import Curve, worst
+from ...robustness.kinds import Kind, Panel
+from ...runs.result import Result
 from ..figures.robustness import looks_of, robustness_figure
-from ..load import Run
 from ..page import render
-
-FILE = "robustness.json"
-
-
-def build(run: Run) -> Markup | None:
-    """Curves and tables by kind; nothing where the folder has no robustness.json."""
-    path = run.folder / FILE
-    return section(read_json(path, "robustness"), str(path)) if path.exists() else None
+from ..sheet import Sheet
+from ..words import TITLES, Words, note, words
 
 
-def section(table: Any, where: str) -> Markup:
-    """The same from the document itself, for pages that are not of one run.
-
-    Raises:
-        ModalignError: not such a document.
-    """
-    try:
-        looks = looks_of([*table["methods"]])
-        kinds = [_kind(kind, table, looks) for kind in table["kinds"].values()]
-        return render("robustness.html.j2", kinds=kinds, skipped=table.get("skipped", {}), test=table["test"])
-    except (KeyError, TypeError, AttributeError, IndexError) as problem:
-        raise ModalignError(
-            f"robustness is damaged: {where} ({type(problem).__name__}: {problem}); measure it again"
-        ) from None
+def build(sheet: Sheet) -> Markup | None:
+    """Curves and tables by kind; nothing where robustness was not measured."""
+    result = sheet.run.robustness
+    return None if result is None else section(result)
 
 
-def _kind(kind: Mapping[str, Any], table: Mapping[str, Any], looks: Mapping[str, int]) -> dict[str, Any]:
-    figures, areas = [], []
-    for panel in kind["panels"]:
-        whose = [c["of"] for c in panel["curves"]]
-        own = looks if looks.keys() >= set(whose) else looks_of(whose)
-        figures.append(robustness_figure(panel, own))
-        areas += [_area(panel, c, table["methods"]) for c in panel["curves"]]
-    names = table["methods"]
-    worst = [
-        {
-            "method": names.get(t["method"], t["method"]),
-            "subset": t["worst_subset"],
-            "subset_score": _shown(t["subsets"][t["worst_subset"]]),
-            "rates": t["worst_unbalanced"],
-            "rates_score": _shown(t["unbalanced"].get(t["worst_unbalanced"])),
-        }
-        for t in kind.get("tables", [])
-    ]
-    targeted = kind.get("targeted")
+def section(result: Result) -> Markup:
+    """The same of any result with curves, for pages that are not of one run."""
+    labels = {name: m.label for name, m in result.methods.items()}
+    kinds = [_kind(name, kind, labels, str(result.focus)) for name, kind in result.kinds.items()]
+    return render("robustness.html.j2", kinds=kinds, skipped=result.skipped, test=result.groups or 0)
+
+
+def looks_for(panel: Panel, labels: Mapping[str, str]) -> dict[str, int]:
+    """Colours by method where every curve is a method's, else by curve."""
+    return looks_of([*labels] if set(panel.curves) <= set(labels) else [*panel.curves])
+
+
+def _kind(name: str, kind: Kind, labels: Mapping[str, str], focus: str) -> dict[str, Any]:
+    said = [words(name, kind, panel, labels, focus) for panel in kind.panels]
+    both = list(zip(kind.panels, said, strict=True))
     return {
-        "title": kind["title"],
-        "note": kind["note"],
-        "figures": figures,
-        "areas": areas,
-        "worst": worst,
-        "targeted": targeted
-        and {"method": names.get(targeted["method"], targeted["method"]), "rows": targeted["rows"]},
+        "title": TITLES[name],
+        "note": note(name, kind),
+        "figures": [robustness_figure(panel, w, looks_for(panel, labels)) for panel, w in both],
+        "areas": [row for panel, w in both for row in _areas(panel, w)],
+        "worst": [_worst(labels.get(m, m), t.subsets, t.unbalanced) for m, t in kind.tables.items()],
+        "targeted": {"method": labels.get(focus, focus), "rows": kind.rows} if name == "attack" else None,
     }
 
 
-def _area(panel: Mapping[str, Any], c: Mapping[str, Any], methods: Mapping[str, str]) -> dict[str, Any]:
-    area = Score.from_json(c["area"], "area")
+def _areas(panel: Panel, said: Words) -> list[dict[str, Any]]:
+    """What the table says of each curve of a panel."""
+    rows = [_area(said.title, said.names[k], c) for k, c in panel.curves.items()]
+    return rows + [_area(said.title, f"{said.names[k]}, random control", c) for k, c in panel.controls.items()]
+
+
+def _area(title: str, name: str, c: Curve) -> dict[str, Any]:
     return {
-        "panel": panel["title"],
-        "name": c["label"] or f"{methods.get(c['of'], c['of'])}, random control",
-        "measure": c["scores"][0]["heading"] + ("" if area.higher_is_better else " ↓"),
-        "first": _shown(c["scores"][0]),
-        "last": _shown(c["scores"][-1]),
-        "area": f"{shown(area)} [{interval(area, ', ')}]",
-        "retained": _shown(c["retained"]),
+        "panel": title,
+        "name": name,
+        "measure": c.scores[0].heading + ("" if c.area.higher_is_better else " ↓"),
+        "first": shown(c.scores[0]),
+        "last": shown(c.scores[-1]),
+        "area": f"{shown(c.area)} [{interval(c.area, ', ')}]",
+        "retained": shown(c.retained),
     }
 
 
-def _shown(table: Mapping[str, Any] | None) -> str:
-    return "–" if table is None else shown(Score.from_json(table, "robustness"))
+def _worst(method: str, subsets: Mapping[str, Score], unbalanced: Mapping[str, Score]) -> dict[str, Any]:
+    subset, score = worst(subsets)
+    rates, dealt = worst(unbalanced) if unbalanced else (None, None)
+    return {
+        "method": method,
+        "subset": subset,
+        "subset_score": shown(score),
+        "rates": rates,
+        "rates_score": shown(dealt),
+    }

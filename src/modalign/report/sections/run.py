@@ -8,17 +8,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..load import Run
 from ..page import Absent, counted, render
+from ..sheet import Sheet
 from ..svg import short_number
 
 
-def build(run: Run) -> Markup | Absent:
+def build(sheet: Sheet) -> Markup | Absent:
     """Facts in a row, the command, the specification and the versions."""
-    environment = run.environment or {}
-    facts = [*_data(run), *_fit(run), *_machine(environment)]
-    if not facts and not run.config:
-        return Absent("the folder has no scores.json, config.toml or environment.json.")
+    environment = sheet.run.environment or {}
+    facts = [*_data(sheet), *_fit(sheet), *_machine(environment)]
+    spec = sheet.run.specification
+    if not facts and spec is None:
+        return Absent("the folder does not say what was run.")
     command = environment.get("command")
     versions = environment.get("versions")
     return render(
@@ -26,14 +27,13 @@ def build(run: Run) -> Markup | Absent:
         facts=facts,
         command=shlex.join(str(c) for c in command) if isinstance(command, list) else "",
         versions=versions if isinstance(versions, dict) else {},
-        specification=_flat(run.config or {}),
+        specification=_flat(spec.table() if spec else {}),
     )
 
 
-def _data(run: Run) -> list[tuple[str, str, str]]:
+def _data(sheet: Sheet) -> list[tuple[str, str, str]]:
     """(name, value, remark) of the data."""
-    table = (run.scores or {}).get("data")
-    data = table if isinstance(table, Mapping) else {}
+    data = sheet.result.data
     facts = []
     if data.get("name"):
         settings = data.get("settings")
@@ -47,20 +47,21 @@ def _data(run: Run) -> list[tuple[str, str, str]]:
     if isinstance(data.get("test"), int) and data["test"]:
         dev = f"settings chosen on {data['dev']:,} others" if isinstance(data.get("dev"), int) else ""
         facts.append(("Tested on", counted(data["test"], "pair"), dev))
-    elif run.z is not None:
-        sizes = ", ".join(f"{len(x):,} {m}" for m, x in run.z.data.items())
-        facts.append(("Items shown", sizes, f"split: {run.split}" if run.split else "all items of the run"))
+    elif sheet.z is not None:
+        sizes = ", ".join(f"{len(x):,} {m}" for m, x in sheet.z.data.items())
+        facts.append(("Items shown", sizes, f"split: {sheet.split}" if sheet.split else "all items of the run"))
     return facts
 
 
-def _fit(run: Run) -> list[tuple[str, str, str]]:
-    seeds = (run.scores or {}).get("seeds")
+def _fit(sheet: Sheet) -> list[tuple[str, str, str]]:
+    seeds = sheet.result.seeds
     facts = []
-    if isinstance(seeds, list) and seeds:
+    if seeds:
         which = ", ".join(str(s) for s in seeds[:8]) + (" …" if len(seeds) > 8 else "")
         facts.append(("Repeats", counted(len(seeds), "seed"), which))
-    seconds = [(m.label, m.seconds) for m in run.methods if m.key == run.focus and m.seconds is not None]
-    facts += [("Time to fit", f"{s:,.1f} s", label) for label, s in seconds]
+    focus = sheet.methods.get(sheet.focus or "")
+    if focus is not None and focus.seconds is not None:
+        facts.append(("Time to fit", f"{focus.seconds:,.1f} s", focus.label))
     return facts
 
 

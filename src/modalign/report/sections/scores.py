@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -10,10 +10,11 @@ from markupsafe import Markup
 from ...metrics.key import Key
 from ...metrics.score import UNITS, Score
 from ...metrics.shown import chosen, heading, interval, number, shown
+from ...runs.result import MethodResult
 from ..figures import budget_figure, recall_figure
 from ..figures.recall import looks
-from ..load import MethodScores, Run
 from ..page import Absent, render
+from ..sheet import Sheet
 from . import evaluation
 
 
@@ -26,45 +27,44 @@ class Column(NamedTuple):
     explanation: str = ""
 
 
-def build(run: Run) -> Markup | Absent:
+def build(sheet: Sheet) -> Markup | Absent:
     """Dot plots, the curve over budgets, the table, and every measure."""
-    if run.scores is None:
-        return Absent("the folder has no scores.json (nothing was evaluated).")
-    if not any(m.scores for m in run.methods):
-        return Absent("scores.json lists no scored method.")
-    panels = recall_figure(run.methods, run.focus)
-    sizes = {b.pairs for b in run.budgets}
-    drawn = looks(run.methods, run.focus)
+    methods, result = sheet.methods, sheet.result
+    if not any(m.scores for m in methods.values()):
+        return Absent("nothing was measured when the run was made.")
+    panels = recall_figure(methods, sheet.focus)
+    sizes = {b.pairs for b in result.budgets}
+    drawn = looks(methods, sheet.focus)
     curve = None
-    if len(sizes) > 1 and any(b.method in drawn for b in run.budgets):
-        curve = budget_figure(run.budgets, drawn, run.saving)
-    columns = table_columns(run.methods)
+    if len(sizes) > 1 and any(b.method in drawn for b in result.budgets):
+        curve = budget_figure(result.budgets, drawn, result.saving)
+    columns = table_columns(methods)
     return render(
         "scores.html.j2",
         panels=panels,
         curve=curve,
         columns=columns,
         heads=_over(columns),
-        rows=[_row(m, columns, run.methods, run.focus) for m in run.methods],
-        chance=_chance(columns, run.methods),
-        measures=_every(run.methods),
-        falling=any(not s.higher_is_better for s in first_scores(run.methods).values()),
-        labels=[m.label for m in run.methods],
-        timed=any(m.seconds is not None for m in run.methods),
-        evaluation=evaluation.build(run),
+        rows=[_row(name, m, columns, methods, sheet.focus) for name, m in methods.items()],
+        chance=_chance(columns, methods),
+        measures=_every(methods),
+        falling=any(not s.higher_is_better for s in first_scores(methods).values()),
+        labels=[m.label for m in methods.values()],
+        timed=any(m.seconds is not None for m in methods.values()),
+        evaluation=evaluation.build(sheet),
     )
 
 
-def first_scores(methods: Sequence[MethodScores]) -> dict[str, Score]:
+def first_scores(methods: Mapping[str, MethodResult]) -> dict[str, Score]:
     """The main scores of all methods: headlines, then by modalities, in the order in which they were measured."""
-    found = {k: s for m in reversed(methods) for k, s in m.scores.items()}
-    order = dict.fromkeys(k for m in methods for k in m.scores)
+    found = {k: s for m in reversed([*methods.values()]) for k, s in m.scores.items()}
+    order = dict.fromkeys(k for m in methods.values() for k in m.scores)
     main = chosen({k: found[k] for k in order}, "main")
     places = {s: n for n, s in enumerate(dict.fromkeys(Key.parse(k).subject for k in main))}
     return dict(sorted(main.items(), key=lambda e: (not e[1].at_least("headline"), places[Key.parse(e[0]).subject])))
 
 
-def table_columns(methods: Sequence[MethodScores]) -> list[Column]:
+def table_columns(methods: Mapping[str, MethodResult]) -> list[Column]:
     """The main scores; of more than two directions, each one's first measure alone, at its middle depth."""
     scores = first_scores(methods)
     ways: dict[str, list[str]] = {}
@@ -87,7 +87,7 @@ def _name(key: str, score: Score) -> str:
 
 
 def _row(
-    m: MethodScores, columns: Sequence[Column], methods: Sequence[MethodScores], focus: str | None
+    name: str, m: MethodResult, columns: Sequence[Column], methods: Mapping[str, MethodResult], focus: str | None
 ) -> dict[str, object]:
     cells = []
     for column in columns:
@@ -95,11 +95,11 @@ def _row(
         best = score is not None and len(methods) > 1 and _is_best(score, column.key, methods)
         cells.append({"value": shown(score, sign=False), "interval": interval(score), "best": best})
     seconds = f"{m.seconds:.1f}" if m.seconds is not None else "–"
-    return {"label": m.label, "cells": cells, "seconds": seconds, "focus": m.key == focus and len(methods) > 1}
+    return {"label": m.label, "cells": cells, "seconds": seconds, "focus": name == focus and len(methods) > 1}
 
 
-def _is_best(score: Score, key: str, methods: Sequence[MethodScores]) -> bool:
-    return not any(m.scores[key].better_than(score) for m in methods if key in m.scores)
+def _is_best(score: Score, key: str, methods: Mapping[str, MethodResult]) -> bool:
+    return not any(m.scores[key].better_than(score) for m in methods.values() if key in m.scores)
 
 
 def _over(columns: Sequence[Column]) -> list[tuple[str, int]]:
@@ -113,25 +113,25 @@ def _over(columns: Sequence[Column]) -> list[tuple[str, int]]:
     return spans
 
 
-def _chance(columns: Sequence[Column], methods: Sequence[MethodScores]) -> list[str] | None:
+def _chance(columns: Sequence[Column], methods: Mapping[str, MethodResult]) -> list[str] | None:
     """The row of a random aligner, where any method's score says it."""
     row = []
     for column in columns:
-        known = next((s for m in methods if (s := m.scores.get(column.key)) and s.chance is not None), None)
+        known = next((s for m in methods.values() if (s := m.scores.get(column.key)) and s.chance is not None), None)
         row.append("" if known is None else number(known.chance, known.unit, sign=False))
     return row if any(row) else None
 
 
-def _every(methods: Sequence[MethodScores]) -> list[dict[str, object]]:
+def _every(methods: Mapping[str, MethodResult]) -> list[dict[str, object]]:
     """Every measure in words and by its key, one cell per method."""
-    found = {k: s for m in methods for k, s in m.scores.items()}
+    found = {k: s for m in methods.values() for k, s in m.scores.items()}
     return [
         {
             "name": heading(key, s),
             "of": Key.parse(key).subject,
             "key": key,
             "explanation": s.explanation,
-            "cells": [(shown(m.scores.get(key)), interval(m.scores.get(key))) for m in methods],
+            "cells": [(shown(m.scores.get(key)), interval(m.scores.get(key))) for m in methods.values()],
         }
         for key, s in found.items()
     ]

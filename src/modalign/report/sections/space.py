@@ -5,22 +5,22 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from ..figures.space import Dot, Link, legend_mark, space_figure
-from ..load import Run
 from ..page import Absent, render
 from ..projection import Layout, project
+from ..sheet import Sheet
 from ..svg import percent
 
 
-def build(run: Run) -> Markup | Absent:
+def build(sheet: Sheet) -> Markup | Absent:
     """Both modalities in one plane, with links between true pairs."""
-    if run.z is None:
-        return Absent("the folder has no items.safetensors (no embeddings were kept).")
-    if sum(len(x) for x in run.z.data.values()) < 3:
+    if sheet.z is None:
+        return Absent("the run has kept no embeddings.")
+    if sum(len(x) for x in sheet.z.data.values()) < 3:
         return Absent("a map needs at least three items.")
-    layout = project(run.z)
+    layout = project(sheet.z)
     names = list(layout.xy)
-    notes = _notes(run)
-    points = {m: _dots(run, layout, m, notes) for m in names}
+    notes = _notes(sheet)
+    points = {m: _dots(sheet, layout, m, notes) for m in names}
     found = {(m, row): rank for (m, row), (_, rank, _) in notes.items()}
     links = [
         Link(
@@ -43,28 +43,28 @@ def build(run: Run) -> Markup | Absent:
         links=len(links),
         shown=sum(len(p) for p in points.values()),
         pictures=any(d.picture for p in points.values() for d in p),
-        credit=run.attribution,
+        credit=sheet.result.attribution,
         centred=len(names) > 1,
     )
 
 
-def _dots(run: Run, layout: Layout, modality: str, notes: dict[tuple[str, int], tuple[str, int, int]]) -> list[Dot]:
+def _dots(sheet: Sheet, layout: Layout, modality: str, notes: dict[tuple[str, int], tuple[str, int, int]]) -> list[Dot]:
     dots = []
     for (x, y), row in zip(layout.xy[modality].tolist(), layout.rows[modality].tolist(), strict=True):
-        item = run.items[modality][row]
+        item = sheet.items[modality][row]
         note = ""
         if (modality, row) in notes:
             target, rank, candidates = notes[modality, row]
             note = f"true {target} at rank {rank:,} of {candidates:,}"
-        picture = run.thumbnail(item)
+        picture = sheet.thumbnail(item)
         dots.append(Dot(x, y, item.name, picture, note, item.text is not None))
     return dots
 
 
-def _notes(run: Run) -> dict[tuple[str, int], tuple[str, int, int]]:
+def _notes(sheet: Sheet) -> dict[tuple[str, int], tuple[str, int, int]]:
     """(modality, row) -> (target modality, rank of the true match, candidates), of the best direction."""
     notes: dict[tuple[str, int], tuple[str, int, int]] = {}
-    for (source, target), p in run.found.items():
+    for (source, target), p in sheet.found.items():
         for row, rank in zip(p.asked.tolist(), p.last_rank.tolist(), strict=True):
             known = notes.get((source, row))
             if known is None or rank < known[1]:

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from ...metrics.mean_recall import MEAN_RECALL
 from ...metrics.spread import EFFECTIVE_RANK, MEAN_COSINE
 from ..figures import training_figure
-from ..load import Run
 from ..page import Absent, render
+from ..sheet import Sheet
 
 DEV = "dev"
 NAMES = {
@@ -33,13 +33,13 @@ ASIDE = ("lr", "grad_norm", "norm", "temperature", "scale")
 Curves = dict[str, list[list[tuple[float, float]]]]
 
 
-def build(run: Run) -> Markup | Absent:
+def build(sheet: Sheet) -> Markup | Absent:
     """A small chart per logged quantity; weights, rates and the like are folded away."""
-    if run.steps is None:
-        return Absent("the run has no metrics.jsonl; methods solved in closed form take no training steps.")
-    curves = collect(run.steps)
+    if sheet.run.log is None:
+        return Absent("no training steps were logged; methods solved in closed form take no training steps.")
+    curves = collect(sheet.run.log)
     if not curves:
-        return Absent("metrics.jsonl holds no numbers by step.")
+        return Absent("the training log holds no numbers by step.")
     main = [key for key in curves if not _aside(key)]
     return render(
         "training.html.j2",
@@ -51,7 +51,7 @@ def build(run: Run) -> Markup | Absent:
 
 
 def collect(rows: Sequence[Mapping[str, Any]]) -> Curves:
-    """Quantity -> one (step, value) curve per fit, from the lines of metrics.jsonl; other values are left out.
+    """Quantity -> one (step, value) curve per fit, from the lines of the training log; other values are left out.
 
     Example:
         >>> collect([{"step": 0, "loss": 2.0}, {"step": 1, "loss": 1.0, "terms": {"clip": 0.5}}])

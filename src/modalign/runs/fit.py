@@ -14,7 +14,7 @@ import torch
 
 from .. import __version__
 from ..metrics.evaluate import DEFAULT, evaluate
-from ..files import read_json, write_json
+from ..files import RunFile, read_json, write_json
 from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Score
 from ..model import Heads, Model
@@ -22,6 +22,7 @@ from ..progress import Progress, silent
 from ..registry import get, make, resolved
 from ..views import Views
 from .data import Data
+from .result import MethodResult
 
 
 def fit(
@@ -37,19 +38,22 @@ def fit(
     Returns: the model and the seconds that its fit took.
     """
     key = _fingerprint(dict(method), train, dev)
-    done = folder / "fit.json"
-    if done.exists() and (past := read_json(done, "record of the fit")).get("key") == key:
+    record = folder / RunFile.FIT
+    past = read_json(record, "record of the fit") if record.exists() else {}
+    if past.get("key") == key and past.get("seconds") is not None:
         return Model.load(folder), float(past["seconds"])
-    done.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    if past.get("key") != key:  # what a killed fit of other data or settings left behind is no start for this one
+        for name in (RunFile.CHECKPOINT, RunFile.LOG):
+            (folder / name).unlink(missing_ok=True)
+    write_json(record, {"key": key, "seconds": None})
     start = time.perf_counter()
     part = make("method", **method)
     heads = part.fit(train, dev, run=folder, progress=progress)
-    seconds = time.perf_counter() - start
+    seconds = round(time.perf_counter() - start, 3)
     source = data or Data({})
     model = Model(heads, source.encoders, source.fingerprints, full_settings(method), part.record)
     model.save(folder)
-    write_json(done, {"key": key, "seconds": round(seconds, 3)})
+    write_json(record, {"key": key, "seconds": seconds})
     return model, seconds
 
 
@@ -66,14 +70,42 @@ def _fingerprint(method: dict[str, Any], *views: Views | None) -> str:
     return digest.hexdigest()
 
 
-def measure(heads: Heads, test: Views, metrics: Sequence[str] = (), seed: int = 0) -> dict[str, Score]:
-    """Scores of the embedded test views; with mean recall over both directions for every pair of modalities."""
+def measure(
+    name: str, heads: Heads, data: Data, metrics: Sequence[str] = (), seed: int = 0, **facts: Any
+) -> MethodResult:
+    """Scores of the items that were kept for measuring; none where there are none.
+
+    Args:
+        name: of the method. facts: what else is known of it, see ``MethodResult``.
+    """
+    split = data.measured
+    scores = scores_of(heads, data[split], metrics, seed) if split else {}
+    return MethodResult(facts.pop("label", name), scores, **facts)
+
+
+def scores_of(heads: Heads, test: Views, metrics: Sequence[str] = (), seed: int = 0) -> dict[str, Score]:
+    """Scores of embedded views, led by mean recall over both directions of every pair of modalities."""
     return with_mean_recall(evaluate(heads.embed(test), metrics or DEFAULT, seed=seed), test.modalities)
 
 
 def full_settings(method: Mapping[str, Any]) -> dict[str, Any]:
     """A method's table with the defaults of its settings filled in."""
     return resolved("method", method["name"], {k: v for k, v in method.items() if k != "name"})
+
+
+def is_fitted(folder: Path) -> bool:
+    """Whether a finished fit lies in a folder; of what, ``fit`` tells."""
+    record = folder / RunFile.FIT
+    return record.exists() and read_json(record, "record of the fit").get("seconds") is not None
+
+
+def method_name(model: Model) -> str:
+    """The method, or for plain gradient descent its objective."""
+    name = str(model.method.get("name", "method"))
+    objective = model.method.get("objective")
+    if name != "gradient" or objective is None:
+        return name
+    return str(objective["name"] if isinstance(objective, dict) else objective)
 
 
 def settings_of(method: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The document of all curves, the command that writes it, and the report that shows it."""
+"""All curves of a robustness check, the command that measures them, and the report that shows them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,72 +22,90 @@ from modalign.registry import make
 from modalign.report import write
 from modalign.report.figures.robustness import looks_of, robustness_figure
 from modalign.report.sections.robustness import section
-from modalign.robustness.document import Damage, Raw, document
-from modalign.runs import robustness
+from modalign.report.words import words
+from modalign.robustness import Damage, Measured, Raw, measure
+from modalign.runs import MethodResult, Result, Run, robustness
 from modalign.runs.robustness import methods_of
 from modalign.views import Views
 
 
 @pytest.fixture(scope="module")
-def table(heads: Heads, splits: dict[str, Views]) -> dict[str, Any]:
+def found(heads: Heads, splits: dict[str, Views]) -> Measured:
     other = make("method", "cca", dim=4, ridge=10.0).fit(splits["train"])
 
     def fit(x: Views, ridge: float) -> Heads:
         return make("method", "cca", dim=8, ridge=ridge).fit(x)
 
-    return document(
+    return measure(
         {"clip": other, "full": heads}, splits["test"], splits["train"], most=40, steps=3, gallery="c",
         refit={"clip": partial(fit, ridge=10.0), "full": partial(fit, ridge=0.1)},
     )  # fmt: skip
 
 
-def test_every_kind_has_its_panels_in_plain_values(table: dict[str, Any]) -> None:
-    assert json.loads(json.dumps(table, allow_nan=False)) == table
-    assert list(table["kinds"]) == ["missing", "noise", "attack"]
-    missing = table["kinds"]["missing"]
-    assert (missing["query"], missing["gallery"]) == (["a", "b"], "c")
-    assert [c["levels"] for c in missing["panels"][1]["curves"]] == [[0.0, 0.3, 0.5, 0.7]] * 2
-    assert missing["tables"][0]["worst_subset"] in ("a", "b")
-    assert {c["key"] for c in missing["panels"][3]["curves"]} >= {"mean", "single", "fill:zero", "fill:ppca"}
-    attacks = table["kinds"]["attack"]["panels"]
-    assert {(p["space"], p.get("side")) for p in attacks} == {
-        (space, side) for space in ("features", "embedding") for side in ("query", "gallery", None)
+LABELS = {"clip": "CLIP", "full": "full"}
+
+
+def result(found: Measured) -> Result:
+    methods = {name: MethodResult(label, {}) for name, label in LABELS.items()}
+    return Result("robustness", methods, groups=40, focus=found.focus, kinds=found.kinds, skipped=found.skipped)
+
+
+def test_every_kind_has_its_panels_and_survives_json(found: Measured) -> None:
+    assert list(found.kinds) == ["missing", "noise", "attack"]
+    missing = found.kinds["missing"]
+    assert (missing.facts["query"], missing.facts["gallery"]) == (["a", "b"], "c")
+    assert [p.name for p in missing.panels] == ["methods", "refit", "rules", "fills"]
+    assert [c.levels for c in missing.panels[1].curves.values()] == [(0.0, 0.3, 0.5, 0.7)] * 2
+    assert min(missing.tables["clip"].subsets.values(), key=lambda s: s.value).value <= 1
+    assert set(missing.panels[3].curves) >= {"mean", "single", "fill:zero", "fill:ppca"}
+    attacks = found.kinds["attack"].panels
+    assert {(p.space, p.name) for p in attacks} == {
+        (space, side) for space in ("features", "embedding") for side in ("query", "gallery", "hub")
     }
     for panel in attacks:
-        assert {"clip", "full", "clip/random", "full/random"} == {c["key"] for c in panel["curves"]}
+        assert {"clip", "full"} == set(panel.curves) == set(panel.controls)
+    saved = json.loads(json.dumps(result(found).json(), allow_nan=False))
+    assert Result.from_json(saved).json() == saved
+    assert Result.from_json(saved).kinds["noise"].panels[0].curves == found.kinds["noise"].panels[0].curves
 
 
-def test_the_figure_says_its_numbers_and_draws_every_curve(table: dict[str, Any]) -> None:
-    panel = table["kinds"]["attack"]["panels"][0]
-    svg = str(robustness_figure(panel, looks_of(["clip", "full"])))
+def test_the_figure_says_its_numbers_and_draws_every_curve(found: Measured) -> None:
+    kind = found.kinds["attack"]
+    panel = kind.panels[0]
+    said = words("attack", kind, panel, LABELS, "full")
+    svg = str(robustness_figure(panel, said, looks_of(["clip", "full"])))
     assert svg.count('stroke-dasharray="5 4"') == 2
     assert svg.count("fill-opacity") == 2
     assert "CLIP" in svg
-    first = panel["curves"][0]["scores"][0]["value"]
-    assert f"{100 * first:.1f} % at 0" in svg
+    assert f"{100 * panel.curves['clip'].scores[0].value:.1f} % at 0" in svg
 
 
-def test_the_section_shows_all_and_refuses_what_is_damaged(table: dict[str, Any]) -> None:
-    html = str(section(table, "robustness.json"))
-    assert html.count("<svg") == sum(len(k["panels"]) for k in table["kinds"].values())
-    for words in ("Missing modalities", "Noise on features", "Attacks", "PPCA fill", "worst subset", "Targeted"):
-        assert words in html
-    for broken in ({}, [], {**table, "kinds": {"x": {}}}, {**table, "kinds": {"x": {"panels": [{"curves": 3}]}}}):
-        with pytest.raises(ModalignError, match="robustness is damaged"):
-            section(broken, "robustness.json")
+def test_the_section_shows_all_and_damage_is_refused(found: Measured) -> None:
+    html = str(section(result(found)))
+    assert html.count("<svg") == sum(len(k.panels) for k in found.kinds.values())
+    for said in ("Missing modalities", "Noise on features", "Attacks", "PPCA fill", "worst subset", "Targeted"):
+        assert said in html
+    table = result(found).json()
+    for broken in (
+        {"x": {}},
+        {"x": {"panels": [{"curves": 3}]}},
+        {"noise": {"panels": [{"name": "all", "curves": {"a": {}}}]}},
+    ):
+        with pytest.raises(ModalignError, match="scores are damaged"):
+            Result.from_json({**table, "kinds": broken})
 
 
 def test_two_modalities_have_no_query_to_lose(heads: Heads, splits: dict[str, Views]) -> None:
     test = splits["test"].only("a", "b")
-    found = document({"full": heads}, test, kinds=["missing", "noise"])
-    assert list(found["kinds"]) == ["noise"]
-    assert "three modalities" in found["skipped"]["missing"]
+    found = measure({"full": heads}, test, kinds=["missing", "noise"])
+    assert list(found.kinds) == ["noise"]
+    assert "three modalities" in found.skipped["missing"]
     with pytest.raises(ModalignError, match="three modalities"):
-        document({"full": heads}, test, kinds=["missing"])
+        measure({"full": heads}, test, kinds=["missing"])
     with pytest.raises(ModalignError, match="did you mean 'noise'"):
-        document({"full": heads}, test, kinds=["nois"])
+        measure({"full": heads}, test, kinds=["nois"])
     with pytest.raises(ModalignError, match="needs a method"):
-        document({}, test)
+        measure({}, test)
 
 
 @pytest.fixture
@@ -127,9 +144,11 @@ def test_the_command_measures_runs_and_the_report_shows_them(
     assert found["focus"] == "cca"
     saved = json.loads((runs["cca"] / "robustness.json").read_text())
     assert saved["kinds"] == found["kinds"]
-    clean = found["kinds"]["noise"]["panels"][0]["curves"][1]["scores"][0]["value"]
+    clean = found["kinds"]["noise"]["panels"][0]["curves"]["cca"]["scores"][0]["value"]
     scores = json.loads((runs["cca"] / "scores.json").read_text())
-    assert clean == pytest.approx(scores["methods"]["cca"]["mean_recall"]["value"])  # the same test items, untouched
+    assert clean == pytest.approx(
+        scores["methods"]["cca"]["scores"]["mean_recall"]["value"]
+    )  # the same test items, untouched
     page = write(runs["cca"]).read_text()
     assert 'id="robustness"' in page
     assert "Noise on features" in page
@@ -150,7 +169,7 @@ def test_the_command_in_words_and_its_mistakes(runs: dict[str, Path], capsys: py
     assert "left.npy" in capsys.readouterr().err
 
 
-def test_raw_inputs_join_the_document() -> None:
+def test_raw_inputs_join_the_measure() -> None:
     encoder = LogMel(bands=16)
     t = torch.arange(2400) / 16000
     x = torch.stack([0.3 * torch.sin(6.283 * f * t) for f in torch.linspace(200, 2000, 12)])
@@ -158,31 +177,31 @@ def test_raw_inputs_join_the_document() -> None:
     views = Views.from_arrays(audio=rows, text=torch.eye(12))
     torch.manual_seed(0)
     heads = Heads({m: Head(FeatureMap(d), Projection(d, 8)) for m, d in (("audio", encoder.dim), ("text", 12))})
-    found = document({"full": heads}, views, kinds=[], steps=4, raw=Raw("audio", encoder, x, views, "waveform"))
-    assert list(found["kinds"]) == ["waveform"]
-    part = found["kinds"]["waveform"]
-    assert [p["side"] for p in part["panels"]] == ["query", "gallery"]
-    assert part["panels"][0]["curves"][0]["levels"][0] == 0.0
-    assert len(part["success"]) == 10
-    assert "Attacks on waveforms" in str(section(found, "robustness.json"))
+    found = measure({"full": heads}, views, kinds=[], steps=4, raw=Raw("audio", encoder, x, views, "waveform"))
+    assert list(found.kinds) == ["waveform"]
+    part = found.kinds["waveform"]
+    assert [p.name for p in part.panels] == ["query", "gallery"]
+    assert part.panels[0].curves["full"].levels[0] == 0.0
+    assert len(part.rows) == 10
+    assert "Attacks on waveforms" in str(section(result(found)))
 
 
-def test_damage_joins_the_document(heads: Heads, splits: dict[str, Views]) -> None:
+def test_damage_joins_the_measure(heads: Heads, splits: dict[str, Views]) -> None:
     test = splits["test"].only("a", "b")
     levels = [test["a"] + 0.3 * s * torch.randn(test["a"].shape, generator=torch.Generator()) for s in range(6)]
     damage = {
         "corruptions": Damage("a", test, {"noise": {"one": levels, "two": levels}, "none": {"x": levels[:1] * 6}})
     }
-    found = document({"full": heads}, test, kinds=[], damage=damage)
-    panel, families = found["kinds"]["corruptions"]["panels"]
-    assert [c["key"] for c in families["curves"]] == ["noise", "none"]
-    noise, none = ([s["value"] for s in c["scores"]] for c in families["curves"])
+    found = measure({"full": heads}, test, kinds=[], damage=damage)
+    panel, families = found.kinds["corruptions"].panels
+    assert list(families.curves) == ["noise", "none"]
+    noise, none = ([s.value for s in c.scores] for c in families.curves.values())
     assert none == [noise[0]] * 6
-    mean = [s["value"] for s in panel["curves"][0]["scores"]]
+    mean = [s.value for s in panel.curves["full"].scores]
     assert mean == pytest.approx(
         [(2 * a + b) / 3 for a, b in zip(noise, none, strict=True)]
     )  # over kinds, not families
-    assert "Damaged pictures" in str(section(found, "robustness.json"))
+    assert "Damaged pictures" in str(section(result(found)))
 
 
 def test_pictures_are_damaged_at_the_size_that_encoders_see() -> None:
@@ -211,14 +230,14 @@ def test_pictograms_are_attacked_through_their_encoder(
     capsys.readouterr()
     main(["evaluate", str(tmp_path / "run"), "--robustness", "pixels", "--json"])
     found = json.loads(capsys.readouterr().out)["kinds"]["pixels"]
-    attack, control = found["panels"][0]["curves"]
+    attack, control = (found["panels"][0][k]["cca"] for k in ("curves", "controls"))
     assert attack["levels"] == [0.0, 1.0, 2.0, 4.0, 8.0]
     assert attack["scores"][-1]["value"] < control["scores"][-1]["value"]
     main(["evaluate", str(tmp_path / "run"), "--robustness", "corruptions", "typos", "--json"])
     kinds = json.loads(capsys.readouterr().out)["kinds"]
     assert list(kinds) == ["corruptions", "typos"]
     for part in kinds.values():
-        scores = part["panels"][0]["curves"][0]["scores"]
+        scores = next(iter(part["panels"][0]["curves"].values()))["scores"]
         assert scores[0]["value"] > scores[5]["value"] > scores[5]["chance"]
 
 
@@ -227,8 +246,6 @@ def test_a_demo_brings_its_other_methods(runs: dict[str, Path], tmp_path: Path) 
     for name in ("clip-20-0", "clip-20-1", "clip-5-0"):
         shutil.copytree(runs["procrustes"], run / "fits" / name)
     text = (run / "config.toml").read_text()
-    (run / "config.toml").write_text(
-        "".join("pairs = 20\n" if ln.startswith("pairs") else ln for ln in text.splitlines(True))
-    )
-    assert list(methods_of(run)) == ["procrustes", "cca"]
-    assert list(methods_of(run, [runs["procrustes"], run])) == ["procrustes", "procrustes'", "cca", "cca'"]
+    (run / "config.toml").write_text("pairs = 20\n" + text)
+    assert list(methods_of(Run(run))) == ["procrustes", "cca"]
+    assert list(methods_of(Run(run), [runs["procrustes"], run])) == ["procrustes", "procrustes'", "cca", "cca'"]

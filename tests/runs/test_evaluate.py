@@ -15,9 +15,13 @@ import torch
 from modalign.errors import ModalignError
 from modalign.metrics import protocol
 from modalign.metrics.recall import Retrieval
-from modalign.runs.items import load_items, save_items
+from modalign.runs.items import Items
 from modalign.views import Views
-from modalign.runs import Request, align_arrays, evaluate_run, evaluation_text
+from modalign.cli import tables
+from modalign.metrics.score import Score
+from modalign.runs import Result, Run
+from modalign.runs.evaluate import Request, evaluate_run
+from modalign.runs.train import align_arrays
 from modalign.runs.fused import FusedRetrieval
 
 N = 150
@@ -48,25 +52,25 @@ def run(fitted: Path, tmp_path: Path) -> Path:
 
 def change(run: Path, make: Any) -> None:
     """Replace the embeddings of a run's items: ``make(modality, rows)``; the descriptions stay."""
-    z, items = load_items(run)
-    save_items(run, z.map(make), {m: [_without(e) for e in entries] for m, entries in items.items()})
+    z, items = Items.read(run)
+    Items(z.map(make), {m: [_without(e) for e in entries] for m, entries in items.items()}).write(run)
 
 
 def describe(run: Path, **more: Any) -> None:
     """Add entries to a run's items: modality -> function of (group, entry)."""
-    z, items = load_items(run)
+    z, items = Items.read(run)
     for m, f in more.items():
         for g, entry in zip(z.group[m].tolist(), items[m], strict=True):
             entry |= f(g, entry)
-    save_items(run, z, {m: [_without(e) for e in entries] for m, entries in items.items()})
+    Items(z, {m: [_without(e) for e in entries] for m, entries in items.items()}).write(run)
 
 
 def _without(entry: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in entry.items() if k not in ("modality", "group")}
 
 
-def scores_of(result: dict[str, Any]) -> dict[str, dict[str, float]]:
-    return {k: v for k, v in result["methods"]["cca"].items() if isinstance(v, dict)}
+def scores_of(result: Result) -> dict[str, Score]:
+    return dict(result.methods["cca"].scores)
 
 
 def test_retrieval_and_quick_geometry_by_default(run: Path) -> None:
@@ -74,12 +78,13 @@ def test_retrieval_and_quick_geometry_by_default(run: Path) -> None:
     scores = scores_of(result)
     assert {name.split("/")[0] for name in scores} >= {"recall", "map", "foscttm", "procrustes", "mutual_knn", "cka",
                                                        "gap", "alignment", "effective_rank", "hubness"}  # fmt: skip
-    z, _ = load_items(run, "test")
-    assert scores["recall/text->image/any@1"]["value"] == Retrieval()(z)["recall/text->image/any@1"].value
-    saved = json.loads((run / "evaluation.json").read_text())
-    assert saved["methods"] == result["methods"]
-    assert saved["groups"] == len(z)
-    assert "any@1" in evaluation_text(result)
+    z, _ = Items.read(run).split("test")
+    assert scores["recall/text->image/any@1"].value == Retrieval()(z)["recall/text->image/any@1"].value
+    saved = Run.open(run).evaluation
+    assert saved is not None
+    assert saved.json() == result.json()
+    assert saved.groups == len(z)
+    assert "any@1" in tables.evaluation(result, Run(run))
 
 
 def test_all_of_geometry_and_what_the_heads_keep(run: Path) -> None:
@@ -89,14 +94,14 @@ def test_all_of_geometry_and_what_the_heads_keep(run: Path) -> None:
         assert name in scores, name
     assert "geodesic/text.space->text.features" not in scores
     kept = scores["trustworthiness/text.features~text.space/@10"]
-    assert kept["value"] > kept["chance"]
+    assert kept.value > kept.chance
 
 
 def test_features_that_are_gone_are_said_and_the_rest_is_measured(run: Path) -> None:
     config = run / "config.toml"
     config.write_text(config.read_text().replace("text.npy", "lost.npy"))
     result = evaluate_run(run, Request(metrics=("retrieval",), geometry=True))
-    assert "lost.npy" in result["skipped"]["preservation"]
+    assert "lost.npy" in result.skipped["preservation"]
     assert "connectivity/*/components" in scores_of(result)
 
 
@@ -110,22 +115,22 @@ def test_a_constant_aligner_ends_at_chance_corrected_and_composed_too(run: Path)
     assert "recall/text+audio->image/any@1" in scores
     assert "qb_norm_recall/text->image/any@1" in scores
     for name, s in scores.items():
-        if "chance" in s and not name.startswith("fidelity"):
-            assert s["value"] == pytest.approx(s["chance"], abs=1e-9), name
+        if s.chance is not None and not name.startswith("fidelity"):
+            assert s.value == pytest.approx(s.chance, abs=1e-9), name
 
 
 def test_an_aligner_that_copies_the_order_of_rows_ends_at_chance(run: Path) -> None:
-    z, items = load_items(run)
+    z, items = Items.read(run)
     order = {m: torch.randperm(len(x), generator=torch.Generator().manual_seed(i)) for i, (m, x) in
              enumerate(z.data.items())}  # fmt: skip
     mixed = z.select(order)  # each side shuffled by itself: the k-th rows of two modalities are not the same thing
     entries = {m: [_without(items[m][int(i)]) for i in order[m]] for m in items}
-    save_items(run, mixed.map(lambda m, x: rows(len(x), 30)), entries)
+    Items(mixed.map(lambda m, x: rows(len(x), 30)), entries).write(run)
     scores = scores_of(evaluate_run(run, Request(metrics=("retrieval", "calibrated"))))
     s = scores["recall/text->image/any@10"]
-    assert s["value"] < s["chance"] + 0.15
-    assert scores["foscttm/text->image"]["value"] == pytest.approx(0.5, abs=0.06)
-    assert scores["calibrated/image~text/mutual_knn"]["value"] < 0.1
+    assert s.value < s.chance + 0.15
+    assert scores["foscttm/text->image"].value == pytest.approx(0.5, abs=0.06)
+    assert scores["calibrated/image~text/mutual_knn"].value < 0.1
 
 
 # ------------------------------------------------------------------ composed queries
@@ -176,9 +181,9 @@ def test_composed_queries_follow_links() -> None:
 def test_protocols_cut_the_test_items(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(protocol.PROTOCOLS, "coco-1k", protocol.Protocol(20, 3, 1))
     scores = scores_of(evaluate_run(run, Request(protocol="coco-1k")))
-    assert scores["recall/text->image/any@1"]["chance"] == pytest.approx(1 / 20)
-    assert scores["procrustes/image~text"]["low"] <= scores["procrustes/image~text"]["value"]
-    assert scores["mean_recall/image~text"]["chance"] == pytest.approx((1 + 5 + 10) / 60)
+    assert scores["recall/text->image/any@1"].chance == pytest.approx(1 / 20)
+    assert scores["procrustes/image~text"].low <= scores["procrustes/image~text"].value
+    assert scores["mean_recall/image~text"].chance == pytest.approx((1 + 5 + 10) / 60)
     with pytest.raises(ModalignError, match="coco-5k needs 5000 groups"):
         evaluate_run(run, Request(protocol="coco-5k"))
     with pytest.raises(ModalignError, match="did you mean 'coco-1k'"):
@@ -208,12 +213,12 @@ def test_positives_of_coco_come_by_number(run: Path, tmp_path: Path) -> None:
     x = torch.eye(3)
     z = Views({"image": x, "text": x}, {m: torch.tensor([179765, 205636, 219135]) for m in ("image", "text")})
     entries = {m: [{"split": "test", "row": first + i} for i in range(3)] for m, first in (("image", 0), ("text", 3))}
-    save_items(run, z, entries)
+    Items(z, entries).write(run)
     plain = scores_of(evaluate_run(run, Request(metrics=("retrieval",))))
     cxc = scores_of(evaluate_run(run, Request(metrics=("retrieval",), positives="cxc")))
-    assert plain["recall/image->text/fraction@1"]["value"] == 1.0
-    assert cxc["recall/image->text/any@1"]["value"] == 1.0
-    assert cxc["recall/image->text/fraction@1"]["value"] < 1.0  # a photo with two right captions finds one first
+    assert plain["recall/image->text/fraction@1"].value == 1.0
+    assert cxc["recall/image->text/any@1"].value == 1.0
+    assert cxc["recall/image->text/fraction@1"].value < 1.0  # a photo with two right captions finds one first
 
 
 # ------------------------------------------------------------------ translation and transfer
@@ -228,26 +233,26 @@ def test_translation_of_every_other_modality(run: Path) -> None:
     scores = scores_of(evaluate_run(run, Request(metrics=("retrieval",), translation=True, steps=2)))
     for source in ("image", "audio"):
         for writer in ("decoder", "nearest"):
-            assert "signature" in scores[f"bleu4/{source}->text/{writer}"]
+            assert "signature" in scores[f"bleu4/{source}->text/{writer}"].json()
         assert f"bleu4_gain/{source}->text/decoder-nearest" in scores
-    assert scores["bleu4/image->text/nearest"]["value"] > 0
+    assert scores["bleu4/image->text/nearest"].value > 0
 
 
 def test_runs_without_words_say_so(run: Path) -> None:
     result = evaluate_run(run, Request(metrics=("retrieval",), translation=True))
-    assert "with their words" in result["skipped"]["translation"]
-    assert "translation left out" in evaluation_text(result)
+    assert "with their words" in result.skipped["translation"]
+    assert "translation left out" in tables.evaluation(result, Run(run))
 
 
 def test_transfer_by_a_file_of_labels(run: Path, tmp_path: Path) -> None:
-    z, _ = load_items(run)
+    z, _ = Items.read(run)
     first = dict(zip(z.group["text"].tolist(), (z["text"][:, 0] > 0).tolist(), strict=True))
     labels = tmp_path / "labels.csv"
     labels.write_text("group,label\n" + "".join(f"{g},{'high' if up else 'low'}\n" for g, up in first.items()))
     wish = Request(metrics=("retrieval",), transfer=True, labels=str(labels))
     scores = scores_of(evaluate_run(run, wish))
     s = scores["accuracy/text->image/transfer"]
-    assert s["value"] > s["chance"] + 0.1
+    assert s.value > s.chance + 0.1
     with pytest.raises(ModalignError, match="labels: give a file"):
         evaluate_run(run, Request(metrics=("retrieval",), transfer=True))
 

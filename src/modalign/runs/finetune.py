@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..specification import Specification, from_toml, override
+from ..specification import Specification, override
 from ..features.choose import make_encoders, parse_entry
 from ..features.embed import embed
 from ..features.encoders.tuning import Tunable, Tuning, trained
 from ..errors import ModalignError, unknown
-from ..metrics.evaluate import to_json
 from ..training.finetune import finetune, fresh, raw, tunables
 from ..methods.gradient import part
 from ..model import Model
@@ -21,17 +20,17 @@ from ..registry import check, make
 from ..features.store import Store
 from ..training.loop import TrainingSettings
 from ..views import Views, hide_links, linked_groups
-from .commands import attribution, facts
-from .data import Data, from_store, load_data
-from .fitting import measure
-from .folder import leave
+from .data import Data, facts, from_store, load_data
+from .fit import measure
+from .result import Result
+from .run import Run
 
 SCHEDULE = {"steps": 150, "batch": 64, "lr": 1e-3, "every": 10, "patience": 5, "checkpoints": False}
 """Where the training differs from ``TrainingSettings``: short, as encoders are costly."""
 
 
 def finetune_run(
-    run: Path,
+    folder: Path,
     out: Path,
     entries: Sequence[str],
     objective: str | Mapping[str, Any] = "clip",
@@ -39,11 +38,11 @@ def finetune_run(
     share: float = 0.1,
     new_heads: bool = False,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Run:
     """Train encoders and heads of a run on its own training data, and leave a run behind.
 
     Args:
-        run: folder of a run by a method whose heads keep no training items. out: folder of the new run.
+        folder: of a run by a method whose heads keep no training items. out: folder of the new run.
         entries: "modality=last,blocks=2", "modality=lora,rank=8" or "modality=all"; none: the heads alone.
         objective: name, or table of name and settings. schedule: settings of ``train.TrainingSettings``.
         share: of the learning rate for the encoders. new_heads: start from heads that have learnt nothing.
@@ -51,16 +50,19 @@ def finetune_run(
     Raises:
         ModalignError: the run has no encoders or no train split, or one of the settings does not hold.
     """
-    if run.resolve() == out.resolve():
-        raise ModalignError(f"the fine-tuned run needs a folder of its own, not {run}: give --out")
-    spec, model = from_toml(run / "config.toml"), Model.load(run)
+    if folder.resolve() == out.resolve():
+        raise ModalignError(f"the fine-tuned run needs a folder of its own, not {folder}: give --out")
+    run = Run.open(folder)
+    spec, model = run.require_specification(), run.model
     tunings = {m: tuning_of(entry) for m, entry in map(parse_entry, entries)}
     for m in tunings:
         if m not in model.encoders:
-            raise unknown(f"modality of {run} with an encoder", m, model.encoders)
+            raise unknown(f"modality of {folder} with an encoder", m, model.encoders)
     settings = TrainingSettings(**check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule"))
     data = load_data(spec, progress)
-    train = hide_links(data["train"], linked_groups(data["train"], spec.pairs, spec.seed))
+    train = data["train"]
+    if spec.pairs is not None:
+        train = hide_links(train, linked_groups(train, spec.pairs, spec.seed))
     encoders = {m: make("encoder", **model.encoders[m]) for m in tunings}
     made = tunables(encoders, tunings)
     x = raw_views(train, data, encoders, made)
@@ -82,7 +84,7 @@ def finetune_run(
         {m: {"base": model.encoders[m], **t.table()} for m, t in tunings.items()},
         {m: trained(net) for m, net in nets.items()},
     )
-    return _leave(out, spec, data, tuned, progress)
+    return _leave(replace(spec, out=str(out)), data, tuned, progress)
 
 
 def tuning_of(entry: Mapping[str, Any]) -> Tuning:
@@ -115,30 +117,27 @@ def raw_views(x: Views, data: Data, encoders: Mapping[str, Any], made: Mapping[s
     return replace(x, data=rows)
 
 
-def _leave(out: Path, spec: Specification, data: Data, model: Model, progress: Progress) -> dict[str, Any]:
+def _leave(spec: Specification, data: Data, model: Model, progress: Progress) -> Run:
     """Encode everything with the tuned encoders, measure, and write the run folder."""
-    model.save(out)
-    model = Model.load(out)  # the encoders now name this run
-    assert data.manifest is not None
-    made = make_encoders(data.manifest, model.encoders)
-    model.fingerprints |= {m: made[m].fingerprint() for m in model.tuned}
-    model.save(out)
+    run = Run(spec.out)
+    model.save(run.folder)
     if model.tuned:
+        assert data.manifest is not None
+        model = Model.load(run.folder)  # the encoders now name this run
+        made = make_encoders(data.manifest, model.encoders)
+        model.fingerprints |= {m: made[m].fingerprint() for m in model.tuned}
+        model.save(run.folder)
         pool = Store.open(Path(spec.data["store"])).pool if "store" in spec.data else None
-        store = embed(data.manifest, made, out / "store", pool=pool, entries=model.encoders, progress=progress)
-        data = from_store(store)
-        spec = replace(spec, data={"store": str((out / "store").resolve())}, encoders={})
-    spec = replace(spec, out=str(out))
-    split = next((s for s in ("test", "dev") if s in data.splits), "test")
-    scores = to_json(measure(model.heads, data[split], spec.metrics, spec.seed)) if split in data.splits else {}
-    table = {
-        "title": "fine-tuned " + (", ".join(f"{m} ({t['part']})" for m, t in model.tuned.items()) or "heads"),
-        "task": "retrieval between modalities",
-        "data": facts(data, len(linked_groups(data["train"], spec.pairs, spec.seed)), spec.data),
-        "seeds": [spec.seed],
-        "split": split,
-        "methods": {"finetune": {"label": "finetune", **scores}},
-        **attribution(data),
-    }
-    leave(out, spec.to_toml(), model, data, table, progress)
-    return {"run": str(out), **model.record["training"], **table}
+        data = from_store(embed(data.manifest, made, run.store, pool=pool, entries=model.encoders, progress=progress))
+        spec = replace(spec, data={"store": str(run.store.resolve())}, encoders={})
+    result = Result(
+        title="fine-tuned " + (", ".join(f"{m} ({t['part']})" for m, t in model.tuned.items()) or "heads"),
+        methods={"finetune": measure("finetune", model.heads, data, spec.metrics, spec.seed)},
+        task="retrieval between modalities",
+        data=facts(data, len(linked_groups(data["train"], spec.pairs, spec.seed)), spec.data),
+        split=data.measured or "test",
+        seeds=(spec.seed,),
+        attribution=data.attribution,
+        weights=data.credits,
+    )
+    return Run.write(spec, model, data, result, progress)

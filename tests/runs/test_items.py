@@ -10,7 +10,7 @@ from PIL import Image
 
 from modalign.data.manifest import Manifest
 from modalign.views import Views
-from modalign.runs.folder import describe, draw_thumbnails
+from modalign.runs.items import describe, draw_thumbnails
 
 
 def test_sounds_keep_their_file_and_times_and_pictures_are_drawn(

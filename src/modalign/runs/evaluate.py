@@ -1,37 +1,33 @@
-"""Measure a run: retrieval, geometry, translation and transfer of its embedded items, into evaluation.json."""
+"""Measure a run: retrieval, geometry, translation and transfer of its embedded items."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from ..specification import specification
 from ..data.eccv import caption_links
-from ..data.manifest import Manifest
 from ..errors import ModalignError, unknown
-from ..metrics.evaluate import evaluate, to_json
-from ..files import read_text, write_json
+from ..files import RunFile
 from ..metrics.corrected import WAYS, CorrectedRetrieval
+from ..metrics.evaluate import evaluate
 from ..metrics.preservation import Geodesic, Trustworthiness
 from ..metrics.protocol import PROTOCOLS, folds, in_folds
 from ..metrics.intervals import bootstrap_all
 from ..metrics.key import Key
 from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Metric, Score
-from ..model import Model
 from ..progress import Progress, silent
 from ..registry import make
-from .items import load_items
-from ..features.store import Store
 from ..views import Views
+from .data import manifest_of
+from .fit import method_name
 from .fused import FusedRetrieval
-from .robustness import method_name, run_features
-from .uses import STEPS, Items, labels_of, transfer, translation
+from .items import Items
+from .result import MethodResult, Result
+from .run import Run
+from .uses import STEPS, labels_of, transfer, translation
 
-FILE = "evaluation.json"
 QUICK = ("retrieval", "procrustes", "mutual_knn", "cka", "gap", "alignment", "dimension", "hubness")
 """What is measured without being asked for."""
 GEOMETRY = (
@@ -71,15 +67,8 @@ class Request:
     seed: int = 0
 
 
-class Part(NamedTuple):
-    """Embedded items of a split, and what they are."""
-
-    z: Views
-    items: Items
-
-
-def evaluate_run(run: Path, request: Request | None = None, progress: Progress = silent) -> dict[str, Any]:
-    """Measure the embedded test items of a run; writes evaluation.json, which the report shows.
+def evaluate_run(folder: Path, request: Request | None = None, progress: Progress = silent) -> Result:
+    """Measure the embedded test items of a run; the run keeps the result, which the report shows.
 
     Raises:
         ModalignError: a folder that is no run, no test items, or something asked for that the run does not allow.
@@ -87,45 +76,45 @@ def evaluate_run(run: Path, request: Request | None = None, progress: Progress =
     wish = request or Request()
     if wish.protocol is not None and wish.protocol not in PROTOCOLS:
         raise unknown("protocol", wish.protocol, PROTOCOLS)
-    model = Model.load(run)
-    train, test = (_items(run, split, model) for split in ("train", "test"))
+    run = Run.open(folder)
+    train, test = (in_order(run, split) for split in ("train", "test"))
     if not len(test.z):
-        raise ModalignError(f"{run} has no test items: it was fitted without any (--holdout 0)")
+        raise ModalignError(f"{folder} has no test items: it was fitted without any (--holdout 0)")
     z = _linked(run, test, wish.positives) if wish.positives else test.z
     bank = train.z if len(train.z) else None
     scores = with_mean_recall(_scores(z, _metrics(wish, bank, z), wish), z.modalities)
-    skipped: dict[str, str] = {}
+    if wish.transfer:
+        labels = labels_of(wish.labels, manifest_of(run.require_specification()))
+        scores |= transfer(train.z, test.z, labels, run.model, wish.seed)
     jobs: dict[str, Callable[[], dict[str, Score]]] = {}
     if wish.geometry:
-        jobs["preservation"] = lambda: preservation(run, model, wish.seed)
+        jobs["preservation"] = lambda: preservation(run, wish.seed)
     if wish.translation:
         jobs["translation"] = lambda: translation(train, test, wish.steps, wish.seed, progress)
-    if wish.transfer:
-        labels = labels_of(wish.labels, _manifest(run))
-        scores |= transfer(train.z, test.z, labels, model, wish.seed)
-    for name, job in jobs.items():
+    skipped: dict[str, str] = {}
+    for job, measure in jobs.items():
         try:
-            scores |= job()
+            scores |= measure()
         except ModalignError as problem:
-            skipped[name] = str(problem)
-    name = method_name(model)
-    table = {
-        "split": "test",
-        "groups": len(z),
-        "settings": {k: v for k, v in asdict(wish).items() if v != getattr(Request, k)},
-        "bank": "train" if bank is not None else "test",
-        "methods": {name: {"label": name, **to_json(scores)}},
-        "skipped": skipped,
-    }
-    write_json(run / FILE, table)
-    return {"run": str(run), **table}
+            skipped[job] = str(problem)
+    name = method_name(run.model)
+    result = Result(
+        title=f"evaluation of {name}",
+        methods={name: MethodResult(name, scores)},
+        settings={k: v for k, v in asdict(wish).items() if v != getattr(Request, k)},
+        groups=len(z),
+        bank="train" if bank is not None else "test",
+        skipped=skipped,
+    )
+    run.keep(result, RunFile.EVALUATION)
+    return result
 
 
-def _items(run: Path, split: str, model: Model) -> Part:
-    """Items of a split; modalities in the model's order, as in scores.json."""
-    z, items = load_items(run, split)
-    names = [m for m in model.heads.modalities if m in z]
-    return Part(z.only(*names) if len(names) == len(z.modalities) else z, items)
+def in_order(run: Run, split: str) -> Items:
+    """Items of a split; modalities in the model's order, as in the run's own result."""
+    z, entries = run.items.split(split)
+    names = [m for m in run.model.heads.modalities if m in z]
+    return Items(z.only(*names) if len(names) == len(z.modalities) else z, entries)
 
 
 def _metrics(wish: Request, bank: Views | None, z: Views) -> list[str | Metric]:
@@ -156,7 +145,7 @@ def _scores(z: Views, metrics: Sequence[str | Metric], wish: Request) -> dict[st
     return bootstrap_all(out, seed=wish.seed)
 
 
-def preservation(run: Path, model: Model, seed: int = 0) -> dict[str, Score]:
+def preservation(run: Run, seed: int = 0) -> dict[str, Score]:
     """How each head keeps the neighbourhoods and geodesics of its features, on the test features of a run.
 
     Names: ``trustworthiness/text.features~text.space/@10`` and so on.
@@ -164,13 +153,11 @@ def preservation(run: Path, model: Model, seed: int = 0) -> dict[str, Score]:
     Raises:
         ModalignError: the features are not at hand any more.
     """
-    features = run_features(run)
-    if "test" not in features:
-        raise ModalignError(f"{run} has no test features")
+    features = run.data()
     out: dict[str, Score] = {}
     for m, x in features["test"].data.items():
         before, after = f"{m}.features", f"{m}.space"
-        both = Views.from_arrays(**{before: x.float(), after: model.transform(x, m)})
+        both = Views.from_arrays(**{before: x.float(), after: run.model.transform(x, m)})
         if len(x) < 20:
             continue
         scores = evaluate(both, [Trustworthiness(), Geodesic(directions=((before, after),))], seed=seed)
@@ -178,45 +165,26 @@ def preservation(run: Path, model: Model, seed: int = 0) -> dict[str, Score]:
     return out
 
 
-def _linked(run: Path, test: Part, which: str) -> Views:
+def _linked(run: Run, test: Items, which: str) -> Views:
     """The test items with the positives of a list of COCO captions.
 
     Raises:
         ModalignError: the run's data are not COCO, or its captions have no numbers.
     """
     if not {"image", "text"} <= set(test.z.modalities):
-        raise ModalignError(f"positives '{which}' join COCO's photos and captions: {run} has no 'image' and 'text'")
-    manifest = _manifest(run, positives=which)
+        raise ModalignError(
+            f"positives '{which}' join COCO's photos and captions: {run.folder} has no 'image' and 'text'"
+        )
+    manifest = manifest_of(run.require_specification(), positives=which)
     if manifest is None or not {"image_id", "caption_id"} <= set(manifest.extra):
-        raise ModalignError(f"positives '{which}' are of COCO's test photos: {run} was fitted on other data")
+        raise ModalignError(f"positives '{which}' are of COCO's test photos: {run.folder} was fitted on other data")
     images, captions = (
-        [manifest.extra[column][int(entry["row"])] for entry in test.items[m]]
+        [manifest.extra[column][int(entry["row"])] for entry in test.entries[m]]
         for m, column in (("image", "image_id"), ("text", "caption_id"))
     )
     if any(number is None for number in captions):
         raise ModalignError(
-            f'the captions of {run} have no COCO numbers: put  positives = "{which}"  into its [data] table'
+            f'the captions of {run.folder} have no COCO numbers: put  positives = "{which}"  into its [data] table'
         )
     links = caption_links([int(i) for i in images], [int(c) for c in captions], which)
     return replace(test.z, links=links)
-
-
-def _manifest(run: Path, **more: Any) -> Manifest | None:
-    """What the run's data set lists, without encoding anything; None for plain arrays.
-
-    Args:
-        more: settings of the data set to add, where it is COCO.
-    """
-    path = run / "config.toml"
-    try:
-        table = tomllib.loads(read_text(path, "specification"))
-    except tomllib.TOMLDecodeError as problem:
-        raise ModalignError(f"specification is damaged: {path}: {problem}") from None
-    if "arrays" in table or "data" not in table:
-        return None
-    data = specification(table, str(path)).data
-    if "store" in data:
-        return Store.open(Path(data["store"])).manifest
-    extra = more if data["name"] == "coco" else {}
-    manifest: Manifest = make("dataset", **{**data, **extra})
-    return manifest

@@ -1,0 +1,229 @@
+"""A run folder, the one owner of every file of it.
+
+specification   config.toml         what was asked for, resolved
+environment     environment.json    versions, machine, command, time
+log             metrics.jsonl       one line per logged training step
+model           model.safetensors, model.json: weights, and what they belong to
+result          scores.json         what was measured when it was made; evaluation.json and robustness.json: later
+items           items.safetensors, items.jsonl: embedded items in the shared space, and what they are
+pictures        media/              thumbnails of the items
+report          report.html         all of it, to look at
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModalignError
+from ..files import RunFile, read_json, read_jsonl, write_json, write_text
+from ..model import Model
+from ..progress import Progress, silent
+from ..specification import Specification, from_toml
+from ..views import concat
+from .data import Data, load_data
+from .environment import environment
+from .items import Items, describe, draw_thumbnails
+from .result import Result
+
+
+class Run:
+    """What a fit leaves behind. Parts are read when they are first asked for; those that a folder lacks are None.
+
+    Args:
+        folder: of the run; ``Run.open`` checks that it is one.
+
+    Example:
+        >>> Run(Path("runs/nothing-here")).result is None
+        True
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Run:
+        """A run that is there.
+
+        Raises:
+            ModalignError: no such folder, or nothing of a run in it.
+        """
+        run = cls(folder)
+        if not run.folder.is_dir():
+            raise ModalignError(f"run folder not found: {run.folder}")
+        telling = (RunFile.RESULT, RunFile.SPECIFICATION, RunFile.VECTORS, RunFile.MODEL)
+        if not any(run._has(name) for name in telling):
+            raise ModalignError(
+                f"{run.folder} holds no run (none of {', '.join(telling)}): "
+                "give a folder written by 'modalign demo', 'align' or 'train'"
+            )
+        return run
+
+    @classmethod
+    def write(
+        cls, spec: Specification, model: Model, data: Data, result: Result, progress: Progress = silent
+    ) -> Run:
+        """Leave a run in the folder that its specification names: everything but the model's files and the report.
+
+        The model lies there already: fits save it as soon as it is made.
+        """
+        run = cls(spec.out)
+        write_text(run.folder / RunFile.SPECIFICATION, spec.to_toml())
+        write_json(run.folder / RunFile.ENVIRONMENT, environment(["modalign", *sys.argv[1:]]))
+        parts = {split: model.heads.embed(x) for split, x in data.splits.items()}
+        entries = {
+            m: [e for split, x in data.splits.items() if m in x for e in describe(x, m, split, data.manifest)]
+            for m in model.heads.modalities
+        }
+        draw_thumbnails(run.folder, entries, progress)
+        Items(concat(list(parts.values())), entries).write(run.folder)
+        run.keep(result)
+        return cls(spec.out)
+
+    def keep(self, result: Result, as_: RunFile = RunFile.RESULT) -> None:
+        """Write a result: that of the fit, of an evaluation, or of a robustness check."""
+        write_json(self.folder / as_, result.json())
+
+    # ------------------------------------------------------------------ what was asked for, and by what means
+
+    @cached_property
+    def specification(self) -> Specification | None:
+        """What was asked for."""
+        return from_toml(self.folder / RunFile.SPECIFICATION) if self._has(RunFile.SPECIFICATION) else None
+
+    def require_specification(self) -> Specification:
+        """What was asked for. Raises ModalignError where the folder does not say."""
+        if self.specification is None:
+            raise ModalignError(f"{self.folder} does not say what its data are ({RunFile.SPECIFICATION} is missing)")
+        return self.specification
+
+    @cached_property
+    def environment(self) -> Mapping[str, Any] | None:
+        """Versions, machine, command, time."""
+        return self._table(RunFile.ENVIRONMENT, "environment")
+
+    @property
+    def has_model(self) -> bool:
+        """Whether heads were kept."""
+        return self._has(RunFile.MODEL)
+
+    @cached_property
+    def model(self) -> Model:
+        """Heads and what they belong to. Raises ModalignError where they are missing or damaged."""
+        return Model.load(self.folder)
+
+    @cached_property
+    def log(self) -> list[dict[str, Any]] | None:
+        """Logged training steps; None where nothing was logged.
+
+        Raises:
+            ModalignError: a line that is no table.
+        """
+        if not self._has(RunFile.LOG):
+            return None
+        rows = read_jsonl(self.folder / RunFile.LOG, "training log")
+        for n, row in enumerate(rows, 1):
+            if not isinstance(row, dict):
+                raise ModalignError(
+                    f"training log is damaged: {self.folder / RunFile.LOG}, line {n} must hold a JSON object"
+                )
+        return rows or None
+
+    # ------------------------------------------------------------------ what was learnt from, and what came out
+
+    def data(self, progress: Progress = silent) -> Data:
+        """The features that the run was fitted and tested on. Raises ModalignError where they are gone."""
+        return load_data(self.require_specification(), progress)
+
+    @property
+    def has_items(self) -> bool:
+        """Whether embedded items were kept."""
+        return self._has(RunFile.VECTORS)
+
+    @cached_property
+    def items(self) -> Items:
+        """Embedded items of all splits. Raises ModalignError where they are missing or damaged."""
+        return Items.read(self.folder)
+
+    @cached_property
+    def result(self) -> Result | None:
+        """What was measured when the run was made."""
+        return self._result(RunFile.RESULT)
+
+    @cached_property
+    def evaluation(self) -> Result | None:
+        """What a later evaluation measured."""
+        return self._result(RunFile.EVALUATION)
+
+    @cached_property
+    def robustness(self) -> Result | None:
+        """Curves under ill-treatment."""
+        return self._result(RunFile.ROBUSTNESS)
+
+    # ------------------------------------------------------------------ places
+
+    @property
+    def result_file(self) -> Path:
+        """Where a reader finds every score."""
+        return self.folder / RunFile.RESULT
+
+    @property
+    def evaluation_file(self) -> Path:
+        """Where a reader finds every score of the evaluation."""
+        return self.folder / RunFile.EVALUATION
+
+    @property
+    def robustness_file(self) -> Path:
+        """Where a reader finds every number of the robustness check."""
+        return self.folder / RunFile.ROBUSTNESS
+
+    @property
+    def report(self) -> Path:
+        """Where the report of the run lies, or will lie."""
+        return self.folder / RunFile.REPORT
+
+    @property
+    def index(self) -> Path:
+        """Where its search index lies, if no other place is given."""
+        return self.folder / RunFile.INDEX
+
+    @property
+    def store(self) -> Path:
+        """Where features of encoders of its own lie."""
+        return self.folder / RunFile.STORE
+
+    @property
+    def fits(self) -> list[Run]:
+        """Fits of other methods and budgets that were made beside it."""
+        return [Run(p.parent) for p in sorted(self.folder.glob(f"{RunFile.FITS}/*/{RunFile.MODEL}"))]
+
+    def fit_beside(self, name: str) -> Path:
+        """Folder of such a fit."""
+        return self.folder / RunFile.FITS / name
+
+    @property
+    def parent(self) -> Run | None:
+        """The run that this fit was made beside; None for a run of its own."""
+        return next((Run(p) for p in self.folder.resolve().parents[:3] if (p / RunFile.VECTORS).exists()), None)
+
+    # ------------------------------------------------------------------ reading
+
+    def _has(self, name: str) -> bool:
+        return (self.folder / name).exists()
+
+    def _table(self, name: RunFile, what: str) -> dict[str, Any] | None:
+        if not self._has(name):
+            return None
+        value = read_json(self.folder / name, what)
+        if not isinstance(value, dict):
+            raise ModalignError(
+                f"{what} is damaged: {self.folder / name} must hold a JSON object, got a {type(value).__name__}"
+            )
+        return value
+
+    def _result(self, name: RunFile) -> Result | None:
+        table = self._table(name, "scores")
+        return None if table is None else Result.from_json(table, str(self.folder / name))

@@ -1,0 +1,84 @@
+"""Run a specification: load or encode, fit, measure on the items kept for it, leave a run folder behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModalignError, few
+from ..progress import Progress, silent
+from ..specification import Specification, specification
+from ..views import hide_links, linked_groups
+from .data import Data, facts, load_data
+from .fit import fit, measure, settings_of
+from .result import Result
+from .run import Run
+
+
+def train_run(spec: Specification, progress: Progress = silent) -> Run:
+    """Encode, hide links beyond the budget, fit, measure, and write the run.
+
+    Raises:
+        ModalignError: data that are not there, more pairs asked for than there are, or what the method refuses.
+    """
+    data = load_data(spec, progress)
+    train, linked = data["train"], linked_groups(data["train"], spec.pairs, spec.seed)
+    if spec.pairs is not None:
+        train = hide_links(train, linked)
+    method = {**spec.method}
+    if "seed" not in method and "seed" in settings_of(method["name"]):
+        method["seed"] = spec.seed
+    model, seconds = fit(method, train, data.splits.get("dev"), Path(spec.out), data, progress)
+    name = str(method["name"])
+    measured = measure(name, model.heads, data, spec.metrics, spec.seed, seconds=seconds)
+    result = Result(
+        title=f"{name} on {named(spec)}",
+        methods={name: measured},
+        task="one shared space for feature arrays" if "arrays" in spec.data else "retrieval between modalities",
+        data=facts(data, len(linked), spec.data),
+        split=data.measured or "test",
+        seeds=(spec.seed,),
+        attribution=data.attribution,
+        weights=data.credits,
+    )
+    return Run.write(spec, model, data, result, progress)
+
+
+def align_arrays(
+    arrays: Sequence[Path],
+    out: Path,
+    pairs: Path | None = None,
+    names: Sequence[str] | None = None,
+    method: str = "full",
+    dim: int = 256,
+    holdout: float = 0.2,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Run:
+    """Fit a method on feature arrays and measure it on pairs that it did not see.
+
+    Args:
+        arrays: two or more files, see ``load_array``. Rows are paired by position unless ``pairs`` names them.
+        out: the run folder. names: one per array; default: the file names.
+        holdout: share of the linked groups kept for measuring, in [0, 1); 0: fit on everything, measure nothing.
+    """
+    labels = list(names or (p.stem for p in arrays))
+    if len(labels) != len(arrays) or len(set(labels)) != len(labels):
+        raise ModalignError(f"{len(arrays)} arrays need as many different names, got {few(labels, 10)}: give --names")
+    table: dict[str, Any] = {
+        "method": {"name": method, **{k: v for k, v in {"dim": dim, "seed": seed}.items() if k in settings_of(method)}},
+        "data": {"arrays": {m: os.path.abspath(p) for m, p in zip(labels, arrays, strict=True)}, "holdout": holdout}
+        | ({"pairs": os.path.abspath(pairs)} if pairs else {}),
+        "seed": seed,
+        "out": str(out),
+    }
+    return train_run(specification(table, "align"), progress)
+
+
+def named(spec: Specification) -> str:
+    """What the data of a specification are called."""
+    if "arrays" in spec.data:
+        return ", ".join(spec.data["arrays"])
+    return str(spec.data.get("name", "features"))
