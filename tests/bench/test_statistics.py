@@ -141,6 +141,8 @@ def test_rank_correlations_against_scipy(random: np.random.Generator) -> None:
     rest = [r - np.polyval(np.polyfit(ranks[2], r, 1), ranks[2]) for r in ranks[:2]]
     assert correlation.partial_spearman(x, y, z) == pytest.approx(stats.pearsonr(*rest).statistic)
     assert np.isnan(correlation.spearman(x, np.ones(60)))
+    tied = np.round(x)  # ties share their mean rank
+    assert correlation.spearman(tied, y) == pytest.approx(stats.spearmanr(tied, y).statistic)
 
 
 def test_correlation_within_and_across_methods_can_differ() -> None:

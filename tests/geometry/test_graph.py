@@ -97,6 +97,19 @@ def test_cross_edges_and_conductance_of_known_cuts():
     assert math.isnan(gr.conductance(graph, torch.zeros(8)))
 
 
+def test_conductance_is_that_of_the_best_cut_off_label():
+    """A ring of three arcs and one chord between the first two: the third arc hangs on the fewest edges."""
+    ring = np.zeros((9, 9))
+    for i in range(9):
+        ring[i, (i + 1) % 9] = ring[(i + 1) % 9, i] = 1
+    ring[1, 4] = ring[4, 1] = 1
+    label = torch.tensor([0] * 3 + [1] * 3 + [2] * 3)
+    assert gr.conductance(csr_array(ring), label) == pytest.approx(2 / 6)  # 3 / 7 for the others
+    share, expected = gr.cross_edges(csr_array(ring), torch.tensor([0] * 6 + [1] * 3))
+    assert share == pytest.approx(2 / 10)
+    assert expected == pytest.approx(1 - (6 * 5 + 3 * 2) / (9 * 8))
+
+
 def test_randomly_mixed_labels_reach_the_expected_share():
     graph = knn_graph(rows(600, 5), 8)
     label = torch.randint(3, (600,), generator=torch.Generator().manual_seed(0))

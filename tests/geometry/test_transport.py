@@ -282,6 +282,20 @@ def test_semi_paired_shares_an_item_among_its_pairs():
     assert float(found.plan.sum()) == pytest.approx(1.0)
 
 
+def test_semi_paired_holds_the_smaller_of_both_shares():
+    """Heavy rows and light columns: a pair holds what both sides can give, and the rest of the row goes elsewhere."""
+    cost = cosine(rows(3, 4), rows(4, 4, seed=1))
+    a, b = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.1, 0.2, 0.3, 0.4]).double()
+    pairs = torch.tensor([[0, 0], [1, 3], [2, 3]])  # the last column is shared by two rows
+    found = solve(cost, a, b, method="semi_paired", pairs=pairs, tolerance=1e-10)
+    held = torch.minimum(a[pairs[:, 0]], torch.tensor([0.1, 0.2, 0.2]).double())
+    assert bool((found.plan[pairs[:, 0], pairs[:, 1]] >= held - 1e-12).all())
+    torch.testing.assert_close(found.plan.sum(1), a)
+    torch.testing.assert_close(found.plan.sum(0), b)
+    assert float(found.plan[0, 0]) == pytest.approx(0.1)  # a full column takes no more
+    assert float(found.plan[2, 3]) == pytest.approx(0.2)
+
+
 def test_favoured_pairs_gain_mass_with_strength():
     cost = cosine(rows(6, 4), rows(6, 4, seed=1))
     pairs = torch.tensor([[0, 5], [2, 2]])
