@@ -61,6 +61,13 @@ def test_disjoint_items_lose_one_side_which_is_nowhere() -> None:
     assert len(made["text"]) == 5 * len(whole)
 
 
+def test_of_two_modalities_each_is_lost_as_often() -> None:
+    ids = torch.arange(2000)
+    kept = losses(ids, dict.fromkeys("ab", ids), 0.4, 0)
+    for m in "ab":
+        assert abs(2000 - len(kept[m]) - 400) < 4 * (2000 * 0.2 * 0.8) ** 0.5
+
+
 def test_losses_are_nested_over_rates() -> None:
     ids = torch.arange(500)
     for names in (("a", "b"), ("a", "b", "c")):

@@ -287,7 +287,7 @@ def test_semi_paired_holds_the_smaller_of_both_shares():
     cost = cosine(rows(3, 4), rows(4, 4, seed=1))
     a, b = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.1, 0.2, 0.3, 0.4]).double()
     pairs = torch.tensor([[0, 0], [1, 3], [2, 3]])  # the last column is shared by two rows
-    found = solve(cost, a, b, method="semi_paired", pairs=pairs, tolerance=1e-10)
+    found = solved(cost, a, b, method="semi_paired", pairs=pairs, tolerance=1e-10)
     held = torch.minimum(a[pairs[:, 0]], torch.tensor([0.1, 0.2, 0.2]).double())
     assert bool((found.plan[pairs[:, 0], pairs[:, 1]] >= held - 1e-12).all())
     torch.testing.assert_close(found.plan.sum(1), a)
@@ -306,7 +306,7 @@ def test_favoured_pairs_gain_mass_with_strength():
     assert mass == sorted(mass)
     assert mass[0] == pytest.approx(float(solved(cost).plan[pairs[:, 0], pairs[:, 1]].sum()), abs=1e-4)
     assert mass[-1] == pytest.approx(2 / 6, abs=1e-3)
-    found = solve(cost, method="semi_paired", pairs=pairs, strength=0.5)
+    found = solved(cost, method="semi_paired", pairs=pairs, strength=0.5)
     assert float(found.value) == pytest.approx(float((found.plan * cost).sum()), rel=1e-9)  # of the cost as given
 
 

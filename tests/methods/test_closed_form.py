@@ -163,6 +163,17 @@ def test_explicit_links_override_groups(latent: MakeViews) -> None:
         assert score_heads(make("method", name).fit(linked), latent(40, 1)) > 0.6
 
 
+def test_a_linked_group_counts_once_however_many_links_it_has() -> None:
+    """Row 0 is linked to three rows of the other side, row 1 to one: 1/3 each and 1."""
+    links = {("image", "text"): torch.tensor([[0, 0, 0, 1, 2, 3], [0, 1, 2, 3, 4, 4]])}
+    data = {"image": torch.randn(5, 3), "text": torch.randn(6, 3)}
+    x = Views(data, {"image": torch.arange(5), "text": 10 + torch.arange(6)}, links)
+    pairs, weight = prepare(x).links["image", "text"]
+    found = {tuple(p): w for p, w in zip(pairs.tolist(), weight.tolist(), strict=True)}
+    third = pytest.approx(1 / 3)
+    assert found == {(0, 0): third, (0, 1): third, (0, 2): third, (1, 3): 1.0, (2, 4): 0.5, (3, 4): 0.5}
+
+
 def test_neighbours_of_partners_speak_for_a_match() -> None:
     near = torch.tensor([[1], [0], [1]])
     similarity = torch.arange(9.0).view(3, 3)
@@ -176,9 +187,10 @@ def test_tuning_tries_in_order_and_records_failures() -> None:
             raise ModalignError("one is not allowed")
         return float(s["x"])
 
-    tuned = tune(grid(x=[1, 4, 4, 9]), score, trials=3)
+    tuned = tune(grid(x=[1, 4, 2, 9]), score, trials=3)
     assert tuned.settings == {"x": 4}
     assert tuned.score == 4.0
+    assert tune([{"x": 3, "y": 0}, {"x": 3, "y": 1}], score).settings["y"] == 0  # of equals the first
     assert len(tuned.record) == 3
     assert tuned.record[0]["error"] == "one is not allowed"
     with pytest.raises(ModalignError, match="one is not allowed"):

@@ -54,6 +54,8 @@ def test_damaged_arrow_is_named(tmp_path: Path) -> None:
         (["score=0.50"], [True, False, False]),  # numbers as numbers
         (["score>0.5"], [False, False, True]),
         (["score<=2"], [True, False, True]),
+        (["score>=2"], [False, False, True]),
+        (["score<2"], [True, False, False]),
         (["score!=2"], [True, True, False]),  # an item without the key is another one
         (["fresh=true"], [True, False, False]),
         (["fresh=false"], [False, True, False]),

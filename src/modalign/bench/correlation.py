@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..metrics.crossed import Spread, together
 from .statistics import Interval, interval, levelled
 
 FEWEST = 5  # cells below which a correlation says nothing
@@ -144,13 +145,12 @@ def procrustes_change(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence
         ours, theirs: seeds x halves. change: of the distances on all groups.
 
     With halves, the spread over subsamples is that of the whole (factor sqrt(q / (1 - q)) = 1); the spread over seeds
-    is added by drawing them with replacement.
+    comes to it: error^2 = var_h(mean_s) + var_s(mean_h) / S.
 
     Reference: Politis, Romano & Wolf 1999, "Subsampling", chapter 2.
     """
     gaps = np.asarray(ours, float) - np.asarray(theirs, float)
-    random = np.random.default_rng(0)
-    seeds = random.integers(len(gaps), size=(1000, len(gaps)))
-    halves = random.integers(gaps.shape[1], size=1000)
-    values = gaps[seeds, halves[:, None]].mean(1)
-    return interval(change + values - gaps.mean(), change)
+    groups = Spread(float(gaps.mean(0).std(ddof=1)), gaps.shape[1] - 1.0)
+    if len(gaps) > 1:
+        groups = together(groups, Spread(float(gaps.mean(1).std(ddof=1)) / len(gaps) ** 0.5, len(gaps) - 1.0))
+    return Interval(change, *groups.interval(change))

@@ -1,7 +1,8 @@
 """Statistics of a benchmark: intervals over seeds and groups, paired tests, effect sizes, ranks, profiles.
 
-Scores come as matrices (seeds, groups): what each group (a photo with its captions) adds to the mean. Groups are the
-unit that is resampled or whose sign is flipped; seeds share them, because they share the test split.
+Scores come as matrices (seeds, groups): what each group (a photo with its captions) adds to the mean. Both are samples:
+seeds of the runs there might have been, groups of the things there might have been. Seeds share the groups, because
+they share the test split, so that intervals and tests are those of a two-way layout (``metrics.crossed``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError
+from ..metrics.crossed import Spread, crossed, together
 
 Matrix = np.ndarray
 BLOCK = 250  # draws at once
@@ -80,6 +82,28 @@ def levelled(values: np.ndarray) -> np.ndarray:
     return out
 
 
+def mean_interval(matrix: Matrix, level: float = 0.95) -> Interval:
+    """Mean of a method's scores with the interval over seeds and groups.
+
+    Example:
+        >>> ends = mean_interval(np.array([[0.0, 1.0] * 50, [0.2, 1.2] * 50, [0.1, 1.1] * 50]))
+        >>> round(ends.value, 6), round(ends.low, 2), round(ends.high, 2)
+        (0.6, 0.32, 0.88)
+    """
+    mean = float(matrix.mean())
+    return Interval(mean, *crossed(matrix).interval(mean, level))
+
+
+def difference_of(x: Matrix, y: Matrix) -> tuple[float, Spread]:
+    """Difference of two methods' means and its spread; seed by seed where both have as many, else as of strangers."""
+    if x.shape[1] != y.shape[1]:
+        raise ModalignError(f"methods must share their groups to be compared, got {sorted({x.shape[1], y.shape[1]})}")
+    if len(x) == len(y):
+        both = differences(x, y)
+        return float(both.mean()), crossed(both)
+    return float(x.mean() - y.mean()), together(crossed(x), crossed(y))
+
+
 def differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Differences of paired values, 0 where they are within rounding (1e-12 of the largest value) of none.
 
@@ -100,7 +124,7 @@ def permutation_test(a: np.ndarray, b: np.ndarray, samples: int = 10_000, seed: 
     all sign patterns are gone through, and p is exact.
 
     Args:
-        a, b: (groups,) values of two methods, averaged over seeds.
+        a, b: (groups,) values of two methods, each of one run: what differs between runs is no part of this test.
 
     Example:
         >>> permutation_test(np.array([1.0, 2.0, 3.0]), np.array([0.0, 0.0, 0.0]))
@@ -141,7 +165,8 @@ def holm(p: Sequence[float]) -> list[float]:
 class Comparison(NamedTuple):
     """One method against another on one setting.
 
-    difference: of the means with its interval. p, corrected: of the permutation test, and after Holm's correction.
+    difference: of the means with its interval. p: of the two-way t test over seeds and groups, or with one seed of
+    the permutation test over groups. corrected: after Holm's correction.
     effect: mean difference of a group over its standard deviation. better, worse: share of groups.
     """
 
@@ -159,22 +184,19 @@ class Comparison(NamedTuple):
         return {**self._asdict(), "difference": self.difference._asdict()}
 
 
-def compare(
-    matrices: Mapping[str, Matrix], pairs: Sequence[tuple[str, str]], samples: int = 2000, seed: int = 0
-) -> list[Comparison]:
+def compare(matrices: Mapping[str, Matrix], pairs: Sequence[tuple[str, str]], seed: int = 0) -> list[Comparison]:
     """Paired comparisons of methods, p values corrected over all of them together."""
     found = []
     for a, b in pairs:
         x, y = matrices[a], matrices[b]
-        both = draws([x, y], samples, seed)
-        mean = float(x.mean() - y.mean())
-        one, two = x.mean(0), y.mean(0)
-        gap = differences(one, two)
-        spread = float(gap.std(ddof=1)) if len(gap) > 1 else 0.0
-        p = permutation_test(one, two, seed=seed)
-        effect = mean / spread if spread else 0.0
-        ends = interval(both[:, 0] - both[:, 1], mean)
-        found.append(Comparison(a, b, ends, p, p, effect, float((gap > 0).mean()), float((gap < 0).mean())))
+        mean, spread = difference_of(x, y)
+        each = differences(x.mean(0), y.mean(0))
+        deviation = float(each.std(ddof=1)) if len(each) > 1 else 0.0
+        one_run = len(x) == len(y) == 1
+        p = permutation_test(x[0], y[0], seed=seed) if one_run else spread.p(mean)
+        effect = mean / deviation if deviation else 0.0
+        ends = Interval(mean, *spread.interval(mean))
+        found.append(Comparison(a, b, ends, p, p, effect, float((each > 0).mean()), float((each < 0).mean())))
     corrected = holm([c.p for c in found])
     return [c._replace(corrected=p) for c, p in zip(found, corrected, strict=True)]
 

@@ -52,10 +52,9 @@ def one_setting(
 ) -> dict[str, Any]:
     """The leaderboard of a setting, our method against every other one, and how firm the ranking is."""
     names = list(matrices)
-    drawn = statistics.draws([matrices[m] for m in names])
     methods = {}
-    for k, m in enumerate(names):
-        ends = statistics.interval(drawn[:, k], matrices[m].mean())
+    for m in names:
+        ends = statistics.mean_interval(matrices[m])
         methods[m] = {**one_method(bench, setting, m, results[m]), **ends._asdict()}
     best = max(names, key=lambda m: matrices[m].mean())
     focus = bench.suite.focus if bench.suite.focus in names else best

@@ -143,10 +143,10 @@ def markdown(summary: Summary) -> str:
         "Written by the command below from stored results; do not edit by hand.",
         f"```\n{summary['command']}\n```",
         summary["about"],
-        "Mean of Recall@1, 5 and 10 over directions on test, percent, with the 95 % interval of a bootstrap over seeds "
+        "Mean of Recall@1, 5 and 10 over directions on test, percent, with Student's 95 % interval over seeds "
         f"({', '.join(map(str, summary['seeds']))}) and test groups. Every method tried up to {summary['trials']} "
-        f"settings on dev with seed {summary['tune_seed']}. p: paired permutation test over test groups on scores "
-        "averaged over seeds, against the method in focus of the setting, Holm-corrected within it.",
+        f"settings on dev with seed {summary['tune_seed']}. p: two-way test over seeds and test groups against "
+        "the method in focus of the setting (with one seed: permutations over groups), Holm-corrected within it.",
     ]
     for s in summary["settings"]:
         parts += [f"## {s['name']}", _facts(s), _board(summary, s)]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError
 from ..views import Views
+from .crossed import Spread
 from .score import Score
 
 
@@ -144,8 +146,10 @@ def resample(
 ) -> tuple[float, float]:
     """Interval of a set metric from subsamples of groups without replacement.
 
-    Groups are drawn without replacement because duplicates would distort neighbours. Deviations of a subsample of
-    share q from the subsamples' mean are scaled by sqrt(q / (1 - q)), the finite-population factor of subsampling.
+    Groups are drawn without replacement because duplicates would distort neighbours. The deviation s of the
+    subsamples, scaled by sqrt(q / (1 - q)), the finite-population factor of subsampling a share q, is the standard
+    error: value -+ t s, t Student's quantile with ``samples`` - 1 degrees of freedom. (The outermost of 50 subsamples
+    would give intervals a tenth too narrow.)
 
     Args:
         metric: views -> number.
@@ -198,14 +202,9 @@ def resample_scores(
         for name, score in metric(part).items():
             draws.setdefault(name, []).append(score.value)
     scale = (size / (len(ids) - size)) ** 0.5
-    out = {}
+    out: dict[str, Callable[[float], tuple[float, float]]] = {}
     for name, values in draws.items():
         if len(values) == samples:
-            deviations = torch.tensor(values, dtype=torch.float64)
-            low, high = percentile_interval(deviations - deviations.mean(), level)
-            out[name] = _around(scale * low, scale * high)
+            error = scale * float(torch.tensor(values, dtype=torch.float64).std())
+            out[name] = partial(Spread(error, samples - 1.0).interval, level=level)
     return out
-
-
-def _around(low: float, high: float) -> Callable[[float], tuple[float, float]]:
-    return lambda value: (value + low, value + high)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few
+from .crossed import crossed
 from .found import Found
 from .intervals import bootstrap_means, group_sums, percentile_interval
 from .key import Key
@@ -93,8 +94,8 @@ def mean_of(
     """Mean over scores with one interval for all of it, for one run or several.
 
     Groups are resampled jointly: a drawn group brings its items of every score. With several runs (seeds of one method
-    on one test set) a draw takes runs with replacement and, within it, groups; the runs share the drawn groups,
-    because they share the test set. Few runs understate the spread between runs.
+    on one test set) runs and groups are both samples, and the interval is Student's of a two-way layout (``crossed``),
+    wide where runs are few and differ.
 
     Args:
         runs: per run, the same scores with per-item values.
@@ -107,13 +108,13 @@ def mean_of(
     Raises:
         ModalignError: no run, no score, or scores without per-item values.
 
-    Reference: two-way resampling of runs and items: Owen 2007, "The pigeonhole bootstrap".
+    Reference: see ``crossed``.
     """
     if not runs or not all(runs):
         raise ModalignError("a mean over no score: give at least one")
     count = len(runs) * len(runs[0])
     value = sum(s.value for parts in runs for s in parts) / count
-    low, high = percentile_interval(_draws(runs, samples, seed), level) if samples else (None, None)
+    low, high = _ends(runs, value, level, samples, seed) if samples else (None, None)
     known = [s.chance for s in runs[0] if s.chance is not None]
     chance = sum(known) / len(known) if len(known) == len(runs[0]) else None
     note = "; ".join(dict.fromkeys(s.note for s in runs[0] if s.note))
@@ -121,14 +122,13 @@ def mean_of(
     return measure.score(value, low=low, high=high, chance=chance, skipped=skipped, note=note)
 
 
-def _draws(runs: Sequence[Sequence[Score]], samples: int, seed: int) -> Tensor:
-    """(samples,) bootstrap values of the mean over runs and scores."""
+def _ends(runs: Sequence[Sequence[Score]], value: float, level: float, samples: int, seed: int) -> tuple[float, float]:
+    """The bootstrap's interval over groups of one run, Student's of several."""
     ids = torch.unique(torch.cat([_groups(s) for parts in runs for s in parts]))
-    per_run = torch.stack([sums_of(parts, ids).draws(samples, seed) for parts in runs], 1)
-    if len(runs) == 1:
-        return per_run[:, 0]
-    chosen = torch.randint(len(runs), (samples, len(runs)), generator=torch.Generator().manual_seed(seed + 1))
-    return per_run.gather(1, chosen).mean(1)
+    sums = [sums_of(parts, ids) for parts in runs]
+    if len(runs) == 1 or len(ids) < 2:
+        return percentile_interval(sums[0].draws(samples, seed), level)
+    return crossed(torch.stack([s.of_each_group() for s in sums]).numpy()).interval(value, level)
 
 
 def recalls(found: Iterable[Found], ks: Iterable[int] = KS) -> list[Score]:

@@ -32,9 +32,9 @@ def overview(s: Summary) -> Content:
     parts = [tag("dl", *(tag("div", tag("dt", k), tag("dd", v)) for k, v in facts), class_="facts")]
     parts.append(
         paragraph(
-            "Scores are the mean of Recall@1, 5 and 10 over directions on test, in percent, with 95 % intervals of a "
-            "bootstrap over seeds and test groups together. p values: paired permutation over test groups on scores "
-            "averaged over seeds, after Holm's correction."
+            "Scores are the mean of Recall@1, 5 and 10 over directions on test, in percent, with Student's 95 % "
+            "intervals over seeds and test groups together. p values: two-way test over seeds and test groups (with "
+            "one seed: permutations over groups), after Holm's correction."
         )
     )
     aims = [(one, one["methods"].get(one["focus"])) for one in s["settings"] if one.get("target") is not None]

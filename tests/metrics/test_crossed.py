@@ -1,0 +1,76 @@
+"""Standard errors of runs x groups: their closed forms at both ends, what must not matter, and degenerate tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from modalign.errors import ModalignError
+from modalign.metrics.crossed import Spread, crossed, together
+
+
+def table(runs: int, groups: int, of_runs: float = 0.0, seed: int = 0) -> np.ndarray:
+    g = np.random.default_rng(seed)
+    return of_runs * g.normal(size=(runs, 1)) + g.normal(size=groups) + g.normal(size=(runs, groups))
+
+
+def test_one_run_is_students_interval_over_groups() -> None:
+    x = table(1, 40)
+    low, high = crossed(x).interval(x.mean())
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 39, x.mean(), stats.sem(x[0])))
+    assert crossed(x).p(float(x.mean())) == pytest.approx(stats.ttest_1samp(x[0], 0.0).pvalue)
+
+
+def test_runs_that_differ_much_are_students_interval_over_runs() -> None:
+    x = table(4, 200, of_runs=300.0)
+    low, high = crossed(x).interval(x.mean())
+    expected = stats.t.interval(0.95, 3, x.mean(), stats.sem(x.mean(1)))
+    assert (low, high) == pytest.approx(expected, rel=1e-3)
+    assert crossed(x).p(float(x.mean())) == pytest.approx(stats.ttest_1samp(x.mean(1), 0.0).pvalue, rel=1e-2)
+
+
+def test_equal_runs_are_one_run() -> None:
+    x = np.repeat(table(1, 60), 3, 0)
+    assert crossed(x).error == pytest.approx(crossed(x[:1]).error)
+    assert crossed(x).freedom == pytest.approx(59)
+
+
+def test_mean_squares_are_those_of_the_two_way_layout() -> None:
+    x = table(3, 20, of_runs=1.0)
+    a, b = x.mean(1), x.mean(0)
+    ms_s, ms_g = 20 * ((a - x.mean()) ** 2).sum() / 2, 3 * ((b - x.mean()) ** 2).sum() / 19
+    ms_r = sum((x[i, j] - a[i] - b[j] + x.mean()) ** 2 for i in range(3) for j in range(20)) / (2 * 19)
+    total = ms_s + ms_g - ms_r
+    assert total > max(ms_s, ms_g)
+    assert crossed(x).error == pytest.approx((total / 60) ** 0.5)
+    satterthwaite = total**2 / (ms_s**2 / 2 + ms_g**2 / 19 + ms_r**2 / 38)
+    half = (stats.t.ppf(0.975, 2) ** 2 * (ms_s - ms_r) + stats.t.ppf(0.975, 19) ** 2 * ms_g) ** 0.5
+    assert stats.t.ppf(0.975, crossed(x).freedom) == pytest.approx(
+        max(half / total**0.5, stats.t.ppf(0.975, satterthwaite)), rel=1e-6
+    )
+
+
+def test_order_and_shift_do_not_matter_and_scale_scales() -> None:
+    x = table(3, 30, 0.3)
+    g = np.random.default_rng(1)
+    moved = crossed(5.0 + 2.0 * x[g.permutation(3)][:, g.permutation(30)])
+    assert (moved.error, moved.freedom) == pytest.approx((2 * crossed(x).error, crossed(x).freedom))
+
+
+def test_degenerate_tables() -> None:
+    assert crossed(np.ones((3, 5))) == Spread(0.0, 2.0)
+    assert (Spread(0.0, 2.0).p(0.0), Spread(0.0, 2.0).p(0.1), Spread(1.0, 2.0).p(0.0)) == (1.0, 0.0, 1.0)
+    with pytest.raises(ModalignError, match="two groups"):
+        crossed(np.ones((3, 1)))
+    with pytest.raises(ModalignError, match="between 0 and 1"):
+        Spread(1.0, 2.0).interval(0.0, 95)
+
+
+def test_two_independent_means_are_welchs() -> None:
+    x, y = table(1, 12), 3 * table(1, 30, seed=1)
+    expected = stats.ttest_ind(x[0], y[0], equal_var=False)
+    both = together(crossed(x), crossed(y))
+    assert both.freedom == pytest.approx(expected.df)
+    assert both.p(float(x.mean() - y.mean())) == pytest.approx(expected.pvalue)
+    assert together(Spread(0.0, 3.0), Spread(0.0, 5.0)) == Spread(0.0, 3.0)
