@@ -289,7 +289,7 @@ def test_semi_paired_holds_the_smaller_of_both_shares():
     pairs = torch.tensor([[0, 0], [1, 3], [2, 3]])  # the last column is shared by two rows
     found = solved(cost, a, b, method="semi_paired", pairs=pairs, tolerance=1e-10)
     held = torch.minimum(a[pairs[:, 0]], torch.tensor([0.1, 0.2, 0.2]).double())
-    assert bool((found.plan[pairs[:, 0], pairs[:, 1]] >= held - 1e-12).all())
+    assert bool((found.plan[pairs[:, 0], pairs[:, 1]] >= held - 1e-8).all())
     torch.testing.assert_close(found.plan.sum(1), a)
     torch.testing.assert_close(found.plan.sum(0), b)
     assert float(found.plan[0, 0]) == pytest.approx(0.1)  # a full column takes no more
