@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from modalign.runs.fit import fit
 
 from modalign.data.manifest import Manifest
 from modalign.features.embed import embed
@@ -17,6 +16,7 @@ from modalign.features.store import Store
 from modalign.model import Heads
 from modalign.objectives.retrieval import MilNce
 from modalign.registry import make
+from modalign.runs.fit import fit
 from modalign.training.loop import dev_recall
 from modalign.training.sampling import Sampler
 from modalign.views import Batch, Views, concat, hide_links, linked_groups
