@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modalign.data.check import check_files, sniff
+from modalign.data.check import check_dataset, check_files, sniff
 from modalign.data.manifest import Manifest
 
 WAV = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0"
@@ -60,3 +60,22 @@ def test_texts_are_no_files_and_members_are(tree: Callable[..., Path]) -> None:
 )  # fmt: skip
 def test_formats_are_known_by_their_first_bytes(head: bytes, ending: str | None) -> None:
     assert sniff(head) == ending
+
+
+def test_a_data_set_is_checked_whole(tree: Callable[..., Path]) -> None:
+    picture = b"\x89PNG\r\n\x1a\n" + b"\0" * 9
+    root = tree({
+        "a.png": picture, "copy.png": picture, "c.png": WAV,
+        "list.csv": "picture,caption,split\n"
+        "a.png,A dog.,train\ncopy.png,a cat,test\nc.png,a  dog,test\ngone.png,x,test\n",
+    })  # fmt: skip
+    found = check_dataset("table", root / "list.csv", near=False)
+    assert found["rows"] == {"image": 4, "text": 4}
+    assert found["splits"] == {"train": 1, "test": 3}
+    assert [Path(p).name for p in found["files"]["missing"]] == ["gone.png"]
+    assert {Path(p).name: kind for p, kind in found["files"]["mislabelled"].items()} == {"c.png": ".wav"}
+    assert found["across_splits"] == {"files": [["a.png", "copy.png"]], "texts": [["A dog.", "a  dog"]]}
+    assert found["lines"][0] == "rows: 4 image, 4 text"
+    assert check_dataset("table", root / "list.csv", split="train")["across_splits"]["files"] == []
+    columns = ["columns.image=picture", "columns.text=caption"]
+    assert check_dataset("table", root / "list.csv", columns, near=False) == found

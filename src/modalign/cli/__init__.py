@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 
 from .. import __version__
 from ..errors import ModalignError, unknown
-from . import fitting, measuring, moving, searching
+from . import checking, fitting, measuring, moving, searching
 
 app = App(
     name="modalign",
@@ -21,7 +21,7 @@ app = App(
 for _command in (
     fitting.demo, fitting.align, fitting.transform, fitting.embed, fitting.train, fitting.finetune,
     measuring.evaluate, measuring.diagnose, measuring.bench, measuring.report,
-    searching.index, searching.search, searching.serve, moving.migrate, moving.remap,
+    searching.index, searching.search, searching.serve, moving.migrate, moving.remap, checking.check,
 ):  # fmt: skip
     app.command(_command)
 app.command(measuring.list_parts, name="list")

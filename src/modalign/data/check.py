@@ -1,12 +1,16 @@
-"""Which files of a manifest are there, and are what their names say, before hours of decoding."""
+"""Which files of a data set are there and what their names say, what lies in two splits: before hours of decoding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import few
+from ..registry import make
+from ..specification import override
+from .leakage import leakage
 from .manifest import Manifest
 from .places import KIND_OF
 from .tables import wrong_content
@@ -121,3 +125,49 @@ def _heads(names: list[str]) -> Iterator[tuple[str, bytes | None]]:
                     yield name, handle.read(200)
         except (OSError, ValueError):
             yield name, None
+
+
+def check_dataset(
+    name: str, root: Path | None = None, settings: Sequence[str] = (), split: str | None = None, near: bool = True
+) -> dict[str, Any]:
+    """What ``modalign check`` tells of a data set: rows, files, and what is in two splits at once. Encodes nothing.
+
+    Args:
+        name: of a registered data set. root: its folder or file. settings: ``key=value`` entries of the data set.
+        split: only this one. near: also find pictures that look alike, which decodes each of them once, small.
+
+    Returns:
+        ``rows`` (modality -> number), ``splits`` (split -> number of groups), ``files`` (as ``FileReport``),
+        ``across_splits`` (kind -> sets of names), and ``lines`` for people.
+
+    Example:
+        >>> size = Path("list.csv").write_text("caption,split\\nA dog.,train\\na dog,test\\n")
+        >>> check_dataset("table", Path("list.csv"))["across_splits"]["texts"]
+        [['A dog.', 'a dog']]
+    """
+    given: dict[str, Any] = {"root": str(root)} if root else {}
+    for entry in settings:
+        override(given, entry)
+    manifest: Manifest = make("dataset", name, **given)
+    if split is not None:
+        manifest = manifest.split(split)
+    files, leaks = check_files(manifest), leakage(manifest, near=near)
+    leaks = replace(leaks, unread=tuple(u for u in leaks.unread if u not in set(files.missing)))
+    groups: dict[str, set[int]] = {}
+    for row in manifest:
+        groups.setdefault(row.split or "no split", set()).add(row.group)
+    rows = {m: len(manifest.rows(m)) for m in manifest.modalities}
+    splits = {name: len(found) for name, found in groups.items()}
+    return {
+        "dataset": name,
+        "rows": rows,
+        "splits": splits,
+        "files": asdict(files),
+        "across_splits": {kind: [[leaks.names[r] for r in s] for s in sets] for kind, sets in leaks.across().items()},
+        "lines": [
+            "rows: " + ", ".join(f"{n:,} {m}" for m, n in rows.items()),
+            "groups: " + ", ".join(f"{n:,} {s}" for s, n in splits.items()),
+            *(files.lines() if files.files else ()),
+            *leaks.lines(),
+        ],
+    }

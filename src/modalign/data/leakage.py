@@ -26,14 +26,15 @@ class LeakReport:
     """What ``leakage`` found. Rows are row numbers of the manifest.
 
     files: sets of rows whose files have the same bytes. texts: sets of rows with the same words. pictures: pairs of
-    rows whose pictures look alike without having the same bytes. features: pairs of rows, with their cosine.
+    rows whose pictures look alike without having the same bytes; None: nobody looked. features: pairs of rows, with
+    their cosine.
     splits: of each row. unread: files that could not be read (missing or broken).
     All of these count within a split too; ``across`` keeps what joins two splits, and that is the leak.
     """
 
     files: tuple[tuple[int, ...], ...]
     texts: tuple[tuple[int, ...], ...]
-    pictures: tuple[Pair, ...]
+    pictures: tuple[Pair, ...] | None
     features: Mapping[str, tuple[tuple[int, int, float], ...]]
     splits: Sequence[str] = field(repr=False)
     names: Sequence[str] = field(repr=False)
@@ -44,7 +45,7 @@ class LeakReport:
         kinds: dict[str, Iterable[tuple[int, ...]]] = {
             "files": self.files,
             "texts": self.texts,
-            "pictures": self.pictures,
+            **({} if self.pictures is None else {"pictures": self.pictures}),
             **{f"features of {m}": [(i, j) for i, j, _ in pairs] for m, pairs in self.features.items()},
         }
         return {k: [s for s in sets if len({self.splits[r] for r in s} - {""}) > 1] for k, sets in kinds.items()}
@@ -56,7 +57,7 @@ class LeakReport:
 
     def lines(self) -> list[str]:
         """The report in words: one line per kind, with examples of what is in two splits."""
-        totals = {"files": len(self.files), "texts": len(self.texts), "pictures": len(self.pictures)}
+        totals = {"files": len(self.files), "texts": len(self.texts), "pictures": len(self.pictures or ())}
         totals |= {f"features of {m}": len(pairs) for m, pairs in self.features.items()}
         what = {"files": "equal files", "texts": "equal captions", "pictures": "nearly equal pictures"}
         found = []
@@ -116,11 +117,11 @@ def leakage(
             raise ModalignError(f"leakage: features of '{modality}' have shape {array.shape}, expected ({expected}, d)")
     unread: set[str] = set()
     equal = _equal_files(manifest, unread) if files else []
-    alike = _alike(manifest, bits, equal, unread) if files and near else []
+    alike = tuple(_alike(manifest, bits, equal, unread)) if files and near else None
     return LeakReport(
         files=tuple(equal),
         texts=tuple(_sets((level(text), row) for row, text in enumerate(manifest.text) if text is not None)),
-        pictures=tuple(alike),
+        pictures=alike,
         features={m: tuple(_near(manifest, m, x, cosine)) for m, x in (features or {}).items()},
         splits=manifest.splits,
         names=[row.text[:60] if row.text is not None else Path(str(row.uri)).name for row in manifest],

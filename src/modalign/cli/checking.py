@@ -1,0 +1,34 @@
+"""The command check: parse and call, no logic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .common import Flag, Json, Set, emit
+
+
+def check(
+    dataset: str,
+    root: Path | None = None,
+    *,
+    set: Set = None,
+    split: str | None = None,
+    quick: Flag = False,
+    json: Json = False,
+) -> None:
+    """Look at a data set before it is encoded: files that are missing or not what they say, items in two splits.
+
+    Parameters
+    ----------
+    dataset
+        See: modalign list dataset.
+    root
+        Folder of the data set's files; not needed for built-in data.
+    split
+        Only this split.
+    quick
+        Leave out pictures that look alike without being the same file, for which each is decoded once.
+    """
+    from ..data.check import check_dataset
+
+    emit(check_dataset(dataset, root, set or [], split, near=not quick), json, lambda found: "\n".join(found["lines"]))
