@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,19 +69,15 @@ def readings(n: int = 200) -> Manifest:
 
 
 @pytest.fixture
-def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both files, imported as somebody else's package is; forgotten afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
-    before = {family: set(registry.parts(family)) for family in registry.FAMILIES}
+    parts = {family: dict(registry.parts(family)) for family in registry.FAMILIES}
+    monkeypatch.setattr(registry, "_parts", parts)  # what is registered here is gone afterwards
     for name, text in (("their_metric", METRIC), ("their_data", DATA)):
         (tmp_path / f"{name}.py").write_text(text)
         importlib.import_module(name)
-    yield
-    for family, names in before.items():
-        for name in set(registry.parts(family)) - names:
-            del registry._parts[family][name]
-    for name in ("their_metric", "their_data"):
-        sys.modules.pop(name)
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_one_file_each_is_enough(

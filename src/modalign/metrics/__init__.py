@@ -13,21 +13,26 @@ from .. import public, registry
 if TYPE_CHECKING:
     from .found import Found
     from .key import Key
-    from .ranking import rank, rank_scores
-    from .score import Metric, Score, Unit
+    from .ranking import find, find_all, rank, rank_scores
+    from .score import Measure, Metric, Score, Unit
 
 _HOMES = {
+    "Measure": "score",
     "Metric": "score",
     "Found": "found",
     "Key": "key",
     "Score": "score",
     "Unit": "score",
+    "find": "ranking",
+    "find_all": "ranking",
     "rank": "ranking",
     "rank_scores": "ranking",
 }
 _parts = partial(registry.by_class, "metric")
 
-__all__ = ["Found", "Key", "Metric", "Score", "Unit", "rank", "rank_scores"]
+__all__ = [
+    "Found", "Key", "Measure", "Metric", "Score", "Unit", "find", "find_all", "rank", "rank_scores",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
