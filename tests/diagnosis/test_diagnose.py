@@ -183,3 +183,14 @@ def test_two_thousand_wide_rows_take_bounded_work() -> None:
     with FlopCounterMode(display=False) as counter:
         diagnose(Views.from_arrays(a=x, b=y))
     assert counter.get_total_flops() < 4e11  # 2.9e11 when this was written: 13 s of one core
+
+
+def test_two_modalities_without_pairs_do_not_stop_the_others() -> None:
+    x = generate(300, 8, 2, modalities=3).views
+    part = x.select({"a": torch.arange(150), "c": torch.arange(150, 300)})
+    found = diagnose(part)
+    assert [(p.a, p.b) for p in found.pairs] == [("a", "b"), ("b", "c")]
+    assert found.advice in ("partial", "strong")
+    assert any(n.startswith("a ~ c: left out") and "0 pairs" in n for n in found.notes)
+    with pytest.raises(ModalignError, match="needs at least"):
+        diagnose(part.only("a", "c"))

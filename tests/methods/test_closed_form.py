@@ -16,7 +16,7 @@ from modalign.methods.tuning import grid, score_heads, tune
 from modalign.methods.wasserstein import match
 from modalign.registry import make
 from modalign.training.loop import dev_recall
-from modalign.views import Views, hide_links
+from modalign.views import Views, hide_links, linked_groups
 
 MakeViews = Callable[..., Views]
 METHODS = ("cca", "csa", "procrustes", "ridge", "asif", "transport_cca", "wasserstein_procrustes")
@@ -197,3 +197,39 @@ def test_tuning_tries_in_order_and_records_failures() -> None:
         tune(grid(x=[1]), score)
     with pytest.raises(ModalignError, match="nothing to tune"):
         tune([], score)
+
+
+@pytest.mark.parametrize("name", ["cca", "csa", "procrustes", "asif", "transport_cca", "full"])
+def test_a_chain_of_pairs_aligns_what_nobody_paired(latent: MakeViews, name: str) -> None:
+    x = latent(60, 0, dims=(12, 8, 7)).select({"image": torch.arange(30), "sound": torch.arange(30, 60)})
+    assert [len(x.paired(*p)) for p in x.pairs()] == [30, 0, 30]
+    test = latent(40, 5, dims=(12, 8, 7))
+    settings = {"steps": 0, "trials": 1} if name == "full" else {}
+    heads = make("method", name, **settings).fit(hide_links(x, linked_groups(x, None)))
+    for a, b in (("image", "text"), ("text", "sound")):
+        assert score_heads(heads, test.only(a, b)) > 0.5
+    if name != "asif":  # whose anchors are the pairs themselves
+        assert score_heads(heads, test.only("image", "sound")) > 0.5
+
+
+def test_pairs_that_a_third_modality_lacks_are_learnt_from(latent: MakeViews) -> None:
+    x, test = (latent(n, seed, dims=(12, 8, 7), noise=0.8) for n, seed in ((200, 0), (100, 1)))
+    kept = x.select({"sound": torch.arange(10)})
+    few = x.groups(torch.arange(10))
+    known = {pair: len(rows) for pair, (rows, _) in prepare(hide_links(kept, linked_groups(kept, None))).links.items()}
+    assert known == {("image", "text"): 200, ("image", "sound"): 10, ("text", "sound"): 10}
+    for name in ("cca", "transport_cca"):
+        most, least = (
+            score_heads(make("method", name).fit(hide_links(v, linked_groups(v, None))), test.only("image", "text"))
+            for v in (kept, few)
+        )
+        assert most > least + 0.05
+
+
+def test_anchors_are_whole_things_or_those_of_a_chain(latent: MakeViews) -> None:
+    x = latent(40, 0, dims=(12, 8, 7))
+    whole = prepare(x.select({"sound": torch.arange(15)})).anchors(100, 0)
+    assert {m: r.tolist() for m, r in whole.items()} == {m: list(range(15)) for m in x.modalities}
+    part = prepare(x.select({"sound": torch.arange(5), "image": torch.arange(30)})).anchors(100, 0)
+    assert part["text"].tolist() == list(range(30))  # 5 things of all three: too few
+    assert part["sound"].tolist() == [*range(5), *[-1] * 25]

@@ -59,18 +59,21 @@ def say(a: str, b: str, advice: str, explained: Mapping[str, float], quick: Gain
 def overall(advice: Mapping[tuple[str, str], str], modalities: Sequence[str]) -> tuple[str, str]:
     """The advice for one space of several modalities: each counts with its best partner, and the least of these holds.
 
+    Modalities without enough pairs with any other are left out.
+
     Returns: advice and a sentence.
 
     Example:
         >>> overall({("a", "b"): "strong", ("a", "c"): "none", ("b", "c"): "none"}, "abc")
         ('none', "Leave out 'c', which shares nothing with the others; for 'a', 'b' see the pairs.")
     """
-    best = {m: max(LEVELS.index(level) for pair, level in advice.items() if m in pair) for m in modalities}
+    known = [m for m in modalities if any(m in pair for pair in advice)]
+    best = {m: max(LEVELS.index(level) for pair, level in advice.items() if m in pair) for m in known}
     least = min(best.values())
-    names = {level: ", ".join(f"'{m}'" for m in modalities if best[m] == level) for level in range(len(LEVELS))}
+    names = {level: ", ".join(f"'{m}'" for m in known if best[m] == level) for level in range(len(LEVELS))}
     if len(set(best.values())) == 1:
         return LEVELS[least], f"{names[least]}: {MEANING[LEVELS[least]]}."
-    others = ", ".join(f"'{m}'" for m in modalities if best[m] > least)
+    others = ", ".join(f"'{m}'" for m in known if best[m] > least)
     if least == 0:
         words = f"Leave out {names[0]}, which shares nothing with the others; for {others} see the pairs."
     else:

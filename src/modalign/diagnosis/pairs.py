@@ -101,7 +101,8 @@ def diagnose(
         progress: called with (done, total, what).
 
     Raises:
-        ModalignError: fewer than two modalities, NaN or zero rows, fewer than 30 pairs, constant features.
+        ModalignError: fewer than two modalities, NaN or zero rows, fewer than 30 pairs of any two modalities,
+            constant features.
 
     Reference: Tjandrasuwita et al. 2025, arXiv 2502.16282: alignment helps where information is redundant, and may hurt
     where it is unique.
@@ -119,13 +120,20 @@ def diagnose(
     if permutations < 10:
         raise ModalignError(f"a null needs at least 10 permutations, got {permutations}")
     notes: list[str] = []
-    found = []
+    found, failures = [], []
     couples = list(combinations(x.modalities, 2))
     for done, (a, b) in enumerate(couples):
         progress(done, len(couples), f"{a} ~ {b}")
-        left, right = paired_rows(x, a, b, rows, seed, notes)
+        try:
+            left, right = paired_rows(x, a, b, rows, seed, notes)
+        except ModalignError as problem:
+            failures.append(problem)
+            notes.append(f"{a} ~ {b}: left out; {problem}")
+            continue
         found.append(_couple(a, b, left, right, permutations, seed))
     progress(len(couples), len(couples), "diagnosis")
+    if not found:
+        raise failures[0]
     advice, sentence = overall({(p.a, p.b): p.advice for p in found}, x.modalities)
     if len(found) == 1:
         sentence = found[0].sentence

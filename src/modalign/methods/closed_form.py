@@ -153,7 +153,8 @@ class Procrustes:
     """Orthogonal Procrustes: one modality's principal axes rotated onto another's by the known pairs.
 
     Each modality in its ``dim`` leading principal axes, unit rows; every other modality is turned onto the first by
-    min |X R - Y|_F, R orthogonal. Keeps each modality's own geometry exactly, as far as the axes hold it.
+    min |X R - Y|_F, R orthogonal; without pairs with the first, onto one that is turned already. Keeps each modality's
+    own geometry exactly, as far as the axes hold it.
 
     Args:
         dim: axes, at most; no more than the narrowest modality has.
@@ -170,18 +171,20 @@ class Procrustes:
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
-        """Heads of the known pairs; every modality needs pairs with the first."""
+        """Heads of the known pairs, which must join all modalities, directly or in a chain."""
         p = prepare(x, self.root, self.unit)
         k = min(self.dim, *(rows.shape[1] for rows in p.rows.values()))
         first = p.modalities[0]
         maps = {first: torch.eye(k, dtype=torch.float64)}
-        for m in p.modalities[1:]:
-            pairs, weight = p.links[first, m]
-            if not len(pairs):
-                raise ModalignError(f"'{first}' and '{m}' have no known pairs: 'procrustes' needs some")
+        while len(maps) < len(p.modalities):
+            left = [m for m in p.modalities if m not in maps]
+            near, m = next(((n, m) for m in left for n in maps if len(p.between(n, m)[0])), (first, None))
+            if m is None:
+                raise ModalignError(f"'{first}' and '{left[0]}' have no known pairs: 'procrustes' needs some")
+            pairs, weight = p.between(near, m)
             scale = weight.sqrt()[:, None]
-            target, rows = (normalize(p.rows[n][pairs[:, s], :k], dim=1) * scale for s, n in ((0, first), (1, m)))
-            maps[m] = rotation(rows, target).rotation
+            target, rows = (normalize(p.rows[n][pairs[:, s], :k], dim=1) * scale for s, n in ((0, near), (1, m)))
+            maps[m] = rotation(rows, target @ maps[near]).rotation
         return linear_heads(p, {m: p.principal[m].axes[:, :k] for m in maps}, maps)
 
 
@@ -222,7 +225,7 @@ class Ridge:
             if m == target:
                 maps[m] = torch.eye(p.rows[m].shape[1], k, dtype=torch.float64)
                 continue
-            pairs, weight = p.links[target, m] if (target, m) in p.links else flipped(p.links[m, target])
+            pairs, weight = p.between(target, m)
             if not len(pairs):
                 raise ModalignError(f"'{target}' and '{m}' have no known pairs: 'ridge' needs some")
             w = (weight / weight.sum())[:, None]
@@ -269,11 +272,6 @@ class ASIF:
             front.anchors.copy_(normalize(means[chosen], dim=1) * (chosen >= 0)[:, None])  # type: ignore[union-attr]
             heads[m] = Head(front, linear_map(torch.cat([torch.zeros(width, k), torch.eye(k)])))
         return Heads(heads).eval()
-
-
-def flipped(link: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """The same links seen from the other side."""
-    return link[0].flip(1), link[1]
 
 
 def linear_heads(p: Prepared, bases: Mapping[str, Tensor], maps: Mapping[str, Tensor]) -> Heads:

@@ -41,11 +41,17 @@ class Prepared:
     def modalities(self) -> tuple[str, ...]:
         return tuple(self.rows)
 
+    def between(self, a: str, b: str) -> tuple[Tensor, Tensor]:
+        """Links of a and b, whichever way round they are kept: (p, 2) rows of a and of b, (p,) weights."""
+        if (a, b) in self.links:
+            return self.links[a, b]
+        pairs, weight = self.links[b, a]
+        return pairs.flip(1), weight
+
     def unlinked(self, a: str, b: str) -> Tensor:
         """Rows of a that have no link to b."""
-        pair, side = ((a, b), 0) if (a, b) in self.links else ((b, a), 1)
         alone = torch.ones(len(self.rows[a]), dtype=torch.bool)
-        alone[self.links[pair][0][:, side]] = False
+        alone[self.between(a, b)[0][:, 0]] = False
         return alone.nonzero().flatten()
 
     def anchors(self, most: int, seed: int) -> dict[str, Tensor]:

@@ -182,7 +182,7 @@ class WassersteinProcrustes:
 
     def between(self, p: Prepared, a: str, b: str, k: int) -> tuple[Match, Tensor, Tensor]:
         """Match of modality a onto b, and the rows of either that took part."""
-        pairs = p.links[b, a][0].flip(1) if (b, a) in p.links else p.links[a, b][0]
+        pairs = p.between(a, b)[0]
         rows = [self._some(p, m, pairs[:, s]) for s, m in enumerate((a, b))]
         position = [torch.full((len(p.rows[m]),), -1) for m in (a, b)]
         for place, chosen in zip(position, rows, strict=True):
