@@ -42,9 +42,7 @@ def modules() -> list[Path]:
     return sorted(p for p in SOURCE.rglob("*.py") if p.relative_to(SOURCE).parts != ("__init__.py",))
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in modules() if p != SOURCE / "runs" / "folder.py"], ids=lambda p: str(p.relative_to(SOURCE))
-)
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
 def test_imports_point_the_same_way(path: Path) -> None:
     own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     assert own in DEPTH, f"{own} has no layer: add it to LAYERS"

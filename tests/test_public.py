@@ -36,7 +36,8 @@ def in_a_fresh_process(code: str) -> str:
 PLACES = (
     "geometry.transport", "geometry.neighbours", "metrics.Procrustes", "metrics.Score", "objectives.Clip",
     "objectives.Objective", "datasets.coco", "methods.Full", "diagnose", "robustness.missing_curves", "evaluate",
-    "Aligner", "Views", "Model", "load", "make", "register", "features.encoders.MiniLM", "search.Index",
+    "Aligner", "Run", "Result", "Views", "Model", "load", "make", "register", "migrate", "features.encoders.MiniLM",
+    "search.Index",
 )  # fmt: skip
 
 

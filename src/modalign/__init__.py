@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .model import Model
     from .model import load_model as load
     from .registry import make, names, register
+    from .runs.result import Result
+    from .runs.run import Run
     from .views import Batch, Views
 
 _HOMES = {
@@ -35,6 +37,8 @@ _HOMES = {
     "Batch": "views",
     "Model": "model",
     "ModalignError": "errors",
+    "Result": "runs.result",
+    "Run": "runs.run",
     "Views": "views",
     "diagnose": "diagnosis",
     "evaluate": "metrics.evaluate",
@@ -46,8 +50,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "Aligner", "Batch", "Model", "ModalignError", "Views", "datasets", "diagnose", "evaluate", "geometry", "load",
-    "make", "methods", "metrics", "migrate", "names", "objectives", "register", "robustness",
+    "Aligner", "Batch", "Model", "ModalignError", "Result", "Run", "Views", "datasets", "diagnose", "evaluate",
+    "geometry", "load", "make", "methods", "metrics", "migrate", "names", "objectives", "register", "robustness",
 ]  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
+from modalign.cli import tables
 from modalign.errors import ModalignError
 from modalign.metrics import protocol
 from modalign.metrics.recall import Retrieval
-from modalign.runs.items import Items
-from modalign.views import Views
-from modalign.cli import tables
 from modalign.metrics.score import Score
 from modalign.runs import Result, Run
 from modalign.runs.evaluate import Request, evaluate_run
-from modalign.runs.train import align_arrays
 from modalign.runs.fused import FusedRetrieval
+from modalign.runs.items import Items
+from modalign.runs.train import align_arrays
+from modalign.views import Views
 
 N = 150
 

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from modalign.data.manifest import Manifest
-from modalign.views import Views
 from modalign.runs.items import describe, draw_thumbnails
+from modalign.views import Views
 
 
 def test_sounds_keep_their_file_and_times_and_pictures_are_drawn(

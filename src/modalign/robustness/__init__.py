@@ -6,7 +6,7 @@ from .fusion import RULES, ranking
 from .kinds import Kind, Panel, Subsets
 from .measure import Damage, Measured, Raw, measure
 from .missing import RATES, subsets, unbalanced
-from .noise import RATIOS, add_noise, add_radius, decibels
+from .noise import RATIOS, add_noise, decibels
 from .protocol import (
     attack_curves,
     damaged_curves,
@@ -22,7 +22,7 @@ from .protocol import (
 
 __all__ = [
     "FILLS", "RATES", "RATIOS", "RULES", "Curve", "Damage", "Kind", "Measured", "Panel", "Raw", "Subsets", "add_noise",
-    "add_radius", "attack_curves", "curve", "damaged_curves", "decibels", "filler", "hub_curves", "measure",
+    "attack_curves", "curve", "damaged_curves", "decibels", "filler", "hub_curves", "measure",
     "missing_curves", "noise_curves", "ranking", "raw_curves", "refitted_curve", "subset_scores", "subsets",
     "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
 ]  # fmt: skip

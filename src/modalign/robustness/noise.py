@@ -6,7 +6,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..errors import ModalignError
 
@@ -35,23 +34,6 @@ def add_noise(x: Tensor, ratio: float, reference: Tensor | None = None, seed: in
     e = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32).to(x)
     known = (x if reference is None else reference).float()
     return x + ratio * float(known.var(0, correction=0).mean().sqrt()) * e
-
-
-def add_radius(z: Tensor, radius: float, seed: int = 0) -> Tensor:
-    """Rows moved by a vector of fixed length in a random direction.
-
-    Args:
-        z: (n, d). radius: >= 0, Euclidean. seed: of the directions, which do not depend on the radius.
-
-    Example:
-        >>> z = torch.eye(3)
-        >>> (add_radius(z, 0.25) - z).norm(dim=1)
-        tensor([0.2500, 0.2500, 0.2500])
-    """
-    if not radius >= 0:
-        raise ModalignError(f"a radius must not be negative, got {radius}")
-    e = torch.randn(z.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return z + (radius * normalize(e.flatten(1), dim=1)).view(z.shape).to(z)
 
 
 def decibels(ratio: float) -> float:

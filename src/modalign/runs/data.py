@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from ..specification import READY, ArrayData, Specification, named
 from ..data.arrays import load_array, load_pairs
 from ..data.manifest import Manifest
 from ..data.soundtracks import with_soundtracks
+from ..errors import ModalignError
 from ..features.choose import make_encoders
 from ..features.embed import embed_cached
-from ..errors import ModalignError
+from ..features.store import Store
 from ..progress import Progress, silent
 from ..registry import check, make
-from ..features.store import Store
+from ..specification import READY, ArrayData, Specification, named
 from ..views import Views, hold_out, linked_groups
 
 SPLITS = ("train", "dev", "test")

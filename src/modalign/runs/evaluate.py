@@ -11,11 +11,10 @@ from ..errors import ModalignError, unknown
 from ..files import RunFile
 from ..metrics.corrected import WAYS, CorrectedRetrieval
 from ..metrics.evaluate import evaluate
+from ..metrics.intervals import bootstrap_all
+from ..metrics.mean_recall import with_mean_recall
 from ..metrics.preservation import Geodesic, Trustworthiness
 from ..metrics.protocol import PROTOCOLS, folds, in_folds
-from ..metrics.intervals import bootstrap_all
-from ..metrics.key import Key
-from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Metric, Score
 from ..progress import Progress, silent
 from ..registry import make

@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..specification import Specification, override
+from ..errors import ModalignError, unknown
 from ..features.choose import make_encoders, parse_entry
 from ..features.embed import embed
 from ..features.encoders.tuning import Tunable, Tuning, trained
-from ..errors import ModalignError, unknown
-from ..training.finetune import finetune, fresh, raw, tunables
+from ..features.store import Store
 from ..methods.gradient import part
 from ..model import Model
 from ..progress import Progress, silent
 from ..registry import check, make
-from ..features.store import Store
+from ..specification import Specification, override
+from ..training.finetune import finetune, fresh, raw, tunables
 from ..training.loop import TrainingSettings
 from ..views import Views, hide_links, linked_groups
 from .data import Data, facts, from_store, load_data
@@ -58,7 +58,9 @@ def finetune_run(
     for m in tunings:
         if m not in model.encoders:
             raise unknown(f"modality of {folder} with an encoder", m, model.encoders)
-    settings = TrainingSettings(**check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule"))
+    settings = TrainingSettings(
+        **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
+    )
     data = load_data(spec, progress)
     train = data["train"]
     if spec.pairs is not None:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..metrics.evaluate import DEFAULT, evaluate
 from ..files import RunFile, read_json, write_json
+from ..metrics.evaluate import DEFAULT, evaluate
 from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Score
 from ..model import Heads, Model

@@ -68,7 +68,9 @@ class Items(NamedTuple):
         """
         path, listed = folder / RunFile.VECTORS, folder / RunFile.ITEMS
         if not path.exists():
-            raise ModalignError(f"{folder} holds no embedded items ({path.name}): is it a run folder of 'modalign demo'?")
+            raise ModalignError(
+                f"{folder} holds no embedded items ({path.name}): is it a run folder of 'modalign demo'?"
+            )
         try:
             tensors = load_file(path)
         except (SafetensorError, OSError) as problem:

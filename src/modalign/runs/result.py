@@ -132,7 +132,9 @@ def _plain(value: Any) -> Any:
 
 def _method_json(m: MethodResult) -> dict[str, Any]:
     out: dict[str, Any] = {"label": m.label, "seconds": m.seconds, "pairs": m.pairs, "by_seed": list(m.by_seed)}
-    return {k: v for k, v in out.items() if v not in (None, [])} | {"scores": {k: s.json() for k, s in m.scores.items()}}
+    return {k: v for k, v in out.items() if v not in (None, [])} | {
+        "scores": {k: s.json() for k, s in m.scores.items()}
+    }
 
 
 def _method(table: Mapping[str, Any], where: str) -> MethodResult:

@@ -63,9 +63,7 @@ class Run:
         return run
 
     @classmethod
-    def write(
-        cls, spec: Specification, model: Model, data: Data, result: Result, progress: Progress = silent
-    ) -> Run:
+    def write(cls, spec: Specification, model: Model, data: Data, result: Result, progress: Progress = silent) -> Run:
         """Leave a run in the folder that its specification names: everything but the model's files and the report.
 
         The model lies there already: fits save it as soon as it is made.

@@ -11,7 +11,7 @@ from ..errors import ModalignError, few
 from ..progress import Progress, silent
 from ..specification import Specification, specification
 from ..views import hide_links, linked_groups
-from .data import Data, facts, load_data
+from .data import facts, load_data
 from .fit import fit, measure, settings_of
 from .result import Result
 from .run import Run

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..data.annotations import Annotations, from_manifest
 from ..data.manifest import Manifest
 from ..errors import ModalignError
 from ..metrics.score import Score
 from ..model import Model
-from ..data.annotations import Annotations, from_manifest
 from ..progress import Progress, silent
 from ..registry import make
 from ..tasks import Nearest, Training, evaluate_transfer, evaluate_translation, examples, fit_captioner

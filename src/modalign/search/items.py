@@ -16,8 +16,6 @@ from ..errors import ModalignError, require, unknown
 if TYPE_CHECKING:
     import pyarrow
 
-OPERATORS = {"=", "!=", "<", "<=", ">", ">="}
-
 
 class Items(Protocol):
     """Metadata of the items of one modality, by row."""
@@ -104,7 +102,7 @@ def _arrow_column(arrow: Any, values: list[Any]) -> Any:
 
 
 class Condition(NamedTuple):
-    """A filter on metadata: the column, one of ``OPERATORS``, and what to compare with."""
+    """A filter on metadata: the column, one of = != < <= > >=, and what to compare with."""
 
     key: str
     operator: str

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 MEMORY = 6 << 30  # bytes of address space; torch alone maps two to three GiB
 SOUND_RATE = 22_050
 SOUND_SECONDS = 60.0
-FRAME = 0.5  # which frame stands for a video, as a share of its length
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from .ascent import METHODS, ascend
 from .hub import Hub, finds, hubs
 from .retrieval import SIDES, Scene, load_inputs, on_grid, save_inputs
 from .threat import NORMS, Threat, untouched
-from .victim import SPACES, Victim, differentiable, embedding, features, raw
+from .victim import Victim, differentiable, embedding, features, raw
 
 __all__ = [
-    "METHODS", "NORMS", "SIDES", "SPACES", "Hub", "Scene", "Threat", "Victim", "ascend", "differentiable", "embedding",
+    "METHODS", "NORMS", "SIDES", "Hub", "Scene", "Threat", "Victim", "ascend", "differentiable", "embedding",
     "features", "finds", "hubs", "load_inputs", "on_grid", "raw", "save_inputs", "untouched",
 ]  # fmt: skip

@@ -17,8 +17,6 @@ from ...features.encoders.mel_cnn import SHORTEST, Bands
 from ...features.encoders.melbands import FLOOR, log_mel, windows
 from ...model import Heads
 
-SPACES = ("embedding", "features", "pixels", "waveform")
-
 
 @dataclass(frozen=True)
 class Victim:
