@@ -130,13 +130,15 @@ def scaled(z: Rows, train: Rows, strength: float, near: int = 5, edge: float = 0
 class Slow:
     """Transport-CCA on views, step by step, in float64 and in the features' own coordinates."""
 
-    def __init__(self, x: Views, root: bool = False, **settings: Any) -> None:
+    def __init__(self, x: Views, root: bool = False, whole: Views | None = None, **settings: Any) -> None:
+        """``whole``: views whose items give the means and own covariances, x itself by default."""
         self.s = vars(TransportCCA(**settings))
-        self.x = x
+        self.x = x if whole is None else whole
         self.root, self.unit = root, root
-        phi = {m: self.phi(m, x[m].numpy()) for m in x.modalities}
+        phi = {m: self.phi(m, self.x[m].numpy()) for m in x.modalities}
         self.mean = {m: v.mean(0) for m, v in phi.items()}
         self.own = {m: (v - self.mean[m]).T @ (v - self.mean[m]) / len(v) for m, v in phi.items()}
+        phi = {m: self.phi(m, x[m].numpy()) for m in x.modalities}
         self.ids = {m: np.unique(x.group[m].numpy()) for m in phi}
         self.plain = {
             m: np.array([(v - self.mean[m])[x.group[m].numpy() == g].mean(0) for g in self.ids[m]])
@@ -242,7 +244,9 @@ class Slow:
             w = smooth(w, self.plain[m] @ self.white[m], self.s["neighbours"], self.s["smoothing"])
         return self.coordinates(m, w)
 
-    def plans(self) -> dict[Any, Any]:
+    def plans(self, number: int) -> dict[Any, Any]:
+        first, last = self.s["epsilon"], self.s["last_epsilon"]
+        epsilon = first * (last / first) ** ((number - 1) / max(1, self.s["rounds"] - 1))
         out = {}
         for (a, b), pairs in self.pairs.items():
             left = [i for i in range(len(self.rows[a])) if i not in [p[0] for p in pairs]]
@@ -255,7 +259,7 @@ class Slow:
                 by_column = nearest(self.rows[b][right] @ self.white[b], k)
                 around = [[similarity[np.ix_(p, q)].mean() for q in by_column] for p in by_row]
                 similarity = (similarity + np.array(around)) / 2
-            out[a, b] = (left, right, sinkhorn(1 - similarity, self.s["epsilon"]))
+            out[a, b] = (left, right, sinkhorn(1 - similarity, epsilon))
         return out
 
     def rounds(self) -> Iterator[tuple[float, dict[Any, Any]]]:
@@ -264,7 +268,7 @@ class Slow:
         plans: dict[Any, Any] = {}
         for number in range(self.s["rounds"] + 1):
             if number:
-                plans = self.plans()
+                plans = self.plans(number)
             share = number / self.s["rounds"]
             ridge = self.s["ridge"] ** (1 - share) * self.s["last_ridge"] ** share
             self.fit(plans, ridge)

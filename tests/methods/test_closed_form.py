@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from modalign.errors import ModalignError
 from modalign.methods.prepared import prepare
-from modalign.methods.transport_cca import over_neighbours
+from modalign.methods.transport_cca import TransportCCA
 from modalign.methods.tuning import grid, score_heads, tune
 from modalign.methods.wasserstein import match
 from modalign.registry import make
@@ -174,11 +174,19 @@ def test_a_linked_group_counts_once_however_many_links_it_has() -> None:
     assert found == {(0, 0): third, (0, 1): third, (0, 2): third, (1, 3): 1.0, (2, 4): 0.5, (3, 4): 0.5}
 
 
-def test_neighbours_of_partners_speak_for_a_match() -> None:
-    near = torch.tensor([[1], [0], [1]])
-    similarity = torch.arange(9.0).view(3, 3)
-    assert over_neighbours(similarity, near).tolist() == similarity[[1, 0, 1]].tolist()
-    assert torch.equal(over_neighbours(similarity, torch.empty(3, 0, dtype=torch.long)), similarity)
+def test_neighbours_of_partners_speak_for_a_match(latent: MakeViews) -> None:
+    p = prepare(hide_links(latent(60, 0), torch.arange(20)))
+    method = TransportCCA(smoothing=0.0, plan_neighbours=3)
+    space = next(iter(method.refits(p))).space
+    rows = p.unlinked("image", "text")
+    z = space.embed("image", p.rows["image"][rows])
+    w = torch.nn.functional.normalize(space.whitened("image", p.rows["image"][rows]), dim=1)
+    near = (w @ w.T - 2 * torch.eye(len(w))).topk(3, dim=1).indices
+    got = method.vouched(space, z, "image", rows, ("image",))
+    want = (z @ z.T + z[near].mean(1) @ z[near].mean(1).T) / 2
+    torch.testing.assert_close(got @ got.T, want)
+    one = method.vouched(space, z[:1], "image", rows[:1], ("one",))
+    torch.testing.assert_close(one @ one.T, z[:1] @ z[:1].T)
 
 
 def test_tuning_tries_in_order_and_records_failures() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,12 +22,13 @@ Rows = dict[str, Array]
 class SlowFull:
     """Closed forms, then hub removal, on folds; the first best of each."""
 
-    def __init__(self, hand: Any, folds: list[tuple[Views, Views]], dim: int) -> None:
+    def __init__(self, hand: Any, folds: list[tuple[Views, Views]], dim: int, whole: Views | None = None) -> None:
+        """``whole``: views from which the folds are made."""
         self.hand, self.folds, self.dim = hand, folds, dim
         self.scores: list[float] = []
         ends = []
         for settings in Full.CLOSED:
-            done = [hand.Slow(x, root=True, dim=dim, **settings).solved(dev) for x, dev in folds]
+            done = [hand.Slow(x, root=True, whole=whole, dim=dim, **settings).solved(dev) for x, dev in folds]
             ends.append([(embed, rows) for _, embed, rows in done])
             self.scores.append(float(np.mean([score for score, _, _ in done])))
         self.best = int(np.argmax(self.scores))
@@ -62,10 +64,17 @@ class SlowFull:
     def strengths(self) -> dict[float, float]:
         """Dev score of each strength."""
         folds = list(enumerate(self.folds))
-        return {
-            s: float(np.mean([self.hand.recall(self.final(k, f[1], s)) for k, f in folds]))
-            for s in (0.0, *Full.STRENGTHS)
-        }
+        return {s: float(np.mean([self.crowded(k, *f, s) for k, f in folds])) for s in (0.0, *Full.STRENGTHS)}
+
+    def crowded(self, k: int, x: Views, dev: Views, strength: float) -> float:
+        """Recall of dev partners among all dev and training items."""
+        z, others = self.final(k, dev, strength), self.final(k, x, strength)
+        found = []
+        for a, b in itertools.permutations(z, 2):
+            scores = z[a] @ np.concatenate([z[b], others[b]]).T
+            place = [int((row > row[i]).sum()) for i, row in enumerate(scores)]
+            found += [np.mean([p < n for p in place]) for n in (1, 5, 10)]
+        return float(np.mean(found))
 
 
 def checked(method: Full, slow: SlowFull) -> float:
@@ -81,7 +90,8 @@ def checked(method: Full, slow: SlowFull) -> float:
         {s: by_strength[s] for s in Full.STRENGTHS}, abs=1e-12
     )
     assert strength == max(by_strength, key=by_strength.__getitem__)
-    assert method.record["dev"] == pytest.approx(by_strength[strength], abs=1e-12)
+    ends = [slow.hand.recall(slow.final(k, dev, strength)) for k, (_, dev) in enumerate(slow.folds)]
+    assert method.record["dev"] == pytest.approx(float(np.mean(ends)), abs=1e-12)
     return float(strength)
 
 
@@ -106,7 +116,7 @@ def test_full_without_dev_chooses_over_three_folds_and_refits_to_all_pairs(slow:
     x = slow.problem(linked=40, texts=0)
     method = Full(dim=7)
     heads = method.fit(x)
-    by_hand = SlowFull(slow, [hold_out(x, seed=k) for k in range(3)], dim=7)
+    by_hand = SlowFull(slow, [hold_out(x, seed=k) for k in range(3)], dim=7, whole=x)
     again = by_hand.refitted(x, checked(method, by_hand))
     same_as(heads, again(slow.dev_of()), slow.dev_of())
 
@@ -138,6 +148,9 @@ def test_full_descends_only_where_dev_rises(
             return heads
 
     monkeypatch.setattr(presets, "Gradient", Scripted)
+    Full(dim=7, trials=5, hubs=False).fit(x, dev)  # too few pairs to descend
+    assert not ends
+    monkeypatch.setattr(presets, "FEWEST_TO_DESCEND", 2)
     method = Full(dim=7, trials=5, hubs=False, alpha=0.2, beta=0.3, gamma=2.0)
     found = method.fit(x, dev)
     assert list(ends) == list(Full.RATES)

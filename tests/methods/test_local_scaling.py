@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from modalign.methods.local_scaling import MOST, bank_of, without_hubs
+from modalign.methods.local_scaling import MOST, of_strength, without_hubs
 from modalign.model import Model
 from modalign.model.heads import LocalScaling
 from modalign.registry import make
@@ -94,8 +94,18 @@ def test_small_and_large_banks() -> None:
     heads = make("method", "cca", dim=4, hubs=True).fit(x)
     assert heads["text"].hubs is None  # 12 items say nothing about crowds
     big = Views.from_arrays(a=unit(MOST + 5, 3, 0), b=unit(MOST + 5, 3, 1), c=unit(MOST + 5, 3, 2))
-    assert bank_of(big, "a", 0).shape == (2 * (MOST // 2), 3)
-    assert torch.equal(bank_of(big, "a", 0), bank_of(big, "a", 0))
+    first, again = (without_hubs(make("method", "cca", dim=3).fit(big), big) for _ in range(2))
+    assert first["a"].hubs is not None
+    assert first["a"].hubs.bank.shape == (2 * (MOST // 2), 1)
+    assert torch.equal(first["a"].hubs.bank, again["a"].hubs.bank)  # type: ignore[union-attr]
+
+
+def test_strength_can_be_changed_afterwards() -> None:
+    x = problem()
+    heads = make("method", "cca", dim=8).fit(x)
+    changed, want = of_strength(without_hubs(heads, x), 0.5), without_hubs(heads, x, strength=0.5)
+    assert torch.equal(changed.embed(x)["text"], want.embed(x)["text"])
+    assert of_strength(heads, 0.5) is heads
 
 
 @pytest.mark.parametrize("dev", [True, False])

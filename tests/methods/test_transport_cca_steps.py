@@ -16,7 +16,16 @@ from modalign.methods.transport_cca import Round, TransportCCA, better
 CLOSE = {"rtol": 0, "atol": 1e-9}
 SETTINGS: list[dict[str, Any]] = [
     {},
-    {"last_ridge": 0.5, "ridge": 8.0, "rounds": 3, "share": 0.3, "sharpness": 1.5, "smoothing": 0.5, "neighbours": 3},
+    {
+        "last_ridge": 0.5,
+        "ridge": 8.0,
+        "rounds": 3,
+        "share": 0.3,
+        "sharpness": 1.5,
+        "smoothing": 0.5,
+        "neighbours": 3,
+        "last_epsilon": 0.2,
+    },
     {"smoothing": 0.0, "plan_neighbours": 0, "epsilon": 0.2, "weight": 0.3, "matches": 4, "power": 1.0, "dim": 3},
     {"late": True, "smoothing": 0.0, "ridge": 2.0, "last_ridge": 1.0, "rounds": 2, "share": 0.5},
     {"share": 0.0, "plan_neighbours": 2, "weight": 2.0},
@@ -40,7 +49,13 @@ def test_every_round_has_its_ridge_plan_anchors_and_vectors(
         for pair, (left, right, plan) in plans.items():
             rows, columns, ours = now.plans[pair]
             assert (rows.tolist(), columns.tolist()) == (left, right)
-            np.testing.assert_allclose(ours.numpy(), plan, rtol=1e-6, atol=1e-11)
+            axes = [now.space.p.principal[m].axes.numpy() for m in pair]
+            moment = by_hand.rows[pair[0]][left].T @ plan @ by_hand.rows[pair[1]][right]
+            np.testing.assert_allclose(axes[0] @ ours.moment.numpy() @ axes[1].T, moment, rtol=0, atol=1e-9)
+            np.testing.assert_allclose(ours.certainty.numpy(), plan.max(1), rtol=1e-6, atol=1e-11)
+            assert ours.partner.tolist() == plan.argmax(1).tolist()
+            best = [i for i, j in enumerate(plan.argmax(1)) if plan[:, j].argmax() == i]
+            assert ours.mutual.nonzero().flatten().tolist() == best
         if by_hand.anchors:
             np.testing.assert_allclose(now.space.weight.numpy(), by_hand.weight)
             for m, rows in now.space.anchors.items():

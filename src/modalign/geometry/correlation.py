@@ -7,8 +7,8 @@ canonical directions from both (`canonical`). `cca` runs the three in turn. All 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, combinations
 from typing import NamedTuple
 
 import torch
@@ -92,14 +92,52 @@ def principal_axes(x: Tensor, weight: Tensor | None = None, most: int | None = N
     # The smaller of the two Gram matrices has the same non-zero eigenvalues and is cheaper to decompose.
     if len(x) >= x.shape[1]:
         values, axes = torch.linalg.eigh(centred.T @ centred)
-    else:
-        values, left = torch.linalg.eigh(centred @ centred.T)
-        axes = centred.T @ left / values.clamp(min=1e-300).sqrt()
+        return _leading(mean, values, axes, most, len(x))
+    values, left = torch.linalg.eigh(centred @ centred.T)
+    return _leading(mean, values, centred.T @ left / values.clamp(min=1e-300).sqrt(), most, len(x))
+
+
+def principal_axes_of(blocks: Iterable[Tensor], most: int | None = None) -> PrincipalAxes:
+    """Principal axes of rows that come in blocks, each read once: those of `principal_axes`, to rounding.
+
+    Sums are taken about the mean of the first block, so that a far mean costs no digits.
+
+    Args:
+        blocks: (n_i, d) each, none empty.
+        most: keep at most so many leading axes.
+
+    Raises:
+        ModalignError: fewer than two rows, or rows that are all equal.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+        >>> principal_axes_of(x.split(1)).values
+        tensor([1.], dtype=torch.float64)
+    """
+    waiting = iter(blocks)
+    first = next(waiting, None)
+    second = next(waiting, None)
+    if first is None or second is None:
+        return principal_axes(torch.empty(0, 0) if first is None else first, most=most)
+    centre = first.double().mean(0)
+    count, total, gram = 0, torch.zeros_like(centre), centre.new_zeros(len(centre), len(centre))
+    for block in chain((first, second), waiting):
+        about = block.double() - centre
+        count, total = count + len(about), total + about.sum(0)
+        gram.addmm_(about.T, about)
+    shift = total / count
+    gram = (gram / count).addr_(shift, shift, alpha=-1.0)
+    values, axes = torch.linalg.eigh(gram)
+    return _leading(centre + shift, values, axes, most, count)
+
+
+def _leading(mean: Tensor, values: Tensor, axes: Tensor, most: int | None, count: int) -> PrincipalAxes:
+    """Principal axes from rising eigenvalues with their vectors, without directions of no variance."""
     values, axes = values.flip(0), axes.flip(1)
     rank = int((values > 1e-12 * values[0]).sum()) if values[0] > 0 else 0
     if rank == 0:
-        raise ModalignError(f"all {len(x)} rows are equal: there is no variance to align")
-    total = values.clamp(min=0).sum() / x.shape[1]
+        raise ModalignError(f"all {count} rows are equal: there is no variance to align")
+    total = values.clamp(min=0).sum() / len(mean)
     rank = rank if most is None else min(rank, most)
     return PrincipalAxes(mean, values[:rank], axes[:, :rank], total)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -11,10 +12,12 @@ from torch.nn.functional import normalize
 
 from ..geometry.correlation import Canonical
 from ..model import Heads
-from ..model.heads import Head, relative, smooth
+from ..model.heads import Head, likest, moved, relative, smooth
+from ..views import Views
 from .prepared import Prepared, linear_map
 
-MOST_BANK = 8192  # rows of a smoothing bank
+SAMPLE = 4096  # rows from which principal directions are found
+SPARE = 10  # neighbours that are found even where fewer are asked for, since other settings ask for them
 PRECISION = torch.float32  # of rows and maps, as the heads have it; plans are solved in it
 
 
@@ -23,9 +26,8 @@ class CanonicalSpace:
     """Canonical maps of prepared views, and anchors by which items are described.
 
     Args:
-        p: the training views, smoothed where the space smooths. fit: canonical maps.
-        bank: modality -> rows (not smoothed) towards which items move; none: no smoothing.
-        neighbours, smoothing: of the bank.
+        p: the training views, smoothed where the space smooths. fit: canonical maps. ridge: of their whitening.
+        neighbours, smoothing: how new items move in the bank of ``p``; smoothing 0: not at all.
         share: weight of the relative part against the linear one, > 0; only with anchors.
         sharpness: of the relative part.
         anchors: modality -> (k, r_m) unit rows in whitened coordinates; none: a linear space.
@@ -34,7 +36,7 @@ class CanonicalSpace:
 
     p: Prepared
     fit: Canonical
-    bank: Mapping[str, Tensor] = field(default_factory=dict)
+    ridge: float
     neighbours: int = 5
     smoothing: float = 0.0
     share: float = 1.0
@@ -44,9 +46,7 @@ class CanonicalSpace:
 
     def whitened(self, m: str, rows: Tensor) -> Tensor:
         """Prepared rows in whitened coordinates, in ``PRECISION``."""
-        k = self.p.modalities.index(m)
-        scale = (self.p.principal[m].axes * self.fit.bases[k]).sum(0)  # bases = axes * scale, axes orthonormal
-        return (rows * scale).to(PRECISION)
+        return (rows * self.p.principal[m].scale(self.ridge)).to(PRECISION)
 
     def coordinates(self, m: str, rows: Tensor) -> Tensor:
         """Prepared rows in the coordinates that the head's front gives."""
@@ -60,27 +60,53 @@ class CanonicalSpace:
         }
         return replace(self, anchors=anchors, weight=weight, share=share)
 
-    def maps(self) -> dict[str, Tensor]:
-        """Modality -> map from coordinates to [linear part, sqrt(share) relative part], linear part of mean norm 1."""
+    @cached_property
+    def linear(self) -> dict[str, Tensor]:
+        """Modality -> map of the linear part; beside a relative part its rows have mean norm 1."""
         out = {}
         for k, m in enumerate(self.p.modalities):
-            linear = self.fit.directions[k].to(PRECISION)
+            out[m] = self.fit.directions[k].to(PRECISION)
             if self.anchors:
-                u = normalize(self.whitened(m, self.p.rows[m]), dim=1)
-                linear = linear / (u @ linear).norm(dim=1).mean()
-                linear = torch.block_diag(linear, self.share**0.5 * torch.eye(len(self.weight)).to(linear))
-            out[m] = linear
+                u = normalize(self.whitened(m, _spread(self.p.rows[m])), dim=1)
+                out[m] = out[m] / (u @ out[m]).norm(dim=1).mean()
         return out
+
+    def maps(self) -> dict[str, Tensor]:
+        """Modality -> map from coordinates to [linear part, sqrt(share) relative part]."""
+        if not self.anchors:
+            return dict(self.linear)
+        same = self.share**0.5 * torch.eye(len(self.weight), dtype=PRECISION)
+        return {m: torch.block_diag(linear, same) for m, linear in self.linear.items()}
 
     def embed(self, m: str, rows: Tensor) -> Tensor:
         """Prepared rows in the shared space, unit rows."""
-        return normalize(self.coordinates(m, rows) @ self.maps()[m], dim=1)
+        c, linear = self.coordinates(m, rows), self.linear[m]
+        front, back = c[:, : len(linear)] @ linear, c[:, len(linear) :]
+        return normalize(torch.cat([front, back * self.share**0.5], 1), dim=1)
+
+    def embed_new(self, x: Views) -> Views:
+        """FeatureMap of new items in the shared space, as the heads embed them."""
+        return x.map(lambda m, rows: self.embed(m, self._new_rows(m, rows)))
+
+    def _new_rows(self, m: str, x: Tensor) -> Tensor:
+        """New items as prepared rows, smoothed as the heads do; kept for the same items and ridge."""
+        name = ("new", m, id(x), self.ridge, self.neighbours, self.smoothing)
+        if name not in self.p.memo:
+            rows = self.p.coordinates(m, x)
+            self.p.memo[name] = x, self._smoothed(m, rows) if self.smoothing else rows
+        return self.p.memo[name][1]
+
+    def _smoothed(self, m: str, rows: Tensor) -> Tensor:
+        scale = self.p.principal[m].scale(self.ridge)
+        w, bank = self.whitened(m, rows), self.whitened(m, self.p.bank[m])
+        parts = [smooth(part, bank, self.neighbours, self.smoothing) for part in w.split(2048)]
+        return torch.cat(parts).double() / scale
 
     def heads(self, dim: int | None = None) -> Heads:
         """Heads of this space, reduced to ``dim`` principal directions of all training items of all modalities."""
         maps = self.maps()
         if dim is not None and next(iter(maps.values())).shape[1] > dim:
-            moment = torch.stack([_moment(self.coordinates(m, self.p.rows[m]) @ maps[m]) for m in maps]).sum(0)
+            moment = torch.stack([_moment(self.embed(m, _spread(self.p.rows[m]))) for m in maps]).sum(0)
             axes = torch.linalg.eigh(moment).eigenvectors[:, -dim:].flip(1).to(PRECISION)
             maps = {m: w @ axes for m, w in maps.items()}
         return Heads({m: Head(self._front(k, m), linear_map(maps[m])) for k, m in enumerate(maps)}).eval()
@@ -88,32 +114,43 @@ class CanonicalSpace:
     def _front(self, k: int, m: str):  # type: ignore[no-untyped-def]
         front = self.p.front(
             m, self.fit.means[k], self.fit.bases[k],
-            bank=len(self.bank.get(m, ())), neighbours=self.neighbours, smoothing=self.smoothing,
+            bank=len(self.p.bank[m]) if self.smoothing else 0, neighbours=self.neighbours, smoothing=self.smoothing,
             anchors=len(self.weight), sharpness=self.sharpness,
         )  # fmt: skip
         if front.bank is not None:
-            front.bank.copy_(self.whitened(m, self.bank[m]))
+            front.bank.copy_(self.whitened(m, self.p.bank[m]))
         if front.anchors is not None and front.weight is not None:
             front.anchors.copy_(self.anchors[m])
             front.weight.copy_(self.weight)
         return front
 
 
-def smoothed(
-    p: Prepared, ridge: float, neighbours: int, smoothing: float, seed: int
-) -> tuple[Prepared, dict[str, Tensor]]:
-    """Prepared views whose rows moved towards their neighbours in whitened coordinates, and the bank they moved in."""
-    bank, rows = {}, {}
+def smoothed(p: Prepared, ridge: float, neighbours: int, smoothing: float) -> Prepared:
+    """Prepared views whose rows moved towards their neighbours in the bank, in whitened coordinates."""
+    rows = {}
     for m, x in p.rows.items():
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:MOST_BANK].sort().values
-        bank[m] = x[order]
         scale = p.principal[m].scale(ridge)
-        w, b = (x * scale).to(PRECISION), (bank[m] * scale).to(PRECISION)
-        moved = torch.cat([smooth(part, b, neighbours, smoothing) for part in w.split(2048)])
-        rows[m] = moved.double() / scale
-    return replace(p, rows=rows), bank
+        w, bank = (x * scale).to(PRECISION), (p.bank[m] * scale).to(PRECISION)
+        weight, index = _nearest(p, m, w, bank, ridge, neighbours)
+        rows[m] = moved(w, bank, weight, index, smoothing).double() / scale
+    return replace(p, rows=rows, memo={})
+
+
+def _nearest(p: Prepared, m: str, w: Tensor, bank: Tensor, ridge: float, neighbours: int) -> tuple[Tensor, Tensor]:
+    """As `likest`; found once for the rows of ``p`` at a ridge, some more than asked for."""
+    name = ("near", m, ridge)
+    if name not in p.memo or p.memo[name][1].shape[1] < min(neighbours, len(bank)):
+        parts = [likest(part, bank, max(neighbours, SPARE)) for part in w.split(2048)]
+        p.memo[name] = torch.cat([v for v, _ in parts]), torch.cat([i for _, i in parts])
+    weight, index = p.memo[name]
+    return weight[:, :neighbours], index[:, :neighbours]
+
+
+def _spread(rows: Tensor) -> Tensor:
+    """At most SAMPLE rows, at equal steps."""
+    return rows[:: -(-len(rows) // SAMPLE)]
 
 
 def _moment(z: Tensor) -> Tensor:
-    z = normalize(z, dim=1).double()
-    return z.T @ z / len(z)
+    z = normalize(z, dim=1)
+    return (z.T @ z).double() / len(z)

@@ -259,7 +259,7 @@ class ASIF:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads whose anchors are the known pairs; of several items of a group, their mean direction."""
-        p = prepare(x)
+        p = prepare(x, rows=max(map(len, x.data.values())))
         require_links(p, 2)
         rows = p.anchors(self.most_anchors, self.seed)
         heads = {}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from ..model import Heads
 from ..model.heads import Head, LocalScaling, Projection
 from ..views import Views
 
 MOST = 8192  # rows of a bank: 8 MB at 256 dimensions
+USUAL = 2048  # rows whose mean crowdedness counts as the usual one
 FEWEST = 20  # with fewer items of other modalities than this, crowdedness is noise
 
 
@@ -38,28 +42,47 @@ def without_hubs(
         (4, 2)
     """
     x = x.only(*[m for m in x.modalities if m in heads.modalities])
-    plain = heads
-    heads = reduced(heads, x, heads.dim - len(heads.modalities))
-    z = heads.embed(x)
-    banks = {m: bank_of(z, m, seed) for m in heads.modalities}
-    if len(heads.modalities) < 2 or min(len(bank) for bank in banks.values()) < FEWEST:
-        return plain
+    most = max(1, MOST // max(1, len(heads.modalities) - 1))
+    z = {m: heads.transform(rows[some(len(rows), most, seed)], m) for m, rows in x.data.items()}
+    sizes = [sum(len(rows) for other, rows in z.items() if other != m) for m in heads.modalities]
+    if len(heads.modalities) < 2 or min(sizes) < FEWEST:
+        return heads
+    axes = _leading(z, heads.dim - len(heads.modalities))
+    z = {m: normalize(rows @ axes, dim=1) for m, rows in z.items()}
+    banks = {m: torch.cat([rows for other, rows in z.items() if other != m]) for m in heads.modalities}
     out = {}
     for own, m in enumerate(heads.modalities):
         near = min(neighbours, max(5, len(banks[m]) // 75))
-        last = LocalScaling(heads.dim, len(banks[m]), own, len(heads.modalities), near, strength, edge)
+        last = LocalScaling(axes.shape[1], len(banks[m]), own, len(heads.modalities), near, strength, edge)
         last.bank.copy_(banks[m])
         own_rows = z[m] if m in z else banks[m]
-        last.mean.copy_(torch.cat([last.crowd(part) for part in own_rows.split(2048)]).mean())
+        last.mean.copy_(last.crowd(own_rows[some(len(own_rows), USUAL, seed)]).mean())
+        out[m] = Head(heads[m].features, turned(heads[m].map, axes), last)
+    return Heads(out).eval()
+
+
+def of_strength(heads: Heads, strength: float) -> Heads:
+    """The same heads with another strength of their last stage."""
+    out = {}
+    for m in heads.modalities:
+        old = heads[m].hubs
+        if old is None:
+            return heads
+        last = LocalScaling(heads[m].map.dim, **{**old.settings, "strength": strength})
+        last.load_state_dict(old.state_dict())
         out[m] = Head(heads[m].features, heads[m].map, last)
     return Heads(out).eval()
 
 
-def reduced(heads: Heads, x: Views, dim: int) -> Heads:
-    """Heads into the principal directions of the embedded training items of all modalities, 1 <= dim <= heads.dim."""
-    moment = torch.stack([z.double().T @ z.double() / len(z) for z in heads.embed(x).data.values()]).sum(0)
-    axes = torch.linalg.eigh(moment).eigenvectors[:, -max(dim, 1) :].flip(1).float()
-    return Heads({m: Head(heads[m].features, turned(heads[m].map, axes)) for m in heads.modalities}).eval()
+def some(count: int, most: int, seed: int) -> Tensor:
+    """Rows, ascending: all, or so many drawn."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most].sort().values
+
+
+def _leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
+    """(d, dim) principal directions of the rows of all modalities, each modality counting once; 1 <= dim <= d."""
+    moment = torch.stack([rows.double().T @ rows.double() / len(rows) for rows in z.values()]).sum(0)
+    return torch.linalg.eigh(moment).eigenvectors[:, -max(dim, 1) :].flip(1).float()
 
 
 def turned(old: Projection, axes: Tensor) -> Projection:
@@ -73,13 +96,3 @@ def turned(old: Projection, axes: Tensor) -> Projection:
         new.residual[-1].weight.copy_(axes.T @ last.weight)  # type: ignore[index]
         new.residual[-1].bias.copy_(last.bias @ axes)  # type: ignore[index]
     return new
-
-
-def bank_of(z: Views, m: str, seed: int) -> Tensor:
-    """At most MOST rows of the modalities other than m, the same number of each where there are enough."""
-    others = [rows for name, rows in z.data.items() if name != m]
-    parts = []
-    for rows in others:
-        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-        parts.append(rows[order[: MOST // len(others)].sort().values])
-    return torch.cat(parts) if parts else torch.empty(0, 0)

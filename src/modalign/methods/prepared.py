@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..geometry.correlation import Canonical, PrincipalAxes, principal_axes
+from ..geometry.correlation import Canonical, PrincipalAxes, principal_axes_of
 from ..model import Heads
 from ..model.heads import FeatureMap, Head, Projection
-from ..views import Pair, Views, aligned, connected_groups
+from ..views import Pair, Views, connected_groups
 from ..views.groups import join
 
 FEWEST_ANCHORS = 10
+MOST_ROWS = 8192  # unlinked rows of a modality that are kept: a kernel of 8192 x 8192 float32 takes 268 MB
+MOST_BANK = 8192  # rows of a smoothing bank
+BLOCK = 1 << 15  # rows read at once
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,11 @@ class Prepared:
         principal: modality -> principal axes of phi over all items.
         rows: modality -> (g_m, r_m) float64 coordinates, the mean of each group's items.
         ids: modality -> (g_m,) group of each row, ascending; with links those of ``connected_groups``, by item.
+            Of more groups than are kept, some of those without a link.
         links: (a, b) -> ((p, 2) row pairs, (p,) weights). A linked group counts once however many items it has.
+        free: (a, b) -> how many rows of either side have no link to the other, those left out included.
+        bank: modality -> rows towards which smoothing moves, drawn from all. banked: the group of each.
+        memo: what is worth computing once for these rows.
     """
 
     features: Mapping[str, FeatureMap]
@@ -36,6 +43,10 @@ class Prepared:
     rows: Mapping[str, Tensor]
     ids: Mapping[str, Tensor]
     links: Mapping[Pair, tuple[Tensor, Tensor]]
+    free: Mapping[Pair, tuple[int, int]]
+    bank: Mapping[str, Tensor]
+    banked: Mapping[str, Tensor]
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -53,6 +64,41 @@ class Prepared:
         alone = torch.ones(len(self.rows[a]), dtype=torch.bool)
         alone[self.between(a, b)[0][:, 0]] = False
         return alone.nonzero().flatten()
+
+    def coordinates(self, m: str, x: Tensor) -> Tensor:
+        """FeatureMap of one modality as rows."""
+        return self.principal[m].coordinates(self.features[m].phi(x))
+
+    def thinned(self, most: int, seed: int) -> Prepared:
+        """All rows with a link, and at most so many of the others, drawn at random."""
+        kept = {}
+        for m, x in self.rows.items():
+            alone = _alone(m, len(x), self.links)
+            kept[m] = torch.ones(len(x), dtype=torch.bool)
+            kept[m][alone[_order(len(alone), seed)[most:]]] = False
+        return self if all(bool(mask.all()) for mask in kept.values()) else self._only(kept)
+
+    def without(self, groups: Tensor) -> Prepared:
+        """The same principal, but no row, link or row of the bank of these groups; not for explicit links."""
+        p = self._only({m: ~torch.isin(ids, groups) for m, ids in self.ids.items()})
+        gone = {q: len(self.unlinked(*q)) - len(p.unlinked(*q)) for a, b in self.links for q in ((a, b), (b, a))}
+        stays = {m: ~torch.isin(ids, groups) for m, ids in self.banked.items()}
+        return replace(
+            p,
+            free={(a, b): (n - gone[a, b], m - gone[b, a]) for (a, b), (n, m) in self.free.items()},
+            bank={m: rows[stays[m]] for m, rows in self.bank.items()},
+            banked={m: ids[stays[m]] for m, ids in self.banked.items()},
+        )
+
+    def _only(self, kept: Mapping[str, Tensor]) -> Prepared:
+        """Some rows, and the links between them."""
+        return replace(
+            self,
+            rows={m: self.rows[m][mask] for m, mask in kept.items()},
+            ids={m: self.ids[m][mask] for m, mask in kept.items()},
+            links=_moved(self.links, kept),
+            memo={},
+        )
 
     def anchors(self, most: int, seed: int) -> dict[str, Tensor]:
         """Modality -> (k,) rows of the same k <= most things, drawn at random from more; -1 where one is absent.
@@ -96,37 +142,96 @@ def linear_map(weight: Tensor) -> Projection:
     return back
 
 
-def prepare(x: Views, root: bool = False, unit: bool = False, most: int = 512) -> Prepared:
+def prepare(
+    x: Views, root: bool = False, unit: bool = False, most: int = 512, rows: int | None = None, seed: int = 0
+) -> Prepared:
     """Fit the fronts of the heads and bring the views on their principal axes.
+
+    FeatureMap are read in blocks, and only what is kept is held: their number may exceed memory.
 
     Args:
         x: features, paired and unpaired items mixed.
         root: signed square root of modalities without negative values (pooled activations).
         unit: scale rows to unit length before anything else.
         most: principal axes to keep per modality; what lies beyond is below the ridge and only costs time.
+        rows: of groups without any link, how many to keep per modality at most; None: MOST_ROWS.
+        seed: draws them, and the bank.
 
     Raises:
         ModalignError: rows that are not finite or all zero, or a modality with fewer than two items.
     """
     x.validate()
-    features, principal, rows, ids = {}, {}, {}, {}
-    tied = connected_groups(x)
+    features, principal = {}, {}
     for m, items in x.data.items():
-        items = items.float()
-        features[m] = FeatureMap(items.shape[1], root=root and bool((items >= 0).all()), unit=unit)
-        phi = features[m].phi(items)
-        if len(phi) < 2:
-            raise ModalignError(f"'{m}' has {len(phi)} items: at least two are needed")
-        principal[m] = principal_axes(phi, most=most)
-        rows[m], ids[m] = principal[m].coordinates(phi), tied[m]
-        if not x.links:
-            means = aligned(Views({m: rows[m]}, {m: ids[m]}))
-            rows[m], ids[m] = means.data[m], means.group
-    links = {}
+        positive = root and all(bool((part >= 0).all()) for part in items.split(BLOCK))
+        features[m] = FeatureMap(items.shape[1], root=positive, unit=unit)
+        if len(items) < 2:
+            raise ModalignError(f"'{m}' has {len(items)} items: at least two are needed")
+        principal[m] = principal_axes_of((features[m].phi(part.float()) for part in items.split(BLOCK)), most)
+    ids, place = connected_groups(x), {m: torch.arange(len(items)) for m, items in x.data.items()}
+    if not x.links:  # with links every item is a row of its own
+        for m, group in ids.items():
+            ids[m], place[m] = torch.unique(group, return_inverse=True)
+    links, free = {}, {}
     for a, b in x.pairs():
         pairs = x.paired(a, b) if x.links else join(ids[a], ids[b])
-        links[a, b] = (pairs, _weights(pairs, len(rows[a]), len(rows[b])))
-    return Prepared(features, principal, rows, ids, links)
+        links[a, b] = (pairs, _weights(pairs, len(ids[a]), len(ids[b])))
+        free[a, b] = (len(ids[a]) - len(pairs[:, 0].unique()), len(ids[b]) - len(pairs[:, 1].unique()))
+    kept, banks, banked, out = {}, {}, {}, {}
+    for m in x.modalities:
+        kept[m], banked[m] = _draw(m, len(ids[m]), links, MOST_ROWS if rows is None else rows, seed)
+        either = kept[m] | banked[m]
+        coordinates = _group_means(x[m], place[m], either, features[m], principal[m])
+        out[m], banks[m] = (coordinates[some[either]] for some in (kept[m], banked[m]))
+    kept_ids, banked_ids = ({m: ids[m][some[m]] for m in ids} for some in (kept, banked))
+    return Prepared(features, principal, out, kept_ids, _moved(links, kept), free, banks, banked_ids)
+
+
+def _draw(
+    m: str, count: int, links: Mapping[Pair, tuple[Tensor, Tensor]], rows: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Which of a modality's groups are kept as rows, and which are in its bank."""
+    kept, banked = torch.ones(count, dtype=torch.bool), torch.zeros(count, dtype=torch.bool)
+    alone = _alone(m, count, links)
+    kept[alone[_order(len(alone), seed)[rows:]]] = False
+    banked[_order(count, seed)[:MOST_BANK]] = True
+    return kept, banked
+
+
+def _order(count: int, seed: int) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+
+
+def _alone(m: str, count: int, links: Mapping[Pair, tuple[Tensor, Tensor]]) -> Tensor:
+    """Rows of a modality without any link."""
+    alone = torch.ones(count, dtype=torch.bool)
+    for pair, (pairs, _) in links.items():
+        if m in pair:
+            alone[pairs[:, pair.index(m)]] = False
+    return alone.nonzero().flatten()
+
+
+def _moved(
+    links: Mapping[Pair, tuple[Tensor, Tensor]], kept: Mapping[str, Tensor]
+) -> dict[Pair, tuple[Tensor, Tensor]]:
+    """The links between kept rows, with the places that these have among the kept ones."""
+    place = {m: mask.long().cumsum(0) - 1 for m, mask in kept.items()}
+    out = {}
+    for (a, b), (pairs, weight) in links.items():
+        both = kept[a][pairs[:, 0]] & kept[b][pairs[:, 1]]
+        pairs = pairs[both]
+        out[a, b] = torch.stack([place[a][pairs[:, 0]], place[b][pairs[:, 1]]], 1), weight[both]
+    return out
+
+
+def _group_means(items: Tensor, place: Tensor, wanted: Tensor, front: FeatureMap, axes: PrincipalAxes) -> Tensor:
+    """(wanted groups, r) means of the coordinates of each group's items; ``place``: the group of each item."""
+    chosen = wanted[place].nonzero().flatten()
+    where = (wanted.long().cumsum(0) - 1)[place[chosen]]
+    total = torch.zeros(int(wanted.sum()), axes.axes.shape[1], dtype=axes.axes.dtype)
+    for some, groups in zip(chosen.split(BLOCK), where.split(BLOCK), strict=True):
+        total.index_add_(0, groups, axes.coordinates(front.phi(items[some].float())))
+    return total.div_(torch.bincount(where, minlength=len(total))[:, None])
 
 
 def _first(ids: Tensor, wanted: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from ..files import RunFile, read_text, write_text
@@ -14,13 +15,15 @@ from ..registry import register
 from ..training.loop import dev_recall
 from ..views import Views, hold_out, linked_groups
 from .canonical_space import CanonicalSpace
+from .folds import Fold, folds_of, within
 from .gradient import Gradient
-from .local_scaling import without_hubs
+from .local_scaling import of_strength, without_hubs
 from .prepared import prepare
 from .transport_cca import TransportCCA
-from .tuning import tune
+from .tuning import score_heads, tune
 
 TRIALS = 12
+FEWEST_TO_DESCEND = 500  # linked groups: with fewer, descent does not raise dev recall and its trials go to step 1
 
 
 @register("method", "clip")
@@ -108,9 +111,9 @@ class Full:
 
     1. Transport-CCA with each of a list of settings; capacity (ridge, weight of the relative part, smoothing) is
        chosen on dev, and so follows the number of pairs.
-    2. Gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve; the start is kept where that
-       does not raise the dev score.
-    3. `LocalScaling` behind the heads, of half or full strength, where that raises the dev score.
+    2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve; the
+       start is kept where that does not raise the dev score.
+    3. `LocalScaling` behind the heads, of half or full strength, where that raises the dev score among training items.
 
     Without dev views a fifth of the linked groups is held out to choose by, three times below 300 groups; then the
     closed form is fitted again to all pairs with what was chosen, and there is no gradient descent. Below 10 linked
@@ -172,33 +175,35 @@ class Full:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """The best heads on dev, or those refitted to all pairs."""
-        folds = [(x, dev)] if dev is not None else self.folds(x)
+        p = prepare(x, root=True, unit=True, seed=self.seed)
+        folds = folds_of(x, p, dev, self.seed)
         if not folds:
             self.record["chosen"] = "the defaults of transport_cca: too few pairs to choose anything by"
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
-        prepared = [prepare(part, root=True, unit=True) for part, _ in folds]
         made: dict[str, list[CanonicalSpace]] = {}
 
         def score(s: dict[str, Any]) -> float:
             progress(len(made), self.trials, "full")
-            ends = [
-                TransportCCA(self.dim, seed=self.seed, **s).solve(p, f[1]) for p, f in zip(prepared, folds, strict=True)
-            ]
+            ends = [TransportCCA(self.dim, seed=self.seed, **s).solve(f.trial, f.dev) for f in folds]
             made[str(s)] = [space for space, _ in ends]
             return sum(end for _, end in ends) / len(ends)
 
         closed, rates = self.candidates()
-        rates = rates if self.steps and dev is not None and len(linked_groups(x)) > 1 else []
+        rates = rates if self.steps and dev is not None and len(linked_groups(x)) >= FEWEST_TO_DESCEND else []
         strengths = self.STRENGTHS[: max(0, self.trials - 1 - len(rates))] if self.hubs else ()
         tuned = tune(closed, score, max(1, self.trials - len(rates) - len(strengths)))
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
-        best = [space.heads(self.dim) for space in made[str(tuned.settings)]]
-        if dev is not None:
-            best = [self.descend(best[0], x, dev, rates, run)]
+        method = TransportCCA(self.dim, seed=self.seed, **tuned.settings)
+        if dev is None:
+            best = [space.heads(self.dim) for space in made[str(tuned.settings)]]
+        else:
+            again = folds[0].trial is not folds[0].p
+            space = method.solve(p, dev)[0] if again else made[str(tuned.settings)][0]
+            best = [self.descend(space.heads(self.dim), within(x, p), dev, rates, run)]
         strength = self.strength(best, folds, strengths)
         if dev is None:
-            self.record["dev_is"] = f"{len(folds)} x {len(folds[0][1])} linked groups held out, then refitted"
-            best = [TransportCCA(self.dim, seed=self.seed, **tuned.settings).fit(x)]
+            self.record["dev_is"] = f"{len(folds)} x {len(folds[0].dev)} linked groups held out, then refitted"
+            best = [method.solve(p)[0].heads(self.dim)]
         progress(self.trials, self.trials, "full")
         return without_hubs(best[0], x, strength=strength, seed=self.seed) if strength else best[0]
 
@@ -212,31 +217,21 @@ class Full:
             settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
         return settings, list(self.RATES[: self.trials - 1])
 
-    def strength(
-        self, heads: Sequence[Heads], folds: Sequence[tuple[Views, Views]], strengths: Sequence[float]
-    ) -> float:
+    def strength(self, heads: Sequence[Heads], folds: Sequence[Fold], strengths: Sequence[float]) -> float:
         """Of the third step: what is best on dev, over all folds together, or was in an earlier fit; 0 without it."""
         if self.chosen is not None and "hubs" in self.chosen:
             return float(self.chosen["hubs"])
         if not strengths:
             return 0.0
-        scores = {}
-        for s in (0.0, *strengths):
-            ends = [
-                without_hubs(h, x, strength=s, seed=self.seed) if s else h
-                for h, (x, _) in zip(heads, folds, strict=True)
-            ]
-            scores[s] = sum(dev_recall(h.embed(dev)) for h, (_, dev) in zip(ends, folds, strict=True)) / len(folds)
+        fewer = [f.without_hubs(h, self.seed) for h, f in zip(heads, folds, strict=True)]
+        ends = {0.0: list(heads), **{s: [of_strength(h, s) for h in fewer] for s in strengths}}
+        found = [f.crowded_recalls(list(end)) for f, end in zip(folds, zip(*ends.values(), strict=True), strict=True)]
+        scores = dict(zip(ends, map(mean, zip(*found, strict=True)), strict=True))
         best = max(scores, key=lambda s: scores[s])
         self.record["trials"] += [{"settings": {"hubs": s}, "score": scores[s]} for s in strengths]
-        self.record |= {"chosen": {**self.record["chosen"], "hubs": best}, "dev": scores[best]}
+        score = mean(score_heads(h, f.dev) for h, f in zip(ends[best], folds, strict=True))
+        self.record |= {"chosen": {**self.record["chosen"], "hubs": best}, "dev": score}
         return best
-
-    def folds(self, x: Views) -> list[tuple[Views, Views]]:
-        """Training and dev views made of the training views alone; none with fewer than 10 linked groups."""
-        linked = len(linked_groups(x))
-        count = 0 if linked < 10 else 3 if linked < 300 else 1
-        return [hold_out(x, seed=self.seed + k) for k in range(count)]
 
     def descend(self, start: Heads, x: Views, dev: Views, rates: Sequence[float], run: Path | None) -> Heads:
         """Gradient descent from the start with each learning rate; the best of all on dev, the start included."""

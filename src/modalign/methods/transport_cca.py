@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from ..geometry.neighbours import knn
-from ..geometry.transport import ConvergenceWarning, Problem, Solver
-from ..geometry.transport import solve as transport
+from ..geometry.transport import Matches, Solver, matches
 from ..model import Heads
 from ..progress import Progress, silent
 from ..registry import register
@@ -20,12 +19,23 @@ from ..training.loop import dev_recall
 from ..views import Pair, Views
 from .canonical_space import CanonicalSpace, smoothed
 from .closed_form import known_cross, solve
-from .prepared import FEWEST_ANCHORS, Prepared, prepare
+from .prepared import FEWEST_ANCHORS, MOST_ROWS, Prepared, prepare
 from .wasserstein import WassersteinProcrustes, axes_of
 
-MOST_ROWS = 8192  # unlinked rows per side that enter one plan: a plan of 8192 x 8192 float32 takes 268 MB
 TOLERANCE, ITERATIONS = 2e-2, 60  # of a plan: a rough one serves as well, and costs less
-Plans = dict[Pair, tuple[Tensor, Tensor, Tensor]]
+EARLY_ROWS, FULL_ROUNDS = 2048, 2  # rows of a side in early rounds, and how many rounds at the end have all rows
+WIDTH, SAMPLE = 128, 512  # of the vectors from which a plan is made; of a side, to find their directions
+
+
+class Match(NamedTuple):
+    """A plan between rows of one modality and columns of another."""
+
+    rows: Tensor
+    columns: Tensor
+    found: Matches
+
+
+Plans = dict[Pair, Match]
 
 
 class Round(NamedTuple):
@@ -62,9 +72,9 @@ class TransportCCA:
         share: weight of the relative part against the linear one; 0: none, as with fewer than 10 known pairs.
         sharpness: of the relative part.
         late: the relative part is added after the last round and has no say in the plans.
-        epsilon: of the plan, on cosine cost.
+        epsilon: of the plan, on cosine cost. last_epsilon: it falls to this one over the rounds; None: stays.
         plan_neighbours: neighbours that vouch for a match in the plan; 0: none, which halves the time.
-        weight: of an unlinked item against a known pair.
+        weight: of an unlinked item against a known pair; of more than 8192 items no more count.
         rounds: of plan and refit; with dev the best round is kept, so that unlinked items never harm there.
         matches: mutual best matches of the plan that become anchors, at most (two modalities only).
         most_anchors: known pairs that become anchors, at most.
@@ -91,6 +101,7 @@ class TransportCCA:
         sharpness: float = 2.0,
         late: bool = False,
         epsilon: float = 0.05,
+        last_epsilon: float | None = None,
         plan_neighbours: int = 5,
         weight: float = 1.0,
         rounds: int = 2,
@@ -102,13 +113,14 @@ class TransportCCA:
         self.smoothing, self.neighbours, self.share, self.sharpness = smoothing, neighbours, share, sharpness
         self.late = late
         self.last_ridge, self.plan_neighbours = ridge if last_ridge is None else last_ridge, plan_neighbours
-        self.epsilon, self.weight, self.rounds = epsilon, weight, rounds
+        self.epsilon, self.last_epsilon = epsilon, epsilon if last_epsilon is None else last_epsilon
+        self.weight, self.rounds = weight, rounds
         self.matches, self.most_anchors, self.seed = matches, most_anchors, seed
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs and the plan of the others."""
-        return self.solve(prepare(x, self.root, self.unit), dev, progress)[0].heads(self.dim)
+        return self.solve(prepare(x, self.root, self.unit, seed=self.seed), dev, progress)[0].heads(self.dim)
 
     def solve(self, p: Prepared, dev: Views | None = None, progress: Progress = silent) -> tuple[CanonicalSpace, float]:
         """The space of the best round on dev and its score, or that of the last round."""
@@ -131,21 +143,20 @@ class TransportCCA:
 
     def refits(self, p: Prepared, dev: Views | None = None, progress: Progress = silent) -> Iterator[Round]:
         """The fit to the known pairs, of which there must be some, and then each plan with its refit."""
-        bank: dict[str, Tensor] = {}
         if self.smoothing:
-            p, bank = smoothed(p, self.ridge, self.neighbours, self.smoothing, self.seed)
+            p = smoothed(p, self.ridge, self.neighbours, self.smoothing)
         known, anchors = known_cross(p), {} if self.late else self.anchors(p)
         plans: Plans = {}
         space: CanonicalSpace | None = None
         for number in range(self.rounds + 1):
             if space is not None:
                 progress(number - 1, self.rounds, "transport-CCA")
-                plans = self.plans(space)
+                plans = self.plans(space, number)
                 if not plans:
                     return
             ridge = self.ridge * (self.last_ridge / self.ridge) ** (number / max(1, self.rounds))
             fit = solve(p, self.joined(p, known, plans), self.dim, ridge, self.power)
-            space = CanonicalSpace(p, fit, bank, self.neighbours, self.smoothing, sharpness=self.sharpness)
+            space = CanonicalSpace(p, fit, ridge, self.neighbours, self.smoothing, sharpness=self.sharpness)
             if anchors:
                 space = self.anchored(space, anchors, plans)
             yield Round(space, plans, ridge, score_of(space, dev))
@@ -159,53 +170,60 @@ class TransportCCA:
     def without_pairs(self, p: Prepared) -> CanonicalSpace:
         """A linear space from the plan of Wasserstein-Procrustes, refined in rounds."""
         start = WassersteinProcrustes(seed=self.seed)
-        plans: Plans = {}
+        cross = {}
         for a, b in p.links:
             found, rows, columns = start.between(p, a, b, axes_of(p, start.dim))
-            plans[a, b] = (rows, columns, found.plan)
+            cross[a, b] = p.rows[a][rows].T @ found.plan.double() @ p.rows[b][columns]
             self.record.setdefault("start_cost", {})[f"{a}-{b}"] = found.cost
         for _ in range(self.rounds + 1):
-            space = CanonicalSpace(p, solve(p, self.joined(p, {}, plans), self.dim, self.ridge, self.power))
-            plans = self.plans(space)
+            space = CanonicalSpace(p, solve(p, cross, self.dim, self.ridge, self.power), self.ridge)
+            cross = self.joined(p, {}, self.plans(space, self.rounds))
         return space
 
-    def plans(self, space: CanonicalSpace) -> Plans:
-        """Pair -> (rows of a, rows of b, plan of mass 1 between them), for pairs with unlinked items on both sides."""
+    def plans(self, space: CanonicalSpace, number: int) -> Plans:
+        """Pair -> what its plan says in a round (from 1 on), for pairs with unlinked items on both sides."""
         out = {}
+        epsilon = self.epsilon * (self.last_epsilon / self.epsilon) ** ((number - 1) / max(1, self.rounds - 1))
+        most = MOST_ROWS if number > self.rounds - FULL_ROUNDS else EARLY_ROWS
         for a, b in space.p.links:
-            rows, columns = (self.some(space.p.unlinked(*q)) for q in ((a, b), (b, a)))
-            if len(rows) and len(columns):
-                za, zb = space.embed(a, space.p.rows[a][rows]), space.embed(b, space.p.rows[b][columns])
-                similarity = za @ zb.T
-                if self.plan_neighbours:
-                    near = [self.near(space, m, r) for m, r in ((a, rows), (b, columns))]
-                    similarity = (similarity + over_neighbours(over_neighbours(similarity, near[0]).T, near[1]).T) / 2
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", ConvergenceWarning)
-                    solver = Solver(self.epsilon, TOLERANCE, ITERATIONS)
-                    plan = transport(Problem(1.0 - similarity), solver).plan
-                plan = plan.masked_fill(plan < 1e-20, 0.0)  # products with denormal numbers are many times slower
-                out[a, b] = (rows, columns, plan)
+            rows = {m: self.some(space.p.unlinked(m, other), most) for m, other in ((a, b), (b, a))}
+            if all(len(r) for r in rows.values()):
+                z = narrowed([space.embed(m, space.p.rows[m][r]) for m, r in rows.items()])
+                x, y = (self.vouched(space, v, m, rows[m], (m, a, b)) for v, m in zip(z, (a, b), strict=True))
+                left, right = (space.p.rows[m][r].to(z[0]) for m, r in rows.items())
+                found = matches(x, y, left, right, Solver(epsilon, TOLERANCE, ITERATIONS))
+                out[a, b] = Match(rows[a], rows[b], found)
         return out
 
-    def near(self, space: CanonicalSpace, m: str, rows: Tensor) -> Tensor:
-        """(n, k) nearest of these rows to each of them, on the modality's own manifold."""
-        return knn(space.whitened(m, space.p.rows[m][rows]), k=self.plan_neighbours)[1]
+    def vouched(self, space: CanonicalSpace, z: Tensor, m: str, rows: Tensor, name: tuple[str, ...]) -> Tensor:
+        """[z, mean z of the nearest of these rows] / sqrt(2), on the modality's own manifold.
 
-    def some(self, rows: Tensor) -> Tensor:
-        """At most MOST_ROWS of them."""
-        if len(rows) <= MOST_ROWS:
+        The inner product of two such vectors is the mean of the cosine of the items and of those between their
+        neighbours. ``name``: of the rows, under which their neighbours are remembered.
+        """
+        if not self.plan_neighbours:
+            return z
+        if len(rows) == 1:
+            return torch.cat([z, z], 1) / 2**0.5
+        key = ("vouchers", name, len(rows), space.ridge, self.plan_neighbours, self.seed)
+        if key not in space.p.memo:
+            space.p.memo[key] = knn(space.whitened(m, space.p.rows[m][rows])[:, :WIDTH], k=self.plan_neighbours)[1]
+        return torch.cat([z, embedding_bag(space.p.memo[key], z, mode="mean")], 1) / 2**0.5
+
+    def some(self, rows: Tensor, most: int) -> Tensor:
+        """At most so many of them."""
+        if len(rows) <= most:
             return rows
-        return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(self.seed))[:MOST_ROWS]]
+        return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(self.seed))[:most]]
 
     def joined(self, p: Prepared, known: Mapping[Pair, Tensor], plans: Plans) -> dict[Pair, Tensor]:
         """Cross-covariances of known pairs and plans together."""
         out = dict(known)
-        for (a, b), (rows, columns, plan) in plans.items():
-            guess = (p.rows[a][rows].to(plan).T @ (plan @ p.rows[b][columns].to(plan))).double()
-            pairs = float(p.links[a, b][1].sum())
-            extra = self.weight * min(len(p.unlinked(a, b)), len(p.unlinked(b, a)))
-            out[a, b] = (pairs * known.get((a, b), torch.zeros_like(guess)) + extra * guess) / (pairs + extra)
+        for pair, match in plans.items():
+            guess = match.found.moment.double()
+            pairs = float(p.links[pair][1].sum())
+            extra = self.weight * min(*p.free[pair], MOST_ROWS)  # a plan says no more than the rows that can be in it
+            out[pair] = (pairs * known.get(pair, torch.zeros_like(guess)) + extra * guess) / (pairs + extra)
         return out
 
     def anchored(self, space: CanonicalSpace, known: Mapping[str, Tensor], plans: Plans) -> CanonicalSpace:
@@ -213,10 +231,8 @@ class TransportCCA:
         found, count = known, len(next(iter(known.values())))
         if plans and self.matches and len(space.p.modalities) == 2:
             (a, b), (rows, columns, plan) = next(iter(plans.items()))
-            certainty, partner = plan.max(1)
-            mutual = (plan.argmax(0)[partner] == torch.arange(len(rows))).nonzero().flatten()
-            mutual = mutual[certainty[mutual].argsort(descending=True, stable=True)[: self.matches]]
-            new = {a: rows[mutual], b: columns[partner[mutual]]}
+            sure = plan.surest(self.matches)
+            new = {a: rows[sure], b: columns[plan.partner[sure]]}
             found = {m: torch.cat([known[m], new[m]]) for m in new}
         more = len(next(iter(found.values()))) - count
         return space.anchored(found, torch.cat([torch.ones(count), torch.full((more,), 0.5)]), self.share)
@@ -229,19 +245,20 @@ def better(best: Round | None, now: Round, dev: Views | None) -> Round:
 
 def score_of(space: CanonicalSpace, dev: Views | None) -> float:
     """Dev recall; -1 without dev views."""
-    return -1.0 if dev is None else dev_recall(space.heads().embed(dev))
+    return -1.0 if dev is None else dev_recall(space.embed_new(dev))
 
 
-def over_neighbours(similarity: Tensor, near: Tensor) -> Tensor:
-    """Row i becomes the mean of the rows of its neighbours; rows without neighbours stay.
+def narrowed(z: Sequence[Tensor], width: int = WIDTH) -> list[Tensor]:
+    """Unit rows of both sides in the leading directions of a sample of them, where that is cheaper than their product.
 
-    Example:
-        >>> over_neighbours(torch.eye(3), torch.tensor([[1, 2], [0, 2], [0, 1]]))[0]
-        tensor([0.0000, 0.5000, 0.5000])
+    Inner products change by what the other directions hold. Directions: orthogonal iteration on the second moment.
     """
-    if near.shape[1] == 0:
-        return similarity
-    total = torch.zeros_like(similarity)
-    for column in near.T:
-        total += similarity[column]
-    return total / near.shape[1]
+    n, m, wide = len(z[0]), len(z[1]), z[0].shape[1]
+    if wide <= width or 2 * SAMPLE * wide * wide + (n + m) * wide * width > 2 * n * m * (wide - width):
+        return list(z)
+    sample = torch.cat([v[:: -(-len(v) // SAMPLE)] for v in z])
+    moment = sample.T @ sample
+    axes = torch.randn(wide, width, generator=torch.Generator().manual_seed(0)).to(moment)
+    for _ in range(3):
+        axes = torch.linalg.qr(moment @ axes).Q
+    return [v @ axes for v in z]

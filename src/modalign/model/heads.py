@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding_bag, normalize
 
 from ..errors import ModalignError
 
@@ -93,12 +93,21 @@ def smooth(w: Tensor, bank: Tensor, neighbours: int, smoothing: float) -> Tensor
         >>> smooth(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0], [3.0, 3.0], [-1.0, 0.0]]), 2, 0.5)
         tensor([[2.5000, 1.5000]])
     """
+    return moved(w, bank, *likest(w, bank, neighbours), smoothing)
+
+
+def likest(w: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+    """(n, k) squared positive cosines of rows to their nearest rows of a bank, falling, and which these are."""
     cosine = normalize(w, dim=-1) @ normalize(bank, dim=-1).T
-    cosine = cosine.masked_fill(cosine > 0.9999, -1.0)
+    cosine.masked_fill_(cosine > 0.9999, -1.0)
     near, index = cosine.topk(min(neighbours, len(bank)), dim=-1)
-    share = near.clamp(min=0.0).square()
-    share = share / share.sum(-1, keepdim=True).clamp(min=1e-9)
-    return w + smoothing * (share.unsqueeze(-1) * bank[index]).sum(-2)
+    return near.clamp(min=0.0).square(), index
+
+
+def moved(w: Tensor, bank: Tensor, weight: Tensor, index: Tensor, smoothing: float) -> Tensor:
+    """w + smoothing times the weighted mean of the rows of a bank."""
+    share = weight / weight.sum(-1, keepdim=True).clamp(min=1e-9)
+    return w + smoothing * embedding_bag(index, bank, per_sample_weights=share, mode="sum")
 
 
 def relative(w: Tensor, anchors: Tensor, weight: Tensor, sharpness: float, nearest: int = 0) -> Tensor:
@@ -220,7 +229,11 @@ class Head(nn.Module):
         return self.map.dim if self.hubs is None else self.hubs.dim
 
     def forward(self, x: Tensor) -> Tensor:
-        z = self.map(self.features(x))
+        return self.behind(self.features(x))
+
+    def behind(self, c: Tensor) -> Tensor:
+        """What follows the front: coordinates -> unit rows."""
+        z: Tensor = self.map(c)
         return z if self.hubs is None else self.hubs(z)
 
     def specification(self) -> dict[str, Any]:

@@ -169,16 +169,20 @@ def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tup
         >>> len(rest), len(dev)
         (8, 2)
     """
+    dev = held_out(x, share, seed, least)
+    kept = x.group_ids()
+    return x.groups(kept[~torch.isin(kept, dev)]), x.groups(dev)
+
+
+def held_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> Tensor:
+    """The groups that `hold_out` takes for dev."""
     linked = linked_groups(x)
     if len(linked) < 2:
         raise ModalignError(
             f"the views have {len(linked)} linked groups: at least 2 are needed to hold some out; give dev views"
         )
     count = min(max(least, round(share * len(linked))), len(linked) - 1)
-    order = torch.randperm(len(linked), generator=torch.Generator().manual_seed(seed))
-    dev = linked[order[:count]]
-    kept = x.group_ids()
-    return x.groups(kept[~torch.isin(kept, dev)]), x.groups(dev)
+    return linked[torch.randperm(len(linked), generator=torch.Generator().manual_seed(seed))[:count]]
 
 
 def _rows_of(x: Views, keep: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from ..errors import ModalignError, few, unknown
 from .groups import groups_of_pairs, join, relink
 
 Pair = tuple[str, str]
+BLOCK = 1 << 15  # rows that are looked at together
 
 
 @dataclass(frozen=True)
@@ -290,13 +291,13 @@ class Views:
                 raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
             if not x.is_floating_point():
                 raise ModalignError(f"'{m}' must hold floating-point numbers, got {x.dtype}")
-            bad = (~torch.isfinite(x).all(1)).nonzero().flatten()
+            bad = _rows_where(x, lambda part: ~torch.isfinite(part).all(1))
             if len(bad):
                 raise ModalignError(
                     f"'{m}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): "
                     "remove these rows"
                 )
-            empty = (x == 0).all(1).nonzero().flatten()
+            empty = _rows_where(x, lambda part: (part == 0).all(1))
             if len(empty) and not zero_rows:
                 raise ModalignError(
                     f"'{m}' has {len(empty)} all-zero rows of {len(x)} ({few(empty.tolist())}): "
@@ -363,3 +364,8 @@ def _shifted(parts: Sequence[Views], a: str, b: str) -> Tensor:
             found.append(link.long().cpu() + start)
         start = start + torch.tensor([[len(p[m]) if m in p else 0] for m in (a, b)])
     return torch.cat(found, 1)
+
+
+def _rows_where(x: Tensor, test: Callable[[Tensor], Tensor]) -> Tensor:
+    """Rows for which a test is true, read in blocks: a memory-mapped array is never held."""
+    return torch.cat([test(part) for part in x.split(BLOCK)]).nonzero().flatten() if len(x) else torch.empty(0).long()

@@ -7,24 +7,25 @@
 
 `Solver` holds epsilon (0 for the exact plan), tolerance and memory for all of them. `sinkhorn_divergence` is 0 where
 two sets agree; `gromov` and `fused_gromov` take sets that can only be compared within themselves; `barycentre` is the
-mean of several sets; `barycentric` the map that a plan stands for.
+mean of several sets; `barycentric` the map that a plan stands for; `matches` what a plan that is never held says.
 
 Modules, from the door inwards: ``front`` (the problems), ``partial``, ``semipaired``, ``exact``, ``gromov``,
-``divergence``, ``barycentre`` (one kind each); ``entropic`` (annealing, plans) over ``dual`` (value, gradients),
-``sinkhorn`` (iteration with absorbed potentials), ``kernel`` (one pass) and ``anderson`` (acceleration). ``problem``,
-``solver`` and ``source`` are what goes in, ``result`` and ``coupling`` what comes out.
+``divergence``, ``barycentre``, ``matches`` (one kind each); ``entropic`` (annealing, plans) over ``dual`` (value,
+gradients), ``sinkhorn`` (iteration with absorbed potentials), ``kernel`` (one pass) and ``anderson`` (acceleration).
+``problem``, ``solver`` and ``source`` are what goes in, ``result`` and ``coupling`` what comes out.
 """
 
 from .barycentre import barycentre
 from .divergence import barycentric, sinkhorn_divergence
 from .front import Partial, Problem, SemiPaired, Unbalanced, solve
 from .gromov import distortion, fused_gromov, gromov
+from .matches import Matches, matches
 from .result import ConvergenceWarning, Plan, Potentials
 from .solver import Solver
 from .source import CostSource, between
 
 __all__ = [
-    "ConvergenceWarning", "CostSource", "Partial", "Plan", "Potentials", "Problem", "SemiPaired", "Solver",
-    "Unbalanced", "barycentre", "barycentric", "between", "distortion", "fused_gromov", "gromov",
+    "ConvergenceWarning", "CostSource", "Matches", "Partial", "Plan", "Potentials", "Problem", "SemiPaired", "Solver",
+    "Unbalanced", "barycentre", "barycentric", "between", "distortion", "fused_gromov", "gromov", "matches",
     "sinkhorn_divergence", "solve",
 ]  # fmt: skip
