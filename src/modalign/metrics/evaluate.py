@@ -11,7 +11,7 @@ from ..errors import ModalignError
 from ..views import Views
 from .intervals import bootstrap_all, resample_scores
 from .key import Key
-from .score import Metric, Score
+from .score import UNITS, Metric, Score
 
 DEFAULT = ("retrieval", "procrustes", "mutual_knn")
 LEAST_GROUPS = 3  # from which on an interval can be drawn
@@ -90,7 +90,8 @@ def _with_intervals(
         ends = resample_scores(_without_null(metric), z, samples=draws, level=level, seed=seed)
         for name in whole:
             if name in ends:
-                low, high = ends[name](scores[name].value)
+                unit = UNITS[scores[name].unit]  # beyond its range no truth can lie
+                low, high = (min(max(v, unit.low), unit.high) for v in ends[name](scores[name].value))
                 out[name] = replace(scores[name], low=low, high=high)
     return bootstrap_all(out, level=level, seed=seed)
 

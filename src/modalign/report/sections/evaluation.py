@@ -27,7 +27,7 @@ def build(sheet: Sheet) -> Markup | None:
     return render(
         "evaluation.html.j2",
         first=[(heading(k, s), shown(s), interval(s)) for k, s in chosen(scores, "headline").items()],
-        tables=[_table(topic, own) for topic, own in topics.items()],
+        topics=[_topic(topic, own) for topic, own in topics.items()],
         corrected=CORRECTED,
         settings=", ".join(f"{k} = {_plain(v)}" for k, v in result.settings.items()),
         groups=result.groups,
@@ -36,24 +36,30 @@ def build(sheet: Sheet) -> Markup | None:
     )
 
 
-def _table(topic: str, scores: Mapping[str, Score]) -> dict[str, Any]:
-    """A topic's scores: a row per measure and form, a column per modality, pair or direction."""
-    keys = {key: Key.parse(key) for key in scores}
-    columns = list(dict.fromkeys(k.subject for k in keys.values()))
-    rows: dict[tuple[str, str, Any], dict[str, Any]] = {}
-    for text, key in keys.items():
-        score = scores[text]
-        row = rows.setdefault(
-            (key.measure, key.form, key.k),
-            {"name": heading(text, score), "about": f"{text}: {score.explanation}", "cells": dict.fromkeys(columns)},
+def _topic(topic: str, scores: Mapping[str, Score]) -> dict[str, Any]:
+    """A topic's scores: tables for the whole run, single modalities, pairs and directions, in order of appearance."""
+    kinds: dict[tuple[bool, ...], dict[Key, Score]] = {}
+    for text, score in scores.items():
+        key = Key.parse(text)
+        kinds.setdefault((key.mutual and key.target is not None, key.source is None, key.target is None), {})[key] = (
+            score
         )
-        row["cells"][key.subject] = {
-            "value": shown(score),
-            "interval": interval(score),
-            "chance": "" if score.chance is None else number(score.chance, score.unit, sign=False),
-            "note": "; ".join([*([f"{score.skipped} left out"] if score.skipped else []), *filter(None, [score.note])]),
-        }
-    return {"topic": topic, "columns": [c or "All together" for c in columns], "rows": list(rows.values())}
+    blocks = [_block(own) for own in kinds.values()]
+    return {"name": topic, "blocks": blocks, "count": sum(len(b["rows"]) for b in blocks)}
+
+
+def _block(scores: Mapping[Key, Score]) -> dict[str, Any]:
+    """A row per measure and form, a column per modality, pair or direction."""
+    columns = list(dict.fromkeys(key.subject for key in scores))
+    rows: dict[tuple[str, str, Any], dict[str, Any]] = {}
+    for key, score in scores.items():
+        about = {"name": heading(str(key), score), "about": f"{key}: {score.explanation}"}
+        row = rows.setdefault((key.measure, key.form, key.k), {**about, "cells": dict.fromkeys(columns)})
+        ends = [interval(score)] if score.low is not None else []
+        ends += [] if score.chance is None else [f"chance {number(score.chance, score.unit, sign=False)}"]
+        notes = [*([f"{score.skipped} left out"] if score.skipped else []), *filter(None, [score.note])]
+        row["cells"][key.subject] = {"value": shown(score), "beside": ", ".join(ends), "note": "; ".join(notes)}
+    return {"columns": [c or "All together" for c in columns], "rows": list(rows.values())}
 
 
 def _plain(value: Any) -> str:
