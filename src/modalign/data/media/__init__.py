@@ -3,7 +3,7 @@
 from .pictures import MAX_PIXELS, SVG_PIXELS, VERSION, Source, is_svg, load_image, thumbnail, versions
 from .sound import MAX_SAMPLES, SoundSource, load_sound, sound_blocks, sound_versions
 from .source import HASHED_BYTES, MAX_BYTES, named, open_bytes, read_bytes, signature
-from .video import Frames, load_frames, sample_frames, video_versions
+from .video import Frames, film_length, load_frames, sample_frames, video_versions
 
 __all__ = [
     "Frames",
@@ -15,6 +15,7 @@ __all__ = [
     "VERSION",
     "SoundSource",
     "Source",
+    "film_length",
     "is_svg",
     "load_frames",
     "load_image",

@@ -115,6 +115,20 @@ def sample_frames(
     return Frames([p.picture for p in picked], [p.time for p in picked], substituted)
 
 
+def film_length(source: str | bytes | Any) -> tuple[float, bool]:
+    """Seconds of a video's pictures, and whether it has a sound track.
+
+    Raises:
+        ModalignError: missing, empty, no video, truncated or damaged; names the file.
+        MissingExtraError: PyAV is not installed.
+    """
+    name = named(source)
+    with open_bytes(source) as handle, open_container(handle, name) as container:
+        stream = _pictures(container, name)
+        heard = any(s.codec_context is not None for s in container.streams.audio)
+        return stated_duration(container, stream) or _scanned_duration(container, stream, name), heard
+
+
 def video_versions() -> dict[str, str]:
     """Versions of what decides the pixels of a decoded frame, for fingerprints of features."""
     try:

@@ -1,0 +1,87 @@
+"""Films cut into windows of time: what is seen and what is heard in the same seconds belong together."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ..errors import ModalignError, few
+from ..registry import register
+from . import media
+from .manifest import Manifest
+from .places import VIDEOS, existing_folder
+from .rows import Rows, split_name
+
+SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
+PARTS = ("train", "val", "test", "dev", "validation")
+EPSILON = 1e-6
+
+
+@register("dataset", "films")
+def films(root: Path | str, split: str | None = None, *, seconds: float = 4.0, step: float | None = None) -> Manifest:
+    """Films, each window of time one group: its pictures and its sound as two modalities of one file.
+
+    Layout: videos anywhere below the folder, or below ``train``, ``val``, ``test`` in it. Windows lie at 0, step,
+    2 step, ... and all have the same length; what is left at the end is shorter than a window and left out, unless it
+    is all there is.
+
+    Args:
+        root: the folder. split: "train", "val", "test"; None for all. Without such folders about 70 / 10 / 20 % of the
+            films, drawn by a hash of their names: windows of one film never part.
+        seconds: length of a window. step: between the beginnings of windows; None: ``seconds``.
+
+    Returns:
+        Rows of ``video`` and, where a film has a sound track, ``audio`` with the same file and times; extra: film.
+
+    Raises:
+        ModalignError: no films, none that can be opened (a broken one is counted and named), or lengths that are no
+            lengths.
+
+    Reference: layout of the windows as in Miech et al. 2019, HowTo100M, arXiv 1906.03327.
+    """
+    step = seconds if step is None else step
+    if not seconds > 0 or not step > 0:
+        raise ModalignError(f"films needs seconds and step above 0, got {seconds} and {step}")
+    base = existing_folder(root, "data set 'films'")
+    rows = Rows("films", {"source": str(base)})
+    broken: list[str] = []
+    paths = sorted(p for p in base.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
+    for path in paths:
+        name = path.relative_to(base).as_posix()
+        try:
+            length, heard = media.film_length(path)
+        except ModalignError as problem:
+            broken.append(f"{name} ({problem})")
+            continue
+        top = name.split("/")[0]
+        part = split_name(top) if top.lower() in PARTS and "/" in name else _drawn(name)
+        for start, end in cut(length, seconds, step):
+            group = rows.group((name, start))
+            rows.file(group, "video", path, part, start, end, film=name)
+            if heard:
+                rows.file(group, "audio", path, part, start, end, film=name)
+    if broken:
+        rows.note("broken_films", f"{len(broken)} of {len(paths)}: {few(broken, 3)}")
+    return rows.manifest(split)
+
+
+def cut(length: float, seconds: float, step: float) -> list[tuple[float, float]]:
+    """Windows of a length: (start, end) in seconds.
+
+    Example:
+        >>> cut(9.5, 4.0, 4.0), cut(3.0, 4.0, 2.0)
+        ([(0.0, 4.0), (4.0, 8.0)], [(0.0, 3.0)])
+    """
+    if length <= seconds:
+        return [(0.0, length)]
+    count = int((length - seconds + EPSILON) // step) + 1
+    return [(round(i * step, 6), round(i * step + seconds, 6)) for i in range(count)]
+
+
+def _drawn(name: str) -> str:
+    draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
+    for part, share in SHARES.items():
+        if draw < share:
+            return part
+        draw -= share
+    return "test"
