@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 #: (done, total, what): called as often as there is news; ``what`` names the work in a few words.
@@ -68,3 +68,9 @@ class _Lines:
         spent = now - self.start[what]
         left = f", about {spent / done * (total - done):.0f} s left" if done and not finished else ""
         print(f"{what}: {done} of {total} ({spent:.0f} s{left})", file=sys.stderr, flush=True)
+
+
+def note(lines: Iterable[str]) -> None:
+    """What people should know before they wait: a line each on standard error."""
+    for line in lines:
+        print(f"note: {line}", file=sys.stderr, flush=True)

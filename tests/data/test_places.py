@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from modalign.data.places import SOUNDS, VIDEOS, Files, clip_names, first_file, first_folder, inside
+from modalign.data.folders import folders
+from modalign.data.places import KIND_OF, SOUNDS, VIDEOS, Files, aside, clip_names, first_file, first_folder, inside
+from modalign.data.table import table
+from modalign.data.webdataset import webdataset
 from modalign.errors import ModalignError
 
 
@@ -62,3 +67,42 @@ def test_first_of_several(tree: Callable[..., Path]) -> None:
     assert first_file(root, ["a.csv", "b.csv"], "list") == root / "b.csv"
     with pytest.raises(ModalignError, match=r"list not found in .*: looked for c\.csv, d\.csv"):
         first_file(root, ["c.csv", "d.csv"], "list")
+
+
+def test_what_is_left_aside_is_counted_by_ending_and_named() -> None:
+    assert aside(["a.xyz", "b.XYZ", "README"]) == (
+        "3 files of no known kind (2 '.xyz', 1 without an ending): a.xyz, b.XYZ, README"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [(".oga", "audio"), (".aiff", "audio"), (".aif", "audio"), (".mka", "audio"), (".amr", "audio"), (".caf", "audio"),
+     (".wmv", "video"), (".ogv", "video"), (".ts", "video"), (".m2ts", "video"), (".avif", "image"), (".jp2", "image")],
+)  # fmt: skip
+def test_endings_that_the_decoders_read_are_known(ending: str, kind: str, tmp_path: Path) -> None:
+    assert KIND_OF[ending] == kind
+    (tmp_path / f"a{ending}").write_bytes(b"x")
+    (tmp_path / "a.xyz").write_bytes(b"x")
+    made = folders(tmp_path)
+    assert made.modalities == (kind,)
+    assert made.meta["left_aside"] == "1 files of no known kind (1 '.xyz'): a.xyz"
+
+
+def test_shards_name_what_they_leave_aside(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        for name in ("1.aiff", "1.txt", "1.xyz", "1.json"):
+            info = tarfile.TarInfo(name)
+            info.size = 2
+            archive.addfile(info, io.BytesIO(b"{}"))
+    made = webdataset(tmp_path / "s.tar")
+    assert made.modalities == ("audio", "text")
+    assert made.meta["left_aside"] == "1 files of no known kind (1 '.xyz'): 1.xyz"
+
+
+def test_a_column_of_pictures_is_known_by_most_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("file,caption\nscan.djvu,a\nb.png,b\nc.png,c\n")
+    made = table(tmp_path / "m.csv")
+    assert [r.uri and Path(r.uri).name for r in made.modality("image")] == ["scan.djvu", "b.png", "c.png"]
+    (tmp_path / "n.csv").write_text("file,caption\nscan.djvu,a\n")
+    assert table(tmp_path / "n.csv").meta["left_aside"].startswith("file: files of no known kind")

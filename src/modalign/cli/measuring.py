@@ -98,7 +98,8 @@ def diagnose(
     Parameters
     ----------
     arrays
-        Two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+        Two or more .npy files, (rows, features), paired by position unless --pairs is given; or one store of
+        ``modalign embed``, whose captions and files are also searched for doubles and for leaks between splits.
     pairs
         CSV or .npy of row numbers, one pair a line (two arrays only).
     names

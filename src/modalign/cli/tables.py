@@ -86,7 +86,7 @@ def diagnosis(found: Mapping[str, Any]) -> str:
         told = line(Score.from_json(pair["gain"]["recall"], "recall"))
         curve = [f"{number(c['value'], c['unit'], sign=False)} at {c['pairs']:,}" for c in pair["gain"]["curve"]]
         lines.append(f"  mean recall  {told}, among {pair['gain']['test']}; by pairs: {', '.join(curve)}")
-    return "\n".join([*lines, *(f"note: {n}" for n in found["notes"])])
+    return "\n".join([*lines, *(f"note: {n}" for n in [*found["notes"], *found.get("doubles", ())])])
 
 
 def index(result: Mapping[str, Any]) -> str:

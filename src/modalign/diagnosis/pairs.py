@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few
+from ..features.store import Store
 from ..geometry.information import Explained, explained, kernel_features, principal
 from ..geometry.neighbours import collapse, knn
 from ..geometry.similarity import calibrate, cka, permuted
@@ -20,6 +21,7 @@ from ..geometry.spread import intrinsic_dimension
 from ..progress import Progress, silent
 from ..views import Views
 from .advice import judge, overall, say
+from .doubles import doubles
 from .gain import Gain, gain
 
 LEAST = 30
@@ -249,9 +251,18 @@ def diagnose_arrays(
     seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """``diagnose`` of feature files: what ``modalign diagnose`` prints as JSON."""
+    """``diagnose`` of feature files, or of one store: what ``modalign diagnose`` prints as JSON.
+
+    A store knows its items: captions and files that it holds more than once are told beside its features.
+    """
     from ..data.arrays import load_array, load_pairs
 
+    if len(arrays) == 1 and arrays[0].is_dir():
+        store = Store.open(arrays[0])
+        return {
+            **diagnose(store.views(), rows, seed=seed, progress=progress).json(),
+            "doubles": doubles(store.manifest),
+        }
     labels = list(names or (p.stem for p in arrays))
     if len(labels) != len(arrays) or len(set(labels)) != len(labels):
         raise ModalignError(

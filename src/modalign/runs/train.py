@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..diagnosis.doubles import doubles
 from ..errors import ModalignError, few
-from ..progress import Progress, silent
+from ..progress import Progress, note, silent
 from ..specification import Specification, specification
 from ..views import hide_links, linked_groups
 from .data import facts, load_data
@@ -24,6 +25,8 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
         ModalignError: data that are not there, more pairs asked for than there are, or what the method refuses.
     """
     data = load_data(spec, progress)
+    if data.manifest is not None and progress is not silent:
+        note(doubles(data.manifest, near=False))
     train, linked = data["train"], linked_groups(data["train"], spec.pairs, spec.seed)
     if spec.pairs is not None:
         train = hide_links(train, linked)
