@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from modalign.cli import main
+from modalign.cli.tables import diagnosis as text
 from modalign.data.synthetic import generate
-from modalign.diagnosis import diagnose, text
+from modalign.diagnosis import diagnose
 from modalign.diagnosis.advice import LEVELS, overall
 from modalign.errors import ModalignError
 from modalign.views import Views
