@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from modalign.cli import main
+from modalign.runs import Run
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +76,13 @@ def test_the_suite_runs_on_a_copy(
          "--method", "cca", "clip", "full", "--set", "trials=1", "--workers", "1", "--json"]
     )  # fmt: skip
     assert json.loads(capsys.readouterr().out)
-    cells = sorted((tmp_path / "out" / "cells").glob("*/*/seed-0/result.json"))
+    cells = sorted((tmp_path / "out" / "cells").glob("*/*/seed-0/scores.json"))
     assert [p.parts[-3] for p in cells] == ["cca", "clip", "full"]
-    assert all(0 <= json.loads(p.read_text())["scores"]["mean_recall"]["value"] <= 1 for p in cells)
+    assert all(0 <= _recall(p) <= 1 for p in cells)
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+
+
+def _recall(path: Path) -> float:
+    result = Run(path.parent).result
+    assert result is not None
+    return next(iter(result.methods.values())).scores["mean_recall"].value

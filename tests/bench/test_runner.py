@@ -20,6 +20,7 @@ from modalign.bench.results import Bench, matrix
 from modalign.bench.suite import Suite, choose
 from modalign.cli import tables
 from modalign.errors import ModalignError
+from modalign.runs import Run
 from modalign.specification import dump_toml
 
 SUITE = """
@@ -50,9 +51,12 @@ missing = 0.2
 def results(out: Path) -> dict[str, Any]:
     """Everything that was measured, without times, and without the source's fingerprint: it may be edited meanwhile."""
     found = {}
-    for path in sorted(out.glob("cells/*/*/*/result.json")):
+    for path in sorted(out.glob("cells/*/*/*/scores.json")):
         table = json.loads(path.read_text())
-        found[str(path.relative_to(out))] = {k: v for k, v in table.items() if k not in ("cost", "code")}
+        for m in table["methods"].values():
+            del m["seconds"]
+        table["record"] = {k: v for k, v in table["record"].items() if k not in ("cost", "code")}
+        found[str(path.relative_to(out))] = table
     return found
 
 
@@ -74,7 +78,7 @@ def test_a_second_run_does_only_what_is_missing_or_changed(tiny: Callable[..., S
     run(suite, tmp_path)
     before = results(tmp_path)
     assert run(suite, tmp_path) == {"done": 0, "before": 12, "failed": 0, "left": 0, "robustness": 0}
-    gone = tmp_path / "cells" / "hidden-20" / "cca" / "seed-1" / "result.json"
+    gone = tmp_path / "cells" / "hidden-20" / "cca" / "seed-1" / "scores.json"
     gone.unlink()
     assert run(suite, tmp_path)["done"] == 1
     assert results(tmp_path) == before
@@ -87,7 +91,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     path.write_text(SUITE)
     call = [sys.executable, "-m", "modalign", "bench", str(path), "--workers", "2", "--out"]
     killed = subprocess.Popen([*call, str(tmp_path / "a")], start_new_session=True, stderr=subprocess.DEVNULL)
-    while not list((tmp_path / "a").glob("cells/*/*/*/result.json")) and killed.poll() is None:
+    while not list((tmp_path / "a").glob("cells/*/*/*/scores.json")) and killed.poll() is None:
         time.sleep(0.02)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
@@ -124,7 +128,7 @@ def test_a_method_that_tunes_itself_is_told_at_other_seeds(tiny: Callable[..., S
     assert record["settings"]["chosen"]["ridge"] == 10.0
     cells = list(results(tmp_path).values())
     assert all(r["settings"] == record["settings"] for r in cells)
-    assert all(r["record"]["chosen"]["ridge"] == 10.0 for r in cells)
+    assert all(r["record"]["fit"]["chosen"]["ridge"] == 10.0 for r in cells)
 
 
 def test_a_failing_method_is_written_down_and_the_rest_goes_on(
@@ -180,8 +184,8 @@ def test_the_command_leaves_tables_and_a_page(tmp_path: Path) -> None:
     assert len(figures) >= 5
     for figure in figures:
         ElementTree.fromstring("<svg " + figure.split("</svg>")[0] + "</svg>")
-    assert 'href="cells/hidden-20/cca/seed-0/result.json"' in page
-    assert (tmp_path / "out" / "cells" / "hidden-20" / "cca" / "seed-0" / "result.json").exists()
+    assert 'href="cells/hidden-20/cca/seed-0/scores.json"' in page
+    assert (tmp_path / "out" / "cells" / "hidden-20" / "cca" / "seed-0" / "scores.json").exists()
     assert "<script src" not in page
     markdown = (tmp_path / "docs" / "results.md").read_text()
     assert f"modalign bench {path}" in markdown
@@ -239,10 +243,12 @@ def test_robustness_of_kept_heads(tiny: Callable[..., Suite], tmp_path: Path) ->
     suite = tiny(keep=["cca"], robustness=plan)
     assert run(suite, tmp_path)["robustness"] == 1
     assert run(suite, tmp_path)["robustness"] == 0
-    curves = json.loads((tmp_path / "cells/hidden-60/cca/seed-0/robustness.json").read_text())
-    assert curves["groups"] == 20
-    scores = [s["value"] for s in curves["attack"]["query"]["scores"]]
-    assert scores[0] > scores[1]
+    found = Run(tmp_path / "cells/hidden-60/cca/seed-0").robustness
+    assert found is not None
+    assert found.groups == 20
+    query = next(p for p in found.kinds["attack"].panels if p.name == "query")
+    clean, attacked = query.curves["query"].scores
+    assert clean.value > attacked.value
     from modalign.bench import robust
 
     with pytest.raises(ModalignError, match="add them to keep"):

@@ -14,11 +14,11 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ModalignError
-from ..files import read_json, write_json
-from ..metrics.evaluate import to_json
 from ..metrics.found import save
+from ..metrics.score import Score
 from ..model import Heads, Model
 from ..registry import make
+from ..runs import MethodResult, Result, Run
 from ..runs.fit import settings_of
 from ..views import Views, linked_groups
 from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, scores, task_views
@@ -26,7 +26,9 @@ from .setting import dev_views, draw, queries_present, training
 from .sources import Source, Splits
 from .suite import Setting, Suite
 
-RESULT, FOUND = "result.json", "found.npz"
+FOUND = "found.npz"
+REFUSED, CRASH = "error", "crash"
+"""Why a cell has no scores: the method refused, or the program failed."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,21 @@ def identity(suite: Suite, setting: Setting, method: str, seed: int, data: str, 
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def finished(folder: Path, key: str) -> dict[str, Any] | None:
-    """The result that a folder holds already, if it is that of the same cell and no failure."""
-    path = folder / RESULT
-    if not path.exists():
-        return None
-    result = read_json(path, "result of a cell")
-    return result if result.get("key") == key and "crash" not in result else None
+def of_cell(folder: Path) -> Result | None:
+    """The result that a cell's folder holds: a fit's, or why there is none."""
+    return Run(folder).result
+
+
+def finished(folder: Path, key: str) -> Result | None:
+    """The result that a folder holds already, if it is that of the same cell and no failure of the program."""
+    result = of_cell(folder)
+    return result if result is not None and result.record.get("key") == key and CRASH not in result.skipped else None
+
+
+def failure(setting: Setting, method: str, seed: int, why: Mapping[str, str], **record: Any) -> Result:
+    """The result of a cell that has no scores."""
+    facts = {"setting": setting.name, "method": method, **record}
+    return Result(f"{method} on {setting.name}", {}, seeds=(seed,), skipped=dict(why), record=facts)
 
 
 def prepared(method: Mapping[str, Any], name: str, seed: int) -> Any:
@@ -97,43 +107,50 @@ def train_of(data: CellData, paired_only: bool) -> Views:
 def run(
     suite: Suite, setting: Setting, method: str, seed: int, data: CellData, tuning: Mapping[str, Any], folder: Path,
     key: str,
-) -> dict[str, Any]:  # fmt: skip
-    """Fit with what tuning chose, score the test split once, and leave ``result.json`` and ``found.npz``.
+) -> Result:  # fmt: skip
+    """Fit with what tuning chose, score the test split once, and leave the result and what each query found.
 
-    A user's or a method's refusal (too few pairs, say) becomes a result with ``error``; the bench goes on.
+    A user's or a method's refusal (too few pairs, say) becomes a result that says why; the bench goes on.
     """
     entry = suite.entries[method]
-    result: dict[str, Any] = {
-        "key": key, "setting": setting.name, "method": method, "seed": seed, "facts": dict(data.facts),
-        "settings": tuning["settings"], "version": __version__, "code": code(),
-    }  # fmt: skip
+    known: dict[str, Any] = {"key": key, "version": __version__, "code": code()}
     try:
         with measured() as cost:
             part = prepared(tuning["settings"], entry.method, seed)
             heads = part.fit(train_of(data, entry.paired_only), data.dev)
-        result["cost"] = cost
-        result["dev"] = dev_score(heads, data.dev, suite.target, setting.test_missing, seed)
-        result |= measure(suite, heads, data, folder, seed)
-        result["record"] = {k: v for k, v in part.record.items() if k in ("chosen", "training", "cost", "dev_is")}
+        scores, record = measure(suite, heads, data, folder, seed)
+        known |= {"setting": setting.name, "method": method, "cost": cost, **record}
+        known["dev"] = dev_score(heads, data.dev, suite.target, setting.test_missing, seed)
+        known["fit"] = {k: v for k, v in part.record.items() if k in ("chosen", "training", "cost", "dev_is")}
+        result = Result(
+            title=f"{entry.label} on {setting.name}",
+            methods={method: MethodResult(entry.label, scores, cost["seconds"], data.facts["pairs"])},
+            data=data.facts,
+            seeds=(seed,),
+            settings=tuning["settings"],
+            record=known,
+        )
         if method in suite.keep and seed == suite.seeds[0]:
             Model(heads, method={"name": entry.method, **tuning["settings"]}).save(folder)
     except ModalignError as problem:
-        result["error"] = str(problem)
-    write_json(folder / RESULT, result)
+        result = failure(setting, method, seed, {REFUSED: str(problem)}, **known)
+    Run(folder).keep(result)
     return result
 
 
-def measure(suite: Suite, heads: Heads, data: CellData, folder: Path, seed: int) -> dict[str, Any]:
-    """Scores and geometry on test; what each query found goes to its own file first."""
+def measure(
+    suite: Suite, heads: Heads, data: CellData, folder: Path, seed: int
+) -> tuple[dict[str, Score], dict[str, Any]]:
+    """Scores and geometry on test, and what else is kept; what each query found goes to its own file first."""
     whole = embedded(heads, data.test)
     z = whole if data.asked is data.test else embedded(heads, data.asked)
     found = retrieve(task_views(z, suite.target))
     save(folder / FOUND, found)
     shape, draws = geometry(whole)
-    table: dict[str, Any] = {"scores": to_json(scores(found)), "geometry": to_json(shape), "procrustes_draws": draws}
+    record: dict[str, Any] = {"geometry": list(shape), "procrustes_draws": draws}
     if suite.target is not None:
-        table["pairwise"] = mean_recall(retrieve(whole)).json()
-    return table
+        record["pairwise"] = mean_recall(retrieve(whole)).json()
+    return {**scores(found), **shape}, record
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def bench(
     if run:
         counts = runner.run(made, cells, out, workers, hours, progress)
     else:
-        before = sum((cell.folder_of(out, *c) / cell.RESULT).exists() for c in cells)
+        before = sum(cell.of_cell(cell.folder_of(out, *c)) is not None for c in cells)
         counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}
     sets = "".join(f" --set {shlex.quote(entry)}" for entry in overrides)
     return finish(made, f"modalign bench {suite} --out {out}{sets}", out, counts, export, progress)

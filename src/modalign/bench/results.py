@@ -14,22 +14,23 @@ from ..files import read_json
 from ..metrics.found import Direction, Found, load
 from ..metrics.mean_recall import recalls, sums_of
 from ..metrics.score import Score
+from ..runs import Result
 from . import cell, tune
 from .suite import Setting, Suite, choose
 
 
 @dataclass(frozen=True)
-class Result:
+class Cell:
     """A cell that was run.
 
     Args:
-        setting, method, seed: which one. table: its ``result.json``. folder: where it lies.
+        setting, method, seed: which one. result: what was measured. folder: where it lies.
     """
 
     setting: Setting
     method: str
     seed: int
-    table: Mapping[str, Any]
+    result: Result
     folder: Path
 
     @cached_property
@@ -37,15 +38,25 @@ class Result:
         """What each query found."""
         return load(self.folder / cell.FOUND)
 
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What else is known of the fit: its cost, dev score and settings of the program."""
+        return self.result.record
+
+    @property
+    def pairs(self) -> int:
+        """Linked groups in training."""
+        return int(self.result.data["pairs"])
+
     @cached_property
     def scores(self) -> dict[str, Score]:
-        """Scores on test by key."""
-        return {k: Score.from_json(s, f"{self.folder}: {k}") for k, s in self.table["scores"].items()}
+        """Scores of retrieval on test by key."""
+        return {k: s for k, s in self.result.methods[self.method].scores.items() if k not in self.record["geometry"]}
 
     @cached_property
     def geometry(self) -> dict[str, Score]:
         """Geometry of the shared space by measure."""
-        return {k: Score.from_json(s, f"{self.folder}: {k}") for k, s in self.table["geometry"].items()}
+        return {k: s for k, s in self.result.methods[self.method].scores.items() if k in self.record["geometry"]}
 
     @property
     def recall(self) -> float:
@@ -62,21 +73,21 @@ class Bench:
 
     def __init__(self, suite: Suite, out: Path) -> None:
         self.suite, self.out = suite, out
-        self.results: list[Result] = []
+        self.results: list[Cell] = []
         self.failed: list[dict[str, Any]] = []
         for setting, method, seed in choose(suite):
             folder = cell.folder_of(out, setting, method, seed)
-            if not (folder / cell.RESULT).exists():
+            result = cell.of_cell(folder)
+            if result is None:
                 continue
-            table = read_json(folder / cell.RESULT, "result of a cell")
-            if "scores" in table and "error" not in table:
-                self.results.append(Result(setting, method, seed, table, folder))
+            if result.methods:
+                self.results.append(Cell(setting, method, seed, result, folder))
             else:
-                self.failed.append({"setting": setting.name, "method": method, "seed": seed, **table})
+                self.failed.append({"setting": setting.name, "method": method, "seed": seed, **result.skipped})
 
-    def at(self, setting: Setting) -> dict[str, list[Result]]:
+    def at(self, setting: Setting) -> dict[str, list[Cell]]:
         """Method -> its results on a setting, by seed, in the order of the suite."""
-        found: dict[str, list[Result]] = {}
+        found: dict[str, list[Cell]] = {}
         for r in self.results:
             if r.setting.name == setting.name:
                 found.setdefault(r.method, []).append(r)
@@ -93,7 +104,7 @@ class Bench:
         return read_json(path, "record of a tuning") if path.exists() else {}
 
 
-def matrix(results: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
+def matrix(results: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
     """Ids (g,) that all seeds share, and their values (seeds, g)."""
     sums = [sums_of(recalls(r.found.values())) for r in results]
     columns = [(s.ids.numpy(), s.of_each_group().numpy()) for s in sums]

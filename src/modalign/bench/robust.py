@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError, unknown
-from ..files import read_json, write_json
-from ..model import Model
+from ..files import RunFile
 from ..progress import Progress, silent
+from ..robustness.kinds import Kind, Panel
+from ..runs import Result, Run
 from . import cell
 from .sources import Source, limited
 from .suite import Setting, Suite
 
-ROBUSTNESS = "robustness.json"
 #: Keys of a suite's [robustness] table, and their defaults.
 DEFAULTS: Mapping[str, Any] = {
     "settings": (), "methods": ("clip", "gram", "bridge", "full"), "limit": 200, "ratios": (0.0, 0.5, 1.0, 2.0, 3.0),
@@ -22,10 +22,13 @@ DEFAULTS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def stored(folder: Path) -> Any:
-    """The curves that lie in a cell's folder, or None."""
-    path = folder / ROBUSTNESS
-    return read_json(path, "robustness of a cell") if path.exists() else None
+def stored(folder: Path) -> dict[str, Any] | None:
+    """Plan, groups and curves of a cell's heads in plain values, or None where they were not measured."""
+    result = Run(folder).robustness
+    if result is None:
+        return None
+    curves = {name: {p.name: p.curves[p.name].json() for p in kind.panels} for name, kind in result.kinds.items()}
+    return {"plan": result.record["plan"], "groups": result.groups, **curves}
 
 
 def plan_of(suite: Suite) -> dict[str, Any]:
@@ -61,45 +64,42 @@ def run(suite: Suite, sources: Mapping[str | None, Source], out: Path, progress:
         for m in plan["methods"]
         if s.name in plan["settings"] and m in s.methods and s.variant in sources
         for folder in [cell.folder_of(out, s, m, seed)]
-        if (folder / "model.json").exists() and not current(folder, plan)
+        if Run(folder).has_model and not current(folder, plan)
     ]
     for number, (setting, folder) in enumerate(todo):
         progress(number, len(todo), "robustness")
-        write_json(folder / ROBUSTNESS, measure(suite, sources[setting.variant], setting, folder, plan, seed))
+        Run(folder).keep(measure(suite, sources[setting.variant], setting, folder, plan, seed), RunFile.ROBUSTNESS)
     progress(len(todo), len(todo), "robustness")
     return len(todo)
 
 
 def current(folder: Path, plan: Mapping[str, Any]) -> bool:
     """Whether the curves of a folder are those of the cell that is there, under the same plan."""
-    found = stored(folder)
-    if found is None:
+    run = Run(folder)
+    if run.robustness is None or run.result is None:
         return False
-    return bool(found["key"] == read_json(folder / cell.RESULT, "result of a cell").get("key")) and found[
-        "plan"
-    ] == _plain(plan)
+    return run.robustness.record == {"key": run.result.record.get("key"), "plan": _plain(plan)}
 
 
-def measure(
-    suite: Suite, source: Source, setting: Setting, folder: Path, plan: Mapping[str, Any], seed: int
-) -> dict[str, Any]:
+def measure(suite: Suite, source: Source, setting: Setting, folder: Path, plan: Mapping[str, Any], seed: int) -> Result:
     """Noise and attack curves of one cell's heads on a part of the test groups."""
     from ..robustness import attack_curves, noise_curves
 
-    data = cell.cell_data(source, suite, setting, seed)
-    heads = Model.load(folder).heads
+    run, data = Run(folder), cell.cell_data(source, suite, setting, seed)
+    heads = run.model.heads
     test = limited(data.test, int(plan["limit"]))
     noise = noise_curves(heads, test, data.train, ratios=tuple(plan["ratios"]), seed=seed)
     attacks = attack_curves(
         heads, test, radii=tuple(plan["radii"]), sides=("query",), method=plan["method"], steps=plan["steps"], seed=seed
     )
-    return {
-        "key": read_json(folder / cell.RESULT, "result of a cell").get("key"),
-        "plan": _plain(plan),
-        "groups": len(test),
-        "noise": {name: c.json() for name, c in noise.items()},
-        "attack": {name: c.json() for name, c in attacks.items()},
-    }
+    kinds = {"noise": noise, "attack": attacks}
+    return Result(
+        f"robustness on {setting.name}",
+        {},
+        groups=len(test),
+        kinds={kind: Kind(tuple(Panel(k, {k: c}) for k, c in curves.items())) for kind, curves in kinds.items()},
+        record={"key": run.result.record.get("key") if run.result else None, "plan": _plain(plan)},
+    )
 
 
 def _plain(plan: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import torch
 from ..errors import ModalignError
 from ..files import write_json
 from ..progress import Progress, silent
+from ..runs import Run
 from . import cell, robust, tune
 from .sources import Source, load
 from .suite import Setting, Suite
@@ -177,15 +178,14 @@ def do(job: Job, cache: Cache) -> str:
         if cell.finished(folder, own) is not None:
             return "before"
         result = cell.run(suite, setting, method, seed, cache.data(setting, seed), record, folder, own)
-        return "failed" if "error" in result else "done"
+        return "failed" if result.skipped else "done"
     except Exception as problem:  # one broken method must not end a run of hours: write it down, tell at the end
         if seed is None:
             stub = {"key": key, "method": method, "setting": setting.name}
             write_json(path, {**stub, "trials": [], "done": False, "crash": traceback.format_exc()})
         else:
-            folder = cell.folder_of(bench.out, setting, method, seed)
-            known = {"setting": setting.name, "method": method, "seed": seed, "error": f"{problem!r}"}
-            write_json(folder / cell.RESULT, {**known, "crash": traceback.format_exc()})
+            why = {cell.REFUSED: f"{problem!r}", cell.CRASH: traceback.format_exc()}
+            Run(cell.folder_of(bench.out, setting, method, seed)).keep(cell.failure(setting, method, seed, why))
         return "failed"
 
 

@@ -12,7 +12,8 @@ from ..metrics.score import Score
 from ..metrics.shown import heading, number
 from ..progress import Progress, silent
 from . import correlation, statistics
-from .results import Bench, Result, matrix
+from .results import Bench, Cell, matrix
+from .robust import stored
 from .suite import Setting
 
 SUMMARY = "summary.json"
@@ -40,7 +41,7 @@ def summarise(bench: Bench, command: str, progress: Progress = silent) -> dict[s
         "ranking": ranking(settings), "ablations": ablations(bench, matrices), "geometry": geometry(bench),
         "correlation": correlation.correlate(rows(bench)), "points": points(bench), "cost": cost(bench),
         "robustness": robustness(bench), "measures": measures(bench),
-        "code": sorted({str(r.table.get("code")) for r in bench.results}),
+        "code": sorted({str(r.record.get("code")) for r in bench.results}),
         "failed": [{k: f.get(k) for k in ("setting", "method", "seed", "error")} for f in bench.failed],
     }  # fmt: skip
     write_json(bench.out / SUMMARY, table)
@@ -48,7 +49,7 @@ def summarise(bench: Bench, command: str, progress: Progress = silent) -> dict[s
 
 
 def one_setting(
-    bench: Bench, setting: Setting, results: Mapping[str, list[Result]], matrices: Mapping[str, np.ndarray]
+    bench: Bench, setting: Setting, results: Mapping[str, list[Cell]], matrices: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """The leaderboard of a setting, our method against every other one, and how firm the ranking is."""
     names = list(matrices)
@@ -62,24 +63,24 @@ def one_setting(
     firm = statistics.stability(matrices)
     return {
         **setting.facts(), "name": setting.name, "part": setting.part, "methods": methods, "focus": focus, "best": best,
-        "pairs_known": int(np.mean([r.table["facts"]["pairs"] for r in results[names[0]]])),
+        "pairs_known": int(np.mean([r.pairs for r in results[names[0]]])),
         "comparisons": [c.json() for c in statistics.compare(matrices, others)], "stability": firm._asdict(),
         "target": bench.suite.targets.get(setting.name),
         "outside": [m for m in results if m not in matrices],
     }  # fmt: skip
 
 
-def one_method(bench: Bench, setting: Setting, method: str, results: Sequence[Result]) -> dict[str, Any]:
+def one_method(bench: Bench, setting: Setting, method: str, results: Sequence[Cell]) -> dict[str, Any]:
     """Means over seeds of a method on a setting, how it was tuned, and where its cells lie."""
     tuning = bench.tuning(setting, method)
-    tables = [r.table for r in results]
+    records = [r.record for r in results]
     by_seed = [r.recall for r in results]
     return {
         "by_seed": by_seed, "seeds": [r.seed for r in results],
         "sd": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0,
         "scores": mean_of([values_of(r.scores) for r in results]),
         "geometry": mean_of([values_of(r.geometry) for r in results]), "beside": beside(results),
-        "cost": mean_of([t["cost"] for t in tables]), "dev": float(np.mean([t["dev"] for t in tables])),
+        "cost": mean_of([t["cost"] for t in records]), "dev": float(np.mean([t["dev"] for t in records])),
         "tuned": {
             "trials": len(tuning.get("trials", [])), "seed": tuning.get("seed"), "note": tuning.get("note"),
             "chosen": chosen(tuning), "failed": sum(t.get("score") is None for t in tuning.get("trials", [])),
@@ -97,7 +98,7 @@ def chosen(tuning: Mapping[str, Any]) -> Any:
     return max(done, key=lambda t: t["score"])["settings"] if done else {}
 
 
-def beside(results: Sequence[Result]) -> dict[str, str]:
+def beside(results: Sequence[Cell]) -> dict[str, str]:
     """Heading -> mean over seeds of the measures that tables for people show beside mean recall, in their units."""
     found = {}
     for name in BESIDE:
@@ -174,14 +175,13 @@ def geometry(bench: Bench) -> list[dict[str, Any]]:
         results = bench.at(setting)
         base = {r.seed: r for r in results.get(bench.suite.baseline, [])}
         for m, own in results.items():
-            both = [(r, base[r.seed]) for r in own if r.seed in base and r.table.get("procrustes_draws")]
+            both = [(r, base[r.seed]) for r in own if r.seed in base and r.record.get("procrustes_draws")]
             if m == bench.suite.baseline or not both or bench.suite.entries[m].group not in ("ours", "own"):
                 continue
-            ours, theirs = ([pair[k].table for pair in both] for k in (0, 1))
-            values = [np.mean([t["geometry"]["procrustes"]["value"] for t in side]) for side in (ours, theirs)]
-            ends = correlation.procrustes_change(
-                [t["procrustes_draws"] for t in ours], [t["procrustes_draws"] for t in theirs], values[0] - values[1]
-            )
+            ours, theirs = ([pair[k] for pair in both] for k in (0, 1))
+            values = [float(np.mean([c.geometry["procrustes"].value for c in side])) for side in (ours, theirs)]
+            draws = [[c.record["procrustes_draws"] for c in side] for side in (ours, theirs)]
+            ends = correlation.procrustes_change(draws[0], draws[1], values[0] - values[1])
             found.append({"setting": setting.name, "method": m, "distance": float(values[0]), **ends._asdict()})
     return found
 
@@ -189,7 +189,7 @@ def geometry(bench: Bench) -> list[dict[str, Any]]:
 def rows(bench: Bench) -> list[correlation.CellFacts]:
     """Every cell with its geometry, gaps and distances turned so that larger is tighter left to the reader."""
     return [
-        correlation.CellFacts(r.method, r.setting.name, r.table["facts"]["pairs"], values_of(r.geometry), r.recall)
+        correlation.CellFacts(r.method, r.setting.name, r.pairs, values_of(r.geometry), r.recall)
         for r in bench.results
         if bench.suite.entries[r.method].group != "sweeps"
     ]
@@ -207,7 +207,7 @@ def cost(bench: Bench) -> dict[str, dict[str, float]]:
     """Method -> mean processor seconds and memory of a fit over all cells, and the longest fit."""
     found: dict[str, dict[str, float]] = {}
     for m in bench.suite.entries:
-        own = [r.table["cost"] for r in bench.results if r.method == m]
+        own = [r.record["cost"] for r in bench.results if r.method == m]
         if own:
             found[m] = {**mean_of(own), "longest": max(c["cpu_seconds"] for c in own), "cells": float(len(own))}
     return found
@@ -215,8 +215,6 @@ def cost(bench: Bench) -> dict[str, dict[str, float]]:
 
 def robustness(bench: Bench) -> list[dict[str, Any]]:
     """Curves of the kept heads, where they were measured."""
-    from .robust import stored
-
     return [
         {"setting": r.setting.name, "method": r.method, "seed": r.seed, "curves": curves}
         for r in bench.results

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ...files import RunFile
 from ..page import Absent
 from ..svg import join, tag
 from . import figures
@@ -104,7 +105,8 @@ def _interval(row: Mapping[str, Any]) -> Markup:
 
 def _links(row: Mapping[str, Any]) -> Markup:
     return Markup(" ").join(
-        tag("a", seed, href=f"{folder}/result.json") for seed, folder in zip(row["seeds"], row["folders"], strict=True)
+        tag("a", seed, href=f"{folder}/{RunFile.RESULT}")
+        for seed, folder in zip(row["seeds"], row["folders"], strict=True)
     )
 
 
