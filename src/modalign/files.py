@@ -18,23 +18,23 @@ from .errors import ModalignError
 class RunFile(StrEnum):
     """The files of a run folder. Their names stand here and nowhere else."""
 
-    SPECIFICATION = "config.toml"
-    ENVIRONMENT = "environment.json"
-    LOG = "metrics.jsonl"
-    CHECKPOINT = "checkpoint.pt"
-    MODEL = "model.json"
+    SPECIFICATION = "config.toml"  # what was asked for, resolved
+    ENVIRONMENT = "environment.json"  # versions, machine, command, time
+    LOG = "metrics.jsonl"  # one line per logged training step
+    CHECKPOINT = "checkpoint.pt"  # where a training that was killed goes on
+    MODEL = "model.json"  # heads and what they belong to
     WEIGHTS = "model.safetensors"
-    FIT = "fit.json"
-    RESULT = "scores.json"
-    EVALUATION = "evaluation.json"
+    FIT = "fit.json"  # which data and settings the model was fitted with
+    RESULT = "scores.json"  # what was measured when the run was made
+    EVALUATION = "evaluation.json"  # what was measured later
     ROBUSTNESS = "robustness.json"
-    VECTORS = "items.safetensors"
-    ITEMS = "items.jsonl"
-    PICTURES = "media"
-    STORE = "store"
-    FITS = "fits"
+    VECTORS = "items.safetensors"  # embedded items in the shared space
+    ITEMS = "items.jsonl"  # what they are
+    PICTURES = "media"  # thumbnails of the items
+    STORE = "store"  # features of encoders of its own
+    FITS = "fits"  # other methods and budgets that were fitted beside it
     INDEX = "index"
-    REPORT = "report.html"
+    REPORT = "report.html"  # all of it, to look at
 
 
 @contextmanager

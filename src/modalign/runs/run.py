@@ -1,14 +1,4 @@
-"""A run folder, the one owner of every file of it.
-
-specification   config.toml         what was asked for, resolved
-environment     environment.json    versions, machine, command, time
-log             metrics.jsonl       one line per logged training step
-model           model.safetensors, model.json: weights, and what they belong to
-result          scores.json         what was measured when it was made; evaluation.json and robustness.json: later
-items           items.safetensors, items.jsonl: embedded items in the shared space, and what they are
-pictures        media/              thumbnails of the items
-report          report.html         all of it, to look at
-"""
+"""A run folder and the one owner of its files; ``files.RunFile`` names them."""
 
 from __future__ import annotations
 
