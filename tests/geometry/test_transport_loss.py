@@ -310,13 +310,35 @@ def test_no_more_rows_are_asked_for_than_stated(monkeypatch):
 
     asked, block = [], PointCost.block
     monkeypatch.setattr(
-        PointCost, "block", lambda self, rows: asked.append(rows.stop - rows.start) or block(self, rows)
+        PointCost,
+        "block",
+        lambda self, rows, into=None: asked.append(rows.stop - rows.start) or block(self, rows, into),
     )
     x, y = rows(100, 6).requires_grad_(), rows(80, 6, seed=1)
     found = solved(between(x.detach(), y), rows=7)
     assert float(found.value) > 0
     loss_of(x, y, rows=7, debias=True).backward()
     assert max(asked) == 7
+
+
+def test_costs_are_computed_once_however_many_epsilons_a_solver_passes(monkeypatch):
+    from modalign.geometry.transport.source import PointCost
+
+    computed, block = [], PointCost.block
+
+    def watched(self, rows, into=None):
+        if self.kept is None:
+            computed.append(rows)
+        return block(self, rows, into)
+
+    monkeypatch.setattr(PointCost, "block", watched)
+    x, y = rows(200, 6, dtype=torch.float32), rows(150, 6, seed=1, dtype=torch.float32)
+    kept = solve(Problem(between(x, y)), Solver(0.005, anneal=0.25))
+    assert computed == [slice(0, 200)]  # of which three kernels are made
+    computed.clear()
+    again = solve(Problem(between(x, y)), Solver(0.005, anneal=0.25, rows=200))
+    assert len(computed) > 3  # nothing is kept where rows are limited
+    torch.testing.assert_close(kept.objective, again.objective, atol=1e-5, rtol=0)
 
 
 def test_mistakes_with_blocks_are_named():

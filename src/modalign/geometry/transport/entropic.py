@@ -62,10 +62,13 @@ def iterate(problem: EntropicProblem, solver: Solver, start: Potentials | None =
     mass = float(problem.b.sum(-1).min())
     tolerance = solver.tolerance * mass
     memory = MEMORY if solver.accelerate else 0
-    used = 0
+    used, posed = 0, problem
     with torch.no_grad(), torch.autocast(device_type=problem.source.device.type, enabled=False):
+        stages = ladder(problem, solver.anneal) if g is None else []
+        if stages and solver.rows is None:  # every epsilon has a kernel of its own, of the same costs
+            problem = replace(problem, source=problem.source.keep())
         # 1. Larger epsilons, in falling order, each solved roughly: its g is where the next one starts.
-        for epsilon in ladder(problem, solver.anneal) if g is None else []:
+        for epsilon in stages:
             budget = (solver.max_iterations - used) // 4
             if not budget:
                 break
@@ -75,7 +78,7 @@ def iterate(problem: EntropicProblem, solver: Solver, start: Potentials | None =
             del found  # its kernel, before the next one is made
         # 2. The epsilon that was asked for, to the tolerance.
         found = sinkhorn(problem, tolerance, max(1, solver.max_iterations - used), g, solver.rows, memory)
-    return replace(found, iterations=used + found.iterations)
+    return replace(found, problem=posed, iterations=used + found.iterations)
 
 
 def ladder(problem: EntropicProblem, factor: float | None) -> list[float]:

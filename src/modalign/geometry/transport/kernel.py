@@ -52,9 +52,10 @@ def absorb(problem: EntropicProblem, g: Tensor | None, rows: int | None, store: 
     shift = None if g is None else g.to(source.dtype).unsqueeze(-2)
     blocks = row_blocks(source.shape[-2], rows or cached_rows(source))
     for block in blocks:
-        cost = source.block(block)
+        room = None if kernel is None else kernel[..., block, :]
+        cost = source.block(block, room)
         f[..., block] = damp_a * (cost if shift is None else cost - shift).amin(-1)
-        reduced = torch.sub(cost, f[..., block].unsqueeze(-1), out=None if kernel is None else kernel[..., block, :])
+        reduced = torch.sub(cost, f[..., block].unsqueeze(-1), out=room)
         lowest = torch.minimum(lowest, reduced.amin(-2))
     g = damp_b * lowest
     if kernel is not None:

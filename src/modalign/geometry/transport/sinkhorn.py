@@ -148,7 +148,8 @@ def sinkhorn_symmetric(
         source, kernel = problem.source, torch.empty(problem.source.shape, dtype=problem.source.dtype)
         kernel = kernel.to(source.device)
         for block in row_blocks(source.shape[-2], cached_rows(source)):
-            exp_(torch.mul(source.block(block), -1.0 / problem.epsilon, out=kernel[..., block, :]))
+            room = kernel[..., block, :]
+            exp_(torch.mul(source.block(block, room), -1.0 / problem.epsilon, out=room))
         base = Base(zero, zero, kernel)
     step = symmetric_step(problem, base, rows)
     found = accelerate(step, zero, tolerance, max_iterations, math.inf)

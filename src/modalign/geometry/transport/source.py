@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -58,8 +58,15 @@ class CostSource(Protocol):
         """Whether a block is there already: then what is reported of a plan is measured on it at once."""
         ...
 
-    def block(self, rows: slice) -> Tensor:
-        """Rows of the cost, (..., r, m), detached; the caller must not write into it."""
+    def block(self, rows: slice, into: Tensor | None = None) -> Tensor:
+        """Rows of the cost, (..., r, m), detached; the caller must not write into it.
+
+        Where they have to be computed, and ``into`` is given, they are written there.
+        """
+        ...
+
+    def keep(self) -> CostSource:
+        """The same cost, computed once and kept, for a solver that will read it several times."""
         ...
 
     def matrix(self) -> Tensor:
@@ -112,8 +119,11 @@ class DenseCost:
     def inputs(self) -> tuple[Tensor, ...]:
         return (self.given,)
 
-    def block(self, rows: slice) -> Tensor:
+    def block(self, rows: slice, into: Tensor | None = None) -> Tensor:
         return self.costs[..., rows, :]
+
+    def keep(self) -> DenseCost:
+        return self
 
     def matrix(self) -> Tensor:
         return self.given
@@ -134,17 +144,19 @@ class DenseCost:
 
 @dataclass(frozen=True)
 class PointCost:
-    """The cost between two sets of points, never held whole, made by `between`.
+    """The cost between two sets of points, not held whole unless it is kept, made by `between`.
 
     Args:
         x: (n, d), at least float32; unit rows for the cosine cost.
         y: (m, d).
         kind: ``"cosine"`` or ``"sqeuclidean"``.
+        kept: (n, m) the costs; None: computed whenever they are asked for.
     """
 
     x: Tensor
     y: Tensor
     kind: str
+    kept: Tensor | None = None
     forbidden = False
     stored = False
 
@@ -180,12 +192,21 @@ class PointCost:
         x, y = self.points
         return float(x.norm(dim=-1).max() + y.norm(dim=-1).max()) ** 2
 
-    def block(self, rows: slice) -> Tensor:
+    def block(self, rows: slice, into: Tensor | None = None) -> Tensor:
+        if self.kept is not None:
+            return self.kept[rows]
         x, y = self.points[0][rows], self.points[1]
+        product = inner(x, y) if into is None else torch.mm(x, y.mT, out=into)
         if self.kind == "cosine":
-            return cosine_of_units(x, y)
+            return product.neg_().add_(1.0).clamp_(0.0, 2.0)
         squares = (y * y).sum(-1) + (x * x).sum(-1).unsqueeze(-1)
-        return squares.sub_(inner(x, y), alpha=2.0).clamp_(min=0.0)
+        return torch.sub(squares, product, alpha=2.0, out=product).clamp_(min=0.0)
+
+    def keep(self) -> PointCost:
+        costs = torch.empty(self.shape, dtype=self.dtype, device=self.device)
+        for rows in row_blocks(len(self.x), cached_rows(self)):
+            self.block(rows, costs[rows])
+        return replace(self, kept=costs)
 
     def matrix(self) -> Tensor:
         return cosine_of_units(self.x, self.y) if self.kind == "cosine" else sqeuclidean(self.x, self.y)
