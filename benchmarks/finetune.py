@@ -35,7 +35,7 @@ from modalign.metrics.evaluate import evaluate
 from modalign.metrics.mean_recall import mean_recall
 from modalign.model import Heads
 from modalign.registry import make
-from modalign.training.finetune import Together, finetune, fresh, raw
+from modalign.training.finetune import Together, finetune, fresh, raw_inputs
 from modalign.training.loop import TrainingSettings
 from modalign.views import Views
 
@@ -109,7 +109,7 @@ def refit(end: Together, maps: dict[str, Views]) -> Views:
 def with_maps(x: Views, image: EfficientNetLite0, made: Any, manifest: Manifest) -> Views:
     """The same views with the maps before the trained blocks in place of the pictures' features."""
     assert x.row is not None
-    maps = raw(image, made, [manifest[int(r)] for r in x.row["image"]])
+    maps = raw_inputs(image, made, [manifest[int(r)] for r in x.row["image"]])
     return Views({**x.data, "image": maps}, x.group, None, x.row)
 
 

@@ -20,7 +20,7 @@ from modalign.features.encoders.tuning import Tuning, digest, restore, trained
 from modalign.model import Model
 from modalign.registry import make
 from modalign.runs.items import Items
-from modalign.training.finetune import Together, finetune, raw
+from modalign.training.finetune import Together, finetune, raw_inputs
 from modalign.training.loop import TrainingSettings, parameter_groups
 from modalign.views import Batch, Views
 
@@ -72,7 +72,7 @@ def pictures(n: int = 16) -> list[Image.Image]:
 def parts_of(encoder: Any, **settings: Any) -> tuple[Any, torch.Tensor]:
     made = as_tunable(encoder).tunable(Tuning(**settings))
     items = TEXTS if encoder.modality == "text" else pictures()
-    return made, raw(encoder, made, items)
+    return made, raw_inputs(encoder, made, items)
 
 
 # ------------------------------------------------------------------ the parts

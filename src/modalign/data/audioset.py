@@ -25,7 +25,7 @@ COLUMNS = ("YTID", "start_seconds", "end_seconds", "positive_labels")
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
-class Segment(NamedTuple):
+class LabelledClip(NamedTuple):
     """A clip of a list; times in seconds of the video that it was cut from."""
 
     video: str
@@ -131,7 +131,7 @@ def _lists(base: Path, split: str | None, train: str, segments: str | None) -> l
     return chosen
 
 
-def read_segments(path: Path) -> list[Segment]:
+def read_segments(path: Path) -> list[LabelledClip]:
     """Clips of a segment list (.csv or .jsonl).
 
     Raises:
@@ -153,7 +153,7 @@ def read_segments(path: Path) -> list[Segment]:
     body = "\n".join(lines[head:])
     _, rows = parse_csv(body, path, COLUMNS, "AudioSet segment list", header=header, first_line=head + 1, spaced=True)
     found = [
-        Segment(
+        LabelledClip(
             r.fields["YTID"].strip(),
             number(r, "start_seconds", path),
             number(r, "end_seconds", path),
@@ -165,21 +165,21 @@ def read_segments(path: Path) -> list[Segment]:
     return found
 
 
-def _from_json_lines(text: str, path: Path) -> list[Segment]:
-    found: list[Segment] = []
+def _from_json_lines(text: str, path: Path) -> list[LabelledClip]:
+    found: list[LabelledClip] = []
     lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
     for i, line in lines:
         try:
             e: Mapping[str, Any] = json.loads(line)
             labels = tuple(e["labels"])
-            found.append(Segment(e["youtube_id"], float(e["start_seconds"]), float(e["end_seconds"]), labels))
+            found.append(LabelledClip(e["youtube_id"], float(e["start_seconds"]), float(e["end_seconds"]), labels))
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as problem:
             raise ModalignError(f"AudioSet segment list is damaged: {path}, line {i}: {problem}") from None
     _check_clips(found, [i for i, _ in lines], path)
     return found
 
 
-def _check_clips(clips: Sequence[Segment], lines: Sequence[int], path: Path) -> None:
+def _check_clips(clips: Sequence[LabelledClip], lines: Sequence[int], path: Path) -> None:
     for wrong, what in (
         ([(c.video, i) for c, i in zip(clips, lines, strict=True) if not VIDEO_ID.fullmatch(c.video)],
          "ids that are not the 11 characters of a video id"),
@@ -191,7 +191,7 @@ def _check_clips(clips: Sequence[Segment], lines: Sequence[int], path: Path) -> 
             raise ModalignError(f"{path} has {len(wrong)} {what}: {shown}")
 
 
-def _check_labels(clips: Sequence[Segment], names: Mapping[str, str], path: Path) -> None:
+def _check_labels(clips: Sequence[LabelledClip], names: Mapping[str, str], path: Path) -> None:
     strange = sorted({label for clip in clips for label in clip.labels} - set(names))
     if strange:
         raise ModalignError(f"{path} has {len(strange)} labels that class_labels_indices.csv lacks: {few(strange)}")

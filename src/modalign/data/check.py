@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import few
-from ..registry import make
-from ..specification import override
 from .leakage import leakage
 from .manifest import Manifest
+from .named import read_named
 from .places import KIND_OF
 from .tables import wrong_content
 from .webdataset import is_member, open_member
@@ -145,12 +144,7 @@ def check_dataset(
         >>> check_dataset("table", Path("list.csv"))["across_splits"]["texts"]
         [['A dog.', 'a dog']]
     """
-    given: dict[str, Any] = {"root": str(root)} if root else {}
-    for entry in settings:
-        override(given, entry)
-    manifest: Manifest = make("dataset", name, **given)
-    if split is not None:
-        manifest = manifest.split(split)
+    manifest = read_named(name, root, settings, split)
     files, leaks = check_files(manifest), leakage(manifest, near=near)
     leaks = replace(leaks, unread=tuple(u for u in leaks.unread if u not in set(files.missing)))
     groups: dict[str, set[int]] = {}

@@ -25,7 +25,7 @@ FOLDERS = ("train2017", "val2017", "train2014", "val2014", "test2014", "test2017
 KARPATHY = ("dataset_coco.json", "annotations/dataset_coco.json", "karpathy/dataset_coco.json")
 
 
-class Caption(NamedTuple):
+class CaptionRow(NamedTuple):
     """A caption as a list gives it; number is COCO's annotation id, where the list has it."""
 
     image: int
@@ -105,7 +105,7 @@ def coco(
 def _manifest(
     base: Path,
     photos: Sequence[Photo],
-    captions: Sequence[Caption],
+    captions: Sequence[CaptionRow],
     split: str | None,
     positives: str | None,
     missing: Missing,
@@ -129,9 +129,9 @@ def _manifest(
 
 def _official(
     base: Path, split: str | None, year: int | None, annotations: str | None
-) -> tuple[list[Photo], list[Caption]]:
+) -> tuple[list[Photo], list[CaptionRow]]:
     photos: list[Photo] = []
-    captions: list[Caption] = []
+    captions: list[CaptionRow] = []
     for path, name in _lists(base, split, year, annotations):
         content = read_json(path, "COCO caption list")
         folder = re.search(r"(train|val)(2014|2017)", path.name)
@@ -140,7 +140,7 @@ def _official(
                 Photo(int(i["id"]), folder.group() if folder else "images", str(i["file_name"]), name)
                 for i in content["images"]
             ]
-            captions += [Caption(int(a["image_id"]), a["caption"], int(a["id"])) for a in content["annotations"]]
+            captions += [CaptionRow(int(a["image_id"]), a["caption"], int(a["id"])) for a in content["annotations"]]
         except (KeyError, TypeError, ValueError) as problem:
             raise ModalignError(f"{path} is not a COCO caption list: {_missing_part(problem)}") from None
     return photos, captions
@@ -161,16 +161,16 @@ def _lists(base: Path, split: str | None, year: int | None, annotations: str | N
     raise ModalignError(f"no COCO caption list in {base}: looked for {few([*names, KARPATHY[0]], 6)}")
 
 
-def _karpathy(path: Path, restval: bool) -> tuple[list[Photo], list[Caption]]:
+def _karpathy(path: Path, restval: bool) -> tuple[list[Photo], list[CaptionRow]]:
     content = read_json(path, "Karpathy's list")
     photos: list[Photo] = []
-    captions: list[Caption] = []
+    captions: list[CaptionRow] = []
     try:
         for i in content["images"]:
             name = i["split"]
             name = ("train" if restval else "restval") if name == "restval" else name
             photos.append(Photo(int(i["cocoid"]), str(i.get("filepath", "images")), str(i["filename"]), name))
-            captions += [Caption(int(i["cocoid"]), s["raw"], None) for s in i["sentences"]]
+            captions += [CaptionRow(int(i["cocoid"]), s["raw"], None) for s in i["sentences"]]
     except (KeyError, TypeError, ValueError) as problem:
         raise ModalignError(f"{path} is not Karpathy's list of COCO: {_missing_part(problem)}") from None
     return photos, captions
@@ -180,7 +180,7 @@ def _missing_part(problem: Exception) -> str:
     return f"an entry has no {problem}" if isinstance(problem, KeyError) else str(problem)
 
 
-def _numbered(base: Path, captions: Sequence[Caption]) -> list[Caption]:
+def _numbered(base: Path, captions: Sequence[CaptionRow]) -> list[CaptionRow]:
     """Captions of Karpathy's list with COCO's annotation ids, found by image and words."""
     path = first_file(base, ["annotations/captions_val2014.json"], "list of COCO's caption numbers")
     _, official = _official(base, None, None, str(path.relative_to(base)))
@@ -194,7 +194,7 @@ def _numbered(base: Path, captions: Sequence[Caption]) -> list[Caption]:
     return found
 
 
-def _check(photos: Sequence[Photo], captions: Sequence[Caption]) -> None:
+def _check(photos: Sequence[Photo], captions: Sequence[CaptionRow]) -> None:
     known = {p.image for p in photos}
     strange = [c.image for c in captions if c.image not in known]
     if strange:

@@ -26,7 +26,7 @@ LISTS = ("validation_youcook.csv", "youcook2_validation.csv", "youcook_val.csv")
 Layout = Literal["annotations", "csv", "frames"]
 
 
-class Step(NamedTuple):
+class Instruction(NamedTuple):
     """A step of a recipe: an instruction and its time within the video."""
 
     video: str
@@ -92,7 +92,7 @@ def youcook2(
     return rows.manifest(split)
 
 
-def _steps(rows: Rows, steps: list[Step], base: Path, path: Path) -> None:
+def _steps(rows: Rows, steps: list[Instruction], base: Path, path: Path) -> None:
     wrong = [f"{s.video} from {s.start:g} to {s.end:g}" for s in steps if not 0 <= s.start < s.end]
     if wrong:
         raise ModalignError(f"{path} has {len(wrong)} steps whose times are not 0 <= start < end: {few(wrong)}")
@@ -110,22 +110,24 @@ def _one_split(home: dict[str, str], video: str, split: str, path: Path) -> None
         raise ModalignError(f"{path} has the video {video} in two splits, {home[video]} and {split}")
 
 
-def _annotations(path: Path) -> Iterator[Step]:
+def _annotations(path: Path) -> Iterator[Instruction]:
     content = read_json(path, "YouCook2 annotations")
     try:
         for video, entry in content["database"].items():
             for part in entry["annotations"]:
                 start, end = map(float, part["segment"])
-                yield Step(video, start, end, part.get("sentence", ""), entry["subset"], str(entry["recipe_type"]))
+                yield Instruction(
+                    video, start, end, part.get("sentence", ""), entry["subset"], str(entry["recipe_type"])
+                )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ModalignError(f"{path} does not hold YouCook2 annotations: {problem!r}") from None
 
 
-def _csv(path: Path) -> Iterator[Step]:
+def _csv(path: Path) -> Iterator[Instruction]:
     part = "train" if "train" in path.name else "val"
     for r in read_csv(path, ("end", "start", "task", "text", "video_id"), "YouCook2 list").rows:
         times = number(r, "start", path), number(r, "end", path)
-        yield Step(r.fields["video_id"].strip(), *times, r.fields["text"], part, r.fields["task"])
+        yield Instruction(r.fields["video_id"].strip(), *times, r.fields["text"], part, r.fields["task"])
 
 
 def _frames(rows: Rows, table: Table, base: Path) -> None:

@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from ..data.manifest import Manifest, Row
+from ..data.named import read_named
 from ..data.soundtracks import with_soundtracks
 from ..errors import MissingExtraError, ModalignError, unknown
 from ..files import cache_folder
 from ..progress import Progress, silent
-from ..registry import make
-from ..specification import override
 from .choose import entries_for, lasting, make_encoders, parse_entry
 from .encoders.base import Encoder, FrozenEncoder, credits_of, plan
 from .store import Failure, Pool, Store, item_key
@@ -128,12 +127,7 @@ def embed_dataset(
         limit: only this many groups, the first ones.
         half: features in float16.
     """
-    given: dict[str, Any] = {"root": str(root)} if root else {}
-    for entry in settings:
-        override(given, entry)
-    manifest: Manifest = make("dataset", name, **given)
-    if split is not None:
-        manifest = manifest.split(split)
+    manifest = read_named(name, root, settings, split)
     if limit is not None:
         kept = set(manifest.groups()[:limit].tolist())
         manifest = manifest.where(lambda row: row.group in kept)

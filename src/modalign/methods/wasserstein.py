@@ -25,7 +25,7 @@ from .prepared import Prepared, prepare
 ANNEALING = (0.2, 0.1, 0.05, 0.02, 0.02, 0.02)  # epsilon of the plan in each round, on cosine cost
 
 
-class Match(NamedTuple):
+class Matched(NamedTuple):
     """rotation: (k, k), x R ~ y. plan: (n, m), mass 1, of the items without a known partner.
 
     cost: <plan, 1 - cosine> + mean (1 - cosine) of the known pairs, by which starts are judged.
@@ -36,7 +36,7 @@ class Match(NamedTuple):
     cost: float
 
 
-def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int = 24, seed: int = 0) -> Match:
+def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int = 24, seed: int = 0) -> Matched:
     """The rotation of x onto y that makes their transport cheapest, by alternation from several starts.
 
     Round: P = entropic plan of the cosines of x R and y, known pairs aside; R = polar factor of
@@ -62,7 +62,7 @@ def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int
         starts.append(rotation(x[known[:, 0]], y[known[:, 1]]).rotation)
     if len(known) < x.shape[1]:  # fewer pairs than axes leave the rotation open
         starts += [by_skewness(x, y), by_profiles(x, y), *by_clusters(x, y, restarts, clusters, seed)]
-    best: Match | None = None
+    best: Matched | None = None
     for start in starts:
         turn, plan, cost = start, torch.zeros(len(u), len(v)), 0.0
         for epsilon in ANNEALING if len(u) and len(v) else ():
@@ -74,7 +74,7 @@ def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int
             left, _, right = torch.linalg.svd(u.T @ plan @ v + tie)
             turn = left @ right
         if best is None or cost < best.cost:
-            best = Match(turn, plan, cost)
+            best = Matched(turn, plan, cost)
     assert best is not None
     return best
 
@@ -180,8 +180,8 @@ class WassersteinProcrustes:
         self.record["cost"] = costs
         return linear_heads(p, {m: p.principal[m].axes[:, :k] for m in maps}, maps)
 
-    def between(self, p: Prepared, a: str, b: str, k: int) -> tuple[Match, Tensor, Tensor]:
-        """Match of modality a onto b, and the rows of either that took part."""
+    def between(self, p: Prepared, a: str, b: str, k: int) -> tuple[Matched, Tensor, Tensor]:
+        """Matched of modality a onto b, and the rows of either that took part."""
         pairs = p.between(a, b)[0]
         rows = [self._some(p, m, pairs[:, s]) for s, m in enumerate((a, b))]
         position = [torch.full((len(p.rows[m]),), -1) for m in (a, b)]

@@ -17,7 +17,7 @@ from ..model import Model
 from ..progress import Progress, silent
 from ..registry import check, make
 from ..specification import Specification, override
-from ..training.finetune import finetune, fresh, raw, tunables
+from ..training.finetune import finetune, fresh, raw_inputs, tunables
 from ..training.loop import TrainingSettings
 from ..views import Views, hide_links, linked_groups
 from .data import Data, facts, from_store, load_data
@@ -115,7 +115,7 @@ def raw_views(x: Views, data: Data, encoders: Mapping[str, Any], made: Mapping[s
     for m, tunable in made.items():
         assert data.manifest is not None
         assert x.row is not None
-        rows[m] = raw(encoders[m], tunable, [data.manifest[int(r)] for r in x.row[m]])
+        rows[m] = raw_inputs(encoders[m], tunable, [data.manifest[int(r)] for r in x.row[m]])
     return replace(x, data=rows)
 
 

@@ -147,7 +147,7 @@ def tunables(encoders: Mapping[str, Any], tunings: Mapping[str, Tuning]) -> dict
     return {m: as_tunable(encoders[m]).tunable(tuning) for m, tuning in tunings.items()}
 
 
-def raw(encoder: Any, tunable: Tunable, items: Sequence[Any]) -> Tensor:
+def raw_inputs(encoder: Any, tunable: Tunable, items: Sequence[Any]) -> Tensor:
     """Items as rows that the net takes, in their order: decoded, and through the frozen part once. Held in memory.
 
     Rows of token ids are padded with -1 to one length.

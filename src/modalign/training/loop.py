@@ -140,7 +140,7 @@ def train(
                 raise ModalignError(f"the loss is {loss.item()} at step {at.step}: lower the learning rate ({s.lr})")
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            norm = clip(optimiser, s.clip)
+            norm = clip_gradient(optimiser, s.clip)
             for group in optimiser.param_groups:
                 group["lr"] = s.rate(at.step) * group["share"]
             optimiser.step()
@@ -201,7 +201,7 @@ def autocast(precision: str, x: Views) -> AbstractContextManager[Any]:
     return torch.autocast(device, dtype=torch.bfloat16) if wanted else nullcontext()
 
 
-def clip(optimiser: torch.optim.Optimizer, most: float) -> float:
+def clip_gradient(optimiser: torch.optim.Optimizer, most: float) -> float:
     """Clip the gradient's norm over all parameters; the norm before."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     return float(nn.utils.clip_grad_norm_(parameters, most if most > 0 else math.inf))

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from modalign.errors import ModalignError
-from modalign.features.encoders.efficientnet_lite import Block, EfficientNetLite, Folded, SameConv2d, fold
+from modalign.features.encoders.efficientnet_lite import EfficientNetLite, Folded, InvertedResidual, SameConv2d, fold
 
 
 def shaken(net, seed=0):
@@ -100,7 +100,7 @@ def test_folded_convolution_equals_the_two_steps_with_and_without_fusion(
 
 def test_blocks_add_their_input_only_where_shapes_allow():
     x = torch.rand(1, 16, 8, 8)
-    same, other = Block(16, 16, 3, 1, 6).eval(), Block(16, 24, 3, 1, 6).eval()
+    same, other = InvertedResidual(16, 16, 3, 1, 6).eval(), InvertedResidual(16, 24, 3, 1, 6).eval()
     torch.nn.init.zeros_(same._bn2.weight)
     torch.nn.init.zeros_(other._bn2.weight)
     torch.testing.assert_close(same(x), x)

@@ -362,7 +362,7 @@ def test_both_sides_share_one_space_and_both_can_be_tuned(saved: Build, tmp_path
     import shutil
 
     from modalign.features.encoders.tuning import Tuning, trained
-    from modalign.training.finetune import raw
+    from modalign.training.finetune import raw_inputs
 
     folder = shutil.copytree(saved("clip"), tmp_path / "both")
     for path in Path(saved("clip-text")).glob("token*"):
@@ -371,7 +371,7 @@ def test_both_sides_share_one_space_and_both_can_be_tuned(saved: Build, tmp_path
     assert text.dim == image.dim == 24
     for encoder, given in ((text, SENTENCES), (image, items("clip"))):
         made = encoder.tunable(Tuning("last"))
-        assert torch.allclose(made.net(raw(encoder, made, given)), encoder.encode(given), atol=1e-5)
+        assert torch.allclose(made.net(raw_inputs(encoder, made, given)), encoder.encode(given), atol=1e-5)
         names = trained(made.net)
         assert any("projection" in n for n in names)
         assert not any(".layers.0." in n for n in names)

@@ -107,7 +107,7 @@ class Network(nn.Module):
         return onnx_runtime.runner(self._graph())
 
     def _graph(self) -> bytes:
-        graph = onnx_runtime.Graph()
+        graph = onnx_runtime.OnnxGraph()
         y = "x"
         for i, layer in enumerate(cast(list[nn.Conv2d], self.layers)):
             weight, bias = graph.constant(f"w{i}", layer.weight), graph.constant(f"b{i}", cast(Tensor, layer.bias))

@@ -90,7 +90,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """Inverted residual: widen (1x1), convolve each channel alone (k x k), narrow (1x1), add the input if it fits."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
@@ -149,7 +149,9 @@ class EfficientNetLite(nn.Module):
             outputs = _round_channels(stage.channels * width)
             ends = place in (0, len(STAGES) - 1)
             for i in range(stage.repeats if ends else math.ceil(stage.repeats * depth)):
-                blocks.append(Block(inputs, outputs, stage.kernel, stage.stride if i == 0 else 1, stage.expand))
+                blocks.append(
+                    InvertedResidual(inputs, outputs, stage.kernel, stage.stride if i == 0 else 1, stage.expand)
+                )
                 inputs = outputs
         self._blocks = nn.ModuleList(blocks)
         self._conv_head: nn.Module = SameConv2d(inputs, HEAD, 1, bias=False)

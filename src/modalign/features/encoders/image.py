@@ -145,7 +145,7 @@ class EfficientNetLite0(FrozenEncoder):
         """
         net = self.trainable().to(self.device).eval()
         if tuning.part == "all":
-            return Tunable(lambda batch: batch, nn.Sequential(Scale(), net))
+            return Tunable(lambda batch: batch, nn.Sequential(Normalised(), net))
         if tuning.part == "lora":
             raise ModalignError("EfficientNet-Lite has no linear layers for LoRA: train its last blocks (part = last)")
         if tuning.blocks >= len(net._blocks):
@@ -162,7 +162,7 @@ class EfficientNetLite0(FrozenEncoder):
         return Tunable(front, Tail(net, tuning.blocks))
 
 
-class Scale(nn.Module):
+class Normalised(nn.Module):
     """uint8 pixels -> what the network takes."""
 
     def forward(self, pixels: Tensor) -> Tensor:

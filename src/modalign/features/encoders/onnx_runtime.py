@@ -32,7 +32,7 @@ def compiled(net: EfficientNetLite, pixels: int = 224) -> Callable[[Tensor], Ten
         net: a folded network (``efficientnet_lite.fold``).
         pixels: height and width of the pictures, fixed when the graph is made.
     """
-    return runner(Graph().build(net, pixels))
+    return runner(OnnxGraph().build(net, pixels))
 
 
 def runner(model: bytes | str) -> Callable[[Tensor], Tensor]:
@@ -56,7 +56,7 @@ def runner(model: bytes | str) -> Callable[[Tensor], Tensor]:
     return run
 
 
-class Graph:
+class OnnxGraph:
     """The network written down as an ONNX graph."""
 
     def __init__(self) -> None:

@@ -35,6 +35,30 @@ class Tokens(NamedTuple):
     length: Tensor
 
 
+def by_length(ids: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Places of texts in batches of similar length, shortest first, of at most ``TOKENS`` tokens each.
+
+    Example:
+        >>> by_length([[1] * 200, [1], [1] * 190])
+        [[1, 2], [0]]
+    """
+    batches: list[list[int]] = []
+    for i in sorted(range(len(ids)), key=lambda i: len(ids[i])):
+        if not batches or len(ids[i]) * (len(batches[-1]) + 1) > TOKENS:
+            batches.append([])
+        batches[-1].append(i)
+    return batches
+
+
+def padded(ids: Sequence[Sequence[int]], fill: int) -> Tokens:
+    """Token ids side by side, the shorter ones filled up."""
+    length = torch.tensor([len(i) for i in ids], dtype=torch.long)
+    rows = torch.full((len(ids), int(length.max()) if ids else 0), fill, dtype=torch.long)
+    for row, sentence in zip(rows, ids, strict=True):
+        row[: len(sentence)] = torch.tensor(sentence)
+    return Tokens(rows, length)
+
+
 class Pooling(NamedTuple):
     """How token vectors become a sentence vector."""
 
@@ -103,14 +127,7 @@ class TransformerText(FrozenEncoder):
 
     def plan(self, items: Sequence[Item]) -> list[list[int]]:
         """Batches of similar length, shortest first, at most ``TOKENS`` tokens each."""
-        lengths = [len(ids) for ids in self._tokenise(items)]
-        order = sorted(range(len(items)), key=lengths.__getitem__)
-        batches: list[list[int]] = []
-        for i in order:
-            if not batches or lengths[i] * (len(batches[-1]) + 1) > TOKENS:
-                batches.append([])
-            batches[-1].append(i)
-        return batches
+        return by_length(self._tokenise(items))
 
     def collate(self, items: Sequence[Item]) -> Tokens:
         """Tokenise and pad.
@@ -118,12 +135,7 @@ class TransformerText(FrozenEncoder):
         Raises:
             ModalignError: an item that is no text.
         """
-        ids = self._tokenise(items)
-        length = torch.tensor([len(i) for i in ids])
-        padded = torch.zeros(len(ids), int(length.max()) if ids else 0, dtype=torch.long)
-        for row, sentence in zip(padded, ids, strict=True):
-            row[: len(sentence)] = torch.tensor(sentence)
-        return Tokens(padded, length)
+        return padded(self._tokenise(items), 0)
 
     def __call__(self, batch: Tokens) -> Tensor:
         """(n, dim) float32 sentence vectors."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ...errors import ModalignError, few
 from ...registry import register
 from .base import LOADING, Item, source
-from .text import TOKENS, Precision, Tokens, token_rows
+from .text import Precision, Tokens, by_length, padded, token_rows
 from .transformers_base import TransformersEncoder, projected
 from .tuning import Tunable, Tuning, release
 
@@ -78,13 +78,7 @@ class TransformersText(TransformersEncoder):
 
     def plan(self, items: Sequence[Item]) -> list[list[int]]:
         """Batches of similar length, shortest first, at most ``TOKENS`` tokens each."""
-        lengths = [len(ids) for ids in self._ids(items)]
-        batches: list[list[int]] = []
-        for i in sorted(range(len(items)), key=lengths.__getitem__):
-            if not batches or lengths[i] * (len(batches[-1]) + 1) > TOKENS:
-                batches.append([])
-            batches[-1].append(i)
-        return batches
+        return by_length(self._ids(items))
 
     def collate(self, items: Sequence[Item]) -> Tokens:
         """Tokenise, cut, pad with the padding token.
@@ -92,12 +86,7 @@ class TransformersText(TransformersEncoder):
         Raises:
             ModalignError: an item that is no text.
         """
-        ids = self._ids(items)
-        length = torch.tensor([len(i) for i in ids], dtype=torch.long)
-        padded = torch.full((len(ids), int(length.max()) if ids else 0), self._pad(), dtype=torch.long)
-        for row, sentence in zip(padded, ids, strict=True):
-            row[: len(sentence)] = torch.tensor(sentence)
-        return Tokens(padded, length)
+        return padded(self._ids(items), self._pad())
 
     def __call__(self, batch: Tokens) -> Tensor:
         """(n, dim) float32 features."""

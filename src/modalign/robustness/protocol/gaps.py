@@ -86,7 +86,7 @@ def missing_curves(
     known = dev if dev is not None else train
     alone = _alone(heads, known if known is not None else test, task)
     weights = {"query": [alone[m] for m in task.query], "gallery": [alone[m] for m in task.gallery]}
-    z = embedded(heads, x)
+    z = embed_present(heads, x)
     out = {r: curve(rates, [both_ways(z.kept(m), task, r, weights) for m in masks], seed) for r in rules}
     best = max(task.query, key=lambda m: alone[m])
     out[SINGLE] = curve(rates, [_single(z.kept(m), task, best) for m in masks], seed)
@@ -95,7 +95,7 @@ def missing_curves(
         if source is None and name != "zero":
             continue
         fill = _by_side(name, source if source is not None else x, task)
-        found = [both_ways(embedded(heads, fill(x.kept(m)), name == "zero"), task) for m in masks]
+        found = [both_ways(embed_present(heads, fill(x.kept(m)), name == "zero"), task) for m in masks]
         out[f"fill:{name}"] = curve(rates, found, seed)
     return out
 
@@ -122,7 +122,7 @@ def refitted_curve(
     found = []
     for rate in rates:
         heads = fit(lose(train.only(*task.modalities), rate, kind, seed + 1, how))
-        found.append(both_ways(embedded(heads, x).kept(_mask(x, task, rate, kind, seed)), task, rule))
+        found.append(both_ways(embed_present(heads, x).kept(_mask(x, task, rate, kind, seed)), task, rule))
     return curve(rates, found, seed)
 
 
@@ -131,7 +131,7 @@ def subset_scores(
 ) -> dict[str, Score]:
     """Mean recall both ways for every subset of the query's modalities: "a", "b", "a+b"."""
     task = Task(tuple(query), tuple(gallery))
-    z = embedded(heads, both_sides(test, task))
+    z = embed_present(heads, both_sides(test, task))
     return {
         "+".join(names): mean_of([both_ways(z, Task(names, task.gallery), rule)], seed=seed)
         for names in subsets(task.query)
@@ -150,7 +150,7 @@ def unbalanced_scores(
     """Mean recall both ways for every way of dealing unequal rates to the query's modalities: "a 0.3, b 0.7"."""
     task = Task(tuple(query), tuple(gallery))
     x = both_sides(test, task)
-    z = embedded(heads, x)
+    z = embed_present(heads, x)
     out = {}
     for dealt in unbalanced(task.query, rates):
         mask = _mask(x, task, dealt, "random", seed)
@@ -175,7 +175,7 @@ def both_sides(x: Views, task: Task) -> Aligned:
     return rows.take(q & g)
 
 
-def embedded(heads: Heads, x: Aligned, zero_rows: bool = False) -> Aligned:
+def embed_present(heads: Heads, x: Aligned, zero_rows: bool = False) -> Aligned:
     """Embeddings of what is present; zeros elsewhere. zero_rows: features may be filled in with zeros."""
     data = {}
     for k, (m, rows) in enumerate(x.data.items()):
@@ -207,7 +207,7 @@ def _mask(x: Aligned, task: Task, rate: float | Mapping[str, float], kind: str, 
 def _alone(heads: Heads, known: Views, task: Task, most: int = 1000) -> dict[str, float]:
     """Mean recall of each modality of one side with the whole other side."""
     some = known.only(*task.modalities)
-    z = embedded(heads, both_sides(some.groups(some.group_ids()[:most]), task))
+    z = embed_present(heads, both_sides(some.groups(some.group_ids()[:most]), task))
     out = {m: mean_of([both_ways(z, Task((m,), task.gallery))], samples=0).value for m in task.query}
     return out | {m: mean_of([both_ways(z, Task(task.query, (m,)))], samples=0).value for m in task.gallery}
 

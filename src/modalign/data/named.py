@@ -1,0 +1,33 @@
+"""A data set by its name, as a command line gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..registry import make
+from ..specification import override
+from .manifest import Manifest
+
+
+def read_named(name: str, root: Path | None = None, settings: Sequence[str] = (), split: str | None = None) -> Manifest:
+    """The rows of a registered data set.
+
+    Args:
+        name: as in ``modalign list dataset``. root: its folder or file; None: it needs none.
+        settings: ``key=value`` entries, as in TOML. split: only this one.
+
+    Raises:
+        ModalignError: no such data set or setting, or as the data set raises.
+
+    Example:
+        >>> size = Path("list.csv").write_text("caption,split\\na dog,train\\na cat,test\\n")
+        >>> read_named("table", Path("list.csv"), split="test").text
+        ('a cat',)
+    """
+    given: dict[str, Any] = {"root": str(root)} if root else {}
+    for entry in settings:
+        override(given, entry)
+    manifest: Manifest = make("dataset", name, **given)
+    return manifest if split is None else manifest.split(split)
