@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
@@ -17,6 +18,8 @@ import numpy as np
 import pytest
 import torch
 
+CACHE = tempfile.TemporaryDirectory(prefix="modalign-tests-")  # never the user's, nor that of another process
+os.environ["MODALIGN_CACHE"] = CACHE.name
 THREADS = 1  # tests run in as many processes as there are cores; small tensors gain nothing from threads
 START = Path.cwd()
 SEED = int(os.environ.get("MODALIGN_TEST_SEED", "0"))

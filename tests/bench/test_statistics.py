@@ -95,7 +95,9 @@ def test_correlations_within_methods_weigh_by_their_cells() -> None:
     for name, n in sizes.items():
         x, noise = random.normal(size=(2, n))
         y = (1.0 if name == "few" else -0.3) * x + noise
-        rows += [correlation.Row(name, f"s{i}", i, {"g": a}, b) for i, (a, b) in enumerate(zip(x, y, strict=True))]
+        rows += [
+            correlation.CellFacts(name, f"s{i}", i, {"g": a}, b) for i, (a, b) in enumerate(zip(x, y, strict=True))
+        ]
         z[name] = np.arctanh(stats.spearmanr(x, y).statistic)
     expected = np.tanh((3 * z["few"] + 40 * z["many"]) / 43)
     assert correlation.correlate(rows, samples=2)["g"]["within method"]["value"] == pytest.approx(expected)
@@ -147,7 +149,9 @@ def test_rank_correlations_against_scipy(random: np.random.Generator) -> None:
 
 def test_correlation_within_and_across_methods_can_differ() -> None:
     # within a method larger geometry goes with a lower score; across methods with a higher one
-    rows = [correlation.Row(f"m{m}", f"s{n}", n, {"g": 10 * m + n}, 10 * m - n) for m in range(6) for n in range(6)]
+    rows = [
+        correlation.CellFacts(f"m{m}", f"s{n}", n, {"g": 10 * m + n}, 10 * m - n) for m in range(6) for n in range(6)
+    ]
     found = correlation.correlate(rows, samples=50)["g"]
     assert found["within method"]["value"] < -0.9
     assert found["across methods"]["value"] > 0.9
