@@ -16,6 +16,7 @@ from modalign.metrics.found import load, save
 from modalign.metrics.mean_recall import mean_of, mean_recall, recalls, sums_of, with_mean_recall
 from modalign.metrics.ranking import find_all
 from modalign.metrics.recall import Retrieval
+from modalign.metrics.score import Score
 from modalign.training.loop import dev_recall
 from modalign.views import Views
 
@@ -88,3 +89,14 @@ def test_three_modalities_have_a_mean_for_each_pair() -> None:
     led = with_mean_recall(Retrieval()(z), z.modalities)
     assert list(led)[:3] == ["mean_recall/image~text", "mean_recall/audio~text", "mean_recall/audio~image"]
     assert "mean_recall" not in led
+
+
+def test_an_interval_stays_where_a_share_can_lie() -> None:
+    runs = []
+    for value in (0.98, 0.9):  # two runs that differ: Student's interval alone would end far above 1
+        hit = torch.full((40,), value, dtype=torch.float64)
+        runs.append([Score(value, per_item=hit, group=torch.arange(40), unit="share")])
+    score = mean_of(runs)
+    assert score.high == 1.0
+    assert score.low is not None
+    assert 0.0 <= score.low < 0.9

@@ -56,7 +56,8 @@ def one_setting(
     methods = {}
     for m in names:
         ends = statistics.mean_interval(matrices[m])
-        methods[m] = {**one_method(bench, setting, m, results[m]), **ends._asdict()}
+        inside = {"low": max(0.0, ends.low), "high": min(1.0, ends.high)}  # where a share can lie
+        methods[m] = {**one_method(bench, setting, m, results[m]), **ends._asdict(), **inside}
     best = max(names, key=lambda m: matrices[m].mean())
     focus = bench.suite.focus if bench.suite.focus in names else best
     others = [(focus, m) for m in names if m != focus]

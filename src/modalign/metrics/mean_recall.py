@@ -14,7 +14,7 @@ from .found import Found
 from .intervals import bootstrap_means, group_sums, percentile_interval
 from .key import Key
 from .recall import KS, recall_at
-from .score import Measure, Score
+from .score import UNITS, Measure, Score
 
 MEAN_RECALL = Measure(
     "Mean recall",
@@ -114,7 +114,9 @@ def mean_of(
         raise ModalignError("a mean over no score: give at least one")
     count = len(runs) * len(runs[0])
     value = sum(s.value for parts in runs for s in parts) / count
-    low, high = _ends(runs, value, level, samples, seed) if samples else (None, None)
+    unit = UNITS[measure.unit]  # beyond its range no truth can lie
+    ends = _ends(runs, value, level, samples, seed) if samples else ()
+    low, high = (min(max(end, unit.low), unit.high) for end in ends) if samples else (None, None)
     known = [s.chance for s in runs[0] if s.chance is not None]
     chance = sum(known) / len(known) if len(known) == len(runs[0]) else None
     note = "; ".join(dict.fromkeys(s.note for s in runs[0] if s.note))

@@ -177,7 +177,7 @@ def correlation_matrix(
     values: Sequence[Sequence[tuple[float, float, float] | None]],
 ) -> Markup:
     """Correlations as coloured cells with their intervals; grey where there are too few cells."""
-    left, top, wide, high = 118.0, 62.0, 112.0, 46.0
+    left, top, wide, high = 14 + max(104.0, *(width_of(name, 12) for name in rows)), 62.0, 112.0, 46.0
     parts = [text(0, 16, title, 15, weight=700)]
     for j, name in enumerate(columns):
         parts.append(text(left + wide * (j + 0.5), top - 10, name, 12, "var(--muted)", "middle"))
