@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from modalign.data.manifest import Manifest
-from modalign.runs.items import describe, draw_thumbnails
+from modalign.runs.items import Items, describe, draw_thumbnails
 from modalign.views import Views
 
 
@@ -37,3 +37,16 @@ def test_sounds_keep_their_file_and_times_and_pictures_are_drawn(
     assert items["image"] == [{"split": "test", "row": 0}]
     with Image.open(tmp_path / "run" / picture) as small:
         assert max(small.size) == 96
+
+
+def test_links_of_items_are_kept(tmp_path: Path) -> None:
+    links = {("clip", "a.b words"): torch.tensor([[0, 0, 2], [0, 1, 1]])}
+    ids = {m: torch.arange(3) for m in ("clip", "a.b words")}
+    z = Views({m: torch.eye(3) for m in ids}, ids, links)
+    entries = {m: [{"split": s} for s in ("test", "dev", "test")] for m in ids}
+    Items(z, entries).write(tmp_path)
+    again = Items.read(tmp_path)
+    assert torch.equal(again.z.paired("clip", "a.b words"), z.paired("clip", "a.b words"))
+    assert again.split("test").z.paired("clip", "a.b words").tolist() == [[0, 0]]
+    Items(Views(z.data, z.group), entries).write(tmp_path)
+    assert Items.read(tmp_path).z.links is None

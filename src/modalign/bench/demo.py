@@ -191,7 +191,7 @@ def result_of(results: Results, budgets: Sequence[int], data: Data, spec: Specif
         title="Pictogram boards: words and pictures from few links",
         methods={name: results[name, pairs] for name in METHODS},
         task="find the picture for a word, and the word for a picture, that were never linked",
-        data=facts(data, pairs, spec.data),
+        data=facts(data, linked_groups(data["train"], pairs), spec.data),
         seeds=tuple(range(seeds)),
         budgets=tuple(
             Budget(name, b, recall_of(results, name, b)) for name in METHODS for b in budgets if (name, b) in results

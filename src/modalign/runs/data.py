@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..data.arrays import load_array, load_pairs
 from ..data.manifest import Manifest
@@ -91,12 +92,12 @@ def from_arrays(given: ArrayData, seed: int) -> Data:
     return Data({"train": train, "test": test})
 
 
-def facts(data: Data, pairs: int, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run learnt from, for its result."""
-    unlinked = {m: len(torch.unique(g)) - pairs for m, g in data["train"].group.items()}
+def facts(data: Data, linked: Tensor, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run learnt from, for its result. linked: ids of the training groups whose links were known."""
+    unlinked = {m: int((~torch.isin(torch.unique(g), linked)).sum()) for m, g in data["train"].group.items()}
     sizes = {split: len(x) for split, x in data.splits.items() if split != "train"}
     name = settings.get("name") or next((kind for kind in READY if kind in settings), "features")
-    return {"name": name, "settings": dict(settings), "pairs": pairs, "unlinked": unlinked, **sizes}
+    return {"name": name, "settings": dict(settings), "pairs": len(linked), "unlinked": unlinked, **sizes}
 
 
 def manifest_of(spec: Specification, **more: Any) -> Manifest | None:

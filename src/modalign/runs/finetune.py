@@ -136,7 +136,7 @@ def _leave(spec: Specification, data: Data, model: Model, progress: Progress) ->
         title="fine-tuned " + (", ".join(f"{m} ({t['part']})" for m, t in model.tuned.items()) or "heads"),
         methods={"finetune": measure("finetune", model.heads, data, spec.metrics, spec.seed)},
         task="retrieval between modalities",
-        data=facts(data, len(linked_groups(data["train"], spec.pairs, spec.seed)), spec.data),
+        data=facts(data, linked_groups(data["train"], spec.pairs, spec.seed), spec.data),
         split=data.measured or "test",
         seeds=(spec.seed,),
         attribution=data.attribution,

@@ -50,6 +50,8 @@ class Items(NamedTuple):
                 raise ModalignError(f"'{m}' has {len(x)} embeddings but {len(self.entries[m])} item descriptions")
             tensors[f"data.{m}"] = x.detach().cpu().clone(memory_format=torch.contiguous_format)
             tensors[f"group.{m}"] = self.z.group[m].cpu().clone()  # modalities may share one tensor, the file must not
+        for pair, link in (self.z.links or {}).items():
+            tensors[f"links.{json.dumps(pair)}"] = link.cpu().clone(memory_format=torch.contiguous_format)
         with atomic(folder / RunFile.VECTORS) as partial:
             partial.write_bytes(save(tensors))  # save_file would make a file that nobody else may read
         lines = [
@@ -89,7 +91,18 @@ class Items(NamedTuple):
                     f"{folder}: {listed.name} lists {len(entries[m])} items of '{m}', "
                     f"{path.name} {len(tensors[f'data.{m}'])}"
                 )
-        return cls(Views({m: tensors[f"data.{m}"] for m in names}, {m: tensors[f"group.{m}"] for m in names}), entries)
+        links = {_pair(key, path): table for key, table in tensors.items() if key.startswith("links.")}
+        data, group = ({m: tensors[f"{kind}.{m}"] for m in names} for kind in ("data", "group"))
+        return cls(Views(data, group, links or None), entries)
+
+
+def _pair(key: str, path: Path) -> tuple[str, str]:
+    """The two modalities that links join, from the name of their table."""
+    try:
+        a, b = json.loads(key.removeprefix("links."))
+    except ValueError:
+        raise ModalignError(f"embeddings are damaged: {path} names links '{key}'") from None
+    return str(a), str(b)
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
@@ -98,7 +111,10 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 
 def describe(x: Views, modality: str, split: str, manifest: Manifest | None) -> list[dict[str, Any]]:
-    """One entry per row of a modality: its split, its row, and its text, or its file by absolute path and its times."""
+    """One entry per row of a modality: its split, its row, and its text, or its file by absolute path and its times.
+
+    Rows of feature arrays, which have an ``index``, are no files that could be shown or played.
+    """
     rows = (x.row or {}).get(modality)
     numbers = rows.tolist() if rows is not None else list(range(len(x[modality])))
     if manifest is None:
@@ -108,8 +124,7 @@ def describe(x: Views, modality: str, split: str, manifest: Manifest | None) -> 
         entry: dict[str, Any] = {"split": split, "row": r}
         if manifest.text[r] is not None:
             entry["text"] = manifest.text[r]
-        else:
-            row = manifest[r]
+        elif "index" not in (row := manifest[r]).extra:
             entry["uri"] = os.path.abspath(str(row.uri))
             entry |= {k: t for k, t in (("start", row.start), ("end", row.end)) if t is not None}
         entries.append(entry)
