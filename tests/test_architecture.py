@@ -60,14 +60,6 @@ def test_modules_stay_short() -> None:
     assert not long
 
 
-def test_every_module_is_in_the_repository() -> None:
-    listed = subprocess.run(["git", "ls-files", "."], cwd=SOURCE, capture_output=True, text=True)
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    left_out = {str(p.relative_to(SOURCE)) for p in modules()} - set(listed.stdout.splitlines())
-    assert not left_out, f"git add {left_out}"
-
-
 def loaded(code: str) -> set[str]:
     """Names of the packages outside the standard library that a fresh process holds after some code."""
     show = "import sys; print('\\n' + ' '.join({m.split('.')[0] for m in sys.modules}))"
