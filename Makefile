@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 SEEDS  ?= 1
 OUT    ?= runs/demo
+DIST   ?= worksteal
 
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
@@ -17,7 +18,7 @@ demo: $(VENV)/.demo
 	$(BIN)/modalign demo --out $(OUT) --seeds $(SEEDS)
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist $(DIST)
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

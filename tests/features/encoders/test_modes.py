@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import modalign
 from modalign.features.encoders.audio import LogMel
 from modalign.features.encoders.base import LOADING
 from modalign.features.encoders.image import EfficientNetLite0
@@ -29,6 +31,19 @@ def test_sounds_heard_in_inference_mode_can_be_attacked_later() -> None:
     x = (0.1 * torch.randn(1, 4000)).requires_grad_()
     differentiable(encoder)(x).sum().backward()
     assert x.grad is not None
+
+
+def test_every_cached_tensor_is_made_outside_inference_mode() -> None:
+    """Functions whose tensors are kept for later callers say so themselves."""
+    found = []
+    for path in (Path(modalign.__file__).parent).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and "Tensor" in ast.unparse(node.returns or ast.Constant("")):
+                marks = [ast.unparse(mark) for mark in node.decorator_list]
+                if any(mark.partition("(")[0].endswith("cache") for mark in marks):
+                    found.append(node.name)
+                    assert "torch.inference_mode(False)" in marks, f"{path.name}: {node.name}"
+    assert "mel_filters" in found
 
 
 @pytest.mark.parametrize("backend", ["run", "network"])

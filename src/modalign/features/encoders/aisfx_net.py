@@ -21,6 +21,7 @@ TOP = 9.457798957824707
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(False)  # ordinary tensors are kept, whatever mode the first caller is in
 def mel_weights() -> Tensor:
     """Triangles that are straight lines on the mel scale, 0 to 22,050 Hz, each with sum 1.
 

@@ -137,6 +137,7 @@ def bands(blocks: Iterable[Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=1)
+@torch.inference_mode(False)  # ordinary tensors are kept, whatever mode the first caller is in
 def mel_weights() -> Tensor:
     """Triangles of equal area, 60 to 3,800 Hz, on a scale that is linear below 1 kHz and logarithmic above.
 
