@@ -175,7 +175,16 @@ def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tup
 
 
 def held_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> Tensor:
-    """The groups that `hold_out` takes for dev."""
+    """The groups that `hold_out` takes for dev.
+
+    Raises:
+        ModalignError: fewer than two linked groups.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(10), b=torch.eye(10))
+        >>> held_out(x).sort().values.equal(hold_out(x)[1].group_ids())
+        True
+    """
     linked = linked_groups(x)
     if len(linked) < 2:
         raise ModalignError(
