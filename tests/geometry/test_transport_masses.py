@@ -52,6 +52,16 @@ def test_a_small_gap_of_masses_is_taken_out_instead_of_followed(a, b, solver, se
         assert float(found.plan.sum()) == pytest.approx(1.0 if a is None else float(a.sum()), abs=1e-6)
 
 
+@pytest.mark.parametrize(("seed", "value"), [(1, 2.41558), (4, 3.02044)])
+@pytest.mark.parametrize("passes", [500, 2000])
+def test_a_cost_matrix_with_a_small_gap(seed, value, passes):
+    """-34,640 before for the first of them."""
+    cost = 8 * torch.rand(6, 6, generator=torch.Generator().manual_seed(seed))
+    found = solve(Problem(cost, THIRDS), Solver(0.4, 1e-6, max_iterations=passes))
+    assert found.converged
+    assert float(found.objective) == pytest.approx(value, abs=1e-4)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_divergence_with_a_small_gap(seed):
     x, y = rows(6, seed=seed), rows(5, seed=seed + 10)

@@ -79,13 +79,14 @@ class MilNce(Clip):
     clip; here each in turn, because which side has the sets is a matter of the data. With one positive each, both
     directions are equal.
 
-    Use when: captions only roughly belong to clips (HowTo100M with ``candidates``), or any ``Views.links`` of which
-    some are wrong. Related: "clip", where all positives are right.
-
     Args:
         scale: s = 1 / temperature at the start; published 1, of vectors that are not normalised.
         learn_scale: learn s (through its logarithm, clamped to [1, 100] after each step).
         modalities: look only at pairs of these; default all.
+
+    Use when: captions only roughly belong to clips (HowTo100M with ``candidates``), or any ``Views.links`` of which
+        some are wrong.
+    Related: `Clip`, where all positives are right; `SigLip`, where some pairs are wrong but each item has few.
 
     Reference: Miech et al. (2020), arXiv 1912.06430, eq. 1.
 
