@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -64,17 +63,10 @@ class SlowFull:
     def strengths(self) -> dict[float, float]:
         """Dev score of each strength."""
         folds = list(enumerate(self.folds))
-        return {s: float(np.mean([self.crowded(k, *f, s) for k, f in folds])) for s in (0.0, *Full.STRENGTHS)}
-
-    def crowded(self, k: int, x: Views, dev: Views, strength: float) -> float:
-        """Recall of dev partners among all dev and training items."""
-        z, others = self.final(k, dev, strength), self.final(k, x, strength)
-        found = []
-        for a, b in itertools.permutations(z, 2):
-            scores = z[a] @ np.concatenate([z[b], others[b]]).T
-            place = [int((row > row[i]).sum()) for i, row in enumerate(scores)]
-            found += [np.mean([p < n for p in place]) for n in (1, 5, 10)]
-        return float(np.mean(found))
+        return {
+            s: float(np.mean([self.hand.crowded(self.final(k, f[1], s), self.final(k, f[0], s)) for k, f in folds]))
+            for s in (0.0, *Full.STRENGTHS)
+        }
 
 
 def checked(method: Full, slow: SlowFull) -> float:

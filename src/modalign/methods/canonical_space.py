@@ -67,7 +67,7 @@ class CanonicalSpace:
         for k, m in enumerate(self.p.modalities):
             out[m] = self.fit.directions[k].to(PRECISION)
             if self.anchors:
-                u = normalize(self.whitened(m, _spread(self.p.rows[m])), dim=1)
+                u = normalize(self.whitened(m, spread(self.p.rows[m])), dim=1)
                 out[m] = out[m] / (u @ out[m]).norm(dim=1).mean()
         return out
 
@@ -106,7 +106,7 @@ class CanonicalSpace:
         """Heads of this space, reduced to ``dim`` principal directions of all training items of all modalities."""
         maps = self.maps()
         if dim is not None and next(iter(maps.values())).shape[1] > dim:
-            moment = torch.stack([_moment(self.embed(m, _spread(self.p.rows[m]))) for m in maps]).sum(0)
+            moment = torch.stack([_moment(self.embed(m, spread(self.p.rows[m]))) for m in maps]).sum(0)
             axes = torch.linalg.eigh(moment).eigenvectors[:, -dim:].flip(1).to(PRECISION)
             maps = {m: w @ axes for m, w in maps.items()}
         return Heads({m: Head(self._front(k, m), linear_map(maps[m])) for k, m in enumerate(maps)}).eval()
@@ -146,9 +146,9 @@ def _nearest(p: Prepared, m: str, w: Tensor, bank: Tensor, ridge: float, neighbo
     return weight[:, :neighbours], index[:, :neighbours]
 
 
-def _spread(rows: Tensor) -> Tensor:
-    """At most SAMPLE rows, at equal steps."""
-    return rows[:: -(-len(rows) // SAMPLE)]
+def spread(rows: Tensor, most: int = SAMPLE) -> Tensor:
+    """At most so many rows, at equal steps."""
+    return rows[:: max(1, -(-len(rows) // most))]
 
 
 def _moment(z: Tensor) -> Tensor:

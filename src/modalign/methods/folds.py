@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from ..views import Views, linked_groups
 from ..views.links import held_out
 from .local_scaling import some, without_hubs
 from .prepared import Prepared, prepare
+from .tuning import crowded
 
 TRIAL_ROWS = 2048  # unlinked rows of a side with which settings are tried
 CROWD = 2048  # training items of a modality among which dev items are found when hubs are removed
@@ -44,14 +44,13 @@ class Fold(NamedTuple):
             heads: whose fronts are the same, and differ in what is behind.
         """
         dev = self.dev.only(*[m for m in self.dev.modalities if m in heads[0].modalities])
-        front, group = {}, {}
-        for k, (m, rows) in enumerate(dev.data.items()):
-            others = self.crowd[m] if m in self.crowd else rows[:0]
-            front[m] = torch.cat([heads[0][m].features(part) for part in (*rows.split(CROWD), others) if len(part)])
-            alone = int(dev.group[m].min()) - 1 - torch.arange(len(others)) * len(dev.data) - k
-            group[m] = torch.cat([dev.group[m].long(), alone])
-        found = [{m: h[m].behind(c) for m, c in front.items()} for h in heads]
-        return [dev_recall(replace(dev, data=z, group=group, row=None)) for z in found]
+        out = []
+        front = {m: heads[0][m].features(rows) for m, rows in dev.data.items()}
+        around = {m: heads[0][m].features(self.crowd[m]) for m in front if m in self.crowd}
+        for h in heads:
+            z, others = ({m: h[m].behind(c) for m, c in part.items()} for part in (front, around))
+            out.append(dev_recall(crowded(dev, z, others)))
+        return out
 
 
 def folds_of(x: Views, p: Prepared, dev: Views | None, seed: int) -> list[Fold]:

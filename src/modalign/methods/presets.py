@@ -110,7 +110,7 @@ class Full:
     """Ours: transport-CCA with neighbours and anchors, then gradient descent on the total objective; chosen on dev.
 
     1. Transport-CCA with each of a list of settings; capacity (ridge, weight of the relative part, smoothing) is
-       chosen on dev, and so follows the number of pairs.
+       chosen on dev, and so follows the number of pairs. Dev partners are found among dev and training items.
     2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve; the
        start is kept where that does not raise the dev score.
     3. `LocalScaling` behind the heads, of half or full strength, where that raises the dev score among training items.
@@ -199,7 +199,9 @@ class Full:
         else:
             again = folds[0].trial is not folds[0].p
             space = method.solve(p, dev)[0] if again else made[str(tuned.settings)][0]
-            best = [self.descend(space.heads(self.dim), within(x, p), dev, rates, run)]
+            best = [space.heads(self.dim)]
+            self.record["dev"] = score_heads(best[0], dev)
+            best = [self.descend(best[0], within(x, p), dev, rates, run)]
         strength = self.strength(best, folds, strengths)
         if dev is None:
             self.record["dev_is"] = f"{len(folds)} x {len(folds[0].dev)} linked groups held out, then refitted"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
 
 from ..errors import ModalignError
 from ..model import Heads
@@ -68,3 +72,17 @@ def tune(candidates: Sequence[Settings], score: Callable[[dict[str, Any]], float
 def score_heads(heads: Heads, dev: Views) -> float:
     """`dev_recall` of the embedded dev views."""
     return dev_recall(heads.embed(dev.only(*[m for m in dev.modalities if m in heads.modalities])))
+
+
+def crowded(dev: Views, z: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> Views:
+    """Embedded dev items among others, which have no partner there: few items alone have no hubs.
+
+    Args:
+        dev: whose groups and links hold. z: modality -> (n_m, d) its items. others: modality -> (k_m, d) more of them.
+    """
+    data, group = {}, {}
+    for k, (m, rows) in enumerate(z.items()):
+        more = others.get(m, rows[:0])
+        alone = int(dev.group[m].min()) - 1 - torch.arange(len(more)) * len(z) - k
+        data[m], group[m] = torch.cat([rows, more]), torch.cat([dev.group[m].long(), alone])
+    return replace(dev, data=data, group=group, row=None)
