@@ -299,8 +299,7 @@ class Slow:
         self.anchor(last[1])
 
     def score(self, dev: Views) -> float:
-        """Dev recall among dev and training items."""
-        return crowded({m: self.new(m, dev[m].numpy()) for m in dev.modalities}, {m: self.embed(m) for m in self.rows})
+        return recall({m: self.new(m, dev[m].numpy()) for m in dev.modalities})
 
     def solved(self, dev: Views) -> tuple[float, Callable[[Views], Rows], Rows]:
         """Best dev score, how the best round embeds, and its training rows in the shared space (groups' means)."""

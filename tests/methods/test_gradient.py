@@ -70,7 +70,7 @@ def test_presets_get_equal_trials(latent: MakeViews) -> None:
         records[name] = method.record
     assert len(records["clip"]["trials"]) == len(records["full"]["trials"]) == 5
     closed = max(t["score"] for t in records["full"]["trials"] if "ridge" in t["settings"])
-    assert records["full"]["chosen"]["hubs"] or records["full"]["dev"] >= closed  # which is among training items
+    assert records["full"]["chosen"]["hubs"] or records["full"]["dev"] >= closed
 
 
 def test_full_beats_clip_when_pairs_are_few_and_logs_its_training(

@@ -110,7 +110,7 @@ class Full:
     """Ours: transport-CCA with neighbours and anchors, then gradient descent on the total objective; chosen on dev.
 
     1. Transport-CCA with each of a list of settings; capacity (ridge, weight of the relative part, smoothing) is
-       chosen on dev, and so follows the number of pairs. Dev partners are found among dev and training items.
+       chosen on dev, and so follows the number of pairs.
     2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve; the
        start is kept where that does not raise the dev score.
     3. `LocalScaling` behind the heads, of half or full strength, where that raises the dev score among training items.

@@ -17,15 +17,13 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
 from ..views import Pair, Views
-from .canonical_space import CanonicalSpace, smoothed, spread
+from .canonical_space import CanonicalSpace, smoothed
 from .closed_form import known_cross, solve
 from .prepared import FEWEST_ANCHORS, MOST_ROWS, Prepared, prepare
-from .tuning import crowded
 from .wasserstein import WassersteinProcrustes, axes_of
 
 TOLERANCE, ITERATIONS = 2e-2, 60  # of a plan: a rough one serves as well, and costs less
 EARLY_ROWS, FULL_ROUNDS = 2048, 4  # rows of a side in early rounds, and how many rounds at the end have all rows
-CROWD = 2048  # training rows of a modality among which dev items are found
 WIDTH, SAMPLE = 128, 512  # of the vectors from which a plan is made; of a side, to find their directions
 
 
@@ -246,12 +244,8 @@ def better(best: Round | None, now: Round, dev: Views | None) -> Round:
 
 
 def score_of(space: CanonicalSpace, dev: Views | None) -> float:
-    """Recall of dev partners among dev and training items; -1 without dev views."""
-    if dev is None:
-        return -1.0
-    z = space.embed_new(dev).data
-    others = {m: space.embed(m, spread(space.p.rows[m], CROWD)) for m in z}
-    return dev_recall(crowded(dev, z, others))
+    """Dev recall; -1 without dev views."""
+    return -1.0 if dev is None else dev_recall(space.embed_new(dev))
 
 
 def narrowed(z: Sequence[Tensor], width: int = WIDTH) -> list[Tensor]:
