@@ -164,7 +164,7 @@ def bench(
     export
         Markdown page to write, for example docs/results.md.
     """
-    from ..bench import command
+    from ..bench import command, moving
     from ..progress import terminal
     from . import tables
 
@@ -172,6 +172,14 @@ def bench(
         emit(command.listing(suite, set or []), json, tables.suite)
         return
     folder = out or Path("runs/bench") / Path(suite).stem
+    if moving.is_moving(command.find(suite)):
+        with terminal() as progress:
+            moved = moving.bench(
+                command.find(suite), folder, method or (), seed or (), set or (), not only_report, redo, export, hours,
+                progress,
+            )  # fmt: skip
+        emit(moved, json, moving.bench_text)
+        return
     with terminal() as progress:
         result = command.bench(
             suite, folder, method or (), setting or (), part or (), seed or (), workers, hours, set or (), redo,

@@ -182,7 +182,7 @@ def _pairs_of_array(path: Path) -> Tensor:
     if int(pairs.min()) < 0 or int(pairs.max()) > np.iinfo(np.int64).max:
         bad = int(np.argmax(((pairs < 0) | (pairs > np.iinfo(np.int64).max)).any(1)))
         raise ModalignError(f"{path}, row {bad}: row numbers must be 0, 1, ..., got {pairs[bad].tolist()}")
-    return torch.from_numpy(np.ascontiguousarray(pairs, dtype=np.int64))
+    return torch.from_numpy(np.array(pairs, dtype=np.int64, order="C"))  # a copy: the file is mapped read-only
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:

@@ -8,9 +8,10 @@ from .apply import map_faiss, map_file, map_lance, queries_in_faiss
 from .curve import choose_rows
 from .gradual import Calibration, calibrate, mixed_query, mixed_rows
 from .migrating import Migration, load_migration, migrate
-from .vectors import Vectors, open_vectors
+from .vectors import Vectors, in_memory, open_vectors
 
 __all__ = [
-    "Adapter", "Calibration", "Migration", "Vectors", "calibrate", "choose_rows", "load_adapter", "load_migration",
-    "map_faiss", "map_file", "map_lance", "migrate", "mixed_query", "mixed_rows", "open_vectors", "queries_in_faiss",
+    "Adapter", "Calibration", "Migration", "Vectors", "calibrate", "choose_rows", "in_memory", "load_adapter",
+    "load_migration", "map_faiss", "map_file", "map_lance", "migrate", "mixed_query", "mixed_rows", "open_vectors",
+    "queries_in_faiss",
 ]  # fmt: skip

@@ -100,7 +100,7 @@ def check(adapter: Adapter, store: Vectors, mapped: Callable[[np.ndarray], np.nd
 
 
 def map_faiss(adapter: Adapter, source: Path, out: Path, progress: Progress = silent) -> int:
-    """A faiss index whose vectors are mapped: flat, HNSW or IVF-flat, with ids where it has them. The source stays.
+    """A faiss index whose vectors are mapped: flat, HNSW or IVF-flat, with the ids of an IDMap. The source stays.
 
     Raises:
         ModalignError: an index that does not hold its vectors as they are (PQ, scalar quantiser), or another width.
@@ -123,7 +123,8 @@ def map_faiss(adapter: Adapter, source: Path, out: Path, progress: Progress = si
         str(source), inner.ntotal, inner.d, lambda r: np.stack([inner.reconstruct(int(i)) for i in r]), read
     )
     flat = out.with_name(f"{out.name}.rows.npy")
-    if not flat.exists():
+    if not _holds(adapter, store, flat):
+        flat.unlink(missing_ok=True)
         map_file(adapter, store, flat, progress)
     rows = np.load(flat, mmap_mode="r")
     made = _like(faiss, inner, rows)
@@ -140,11 +141,20 @@ def map_faiss(adapter: Adapter, source: Path, out: Path, progress: Progress = si
     return store.rows
 
 
+def _holds(adapter: Adapter, store: Vectors, flat: Path) -> bool:
+    """Whether a file is the whole of what a call that was killed while it built the index had mapped."""
+    try:
+        check(adapter, store, open_memory(flat))
+    except (FileNotFoundError, ModalignError):
+        return False
+    return True
+
+
 def _read_faiss(faiss: Any, source: Path) -> Any:
     if not source.is_file():
         raise ModalignError(f"no faiss index at {source}")
     try:
-        return faiss.downcast_index(faiss.read_index(str(source)))
+        return faiss.read_index(str(source))
     except RuntimeError as problem:
         raise ModalignError(
             f"{source} cannot be read as a faiss index ({str(problem).splitlines()[-1][:120]})"

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..errors import ModalignError
 from .lists import nearest, overlap
 
 TOP = 50  # nearest items of a query that a calibration looks at
@@ -63,7 +64,9 @@ def mixed_rows(x: Tensor, calibration: Calibration | None = None) -> Tensor:
     x = normalize(x.float(), dim=1)
     rest = C * C - slope**2 - level**2
     if rest <= 0:
-        raise ValueError(f"a calibration of slope {slope} and level {level} is out of the range that a row can carry")
+        raise ModalignError(
+            f"a calibration of slope {slope} and level {level} is out of the range that a row can carry"
+        )
     more = torch.tensor([level, rest**0.5]).expand(len(x), 2)
     return torch.cat([slope * x, more], 1) / C
 

@@ -17,13 +17,24 @@ def identity(s: Sample) -> Adapter:
     return Adapter("identity", torch.eye(s.x.shape[1], s.y.shape[1]), torch.zeros(s.y.shape[1]))
 
 
-def orthogonal(s: Sample) -> Adapter:
+def orthogonal(s: Sample, centred: bool = False, gain: float = 1.0) -> Adapter:
     """y = u R, R the rotation (or its first rows or columns, for unequal widths) that lays the links on each other.
+
+    Args:
+        centred: y = gain scale (u - mean_x) R + mean_y, means over the links, scale by least squares.
+        gain: of the centred form.
 
     Reference: Schönemann 1966; as an adapter: Vejendla 2025, arXiv 2509.23471.
     """
-    turn = rotation(s.x, s.y).rotation[: s.x.shape[1], : s.y.shape[1]]
-    return Adapter("orthogonal", turn.contiguous(), torch.zeros(s.y.shape[1]))
+    if not centred:
+        turn = rotation(s.x, s.y).rotation[: s.x.shape[1], : s.y.shape[1]]
+        return Adapter("orthogonal", turn.contiguous(), torch.zeros(s.y.shape[1]))
+    mx, my = s.x.mean(0), s.y.mean(0)
+    x, y = s.x - mx, s.y - my
+    turn = rotation(x, y).rotation[: x.shape[1], : y.shape[1]]
+    laid = x @ turn
+    weight = gain * float((laid * y).sum() / laid.square().sum().clamp(min=1e-12)) * turn
+    return Adapter("orthogonal", weight, my - mx @ weight)
 
 
 def ridge(s: Sample, strength: float | None = None) -> Adapter:

@@ -49,3 +49,8 @@ def some(x: Tensor, rows: int, seed: int) -> Tensor:
     if len(x) <= rows:
         return x
     return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:rows]]
+
+
+def shuffled(x: Tensor, rows: int, seed: int) -> Tensor:
+    """At most so many rows in random order, so that the first ones are a sample too."""
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:rows]]

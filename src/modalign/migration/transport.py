@@ -11,9 +11,9 @@ from torch.nn.functional import normalize, pad
 from ..geometry.procrustes import rotation
 from ..progress import Progress, silent
 from .adapter import Adapter
-from .sample import Sample, some
+from .sample import Sample, shuffled, some
 
-MOST_ROWS = 4096  # rows of either model in one plan: 67 MB
+MOST_ROWS = 8192  # rows of either model in the last plan: 268 MB
 ROUNDS = 5
 FIRST, LAST = 0.05, 0.02  # entropy of the first plan and of the last
 LANDMARKS = 1500
@@ -47,27 +47,28 @@ def turn(s: Sample, seed: int = 0, rows: int = MOST_ROWS, progress: Progress = s
 
     1. Both models' rows are centred on the mean of all their rows and scaled to length 1.
     2. R = rotation of sum_links x y^T.
-    3. In rounds: P = entropic plan of mass 1 between rows without a partner under <u R, v>, its entropy falling from
-       .05 to .02; R = rotation of sum_links x y^T + n sum_jk P_jk u_j v_k^T. Few links say where to start, the shapes
-       of the two clouds say the rest; no row needs a partner on the other side, only neighbours of one.
+    3. In rounds: P = entropic plan of mass 1 between n rows of either side under <u R, v>; R = rotation of
+       sum_links x y^T + n sum_jk P_jk u_j v_k^T. Entropy falls from .05 to .02 while n grows to ``rows``: what is known
+       roughly needs few rows, the last plan needs near ones. Few links say where to start, the shapes of the two
+       clouds say the rest; no row needs a partner on the other side, only neighbours of one.
 
     Reference: Grave, Joulin & Berthet 2019, "Unsupervised alignment of embeddings with Wasserstein Procrustes" (the
         rounds, there without links); Cuturi 2013 (the plan).
     """
     mean_x, mean_y = s.more_x.mean(0), s.more_y.mean(0)
     width = max(len(mean_x), len(mean_y))
-    x, more_x = (pad(normalize(v - mean_x, dim=1), (0, width - v.shape[1])) for v in (s.x, some(s.more_x, rows, seed)))
-    y, more_y = (
-        pad(normalize(v - mean_y, dim=1), (0, width - v.shape[1])) for v in (s.y, some(s.more_y, rows, seed + 1))
-    )
-    known, n = x.T @ y, min(len(more_x), len(more_y))
+    drawn_x, drawn_y = (shuffled(m, rows, seed + i) for i, m in enumerate((s.more_x, s.more_y)))
+    x, more_x = (pad(normalize(v - mean_x, dim=1), (0, width - v.shape[1])) for v in (s.x, drawn_x))
+    y, more_y = (pad(normalize(v - mean_y, dim=1), (0, width - v.shape[1])) for v in (s.y, drawn_y))
+    known = x.T @ y
     found = _rotation(known)
-    rounds = ROUNDS if n > width // 4 else 0  # clouds of fewer rows have no shape to speak of
+    rounds = ROUNDS if min(len(more_x), len(more_y)) > width // 4 else 0  # fewer rows have no shape to speak of
     for r in range(rounds):
         progress(r, rounds, "laying the clouds on each other")
         entropy = FIRST * (LAST / FIRST) ** (r / (rounds - 1))
-        matched = plan((more_x @ found) @ more_y.T, entropy)
-        found = _rotation(known + n * (more_x.T @ (matched @ more_y)))
+        u, v = (m[: max(len(m) * (r + 1) // rounds, width)] for m in (more_x, more_y))
+        matched = plan((u @ found) @ v.T, entropy)
+        found = _rotation(known + min(len(u), len(v)) * (u.T @ (matched @ v)))
     progress(rounds, rounds, "laying the clouds on each other")
     cut = found[: len(mean_x), : len(mean_y)]
     a, b = s.x - mean_x, s.y - mean_y

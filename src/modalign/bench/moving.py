@@ -1,0 +1,206 @@
+"""Suites of migration: adapters over numbers of pairs and seeds, with equal trials, scored on queries nobody saw."""
+
+from __future__ import annotations
+
+import itertools
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError, unknown
+from ..files import read_json, read_text, write_json, write_text
+from ..migration import curved, linear
+from ..migration.choose import Candidate, Full, Gallery, Trials, best
+from ..migration.curve import choose_rows
+from ..migration.lists import ndcg, nearest, overlap
+from ..migration.sample import Sample
+from ..progress import Progress, silent
+from ..registry import check
+from ..specification import override
+from .moving_data import Parts, Pool, load, split
+
+TRIALS = 6  # settings that every adapter may try
+K = 10
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A suite of migration. ways: how pairs are chosen, at way_pairs by way_methods; the main grid draws at random."""
+
+    name: str
+    kind: str
+    data: dict[str, Any]
+    pairs: list[int]
+    methods: list[str]
+    title: str = ""
+    about: str = ""
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    store: float = 0.5
+    fresh: float = 0.3
+    ways: list[str] = field(default_factory=list)
+    way_pairs: list[int] = field(default_factory=list)
+    way_methods: list[str] = field(default_factory=list)
+
+
+def is_moving(path: Path) -> bool:
+    """Whether a suite file is one of migration."""
+    try:
+        return path.is_file() and tomllib.loads(read_text(path, "suite")).get("kind") == "migration"
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def read(path: Path, overrides: Sequence[str] = ()) -> Moving:
+    """Read a suite file, checked. Raises ModalignError for unknown keys, methods and impossible numbers."""
+    table = tomllib.loads(read_text(path, "suite"))
+    for entry in overrides:
+        override(table, entry)
+    suite = Moving(**check(Moving, table, str(path)))
+    for name in [*suite.methods, *suite.way_methods]:
+        if name not in TRIED:
+            raise unknown(f"method of {path}", name, TRIED)
+    if not 0 < suite.store + suite.fresh < 1 or not suite.seeds or not suite.pairs:
+        raise ModalignError(f"{path}: shares must leave a test, and a suite needs seeds and pairs")
+    return suite
+
+
+def _six(method: str, fit: Any, **axes: Sequence[Any]) -> list[Candidate]:
+    """Six settings of a method."""
+    grid = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    return [Candidate(method, ", ".join(f"{k} {v:g}" for k, v in s.items()), partial(fit, **s)) for s in grid][:TRIALS]
+
+
+def _orthogonal() -> list[Candidate]:
+    gains = (1.0, 0.75, 1.5, 0.5, 2.0)
+    fits = {f"centred, gain {g:g}": partial(linear.orthogonal, centred=True, gain=g) for g in gains}
+    centred = [Candidate("orthogonal", label, fit) for label, fit in fits.items()]
+    return [Candidate("orthogonal", "", linear.orthogonal), *centred]
+
+
+#: The adapters with what each may try. The first four are those of arXiv 2509.23471 and ridge regression.
+TRIED: Mapping[str, Any] = {
+    "orthogonal": lambda full: _orthogonal(),
+    "ridge": lambda full: _six("ridge", linear.ridge, strength=[0.01, 0.03, 0.1, 0.3, 1.0, 3.0]),
+    "low_rank": lambda full: _six("low_rank", linear.low_rank, rank=[32, 64, 128], strength=[0.01, 0.1]),
+    "perceptron": lambda full: _six("perceptron", curved.perceptron, lr=[1e-3, 3e-3, 3e-4], decay=[0.01, 0.1]),
+    "cca": lambda full: _six("cca", linear.canonical, strength=[0.3, 1.0, 3.0], power=[1.0, 0.5]),
+    "local": lambda full: _six("local", curved.local, places=[4, 8, 16], strength=[0.3, 1.0]),
+    "full": lambda full: full.candidates(),
+}
+PUBLISHED = ("orthogonal", "ridge", "low_rank", "perceptron")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method with so many pairs, drawn in a way, and a seed."""
+
+    method: str
+    pairs: int
+    way: str
+    seed: int
+
+    def path(self, out: Path) -> Path:
+        """Where its result lies."""
+        return out / "cells" / f"{self.way}-{self.pairs}" / f"{self.method}-{self.seed}.json"
+
+
+def cells(suite: Moving) -> list[Cell]:
+    """All cells, seed by seed, so that a run that is cut short has whole curves; the main grid first."""
+    grid = [Cell(m, n, "random", s) for s in suite.seeds for n in suite.pairs for m in suite.methods]
+    extra = itertools.product(suite.seeds, suite.way_pairs, suite.ways, suite.way_methods)
+    return list(dict.fromkeys([*grid, *(Cell(m, n, w, s) for s, n, w, m in extra)]))
+
+
+def run_cell(cell: Cell, pool: Pool, parts: Parts, truth: Tensor) -> dict[str, Any]:
+    """Fit what the method may try on the pairs, a part of them held out; refit the best on all; score it on the test.
+
+    Kept: overlap@10 and nDCG of new-model queries, mapped, with ``truth``: the old model's lists over the whole store.
+    """
+    old, new = pool.old[parts.store], pool.new[parts.store]
+    if cell.way == "random":
+        rows = torch.randperm(len(old), generator=torch.Generator().manual_seed(cell.seed))[: cell.pairs]
+    else:
+        rows = choose_rows(old, cell.pairs, cell.way, cell.seed)
+    raw = Sample(new[rows], old[rows], torch.cat([pool.new[parts.fresh], new[rows]]), old)
+    spent = time.process_time()
+    trials = Trials(raw, Gallery.of(old, rows, raw.y, "cosine", K), cell.seed)
+    tried = [trials.run(c, "queries") for c in TRIED[cell.method](Full(cell.seed))]
+    won = best(tried).candidate
+    adapter = won.fit(raw.units().linked(torch.arange(len(rows)), "all"))
+    spent = time.process_time() - spent
+    found = nearest(adapter(pool.new[parts.test]), old, K).rows
+    kept = overlap(found, truth)
+    return {
+        "method": cell.method, "pairs": cell.pairs, "way": cell.way, "seed": cell.seed, "chosen": won.label,
+        "trials": {t.candidate.label: round(float(t.kept.criterion().mean()), 4) for t in tried},
+        "kept": float(kept.mean()), "ndcg": float(ndcg(found, truth).mean()), "cpu_seconds": round(spent, 1),
+        "queries": (kept * K).round().int().tolist(),
+    }  # fmt: skip
+
+
+def bench(
+    path: Path, out: Path, methods: Sequence[str] = (), seeds: Sequence[int] = (), overrides: Sequence[str] = (),
+    run: bool = True, redo: bool = False, export: Path | None = None, hours: float | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:  # fmt: skip
+    """Run what is left of a suite of migration and sum up what its folder holds. Arguments as of ``command.bench``."""
+    suite = read(path, overrides)
+    write_json(out / "suite.json", {"name": suite.name, "title": suite.title, "about": suite.about})
+    wanted = [c for c in cells(suite) if (not methods or c.method in methods) and (not seeds or c.seed in seeds)]
+    for cell in wanted if redo else []:
+        cell.path(out).unlink(missing_ok=True)
+    left = [c for c in wanted if not c.path(out).exists()]
+    start = time.monotonic()
+    if run and left:
+        pool = load(suite.data, out, progress)
+        parts = split(pool, suite.store, suite.fresh, 123)
+        truth = nearest(pool.old[parts.test], pool.old[parts.store], K).rows
+        for done, cell in enumerate(left):
+            if hours is not None and time.monotonic() - start > 3600 * hours:
+                break
+            progress(done, len(left), "cells")
+            write_json(cell.path(out), run_cell(cell, pool, parts, truth))
+        progress(len(left), len(left), "cells")
+    from .moving_tables import markdown, summarise, write_page
+
+    held = [read_json(c.path(out)) for c in cells(suite) if c.path(out).exists()]
+    result: dict[str, Any] = {"suite": suite.name, "out": str(out), "cells": len(held), "of": len(cells(suite))}
+    if not held:
+        return result
+    summary = summarise(suite.title, suite.about, held)
+    write_json(out / "summary.json", summary)
+    text = markdown(summary, f"modalign bench {path} --out {out}")
+    write_text(out / "tables.md", text)
+    if export is not None:
+        write_text(export, text)
+    return {
+        **result,
+        "lead": summary["lead"],
+        "tables": str(out / "tables.md"),
+        "report": str(write_page(summary, out)),
+    }
+
+
+def bench_text(result: Mapping[str, Any]) -> str:
+    """The result for people."""
+    lines = [f"{result['cells']} of {result['of']} cells"]
+    lines += [
+        f"  {e['pairs']:>6} pairs: full {100 * e['full']:.1f} %, best published {100 * e['best']:.1f} % "
+        f"({e['method']}): {100 * e['lead']:+.0f} %"
+        for e in result.get("lead", [])
+    ]
+    lines += [f"report: {result['report']}"] if "report" in result else []
+    return "\n".join(lines)
+
+
+def values(cells: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """(seeds, queries) overlaps of a method's cells."""
+    return np.array([c["queries"] for c in cells], float) / K

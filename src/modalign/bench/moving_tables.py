@@ -1,0 +1,129 @@
+"""Tables and page of a suite of migration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..files import write_text
+from ..report.bench.figures import Line, Point, curves
+from ..report.bench.parts import card, cards, paragraph, table
+from ..report.html import source
+from ..report.page import Section, render
+from ..report.svg import join, printable
+from . import statistics
+from .moving import PUBLISHED, values
+
+NAMES = {
+    "orthogonal": "orthogonal", "ridge": "ridge", "low_rank": "low rank", "perceptron": "residual perceptron",
+    "cca": "CCA", "local": "local maps", "full": "full (unlinked rows too)",
+}  # fmt: skip
+
+
+def summarise(title: str, about: str, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean over seeds with spread and interval for each method, number of pairs and way; the lead of "full"."""
+    grid: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
+    for c in cells:
+        grid.setdefault((c["way"], c["pairs"], c["method"]), []).append(c)
+    rows = []
+    for (way, pairs, method), found in grid.items():
+        matrix = values(found)
+        ends = statistics.interval(statistics.draws([matrix])[:, 0], matrix.mean())
+        kept = [c["kept"] for c in found]
+        rows.append({
+            "way": way, "pairs": pairs, "method": method, "seeds": len(found), "kept": float(np.mean(kept)),
+            "low": ends.low, "high": ends.high, "sd": float(np.std(kept, ddof=1)) if len(kept) > 1 else None,
+            "ndcg": float(np.mean([c["ndcg"] for c in found])),
+            "cpu_seconds": float(np.mean([c["cpu_seconds"] for c in found])),
+        })  # fmt: skip
+    return {"title": title, "about": about, "rows": rows, "lead": lead(grid)}
+
+
+def lead(grid: Mapping[tuple[str, int, str], Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """ "full" against the best published adapter at each number of pairs: ratio, paired difference, p (Holm)."""
+    out: list[dict[str, Any]] = []
+    for pairs in sorted({n for way, n, _ in grid if way == "random"}):
+        at = {m: f for (way, n, m), f in grid.items() if way == "random" and n == pairs}
+        others = [m for m in PUBLISHED if m in at]
+        if "full" not in at or not others:
+            continue
+        best = max(others, key=lambda m: float(values(at[m]).mean()))
+        pair = statistics.compare({m: values(at[m]) for m in ("full", best)}, [("full", best)])[0]
+        full, other = (float(values(at[m]).mean()) for m in ("full", best))
+        out.append({
+            "pairs": pairs, "full": full, "method": best, "best": other, "lead": full / other - 1 if other else 0.0,
+            "difference": pair.difference._asdict(), "p": pair.p,
+        })  # fmt: skip
+    for entry, p in zip(out, statistics.holm([e["p"] for e in out]), strict=True):
+        entry["p"] = p
+    return out
+
+
+def markdown(s: Mapping[str, Any], call: str) -> str:
+    """The tables as Markdown."""
+    lines = [f"# {s['title']}", "", s["about"], "", f"Command: `{call}`", ""]
+    main = [r for r in s["rows"] if r["way"] == "random"]
+    sizes = sorted({r["pairs"] for r in main})
+    lines += ["| adapter | " + " | ".join(f"{n:,} pairs" for n in sizes) + " |", "|---" * (len(sizes) + 1) + "|"]
+    for m in dict.fromkeys(r["method"] for r in main):
+        at = {r["pairs"]: r for r in main if r["method"] == m}
+        lines.append(f"| {NAMES[m]} | " + " | ".join(_cell(at.get(n)) for n in sizes) + " |")
+    lines += ["", "Overlap@10 with the old lists in percent, mean over seeds ± standard deviation.", ""]
+    lines += ["| pairs | full | best published | lead | difference, 95 % interval | p |", "|---|---|---|---|---|---|"]
+    for e in s["lead"]:
+        d = e["difference"]
+        lines.append(
+            f"| {e['pairs']:,} | {100 * e['full']:.1f} | {100 * e['best']:.1f} ({NAMES[e['method']]}) | "
+            f"{100 * e['lead']:+.0f} % | {100 * d['low']:+.1f} to {100 * d['high']:+.1f} | {e['p']:.4f} |"
+        )
+    ways = [r for r in s["rows"] if r["way"] != "random"]
+    if ways:
+        lines += [
+            "",
+            "Pairs that were chosen, against random ones:",
+            "",
+            "| pairs | adapter | way | kept |",
+            "|---|---|---|---|",
+        ]
+        keys = dict.fromkeys((r["pairs"], r["method"]) for r in ways)
+        for r in s["rows"]:
+            if (r["pairs"], r["method"]) in keys:
+                lines.append(f"| {r['pairs']:,} | {NAMES[r['method']]} | {r['way']} | {_cell(r)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    return f"{100 * row['kept']:.1f}" + ("" if row["sd"] is None else f" ± {100 * row['sd']:.1f}")
+
+
+def write_page(s: Mapping[str, Any], out: Path) -> Path:
+    """``report.html`` of a suite."""
+    main = [r for r in s["rows"] if r["way"] == "random"]
+    lines = []
+    for m in dict.fromkeys(r["method"] for r in main):
+        at = sorted((r for r in main if r["method"] == m), key=lambda r: r["pairs"])
+        points = [Point(r["pairs"], 100 * r["kept"], 100 * r["low"], 100 * r["high"]) for r in at]
+        lines.append(Line(NAMES[m], points, m == "full"))
+    figure = curves("Old lists kept against pairs", "pairs (log scale)", lines, log=True)
+    head = ["Pairs", "full", "best published", "lead", "p"]
+    rows = [
+        (f"{e['pairs']:,}", f"{100 * e['full']:.1f}", f"{100 * e['best']:.1f} ({NAMES[e['method']]})",
+         f"{100 * e['lead']:+.0f} %", f"{e['p']:.4f}")
+        for e in s["lead"]
+    ]  # fmt: skip
+    content = join([paragraph(s["about"]), cards([card(figure, "Bands: 95 % intervals over queries and seeds.")]),
+                    table(head, rows, "Overlap@10 with the old lists, percent.")])  # fmt: skip
+    page = render(
+        "report.html.j2", title=s["title"], headline=s["title"], kicker="Benchmark report", lead="",
+        shown=[(Section("kept", "What is kept", lambda run: None), content)], absent=[], attribution="",
+        version=__version__, style=source("style.css"), script=source("report.js"),
+    )  # fmt: skip
+    path = out / "report.html"
+    write_text(path, printable(str(page)))
+    return path

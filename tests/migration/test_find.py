@@ -1,0 +1,172 @@
+"""Search across a change of model: by either model, in the old index, in a mapped one, and in one of both origins."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import modalign as ma
+from modalign import cli
+from modalign.errors import ModalignError
+from modalign.migration import Calibration, calibrate, mixed_query, mixed_rows
+from modalign.migration.gradual import SCALE, shown
+from modalign.registry import make, register
+from modalign.search import Index
+
+from .conftest import Models
+
+WORDS = {"old": "abcdefghijklmnopqrstuvwxyz", "new": "zyxwvutsrqponmlkjihgfedcba"}
+
+
+class Letters:
+    """Counts letters and pairs of them, in an order of its own: two such encoders are two models of the same texts."""
+
+    modality = "text"
+
+    def __init__(self, which: str, dim: int) -> None:
+        self.dim = dim
+        draw = torch.Generator().manual_seed(len(which) * 7 + ord(which[0]))
+        self.table = torch.randn(26, dim, generator=draw)
+
+    def fingerprint(self) -> str:
+        return "letters"
+
+    def collate(self, items: Any) -> list[str]:
+        return [str(i) for i in items]
+
+    def __call__(self, batch: list[str]) -> torch.Tensor:
+        rows = [self.table[[ord(c) - 97 for c in text.lower() if c.isalpha()]].mean(0) for text in batch]
+        return torch.nn.functional.normalize(torch.stack(rows), dim=1)
+
+
+@register("encoder", "letters-old")
+class LettersOld(Letters):
+    """A toy model of 20 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__("old", 20)
+
+
+@register("encoder", "letters-new")
+class LettersNew(Letters):
+    """A toy model of 18 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__("new", 18)
+
+
+def texts(n: int, seed: int) -> list[str]:
+    draw = np.random.default_rng(seed)
+    stems = ["".join(draw.choice(list(WORDS["old"]), 6)) for _ in range(60)]
+    return ["".join(draw.choice(stems, 2)) + str(draw.choice(list("aeiou"))) for _ in range(n)]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An old index of 600 texts, new vectors of 200 of them and 400 others; migrated, mapped and mixed."""
+    folder = tmp_path_factory.mktemp("find")
+    old, more = texts(600, 0), texts(400, 1)
+    encoders = {m: make("encoder", f"letters-{m}") for m in ("old", "new")}
+    vectors = encoders["old"](old)
+    Index.build(folder / "old", {"text": vectors}, {"text": [{"id": f"old/{i}", "text": t} for i, t in enumerate(old)]})
+    new = encoders["new"]([*old[:200], *more])
+    np.save(folder / "new.npy", new.numpy())
+    np.save(folder / "pairs.npy", np.repeat(np.arange(200)[:, None], 2, 1))
+    fresh = [{"id": f"fresh/{i}", "text": t} for i, t in enumerate(more)]
+    Index.build(folder / "fresh", {"text": new[200:]}, {"text": fresh})
+    argv = [folder / "old", folder / "new.npy", "--pairs", folder / "pairs.npy", "--out", folder / "moved"]
+    options = ["--method", "ridge", "orthogonal", "--old-encoder", "letters-old", "--new-encoder", "letters-new"]
+    cli.main([str(a) for a in ["migrate", *argv, *options]])
+    cli.main([str(a) for a in ["remap", folder / "moved", folder / "old", "--out", folder / "mapped"]])
+    more_options = ["--new-items", folder / "fresh", "--out", folder / "mixed"]
+    cli.main([str(a) for a in ["remap", folder / "moved", folder / "old", *more_options]])
+    return folder
+
+
+def search(capsys: pytest.CaptureFixture[str], *argv: object) -> dict[str, Any]:
+    capsys.readouterr()
+    cli.main([str(a) for a in ("search", *argv, "--json")])
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.mark.parametrize("folder", ["moved", "mapped", "mixed"])
+@pytest.mark.parametrize("by", ["old", "new"])
+def test_an_item_is_found_by_either_model(folder: str, by: str, place: Path, capsys: Any) -> None:
+    old = texts(600, 0)
+    hits = 0
+    for i in (300, 350, 400, 450, 500):  # texts without a link
+        found = search(capsys, place / folder, old[i], "--by", by, "-k", 5)
+        hits += old[i] in [h["name"] for h in found["hits"]]
+        assert found["query"][0].get("by", by) == by
+    assert hits >= 3
+
+
+def test_one_list_holds_items_of_both_origins(place: Path, capsys: Any) -> None:
+    found = search(capsys, place / "mixed", texts(400, 1)[5], "-k", 20)
+    assert found["hits"][0]["id"] == "fresh/5"
+    assert found["hits"][0]["score"] == pytest.approx(1.0, abs=1e-4)  # an item as the new model makes it, and itself
+    assert {h["extra"]["origin"] for h in found["hits"]} == {"old", "new"}
+
+
+def test_the_old_index_is_as_it_was(place: Path) -> None:
+    assert Index(place / "old").count("text") == 600
+    assert Index(place / "old").dim == 20
+    assert Index(place / "mapped").dim == 18
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("moved", "a", "--by", "newest"), "did you mean 'new'"),
+        (("moved",), "one text or file at a time"),
+        (("moved", "a", "--text", "b"), "got 2"),
+        (("moved", "--image", "x.png"), "encodes text"),
+    ],
+)
+def test_mistakes_are_told(argv: tuple[str, ...], told: str, place: Path, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["search", str(place / argv[0]), *argv[1:]])
+    assert told in capsys.readouterr().err
+
+
+def test_an_index_without_known_encoders_says_which_option_names_them(place: Path, tmp_path: Path, capsys: Any) -> None:
+    ma.migrate(place / "old", place / "new.npy", place / "pairs.npy", tmp_path, methods=["ridge"])
+    with pytest.raises(SystemExit):
+        cli.main(["search", str(tmp_path), "word"])
+    assert "--new-encoder" in capsys.readouterr().err
+
+
+def test_calibration_gives_each_origin_its_share(models: Models) -> None:
+    new = models.new[:800]
+    noise = torch.randn(new.shape, generator=torch.Generator().manual_seed(3))
+    blurred = torch.nn.functional.normalize(new + 0.12 * noise, dim=1)  # mapped rows that lost something
+    told = shown(new, blurred, new)
+    assert told["old_share_raw"] < told["old_share_calibrated"] <= 0.55
+    assert told["calibrated"] >= told["raw"] - 0.01
+
+
+def test_a_mixed_index_ranks_by_calibrated_scores() -> None:
+    draw = torch.Generator().manual_seed(0)
+    x, q = torch.randn(30, 8, generator=draw), torch.randn(4, 8, generator=draw)
+    line = Calibration(1.2, -0.05)
+    rows = torch.cat([mixed_rows(x[:15], line), mixed_rows(x[15:])])
+    assert torch.allclose(rows.norm(dim=1), torch.ones(30))
+    cosine = torch.nn.functional.normalize(q, dim=1) @ torch.nn.functional.normalize(x, dim=1).T
+    want = torch.cat([1.2 * cosine[:, :15] - 0.05, cosine[:, 15:]], 1)
+    assert torch.allclose(mixed_query(q) @ rows.T * SCALE, want, atol=1e-5)
+    with pytest.raises(ModalignError, match="out of the range"):
+        mixed_rows(x, Calibration(2.5, 0.0))
+    assert calibrate(q, x, x).slope == pytest.approx(1.0)
+
+
+def test_wordllama_is_there_or_told() -> None:
+    if importlib.util.find_spec("wordllama") is None:
+        with pytest.raises(ModalignError, match="modalign\\[wordllama\\]"):
+            make("encoder", "wordllama")
