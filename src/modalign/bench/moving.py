@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..files import read_json, read_text, write_json, write_text
 from ..migration import curved, linear
-from ..migration.choose import Candidate, Full, Gallery, Trials, best
+from ..migration.choose import LAST, Candidate, Full, Gallery, Trials, best
 from ..migration.curve import choose_rows
 from ..migration.lists import ndcg, nearest, overlap
 from ..migration.sample import Sample
@@ -134,7 +134,7 @@ def run_cell(cell: Cell, pool: Pool, parts: Parts, truth: Tensor) -> dict[str, A
     trials = Trials(raw, Gallery.of(old, rows, raw.y, "cosine", K), cell.seed)
     tried = [trials.run(c, "queries") for c in TRIED[cell.method](Full(cell.seed))]
     won = best(tried).candidate
-    adapter = won.fit(raw.units().linked(torch.arange(len(rows)), "all"))
+    adapter = won.fit(raw.units().linked(torch.arange(len(rows)), LAST))
     spent = time.process_time() - spent
     found = nearest(adapter(pool.new[parts.test]), old, K).rows
     kept = overlap(found, truth)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,7 @@ def map_lance(
     """
     database = require("lancedb", "lance").connect(uri)
     arrow = require("pyarrow", "lance")
+    require("pyarrow.ipc", "lance")
     place = Path(uri) / f"{table}.lance"
     store = open_vectors(place, column)
     old = database.open_table(table)
@@ -250,12 +251,16 @@ def map_lance(
     if not replace:
         note.unlink()
         return {"rows": store.rows, "table": target, "version_before": None}
-    database.create_table(table, data=_batches(new, store.rows), schema=schema, mode="overwrite")
+    spool = Path(uri) / f"{table}.mapping.arrow"  # LanceDB cannot read one table while it writes another
+    with atomic(spool) as partial, arrow.OSFile(str(partial), "wb") as sink, arrow.ipc.new_file(sink, schema) as file:
+        for start in range(0, store.rows, BLOCK):
+            found = new.take_offsets(list(range(start, min(start + BLOCK, store.rows)))).to_arrow()
+            file.write_table(found.select(schema.names).cast(schema))
+    with arrow.memory_map(str(spool)) as mapped_file:
+        reader = arrow.ipc.open_file(mapped_file)
+        batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
+        database.create_table(table, data=batches, schema=schema, mode="overwrite")
+    for left in (spool, note):
+        left.unlink()
     database.drop_table(target)
-    note.unlink()
     return {"rows": store.rows, "table": table, "version_before": job["version"]}
-
-
-def _batches(table: Any, rows: int) -> Iterator[Any]:
-    for start in range(0, rows, BLOCK):
-        yield from table.take_offsets(list(range(start, min(start + BLOCK, rows)))).to_arrow().to_batches()

@@ -17,6 +17,7 @@ from ..progress import Progress, silent
 from . import curve
 from .adapter import Adapter
 from .choose import (
+    LAST,
     METHODS,
     Candidate,
     Direction,
@@ -167,7 +168,7 @@ def study(
         first = best(tried)
         won = first.candidate
         way = raw if direction == "queries" else raw.flipped()
-        fitted = won.fit(way.units().linked(torch.arange(len(way.x)), "all"))
+        fitted = won.fit(way.units().linked(torch.arange(len(way.x)), LAST))
         sides[direction] = Side(
             direction, with_norm(fitted, way.x, way.y, measure), won, tried, honest(tried), first.mapped
         )
