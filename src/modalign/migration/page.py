@@ -123,7 +123,8 @@ def methods(f: Mapping[str, Any]) -> Markup:
             f"new lists, overlap@{k}",
             f"new lists, nDCG@{k}",
         ]
-        parts += [tag("h3", title), table(head, rows, f"{words} Percent, with 95 % intervals over queries.", chosen)]
+        note = paragraph(f"{words} Percent, with 95 % intervals over queries.")
+        parts += [tag("h3", title), note, table(head, rows, focus=chosen)]
     return join(parts)
 
 
@@ -137,9 +138,10 @@ def pairs(f: Mapping[str, Any]) -> Markup:
     if len(points) > 1:
         line = Line("old lists kept", points, True)
         level = 100 * f["agreement"]["value"]
-        models = Line("models agree on", [Point(p.x, level) for p in points])
+        models = Line("both models", [Point(p.x, level) for p in points])
         figure = curves("Old lists kept against pairs", "pairs (log scale)", [line, models], log=True)
-        parts.append(cards([card(figure, "Band: 95 % interval over tested pairs, which are the same at every point.")]))
+        words = "Band: 95 % interval over the tested pairs, the same at every point. Both models: what they agree on."
+        parts.append(cards([card(figure, words)]))
     return join(parts)
 
 
@@ -179,9 +181,9 @@ def places(f: Mapping[str, Any]) -> Markup:
         for w in f["worst"]
     ]
     words = "Places are clusters of the old store, worst first. A place without pairs is covered by no number here."
-    caption = "Tested pairs whose old lists are kept least, percent."
-    below = table(["Row of OLD", "row of NEW", f"overlap@{k}", "nDCG"], bad, caption)
-    return join([paragraph(words), table(head, rows), tag("h3", "Worst queries"), below])
+    note = paragraph("Tested pairs whose old lists are kept least, percent.")
+    below = table(["Row of OLD", "row of NEW", f"overlap@{k}", "nDCG"], bad)
+    return join([paragraph(words), table(head, rows), tag("h3", "Worst queries"), note, below])
 
 
 def mixed(f: Mapping[str, Any]) -> Markup | None:
