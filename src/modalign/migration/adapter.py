@@ -17,7 +17,7 @@ from ..errors import ModalignError
 from ..files import atomic, read_json, write_json
 
 FORMAT = 1
-BLOCK = 8192  # rows at once: what a product leaves is still in the cache when it is scaled
+BLOCK = 2048  # rows at once: what a product leaves is still in the cache when it is scaled
 BENDS = ("", "kernel", "perceptron", "local")
 #: What each bend needs beside the linear part, with its shape in symbols of ``shapes``.
 PARTS: Mapping[str, Mapping[str, str]] = {

@@ -54,8 +54,8 @@ class Full:
             that what they keep is a little less than what the last fit does.
     """
 
-    gains = (1.0, 0.75)
-    strengths = (3.0, 1.0, 0.3, 0.1)
+    #: Strengths of the kernel on the rotation, and on the rotation with a ridge correction.
+    bent, straightened = (1.0, 0.2, 0.05), (1.0, 0.1)
 
     def __init__(self, seed: int = 0, rows: int = transport.MOST_ROWS, progress: Progress = silent) -> None:
         self.seed, self.rows, self.progress = seed, rows, progress
@@ -70,15 +70,23 @@ class Full:
             self.known[s.tag] = transport.turn(s.flipped() if s.swapped else s, self.seed, rows, self.progress)
         return self.known[s.tag].flipped() if s.swapped else self.known[s.tag]
 
-    def fit(self, s: Sample, gain: float = 1.0, strength: float | None = None) -> Adapter:
-        """One candidate."""
-        base = self.turn(s).adapter(gain)
+    def fit(self, s: Sample, strength: float | None = None, first: bool = False) -> Adapter:
+        """One candidate: the rotation, ``first`` a ridge correction of it, then a kernel of so much strength."""
+        base = self.turn(s).adapter()
+        if first:
+            base = linear.corrected(base, s)
         return base if strength is None else transport.with_kernel(base, s, strength, seed=self.seed)
 
     def candidates(self) -> list[Candidate]:
-        """Gains of the rotation alone, and strengths of the correction on top of it."""
-        alone = [Candidate("full", f"gain {g:g}", partial(self.fit, gain=g)) for g in self.gains]
-        return alone + [Candidate("full", f"kernel {s:g}", partial(self.fit, strength=s)) for s in self.strengths]
+        """The rotation alone, and with corrections; which of them pays depends on the models and on the pairs."""
+        return [
+            Candidate("full", "rotation", self.fit),
+            *(Candidate("full", f"kernel {s:g}", partial(self.fit, strength=s)) for s in self.bent),
+            *(
+                Candidate("full", f"ridge, kernel {s:g}", partial(self.fit, strength=s, first=True))
+                for s in self.straightened
+            ),
+        ]
 
 
 METHODS = ("identity", "orthogonal", "low_rank", "ridge", "cca", "perceptron", "local", "full")

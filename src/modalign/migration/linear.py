@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from ..geometry.procrustes import rotation
 from .adapter import Adapter
 from .sample import Sample
 
@@ -27,14 +28,27 @@ def orthogonal(s: Sample, centred: bool = False, gain: float = 1.0) -> Adapter:
     Reference: Schönemann 1966; as an adapter: Vejendla 2025, arXiv 2509.23471.
     """
     if not centred:
-        turn = rotation(s.x, s.y).rotation[: s.x.shape[1], : s.y.shape[1]]
-        return Adapter("orthogonal", turn.contiguous(), torch.zeros(s.y.shape[1]))
+        return Adapter("orthogonal", turned(s.x.T @ s.y), torch.zeros(s.y.shape[1]))
     mx, my = s.x.mean(0), s.y.mean(0)
     x, y = s.x - mx, s.y - my
-    turn = rotation(x, y).rotation[: x.shape[1], : y.shape[1]]
+    turn = turned(x.T @ y)
     laid = x @ turn
     weight = gain * float((laid * y).sum() / laid.square().sum().clamp(min=1e-12)) * turn
     return Adapter("orthogonal", weight, my - mx @ weight)
+
+
+def turned(cross: Tensor) -> Tensor:
+    """U V^T of a cross product X^T Y = U S V^T, (w, d): the rotation, or its first rows or columns for unequal widths.
+
+    The thin form: `geometry.procrustes.rotation` is square of the larger width, of which only this part is used here.
+
+    Example:
+        >>> turned(torch.tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 0.0]])).abs().round()
+        tensor([[0., 1., 0.],
+                [1., 0., 0.]])
+    """
+    u, _, vt = torch.linalg.svd(cross.double(), full_matrices=False)
+    return (u @ vt).float().contiguous()
 
 
 def ridge(s: Sample, strength: float | None = None) -> Adapter:
@@ -49,6 +63,15 @@ def ridge(s: Sample, strength: float | None = None) -> Adapter:
     """
     weight, bias = ridge_map(s.x, s.y, strength)
     return Adapter("ridge", weight, bias)
+
+
+def corrected(base: Adapter, s: Sample) -> Adapter:
+    """A linear adapter plus the ridge regression of what it leaves at the links, its strength by leave-one-out.
+
+    Ridge regression that shrinks towards ``base`` in place of zero.
+    """
+    weight, bias = ridge_map(s.x, s.y - (s.x @ base.weight + base.bias))
+    return replace(base, weight=base.weight + weight, bias=base.bias + bias)
 
 
 def ridge_map(x: Tensor, y: Tensor, strength: float | None = None) -> tuple[Tensor, Tensor]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import normalize
 
-from ..geometry.procrustes import rotation
 from ..progress import Progress, silent
 from .adapter import Adapter
+from .linear import turned
 from .sample import Sample, shuffled, some
 
 MOST_ROWS = 8192  # rows of either model in the last plan: 268 MB
@@ -21,7 +21,7 @@ LANDMARKS = 1500
 
 @dataclass(frozen=True)
 class Turn:
-    """A rotation between two centred spaces: R (w', w') of the larger width; it works both ways.
+    """A rotation between two centred spaces, or its first rows or columns for unequal widths; it works both ways.
 
     mean_x, mean_y: centres. turn: (w, d). scale_x, scale_y: of what is laid on y, on x, by least squares.
     """
@@ -36,9 +36,9 @@ class Turn:
         """From y to x."""
         return Turn(self.mean_y, self.mean_x, self.turn.T.contiguous(), self.scale_back, self.scale)
 
-    def adapter(self, gain: float = 1.0) -> Adapter:
-        """y = gain scale (u - mean_x) R + mean_y."""
-        weight = gain * self.scale * self.turn
+    def adapter(self) -> Adapter:
+        """y = scale (u - mean_x) R + mean_y."""
+        weight = self.scale * self.turn
         return Adapter("full", weight, self.mean_y - self.mean_x @ weight)
 
 
@@ -57,31 +57,25 @@ def turn(s: Sample, seed: int = 0, rows: int = MOST_ROWS, progress: Progress = s
     """
     mean_x, mean_y = s.more_x.mean(0), s.more_y.mean(0)
     width = max(len(mean_x), len(mean_y))
-    drawn_x, drawn_y = (shuffled(m, rows, seed + i) for i, m in enumerate((s.more_x, s.more_y)))
-    x, more_x = (pad(normalize(v - mean_x, dim=1), (0, width - v.shape[1])) for v in (s.x, drawn_x))
-    y, more_y = (pad(normalize(v - mean_y, dim=1), (0, width - v.shape[1])) for v in (s.y, drawn_y))
+    x, y = (normalize(v - mean, dim=1) for v, mean in ((s.x, mean_x), (s.y, mean_y)))
+    more_x = normalize(shuffled(s.more_x, rows, seed) - mean_x, dim=1)
+    more_y = normalize(shuffled(s.more_y, rows, seed + 1) - mean_y, dim=1)
     known = x.T @ y
-    found = _rotation(known)
+    found = turned(known)
     rounds = ROUNDS if min(len(more_x), len(more_y)) > width // 4 else 0  # fewer rows have no shape to speak of
     for r in range(rounds):
         progress(r, rounds, "laying the clouds on each other")
         entropy = FIRST * (LAST / FIRST) ** (r / (rounds - 1))
         u, v = (m[: max(len(m) * (r + 1) // rounds, width)] for m in (more_x, more_y))
         matched = plan((u @ found) @ v.T, entropy)
-        found = _rotation(known + min(len(u), len(v)) * (u.T @ (matched @ v)))
+        found = turned(known + min(len(u), len(v)) * (u.T @ (matched @ v)))
     progress(rounds, rounds, "laying the clouds on each other")
-    cut = found[: len(mean_x), : len(mean_y)]
     a, b = s.x - mean_x, s.y - mean_y
-    cross = float(((a @ cut) * b).sum())
+    cross = float(((a @ found) * b).sum())
     return Turn(
-        mean_x, mean_y, cut.contiguous(),
-        cross / max(float((a @ cut).square().sum()), 1e-12), cross / max(float((b @ cut.T).square().sum()), 1e-12),
+        mean_x, mean_y, found,
+        cross / max(float((a @ found).square().sum()), 1e-12), cross / max(float((b @ found.T).square().sum()), 1e-12),
     )  # fmt: skip
-
-
-def _rotation(cross: Tensor) -> Tensor:
-    """The rotation of a cross-covariance: that which turns the unit axes onto its rows."""
-    return rotation(torch.eye(len(cross)), cross).rotation
 
 
 def plan(similarity: Tensor, entropy: float, steps: int = 12) -> Tensor:
