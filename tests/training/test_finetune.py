@@ -254,7 +254,7 @@ def test_a_fine_tuned_run_encodes_with_what_it_trained(
         "--set", "batch=16", "--json",
     )  # fmt: skip
     assert code == 0, err
-    assert json.loads(out)["steps"] == 4
+    assert json.loads(out)["record"]["steps"] == 4
     moved = tmp_path / "elsewhere"
     tuned.rename(moved)  # a run may be moved: its encoder goes with it
     model = Model.load(moved)

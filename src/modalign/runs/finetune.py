@@ -141,5 +141,6 @@ def _leave(spec: Specification, data: Data, model: Model, progress: Progress) ->
         seeds=(spec.seed,),
         attribution=data.attribution,
         weights=data.credits,
+        record=model.record["training"],
     )
     return Run.write(spec, model, data, result, progress)
