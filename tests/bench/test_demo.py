@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modalign import cli
-from modalign.bench.demo import average, crossing, saving
+from modalign.bench.demo import crossing, saving
 from modalign.metrics.score import Score
 from modalign.runs import MethodResult
 
@@ -36,13 +36,6 @@ def test_saving_says_what_the_scores_say() -> None:
     worse = saving(results(0.4, [0.1, 0.2, 0.3]), [50, 100, 200])
     assert worse["factor"] is None
     assert "does not reach 40.0 %" in worse["text"]
-
-
-def test_average_of_seeds() -> None:
-    mean = average([Score(0.2, low=0.1, high=0.3, chance=0.01), Score(0.4, low=0.3, high=0.5, chance=0.01)])
-    assert (mean.value, mean.low, mean.high, mean.chance) == (
-        pytest.approx(0.3), pytest.approx(0.2), pytest.approx(0.4), 0.01,
-    )  # fmt: skip
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         torch.nn.functional.normalize(z @ t + 0.2 * torch.randn(1200, 12, generator=draw), dim=1)
         for t in (turn[:10, :12], turn[10:20, 12:])
     )
-    pool = moving_data.Pool(old, new, torch.arange(1200) // 4)
+    pool = moving_data.ModelPair(old, new, torch.arange(1200) // 4)
     monkeypatch.setitem(moving_data.POOLS, "toy", lambda *given: pool)
     monkeypatch.setenv("MODALIGN_DATA", str(tmp_path))
     (tmp_path / "toy.toml").write_text(SUITE)
@@ -65,7 +65,7 @@ def test_a_suite_runs_goes_on_and_is_summed_up(suite: Path, capsys: pytest.Captu
 
 
 def test_sources_are_not_split_and_the_test_has_one_item_of_each() -> None:
-    pool = moving_data.Pool(torch.zeros(40, 2), torch.zeros(40, 2), torch.arange(40) // 4)
+    pool = moving_data.ModelPair(torch.zeros(40, 2), torch.zeros(40, 2), torch.arange(40) // 4)
     parts = moving_data.split(pool, 0.5, 0.3, 0)
     assert [len(p) for p in parts] == [20, 12, 2]
     sources = [set(pool.source[p].tolist()) for p in parts]
@@ -74,13 +74,13 @@ def test_sources_are_not_split_and_the_test_has_one_item_of_each() -> None:
 
 @pytest.mark.parametrize("name", ["migrate-text", "migrate-image"])
 def test_shipped_suites_are_whole(name: str) -> None:
-    suite = moving.read(SHIPPED / f"{name}.toml")
+    suite = moving.read_moving(SHIPPED / f"{name}.toml")
     assert moving.is_moving(SHIPPED / f"{name}.toml")
     assert set(moving.PUBLISHED) < set(suite.methods)
     assert suite.pairs == [50, 100, 300, 1000, 3000, 10_000]
-    from modalign.migration.choose import Full
+    from modalign.migration.choose import FullAdapter
 
-    assert {len(moving.TRIED[m](Full())) for m in suite.methods} == {moving.TRIALS}
+    assert {len(moving.TRIED[m](FullAdapter())) for m in suite.methods} == {moving.TRIALS}
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_shipped_suites_are_whole(name: str) -> None:
 )
 def test_mistakes_in_a_suite_are_told(change: str, told: str) -> None:
     with pytest.raises(ModalignError, match=told):
-        moving.read(SHIPPED / "migrate-text.toml", [change])
+        moving.read_moving(SHIPPED / "migrate-text.toml", [change])

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from modalign.bench import command, runner
-from modalign.bench.results import Bench, matrix
+from modalign.bench.results import BenchFolder, matrix
 from modalign.bench.suite import Suite, choose
 from modalign.cli import tables
 from modalign.errors import ModalignError
@@ -61,7 +61,7 @@ def results(out: Path) -> dict[str, Any]:
 
 
 def run(suite: Suite, out: Path, **more: Any) -> dict[str, int]:
-    return runner.run(suite, choose(suite), out, **{"workers": 1, **more})
+    return runner.run_suite(suite, choose(suite), out, **{"workers": 1, **more})
 
 
 def test_one_and_two_processes_find_the_same(tiny: Callable[..., Suite], tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_failing_method_is_written_down_and_the_rest_goes_on(
     monkeypatch.setattr(Ridge, "fit", broken)
     counts = run(tiny(), tmp_path)
     assert (counts["done"], counts["failed"]) == (8, 4)
-    held = Bench(tiny(), tmp_path)
+    held = BenchFolder(tiny(), tmp_path)
     assert len(held.results) == 8
     assert {f["method"] for f in held.failed} == {"linear"}
     monkeypatch.undo()
@@ -153,7 +153,7 @@ def test_a_method_that_refuses_gives_an_error_in_one_line(tiny: Callable[..., Su
     suite = tiny(entries={"bad": {"base": "linear", "settings": {"target": "no"}}}, methods=["cca", "bad"])
     counts = run(suite, tmp_path)
     assert (counts["done"], counts["failed"]) == (4, 4)
-    assert "no" in Bench(suite, tmp_path).failed[0]["error"]
+    assert "no" in BenchFolder(suite, tmp_path).failed[0]["error"]
 
 
 def test_no_time_left_starts_nothing(tiny: Callable[..., Suite], tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_no_time_left_starts_nothing(tiny: Callable[..., Suite], tmp_path: Path)
 
 def test_group_scores_add_up_to_mean_recall(tiny: Callable[..., Suite], tmp_path: Path) -> None:
     run(tiny(), tmp_path)
-    held = Bench(tiny(), tmp_path)
+    held = BenchFolder(tiny(), tmp_path)
     for r in held.results:
         assert matrix([r])[1].mean() == pytest.approx(r.recall, abs=1e-12)
     assert len({round(r.recall, 6) for r in held.results if r.method == "cca" and r.setting.name == "hidden-20"}) == 2
@@ -252,9 +252,9 @@ def test_robustness_of_kept_heads(tiny: Callable[..., Suite], tmp_path: Path) ->
     from modalign.bench import robust
 
     with pytest.raises(ModalignError, match="add them to keep"):
-        robust.check(tiny(robustness=plan))
+        robust.check_plan(tiny(robustness=plan))
     with pytest.raises(ModalignError, match="did you mean 'steps'"):
-        robust.check(tiny(robustness={"step": 1}))
+        robust.check_plan(tiny(robustness={"step": 1}))
 
 
 def test_the_page_can_be_written_again_from_the_folder(tiny: Callable[..., Suite], tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_the_page_can_be_written_again_from_the_folder(tiny: Callable[..., Suite
     suite = tiny(methods=["cca"], settings=[{"regime": "complete"}])
     run(suite, tmp_path)
     command.own(suite, tmp_path)
-    summarise(Bench(suite, tmp_path), "modalign bench x")
+    summarise(BenchFolder(suite, tmp_path), "modalign bench x")
     first = write(tmp_path).read_bytes()
     assert write(tmp_path).read_bytes() == first
     assert b"no ablation" in first

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from modalign.errors import ModalignError
 from modalign.metrics.crossed import Spread, crossed, together
+from modalign.metrics.intervals import bootstrap
+from modalign.metrics.mean_recall import mean_of, over_runs
+from modalign.metrics.score import Score
 
 
 def table(runs: int, groups: int, of_runs: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -74,3 +78,23 @@ def test_two_independent_means_are_welchs() -> None:
     assert both.freedom == pytest.approx(expected.df)
     assert both.p(float(x.mean() - y.mean())) == pytest.approx(expected.pvalue)
     assert together(Spread(0.0, 3.0), Spread(0.0, 5.0)) == Spread(0.0, 3.0)
+
+
+def test_a_mean_over_runs_covers_both_spreads():
+    """Set measures: runs differ by sd 1 and each run's own interval is right for the test items that runs share."""
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(400):
+        items = rng.normal(0, 0.5)
+        values = items + rng.normal(0, 1, 3)
+        mean = over_runs([Score(v, low=v - 0.98, high=v + 0.98, unit="number") for v in values])
+        inside += mean.low <= 0 <= mean.high
+    assert 0.93 <= inside / 400 <= 0.99
+
+
+def test_a_mean_over_runs_of_per_item_values_is_that_of_mean_of():
+    runs = [bootstrap(Score(float(x.mean()), per_item=x)) for x in torch.rand(3, 50)]
+    mean, joint = over_runs(runs), mean_of([[s] for s in runs])
+    assert (mean.value, mean.low, mean.high) == pytest.approx((joint.value, joint.low, joint.high))
+    assert mean.heading == runs[0].heading
+    assert mean.per_item is None

@@ -34,7 +34,7 @@ TRAINING: Settings = {"steps": 300, "every": 20, "patience": 4, "checkpoints": F
 
 
 @dataclass(frozen=True)
-class Entry:
+class MethodEntry:
     """A method of the catalogue.
 
     Args:
@@ -101,14 +101,16 @@ def product(**axes: Sequence[Any]) -> tuple[Settings, ...]:
     )
 
 
-def descent(label: str, objective: Settings, own: Mapping[str, Sequence[Any]] | None = None, **more: Any) -> Entry:
+def descent(
+    label: str, objective: Settings, own: Mapping[str, Sequence[Any]] | None = None, **more: Any
+) -> MethodEntry:
     """An objective trained from random heads, with the shared candidates and its own ones taken in turn."""
     candidates = tuple(
         {**shared, **{k: values[i % len(values)] for k, values in (own or {}).items()}}
         for i, shared in enumerate(SHARED)
     )
     settings = {"objective": objective, "start": "random", **TRAINING, **more}
-    return Entry(label, "gradient", settings, candidates, group="contrastive")
+    return MethodEntry(label, "gradient", settings, candidates, group="contrastive")
 
 
 def total(alpha: float, beta: float, **parts: Settings) -> Settings:
@@ -123,7 +125,7 @@ TERMS: dict[str, Settings] = {
 }
 
 
-def contrastive() -> dict[str, Entry]:
+def contrastive() -> dict[str, MethodEntry]:
     """Baselines by gradient descent from random heads. Temperatures are learned where the method learns them."""
     scale = {"objective.scale": [1 / 0.07, 1 / 0.07, 30.0]}
     heat = {"objective.temperature": [0.07, 0.07, 0.03]}
@@ -162,7 +164,7 @@ def contrastive() -> dict[str, Entry]:
     }
 
 
-def fusemix() -> Entry:
+def fusemix() -> MethodEntry:
     """CLIP on mixed features, with the strength of the mixing tried where CLIP tries to do without."""
     base = descent("FuseMix", {"name": "clip"}, {"objective.scale": [1 / 0.07, 1 / 0.07, 30.0]})
     strengths = [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 2.0, 2.0]
@@ -170,17 +172,17 @@ def fusemix() -> Entry:
     return replace(base, candidates=mixed)
 
 
-def closed() -> dict[str, Entry]:
+def closed() -> dict[str, MethodEntry]:
     """Baselines in closed form."""
     root = [False, True]
     asif = [(800, 8.0), (800, 4.0), (200, 8.0), (200, 4.0), (50, 4.0), (800, 2.0), (50, 8.0), (200, 2.0)]
     found = {
-        "procrustes": Entry("Procrustes", "procrustes", {}, product(dim=[256, 128, 64, 32], root=root)),
-        "cca": Entry("CCA", "cca", {}, product(ridge=[10.0, 3.0, 30.0, 1.0], power=[0.5, 1.0])),
-        "csa": Entry("CSA", "csa", {}, product(ridge=[1e-3, 1e-2, 0.1, 1.0], dim=[256, 64])),
-        "asif": Entry("ASIF", "asif", {}, tuple({"nearest": n, "power": p} for n, p in asif)),
-        "linear": Entry("linear regression", "ridge", {}, product(ridge=[3.0, 1.0, 10.0, 30.0], root=root)),
-        "wasserstein": Entry(
+        "procrustes": MethodEntry("Procrustes", "procrustes", {}, product(dim=[256, 128, 64, 32], root=root)),
+        "cca": MethodEntry("CCA", "cca", {}, product(ridge=[10.0, 3.0, 30.0, 1.0], power=[0.5, 1.0])),
+        "csa": MethodEntry("CSA", "csa", {}, product(ridge=[1e-3, 1e-2, 0.1, 1.0], dim=[256, 64])),
+        "asif": MethodEntry("ASIF", "asif", {}, tuple({"nearest": n, "power": p} for n, p in asif)),
+        "linear": MethodEntry("linear regression", "ridge", {}, product(ridge=[3.0, 1.0, 10.0, 30.0], root=root)),
+        "wasserstein": MethodEntry(
             "Wasserstein-Procrustes", "wasserstein_procrustes", {"most": 1000, "restarts": 4},
             product(dim=[64, 32, 128, 256], root=root), least_pairs=0,
         ),
@@ -188,24 +190,24 @@ def closed() -> dict[str, Entry]:
     return {name: replace(e, group="closed") for name, e in found.items()}
 
 
-def ours() -> dict[str, Entry]:
+def ours() -> dict[str, MethodEntry]:
     """Our methods: closed form, gradient, both."""
-    full = Entry("ours: both in turn", "full", {}, tunes_itself=True, group="ours", least_pairs=0)
+    full = MethodEntry("ours: both in turn", "full", {}, tunes_itself=True, group="ours", least_pairs=0)
     axes: dict[str, list[Any]] = {"lr": [1e-3, 3e-4], "start.ridge": [10.0, 3.0], "objective.alpha": [0.1, 1.0]}
     start = {"name": "cca", "ridge": 10.0, "power": 0.5}
     descended = {"objective": total(0.1, 0.1, **TERMS), "start": start, "unpaired": 0.5, "mixing": 1.0, **TRAINING}
     return {
         "full": full,
         "closed": replace(full, label="ours: closed form", settings={"steps": 0}),
-        "descended": Entry("ours: gradient", "gradient", descended, product(**axes), group="ours"),
+        "descended": MethodEntry("ours: gradient", "gradient", descended, product(**axes), group="ours"),
     }
 
 
-def ablations() -> dict[str, Entry]:
+def ablations() -> dict[str, MethodEntry]:
     """What "full" loses without one of its parts, or with another form of it."""
     full = ours()["full"]
 
-    def other(label: str, **settings: Any) -> Entry:
+    def other(label: str, **settings: Any) -> MethodEntry:
         return replace(full, label=label, settings=settings, group="ablations")
 
     no_plan: Settings = {"rounds": 0}
@@ -231,13 +233,13 @@ def ablations() -> dict[str, Entry]:
     }
 
 
-def with_hubs(entry: Entry) -> Entry:
+def with_hubs(entry: MethodEntry) -> MethodEntry:
     """A baseline with our hub removal behind it: what that part alone is worth."""
     settings = {**entry.settings, "hubs": True}
     return replace(entry, label=f"{entry.label} with hub removal", settings=settings, group="ablations")
 
 
-def sweeps() -> dict[str, Entry]:
+def sweeps() -> dict[str, MethodEntry]:
     """The weights of the three terms of "full", one at a time."""
     full = ours()["full"]
     grid = {"alpha": [0.01, 1.0, 10.0], "beta": [0.01, 1.0, 10.0], "gamma": [0.1, 10.0]}
@@ -248,7 +250,7 @@ def sweeps() -> dict[str, Entry]:
     }
 
 
-def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "suite") -> dict[str, Entry]:
+def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "suite") -> dict[str, MethodEntry]:
     """All entries by name, with a suite's own ones.
 
     Args:
@@ -268,7 +270,7 @@ def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "
     return entries
 
 
-def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, Entry], place: str) -> Entry:
+def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, MethodEntry], place: str) -> MethodEntry:
     known = ("base", "method", "label", "settings", "candidates", "tunes_itself", "least_pairs", "paired_only")
     for key in table:
         if key not in known:
@@ -280,7 +282,7 @@ def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, Entry], plac
             raise unknown(f"base of {place}", table["base"], entries)
         entry = entries[table["base"]]
     else:
-        entry = Entry(name, table["method"])
+        entry = MethodEntry(name, table["method"])
     change: dict[str, Any] = {k: table[k] for k in ("tunes_itself", "least_pairs", "paired_only") if k in table}
     change["settings"] = changed(entry.settings, table.get("settings", {}))
     if "candidates" in table:
@@ -292,7 +294,7 @@ def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, Entry], plac
     return made
 
 
-def groups(entries: Mapping[str, Entry]) -> dict[str, list[str]]:
+def groups(entries: Mapping[str, MethodEntry]) -> dict[str, list[str]]:
     """Names of groups -> names of their entries; "baselines" is contrastive and closed together."""
     found: dict[str, list[str]] = {}
     for name, entry in entries.items():
@@ -303,7 +305,7 @@ def groups(entries: Mapping[str, Entry]) -> dict[str, list[str]]:
     return found
 
 
-def names_of(asked: Sequence[str], entries: Mapping[str, Entry], where: str) -> list[str]:
+def names_of(asked: Sequence[str], entries: Mapping[str, MethodEntry], where: str) -> list[str]:
     """Names of entries, with groups taken apart, each once.
 
     Raises:

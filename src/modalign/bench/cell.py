@@ -21,7 +21,7 @@ from ..registry import make
 from ..runs import MethodResult, Result, Run
 from ..runs.fit import settings_of
 from ..views import Views, linked_groups
-from .scoring import dev_score, embedded, geometry, mean_recall, retrieve, scores, task_views
+from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores, task_views
 from .setting import dev_views, draw, queries_present, training
 from .sources import Source, Splits
 from .suite import Setting, Suite
@@ -104,7 +104,7 @@ def train_of(data: CellData, paired_only: bool) -> Views:
     return data.train.groups(linked_groups(data.train)) if paired_only else data.train
 
 
-def run(
+def run_cell(
     suite: Suite, setting: Setting, method: str, seed: int, data: CellData, tuning: Mapping[str, Any], folder: Path,
     key: str,
 ) -> Result:  # fmt: skip
@@ -118,7 +118,7 @@ def run(
         with measured() as cost:
             part = prepared(tuning["settings"], entry.method, seed)
             heads = part.fit(train_of(data, entry.paired_only), data.dev)
-        scores, record = measure(suite, heads, data, folder, seed)
+        scores, record = measure_heads(suite, heads, data, folder, seed)
         known |= {"setting": setting.name, "method": method, "cost": cost, **record}
         known["dev"] = dev_score(heads, data.dev, suite.target, setting.test_missing, seed)
         known["fit"] = {k: v for k, v in part.record.items() if k in ("chosen", "training", "cost", "dev_is")}
@@ -138,12 +138,12 @@ def run(
     return result
 
 
-def measure(
+def measure_heads(
     suite: Suite, heads: Heads, data: CellData, folder: Path, seed: int
 ) -> tuple[dict[str, Score], dict[str, Any]]:
     """Scores and geometry on test, and what else is kept; what each query found goes to its own file first."""
-    whole = embedded(heads, data.test)
-    z = whole if data.asked is data.test else embedded(heads, data.asked)
+    whole = in_space(heads, data.test)
+    z = whole if data.asked is data.test else in_space(heads, data.asked)
     found = retrieve(task_views(z, suite.target))
     save(folder / FOUND, found)
     shape, draws = geometry(whole)

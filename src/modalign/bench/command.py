@@ -13,7 +13,7 @@ from ..files import read_json, write_json, write_text
 from ..progress import Progress, silent
 from ..report.bench import write_bench
 from . import cell, robust, runner, tables, tune
-from .results import Bench
+from .results import BenchFolder
 from .suite import Suite, choose, read
 from .summary import summarise
 
@@ -66,13 +66,13 @@ def bench(
     if workers is not None and workers < 1:
         raise ModalignError(f"workers must be at least 1, got {workers}")
     made = read(find(suite), overrides)
-    robust.check(made)
+    robust.check_plan(made)
     cells = choose(made, methods, settings, parts, seeds)
     own(made, out)
     if redo:
         forget(cells, out)
     if run:
-        counts = runner.run(made, cells, out, workers, hours, progress)
+        counts = runner.run_suite(made, cells, out, workers, hours, progress)
     else:
         before = sum(cell.of_cell(cell.folder_of(out, *c)) is not None for c in cells)
         counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}
@@ -99,7 +99,7 @@ def finish(
     suite: Suite, call: str, out: Path, counts: Mapping[str, int], export: Path | None, progress: Progress
 ) -> dict[str, Any]:
     """Statistics, tables and the report of all that the folder holds."""
-    held = Bench(suite, out)
+    held = BenchFolder(suite, out)
     failed = [{k: f.get(k) for k in ("setting", "method", "seed", "error")} for f in held.failed]
     result = {"suite": suite.name, "out": str(out), "counts": dict(counts), "failed": failed, "mean_recall": {}}
     if not held.results:

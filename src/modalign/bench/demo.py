@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import ModalignError
-from ..metrics.mean_recall import mean_recall
+from ..metrics.mean_recall import mean_recall, over_runs
 from ..metrics.score import Score
 from ..model import Model
 from ..progress import Progress, silent
@@ -38,7 +37,7 @@ TRIALS = 8
 WORKERS = 4
 
 
-def run(
+def run_demo(
     out: Path,
     pairs: int = 200,
     seeds: int = 1,
@@ -74,7 +73,7 @@ def run(
     data = load_data(spec, progress)
     budgets = [*dict.fromkeys(max(4, round(pairs * s)) for s in SHARES), pairs]
     settings = [(name, pairs) for name in METHODS] + [("full", b) for b in budgets[:-1]]
-    jobs = [Job(name, b, seed) for name, b in settings for seed in range(seeds)]
+    jobs = [FitJob(name, b, seed) for name, b in settings for seed in range(seeds)]
     results: Results = {}
     with fits(spec, jobs, data, progress) as ready:
         for name, b in settings:
@@ -87,7 +86,7 @@ def run(
 Results = dict[tuple[str, int], MethodResult]
 
 
-class Job(NamedTuple):
+class FitJob(NamedTuple):
     """One fit: a method at a budget, with the links that a seed draws."""
 
     method: str
@@ -98,12 +97,12 @@ class Job(NamedTuple):
 class Fit(NamedTuple):
     """A fit, done."""
 
-    job: Job
+    job: FitJob
     model: Model
     seconds: float
 
 
-def fit_job(spec: Specification, job: Job, data: Data) -> Fit:
+def fit_one(spec: Specification, job: FitJob, data: Data) -> Fit:
     """Do a fit, or read it where its folder has it already."""
     wanted = {"seed": job.seed, "trials": TRIALS}
     settings = {"name": job.method, **{k: v for k, v in wanted.items() if k in settings_of(job.method)}}
@@ -116,14 +115,16 @@ def fit_job(spec: Specification, job: Job, data: Data) -> Fit:
         torch.set_num_threads(before)
 
 
-def folder_of(spec: Specification, job: Job) -> Path:
+def folder_of(spec: Specification, job: FitJob) -> Path:
     """The run folder itself for the main fit, a folder inside it for the others."""
     run = Run(spec.out)
     return run.folder if job == ("full", spec.pairs, 0) else run.fit_beside("-".join(map(str, job)))
 
 
 @contextmanager
-def fits(spec: Specification, jobs: Sequence[Job], data: Data, progress: Progress) -> Iterator[Callable[[Job], Fit]]:
+def fits(
+    spec: Specification, jobs: Sequence[FitJob], data: Data, progress: Progress
+) -> Iterator[Callable[[FitJob], Fit]]:
     """Start all fits, several at a time in processes of their own; gives what waits for one of them.
 
     A process leaves its fit in the folder, where this one reads it. On one core, or where nothing is left to fit, no
@@ -132,18 +133,18 @@ def fits(spec: Specification, jobs: Sequence[Job], data: Data, progress: Progres
     todo = [job for job in jobs if not is_fitted(folder_of(spec, job))]
     workers = min(os.cpu_count() or 1, len(todo), WORKERS)
     if workers < 2:
-        yield lambda job: fit_job(spec, job, data)
+        yield lambda job: fit_one(spec, job, data)
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"))
     try:
         futures = {job: pool.submit(_fit_elsewhere, spec, job) for job in todo}
         done = iter(range(1, len(futures) + 1))
 
-        def ready(job: Job) -> Fit:
+        def ready(job: FitJob) -> Fit:
             if job in futures:
                 futures[job].result()
                 progress(next(done), len(futures), "fits")
-            return fit_job(spec, job, data)
+            return fit_one(spec, job, data)
 
         progress(0, len(futures), "fits")
         yield ready
@@ -151,10 +152,10 @@ def fits(spec: Specification, jobs: Sequence[Job], data: Data, progress: Progres
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _fit_elsewhere(spec: Specification, job: Job) -> None:
+def _fit_elsewhere(spec: Specification, job: FitJob) -> None:
     if spec.out not in _loaded:  # once in the life of a process
         _loaded[spec.out] = load_data(spec)
-    fit_job(spec, job, _loaded[spec.out])
+    fit_one(spec, job, _loaded[spec.out])
 
 
 _loaded: dict[str, Data] = {}
@@ -165,7 +166,7 @@ def summarise(done: Sequence[Fit], data: Data) -> MethodResult:
     job = done[0].job
     runs = [scores_of(d.model.heads, data["test"], seed=d.job.seed) for d in done]
     scores = {"mean_recall": mean_recall(runs, "text", "image")}
-    scores |= {k: average([r[k] for r in runs]) for k in runs[0] if k != "mean_recall"}
+    scores |= {k: over_runs([r[k] for r in runs]) for k in runs[0] if k != "mean_recall"}
     return MethodResult(
         METHODS[job.method],
         scores,
@@ -175,15 +176,6 @@ def summarise(done: Sequence[Fit], data: Data) -> MethodResult:
     )
 
 
-def average(scores: Sequence[Score]) -> Score:
-    """Mean of one score over seeds; its interval is the mean of the seeds' intervals, which leaves out their spread."""
-    n, first = len(scores), scores[0]
-    if n == 1:
-        return first
-    ends = [None if first.low is None else sum(getattr(s, k) or 0.0 for s in scores) / n for k in ("low", "high")]
-    return replace(first, value=sum(s.value for s in scores) / n, per_item=None, group=None, low=ends[0], high=ends[1])
-
-
 def result_of(results: Results, budgets: Sequence[int], data: Data, spec: Specification, seeds: int) -> Result:
     """The result of the whole demo."""
     pairs = budgets[-1]
@@ -191,7 +183,7 @@ def result_of(results: Results, budgets: Sequence[int], data: Data, spec: Specif
         title="Pictogram boards: words and pictures from few links",
         methods={name: results[name, pairs] for name in METHODS},
         task="find the picture for a word, and the word for a picture, that were never linked",
-        data=facts(data, linked_groups(data["train"], pairs), spec.data),
+        data=facts(data, spec),
         seeds=tuple(range(seeds)),
         budgets=tuple(
             Budget(name, b, recall_of(results, name, b)) for name in METHODS for b in budgets if (name, b) in results

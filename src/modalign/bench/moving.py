@@ -18,14 +18,14 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..files import read_json, read_text, write_json, write_text
 from ..migration import curved, linear
-from ..migration.choose import LAST, Candidate, Full, Gallery, Trials, best
+from ..migration.choose import LAST, Candidate, FullAdapter, StoreSample, Trials, best
 from ..migration.curve import choose_rows
 from ..migration.lists import ndcg, nearest, overlap
 from ..migration.sample import Sample
 from ..progress import Progress, silent
 from ..registry import check
 from ..specification import override
-from .moving_data import Parts, Pool, load, split
+from .moving_data import ModelPair, Parts, load, split
 
 TRIALS = 6  # settings that every adapter may try
 K = 10
@@ -58,7 +58,7 @@ def is_moving(path: Path) -> bool:
         return False
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> Moving:
+def read_moving(path: Path, overrides: Sequence[str] = ()) -> Moving:
     """Read a suite file, checked. Raises ModalignError for unknown keys, methods and impossible numbers."""
     table = tomllib.loads(read_text(path, "suite"))
     for entry in overrides:
@@ -99,7 +99,7 @@ PUBLISHED = ("orthogonal", "ridge", "low_rank", "perceptron")
 
 
 @dataclass(frozen=True)
-class Cell:
+class MigrationCell:
     """A method with so many pairs, drawn in a way, and a seed."""
 
     method: str
@@ -112,14 +112,14 @@ class Cell:
         return out / "cells" / f"{self.way}-{self.pairs}" / f"{self.method}-{self.seed}.json"
 
 
-def cells(suite: Moving) -> list[Cell]:
+def cells(suite: Moving) -> list[MigrationCell]:
     """All cells, seed by seed, so that a run that is cut short has whole curves; the main grid first."""
-    grid = [Cell(m, n, "random", s) for s in suite.seeds for n in suite.pairs for m in suite.methods]
+    grid = [MigrationCell(m, n, "random", s) for s in suite.seeds for n in suite.pairs for m in suite.methods]
     extra = itertools.product(suite.seeds, suite.way_pairs, suite.ways, suite.way_methods)
-    return list(dict.fromkeys([*grid, *(Cell(m, n, w, s) for s, n, w, m in extra)]))
+    return list(dict.fromkeys([*grid, *(MigrationCell(m, n, w, s) for s, n, w, m in extra)]))
 
 
-def run_cell(cell: Cell, pool: Pool, parts: Parts, truth: Tensor) -> dict[str, Any]:
+def run_cell(cell: MigrationCell, pool: ModelPair, parts: Parts, truth: Tensor) -> dict[str, Any]:
     """Fit what the method may try on the pairs, a part of them held out; refit the best on all; score it on the test.
 
     Kept: overlap@10 and nDCG of new-model queries, mapped, with ``truth``: the old model's lists over the whole store.
@@ -131,8 +131,8 @@ def run_cell(cell: Cell, pool: Pool, parts: Parts, truth: Tensor) -> dict[str, A
         rows = choose_rows(old, cell.pairs, cell.way, cell.seed)
     raw = Sample(new[rows], old[rows], torch.cat([pool.new[parts.fresh], new[rows]]), old)
     spent = time.process_time()
-    trials = Trials(raw, Gallery.of(old, rows, raw.y, "cosine", K), cell.seed)
-    tried = [trials.run(c, "queries") for c in TRIED[cell.method](Full(cell.seed))]
+    trials = Trials(raw, StoreSample.of(old, rows, raw.y, "cosine", K), cell.seed)
+    tried = [trials.run(c, "queries") for c in TRIED[cell.method](FullAdapter(cell.seed))]
     won = best(tried).candidate
     adapter = won.fit(raw.units().linked(torch.arange(len(rows)), LAST))
     spent = time.process_time() - spent
@@ -146,13 +146,13 @@ def run_cell(cell: Cell, pool: Pool, parts: Parts, truth: Tensor) -> dict[str, A
     }  # fmt: skip
 
 
-def bench(
+def bench_migration(
     path: Path, out: Path, methods: Sequence[str] = (), seeds: Sequence[int] = (), overrides: Sequence[str] = (),
     run: bool = True, redo: bool = False, export: Path | None = None, hours: float | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:  # fmt: skip
     """Run what is left of a suite of migration and sum up what its folder holds. Arguments as of ``command.bench``."""
-    suite = read(path, overrides)
+    suite = read_moving(path, overrides)
     write_json(out / "suite.json", {"name": suite.name, "title": suite.title, "about": suite.about})
     wanted = [c for c in cells(suite) if (not methods or c.method in methods) and (not seeds or c.seed in seeds)]
     for cell in wanted if redo else []:

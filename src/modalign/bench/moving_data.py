@@ -22,7 +22,7 @@ from ..progress import Progress, silent
 from ..registry import make
 
 
-class Pool(NamedTuple):
+class ModelPair(NamedTuple):
     """old (n, d), new (n, w): row i of both is the same item, at length 1; source (n,): what must not be split."""
 
     old: Tensor
@@ -41,7 +41,7 @@ class Parts(NamedTuple):
     test: Tensor
 
 
-def load(table: Mapping[str, Any], cache: Path, progress: Progress = silent) -> Pool:
+def load(table: Mapping[str, Any], cache: Path, progress: Progress = silent) -> ModelPair:
     """The pool that the [data] table of a suite names; encoded once, then kept in ``cache``.
 
     Raises:
@@ -56,7 +56,7 @@ def load(table: Mapping[str, Any], cache: Path, progress: Progress = silent) -> 
     return POOLS[name](Path(root), cache, progress)
 
 
-def split(pool: Pool, store: float, fresh: float, seed: int) -> Parts:
+def split(pool: ModelPair, store: float, fresh: float, seed: int) -> Parts:
     """Rows by source: shares ``store`` and ``fresh`` of the sources, the rest is the test."""
     ids, where = torch.unique(pool.source, return_inverse=True)
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))
@@ -69,7 +69,7 @@ def split(pool: Pool, store: float, fresh: float, seed: int) -> Parts:
     return Parts(rows[place < a], rows[(place >= a) & (place < b)], first[rank >= b])
 
 
-def captions(root: Path, cache: Path, progress: Progress = silent) -> Pool:
+def captions(root: Path, cache: Path, progress: Progress = silent) -> ModelPair:
     """Flickr8k's captions: old = MiniLM (384), new = WordLlama (256); a source is a photo."""
     folder = root / "flickr8k" / "features"
     with (folder / "captions.csv").open(encoding="utf-8", newline="") as file:
@@ -84,14 +84,14 @@ def captions(root: Path, cache: Path, progress: Progress = silent) -> Pool:
             parts.append(encoder.encode(texts[i : i + 512]).numpy())
         _save(place, np.concatenate(parts))
     new = torch.from_numpy(np.load(place))
-    return Pool(normalize(old, dim=1), normalize(new, dim=1), torch.arange(len(old)) // 5)
+    return ModelPair(normalize(old, dim=1), normalize(new, dim=1), torch.arange(len(old)) // 5)
 
 
 SIDE, TILES = 96, 5
 LAST = 5  # blocks of EfficientNet-Lite0 that the old model lacks: it ends at block 11 of 16, with 112 channels
 
 
-def tiles(root: Path, cache: Path, progress: Progress = silent) -> Pool:
+def tiles(root: Path, cache: Path, progress: Progress = silent) -> ModelPair:
     """Five regions of each of 2,861 pictures: old = EfficientNet-Lite0 up to block 11, new = its last layer.
 
     Regions: four quarters and the middle, 96 pixels. Features: means over places. A source is a picture. Pictures:
@@ -117,7 +117,7 @@ def tiles(root: Path, cache: Path, progress: Progress = silent) -> Pool:
         _save(place, {"old": torch.cat(old).numpy(), "new": torch.cat(new).numpy()})
     with np.load(place) as found:
         first, second = (normalize(torch.from_numpy(found[name]), dim=1) for name in ("old", "new"))
-    return Pool(first, second, torch.arange(len(first)) // TILES)
+    return ModelPair(first, second, torch.arange(len(first)) // TILES)
 
 
 def _regions(path: Path) -> Tensor:
@@ -138,5 +138,5 @@ def _save(path: Path, content: Any) -> None:
             np.save(handle, content)
 
 
-POOLS: dict[str, Callable[..., Pool]] = {"captions": captions, "tiles": tiles}
+POOLS: dict[str, Callable[..., ModelPair]] = {"captions": captions, "tiles": tiles}
 NEEDS = {"captions": "flickr8k", "tiles": "flickr8k, youcook2_frames and coco"}

@@ -64,7 +64,7 @@ class Cell:
         return self.scores["mean_recall"].value
 
 
-class Bench:
+class BenchFolder:
     """The results of a suite in a folder, by setting and method; cells that were not run are absent.
 
     Args:

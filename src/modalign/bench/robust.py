@@ -53,7 +53,7 @@ def plan_of(suite: Suite) -> dict[str, Any]:
     return plan
 
 
-def run(suite: Suite, sources: Mapping[str | None, Source], out: Path, progress: Progress = silent) -> int:
+def run_robustness(suite: Suite, sources: Mapping[str | None, Source], out: Path, progress: Progress = silent) -> int:
     """Measure the kept heads that were not measured yet; how many were."""
     if not suite.robustness:
         return 0
@@ -68,7 +68,7 @@ def run(suite: Suite, sources: Mapping[str | None, Source], out: Path, progress:
     ]
     for number, (setting, folder) in enumerate(todo):
         progress(number, len(todo), "robustness")
-        Run(folder).keep(measure(suite, sources[setting.variant], setting, folder, plan, seed), RunFile.ROBUSTNESS)
+        Run(folder).keep(curves_of(suite, sources[setting.variant], setting, folder, plan, seed), RunFile.ROBUSTNESS)
     progress(len(todo), len(todo), "robustness")
     return len(todo)
 
@@ -81,7 +81,9 @@ def current(folder: Path, plan: Mapping[str, Any]) -> bool:
     return run.robustness.record == {"key": run.result.record.get("key"), "plan": _plain(plan)}
 
 
-def measure(suite: Suite, source: Source, setting: Setting, folder: Path, plan: Mapping[str, Any], seed: int) -> Result:
+def curves_of(
+    suite: Suite, source: Source, setting: Setting, folder: Path, plan: Mapping[str, Any], seed: int
+) -> Result:
     """Noise and attack curves of one cell's heads on a part of the test groups."""
     from ..robustness import attack_curves, noise_curves
 
@@ -108,7 +110,7 @@ def _plain(plan: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def check(suite: Suite) -> None:
+def check_plan(suite: Suite) -> None:
     """Refuse a plan that cannot be carried out before hours of work: heads that are not kept."""
     if not suite.robustness:
         return

@@ -35,7 +35,7 @@ class Job(NamedTuple):
     seed: int | None = None
 
 
-class Bench(NamedTuple):
+class Work(NamedTuple):
     """What every process needs to know."""
 
     suite: Suite
@@ -43,7 +43,7 @@ class Bench(NamedTuple):
     data: Mapping[str | None, str]
 
 
-def run(
+def run_suite(
     suite: Suite,
     cells: Sequence[Cell],
     out: Path,
@@ -65,19 +65,19 @@ def run(
         ModalignError: data that are not there, or a process that was killed.
     """
     sources = {v: load(suite.data_of(v), progress) for v in dict.fromkeys(s.variant for s, _, _ in cells)}
-    bench = Bench(suite, out, {v: s.fingerprint() for v, s in sources.items()})
-    facts = {v or "": {"fingerprint": bench.data[v], **dict(s.facts or {})} for v, s in sources.items()}
+    work = Work(suite, out, {v: s.fingerprint() for v, s in sources.items()})
+    facts = {v or "": {"fingerprint": work.data[v], **dict(s.facts or {})} for v, s in sources.items()}
     write_json(out / "data.json", facts)
     workers = min(workers or os.cpu_count() or 1, max(1, len(cells)))
     counts = {"done": 0, "before": 0, "failed": 0, "left": 0}
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
     with one_thread():
         if workers == 1:
-            _here(bench, cells, sources, end, counts, progress)
+            _here(work, cells, sources, end, counts, progress)
         else:
-            _elsewhere(bench, cells, workers, end, counts, progress)
+            _elsewhere(work, cells, workers, end, counts, progress)
         if time.monotonic() < end:
-            counts["robustness"] = robust.run(suite, sources, out, progress)
+            counts["robustness"] = robust.run_robustness(suite, sources, out, progress)
     return counts
 
 
@@ -90,28 +90,28 @@ def tunings_of(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
 
 
 def _here(
-    bench: Bench, cells: Sequence[Cell], sources: Sources, end: float, counts: dict[str, int], progress: Progress
+    work: Work, cells: Sequence[Cell], sources: Sources, end: float, counts: dict[str, int], progress: Progress
 ) -> None:
-    cache = Cache(bench, sources)
+    cache = Cache(work, sources)
     for number, group in enumerate(tunings_of(cells).values()):
         for setting, method, seed in group:
             if time.monotonic() > end:
                 counts["left"] += 1
                 continue
             job = Job(setting, method)
-            if tune.finished(tune.path_of(bench.out, setting, method), _tuning_key(bench, setting, method)) is None:
+            if tune.finished(tune.path_of(work.out, setting, method), _tuning_key(work, setting, method)) is None:
                 do(job, cache)
             counts[do(Job(setting, method, seed), cache)] += 1
         progress(number + 1, len(tunings_of(cells)), "methods x settings")
 
 
 def _elsewhere(
-    bench: Bench, cells: Sequence[Cell], workers: int, end: float, counts: dict[str, int], progress: Progress
+    work: Work, cells: Sequence[Cell], workers: int, end: float, counts: dict[str, int], progress: Progress
 ) -> None:
     """Tunings first; the cells of a tuning as soon as it is done."""
     groups = tunings_of(cells)
     waiting = [Job(group[0][0], group[0][1]) for group in groups.values()][::-1]
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(bench,))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(work,))
     running: dict[Future[str], Job] = {}
     done = 0
     try:
@@ -143,8 +143,8 @@ def _elsewhere(
 class Cache:
     """Features once per process, and the data of the last settings and seeds."""
 
-    def __init__(self, bench: Bench, sources: Sources | None = None, most: int = 4) -> None:
-        self.bench, self.most = bench, most
+    def __init__(self, work: Work, sources: Sources | None = None, most: int = 4) -> None:
+        self.work, self.most = work, most
         self.sources: dict[str | None, Source] = dict(sources or {})
         self.drawn: dict[tuple[str, int], cell.CellData] = {}
 
@@ -155,16 +155,16 @@ class Cache:
             while len(self.drawn) >= self.most:
                 self.drawn.pop(next(iter(self.drawn)))
             if setting.variant not in self.sources:
-                self.sources[setting.variant] = load(self.bench.suite.data_of(setting.variant))
-            self.drawn[key] = cell.cell_data(self.sources[setting.variant], self.bench.suite, setting, seed)
+                self.sources[setting.variant] = load(self.work.suite.data_of(setting.variant))
+            self.drawn[key] = cell.cell_data(self.sources[setting.variant], self.work.suite, setting, seed)
         return self.drawn[key]
 
 
 def do(job: Job, cache: Cache) -> str:
     """Do a job unless it is done: "done", "before" or "failed"."""
-    bench, (setting, method, seed) = cache.bench, job
-    suite, key = bench.suite, _tuning_key(bench, setting, method)
-    path = tune.path_of(bench.out, setting, method)
+    work, (setting, method, seed) = cache.work, job
+    suite, key = work.suite, _tuning_key(work, setting, method)
+    path = tune.path_of(work.out, setting, method)
     try:
         record = tune.finished(path, key)
         if seed is None:
@@ -173,11 +173,11 @@ def do(job: Job, cache: Cache) -> str:
             return "done"
         if record is None:
             raise ModalignError(f"the tuning of '{method}' on '{setting.name}' is not there: {path}")
-        own = cell.identity(suite, setting, method, seed, bench.data[setting.variant], record["settings"])
-        folder = cell.folder_of(bench.out, setting, method, seed)
+        own = cell.identity(suite, setting, method, seed, work.data[setting.variant], record["settings"])
+        folder = cell.folder_of(work.out, setting, method, seed)
         if cell.finished(folder, own) is not None:
             return "before"
-        result = cell.run(suite, setting, method, seed, cache.data(setting, seed), record, folder, own)
+        result = cell.run_cell(suite, setting, method, seed, cache.data(setting, seed), record, folder, own)
         return "failed" if result.skipped else "done"
     except Exception as problem:  # one broken method must not end a run of hours: write it down, tell at the end
         if seed is None:
@@ -185,12 +185,12 @@ def do(job: Job, cache: Cache) -> str:
             write_json(path, {**stub, "trials": [], "done": False, "crash": traceback.format_exc()})
         else:
             why = {cell.REFUSED: f"{problem!r}", cell.CRASH: traceback.format_exc()}
-            Run(cell.folder_of(bench.out, setting, method, seed)).keep(cell.failure(setting, method, seed, why))
+            Run(cell.folder_of(work.out, setting, method, seed)).keep(cell.failure(setting, method, seed, why))
         return "failed"
 
 
-def _tuning_key(bench: Bench, setting: Setting, method: str) -> str:
-    return bench.suite.identity(setting, method, bench.data[setting.variant])
+def _tuning_key(work: Work, setting: Setting, method: str) -> str:
+    return work.suite.identity(setting, method, work.data[setting.variant])
 
 
 @contextmanager
@@ -214,10 +214,10 @@ def one_thread() -> Iterator[None]:
 _cache: list[Cache] = []
 
 
-def _start(bench: Bench) -> None:
+def _start(work: Work) -> None:
     """Once in the life of a process: a place for the features, which are read when they are needed."""
     torch.set_num_threads(1)
-    _cache[:] = [Cache(bench)]
+    _cache[:] = [Cache(work)]
 
 
 def _work(job: Job) -> str:

@@ -70,7 +70,7 @@ def scores(found: Mapping[Direction, Found]) -> dict[str, Score]:
     return out
 
 
-def embedded(heads: Heads, x: Views) -> Views:
+def in_space(heads: Heads, x: Views) -> Views:
     """Views in the shared space, of the modalities that the heads know."""
     return heads.embed(x.only(*[m for m in x.modalities if m in heads.modalities]))
 
@@ -78,7 +78,7 @@ def embedded(heads: Heads, x: Views) -> Views:
 def dev_score(heads: Heads, dev: Views, target: str | None, test_missing: float, seed: int) -> float:
     """Mean recall of the suite's task on dev, with as much lost in the queries as at test time."""
     shown = dev if target is None else queries_present(dev, target, test_missing, seed)
-    return mean_recall(retrieve(task_views(embedded(heads, shown), target))).value
+    return mean_recall(retrieve(task_views(in_space(heads, shown), target))).value
 
 
 def geometry(z: Views, seed: int = 0) -> tuple[dict[str, Score], list[float]]:

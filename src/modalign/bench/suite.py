@@ -16,7 +16,7 @@ from ..errors import ModalignError, unknown
 from ..files import read_text
 from ..registry import check
 from ..specification import override
-from .catalogue import Entry, catalogue, names_of
+from .catalogue import MethodEntry, catalogue, names_of
 
 REGIMES = ("complete", "hidden", "disjoint")
 
@@ -111,7 +111,7 @@ class Suite:
     name: str
     data: Mapping[str, Any]
     settings: tuple[Setting, ...]
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, MethodEntry]
     title: str = ""
     about: str = ""
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -231,7 +231,9 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
     )
 
 
-def expand(block: Mapping[str, Any], methods: Sequence[str], entries: Mapping[str, Entry], where: str) -> list[Setting]:
+def expand(
+    block: Mapping[str, Any], methods: Sequence[str], entries: Mapping[str, MethodEntry], where: str
+) -> list[Setting]:
     """The settings of one [[settings]] table: every list of numbers is an axis of the grid.
 
     ``methods`` replaces the suite's; ``also`` adds to them.

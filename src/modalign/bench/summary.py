@@ -12,7 +12,7 @@ from ..metrics.score import Score
 from ..metrics.shown import heading, number
 from ..progress import Progress, silent
 from . import correlation, statistics
-from .results import Bench, Cell, matrix
+from .results import BenchFolder, Cell, matrix
 from .robust import stored
 from .suite import Setting
 
@@ -21,7 +21,7 @@ BESIDE = ("foscttm", "procrustes")
 RATIOS = [1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0]
 
 
-def summarise(bench: Bench, command: str, progress: Progress = silent) -> dict[str, Any]:
+def summarise(bench: BenchFolder, command: str, progress: Progress = silent) -> dict[str, Any]:
     """Everything that is said of a bench; also written to ``summary.json``."""
     suite = bench.suite
     settings, matrices = [], {}
@@ -49,7 +49,7 @@ def summarise(bench: Bench, command: str, progress: Progress = silent) -> dict[s
 
 
 def one_setting(
-    bench: Bench, setting: Setting, results: Mapping[str, list[Cell]], matrices: Mapping[str, np.ndarray]
+    bench: BenchFolder, setting: Setting, results: Mapping[str, list[Cell]], matrices: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """The leaderboard of a setting, our method against every other one, and how firm the ranking is."""
     names = list(matrices)
@@ -71,7 +71,7 @@ def one_setting(
     }  # fmt: skip
 
 
-def one_method(bench: Bench, setting: Setting, method: str, results: Sequence[Cell]) -> dict[str, Any]:
+def one_method(bench: BenchFolder, setting: Setting, method: str, results: Sequence[Cell]) -> dict[str, Any]:
     """Means over seeds of a method on a setting, how it was tuned, and where its cells lie."""
     tuning = bench.tuning(setting, method)
     records = [r.record for r in results]
@@ -115,7 +115,7 @@ def values_of(scores: Mapping[str, Score]) -> dict[str, float]:
     return {name: s.value for name, s in scores.items()}
 
 
-def measures(bench: Bench) -> dict[str, dict[str, Any]]:
+def measures(bench: BenchFolder) -> dict[str, dict[str, Any]]:
     """Score or measure of geometry -> what tables say of it: heading, unit, direction, importance."""
     found: dict[str, dict[str, Any]] = {}
     for r in bench.results:
@@ -153,7 +153,7 @@ def ranking(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def ablations(bench: Bench, matrices: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
+def ablations(bench: BenchFolder, matrices: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
     """Our method against each of its ablations and sweeps, p corrected over all settings together."""
     suite, found = bench.suite, []
     kinds = ("ablations", "sweeps")
@@ -169,7 +169,7 @@ def ablations(bench: Bench, matrices: Mapping[str, Mapping[str, np.ndarray]]) ->
     return found
 
 
-def geometry(bench: Bench) -> list[dict[str, Any]]:
+def geometry(bench: BenchFolder) -> list[dict[str, Any]]:
     """Change of the Procrustes distance against the baseline, per setting, for our methods."""
     found = []
     for setting in bench.settings():
@@ -187,7 +187,7 @@ def geometry(bench: Bench) -> list[dict[str, Any]]:
     return found
 
 
-def rows(bench: Bench) -> list[correlation.CellFacts]:
+def rows(bench: BenchFolder) -> list[correlation.CellFacts]:
     """Every cell with its geometry, gaps and distances turned so that larger is tighter left to the reader."""
     return [
         correlation.CellFacts(r.method, r.setting.name, r.pairs, values_of(r.geometry), r.recall)
@@ -196,7 +196,7 @@ def rows(bench: Bench) -> list[correlation.CellFacts]:
     ]
 
 
-def points(bench: Bench) -> list[dict[str, Any]]:
+def points(bench: BenchFolder) -> list[dict[str, Any]]:
     """Cells as points of the correlation picture."""
     return [
         {"method": r.method, "setting": r.setting, "pairs": r.pairs, "score": r.score, **r.geometry}
@@ -204,7 +204,7 @@ def points(bench: Bench) -> list[dict[str, Any]]:
     ]
 
 
-def cost(bench: Bench) -> dict[str, dict[str, float]]:
+def cost(bench: BenchFolder) -> dict[str, dict[str, float]]:
     """Method -> mean processor seconds and memory of a fit over all cells, and the longest fit."""
     found: dict[str, dict[str, float]] = {}
     for m in bench.suite.entries:
@@ -214,7 +214,7 @@ def cost(bench: Bench) -> dict[str, dict[str, float]]:
     return found
 
 
-def robustness(bench: Bench) -> list[dict[str, Any]]:
+def robustness(bench: BenchFolder) -> list[dict[str, Any]]:
     """Curves of the kept heads, where they were measured."""
     return [
         {"setting": r.setting.name, "method": r.method, "seed": r.seed, "curves": curves}

@@ -17,7 +17,7 @@ HEADER = (
 )
 
 
-class Table:
+class LiveTable:
     """Prints the rows as they become known, under a heading."""
 
     def __init__(self, quiet: bool) -> None:

@@ -31,12 +31,12 @@ def demo(
     speech
         Add the names as sounds, spoken by a synthetic voice (the extra 'speech': eSpeak NG, GPL-3.0).
     """
-    from ..bench.demo import run
+    from ..bench.demo import run_demo
     from ..progress import terminal
-    from .demo import Table, summary
+    from .demo import LiveTable, summary
 
     with terminal() as progress:
-        made = run(out, pairs, seeds, language, speech, progress, Table(quiet=json))
+        made = run_demo(out, pairs, seeds, language, speech, progress, LiveTable(quiet=json))
     finish(made, json, summary)
 
 

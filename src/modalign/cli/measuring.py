@@ -174,7 +174,7 @@ def bench(
     folder = out or Path("runs/bench") / Path(suite).stem
     if moving.is_moving(command.find(suite)):
         with terminal() as progress:
-            moved = moving.bench(
+            moved = moving.bench_migration(
                 command.find(suite), folder, method or (), seed or (), set or (), not only_report, redo, export, hours,
                 progress,
             )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
 
 from .. import registry
 from ..errors import ModalignError
@@ -101,8 +100,3 @@ def _without_null(metric: Metric) -> Callable[[Views], dict[str, Score]]:
     if is_dataclass(metric) and not isinstance(metric, type) and any(f.name == "null" for f in fields(metric)):
         return replace(metric, null=0)
     return metric
-
-
-def to_json(scores: Mapping[str, Score]) -> dict[str, Any]:
-    """Plain values for a JSON document: name -> ``Score.json()``."""
-    return {name: score.json() for name, score in scores.items()}

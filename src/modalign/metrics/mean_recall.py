@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few
-from .crossed import crossed
+from .crossed import Spread, crossed
 from .found import Found
 from .intervals import bootstrap_means, group_sums, percentile_interval
 from .key import Key
@@ -131,6 +133,42 @@ def _ends(runs: Sequence[Sequence[Score]], value: float, level: float, samples: 
     if len(runs) == 1 or len(ids) < 2:
         return percentile_interval(sums[0].draws(samples, seed), level)
     return crossed(torch.stack([s.of_each_group() for s in sums]).numpy()).interval(value, level)
+
+
+def over_runs(scores: Sequence[Score], level: float = 0.95) -> Score:
+    """Mean of one score over runs (seeds of one method on one test set), with an interval that knows of their spread.
+
+    A mean of per-item values has the interval of ``mean_of``. For measures of whole sets the runs' own intervals speak
+    for the test items, which all runs share, and Student's t over the S values for the runs: half^2 = mean(half_i^2) +
+    (t_{S-1} sd / sqrt(S))^2.
+
+    Args:
+        scores: the same measure, one per run. level: of the interval.
+
+    Raises:
+        ModalignError: no score.
+
+    Example:
+        >>> mean = over_runs([Score(0.2, low=0.1, high=0.3, unit="correlation"), Score(0.24, low=0.1, high=0.3)])
+        >>> round(mean.value, 3), round(mean.low, 3), round(mean.high, 3)
+        (0.22, -0.053, 0.493)
+    """
+    if not scores:
+        raise ModalignError("a mean over no run: give at least one score")
+    first, unit = scores[0], UNITS[scores[0].unit]
+    if len(scores) == 1:
+        return first
+    values = np.array([s.value for s in scores])
+    mean = replace(first, value=float(values.mean()), per_item=None, group=None, low=None, high=None)
+    if first.low is None:
+        return mean
+    if first.statistic == "mean" and all(s.per_item is not None for s in scores):
+        joint = mean_of([[s] for s in scores], level=level)
+        return replace(mean, low=joint.low, high=joint.high)
+    own = np.array([s.high - s.low for s in scores if s.low is not None and s.high is not None]) / 2
+    _, runs = Spread(float(values.std(ddof=1) / len(scores) ** 0.5), len(scores) - 1).interval(0.0, level)
+    half = float(np.sqrt(np.mean(own**2) + runs**2))
+    return replace(mean, low=max(mean.value - half, unit.low), high=min(mean.value + half, unit.high))
 
 
 def recalls(found: Iterable[Found], ks: Iterable[int] = KS) -> list[Score]:

@@ -46,7 +46,7 @@ def plain() -> list[Candidate]:
     ]
 
 
-class Full:
+class FullAdapter:
     """The rotation laid by links and clouds, with corrections; a rotation is found once and serves many candidates.
 
     Args:
@@ -92,7 +92,7 @@ class Full:
 METHODS = ("identity", "orthogonal", "low_rank", "ridge", "cca", "perceptron", "local", "full")
 
 
-def candidates(methods: Sequence[str], full: Full, equal: bool) -> list[Candidate]:
+def candidates(methods: Sequence[str], full: FullAdapter, equal: bool) -> list[Candidate]:
     """All candidates of some methods; leaving rows as they are needs equal widths.
 
     Raises:
@@ -123,7 +123,7 @@ def without(n: int, held: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class StoreSample:
     """What lists are taken from.
 
     Args:
@@ -139,7 +139,7 @@ class Gallery:
     truth: Tensor
 
     @classmethod
-    def of(cls, store: Tensor, own: Tensor, old: Tensor, measure: str, k: int = K) -> Gallery:
+    def of(cls, store: Tensor, own: Tensor, old: Tensor, measure: str, k: int = K) -> StoreSample:
         """With the lists of the old model, which are what is to be kept."""
         return cls(store, own, measure, nearest(old, store, k, measure, own).rows)
 
@@ -172,7 +172,7 @@ class Trials:
         raw: from the new model to the old. gallery: what lists are taken from. seed: draws the parts.
     """
 
-    def __init__(self, raw: Sample, gallery: Gallery, seed: int = 0) -> None:
+    def __init__(self, raw: Sample, gallery: StoreSample, seed: int = 0) -> None:
         self.raw, self.gallery = raw, gallery
         self.parts = folds(len(raw.x), seed)
         self.rows = torch.cat(self.parts).sort().values

@@ -18,14 +18,14 @@ SIZES = (25, 50, 100, 200, 300, 500, 1000, 2000, 3000, 5000, 10_000, 20_000, 50_
 MOST_POINTS = 6
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """Overlap with the old lists, (q,) per held-out link, with so many links."""
 
     pairs: int
     kept: Tensor
 
 
-def measured(trials: Trials, candidate: Candidate, seed: int = 0) -> list[Point]:
+def measured(trials: Trials, candidate: Candidate, seed: int = 0) -> list[CurvePoint]:
     """The chosen adapter for queries with fewer links, on the first part that was held out; nested draws."""
     g, held, rest = trials.gallery, trials.parts[0], trials.rests[0]
     order = rest[torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))]
@@ -38,7 +38,7 @@ def measured(trials: Trials, candidate: Candidate, seed: int = 0) -> list[Point]
         fit = candidate.fit(units.linked(rows, tag))
         adapter = with_norm(fit, trials.raw.x[rows], trials.raw.y[rows], g.measure)
         found = nearest(adapter(trials.raw.x[held]), g.store, g.truth.shape[1], g.measure, g.own[held]).rows
-        out.append(Point(n, overlap(found, g.truth[held])))
+        out.append(CurvePoint(n, overlap(found, g.truth[held])))
     return out
 
 

@@ -21,9 +21,9 @@ from .choose import (
     METHODS,
     Candidate,
     Direction,
-    Full,
-    Gallery,
+    FullAdapter,
     Kept,
+    StoreSample,
     Trial,
     Trials,
     best,
@@ -42,7 +42,7 @@ WORST = 20
 
 
 @dataclass(frozen=True)
-class Rows:
+class LinkedRows:
     """Linked rows and a sample of both stores, all finite and none zero.
 
     Args:
@@ -56,7 +56,7 @@ class Rows:
     aside: dict[str, int]
 
 
-def gather(old: Vectors, new: Vectors, pairs: Tensor, seed: int = 0, progress: Progress = silent) -> Rows:
+def gather(old: Vectors, new: Vectors, pairs: Tensor, seed: int = 0, progress: Progress = silent) -> LinkedRows:
     """Read what is needed of both stores: the links, and at most 20,000 other rows of each.
 
     Raises:
@@ -79,7 +79,7 @@ def gather(old: Vectors, new: Vectors, pairs: Tensor, seed: int = 0, progress: P
         if lost:
             aside[f"sampled rows of {name} that are zero or not finite"] = lost
     store = torch.cat([y, others[0][0]])
-    return Rows(rows, Sample(x, y, torch.cat([x, others[1][0]]), store), store, aside)
+    return LinkedRows(rows, Sample(x, y, torch.cat([x, others[1][0]]), store), store, aside)
 
 
 def _sound(x: Tensor) -> Tensor:
@@ -120,10 +120,10 @@ class Side:
 class Study:
     """All that was found out. ``places`` are those of the store; ``held`` the links (rows of ``rows.links``) tested."""
 
-    rows: Rows
+    rows: LinkedRows
     measure: str
     sides: dict[str, Side]
-    points: list[curve.Point]
+    points: list[curve.CurvePoint]
     places: Cover
     held: Tensor
     wrong: Tensor
@@ -158,9 +158,9 @@ def study(
         )
     kept_links = good.nonzero().flatten()
     raw = rows.raw.linked(kept_links)
-    gallery = Gallery.of(rows.store, kept_links, raw.y, measure, k)
+    gallery = StoreSample.of(rows.store, kept_links, raw.y, measure, k)
     trials = Trials(raw, gallery, seed)
-    full = Full(seed, progress=progress)
+    full = FullAdapter(seed, progress=progress)
     choices = candidates(methods, full, raw.x.shape[1] == raw.y.shape[1])
     sides: dict[str, Side] = {}
     for direction in directions:

@@ -20,7 +20,7 @@ from ..features.store import Store
 from ..progress import Progress, silent
 from ..registry import check, make
 from ..specification import READY, ArrayData, Specification, named
-from ..views import Views, hold_out, linked_groups
+from ..views import Views, hide_links, hold_out, linked_groups
 
 SPLITS = ("train", "dev", "test")
 LEAST = 20
@@ -54,6 +54,14 @@ class Data:
     def measured(self) -> str | None:
         """The split to measure on: test, else dev; None where there is neither."""
         return next((s for s in ("test", "dev") if s in self.splits), None)
+
+    def linked(self, spec: Specification) -> Tensor:
+        """Ids of the training groups whose links are known within the budget of a specification."""
+        return linked_groups(self["train"], spec.pairs, spec.seed)
+
+    def training(self, spec: Specification) -> Views:
+        """The training split, without the links beyond the budget."""
+        return self["train"] if spec.pairs is None else hide_links(self["train"], self.linked(spec))
 
     def __getitem__(self, split: str) -> Views:
         if split not in self.splits:
@@ -92,8 +100,9 @@ def from_arrays(given: ArrayData, seed: int) -> Data:
     return Data({"train": train, "test": test})
 
 
-def facts(data: Data, linked: Tensor, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run learnt from, for its result. linked: ids of the training groups whose links were known."""
+def facts(data: Data, spec: Specification) -> dict[str, Any]:
+    """What a run learnt from, for its result."""
+    linked, settings = data.linked(spec), spec.data
     unlinked = {m: int((~torch.isin(torch.unique(g), linked)).sum()) for m, g in data["train"].group.items()}
     sizes = {split: len(x) for split, x in data.splits.items() if split != "train"}
     name = settings.get("name") or next((kind for kind in READY if kind in settings), "features")

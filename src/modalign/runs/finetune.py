@@ -19,7 +19,7 @@ from ..registry import check, make
 from ..specification import Specification, override
 from ..training.finetune import finetune, fresh, raw_inputs, tunables
 from ..training.loop import TrainingSettings
-from ..views import Views, hide_links, linked_groups
+from ..views import Views
 from .data import Data, facts, from_store, load_data
 from .fit import measure
 from .result import Result
@@ -62,9 +62,7 @@ def finetune_run(
         **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
     )
     data = load_data(spec, progress)
-    train = data["train"]
-    if spec.pairs is not None:
-        train = hide_links(train, linked_groups(train, spec.pairs, spec.seed))
+    train = data.training(spec)
     encoders = {m: make("encoder", **model.encoders[m]) for m in tunings}
     made = tunables(encoders, tunings)
     x = raw_views(train, data, encoders, made)
@@ -136,7 +134,7 @@ def _leave(spec: Specification, data: Data, model: Model, progress: Progress) ->
         title="fine-tuned " + (", ".join(f"{m} ({t['part']})" for m, t in model.tuned.items()) or "heads"),
         methods={"finetune": measure("finetune", model.heads, data, spec.metrics, spec.seed)},
         task="retrieval between modalities",
-        data=facts(data, linked_groups(data["train"], spec.pairs, spec.seed), spec.data),
+        data=facts(data, spec),
         split=data.measured or "test",
         seeds=(spec.seed,),
         attribution=data.attribution,

@@ -69,7 +69,7 @@ class Run:
         draw_thumbnails(run.folder, entries, progress)
         Items(concat(list(parts.values())), entries).write(run.folder)
         run.keep(result)
-        return cls(spec.out)
+        return run
 
     def keep(self, result: Result, as_: RunFile = RunFile.RESULT) -> None:
         """Write a result: that of the fit, of an evaluation, or of a robustness check."""

@@ -11,7 +11,6 @@ from ..diagnosis.doubles import doubles
 from ..errors import ModalignError, few
 from ..progress import Progress, note, silent
 from ..specification import Specification, specification
-from ..views import hide_links, linked_groups
 from .data import facts, load_data
 from .fit import fit, measure, settings_of
 from .result import Result
@@ -27,9 +26,7 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
     data = load_data(spec, progress)
     if data.manifest is not None and progress is not silent:
         note(doubles(data.manifest, near=False))
-    train, linked = data["train"], linked_groups(data["train"], spec.pairs, spec.seed)
-    if spec.pairs is not None:
-        train = hide_links(train, linked)
+    train = data.training(spec)
     method = {**spec.method}
     if "seed" not in method and "seed" in settings_of(method["name"]):
         method["seed"] = spec.seed
@@ -40,7 +37,7 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
         title=f"{name} on {named(spec)}",
         methods={name: measured},
         task="one shared space for feature arrays" if "arrays" in spec.data else "retrieval between modalities",
-        data=facts(data, linked, spec.data),
+        data=facts(data, spec),
         split=data.measured or "test",
         seeds=(spec.seed,),
         attribution=data.attribution,

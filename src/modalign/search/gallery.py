@@ -14,7 +14,7 @@ from ..geometry.neighbours import knn
 from ..metrics.corrected import csls_bias, softmax_bias
 from . import ann
 from .exact import best, exact_scores, scores, top
-from .items import Condition, Items, ListItems, mask
+from .items import Condition, ListItems, Metadata, mask
 
 CORRECTIONS = ("csls", "inverted_softmax")
 BANK = 2000  # queries that a hubness correction looks at
@@ -45,7 +45,7 @@ class Part:
     """
 
     vectors: np.ndarray
-    items: Items
+    items: Metadata
     dead: np.ndarray | None = None
     faiss: Any = None
     settings: ann.AnnSettings = field(default_factory=ann.AnnSettings)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-class Items(Protocol):
+class Metadata(Protocol):
     """Metadata of the items of one modality, by row."""
 
     def __len__(self) -> int: ...
@@ -132,7 +132,7 @@ def conditions(where: Sequence[str] | Mapping[str, Any] | None) -> tuple[Conditi
     return tuple(out)
 
 
-def mask(items: Items, wanted: Sequence[Condition]) -> np.ndarray:
+def mask(items: Metadata, wanted: Sequence[Condition]) -> np.ndarray:
     """(n,) bool: the items that meet every condition; conditions with "=" on one key count as alternatives.
 
     Numbers are compared as numbers where both sides are; an item without the key meets only "!=".

@@ -17,7 +17,7 @@ from ..search.gallery import Place
 from ..search.index import Index
 from ..search.query import ITEM, Query
 from ..search.space import Space
-from .state import Request, State
+from .state import SearchRequest, State
 from .workers import Answer
 
 SIDE, LARGE = 160, 640  # pixels of pictures
@@ -82,7 +82,7 @@ def search(state: State, body: Any) -> dict[str, Any]:
     return {"answers": [_one(state, request, number) for number in request.spaces]}
 
 
-def _one(state: State, request: Request, number: int) -> dict[str, Any]:
+def _one(state: State, request: SearchRequest, number: int) -> dict[str, Any]:
     space = state.spaces[number]
     try:
         query, rows = state.query(request, number)

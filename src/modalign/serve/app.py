@@ -15,7 +15,7 @@ from .state import State
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-    from starlette.requests import Request as HttpRequest
+    from starlette.requests import Request
     from starlette.responses import Response
 
 STATIC = Path(__file__).with_name("static")
@@ -62,11 +62,11 @@ def make_app(state: State, hosts: Iterable[str] = (), addresses: bool = False) -
     return Starlette(routes=routes, middleware=[guard], lifespan=lifespan)
 
 
-async def _page(request: HttpRequest) -> Response:
+async def _page(request: Request) -> Response:
     return _file("index.html")
 
 
-async def _static(request: HttpRequest) -> Response:
+async def _static(request: Request) -> Response:
     return _file(request.path_params["name"])
 
 
@@ -87,7 +87,7 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(text.encode("utf-8", "replace"), status, {"cache-control": "no-store"}, "application/json")
 
 
-async def _body(request: HttpRequest, limit: int) -> bytes:
+async def _body(request: Request, limit: int) -> bytes:
     """The body, read no further than its limit."""
     parts, size = [], 0
     async for part in request.stream():
@@ -100,10 +100,10 @@ async def _body(request: HttpRequest, limit: int) -> bytes:
     return b"".join(parts)
 
 
-def _answer(state: State, work: Callable[[State, Any], Any]) -> Callable[[HttpRequest], Any]:
+def _answer(state: State, work: Callable[[State, Any], Any]) -> Callable[[Request], Any]:
     """An address that answers JSON with JSON; a mistake is answered by its one line."""
 
-    async def endpoint(request: HttpRequest) -> Response:
+    async def endpoint(request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool
 
         try:
@@ -126,18 +126,18 @@ def _answer(state: State, work: Callable[[State, Any], Any]) -> Callable[[HttpRe
     return endpoint
 
 
-def _map(state: State) -> Callable[[HttpRequest], Any]:
-    async def endpoint(request: HttpRequest) -> Response:
+def _map(state: State) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
         number = request.path_params["space"]
         return await _answer(state, lambda s, body: answers.atlas(s, number))(request)
 
     return endpoint
 
 
-def _upload(state: State) -> Callable[[HttpRequest], Any]:
+def _upload(state: State) -> Callable[[Request], Any]:
     """A file as the raw body: /api/upload?modality=image&name=cat.jpg"""
 
-    async def endpoint(request: HttpRequest) -> Response:
+    async def endpoint(request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool
 
         modality = request.query_params.get("modality", "")
@@ -159,10 +159,10 @@ def _upload(state: State) -> Callable[[HttpRequest], Any]:
     return endpoint
 
 
-def _media(state: State) -> Callable[[HttpRequest], Any]:
+def _media(state: State) -> Callable[[Request], Any]:
     """A picture, sound or video of an item, by its row in the index: never by a path."""
 
-    async def endpoint(request: HttpRequest) -> Response:
+    async def endpoint(request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool
         from starlette.responses import FileResponse, PlainTextResponse, Response
 

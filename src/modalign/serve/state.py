@@ -40,7 +40,7 @@ class Upload(NamedTuple):
     features: dict[str, torch.Tensor]
 
 
-class Request(NamedTuple):
+class SearchRequest(NamedTuple):
     """A checked search request."""
 
     terms: list[dict[str, Any]]
@@ -99,7 +99,7 @@ class State:
 
     # ------------------------------------------------------------------ queries
 
-    def query(self, request: Request, number: int) -> tuple[Query, np.ndarray]:
+    def query(self, request: SearchRequest, number: int) -> tuple[Query, np.ndarray]:
         """A request's query in one space, and the unit vectors of its terms (terms, d).
 
         Raises:
@@ -167,7 +167,7 @@ class State:
                         future.set_exception(problem)
         return waiting.result()
 
-    def request(self, body: Any) -> Request:
+    def request(self, body: Any) -> SearchRequest:
         """Check the body of a search request.
 
         Raises:
@@ -186,7 +186,7 @@ class State:
         spaces = _texts(body.get("spaces", []), int, "spaces") or list(range(len(self.spaces)))
         if any(not 0 <= s < len(self.spaces) for s in spaces):
             raise ModalignError(f"there are {len(self.spaces)} runs, numbered from 0")
-        return Request(
+        return SearchRequest(
             [_term(t) for t in body["terms"]],
             _texts(body.get("to", []), str, "to"),
             k,

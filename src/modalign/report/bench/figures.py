@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from ..figures.panel import Panel, Scale, linear, spread, x_axis, y_grid
+from ..figures.panel import Drawing, Scale, linear, spread, x_axis, y_grid
 from ..svg import join, line, marker, path_of, polyline, short_number, shorten, tag, text, ticks, width_of
 
 COLOURS = ("var(--m0)", "var(--m1)", "var(--m3)", "var(--m4)", "var(--m5)", "var(--m2)", "var(--faint)")
@@ -63,7 +63,7 @@ def curves(title: str, x_label: str, lines: Sequence[Line], log: bool = False, u
         f"{entry.label}: " + ", ".join(f"{p.y:.1f}{unit} at {short_number(p.x)}" for p in entry.points)
         for entry in lines
     )
-    return Panel(join(parts), width, height).svg(title, words)
+    return Drawing(join(parts), width, height).svg(title, words)
 
 
 def _looks(lines: Sequence[Line]) -> list[tuple[str, int, float]]:
@@ -137,7 +137,7 @@ def waterfall(title: str, bars: Sequence[Bar]) -> Markup:
         parts.append(line(x(b.low), y + 9, x(b.high), y + 9, "var(--ink)", 1.2))
         parts.append(text(max(x(b.high), x(0)) + 6, y + 13, f"{b.value:+.1f}", 12, "var(--ink)", weight=700, halo=3))
     words = "; ".join(f"{b.label}: {b.value:+.2f} [{b.low:+.2f}, {b.high:+.2f}]" for b in bars)
-    return Panel(join(parts), width, height).svg(title, words)
+    return Drawing(join(parts), width, height).svg(title, words)
 
 
 def rank_figure(title: str, ranks: Sequence[tuple[str, float, bool]], critical: float) -> Markup:
@@ -167,7 +167,7 @@ def rank_figure(title: str, ranks: Sequence[tuple[str, float, bool]], critical: 
         parts.append(marker(0, x(rank), y, 5, colour))
         parts.append(text(x(rank) + 9, y + 4, f"{rank:.1f}", 12, "var(--muted)", halo=3))
     words = "; ".join(f"{label}: {rank:.2f}" for label, rank, _ in ordered)
-    return Panel(join(parts), width, bottom + 34).svg(title, f"{words}; critical difference {critical:.2f}")
+    return Drawing(join(parts), width, bottom + 34).svg(title, f"{words}; critical difference {critical:.2f}")
 
 
 def correlation_matrix(
@@ -201,7 +201,7 @@ def correlation_matrix(
         for r, own in zip(rows, values, strict=True)
         for c, v in zip(columns, own, strict=True)
     )
-    return Panel(join(parts), left + wide * len(columns) + 4, top + high * len(rows) + 8).svg(title, words)
+    return Drawing(join(parts), left + wide * len(columns) + 4, top + high * len(rows) + 8).svg(title, words)
 
 
 class Cell(NamedTuple):
@@ -230,4 +230,4 @@ def scatter(title: str, x_label: str, y_label: str, dots: Sequence[Cell]) -> Mar
         place += 34 + width_of(g, 12)
     parts += [marker(groups.index(d.group), x(d.x), y(d.y), 3.4, colours[d.group], fill_opacity=0.7) for d in dots]
     counted = ", ".join(f"{sum(d.group == g for d in dots)} of {g}" for g in groups)
-    return Panel(join(parts), width, height).svg(title, f"{x_label} against {y_label}: {counted}")
+    return Drawing(join(parts), width, height).svg(title, f"{x_label} against {y_label}: {counted}")

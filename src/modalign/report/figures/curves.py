@@ -24,7 +24,7 @@ from ..svg import (
     ticks,
     width_of,
 )
-from .panel import Panel, Scale, Series, brief, linear, spread, x_axis, y_grid
+from .panel import Drawing, Scale, Series, brief, linear, spread, x_axis, y_grid
 
 MOST_POINTS = 400  # of a drawn curve; longer logs are thinned evenly
 
@@ -46,7 +46,7 @@ def budget_panel(
     saving: Mapping[str, Any],
     width: float = 440,
     height: float = 300,
-) -> Panel:
+) -> Drawing:
     """The curve of recall against pairs as a panel."""
     known = [key for key in drawn if _of(budgets, key)]
     names = {key: shorten(brief(drawn[key].label), 16) for key in known}
@@ -74,7 +74,7 @@ def budget_panel(
     for key, level in zip(known, spread(ends, 16, top, bottom), strict=True):
         parts.append(text(right + 6, level + 4, names[key], 12.5, drawn[key].colour, weight=700))
     parts.append(_saving(saving, x, y, sizes))
-    return Panel(join(parts), width, height)
+    return Drawing(join(parts), width, height)
 
 
 def rank_figure(directions: Sequence[tuple[str, Sequence[int], int]]) -> Markup:
@@ -110,7 +110,7 @@ def rank_figure(directions: Sequence[tuple[str, Sequence[int], int]]) -> Markup:
         parts.append(text(right + 6, place + 4, names[i], 12.5, f"var(--m{i % 6})", weight=700))
     found = [", ".join(f"{percent(_within(ranks, k))} % within {k}" for k in (1, 5, 10)) for _, ranks, _ in directions]
     words = "; ".join(f"{name}: {shares}" for (name, _, _), shares in zip(directions, found, strict=True))
-    return Panel(join(parts), width, height).svg("Share of queries found within the first k", words)
+    return Drawing(join(parts), width, height).svg("Share of queries found within the first k", words)
 
 
 def training_figure(name: str, curves: Sequence[Sequence[tuple[float, float]]], best: str | None = None) -> Markup:
@@ -147,7 +147,7 @@ def training_figure(name: str, curves: Sequence[Sequence[tuple[float, float]]], 
         label = f"best {short_number(value)} at {short_number(step)}"
         parts.append(text(x(step) + side, max(y(value) - 9, top + 2), label, 12, "var(--accent)", anchor, 700, 3))
         words += f"; best {_said((step, value))}"
-    return Panel(join(parts), width, height).svg(f"{name} by optimiser step", words)
+    return Drawing(join(parts), width, height).svg(f"{name} by optimiser step", words)
 
 
 def _said(point: tuple[float, float]) -> str:

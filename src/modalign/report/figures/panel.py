@@ -12,7 +12,7 @@ from ..svg import group, join, line, picture, text
 Scale = Callable[[float], float]
 
 
-class Panel(NamedTuple):
+class Drawing(NamedTuple):
     """A drawing that can stand in a page or beside others in one picture."""
 
     body: Markup

@@ -15,7 +15,7 @@ from ...runs.result import MethodResult, Result
 from ..sheet import first_sentence, focus_of
 from ..svg import join, line, marker, picture, shorten, standalone, text, ticks, width_of
 from .curves import budget_panel
-from .panel import Panel, Series, brief, linear, series, x_axis
+from .panel import Drawing, Series, brief, linear, series, x_axis
 
 Group = tuple[str, Sequence[tuple[Series, Score]]]
 
@@ -98,7 +98,7 @@ def _heading(key: str, methods: Mapping[str, MethodResult]) -> str:
     return next(m.scores[key].heading for m in methods.values() if key in m.scores) or Key.parse(key).words
 
 
-def mean_panel(methods: Mapping[str, MethodResult], drawn: Mapping[str, Series]) -> Panel | None:
+def mean_panel(methods: Mapping[str, MethodResult], drawn: Mapping[str, Series]) -> Drawing | None:
     """The headline, one row per method; or, of more than two modalities, one group per pair of them."""
     keys = headlines(methods)
     if not keys:
@@ -114,7 +114,7 @@ def mean_panel(methods: Mapping[str, MethodResult], drawn: Mapping[str, Series])
     return dot_panel(f"{title} of each pair of modalities", groups, labels=False)
 
 
-def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 420) -> Panel:
+def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 420) -> Drawing:
     """Rows of points with whiskers on one percent axis.
 
     Args:
@@ -149,7 +149,7 @@ def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 
     parts.append(_chance(at, chances, y))
     parts += body
     parts.append(x_axis(at, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], y, left, right))
-    return Panel(join(parts), width, y + 28)
+    return Drawing(join(parts), width, y + 28)
 
 
 def _whisker(at: Any, look: Series, number: Score, y: float, right: float, name: str) -> Markup:

@@ -10,8 +10,7 @@ from ...robustness.curves import Curve
 from ...robustness.kinds import Panel
 from ..svg import join, marker, path_of, percent, polyline, short_number, shorten, tag, text, ticks, width_of
 from ..words import Words, compared
-from .panel import Panel as Drawing
-from .panel import Scale, linear, spread, x_axis, y_grid
+from .panel import Drawing, Scale, linear, spread, x_axis, y_grid
 
 COLOURS = 6
 
