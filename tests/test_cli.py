@@ -180,7 +180,8 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(
         (("bench",), "bench needs SUITE"),
         (("align", "a.npy", "b.npy"), "align needs --out"),
         (("align", "a.npy", "b.npy", "--out"), "align needs --out with a value"),
-        (("diagnose", "a.npy", "b.npy", "--names", "", "a"), "array file not found"),
+        (("diagnose", "a.npy", "b.npy", "--names", "", "a"), "the name of a modality"),
+        (("diagnose", "a.npy", "b.npy", "--names", "b", "a"), "array file not found"),
         (("diagnose", "a.npy", "b.npy", "--names", "", ""), "got '', ''"),
     ],
 )

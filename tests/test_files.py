@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,10 +25,30 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert [p.name for p in target.parent.iterdir()] == ["a.json"]
 
 
-def test_numbers_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "a.json", {"x": float("nan")})
-    assert not list(tmp_path.iterdir())
+def test_what_json_cannot_hold_is_null_or_the_replacement_character(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"x": float("nan"), "y": [np.float32("inf"), np.int64(3)], "z": "a\ud83d", "p": tmp_path})
+    written = path.read_text(encoding="utf-8")
+    strict = json.loads(written, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert strict == {"x": None, "y": [None, 3], "z": "a\ufffd", "p": str(tmp_path)}
+
+
+def test_json_that_would_end_the_program_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for text in ("[" * 100_000, "9" * 10_000, '{"a": '):
+        path.write_text(text)
+        with pytest.raises(ModalignError, match="damaged"):
+            read_json(path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(ModalignError, match=r"cannot write .*a\.bin: No space left"), atomic(target):
+        Path("/dev/full").write_bytes(b"x" * 100_000)
+    assert target.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
 def test_damage_is_named_with_its_line(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_specification_is_read_overridden_and_written_back(good: Path, tmp_pat
     ("change", "message"),
     [
         ("pair=3", "did you mean 'pairs'"),
-        ("pairs=-1", "must not be negative"),
+        ("pairs=-1", "must be at least 0"),
         ("pairs=many", "setting 'pairs'"),
         ("method.dimm=3", "did you mean 'dim'"),
         ("method.dim=wide", "setting 'dim'"),

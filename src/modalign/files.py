@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
+import re
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from safetensors import SafetensorError
 
 from .errors import ModalignError
 
@@ -41,6 +47,9 @@ class RunFile(StrEnum):
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; on success it takes its place in one step, on failure it is removed.
 
+    Raises:
+        ModalignError: the disk is full, or takes no files.
+
     Example:
         >>> import tempfile
         >>> target = Path(tempfile.mkdtemp()) / "a.txt"
@@ -56,8 +65,29 @@ def atomic(path: Path) -> Iterator[Path]:
         with partial.open("rb+") as handle:
             os.fsync(handle.fileno())
         os.replace(partial, path)
+    except Exception as problem:
+        if (reason := refused(problem, path)) is not None:
+            raise ModalignError(reason) from None
+        raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def refused(problem: Exception, path: Path) -> str | None:
+    """Why a disk does not take a file, in one line; None where something else went wrong.
+
+    Libraries that write by themselves raise errors of their own, which do not say that the disk is full.
+    """
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        return f"cannot write {path}: {problem.strerror}; nothing of it was left: make room, then run this again"
+    if isinstance(problem, OSError | RuntimeError | SafetensorError) and not isinstance(problem, ModalignError):
+        room = next((shutil.disk_usage(p).free for p in path.parents if p.is_dir()), LEAST_ROOM)
+        if room < LEAST_ROOM or "os error 28" in str(problem):
+            return f"cannot write {path}: the disk is full; nothing of it was left: make room, then run this again"
+    return None
+
+
+LEAST_ROOM = 1 << 16  # bytes below which a disk counts as full
 
 
 def write_text(path: Path, text: str) -> None:
@@ -67,8 +97,90 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, readable by people."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write a JSON file atomically, readable by people; ``to_json`` says how."""
+    write_text(path, to_json(value, indent=1) + "\n")
+
+
+def to_json(value: Any, **layout: Any) -> str:
+    """Plain values as strict JSON: the one way in which modalign writes it.
+
+    A number that is not finite is null, and half of a surrogate pair is U+FFFD: neither can be written so that others
+    read it. Numbers of numpy are numbers, paths are texts.
+
+    Args:
+        layout: ``indent``, ``sort_keys`` and ``separators`` of ``json.dumps``.
+
+    Example:
+        >>> to_json({"a": float("nan"), "b": [1.5, float("inf")], "c": "\\ud83d"})
+        '{"a": null, "b": [1.5, null], "c": "�"}'
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain, **layout)
+    except ValueError:  # a number that is not finite
+        text = json.dumps(strict(value), ensure_ascii=False, allow_nan=False, default=_plain, **layout)
+    return whole_text(text)
+
+
+def from_json(text: str | bytes) -> Any:
+    """What a JSON text holds; every way in which it can be damaged is a ``json.JSONDecodeError``.
+
+    Example:
+        >>> from_json("[" * 100_000)
+        Traceback (most recent call last):
+        json.decoder.JSONDecodeError: nested too deeply: line 1 column 1 (char 0)
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", "", 0) from None
+    except ValueError as problem:
+        if isinstance(problem, json.JSONDecodeError):
+            raise
+        raise json.JSONDecodeError(str(problem), "", 0) from None  # no text, or a number of too many digits
+
+
+def whole_text(text: str) -> str:
+    """A text that every encoding can hold: halves of surrogate pairs are joined where both are there, else U+FFFD.
+
+    Example:
+        >>> whole_text("\\ud83d\\ude00 \\ud83d") == "\\U0001f600 �"
+        True
+    """
+    if _SURROGATE.search(text) is None:
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _plain(value: Any) -> Any:
+    """What json does not know: numbers and arrays of numpy, and paths."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def strict(value: Any) -> Any:
+    """The same values as strict JSON can hold them: None for numbers that are not finite, whole texts.
+
+    Example:
+        >>> strict({"a": (1.0, float("inf")), "b": "x"})
+        {'a': [1.0, None], 'b': 'x'}
+    """
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {whole_text(k) if isinstance(k, str) else k: strict(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(v) for v in value]
+    return strict(value.tolist()) if hasattr(value, "tolist") else value
 
 
 def read_text(path: Path, what: str = "file") -> str:
@@ -85,7 +197,7 @@ def read_json(path: Path, what: str = "file") -> Any:
     """Read a JSON file. Raises ModalignError where it is missing or damaged."""
     text = read_text(path, what)
     try:
-        return json.loads(text)
+        return from_json(text)
     except json.JSONDecodeError as problem:
         raise ModalignError(f"{what} is damaged: {path}, line {problem.lineno}: {problem.msg}") from None
 
@@ -96,7 +208,7 @@ def read_jsonl(path: Path, what: str = "file") -> list[dict[str, Any]]:
     lines = read_text(path, what).splitlines()
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
+            rows.append(from_json(line))
         except json.JSONDecodeError as problem:
             if number < len(lines):
                 raise ModalignError(f"{what} is damaged: {path}, line {number}: {problem.msg}") from None

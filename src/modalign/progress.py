@@ -70,6 +70,25 @@ class _Lines:
         print(f"{what}: {done} of {total} ({spent:.0f} s{left})", file=sys.stderr, flush=True)
 
 
+@contextmanager
+def kept(what: Callable[[], str]) -> Iterator[None]:
+    """Say what an interruption (Ctrl-C) of the work inside leaves behind; the program prints it.
+
+    Example:
+        >>> try:
+        ...     with kept(lambda: "3 of 8 trials are kept"):
+        ...         raise KeyboardInterrupt
+        ... except KeyboardInterrupt as stop:
+        ...     print(*stop.__notes__)
+        3 of 8 trials are kept
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(what())
+        raise
+
+
 def note(lines: Iterable[str]) -> None:
     """What people should know before they wait: a line each on standard error."""
     for line in lines:

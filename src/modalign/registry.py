@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
@@ -24,6 +25,7 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from .errors import ModalignError, unknown
+from .parameters import check_value, checked
 
 FAMILIES: Mapping[str, str] = {
     "dataset": "modalign.data",
@@ -39,7 +41,7 @@ _discovered: set[str] = set()
 
 
 def register(family: str, name: str) -> Callable[[T], T]:
-    """Class or function decorator that files a part under ``family`` and ``name``.
+    """Class or function decorator that files a part under ``family`` and ``name``, its arguments ``checked``.
 
     Raises:
         ModalignError: the family is unknown, or another part already has that name.
@@ -51,8 +53,8 @@ def register(family: str, name: str) -> Callable[[T], T]:
         other = _parts[family].get(name)
         if other is not None and _origin(other) != _origin(part):
             raise ModalignError(f"{family} '{name}' is defined twice: in {_origin(other)} and {_origin(part)}")
-        _parts[family][name] = part
-        return part
+        _parts[family][name] = made = checked(part)
+        return made
 
     return file
 
@@ -142,11 +144,15 @@ def convert(annotation: Any, value: Any, where: str) -> Any:
             adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=config)
         except Exception:  # pydantic refuses a config on types that carry their own (dataclasses, models)
             adapter = TypeAdapter(annotation)
-        return adapter.validate_python(value)
+        check_value(annotation, value, where)
+        made = adapter.validate_python(value)
     except ValidationError as problem:
         first = problem.errors()[0]
         spot = ".".join(str(p) for p in first["loc"])
         raise ModalignError(f"{where}{f' ({spot})' if spot else ''} is {value!r}: {first['msg']}") from None
+    if isinstance(made, float) and not math.isfinite(made):
+        raise ModalignError(f"{where} must be finite, got {made}")
+    return made
 
 
 def _origin(part: Callable[..., Any]) -> str:

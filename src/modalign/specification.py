@@ -15,6 +15,7 @@ from typing import Any
 
 from .errors import ModalignError
 from .files import read_text
+from .parameters import Number, Seed, Share, check_names, checked
 from .registry import check, get
 
 
@@ -40,8 +41,8 @@ class Specification:
     method: dict[str, Any]
     data: dict[str, Any]
     encoders: dict[str, str | dict[str, Any]] = field(default_factory=dict)
-    pairs: int | None = None
-    seed: int = 0
+    pairs: Number | None = None
+    seed: Seed = 0
     metrics: list[str] = field(default_factory=list)
     out: str = "runs/run"
 
@@ -61,6 +62,7 @@ class StoreData:
     store: Path
 
 
+@checked
 @dataclass(frozen=True)
 class ArrayData:
     """Feature arrays, one file per modality.
@@ -73,15 +75,14 @@ class ArrayData:
 
     arrays: dict[str, Path]
     pairs: Path | None = None
-    holdout: float = 0.2
+    holdout: Share = 0.2
 
     def __post_init__(self) -> None:
         if len(self.arrays) < 2:
             raise ModalignError(
                 "align needs two or more arrays, for example  modalign align text.npy image.npy --out RUN"
             )
-        if not 0.0 <= self.holdout < 1.0:
-            raise ModalignError(f"holdout must lie in [0, 1), got {self.holdout}")
+        check_names(list(self.arrays))
 
 
 READY: Mapping[str, type] = {"store": StoreData, "arrays": ArrayData}
@@ -126,10 +127,6 @@ def read_toml(path: Path, what: str, overrides: Iterable[str] = ()) -> dict[str,
 def specification(table: Mapping[str, Any], where: str = "specification") -> Specification:
     """Build a specification from a nested table and check every part of it before any work starts."""
     spec = Specification(**check(Specification, table, where))
-    if spec.pairs is not None and spec.pairs < 0:
-        raise ModalignError(f"{where}: pairs must not be negative, got {spec.pairs}")
-    if spec.seed < 0:
-        raise ModalignError(f"{where}: seed must not be negative, got {spec.seed}")
     check_part("method", spec.method, f"{where} [method]")
     ready = next((kind for kind in READY if kind in spec.data), None)
     if ready is not None:

@@ -76,7 +76,7 @@ def test_methods_of_three_modalities_stay_out_of_two() -> None:
         ({"settings": [{"regime": "hiden"}]}, "did you mean 'hidden'"),
         ({"settings": [{"regime": "hidden", "pair": 3}]}, "did you mean 'pairs'"),
         ({"settings": [{"regime": "complete", "pairs": 3}]}, "budget of the regime 'hidden'"),
-        ({"settings": [{"regime": "disjoint", "missing": 1.0}]}, r"must be in \[0, 1\)"),
+        ({"settings": [{"regime": "disjoint", "missing": 1.0}]}, r"must lie in \[0, 1\)"),
         ({"settings": [{"regime": "complete", "variant": "no"}]}, "unknown variant"),
         ({"settings": []}, "no settings"),
         ({"seeds": [1, 1]}, "twice"),

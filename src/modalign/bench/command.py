@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ModalignError, unknown
 from ..files import read_json, write_json, write_text
+from ..parameters import Count, Positive, checked
 from ..progress import Progress, silent
 from ..report.bench import write_bench
 from . import cell, robust, runner, tables, tune
@@ -37,6 +38,7 @@ def find(suite: str) -> Path:
     return shipped
 
 
+@checked
 def bench(
     suite: str,
     out: Path,
@@ -44,8 +46,8 @@ def bench(
     settings: Sequence[str] = (),
     parts: Sequence[str] = (),
     seeds: Sequence[int] = (),
-    workers: int | None = None,
-    hours: float | None = None,
+    workers: Count | None = None,
+    hours: Positive | None = None,
     overrides: Sequence[str] = (),
     redo: bool = False,
     run: bool = True,
@@ -61,10 +63,6 @@ def bench(
         redo: forget the chosen cells and their tunings first. run: False only sums up.
         export: a Markdown page to write.
     """
-    if hours is not None and hours <= 0:
-        raise ModalignError(f"hours must be positive, got {hours}")
-    if workers is not None and workers < 1:
-        raise ModalignError(f"workers must be at least 1, got {workers}")
     made = read(find(suite), overrides)
     robust.check_plan(made)
     cells = choose(made, methods, settings, parts, seeds)

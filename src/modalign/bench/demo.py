@@ -21,6 +21,7 @@ from ..errors import ModalignError
 from ..metrics.mean_recall import mean_recall, over_runs
 from ..metrics.score import Score
 from ..model import Model
+from ..parameters import Count, checked
 from ..progress import Progress, silent
 from ..runs import Budget, MethodResult, Result, Run
 from ..runs.data import Data, facts, load_data
@@ -37,10 +38,11 @@ TRIALS = 8
 WORKERS = 4
 
 
+@checked
 def run_demo(
     out: Path,
-    pairs: int = 200,
-    seeds: int = 1,
+    pairs: Count = 200,
+    seeds: Count = 1,
     language: str = "en",
     speech: bool = False,
     progress: Progress = silent,
@@ -56,8 +58,6 @@ def run_demo(
         speech: the names spoken by a synthetic voice, as a third modality.
         row: called with each method's scores as soon as they are known.
     """
-    if seeds < 1:
-        raise ModalignError(f"seeds must be at least 1, got {seeds}")
     if pairs < 8:
         raise ModalignError(f"the demo needs at least 8 pairs, got {pairs}")
     spec = specification(

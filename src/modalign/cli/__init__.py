@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 
 from .. import __version__
 from ..errors import ModalignError, unknown
+from ..parameters import checked
 from . import checking, fitting, measuring, moving, searching
 
 app = App(
@@ -17,13 +18,14 @@ app = App(
     version=__version__,
     help="Align what several encoders see in one shared space, by its geometry.",
     help_epilogue="Start with: modalign demo",
+    suppress_keyboard_interrupt=False,
 )
 for _command in (
     fitting.demo, fitting.align, fitting.transform, fitting.embed, fitting.train, fitting.finetune,
     measuring.evaluate, measuring.diagnose, measuring.bench, measuring.report,
     searching.index, searching.search, searching.serve, moving.migrate, moving.remap, checking.check,
 ):  # fmt: skip
-    app.command(_command)
+    app.command(checked(_command))
 app.command(measuring.list_parts, name="list")
 
 
@@ -49,7 +51,10 @@ def mistake(problem: CycloptsError) -> str:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Entry point: 0 on success, 2 on a user's mistake with one line and no traceback."""
+    """Entry point: 0 on success, 1 where some of the work failed, 2 on a user's mistake, 130 after Ctrl-C.
+
+    A mistake is one line on standard error, never a traceback; after Ctrl-C the line says what was kept.
+    """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that wait for each other asleep, not spinning: on a machine that is busy with other work, spinning makes
     # small matrix products many times slower. Read when torch is imported, so it has to be said here.
@@ -62,7 +67,10 @@ def main(argv: list[str] | None = None) -> None:
         fail(str(problem))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing to say
-    except KeyboardInterrupt:
-        fail("interrupted; run the same command again to go on", 130)
-    except (FileNotFoundError, PermissionError, NotADirectoryError, IsADirectoryError) as problem:
-        fail(f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem))
+    except KeyboardInterrupt as stop:
+        done = "; ".join(dict.fromkeys(getattr(stop, "__notes__", ()))) or "files that were written are whole"
+        fail(f"interrupted; {done}; run the same command again to go on", 130)
+    except OSError as problem:  # a disk that is full, a folder that may not be written, a file that is gone
+        fail(f"{problem.strerror or problem}{f': {problem.filename}' if problem.filename else ''}")
+    except MemoryError:
+        fail("there is not enough memory for this: use less data at a time")

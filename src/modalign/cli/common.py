@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
-from cyclopts import Parameter
+from cyclopts import CoercionError, Parameter, Token
+
+from ..files import to_json
+from ..parameters import Seed
 
 if TYPE_CHECKING:
     from ..runs import Run
@@ -23,7 +25,24 @@ RepeatedFiles = Annotated[list[Path] | None, Parameter(negative="")]
 Several = Annotated[list[str] | None, Parameter(negative="", consume_multiple=True)]
 """``--x a b``."""
 SeveralFiles = Annotated[list[Path] | None, Parameter(negative="", consume_multiple=True)]
-SeveralNumbers = Annotated[list[int] | None, Parameter(negative="", consume_multiple=True)]
+
+
+def whole(kind: Any, tokens: Sequence[Token]) -> Any:
+    """Whole numbers as they are written: 1.5 is none, and nothing is rounded."""
+    values = []
+    for token in tokens:
+        try:
+            values.append(int(token.value))
+        except ValueError:
+            said = f"{token.keyword or 'the argument'} takes a whole number, got '{token.value}'"
+            raise CoercionError(said, token=token) from None
+    return values if get_origin(kind) is list else values[0]
+
+
+WHOLE = Parameter(converter=whole)
+"""Beside the kind of a whole number: ``Annotated[Dim, WHOLE]``."""
+Seeded = Annotated[Seed, WHOLE]
+SeveralSeeds = Annotated[list[Seed] | None, Parameter(negative="", consume_multiple=True, converter=whole)]
 
 
 def finish(run: Run, as_json: bool, text: Callable[[Run], str]) -> None:
@@ -37,4 +56,4 @@ def finish(run: Run, as_json: bool, text: Callable[[Run], str]) -> None:
 
 def emit(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:
     """Print a command's result: one JSON document, or text for people."""
-    print(json.dumps(result, ensure_ascii=False, allow_nan=False) if as_json else text(result))
+    print(to_json(result) if as_json else text(result))

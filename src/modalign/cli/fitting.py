@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from .common import Flag, Json, Repeated, Set, Several, emit, finish
+from ..parameters import Count, Dim, Portion, Share
+from .common import WHOLE, Flag, Json, Repeated, Seeded, Set, Several, emit, finish
 
 
 def demo(
     *,
     out: Path = Path("runs/demo"),
-    pairs: int = 200,
-    seeds: int = 1,
+    pairs: Annotated[Count, WHOLE] = 200,
+    seeds: Annotated[Count, WHOLE] = 1,
     language: str = "en",
     speech: Flag = False,
     json: Json = False,
@@ -46,9 +48,9 @@ def align(
     pairs: Path | None = None,
     names: Several = None,
     method: str = "full",
-    dim: int = 256,
-    holdout: float = 0.2,
-    seed: int = 0,
+    dim: Annotated[Dim, WHOLE] = 256,
+    holdout: Share = 0.2,
+    seed: Seeded = 0,
     json: Json = False,
 ) -> None:
     """Fit heads on feature arrays: the shortest way to a shared space.
@@ -119,7 +121,7 @@ def embed(
     encoder: Repeated = None,
     set: Set = None,
     split: str | None = None,
-    limit: int | None = None,
+    limit: Annotated[Count | None, WHOLE] = None,
     half: Flag = False,
     json: Json = False,
 ) -> None:
@@ -175,7 +177,7 @@ def finetune(
     *tune: str,
     out: Path,
     objective: str = "clip",
-    share: float = 0.1,
+    share: Portion = 0.1,
     new_heads: Flag = False,
     set: Repeated = None,
     json: Json = False,

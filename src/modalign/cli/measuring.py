@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 from ..errors import ModalignError
-from .common import Flag, Json, Set, Several, SeveralFiles, SeveralNumbers, emit
+from ..parameters import Count, Positive
+from .common import WHOLE, Flag, Json, Seeded, Set, Several, SeveralFiles, SeveralSeeds, emit
 
 
 def evaluate(
@@ -89,8 +91,8 @@ def diagnose(
     *arrays: Path,
     pairs: Path | None = None,
     names: Several = None,
-    rows: int = 2000,
-    seed: int = 0,
+    rows: Annotated[Count, WHOLE] = 2000,
+    seed: Seeded = 0,
     json: Json = False,
 ) -> None:
     """Say, before any training, whether feature arrays are worth aligning.
@@ -125,9 +127,9 @@ def bench(
     method: Several = None,
     setting: Several = None,
     part: Several = None,
-    seed: SeveralNumbers = None,
-    workers: int | None = None,
-    hours: float | None = None,
+    seed: SeveralSeeds = None,
+    workers: Annotated[Count | None, WHOLE] = None,
+    hours: Positive | None = None,
     set: Set = None,
     redo: Flag = False,
     show: Flag = False,

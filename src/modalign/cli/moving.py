@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from .common import Flag, Json, Several, emit
+from ..parameters import Count
+from .common import WHOLE, Flag, Json, Seeded, Several, emit
 
 
 def migrate(
@@ -16,14 +18,14 @@ def migrate(
     measure: str = "cosine",
     method: Several = None,
     direction: Several = None,
-    k: int = 10,
+    k: Annotated[Count, WHOLE] = 10,
     old_part: str | None = None,
     new_part: str | None = None,
     old_encoder: str | None = None,
     new_encoder: str | None = None,
-    choose: int | None = None,
+    choose: Annotated[Count | None, WHOLE] = None,
     how: str = "spread",
-    seed: int = 0,
+    seed: Seeded = 0,
     json: Json = False,
 ) -> None:
     """Change the embedding model of a store and keep its index: adapters, what they keep, a report.

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from .common import Flag, Json, Repeated, RepeatedFiles, emit
+from ..parameters import Count, Port
+from .common import WHOLE, Flag, Json, Repeated, RepeatedFiles, emit, whole
 
 
 def index(
@@ -78,7 +79,7 @@ def search(
     minus: Repeated = None,
     weight: Repeated = None,
     to: Repeated = None,
-    k: Annotated[int, Parameter(alias="-k")] = 10,
+    k: Annotated[Count, Parameter(alias="-k", converter=whole)] = 10,
     where: Repeated = None,
     correction: str | None = None,
     exact: Flag = False,
@@ -142,9 +143,9 @@ def search(
 def serve(
     *runs: Path,
     host: str = "127.0.0.1",
-    port: int = 8765,
+    port: Annotated[Port, WHOLE] = 8765,
     allow_host: Repeated = None,
-    threads: int = 2,
+    threads: Annotated[Count, WHOLE] = 2,
 ) -> None:
     """Open a page to search, look at and compare runs or indexes.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ..errors import ModalignError, few
+from ..parameters import check_names
 from ..registry import register
 from .manifest import Manifest, Row
 
@@ -108,6 +109,24 @@ def load_pairs(path: str | Path) -> Tensor:
     if not pairs:
         raise ModalignError(f"file of pairs has no pairs: {path}")
     return torch.tensor(pairs, dtype=torch.long)
+
+
+def modality_names(files: Sequence[Path], names: Sequence[str] | None = None) -> list[str]:
+    """What the modalities of some files are called: by names that are given, or by the files.
+
+    Raises:
+        ModalignError: another number of names than files, two that are equal, or one that nothing could be called.
+
+    Example:
+        >>> modality_names([Path("x/text.npy"), Path("image.npy")])
+        ['text', 'image']
+    """
+    labels = list(names if names is not None else (p.stem for p in files))
+    if len(labels) != len(files) or len(set(labels)) != len(labels):
+        shown = few(map(repr, labels), 10) or "none"
+        raise ModalignError(f"{len(files)} arrays need as many different names, got {shown}: give --names")
+    check_names(labels)
+    return labels
 
 
 @register("dataset", "arrays")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..errors import ModalignError, few
+from ..files import from_json
 from ..registry import register
 from .manifest import Manifest
 from .ontology import Ontology
@@ -170,7 +171,7 @@ def _from_json_lines(text: str, path: Path) -> list[LabelledClip]:
     lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
     for i, line in lines:
         try:
-            e: Mapping[str, Any] = json.loads(line)
+            e: Mapping[str, Any] = from_json(line)
             labels = tuple(e["labels"])
             found.append(LabelledClip(e["youtube_id"], float(e["start_seconds"]), float(e["end_seconds"]), labels))
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as problem:

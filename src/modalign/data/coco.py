@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -211,9 +210,9 @@ def _positives(which: str) -> Mapping[int | None, set[int]]:
         found = require("eccv_caption", "data").__spec__
     folder = Path(str(found and found.origin)).parent / "data"
     pairs: dict[int | None, set[int]] = {}
-    for caption, images in json.loads((folder / f"{which}_caption_to_image.json").read_text()).items():
+    for caption, images in read_json(folder / f"{which}_caption_to_image.json").items():
         pairs.setdefault(int(caption), set()).update(map(int, images))
-    for image, captions in json.loads((folder / f"{which}_image_to_caption.json").read_text()).items():
+    for image, captions in read_json(folder / f"{which}_image_to_caption.json").items():
         for caption in captions:
             pairs.setdefault(int(caption), set()).add(int(image))
     return pairs

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ModalignError, require
+from ..files import from_json
 from .tables import parse_csv, read_list
 
 
@@ -47,7 +48,7 @@ def _json_lines(text: str, path: Path) -> tuple[tuple[str, ...], list[Entry]]:
         if not row.strip():
             continue
         try:
-            values = json.loads(row)
+            values = from_json(row)
         except json.JSONDecodeError as problem:
             raise ModalignError(f"list is damaged: {path}, line {line}: {problem.msg}") from None
         if not isinstance(values, dict):

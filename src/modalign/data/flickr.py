@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ModalignError, few
+from ..files import from_json
 from ..registry import register
 from .manifest import Manifest
 from .places import existing_folder, first_file, first_folder, inside
@@ -216,7 +217,7 @@ def _annotations(path: Path) -> Captioned:
     captions: list[tuple[str, str]] = []
     for row in table.rows:
         try:
-            captions += [(row.fields["filename"], text) for text in json.loads(row.fields["raw"])]
+            captions += [(row.fields["filename"], text) for text in from_json(row.fields["raw"])]
         except (json.JSONDecodeError, TypeError):
             raise ModalignError(f"{path}, line {row.line}: the column raw is not a list of captions") from None
     return Captioned(captions, {r.fields["filename"]: r.fields["split"] for r in table.rows})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ModalignError, few
+from ..parameters import Count, Weight
 from ..registry import register
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder
@@ -32,11 +33,11 @@ def howto100m(
     *,
     captions: Literal["caption", "raw_caption", "csv"] | None = None,
     videos: Sequence[str] | None = None,
-    limit: int | None = None,
+    limit: Count | None = None,
     rolling: Rolling = "trim",
-    seconds: float = 0.0,
+    seconds: Weight = 0.0,
     short: Short = "widen",
-    candidates: int = 1,
+    candidates: Count = 1,
     missing: Missing = "keep",
 ) -> Manifest:
     """HowTo100M: instructional videos cut into segments by the words spoken in them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError, few, unknown
-from ..files import atomic, read_json
+from ..files import atomic, read_json, strict, to_json
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -86,14 +85,14 @@ class Manifest:
             "group": _group_ids(self.group),
             "modality_names": tuple(self.modality_names),
             "uri": tuple(self.uri) or (None,) * n,
-            "text": tuple(self.text) or (None,) * n,
+            "text": tuple(strict(v) for v in self.text) or (None,) * n,
             "start": _times(self.start, n, "start"),
             "end": _times(self.end, n, "end"),
             "splits": tuple(self.splits) or ("",) * n,
         }
         for column, values in columns.items():
             object.__setattr__(self, column, values)
-        object.__setattr__(self, "extra", {k: tuple(v) for k, v in self.extra.items()})
+        object.__setattr__(self, "extra", {k: tuple(map(strict, v)) for k, v in self.extra.items()})
         lengths = {c: len(v) for c, v in {**columns, **self.extra}.items()}
         if len(set(lengths.values())) > 1:
             raise ModalignError(f"the columns of '{self.name}' have different lengths: {lengths}")
@@ -230,13 +229,13 @@ class Manifest:
 
     def fingerprint(self) -> str:
         """Identity of all rows in their order: 32 hexadecimal digits. It does not look into the files."""
-        text = json.dumps(self.columns(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        text = to_json(self.columns(), sort_keys=True, separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write as JSON. Atomic: the file is whole or absent."""
         with atomic(Path(path)) as partial:
-            partial.write_text(json.dumps(self.columns(), ensure_ascii=False), encoding="utf-8")
+            partial.write_text(to_json(self.columns()), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | Path) -> Manifest:

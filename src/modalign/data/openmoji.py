@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import ModalignError, require, unknown
+from ..parameters import Seed
 from ..registry import register
 from .manifest import Manifest, Row
 from .speech import with_speech
@@ -64,7 +65,7 @@ WITHOUT_NEUTRAL = ("flag", "keycap")
 
 @register("dataset", "openmoji")
 def openmoji(
-    language: str = "en", seed: int = 0, test: int = 400, dev: int = 200, variants: bool = False, speech: bool = False
+    language: str = "en", seed: Seed = 0, test: int = 400, dev: int = 200, variants: bool = False, speech: bool = False
 ) -> Manifest:
     """Pictograms and their names: one image row and one text row per group.
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..files import atomic
+from ..parameters import Count, Dim, Number, Seed, Weight
 from ..registry import register
 from ..views import Views
 from .manifest import Manifest, Row
@@ -43,15 +44,15 @@ class Synthetic(NamedTuple):
 
 
 def generate(
-    n: int = 1000,
-    shared: int = 8,
-    unique: int = 4,
+    n: Count = 1000,
+    shared: Number = 8,
+    unique: Number = 4,
     redundancy: int | None = None,
-    heterogeneity: int = 0,
+    heterogeneity: Number = 0,
     modalities: int | Sequence[str] = 2,
-    width: int = 32,
-    noise: float = 0.1,
-    seed: int = 0,
+    width: Dim = 32,
+    noise: Weight = 0.1,
+    seed: Seed = 0,
 ) -> Synthetic:
     """Modalities that share some bits and keep others to themselves.
 
@@ -108,17 +109,17 @@ def generate(
 @register("dataset", "synthetic")
 def synthetic(
     root: str | None = None,
-    n: int = 2000,
-    shared: int = 8,
-    unique: int = 4,
+    n: Count = 2000,
+    shared: Number = 8,
+    unique: Number = 4,
     redundancy: int | None = None,
-    heterogeneity: int = 0,
-    modalities: int = 2,
-    width: int = 32,
-    noise: float = 0.1,
+    heterogeneity: Number = 0,
+    modalities: Count = 2,
+    width: Dim = 32,
+    noise: Weight = 0.1,
     test: float = 0.2,
     dev: float = 0.1,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Manifest:
     """Synthetic modalities "a", "b", ... with controlled shared and unique information.
 

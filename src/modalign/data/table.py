@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError, few, require
-from ..files import write_text
+from ..files import from_json, to_json, write_text
 from ..registry import register
 from .entries import Entry, read_entries
 from .manifest import Manifest, Row
@@ -196,7 +196,7 @@ def _packed(entry: Entry, path: Path) -> dict[str, Any]:
     if _nothing(value):
         return {}
     try:
-        content = json.loads(value) if isinstance(value, str) else value
+        content = from_json(value) if isinstance(value, str) else value
     except json.JSONDecodeError as problem:
         raise ModalignError(f"{path}, line {entry.line}: the column extra is no JSON ({problem.msg})") from None
     if not isinstance(content, dict):
@@ -278,7 +278,7 @@ def write_table(manifest: Manifest, path: Path | str) -> None:
         writer.writerows(entries)
         write_text(path, out.getvalue())
     elif ending == ".jsonl":
-        lines = (json.dumps({k: v for k, v in e.items() if v is not None}, ensure_ascii=False) for e in entries)
+        lines = (to_json({k: v for k, v in e.items() if v is not None}) for e in entries)
         write_text(path, "".join(line + "\n" for line in lines))
     elif ending == ".parquet":
         _write_parquet(entries, path)
@@ -291,7 +291,7 @@ def _entry(row: Row, home: Path) -> dict[str, Any]:
     if uri is not None and os.path.isabs(uri):
         relative = os.path.relpath(uri, home)
         uri = uri if relative.startswith("..") else relative
-    extra = json.dumps(dict(row.extra), ensure_ascii=False) if row.extra else None
+    extra = to_json(dict(row.extra)) if row.extra else None
     return {**row._asdict(), "uri": uri, "split": row.split or None, "extra": extra}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ModalignError, few
+from ..files import from_json
 
 LFS = b"version https://git-lfs.github.com/spec/"
 BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -194,7 +195,7 @@ def read_json(path: Path, what: str = "list", kind: type = dict) -> Any:
     """
     text, _ = read_list(path, what)
     try:
-        value = json.loads(text)
+        value = from_json(text)
     except json.JSONDecodeError as problem:
         raise ModalignError(f"{what} is damaged: {path}, line {problem.lineno}: {problem.msg}") from None
     if not isinstance(value, kind):

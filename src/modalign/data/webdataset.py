@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ModalignError, few
+from ..files import from_json
 from ..registry import register
 from .manifest import Manifest
 from .places import KIND_OF, aside
@@ -306,7 +307,7 @@ def _words(path: Path, found: tuple[str, Member] | None) -> str | None:
 
 def _captions(described: str) -> Iterable[str]:
     try:
-        content = json.loads(described)
+        content = from_json(described)
     except json.JSONDecodeError:
         return ()
     value = next((content[w] for w in WORDS if w in content), None) if isinstance(content, dict) else None

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, few
+from ..errors import ModalignError
 from ..features.store import Store
 from ..geometry.information import Explained, explained, kernel_features, principal
 from ..geometry.neighbours import collapse, knn
 from ..geometry.similarity import calibrate, cka, permuted
 from ..geometry.spread import intrinsic_dimension
+from ..parameters import Count, Number, Seed, checked
 from ..progress import Progress, silent
 from ..views import Views
 from .advice import judge, overall, say
@@ -90,8 +91,9 @@ class Diagnosis:
         return table
 
 
+@checked
 def diagnose(
-    x: Views, rows: int = 2000, permutations: int = 20, seed: int = 0, progress: Progress = silent
+    x: Views, rows: Count = 2000, permutations: Number = 20, seed: Seed = 0, progress: Progress = silent
 ) -> Diagnosis:
     """Judge whether features of two or more modalities are worth aligning.
 
@@ -243,19 +245,20 @@ def _facts(x: Tensor, most: int, seed: int) -> dict[str, float | int | None]:
     }
 
 
+@checked
 def diagnose_arrays(
     arrays: Sequence[Path],
     pairs: Path | None = None,
     names: Sequence[str] | None = None,
-    rows: int = 2000,
-    seed: int = 0,
+    rows: Count = 2000,
+    seed: Seed = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """``diagnose`` of feature files, or of one store: what ``modalign diagnose`` prints as JSON.
 
     A store knows its items: captions and files that it holds more than once are told beside its features.
     """
-    from ..data.arrays import load_array, load_pairs
+    from ..data.arrays import load_array, load_pairs, modality_names
 
     if len(arrays) == 1 and arrays[0].is_dir():
         store = Store.open(arrays[0])
@@ -263,11 +266,7 @@ def diagnose_arrays(
             **diagnose(store.views(), rows, seed=seed, progress=progress).json(),
             "doubles": doubles(store.manifest),
         }
-    labels = list(names or (p.stem for p in arrays))
-    if len(labels) != len(arrays) or len(set(labels)) != len(labels):
-        raise ModalignError(
-            f"{len(arrays)} arrays need as many different names, got {few(map(repr, labels))}: give --names"
-        )
+    labels = modality_names(arrays, names)
     known = load_pairs(pairs) if pairs else None
     x = Views.from_arrays(known, **{n: load_array(p) for n, p in zip(labels, arrays, strict=True)})
     return diagnose(x, rows, seed=seed, progress=progress).json()

@@ -19,6 +19,7 @@ from ..data.named import read_named
 from ..data.soundtracks import with_soundtracks
 from ..errors import MissingExtraError, ModalignError, unknown
 from ..files import cache_folder
+from ..parameters import Count, checked
 from ..progress import Progress, silent
 from .choose import entries_for, lasting, make_encoders, parse_entry
 from .encoders.base import Encoder, FrozenEncoder, credits_of, plan
@@ -107,6 +108,7 @@ def embed_cached(manifest: Manifest, encoders: Mapping[str, Encoder], progress: 
     return embed(manifest, encoders, folder, pool=cache / POOL, progress=progress)
 
 
+@checked
 def embed_dataset(
     name: str,
     root: Path | None,
@@ -114,7 +116,7 @@ def embed_dataset(
     encoders: Sequence[str],
     settings: Sequence[str] = (),
     split: str | None = None,
-    limit: int | None = None,
+    limit: Count | None = None,
     half: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..geometry.correlation import Canonical, canonical, cross_covariance
 from ..geometry.procrustes import rotation
 from ..model import Heads
 from ..model.heads import FeatureMap, Head
+from ..parameters import Count, Dim, Seed, Weight
 from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
@@ -71,9 +72,9 @@ class CCA:
 
     def __init__(
         self,
-        dim: int = 256,
-        ridge: float | None = None,
-        power: float | None = None,
+        dim: Dim = 256,
+        ridge: Weight | None = None,
+        power: Weight | None = None,
         root: bool = False,
         unit: bool = False,
         hubs: bool = False,
@@ -137,7 +138,7 @@ class CSA:
     Reference: Li et al. 2024, arXiv 2410.07610.
     """
 
-    def __init__(self, dim: int = 256, ridge: float = 1e-3) -> None:
+    def __init__(self, dim: Dim = 256, ridge: Weight = 1e-3) -> None:
         self.dim, self.ridge = dim, ridge
         self.record: dict[str, Any] = {}
 
@@ -166,7 +167,7 @@ class Procrustes:
     Reference: Schönemann 1966.
     """
 
-    def __init__(self, dim: int = 256, root: bool = False, unit: bool = True) -> None:
+    def __init__(self, dim: Dim = 256, root: bool = False, unit: bool = True) -> None:
         self.dim, self.root, self.unit = dim, root, unit
         self.record: dict[str, Any] = {}
 
@@ -208,7 +209,7 @@ class Ridge:
     """
 
     def __init__(
-        self, dim: int = 256, ridge: float = 3.0, target: str | None = None, root: bool = False, unit: bool = True
+        self, dim: Dim = 256, ridge: Weight = 3.0, target: str | None = None, root: bool = False, unit: bool = True
     ) -> None:
         self.dim, self.ridge, self.target, self.root, self.unit = dim, ridge, target, root, unit
         self.record: dict[str, Any] = {}
@@ -253,7 +254,7 @@ class ASIF:
     Reference: Norelli et al. 2022, arXiv 2210.01738.
     """
 
-    def __init__(self, nearest: int = 800, power: float = 8.0, most_anchors: int = 2000, seed: int = 0) -> None:
+    def __init__(self, nearest: Count = 800, power: Weight = 8.0, most_anchors: Count = 2000, seed: Seed = 0) -> None:
         self.nearest, self.power, self.most_anchors, self.seed = nearest, power, most_anchors, seed
         self.record: dict[str, Any] = {}
 

@@ -14,6 +14,7 @@ from ..errors import ModalignError
 from ..model import Heads
 from ..model.heads import FeatureMap, Head, Projection
 from ..objectives.base import Objective
+from ..parameters import Count, Dim, Fraction, Number, Positive, Seed, Share, Weight
 from ..progress import Progress, silent
 from ..registry import make, register
 from ..training.loop import TrainingSettings, train
@@ -60,25 +61,25 @@ class Gradient:
         self,
         objective: str | dict[str, Any] = "clip",
         start: str | dict[str, Any] = "cca",
-        dim: int = 256,
-        hidden: int = 0,
-        dropout: float = 0.0,
-        steps: int = 300,
-        batch: int = 256,
-        unpaired: float = 0.0,
-        lr: float = 1e-3,
-        weight_decay: float = 0.01,
-        warmup: float = 0.1,
-        clip: float = 1.0,
-        mixing: float = 0.0,
-        noise: float = 0.0,
-        drop: float = 0.0,
-        every: int = 25,
+        dim: Dim = 256,
+        hidden: Number = 0,
+        dropout: Share = 0.0,
+        steps: Number = 300,
+        batch: Count = 256,
+        unpaired: Share = 0.0,
+        lr: Positive = 1e-3,
+        weight_decay: Weight = 0.01,
+        warmup: Fraction = 0.1,
+        clip: Weight = 1.0,
+        mixing: Weight = 0.0,
+        noise: Weight = 0.0,
+        drop: Share = 0.0,
+        every: Count = 25,
         checkpoints: bool = True,
-        patience: int = 6,
+        patience: Number = 6,
         precision: str = "auto",
         hubs: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
         self.hubs = hubs

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..files import RunFile, read_text, write_text
 from ..model import Heads
+from ..parameters import Count, Dim, Number, Seed, Weight
 from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
@@ -63,11 +64,11 @@ class ClipPreset:
 
     def __init__(
         self,
-        dim: int = 256,
-        trials: int = TRIALS,
-        steps: int = 150,
+        dim: Dim = 256,
+        trials: Count = TRIALS,
+        steps: Number = 150,
         hubs: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
         chosen: dict[str, Any] | None = None,
     ) -> None:
         self.dim, self.trials, self.steps, self.hubs, self.seed, self.chosen = dim, trials, steps, hubs, seed, chosen
@@ -154,14 +155,14 @@ class Full:
 
     def __init__(
         self,
-        dim: int = 256,
-        alpha: float = 0.1,
-        beta: float = 0.1,
-        gamma: float = 1.0,
-        trials: int = TRIALS,
-        steps: int = 200,
+        dim: Dim = 256,
+        alpha: Weight = 0.1,
+        beta: Weight = 0.1,
+        gamma: Weight = 1.0,
+        trials: Count = TRIALS,
+        steps: Number = 200,
         hubs: bool = True,
-        seed: int = 0,
+        seed: Seed = 0,
         closed: dict[str, Any] | None = None,
         transport: dict[str, Any] | None = None,
         neighbourhood: dict[str, Any] | None = None,

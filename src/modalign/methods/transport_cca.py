@@ -13,6 +13,7 @@ from torch.nn.functional import embedding_bag
 from ..geometry.neighbours import knn
 from ..geometry.transport import Matches, Solver, matches
 from ..model import Heads
+from ..parameters import Count, Dim, Number, Positive, Seed, Weight
 from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
@@ -89,25 +90,25 @@ class TransportCCA:
 
     def __init__(
         self,
-        dim: int = 256,
-        ridge: float = 10.0,
-        last_ridge: float | None = None,
-        power: float = 0.5,
+        dim: Dim = 256,
+        ridge: Weight = 10.0,
+        last_ridge: Weight | None = None,
+        power: Weight = 0.5,
         root: bool = True,
         unit: bool = True,
-        smoothing: float = 0.25,
-        neighbours: int = 5,
-        share: float = 1.0,
-        sharpness: float = 2.0,
+        smoothing: Weight = 0.25,
+        neighbours: Number = 5,
+        share: Weight = 1.0,
+        sharpness: Weight = 2.0,
         late: bool = False,
-        epsilon: float = 0.05,
-        last_epsilon: float | None = None,
-        plan_neighbours: int = 5,
-        weight: float = 1.0,
-        rounds: int = 2,
-        matches: int = 300,
-        most_anchors: int = 1000,
-        seed: int = 0,
+        epsilon: Weight = 0.05,
+        last_epsilon: Positive | None = None,
+        plan_neighbours: Number = 5,
+        weight: Weight = 1.0,
+        rounds: Number = 2,
+        matches: Count = 300,
+        most_anchors: Count = 1000,
+        seed: Seed = 0,
     ) -> None:
         self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
         self.smoothing, self.neighbours, self.share, self.sharpness = smoothing, neighbours, share, sharpness

@@ -16,6 +16,7 @@ from ..geometry.procrustes import rotation
 from ..geometry.transport import ConvergenceWarning, Problem, Solver
 from ..geometry.transport import solve as transport
 from ..model import Heads
+from ..parameters import Count, Dim, Seed
 from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views
@@ -157,13 +158,13 @@ class WassersteinProcrustes:
 
     def __init__(
         self,
-        dim: int = 64,
-        restarts: int = 20,
-        clusters: int = 24,
-        most: int = 2000,
+        dim: Dim = 64,
+        restarts: Count = 20,
+        clusters: Count = 24,
+        most: Count = 2000,
         root: bool = False,
         unit: bool = True,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         self.dim, self.restarts, self.clusters, self.most = dim, restarts, clusters, most
         self.root, self.unit, self.seed = root, unit, seed

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..geometry import similarity
 from ..geometry.procrustes import disparity, spread
+from ..parameters import Count, Number, Weight
 from ..registry import register
 from ..views import Views
 from .intervals import percentile_interval
@@ -45,10 +46,10 @@ class Calibrated:
     """
 
     of: tuple[str, ...] = ("cka", "mutual_knn", "cknna", "svcca", "rsa", "procrustes")
-    rows: int = 500
-    k: int = 10
-    permutations: int = 20
-    alpha: float = 0.05
+    rows: Count = 500
+    k: Count = 10
+    permutations: Number = 20
+    alpha: Weight = 0.05
     pick: str = "first"
 
     def __call__(self, z: Views) -> dict[str, Score]:

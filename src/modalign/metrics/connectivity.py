@@ -9,6 +9,7 @@ import torch
 from ..errors import ModalignError
 from ..geometry import graph, neighbours
 from ..geometry.cost import unit
+from ..parameters import Count
 from ..registry import register
 from ..views import Views
 from .key import Key
@@ -54,7 +55,7 @@ class Connectivity:
         whole: also the smallest connecting k and the merge lengths, which take the longest.
     """
 
-    k: int = 10
+    k: Count = 10
     whole: bool = True
 
     def __call__(self, z: Views) -> dict[str, Score]:

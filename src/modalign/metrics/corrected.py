@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import unknown
 from ..geometry.cost import unit
 from ..geometry.neighbours import knn
+from ..parameters import Count, Positive
 from ..registry import register
 from ..views import Views
 from .found import Found
@@ -56,9 +57,9 @@ class CorrectedRetrieval:
     """
 
     way: str = "csls"
-    k: int = 10
-    temperature: float = 0.05
-    ks: tuple[int, ...] = KS
+    k: Count = 10
+    temperature: Positive = 0.05
+    ks: tuple[Count, ...] = KS
     bank: Views | None = None
 
     def __call__(self, z: Views) -> dict[str, Score]:

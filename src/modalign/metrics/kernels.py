@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import ModalignError
 from ..geometry import similarity
 from ..geometry.procrustes import spread
+from ..parameters import Count, Number
 from ..registry import register
 from ..views import Views
 from .key import Key
@@ -46,7 +47,7 @@ class Cka:
 
     kernel: str = "linear"
     pick: str = "first"
-    null: int = 3
+    null: Number = 3
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least four common groups."""
@@ -69,10 +70,10 @@ class Cknna:
         null: random pairings for the chance value; 0: none.
     """
 
-    k: int = 10
-    rows: int = 5000
+    k: Count = 10
+    rows: Count = 5000
     pick: str = "first"
-    null: int = 1
+    null: Number = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least four common groups."""
@@ -96,7 +97,7 @@ class Svcca:
 
     variance: float = 0.99
     pick: str = "first"
-    null: int = 1
+    null: Number = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least three common groups."""
@@ -118,9 +119,9 @@ class Rsa:
         rows: at most so many groups enter. pick: one row per group. null: random pairings for the chance value.
     """
 
-    rows: int = 1000
+    rows: Count = 1000
     pick: str = "first"
-    null: int = 1
+    null: Number = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least three common groups."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..geometry import similarity
+from ..parameters import Count, Number
 from ..registry import register
 from ..views import Views
 from .key import Key
@@ -40,7 +41,7 @@ class MutualKnn:
         pick: one row per group: its "first" item or the "mean" of its items.
     """
 
-    k: int = 10
+    k: Count = 10
     pick: str = "first"
 
     def __call__(self, z: Views) -> dict[str, Score]:
@@ -60,10 +61,10 @@ class CycleKnn:
         null: random pairings for the chance value; 0: none.
     """
 
-    k: int = 10
-    rows: int = 5000
+    k: Count = 10
+    rows: Count = 5000
     pick: str = "first"
-    null: int = 1
+    null: Number = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities, in alphabetical order, with at least two common groups."""
@@ -82,10 +83,10 @@ class LcsKnn:
         null: random pairings for the chance value; 0: none.
     """
 
-    k: int = 10
-    rows: int = 5000
+    k: Count = 10
+    rows: Count = 5000
     pick: str = "first"
-    null: int = 1
+    null: Number = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least two common groups."""

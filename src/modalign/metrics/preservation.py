@@ -11,6 +11,7 @@ from ..geometry import neighbours, similarity
 from ..geometry.cost import unit
 from ..geometry.procrustes import spread
 from ..geometry.transport import distortion, gromov
+from ..parameters import Count, Number
 from ..registry import register
 from ..views import Views
 from .key import Key
@@ -52,10 +53,10 @@ class Trustworthiness:
         pick: one row per group. null: random pairings for the chance value; 0: none.
     """
 
-    k: int = 10
-    rows: int = 2000
+    k: Count = 10
+    rows: Count = 2000
     pick: str = "first"
-    null: int = 1
+    null: Number = 1
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """``trustworthiness/a~b/@k`` and ``continuity/a~b/@k`` of pairs with at least three common groups."""
@@ -96,11 +97,11 @@ class Geodesic:
         directions: (paths in, distances in) modalities; None: both ways of every pair.
     """
 
-    k: int = 10
-    landmarks: int = 100
-    rows: int = 5000
+    k: Count = 10
+    landmarks: Count = 100
+    rows: Count = 5000
     pick: str = "first"
-    null: int = 1
+    null: Number = 1
     directions: tuple[tuple[str, str], ...] | None = None
 
     def __call__(self, z: Views) -> dict[str, Score]:
@@ -137,9 +138,9 @@ class Gromov:
         pick: one row per group. null: random pairings for the chance value; 0: none.
     """
 
-    rows: int = 100
+    rows: Count = 100
     pick: str = "first"
-    null: int = 3
+    null: Number = 3
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least three common groups."""

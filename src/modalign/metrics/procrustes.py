@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..geometry.cost import unit
 from ..geometry.procrustes import Distances, distances, spread
+from ..parameters import Number
 from ..registry import register
 from ..views import Views
 from .key import Key
@@ -57,7 +58,7 @@ class Procrustes:
 
     pick: str = "first"
     reflection: bool = True
-    null: int = 3
+    null: Number = 3
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least three common groups."""

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..geometry.cost import unit
+from ..parameters import Count
 from ..registry import register
 from ..views import Views
 from . import measures
@@ -136,7 +137,7 @@ class Retrieval:
         (0.0, 11.0)
     """
 
-    ks: tuple[int, ...] = KS
+    ks: tuple[Count, ...] = KS
     pairs: tuple[tuple[str, str], ...] | None = None
 
     def __call__(self, z: Views) -> dict[str, Score]:

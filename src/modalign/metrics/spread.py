@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..geometry import neighbours, spread
 from ..geometry.cost import unit
+from ..parameters import Count
 from ..registry import register
 from ..views import Views
 from .key import Key
@@ -121,7 +122,7 @@ class Hubness:
         k: neighbours counted per query.
     """
 
-    k: int = 10
+    k: Count = 10
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """``hubness/query->gallery`` (skewness), ``/robin_hood`` and ``/unreached``, for every direction; 0 is best."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ModalignError
 from ..files import write_text
+from ..parameters import Count, Seed, checked
 from ..progress import Progress, silent
 from .choose import METHODS
 from .curve import choose_rows
@@ -46,8 +47,9 @@ def migrate_files(
     return {**found.facts, "folder": str(out), "report": str(out / "report.html")}
 
 
+@checked
 def choose_file(
-    old: Path, out: Path, count: int, how: str, part: str | None, seed: int = 0, progress: Progress = silent
+    old: Path, out: Path, count: Count, how: str, part: str | None, seed: Seed = 0, progress: Progress = silent
 ) -> dict[str, Any]:
     """Rows of the old store to embed with the new model, as a CSV file of row numbers. Returns {"rows", "how", "out"}.
 

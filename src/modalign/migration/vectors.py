@@ -5,7 +5,6 @@ Nothing here holds a whole store: files are mapped into memory or read in pieces
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModalignError, few, require, unknown
+from ..files import from_json
 from ..search.index import Index
 from ..search.segments import is_index
 
@@ -123,7 +123,7 @@ def _safetensors(path: Path, part: str | None) -> Vectors:
         size = int.from_bytes(handle.read(8), "little")
         if not 2 <= size <= min(100_000_000, path.stat().st_size):
             raise ValueError("no safetensors header")
-        header = json.loads(handle.read(size))
+        header = from_json(handle.read(size))
     tensors = {k: v for k, v in header.items() if k != "__metadata__" and len(v["shape"]) == 2}
     entry = tensors[_choose(path, "tensor", tensors, part)]
     _check(path, tuple(entry["shape"]), entry["dtype"] in _SAFE, entry["dtype"])

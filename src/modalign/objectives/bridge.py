@@ -11,6 +11,7 @@ from torch.nn.functional import dropout, normalize
 from ..errors import ModalignError
 from ..geometry import bridge, contrast
 from ..geometry.cost import inner, working
+from ..parameters import Dim, Positive, Share, Weight
 from ..registry import register
 from ..views import Batch, Views
 from .base import Objective, nothing
@@ -45,7 +46,7 @@ class Bridge(Pairwise):
 
     def __init__(
         self,
-        t: float = 0.25,
+        t: Weight = 0.25,
         sample: bool = False,
         of: Sequence[str] | None = None,
         modalities: Sequence[str] | None = None,
@@ -146,12 +147,12 @@ class Separation(Objective):
     def __init__(
         self,
         widths: Mapping[str, int] | None = None,
-        dim: int = 256,
+        dim: Dim = 256,
         orthogonality: float = 1.0,
         instance: float = 1.0,
         uniformity: float = 1.0,
-        drop: float = 0.1,
-        scale: float = contrast.CLIP_SCALE,
+        drop: Share = 0.1,
+        scale: Positive = contrast.CLIP_SCALE,
     ) -> None:
         super().__init__()
         if not 0 <= drop < 1:

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 from ..data.annotations import Annotations, annotated, pick, read_annotations
 from ..errors import ModalignError
 from ..model.captioner import Captioner, Decoder, Vocabulary
+from ..parameters import Count, Dim, Seed, Share, Weight
 from ..registry import register
 from ..views import Batch, Views
 from .base import Objective, nothing
@@ -57,18 +58,18 @@ class Caption(Objective):
     def __init__(
         self,
         captions: Annotations,
-        dim: int = 256,
+        dim: Dim = 256,
         modalities: Sequence[str] | None = None,
-        noise: float = 0.0,
-        least: int = 1,
-        width: int = 256,
-        layers: int = 2,
-        heads: int = 4,
-        prefix: int = 4,
-        longest: int = 24,
-        dropout: float = 0.1,
-        smoothing: float = 0.1,
-        seed: int = 0,
+        noise: Weight = 0.0,
+        least: Count = 1,
+        width: Dim = 256,
+        layers: Count = 2,
+        heads: Count = 4,
+        prefix: Count = 4,
+        longest: Count = 24,
+        dropout: Share = 0.1,
+        smoothing: Weight = 0.1,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         if noise < 0 or not 0 <= smoothing < 1:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..data.annotations import Annotations, annotated, read_annotations
 from ..errors import ModalignError
+from ..parameters import Dim, Positive, Seed
 from ..registry import register
 from ..views import Batch, Views
 from .base import Objective, nothing
@@ -51,11 +52,11 @@ class Classify(Objective):
     def __init__(
         self,
         labels: Annotations,
-        dim: int = 256,
+        dim: Dim = 256,
         modalities: Sequence[str] | None = None,
         several: bool | None = None,
-        scale: float = 10.0,
-        seed: int = 0,
+        scale: Positive = 10.0,
+        seed: Seed = 0,
     ) -> None:
         super().__init__()
         if dim < 1 or scale <= 0:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..geometry import contrast
 from ..geometry.cost import inner, working
+from ..parameters import Dim, Positive, Weight
 from ..registry import register
 from ..views import Batch, Views
 from .base import Objective
@@ -54,9 +55,9 @@ class Jiang(Objective):
         bridge: float = 0.25,
         consistency: float = 0.25,
         widths: Mapping[str, int] | None = None,
-        dim: int = 256,
-        t: float = 0.25,
-        scale: float = contrast.CLIP_SCALE,
+        dim: Dim = 256,
+        t: Weight = 0.25,
+        scale: Positive = contrast.CLIP_SCALE,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__()

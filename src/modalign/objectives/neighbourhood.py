@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..geometry import neighbours
+from ..parameters import Count, Number, Positive, Weight
 from ..registry import register
 from ..views import Batch
 from .base import Objective, nothing
@@ -64,14 +65,14 @@ class Rma(Objective):
     def __init__(
         self,
         form: str = "carried",
-        k: int = 5,
+        k: Count = 5,
         weights: str = "uniform",
         symmetric: bool = True,
-        temperature: float | None = None,
+        temperature: Positive | None = None,
         own: float = 0.5,
-        neighbour_temperature: float = 0.1,
-        levels: int = 1,
-        landmarks: int | None = None,
+        neighbour_temperature: Positive = 0.1,
+        levels: Count = 1,
+        landmarks: Count | None = None,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
@@ -159,10 +160,10 @@ class Structure(Rma):
 
     def __init__(
         self,
-        weight: float = 10.0,
-        temperature: float = 0.05,
-        levels: int = 1,
-        warm_up: int = 1000,
+        weight: Weight = 10.0,
+        temperature: Positive = 0.05,
+        levels: Count = 1,
+        warm_up: Number = 1000,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__("structure", temperature=temperature, levels=levels, modalities=modalities)

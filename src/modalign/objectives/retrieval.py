@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..geometry import contrast, multilinear
+from ..parameters import Finite, Positive, Share
 from ..registry import register
 from ..views import Batch
 from .base import nothing
@@ -44,9 +45,9 @@ class Clip(Pairwise):
 
     def __init__(
         self,
-        scale: float = contrast.CLIP_SCALE,
+        scale: Positive = contrast.CLIP_SCALE,
         learn_scale: bool = True,
-        label_smoothing: float = 0.0,
+        label_smoothing: Share = 0.0,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__(modalities)
@@ -99,7 +100,7 @@ class MilNce(Clip):
 
     def __init__(
         self,
-        scale: float = contrast.CLIP_SCALE,
+        scale: Positive = contrast.CLIP_SCALE,
         learn_scale: bool = True,
         modalities: Sequence[str] | None = None,
     ) -> None:
@@ -145,8 +146,8 @@ class SigLip(Pairwise):
 
     def __init__(
         self,
-        scale: float = 10.0,
-        bias: float = -10.0,
+        scale: Positive = 10.0,
+        bias: Finite = -10.0,
         reduction: str = "sum",
         modalities: Sequence[str] | None = None,
     ) -> None:
@@ -200,7 +201,7 @@ class CyClip(Clip):
         self,
         in_modal: float = 0.25,
         cross_modal: float = 0.25,
-        scale: float = contrast.CLIP_SCALE,
+        scale: Positive = contrast.CLIP_SCALE,
         learn_scale: bool = True,
         modalities: Sequence[str] | None = None,
     ) -> None:
@@ -248,7 +249,7 @@ class Symile(Tuples):
         self,
         negatives: str = "n",
         official: bool = False,
-        scale: float = contrast.CLIP_SCALE,
+        scale: Positive = contrast.CLIP_SCALE,
         modalities: Sequence[str] | None = None,
         pick: str = "sample",
     ) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..geometry import contrast
 from ..geometry.cost import working
+from ..parameters import Weight
 from ..registry import register
 from ..views import Batch
 from .base import nothing
@@ -39,7 +40,7 @@ class Uniformity(Pairwise):
         -8.0
     """
 
-    def __init__(self, t: float = 2.0, alignment: float = 0.0, modalities: Sequence[str] | None = None) -> None:
+    def __init__(self, t: Weight = 2.0, alignment: float = 0.0, modalities: Sequence[str] | None = None) -> None:
         super().__init__(modalities, at_least=1)
         self.t, self.alignment = t, alignment
 

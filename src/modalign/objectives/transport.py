@@ -23,6 +23,7 @@ from ..geometry.transport import (
     sinkhorn_divergence,
     solve,
 )
+from ..parameters import Count, Dim, Positive, Weight
 from ..registry import register
 from ..views import Batch, Views
 from .pairwise import Pairwise
@@ -79,16 +80,16 @@ class Transport(Pairwise):
 
     def __init__(
         self,
-        epsilon: float = 0.05,
+        epsilon: Weight = 0.05,
         cost: str = "cosine",
         method: str = "entropic",
         debias: bool = False,
-        rho: float | None = None,
-        mass: float | None = None,
-        strength: float | None = None,
+        rho: Positive | None = None,
+        mass: Positive | None = None,
+        strength: Weight | None = None,
         items: str = "all",
         between: str = "pairs",
-        tolerance: float = 1e-4,
+        tolerance: Positive = 1e-4,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__(modalities)
@@ -204,14 +205,14 @@ class Klot(Pairwise):
     def __init__(
         self,
         teacher: str = "cca",
-        epsilon: float = 0.05,
-        teacher_epsilon: float = 0.005,
+        epsilon: Weight = 0.05,
+        teacher_epsilon: Positive = 0.005,
         items: str = "all",
         official: bool = False,
-        iterations: int = 100,
-        tolerance: float = 1e-4,
-        dim: int = 256,
-        ridge: float = 1.0,
+        iterations: Count = 100,
+        tolerance: Positive = 1e-4,
+        dim: Dim = 256,
+        ridge: Weight = 1.0,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__(modalities)

@@ -13,6 +13,7 @@ from ..errors import ModalignError
 from ..geometry import volume
 from ..geometry.contrast import infonce
 from ..geometry.cost import inner, working
+from ..parameters import Dim, Positive, Share, Weight
 from ..registry import register
 from ..views import Batch
 from .base import nothing
@@ -60,11 +61,11 @@ class Gram(Tuples):
         self,
         official: bool = False,
         anchor: str | None = None,
-        temperature: float = 0.07,
-        label_smoothing: float = 0.1,
+        temperature: Positive = 0.07,
+        label_smoothing: Share = 0.1,
         matching: float = 0.0,
-        dim: int | None = None,
-        epsilon: float = 0.1,
+        dim: Dim | None = None,
+        epsilon: Weight = 0.1,
         modalities: Sequence[str] | None = None,
         pick: str = "sample",
     ) -> None:
@@ -140,8 +141,8 @@ class Triangle(Tuples):
         official: bool = False,
         cosine: float = 1.0,
         anchor: str | None = None,
-        temperature: float = 0.07,
-        label_smoothing: float = 0.1,
+        temperature: Positive = 0.07,
+        label_smoothing: Share = 0.1,
         modalities: Sequence[str] | None = None,
         pick: str = "sample",
     ) -> None:
@@ -215,8 +216,8 @@ class Pmrl(Tuples):
     def __init__(
         self,
         official: bool = False,
-        temperature: float = 0.05,
-        inter_temperature: float = 0.1,
+        temperature: Positive = 0.05,
+        inter_temperature: Positive = 0.1,
         inter: float = 1.0,
         modalities: Sequence[str] | None = None,
         pick: str = "sample",

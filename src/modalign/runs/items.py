@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from ..data.manifest import Manifest
 from ..data.media import thumbnail
 from ..errors import ModalignError
-from ..files import RunFile, atomic, read_jsonl, write_text
+from ..files import RunFile, atomic, read_jsonl, to_json, write_text
 from ..progress import Progress, silent
 from ..views import Views
 
@@ -107,7 +107,7 @@ def _pair(key: str, path: Path) -> tuple[str, str]:
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object per line, atomically."""
-    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_text(path, "".join(to_json(line) + "\n" for line in lines))
 
 
 def describe(x: Views, modality: str, split: str, manifest: Manifest | None) -> list[dict[str, Any]]:

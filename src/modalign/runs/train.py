@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.arrays import modality_names
 from ..diagnosis.doubles import doubles
-from ..errors import ModalignError, few
+from ..parameters import Dim, Seed, Share, checked
 from ..progress import Progress, note, silent
 from ..specification import Specification, specification
 from .data import facts, load_data
@@ -46,15 +47,16 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
     return Run.write(spec, model, data, result, progress)
 
 
+@checked
 def align_arrays(
     arrays: Sequence[Path],
     out: Path,
     pairs: Path | None = None,
     names: Sequence[str] | None = None,
     method: str = "full",
-    dim: int = 256,
-    holdout: float = 0.2,
-    seed: int = 0,
+    dim: Dim = 256,
+    holdout: Share = 0.2,
+    seed: Seed = 0,
     progress: Progress = silent,
 ) -> Run:
     """Fit a method on feature arrays and measure it on pairs that it did not see.
@@ -64,9 +66,7 @@ def align_arrays(
         out: the run folder. names: one per array; default: the file names.
         holdout: share of the linked groups kept for measuring, in [0, 1); 0: fit on everything, measure nothing.
     """
-    labels = list(names or (p.stem for p in arrays))
-    if len(labels) != len(arrays) or len(set(labels)) != len(labels):
-        raise ModalignError(f"{len(arrays)} arrays need as many different names, got {few(labels, 10)}: give --names")
+    labels = modality_names(arrays, names)
     table: dict[str, Any] = {
         "method": {"name": method, **{k: v for k, v in {"dim": dim, "seed": seed}.items() if k in settings_of(method)}},
         "data": {"arrays": {m: os.path.abspath(p) for m, p in zip(labels, arrays, strict=True)}, "holdout": holdout}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import ModalignError, require, unknown
+from ..files import to_json
 
 if TYPE_CHECKING:
     import pyarrow
@@ -97,7 +97,7 @@ def _arrow_column(arrow: Any, values: list[Any]) -> Any:
         return arrow.array(values, arrow.int64())
     if kinds <= {int, float}:
         return arrow.array(values, arrow.float64())
-    texts = [v if v is None or isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values]
+    texts = [v if v is None or isinstance(v, str) else to_json(v) for v in values]
     return arrow.array(texts, arrow.string())
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..errors import ModalignError, require
+from ..files import to_json
 from ..progress import Progress, silent
 from .gallery import Gallery, Place
 
@@ -110,7 +110,7 @@ def _row(gallery: Gallery, place: Place) -> dict[str, Any]:
         "text": entry.get("text"),
         "uri": entry.get("uri"),
         "split": entry.get("split"),
-        "extra": json.dumps(extra, ensure_ascii=False),
+        "extra": to_json(extra),
         "group": entry.get("group"),
     }
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..errors import ModalignError
+from ..files import from_json, to_json
 from . import answers
 from .state import State
 
@@ -83,8 +83,8 @@ def _file(name: str) -> Response:
 def _json(value: Any, status: int = 200) -> Response:
     from starlette.responses import Response
 
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode("utf-8", "replace"), status, {"cache-control": "no-store"}, "application/json")
+    text = to_json(value, separators=(",", ":"))
+    return Response(text.encode(), status, {"cache-control": "no-store"}, "application/json")
 
 
 async def _body(request: Request, limit: int) -> bytes:
@@ -112,7 +112,7 @@ def _answer(state: State, work: Callable[[State, Any], Any]) -> Callable[[Reques
                 if request.headers.get("content-type", "").partition(";")[0] != "application/json":
                     return _json({"error": "send JSON"}, 415)
                 try:
-                    body = json.loads(await _body(request, BODY))
+                    body = from_json(await _body(request, BODY))
                 except (ValueError, RecursionError) as problem:
                     if isinstance(problem, ModalignError):
                         raise

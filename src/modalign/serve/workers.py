@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import ModalignError
+from ..files import from_json
 
 START = 120.0  # seconds for a process to load what it needs
 SECONDS = 20.0  # for one file
@@ -152,7 +153,7 @@ class _Process:
                 buffer += part
                 if size is None and b"\n" in buffer:
                     line, _, buffer = buffer.partition(b"\n")
-                    header = json.loads(line)
+                    header = from_json(line)
                     size = int(header["size"])
                 if len(buffer) > LARGEST or (size is not None and size > LARGEST):
                     raise ValueError("answer too large")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModalignError
-from ..files import RunFile, atomic, read_jsonl, write_text
+from ..files import RunFile, atomic, read_jsonl, to_json, write_text
 
 
 @dataclass
@@ -62,12 +61,11 @@ class Keeper:
         self.settings = json.dumps({"schedule": asdict(settings), "heads": shapes}, sort_keys=True)
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to the log; values that are not finite are left out."""
+        """Append one line to the log; values that are not finite are null."""
         if self.run is not None:
             self.run.mkdir(parents=True, exist_ok=True)
-            finite = {k: v for k, v in line.items() if math.isfinite(v)}
             with (self.run / RunFile.LOG).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(finite) + "\n")
+                file.write(to_json(line) + "\n")
 
     def save(self) -> None:
         """Write the checkpoint atomically."""
@@ -118,5 +116,5 @@ class Keeper:
             torch.cuda.set_rng_state_all(state["random_cuda"])
         metrics = self.run / RunFile.LOG
         kept = [line for line in read_jsonl(metrics, "training log") if line["step"] <= self.at.step]
-        write_text(metrics, "".join(json.dumps(line) + "\n" for line in kept))
+        write_text(metrics, "".join(to_json(line) + "\n" for line in kept))
         return True

@@ -22,6 +22,7 @@ from ..metrics.recall import KS
 from ..objectives.base import Objective
 from ..objectives.collapse import pull
 from ..objectives.total import Total
+from ..parameters import Count, Fraction, Number, Positive, Seed, Share, Weight, checked
 from ..progress import Progress, silent
 from ..views import Batch, Views
 from .checkpoint import Keeper, Position
@@ -33,6 +34,7 @@ class CollapseWarning(RuntimeWarning):
     """The embeddings lose their spread; the message names the term of the loss that draws them together."""
 
 
+@checked
 @dataclass(frozen=True)
 class TrainingSettings:
     """How long and how fast to train.
@@ -54,21 +56,21 @@ class TrainingSettings:
         seed: of batches, mixing, dropout and noise.
     """
 
-    steps: int = 500
-    batch: int = 256
-    unpaired: float = 0.0
-    lr: float = 1e-3
-    weight_decay: float = 0.01
-    warmup: float = 0.1
-    clip: float = 1.0
-    mixing: float = 0.0
-    noise: float = 0.0
-    drop: float = 0.0
-    every: int = 50
+    steps: Number = 500
+    batch: Count = 256
+    unpaired: Share = 0.0
+    lr: Positive = 1e-3
+    weight_decay: Weight = 0.01
+    warmup: Fraction = 0.1
+    clip: Weight = 1.0
+    mixing: Weight = 0.0
+    noise: Weight = 0.0
+    drop: Share = 0.0
+    every: Count = 50
     checkpoints: bool = True
-    patience: int = 5
+    patience: Number = 5
     precision: str = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""

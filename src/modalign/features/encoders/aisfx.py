@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...data import media
+from ...parameters import Count
 from ...registry import register
 from .aisfx_net import DIM, RATE, Network, blocks_of, spectrogram
 from .audio import heard
@@ -49,7 +50,7 @@ class AiSfx(FrozenEncoder):
     typical = (1.0, 0.5)
     credit = Credit("aiSFX", "CC BY 4.0", "Alison B. Ma and Alexander Lerch", "package aisfx 0.1.2")
 
-    def __init__(self, weights: str | None = None, parts: int = 1) -> None:
+    def __init__(self, weights: str | None = None, parts: Count = 1) -> None:
         self.weights = weights_file("aisfx", "aisfx", "0.1.2", "aisfx/models/checkpoint.pth", weights)
         self.parts = check_parts(parts)
         self.dim = parts * DIM

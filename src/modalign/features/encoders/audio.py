@@ -12,6 +12,7 @@ from torch import Tensor
 from ...data import media
 from ...data.manifest import Row
 from ...errors import ModalignError
+from ...parameters import Count, Dim, Seed, Weight
 from ...registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
 from .mel_cnn import SHORTEST, Bands, MelCNN
@@ -47,7 +48,7 @@ class LogMel(FrozenEncoder):
     parallel = True
     typical = (-5.0, 1.5)
 
-    def __init__(self, gain: Gain = "keep", bands: int = 64, parts: int = 1) -> None:
+    def __init__(self, gain: Gain = "keep", bands: Count = 64, parts: Count = 1) -> None:
         if bands < 1:
             raise ModalignError(f"bands must be at least 1, got {bands}")
         self.gain = gain
@@ -113,10 +114,10 @@ class LogMelCNN(FrozenEncoder):
         self,
         weights: str | None = None,
         gain: Gain = "keep",
-        seconds: float = 30.0,
-        width: int = 32,
-        dim: int = 256,
-        seed: int = 0,
+        seconds: Weight = 30.0,
+        width: Dim = 32,
+        dim: Dim = 256,
+        seed: Seed = 0,
         device: str = "cpu",
     ) -> None:
         if seconds < 1.0:

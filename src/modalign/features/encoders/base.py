@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ...data.manifest import Row
-from ...errors import ModalignError
+from ...errors import ModalignError, few
+from ...files import whole_text
 from .weights import Credit
 
 Item = Any
@@ -153,6 +154,19 @@ def source(item: Item) -> Item:
     if isinstance(item, Row):
         return item.text if item.text is not None else item.uri
     return item
+
+
+def sentences(items: Sequence[Item]) -> list[str]:
+    """The words of items, as a tokenizer takes them.
+
+    Raises:
+        ModalignError: an item that is no text.
+    """
+    texts = [source(i) for i in items]
+    wrong = [i for i, t in enumerate(texts) if not isinstance(t, str)]
+    if wrong:
+        raise ModalignError(f"text encoder got {type(texts[wrong[0]]).__name__} at positions {few(wrong)}: not text")
+    return [whole_text(t) for t in texts]
 
 
 def frozen(module: nn.Module) -> nn.Module:

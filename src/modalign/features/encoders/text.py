@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...errors import ModalignError, few, require
 from ...files import read_json
 from ...registry import register
-from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, source
+from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, sentences
 from .layers import cut
 from .tuning import Tunable, Tuning, release
 from .weights import Credit
@@ -180,12 +180,7 @@ class TransformerText(FrozenEncoder):
                 tokenizer.no_padding()
                 tokenizer.enable_truncation(self.pooling.longest)
                 self._tokenizer = tokenizer
-        texts = [source(i) for i in items]
-        wrong = [i for i, t in enumerate(texts) if not isinstance(t, str)]
-        if wrong:
-            raise ModalignError(
-                f"text encoder got {type(texts[wrong[0]]).__name__} at positions {few(wrong)}: not text"
-            )
+        texts = sentences(items)
         return [e.ids for e in self._tokenizer.encode_batch_fast(texts)]
 
 

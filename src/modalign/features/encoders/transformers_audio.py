@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...data import media
 from ...errors import ModalignError
+from ...parameters import Count, Weight
 from ...registry import register
 from .audio import hear
 from .base import Item
@@ -51,10 +52,10 @@ class TransformersAudio(TransformersEncoder):
     def __init__(
         self,
         folder: str,
-        seconds: float = 30.0,
+        seconds: Weight = 30.0,
         precision: Precision = "float32",
         device: str = "cpu",
-        parts: int = 1,
+        parts: Count = 1,
     ) -> None:
         super().__init__(folder, precision, device)
         self.family = _family(self.config, self.folder)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...errors import ModalignError, few
 from ...registry import register
-from .base import LOADING, Item, source
+from .base import LOADING, Item, sentences
 from .text import Precision, Tokens, by_length, padded, token_rows
 from .transformers_base import TransformersEncoder, projected
 from .tuning import Tunable, Tuning, release
@@ -116,12 +116,7 @@ class TransformersText(TransformersEncoder):
         return int(pad if pad is not None else self.text_config.pad_token_id or 0)
 
     def _ids(self, items: Sequence[Item]) -> list[list[int]]:
-        texts = [source(i) for i in items]
-        wrong = [i for i, t in enumerate(texts) if not isinstance(t, str)]
-        if wrong:
-            raise ModalignError(
-                f"text encoder got {type(texts[wrong[0]]).__name__} at positions {few(wrong)}: not text"
-            )
+        texts = sentences(items)
         if not texts:
             return []
         with LOADING:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ...data import media
 from ...errors import ModalignError
+from ...parameters import Number
 from ...registry import register
 from .base import Item, source
 from .layers import cut
@@ -132,7 +133,7 @@ class TransformersVideo(TransformersEncoder):
         self,
         folder: str,
         pooling: TokenPooling = "auto",
-        substitutes: int = 0,
+        substitutes: Number = 0,
         precision: Precision = "float32",
         device: str = "cpu",
     ) -> None:

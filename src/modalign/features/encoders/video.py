@@ -13,6 +13,7 @@ from torch import Tensor
 from ...data import media
 from ...data.manifest import Row
 from ...errors import ModalignError
+from ...parameters import Count, Number
 from ...registry import make, register
 from .base import FrozenEncoder, Item, credits_of
 from .time_parts import check_parts
@@ -53,10 +54,10 @@ class FrameEncoder(FrozenEncoder):
     def __init__(
         self,
         image: str | dict[str, Any] = "efficientnet-lite0",
-        frames: int = 8,
+        frames: Count = 8,
         pooling: Pooling = "mean",
-        substitutes: int = 0,
-        parts: int = 1,
+        substitutes: Number = 0,
+        parts: Count = 1,
     ) -> None:
         if frames < 1 or substitutes < 0:
             raise ModalignError(f"frames must be at least 1 and substitutes at least 0, got {frames} and {substitutes}")

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
-from ...errors import ModalignError, require
+from ...errors import ModalignError, few, require
 from ...registry import register
-from .base import LOADING, FrozenEncoder, Item, file_hash, source
+from .base import LOADING, FrozenEncoder, Item, file_hash, sentences
 from .text import Tokens, package_folder
 
 VERSION = 1
@@ -59,10 +59,9 @@ class WordLlama(FrozenEncoder):
 
     def collate(self, items: Sequence[Item]) -> Tokens:
         """Sentences to token ids, padded on the right."""
-        texts = [source(i) for i in items]
-        for text in texts:
-            if not isinstance(text, str) or not text.strip():
-                raise ModalignError(f"the text encoder takes sentences, got {text!r}")
+        texts = sentences(items)
+        if empty := [i for i, text in enumerate(texts) if not text.strip()]:
+            raise ModalignError(f"text encoder got empty texts at positions {few(empty)}")
         if self._tokenizer is None:
             with LOADING:
                 self._tokenizer = _tokenizer(self.words)
