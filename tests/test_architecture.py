@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "modalign"
 LAYERS = (
     "__init__", "errors", "progress", "files", "parameters", "registry", "public", "specification", "geometry",
     "views", "metrics", "data", "datasets", "features", "model", "objectives", "robustness", "diagnosis", "tasks",
-    "training", "methods", "runs", "report", "search", "migration", "serve", "bench", "cli", "__main__",
+    "training", "methods", "estimator", "runs", "report", "search", "migration", "serve", "bench", "cli", "__main__",
 )  # fmt: skip
 DEPTH = {name: i for i, name in enumerate(LAYERS)}
 
@@ -76,7 +76,7 @@ def test_help_needs_no_heavy_import() -> None:
 
 def test_import_of_modalign_costs_little_beyond_torch() -> None:
     assert loaded("import modalign") == {"modalign"}
-    names = "import modalign as ma; ma.Views, ma.Aligner, ma.load, ma.geometry, ma.objectives, ma.metrics"
+    names = "import modalign as ma; ma.Views, ma.load, ma.geometry, ma.objectives, ma.metrics"
     more = loaded(names) - loaded("import torch")
     assert more <= {"modalign", "safetensors", "pydantic", "pydantic_core", "typing_inspection"}
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from . import datasets, geometry, methods, metrics, objectives, robustness
     from .diagnosis import diagnose
     from .errors import ModalignError
-    from .methods.aligner import Aligner
+    from .estimator import Aligner
     from .metrics.evaluate import evaluate
     from .migration import migrate
     from .model import Model
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .views import Batch, Views
 
 _HOMES = {
-    "Aligner": "methods.aligner",
+    "Aligner": "estimator",
     "Batch": "views",
     "Model": "model",
     "ModalignError": "errors",

@@ -60,6 +60,18 @@ def load_array(path: str | Path) -> Tensor:
         kind = "Python objects" if array.dtype.hasobject else f"values of type {array.dtype}"
         raise ModalignError(f"array must hold real numbers, but {path} holds {kind}")
     _check_shape(tuple(array.shape), path)
+    return tensor_of(array)
+
+
+def tensor_of(array: np.ndarray) -> Tensor:
+    """An array as a float32 tensor, whatever its type, byte order and layout; maps that are read-only among them.
+
+    Float32 in C order is not copied, so a tensor of a read-only map must not be written to: nothing here does.
+
+    Example:
+        >>> tensor_of(np.arange(2, dtype=">i4"))
+        tensor([0., 1.])
+    """
     native = np.ascontiguousarray(array, dtype=np.float32)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from .. import public, registry
 
 if TYPE_CHECKING:
-    from .aligner import Aligner
     from .base import Method
 
-_HOMES = {"Aligner": "aligner", "Method": "base"}
+_HOMES = {"Method": "base"}
 _parts = partial(registry.by_class, "method")
 
-__all__ = ["Aligner", "Method"]
+__all__ = ["Method"]
 
 
 def __getattr__(name: str) -> Any:

@@ -277,7 +277,7 @@ class Views:
 
         Args:
             zero_rows: accept all-zero rows. By default they are refused: a zero row is how other programs
-                write "missing", and it has no direction to align.
+                write "missing", and it has no direction to align. In a single column 0 is a number like any other.
 
         Raises:
             ModalignError: data that are not (n, d), rows with NaN or infinite values, zero rows; all with row numbers.
@@ -298,7 +298,7 @@ class Views:
                     "remove these rows"
                 )
             empty = _rows_where(x, lambda part: (part == 0).all(1))
-            if len(empty) and not zero_rows:
+            if len(empty) and not zero_rows and x.shape[1] > 1:
                 raise ModalignError(
                     f"'{m}' has {len(empty)} all-zero rows of {len(x)} ({few(empty.tolist())}): "
                     "a missing item is left out, not written as zeros; remove these rows"

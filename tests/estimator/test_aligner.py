@@ -10,10 +10,26 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.methods.aligner import Aligner
+from modalign.estimator import Aligner
 from modalign.views import Views
 
 MakeViews = Callable[..., Views]
+
+
+@pytest.fixture(name="latent")
+def _latent() -> MakeViews:
+    """Modalities that are noisy linear images of the same skewed latent."""
+
+    def make(n: int, seed: int, dims: tuple[int, ...] = (12, 8)) -> Views:
+        maps, g = torch.Generator().manual_seed(42), torch.Generator().manual_seed(seed)
+        s = torch.randn(n, 5, generator=g) ** 3 * torch.tensor([1.6, 1.4, 1.2, 1.0, 0.8])
+        data = {
+            m: s @ torch.linalg.qr(torch.randn(d, 5, generator=maps))[0].T + 0.15 * torch.randn(n, d, generator=g)
+            for m, d in zip(("image", "text", "sound"), dims, strict=False)
+        }
+        return Views(data, {m: torch.arange(n) for m in data})
+
+    return make
 
 
 def arrays(latent: MakeViews, n: int = 120) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +60,7 @@ def test_clone_and_parameters_follow_scikit_learn() -> None:
     assert copy.get_params() == {"method": "cca", "dim": 4, "seed": 0, "ridge": 2.0}
     assert copy.set_params(dim=5, power=1.0) is copy
     assert copy.get_params()["power"] == 1.0
-    assert repr(copy) == "Aligner(method='cca', dim=5, seed=0, ridge=2.0, power=1.0)"
+    assert repr(copy) == "Aligner(dim=5, method='cca', power=1.0, ridge=2.0)"
     assert not hasattr(copy, "model_")
 
 
