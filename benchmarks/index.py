@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     import torch
 
     from modalign.search import AnnSettings, Index, ann
-    from modalign.search.recall import overlap
+    from modalign.search.recall import overlap, scores_of
 
     torch.set_num_threads(THREADS)
     faiss.omp_set_num_threads(THREADS)
@@ -134,9 +135,10 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     ):
         row[name] = round(256 * rate(f, batches, 20.0)[0], 1)
     for name, queries in (("text", text[:256]), ("image", pictures[:256])):
-        right = index.nearest_many(queries, "image", K, exact=True)
-        row[f"recall_{name}"] = round(overlap(index.nearest_many(queries, "image", K), right), 4)
-        row[f"recall_{name}_faiss"] = round(overlap(plain.search(queries, K, params=options)[1], right), 4)
+        scores = partial(scores_of, index, "image", queries)
+        right = scores(index.nearest_many(queries, "image", K, exact=True))
+        row[f"recall_{name}"] = round(overlap(scores(index.nearest_many(queries, "image", K)), right), 4)
+        row[f"recall_{name}_faiss"] = round(overlap(scores(plain.search(queries, K, params=options)[1]), right), 4)
     return row
 
 

@@ -70,6 +70,27 @@ class _Lines:
         print(f"{what}: {done} of {total} ({spent:.0f} s{left})", file=sys.stderr, flush=True)
 
 
+class Pause:
+    """Time between two savings of unfinished work: a few seconds, or more where saving itself takes long.
+
+    Args:
+        cost: seconds that the last saving took.
+    """
+
+    def __init__(self, cost: float = 0.0, least: float = 5.0) -> None:
+        self.begun, self.length = time.monotonic(), max(least, 10 * cost)
+        self.ended = self.begun
+
+    def over(self) -> bool:
+        """Whether it is time to save."""
+        self.ended = time.monotonic()
+        return self.ended - self.begun >= self.length
+
+    def spent(self) -> float:
+        """Seconds since it was over: what the saving took."""
+        return time.monotonic() - self.ended
+
+
 @contextmanager
 def kept(what: Callable[[], str]) -> Iterator[None]:
     """Say what an interruption (Ctrl-C) of the work inside leaves behind; the program prints it.

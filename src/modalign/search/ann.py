@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError, require, unknown
+from ..files import atomic
+from ..progress import Pause, Progress, silent
 
 KINDS = ("exact", "hnsw", "ivfpq")
-MIN_IVFPQ = 1024  # a codebook of 256 words needs a few rows per word
+MIN_IVFPQ = 768  # a codebook of 256 words needs a few rows per word
 PER_LIST = 64  # rows per inverted list that k-means learns from; more cost much time and change little
+LINKED = 1024  # rows that are linked into a graph at a time
+WIDEST = 1000  # entries up to which a filtered walk through a graph may widen, or RARE of all
 RARE = 0.05  # share of allowed rows below which a filter is answered exactly
 
 
@@ -66,11 +70,13 @@ class Opened(NamedTuple):
     vectors: np.ndarray
 
 
-def build(vectors: np.ndarray, settings: AnnSettings) -> Any:
+def build(vectors: np.ndarray, settings: AnnSettings, kept: Path | None = None, progress: Progress = silent) -> Any:
     """A faiss index of unit rows by inner product. The same rows and settings give the same bytes.
 
     Args:
         vectors: (n, d) float32.
+        kept: file for what takes long, written every few seconds; a second call goes on from it and ends with the same
+            bytes. None: nothing is kept.
 
     Raises:
         ModalignError: too few rows to learn the codes of IVF-PQ.
@@ -81,26 +87,76 @@ def build(vectors: np.ndarray, settings: AnnSettings) -> Any:
         index = faiss.IndexFlatIP(d)
         index.add(vectors)
     elif settings.kind == "hnsw":
-        index = faiss.IndexHNSWFlat(d, settings.links, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = settings.effort
-        index.hnsw.efSearch = settings.beam
-        with threads(1):  # several threads link in the order in which they happen to finish
-            index.add(vectors)
+        index = _hnsw(faiss, vectors, settings, kept, progress)
     else:
-        index = _ivfpq(faiss, n, d, settings)
-        index.train(_sample(vectors, max(PER_LIST * index.nlist, 65536)))
+        index = _kept(kept, d)
+        if index is None:
+            index = _ivfpq(faiss, n, d, settings)
+            index.train(_sample(vectors, max(PER_LIST * index.nlist, 65536)))
+            _keep(index, kept)
         index.add(vectors)
         index.nprobe = settings.probes or max(32, index.nlist // 16)
     return index
 
 
+def _hnsw(faiss: Any, vectors: np.ndarray, settings: AnnSettings, kept: Path | None, progress: Progress) -> Any:
+    """A graph, linked block by block. What was kept goes on with the random numbers that it would have drawn."""
+    index = _kept(kept, vectors.shape[1])
+    if index is None:
+        index = faiss.IndexHNSWFlat(vectors.shape[1], settings.links, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = settings.effort
+        index.hnsw.efSearch = settings.beam
+    else:
+        for _ in range(index.ntotal):
+            index.hnsw.random_level()
+    pause = Pause()
+    with threads(1):  # several threads link in the order in which they happen to finish
+        for start in range(index.ntotal, len(vectors), LINKED):
+            index.add(vectors[start : start + LINKED])
+            if index.ntotal < len(vectors) and pause.over():
+                progress(index.ntotal, len(vectors), "linking the graph")
+                _keep(index, kept)
+                pause = Pause(pause.spent())
+    return index
+
+
+def _kept(path: Path | None, d: int) -> Any:
+    """The index that an interrupted build left behind; None where there is none that can be read."""
+    if path is None or not path.exists():
+        return None
+    faiss = require("faiss", "search")
+    with suppress(RuntimeError):
+        index = faiss.read_index(str(path))
+        return index if index.d == d else None
+    return None
+
+
+def _keep(index: Any, path: Path | None) -> None:
+    if path is not None:
+        with atomic(path) as partial:
+            write(index, partial)
+
+
+def _codes(d: int) -> int:
+    """Bytes per vector: the divisor of the width that is nearest to one for every four dimensions.
+
+    Example:
+        >>> [_codes(d) for d in (256, 50, 14, 150, 257)]
+        [64, 10, 2, 30, 257]
+    """
+    return min((c for c in range(1, d + 1) if d % c == 0), key=lambda c: (abs(math.log(4 * c / d)), c))
+
+
 def _ivfpq(faiss: Any, n: int, d: int, settings: AnnSettings) -> Any:
     if n < MIN_IVFPQ:
-        raise ModalignError(f"ivfpq needs at least {MIN_IVFPQ} items to learn its codes, got {n}: use exact or hnsw")
+        raise ModalignError(
+            f"ivfpq needs at least {MIN_IVFPQ} different items to learn its codes, got {n}: use exact or hnsw"
+        )
     lists = settings.lists or max(1, min(round(4 * math.sqrt(n)), n // 64))
-    codes = settings.codes or max(1, d // 4)
+    codes = settings.codes or _codes(d)
     if d % codes:
-        raise ModalignError(f"codes must divide the {d} dimensions, got {codes}")
+        near = ", ".join(str(c) for c in range(1, d + 1) if d % c == 0 and d / 16 <= c <= d)
+        raise ModalignError(f"codes must divide the {d} dimensions, got {codes}: choose one of {near}")
     index = faiss.IndexIVFPQ(faiss.IndexFlatIP(d), d, lists, codes, 8, faiss.METRIC_INNER_PRODUCT)
     for clustering in (index.cp, index.pq.cp):
         clustering.min_points_per_centroid = 1  # small collections are accepted without words on standard output
@@ -150,24 +206,55 @@ def read(path: Path, vectors: Path | None, kind: str, rows: int, dim: int) -> Op
 def candidates(
     ann: Any, queries: np.ndarray, k: int, settings: AnnSettings, allowed: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """Rows that may be among the k best of each query, from an approximate index; unordered.
+    """Entries that may be among the k best of each query, from an approximate index; unordered.
 
     Args:
-        queries: (n, d). allowed: (rows,) bool: rows that count; None: all.
+        queries: (n, d). allowed: (entries,) bool: those that count; None: all. Where the neighbours of a query are not
+            among them, the search widens, at last to all that are allowed.
     """
-    faiss = require("faiss", "search")
-    selector = None
     if allowed is not None:
-        bits = np.packbits(allowed, bitorder="little")
-        selector = faiss.IDSelectorBitmap(bits)
-    if settings.kind == "hnsw":
-        want = min(ann.ntotal, k + 16)
-        options = faiss.SearchParametersHNSW(efSearch=max(settings.beam, 2 * want), sel=selector)
-    else:
-        want = min(ann.ntotal, k * settings.refine)
-        options = faiss.SearchParametersIVF(nprobe=ann.nprobe, sel=selector)
-    found = ann.search(np.ascontiguousarray(queries, np.float32), want, params=options)[1]
+        return [_among(ann, query[None], k, settings, allowed) for query in queries]
+    want = min(ann.ntotal, k + 16 if settings.kind == "hnsw" else k * settings.refine)
+    found = _search(ann, queries, want, settings, ann.nprobe if settings.kind == "ivfpq" else 0)
     return [rows[rows >= 0] for rows in found]
+
+
+def _among(ann: Any, query: np.ndarray, k: int, settings: AnnSettings, allowed: np.ndarray) -> np.ndarray:
+    """Candidates of one query among allowed entries.
+
+    A graph is walked without the filter, as far as it takes to meet k that are allowed: a walk that keeps only allowed
+    entries ends where it meets none. Inverted lists are searched with it, in as many lists as hold enough of them.
+    """
+    count = int(allowed.sum())
+    if settings.kind == "ivfpq":
+        want, probes = min(count, k * settings.refine), ann.nprobe
+        while True:
+            rows = _search(ann, query, want, settings, probes, allowed)[0]
+            rows = rows[rows >= 0]
+            if len(rows) >= want or probes >= ann.nlist:
+                return rows
+            probes = min(ann.nlist, 4 * probes)
+    want = math.ceil(1.5 * k * len(allowed) / max(1, count)) + 16
+    while want < max(WIDEST, RARE * len(allowed)) and want <= ann.ntotal:
+        rows = _search(ann, query, want, settings)[0]
+        rows = rows[rows >= 0]
+        if int(allowed[rows].sum()) >= min(k, count):
+            return rows[allowed[rows]]
+        want *= 4
+    return np.flatnonzero(allowed)
+
+
+def _search(
+    ann: Any, queries: np.ndarray, want: int, settings: AnnSettings, probes: int = 0, allowed: np.ndarray | None = None
+) -> np.ndarray:
+    """(n, want) entries of an approximate index; -1 where there are fewer."""
+    faiss = require("faiss", "search")
+    if settings.kind == "hnsw":
+        options = faiss.SearchParametersHNSW(efSearch=max(settings.beam, 2 * want))
+    else:
+        bits = None if allowed is None else np.packbits(allowed, bitorder="little")
+        options = faiss.SearchParametersIVF(nprobe=probes, sel=None if bits is None else faiss.IDSelectorBitmap(bits))
+    return np.asarray(ann.search(np.ascontiguousarray(queries, np.float32), want, params=options)[1])
 
 
 def parse_settings(kind: str, entries: Sequence[str]) -> AnnSettings:

@@ -13,6 +13,7 @@ from ..errors import ModalignError, unknown
 from ..geometry.neighbours import knn
 from ..metrics.corrected import csls_bias, softmax_bias
 from . import ann
+from .copies import Copies
 from .exact import best, exact_scores, scores, top
 from .items import Condition, ListItems, Metadata, mask
 
@@ -42,6 +43,7 @@ class Part:
 
     vectors: (n, d) float32 unit rows. items: their metadata. dead: (n,) bool, deleted or replaced; None: none.
     faiss: approximate index and settings; None for exact search. owner: keeps mapped memory alive.
+    copies: rows of each entry of the approximate index, where rows are equal; None: every row is an entry.
     """
 
     vectors: np.ndarray
@@ -50,6 +52,7 @@ class Part:
     faiss: Any = None
     settings: ann.AnnSettings = field(default_factory=ann.AnnSettings)
     owner: Any = None
+    copies: Copies | None = None
 
     def nearest(
         self, query: np.ndarray, k: int, allowed: np.ndarray | None, bias: np.ndarray | None, exact: bool
@@ -59,8 +62,18 @@ class Part:
         if self.faiss is None or exact or few:
             return top(self.vectors, query, k, allowed, bias)
         wide = k if bias is None else 10 * k  # a correction may lift items that are not among the k nearest
-        rows = ann.candidates(self.faiss, query[None], wide, self.settings, allowed)[0]
+        rows = self.candidates(query[None], wide, allowed)[0]
+        if len(rows) > FEW:
+            return top(self.vectors, query, k, allowed, bias)
         return best(self.vectors, query, rows, k, bias)
+
+    def candidates(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> list[np.ndarray]:
+        """Rows that may be among the k best of each query, from the approximate index."""
+        if self.copies is None:
+            return ann.candidates(self.faiss, queries, k, self.settings, allowed)
+        entries = None if allowed is None else self.copies.any(allowed)
+        found = [self.copies.rows(e) for e in ann.candidates(self.faiss, queries, k, self.settings, entries)]
+        return found if allowed is None else [rows[allowed[rows]] for rows in found]
 
 
 class Gallery:
@@ -281,7 +294,7 @@ class Gallery:
                 index = knn(torch.from_numpy(queries), torch.from_numpy(part.vectors), k, metric="dot")[1].numpy()
                 out[:, : index.shape[1]] = index
                 return out
-            for i, rows in enumerate(ann.candidates(part.faiss, queries, k, part.settings)):
+            for i, rows in enumerate(part.candidates(queries, k)):
                 found = best(part.vectors, queries[i], rows, k)[1]
                 out[i, : len(found)] = found
             return out

@@ -15,7 +15,7 @@ from ..errors import ModalignError, few, unknown
 from ..files import RunFile, atomic, read_json, write_json
 from ..progress import Progress, silent
 from . import segments
-from .ann import AnnSettings, settings_from
+from .ann import MIN_IVFPQ, AnnSettings, settings_from
 from .gallery import Gallery, Part, Place, unit_rows
 from .recall import cross_modal_recall
 
@@ -220,11 +220,14 @@ class Index(Gallery):
             raise ModalignError(f"the pictures of {self.folder} lie in {len(roots)} folders: build the index again")
         model = self.model_folder
         root = next(iter(roots), None)
+        settings = self.settings
+        if settings.kind == "ivfpq" and any(len(x) < MIN_IVFPQ for x in vectors.values()):
+            settings = AnnSettings()  # too few are left to learn codes from
         return Index.build(
             self.folder,
             vectors,
             items,
-            settings=self.settings,
+            settings=settings,
             model=model,
             root=root,
             facts=facts,

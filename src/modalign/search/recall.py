@@ -11,6 +11,7 @@ from ..metrics.key import Key
 from ..metrics.score import Measure, Score
 from ..metrics.shown import line
 from ..progress import Progress, silent
+from .exact import exact_scores
 from .gallery import Gallery
 
 KEPT = Measure(
@@ -21,14 +22,28 @@ QUERIES = 256  # at most, for each pair of modalities
 
 
 def overlap(found: np.ndarray, right: np.ndarray) -> float:
-    """Mean share of each row of ``right`` that is in the same row of ``found``, in [0, 1]; -1 marks no result.
+    """Mean share of the right results that were found, by their scores: of equal ones any is right. In [0, 1].
+
+    Args:
+        found, right: (n, k) scores, falling; -inf marks no result.
 
     Example:
-        >>> overlap(np.array([[1, 2]]), np.array([[2, 3]]))
+        >>> overlap(np.array([[0.9, 0.7]]), np.array([[0.9, 0.8]]))
         0.5
     """
-    hit = ((found[:, :, None] == right[:, None, :]) & (right[:, None, :] >= 0)).any(1).sum(1)
-    return float((hit / np.maximum((right >= 0).sum(1), 1)).mean()) if len(right) else 1.0
+    there = np.isfinite(right)
+    last = np.where(there, right, np.inf).min(1, initial=np.inf)
+    hit = np.minimum((found >= last[:, None]).sum(1), there.sum(1))
+    return float((hit / np.maximum(there.sum(1), 1)).mean()) if len(right) else 1.0
+
+
+def scores_of(gallery: Gallery, to: str, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(n, k) exact scores of found rows, falling; -inf where the row is -1."""
+    out = np.full(rows.shape, -np.inf)
+    for i, own in enumerate(rows):
+        own = own[own >= 0]
+        out[i, : len(own)] = np.sort(exact_scores(gallery.vectors(to, own), queries[i]))[::-1]
+    return out
 
 
 def cross_modal_recall(
@@ -55,8 +70,8 @@ def cross_modal_recall(
         progress(done, len(directions), "recall against exact search")
         rows = np.arange(min(limit, len(queries[a]))) * len(queries[a]) // min(limit, len(queries[a]))
         some = np.ascontiguousarray(queries[a][rows])
-        right = gallery.nearest_many(some, b, k, exact=True)
-        value = round(overlap(gallery.nearest_many(some, b, k), right), 4)
+        found, right = (scores_of(gallery, b, some, gallery.nearest_many(some, b, k, exact=e)) for e in (False, True))
+        value = round(overlap(found, right), 4)
         score = KEPT.score(value, chance=min(1.0, k / max(1, gallery.count(b))))
         table["scores"][str(Key("index_recall", a, b, k=k))] = score.json()
         table["queries"][a] = len(rows)

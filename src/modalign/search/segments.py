@@ -1,7 +1,8 @@
 """An index on disk: segments that are never changed, and one small file that says which of them count.
 
 current.json             format, dimensions, settings, fingerprint of the model, segments, deleted rows, recall
-segments/<content>/      segment.json, and for each modality: <i>.faiss, <i>.arrow and, for IVF-PQ, <i>.npy
+segments/<content>/      segment.json, and for each modality: <i>.faiss and <i>.arrow; for IVF-PQ and where rows are
+                         equal <i>.npy, all vectors, and then <i>.copies.npy, which entry of the index each row is
 deleted/<content>.npy    rows that are deleted or replaced: (n, 3) segment, modality, row
 model/<fingerprint>/     the model's own files, so that the index answers by itself
 
@@ -20,14 +21,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
 from ..errors import ModalignError
-from ..files import atomic, read_json, write_json
-from ..progress import Progress, silent
+from ..files import atomic, read_json, refused, write_json
+from ..progress import Progress, kept, silent
 from . import ann
+from .copies import distinct, read_copies
 from .gallery import Part
 from .items import ArrowItems, write_arrow
 
@@ -117,25 +118,47 @@ def write_segment(
     target = folder / "segments" / name
     if (target / SEGMENT).exists():
         return name
-    partial = target.with_name(f".{name}.{uuid4().hex[:8]}.tmp")
-    partial.mkdir(parents=True)
+    partial = target.with_name(f".{name}.tmp")  # one writer at a time: see ``writing``
+    partial.mkdir(parents=True, exist_ok=True)
     try:
-        for i, (m, x) in enumerate(vectors.items()):
-            progress(i, len(vectors), "indexing")
-            ann.write(ann.build(x, settings), partial / f"{i}.faiss")
-            if settings.kind == "ivfpq":
-                np.save(partial / f"{i}.npy", x)
-            write_arrow(partial / f"{i}.arrow", items[m])
+        with kept(lambda: "what is indexed is kept"):
+            for i, (m, x) in enumerate(vectors.items()):
+                progress(i, len(vectors), "indexing")
+                _write_vectors(partial, i, x, settings, progress)
+                write_arrow(partial / f"{i}.arrow", items[m])
         facts = {"modalities": {m: len(x) for m, x in vectors.items()}, "settings": vars(settings), "root": root}
         write_json(partial / SEGMENT, facts)
         _sync(partial)
         os.replace(partial, target)
         progress(len(vectors), len(vectors), "indexing")
-    except OSError as problem:
-        raise ModalignError(f"index cannot be written: {target} ({problem.strerror or problem})") from None
-    finally:
+    except Exception as problem:  # an interruption leaves what is there for the next call
         shutil.rmtree(partial, ignore_errors=True)
+        reason = refused(problem, target)
+        if reason is None and isinstance(problem, OSError):
+            reason = f"index cannot be written: {target} ({problem.strerror or problem})"
+        if reason is None:
+            raise
+        raise ModalignError(reason) from None
     return name
+
+
+def _write_vectors(folder: Path, i: int, x: np.ndarray, settings: ann.AnnSettings, progress: Progress) -> None:
+    """The index of one modality, of different rows where it is approximate, and what it does not hold itself."""
+    target, unfinished = folder / f"{i}.faiss", folder / f"{i}.unfinished"
+    if target.exists():
+        return
+    once = x
+    if settings.kind != "exact":
+        first, entry = distinct(x)
+        if len(first) < len(x):
+            once = x[first]
+            np.save(folder / f"{i}.copies.npy", entry)
+        if len(first) < len(x) or settings.kind == "ivfpq":
+            np.save(folder / f"{i}.npy", x)
+    index = ann.build(once, settings, unfinished, progress)
+    with atomic(target) as whole:
+        ann.write(index, whole)
+    unfinished.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:
@@ -157,13 +180,15 @@ def read_segment(folder: Path, name: str, dim: int) -> tuple[dict[str, Part], Pa
     settings = ann.settings_from(facts["settings"], str(place / SEGMENT))
     parts = {}
     for i, (m, n) in enumerate(facts["modalities"].items()):
-        table = place / f"{i}.npy" if settings.kind == "ivfpq" else None
-        opened = ann.read(place / f"{i}.faiss", table, settings.kind, n, dim)
+        copies = read_copies(place / f"{i}.copies.npy", n)
+        table = place / f"{i}.npy" if settings.kind == "ivfpq" or copies else None
+        entries = n if copies is None else len(copies.start) - 1
+        opened = ann.read(place / f"{i}.faiss", table, settings.kind, entries, dim)
         items = ArrowItems(place / f"{i}.arrow")
         if len(items) != n:
             raise ModalignError(f"index is damaged: {place / f'{i}.arrow'} lists {len(items)} items, expected {n}")
         approximate = None if settings.kind == "exact" else opened.faiss
-        parts[m] = Part(opened.vectors, items, None, approximate, settings, opened.faiss)
+        parts[m] = Part(opened.vectors, items, None, approximate, settings, opened.faiss, copies)
     return parts, None if facts["root"] is None else (folder / facts["root"]).resolve()
 
 

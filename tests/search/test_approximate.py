@@ -1,0 +1,178 @@
+"""Approximate indexes where they are hardest: filters, deletions, repeated rows, odd widths, builds that are killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("faiss", reason="faiss is not installed (pip install 'modalign[search]')")
+pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'modalign[search]')")
+
+import faiss
+
+from modalign.search import AnnSettings, Index, ann
+from modalign.search.gallery import Match
+from modalign.search.items import conditions
+from modalign.search.recall import cross_modal_recall
+
+APPROXIMATE = ("hnsw", "ivfpq")
+
+
+def index_of(folder: Path, x: np.ndarray, kind: str, entries: list[dict[str, Any]] | None = None, **more: int) -> Index:
+    items = {"text": entries or [{} for _ in x]}
+    return Index.build(folder, {"text": x.astype(np.float32)}, items, settings=AnnSettings(kind, **more))
+
+
+def answers(index: Index, query: np.ndarray, k: int = 10, where: str | None = None, exact: bool = False) -> list[Match]:
+    unit = query / np.linalg.norm(query)
+    return index.nearest(unit, ["text"], k, conditions([where] if where else None), exact=exact)
+
+
+def crowd(near: int, far: int, d: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    """A query, items around it, and items elsewhere."""
+    rng = np.random.default_rng(0)
+    query = rng.normal(size=d)
+    around = query + 0.02 * rng.normal(size=(near, d))
+    elsewhere = rng.normal(size=(far, d)) - 0.3 * query
+    return query, np.concatenate([around, elsewhere])
+
+
+@pytest.mark.parametrize("kind", APPROXIMATE)
+@pytest.mark.parametrize("correction", [None, "csls"])
+def test_a_filter_that_leaves_out_all_neighbours_gives_what_exact_search_gives(
+    kind: str, correction: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,000 items around the query carry one label and 20 times as many elsewhere the other (hnswlib PR 344)."""
+    monkeypatch.setattr("modalign.search.gallery.FEW", 100)
+    query, x = crowd(250, 5100)
+    index = index_of(tmp_path / "i", x, kind, [{"split": "train" if i < 250 else "test"} for i in range(len(x))])
+    bias = index.correction(correction, ("text",), ("text",)) if correction else None
+    where = conditions(["split=test"])
+    unit = query / np.linalg.norm(query)
+    found, right = (index.nearest(unit, ["text"], 10, where, bias, exact=e) for e in (False, True))
+    assert len(found) == 10
+    assert len({f.place for f in found} & {f.place for f in right}) >= 9
+    assert all(index.entry(f.place)["split"] == "test" for f in found)
+
+
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_items_around_a_query_that_were_deleted_do_not_hide_the_others(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modalign.search.gallery.FEW", 100)
+    query, x = crowd(300, 4000)
+    index = index_of(tmp_path / "i", x, kind).delete([f"text/{i}" for i in range(300)])
+    found, right = (answers(index, query, exact=e) for e in (False, True))
+    assert len(found) == 10
+    assert len({f.place for f in found} & {f.place for f in right}) >= 9
+    rows = index.nearest_many(x[:3].astype(np.float32), "text", 5)
+    assert (rows >= 300).all()
+
+
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_filters_of_any_width_agree_with_exact_search(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modalign.search.gallery.FEW", 50)
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(3000, 12))
+    index = index_of(tmp_path / "i", x, kind, [{"rank": i % 100} for i in range(len(x))])
+    for limit in (5, 20, 60, 99):
+        hits = total = 0
+        for query in rng.normal(size=(20, 12)):
+            found, right = (answers(index, query, where=f"rank<{limit}", exact=e) for e in (False, True))
+            hits += len({f.place for f in found} & {f.place for f in right})
+            total += len(right)
+        assert hits / total > 0.95, limit
+
+
+def names_and_captions(d: int = 32) -> np.ndarray:
+    """20 names that stand 150 times each, and 1,000 captions that stand once."""
+    rng = np.random.default_rng(0)
+    names, captions = rng.normal(size=(20, d)), rng.normal(size=(1000, d))
+    return np.concatenate([np.repeat(names, 150, 0), captions])[rng.permutation(4000)]
+
+
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_every_single_row_is_found_by_its_own_vector_beside_rows_that_repeat(kind: str, tmp_path: Path) -> None:
+    x = names_and_captions()
+    index = index_of(tmp_path / "i", x, kind)
+    _, entry, count = np.unique(x, axis=0, return_inverse=True, return_counts=True)
+    single = np.flatnonzero(count[entry.ravel()] == 1)
+    assert len(single) == 1000
+    found = [answers(index, x[r], 1)[0].place.row for r in single]
+    assert np.mean(np.array(found) == single) == 1.0
+    copies = [f.place.row for f in answers(index, x[0] if count[entry.ravel()[0]] > 1 else x[1], 10)]
+    assert len(set(copies)) == 10  # each copy is an item of its own
+
+
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_recall_counts_any_of_equally_good_rows(kind: str, tmp_path: Path) -> None:
+    x = names_and_captions()
+    index = index_of(tmp_path / "i", x, kind)
+    table = index.current["recall"]["scores"]["index_recall/text->text/@10"]
+    assert table["value"] > 0.99
+    again = cross_modal_recall(Index(tmp_path / "i"), {"text": x[:200].astype(np.float32)})
+    assert next(iter(again["scores"].values()))["value"] > 0.99
+
+
+@pytest.mark.parametrize("d", [14, 50, 150, 250, 257])
+def test_codes_fit_any_width(d: int, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(800, d))
+    index = index_of(tmp_path / "i", x, "ivfpq")
+    assert answers(index, x[7], 1)[0].place.row == 7
+
+
+def test_codes_that_do_not_fit_are_refused_with_those_that_do(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(1100, 50))
+    with pytest.raises(Exception, match=r"codes must divide the 50 dimensions, got 12: choose one of 5, 10, 25, 50"):
+        index_of(tmp_path / "i", x, "ivfpq", codes=12)
+
+
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_a_build_that_was_interrupted_goes_on_and_ends_with_the_same_bytes(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.nn.functional.normalize(torch.randn(2500, 8, generator=torch.Generator().manual_seed(0)), dim=1).numpy()
+    settings = AnnSettings(kind, links=8, effort=20)
+    whole = faiss.serialize_index(ann.build(x, settings)).tobytes()
+    monkeypatch.setattr("modalign.progress.Pause.over", lambda self: True)
+    kept, keep, written = tmp_path / "kept", ann._keep, []
+
+    def stop(index: Any, path: Path | None) -> None:
+        keep(index, path)
+        written.append(index.ntotal)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ann, "_keep", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ann.build(x, settings, kept)
+    monkeypatch.setattr(ann, "_keep", keep)
+    assert kept.exists()
+    assert written == [1024 if kind == "hnsw" else 0]
+    assert faiss.serialize_index(ann.build(x, settings, kept)).tobytes() == whole
+
+
+def test_an_interrupted_index_keeps_its_finished_modalities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = {m: np.random.default_rng(i).normal(size=(200, 8)).astype(np.float32) for i, m in enumerate(("a", "b"))}
+    items = {m: [{} for _ in rows] for m, rows in x.items()}
+    build, seen = ann.build, []
+
+    def second(vectors: np.ndarray, *rest: Any) -> Any:
+        seen.append(len(vectors))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return build(vectors, *rest)
+
+    monkeypatch.setattr(ann, "build", second)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        Index.build(tmp_path / "i", x, items, settings=AnnSettings("hnsw"))
+    assert stop.value.__notes__ == ["what is indexed is kept"]
+    assert Index.build(tmp_path / "i", x, items, settings=AnnSettings("hnsw")).count("b") == 200
+    assert len(seen) == 3  # the first modality was not indexed again
+    assert not list((tmp_path / "i").rglob("*.tmp"))
+    assert not list((tmp_path / "i").rglob("*.unfinished"))
