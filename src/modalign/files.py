@@ -205,7 +205,7 @@ def read_json(path: Path, what: str = "file") -> Any:
 def read_jsonl(path: Path, what: str = "file") -> list[dict[str, Any]]:
     """Read a file of one JSON object per line; a last line cut off by a kill is left out."""
     rows = []
-    lines = read_text(path, what).splitlines()
+    lines = read_text(path, what).removesuffix("\n").split("\n")  # U+2028 and the like stand within a line
     for number, line in enumerate(lines, 1):
         try:
             rows.append(from_json(line))

@@ -43,7 +43,7 @@ def test_rows_labels_and_names(tree: Callable[..., Path]) -> None:
     ]  # fmt: skip
     assert made.extra["labels"][0] == [0, 1]
     assert (made[0].start, made[0].extra["clip_start"], made[0].extra["clip_end"]) == (None, 30.0, 40.0)
-    assert audioset(root, missing="drop").meta["missing_files"] == "1 of 3: abcdefghijk.wav"
+    assert [x.line for x in audioset(root, missing="drop").left_out] == ["1 file left out, not there: abcdefghijk.wav"]
 
 
 def test_one_text_per_label_and_links_by_label(tree: Callable[..., Path]) -> None:

@@ -32,7 +32,7 @@ def test_parts_and_file_names(tree: Callable[..., Path]) -> None:
     ]  # fmt: skip
     assert len(made.groups()) == 3  # the two sounds of one name are two things
     assert [t for t in made.text if t][:2] == ["One, two", "two"]
-    assert made.meta["empty_texts"] == "1, in groups 2"
+    assert [x.line.partition(":")[0] for x in made.left_out] == ["1 text left out, empty"]
     assert len(clotho(root, split="evaluation")) == 5
 
 

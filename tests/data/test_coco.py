@@ -43,7 +43,7 @@ def test_official_lists(tree: Callable[..., Path]) -> None:
     assert texts == [(9, "A cat.", 1), (7, 'He said "hi", then\nleft', 2), (9, "A cat, again", 3)]
     assert made.uri[made.rows("image", "val")[0]] == str(root / "val2017" / "000000000007.jpg")
     assert len(coco(root, split="validation")) == 6
-    assert coco(root, missing="drop").meta["missing_files"].startswith("3 of 4: ")
+    assert next((x.reason, x.count) for x in coco(root, missing="drop").left_out) == ("not there", 3)
 
 
 def test_photos_of_another_year_are_found_by_number(tree: Callable[..., Path]) -> None:

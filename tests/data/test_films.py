@@ -70,7 +70,7 @@ def test_films_without_sound_have_pictures_alone_and_broken_ones_are_named(tmp_p
         ("video", 0.0, 2.0), ("video", 0.5, 2.5), ("video", 1.0, 3.0)
     ]  # fmt: skip
     assert set(made.splits) == {"train"}
-    assert made.meta["broken_films"].startswith("1 of 2: train/bad.mp4")
+    assert [(x.what, x.count, x.places) for x in made.left_out] == [("films", 1, ("train/bad.mp4",))]
 
 
 def test_windows_of_one_film_never_part(tmp_path: Path) -> None:

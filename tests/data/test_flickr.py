@@ -54,9 +54,9 @@ def test_official_lists_and_photos_in_none(tree: Callable[..., Path]) -> None:
     root = tree(files)
     made = flickr8k(root)
     assert [(r.split, r.extra["photo"]) for r in made if r.uri] == [("train", "a.jpg"), ("", "b.jpg")]
-    assert made.meta["listed_without_captions"] == "1: z.jpg"
+    assert [x.line for x in made.left_out] == ["1 photo left out, in a list of the split but without captions: z.jpg"]
     assert made.uri[0] == str(root / "Images" / "a.jpg")
-    assert flickr8k(root, missing="drop").meta["missing_files"] == "1 of 2: b.jpg"
+    assert "1 file left out, not there: b.jpg" in [x.line for x in flickr8k(root, missing="drop").left_out]
     assert len(flickr8k(root, split="train")) == 3
 
 

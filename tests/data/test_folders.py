@@ -22,8 +22,10 @@ def test_one_folder_per_modality(tree: Callable[..., Path]) -> None:
     made = folders(tree(files))
     groups = {(r.group, r.modality) for r in made}
     assert groups == {(0, "image"), (0, "audio"), (0, "text"), (0, "depth"), (1, "image")}
-    assert made.meta["left_aside"] == "1 files of no known kind (1 '.md'): notes.md"
-    assert made.meta["broken_texts"] == "1: b.txt"
+    assert {(x.what, x.reason.partition(",")[0], x.places) for x in made.left_out} == {
+        ("files", "of no known kind (.md)", ("notes.md",)),
+        ("texts", "text is a Git LFS pointer", ("b.txt",)),
+    }
     assert [t for t in made.text if t] == ['He said "hi"\nleft']
     assert [t for t in folders(tree(files), lines=True).text if t] == ['He said "hi"', "left"]
 
@@ -42,7 +44,7 @@ def test_classes_in_splits(tree: Callable[..., Path]) -> None:
         (0, "a cat", "train", 0), (1, "dog", "train", 1), (2, "dog", "val", 1)
     ]  # fmt: skip
     assert len(folders(tree(files), split="validation")) == 2
-    assert made.meta["left_aside"].endswith("readme.txt")
+    assert [x.places for x in made.left_out] == [("readme.txt",)]
 
 
 def test_same_name_in_two_splits_is_two_things(tree: Callable[..., Path]) -> None:

@@ -32,10 +32,15 @@ def test_segments_of_json(tree: Callable[..., Path], name: str) -> None:
     assert [(r.start, r.end) for r in made if r.uri] == [(0.0, 2.0), (2.0, 5.0), (1.0, 4.0)]
     assert made.uri[0] == str(root / "videos" / "-dh_uGahzYo.webm")
     assert made.uri[4] == str(root / "videos" / "abc.efghijk.mp4")  # not there; a dot is part of its name
-    assert made.meta["dropped_segments"] == "1 with end before start, 1 with no text"
+    assert {(x.what, x.reason, x.count) for x in made.left_out} == {
+        ("segments", "end before start", 1),
+        ("segments", "no text", 1),
+    }
     assert made[0].extra["task_id"] == "52907"
     assert made[0].extra["category"] == "Cars & Other Vehicles / Motorcycles"
-    assert howto100m(root, missing="drop").meta["missing_files"] == "1 of 3: abc.efghijk.mp4"
+    assert ("files", "not there", 1, ("abc.efghijk.mp4",)) in [
+        (x.what, x.reason, x.count, x.places) for x in howto100m(root, missing="drop").left_out
+    ]
 
 
 def test_one_csv_per_video_and_an_empty_text_is_not_nan(tree: Callable[..., Path]) -> None:
@@ -96,7 +101,7 @@ def test_real_captions(external_data: Path, tmp_path: Path) -> None:
     root = external_data / "howto100m_like"
     kept = howto100m(root, rolling="keep")
     assert len(set(kept.extra["video"])) <= 419
-    assert len(kept.groups()) + int(kept.meta["dropped_segments"].split()[0]) == 3216
+    assert len(kept.groups()) + sum(x.count for x in kept.left_out) == 3216
     assert "nan" not in {str(t).lower() for t in kept.text}
     trimmed = howto100m(root)
     spans: dict[str, list[tuple[float, float]]] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from modalign.data.folders import folders
-from modalign.data.places import KIND_OF, SOUNDS, VIDEOS, Files, aside, clip_names, first_file, first_folder, inside
+from modalign.data.places import KIND_OF, SOUNDS, VIDEOS, Files, clip_names, first_file, first_folder, inside
 from modalign.data.table import table
 from modalign.data.webdataset import webdataset
 from modalign.errors import ModalignError
@@ -69,12 +69,6 @@ def test_first_of_several(tree: Callable[..., Path]) -> None:
         first_file(root, ["c.csv", "d.csv"], "list")
 
 
-def test_what_is_left_aside_is_counted_by_ending_and_named() -> None:
-    assert aside(["a.xyz", "b.XYZ", "README"]) == (
-        "3 files of no known kind (2 '.xyz', 1 without an ending): a.xyz, b.XYZ, README"
-    )
-
-
 @pytest.mark.parametrize(
     ("ending", "kind"),
     [(".oga", "audio"), (".aiff", "audio"), (".aif", "audio"), (".mka", "audio"), (".amr", "audio"), (".caf", "audio"),
@@ -86,7 +80,7 @@ def test_endings_that_the_decoders_read_are_known(ending: str, kind: str, tmp_pa
     (tmp_path / "a.xyz").write_bytes(b"x")
     made = folders(tmp_path)
     assert made.modalities == (kind,)
-    assert made.meta["left_aside"] == "1 files of no known kind (1 '.xyz'): a.xyz"
+    assert [x.line for x in made.left_out] == ["1 file left out, of no known kind (.xyz): a.xyz"]
 
 
 def test_shards_name_what_they_leave_aside(tmp_path: Path) -> None:
@@ -97,7 +91,7 @@ def test_shards_name_what_they_leave_aside(tmp_path: Path) -> None:
             archive.addfile(info, io.BytesIO(b"{}"))
     made = webdataset(tmp_path / "s.tar")
     assert made.modalities == ("audio", "text")
-    assert made.meta["left_aside"] == "1 files of no known kind (1 '.xyz'): 1.xyz"
+    assert [x.line for x in made.left_out] == ["1 file left out, of no known kind (.xyz): 1.xyz"]
 
 
 def test_a_column_of_pictures_is_known_by_most_of_its_files(tmp_path: Path) -> None:
@@ -105,4 +99,4 @@ def test_a_column_of_pictures_is_known_by_most_of_its_files(tmp_path: Path) -> N
     made = table(tmp_path / "m.csv")
     assert [r.uri and Path(r.uri).name for r in made.modality("image")] == ["scan.djvu", "b.png", "c.png"]
     (tmp_path / "n.csv").write_text("file,caption\nscan.djvu,a\n")
-    assert table(tmp_path / "n.csv").meta["left_aside"].startswith("file: files of no known kind")
+    assert table(tmp_path / "n.csv").left_out[0].line.startswith("1 column left out, files of no known kind")

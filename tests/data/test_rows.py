@@ -26,7 +26,9 @@ def test_groups_texts_and_missing_files(tmp_path: Path) -> None:
     assert [(r.group, r.modality, r.text, r.split) for r in made] == [
         (0, "image", None, "train"), (0, "image", None, "train"), (1, "text", "words\nmore", "test")
     ]  # fmt: skip
-    assert made.meta == {"licence": "CC0", "missing_files": "1 of 3: b.jpg", "empty_texts": "4, in groups 1, 1, 1, 1"}
+    assert made.meta == {"licence": "CC0"}
+    assert made.left_out[0].line == "1 file left out, not there: b.jpg"
+    assert sum(x.count for x in made.left_out if x.what == "texts") == 4
     assert len(rows.manifest("training")) == 2
 
 
@@ -39,5 +41,5 @@ def test_unknown_split_and_no_rows_are_clear(tmp_path: Path) -> None:
         rows.manifest("trian")
     lost = Rows("mine", {}, "drop")
     lost.file(0, "image", tmp_path / "no.jpg")
-    with pytest.raises(ModalignError, match=r"1 of 1: no\.jpg"):
+    with pytest.raises(ModalignError, match=r"1 file left out, not there: no\.jpg"):
         lost.manifest()

@@ -90,7 +90,7 @@ def test_names_inside_are_only_names(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     made = webdataset(path)
     assert [open_member(str(u)).read() for u in made.uri] == [b"evil", b"abs", b"ok"]
-    assert made.meta["skipped_members"] == "2: l.jpg, h.jpg"
+    assert [x.line for x in made.left_out] == ["2 members left out, no plain files: s.tar#l.jpg, s.tar#h.jpg"]
     assert sorted(tmp_path.rglob("*")) == before
     with pytest.raises(ModalignError, match=r"has no member 'l\.jpg'"):
         open_member(f"{path}#l.jpg")
@@ -103,9 +103,9 @@ def test_broken_shards_are_counted_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "c.tar").write_bytes(whole[:1700])
     (tmp_path / "d.tar").write_bytes(b"")
     made = webdataset(tmp_path)
-    assert made.meta["broken_shards"].startswith("3: b.tar (a Git LFS pointer")
-    assert "c.tar (" in made.meta["broken_shards"]
-    assert "d.tar (empty)" in made.meta["broken_shards"]
+    assert [(x.what, x.count, x.places) for x in made.left_out] == [("shards", 1, (f"{n}.tar",)) for n in "bcd"]
+    assert "Git LFS pointer" in made.left_out[0].reason
+    assert "(empty)" in made.left_out[2].reason
     assert len([u for u in made.uri if u and "a.tar" in u]) == 3
     (tmp_path / "a.tar").unlink()
     (tmp_path / "c.tar").unlink()
@@ -131,7 +131,7 @@ def test_other_extensions_by_choice_and_large_texts(tmp_path: Path) -> None:
     _shard(tmp_path / "s.tar", [("1.depth", b"d"), ("1.txt", b"t" * (1 << 21))])
     made = webdataset(tmp_path, modalities={"depth": "depth"})
     assert [(r.modality, r.text) for r in made] == [("depth", None)]
-    assert made.meta["empty_texts"].startswith("1")
+    assert [x.line for x in made.left_out] == ["1 text left out, larger than 1 MiB: s.tar#1.txt"]
 
 
 def test_no_shards(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_frames_have_a_third_modality_where_it_is_known(tree: Callable[..., Path
     assert made[4].text == "so now, we mix"
     assert made[3].extra == {"video": "b", "task": "2", "clip_start": 12.0, "clip_end": 40.0}
     assert made[0].extra == {"video": "a", "task": "1"}
-    assert youcook2(root, missing="drop").meta["missing_files"] == "1 of 2: b0.jpg"
+    assert [x.line for x in youcook2(root, missing="drop").left_out] == ["1 file left out, not there: b0.jpg"]
     assert youcook2(root, layout="csv").modalities == ("video", "text")
 
 

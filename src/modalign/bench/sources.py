@@ -232,7 +232,7 @@ def read_flickr(folder: Path) -> Flickr:
             f"{folder / 'features'}: {len(names)} names need as many photos and five times as many captions, got "
             f"{len(image)} and {len(text)}"
         )
-    captions = read_text(folder / "features" / "captions.csv", "captions").splitlines()
+    captions = read_text(folder / "features" / "captions.csv", "captions").removesuffix("\n").split("\n")
     lines = list(csv.reader(captions))[1:]
     if [line[0] for line in lines[::5]] != names:
         raise ModalignError(f"{folder / 'features' / 'captions.csv'} is not in the order of image_names.txt")

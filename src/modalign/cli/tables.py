@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..data.left_out import LeftOut
+from ..data.left_out import lines as told
 from ..metrics.score import Score
 from ..metrics.shown import chosen, line, number, shown
 from ..report.words import TITLES, words
@@ -60,7 +62,7 @@ def scores(m: MethodResult, importance: str) -> list[str]:
 def embedded(result: Mapping[str, Any]) -> str:
     """What a store holds and what is left out of it."""
     lines = [f"{m}: {n} items" for m, n in result["items"].items()]
-    return "\n".join([*lines, *filter(None, [result["left_out"]]), f"store: {result['store']}"])
+    return "\n".join([*lines, *told(map(LeftOut.of, result["failures"])), f"store: {result['store']}"])
 
 
 def diagnosis(found: Mapping[str, Any]) -> str:
@@ -97,7 +99,7 @@ def index(result: Mapping[str, Any]) -> str:
     lines = [f"index: {result['index']}  ({result['kind']}, {items}, {result['dim']} dimensions)"]
     if result["kind"] == "exact":
         lines.append("every answer is exact (recall 1)")
-    lines += recall_text(result["recall"])
+    lines += [*recall_text(result["recall"]), *told(map(LeftOut.of, result["failures"]))]
     if result.get("lance"):
         lines.append(f"LanceDB: {result['lance']['rows']:,} rows in {result['lance']['uri']}")
     lines.append(f'search it:  modalign search {result["index"]} "a word"')

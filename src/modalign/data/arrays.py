@@ -222,7 +222,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as problem:
         raise ModalignError(f"file of pairs cannot be read as text: {path} ({problem})") from None
-    lines = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(i, line.strip()) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         return []
     separator = next((s for s in ("\t", ",", ";") if s in lines[0][1]), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +53,7 @@ def audiocaps(
         Rows of ``audio`` and ``text``, one group per clip; extra: video, clip_start; texts also audiocap_id.
 
     Raises:
-        ModalignError: no list, a damaged one, or clips that are in two splits.
+        ModalignError: no list, a damaged one, or clips that are in two splits. Rows without a start time are counted.
 
     Reference: Kim et al. 2019, NAACL.
 
@@ -68,8 +69,9 @@ def audiocaps(
     home: dict[int, str] = {}
     torn: list[str] = []
     for path, which in _lists(base, version, captions, split):
-        for record in read_csv(path, COLUMNS, "AudioCaps list").rows:
-            video, start = record.fields["youtube_id"].strip(), number(record, "start_time", path)
+        records = read_csv(path, COLUMNS, "AudioCaps list").rows
+        for record, start in rows.readable(records, partial(number, column="start_time", path=path), path):
+            video = record.fields["youtube_id"].strip()
             group = rows.group((video, start))
             extra: dict[str, Any] = {"video": video, "clip_start": start}
             if group not in home:

@@ -142,7 +142,7 @@ def read_segments(path: Path) -> list[LabelledClip]:
     text, _ = read_list(path, "AudioSet segment list")
     if path.suffix == ".jsonl":
         return _from_json_lines(text, path)
-    lines = text.splitlines()
+    lines = text.split("\n")
     lost = [i for i, line in enumerate(lines, 1) if line.lstrip('"').startswith("#NAME?")]
     if lost:
         raise ModalignError(
@@ -168,7 +168,7 @@ def read_segments(path: Path) -> list[LabelledClip]:
 
 def _from_json_lines(text: str, path: Path) -> list[LabelledClip]:
     found: list[LabelledClip] = []
-    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
     for i, line in lines:
         try:
             e: Mapping[str, Any] = from_json(line)

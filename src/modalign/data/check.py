@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import few
 from .leakage import leakage
+from .left_out import lines as told
 from .manifest import Manifest
 from .named import read_named
 from .places import KIND_OF
@@ -136,7 +137,8 @@ def check_dataset(
         split: only this one. near: also find pictures that look alike, which decodes each of them once, small.
 
     Returns:
-        ``rows`` (modality -> number), ``splits`` (split -> number of groups), ``files`` (as ``FileReport``),
+        ``rows`` (modality -> number), ``splits`` (split -> number of groups), ``failures`` (what the reader left
+        out), ``files`` (as ``FileReport``),
         ``across_splits`` (kind -> sets of names), and ``lines`` for people.
 
     Example:
@@ -156,11 +158,13 @@ def check_dataset(
         "dataset": name,
         "rows": rows,
         "splits": splits,
+        "failures": [x.json() for x in manifest.left_out],
         "files": asdict(files),
         "across_splits": {kind: [[leaks.names[r] for r in s] for s in sets] for kind, sets in leaks.across().items()},
         "lines": [
             "rows: " + ", ".join(f"{n:,} {m}" for m, n in rows.items()),
             "groups: " + ", ".join(f"{n:,} {s}" for s, n in splits.items()),
+            *told(manifest.left_out),
             *(files.lines() if files.files else ()),
             *leaks.lines(),
         ],

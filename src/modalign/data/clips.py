@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ModalignError, few
 from ..registry import register
 from .manifest import Manifest
-from .places import IMAGES, KIND_OF, SOUNDS, VIDEOS, Files, aside, existing_folder, first_folder
+from .places import IMAGES, KIND_OF, SOUNDS, VIDEOS, Files, existing_folder, first_folder
 from .rows import Missing, Rows
 from .tables import parse_csv, read_json, read_list
 
@@ -65,9 +65,12 @@ def clips(
     base = existing_folder(root, "data set 'clips'")
     files = {m: Files([first_folder(base, names)], ends) for m, (names, ends) in FOLDERS.items()}
     found: dict[str, dict[str, Path]] = {}
+    doubles = [name for index in files.values() for name in index.doubles]
     for modality, index in files.items():
         for stem in index.stems():
-            found.setdefault(_plain(stem, modality), {})[modality] = index.place(stem)
+            place = index.place(stem)
+            if found.setdefault(_plain(stem, modality), {}).setdefault(modality, place) != place:
+                doubles.append(place.name)
     words = texts if isinstance(texts, Mapping) else None
     annotations = _from_mapping(words) if words is not None else _annotations(base, texts)  # type: ignore[arg-type]
     if annotations and not set(annotations) & set(found):
@@ -86,11 +89,14 @@ def clips(
             for text in _several(about.get(key)):
                 rows.text(group, text, part, **extra)
         for text in _several(about.get("subtitle")):
-            if text.strip():
+            if not isinstance(text, str) or text.strip():  # an empty one: nothing is said
                 rows.text(group, text, part, "narration", None, None, **extra)
-    others = [name for index in files.values() for name in index.others if Path(name).suffix.lower() not in KIND_OF]
-    if others:
-        rows.note("left_aside", aside(others))
+    for index in files.values():
+        for name in index.others:
+            if Path(name).suffix.lower() not in KIND_OF:
+                rows.unknown(name)
+    for name in doubles:
+        rows.left_out("files", "of the same clip as another", name)
     return rows.manifest(split)
 
 
@@ -107,10 +113,8 @@ def _parts(clip: str) -> dict[str, Any]:
     return {"clip": clip, "video": found["video"], "clip_start": float(found["start"]), "clip_end": float(found["end"])}
 
 
-def _several(value: object) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
+def _several(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _from_mapping(texts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -134,7 +138,15 @@ def _annotations(base: Path, texts: Path | str | None) -> dict[str, dict[str, An
     content = read_json(path, "texts of clips", object)
     if isinstance(content, dict):
         return _from_mapping(content)
+    merged: dict[str, dict[str, Any]] = {}
     try:
-        return {str(e["clip_id"] if "clip_id" in e else e["video_id"]): e for e in content}
-    except (KeyError, TypeError):
+        for e in content:
+            about = merged.setdefault(str(e["clip_id"] if "clip_id" in e else e["video_id"]), {})
+            for key, value in e.items():  # several entries of a clip, as VAST has them: the texts of all of them
+                known = about.get(key)
+                both = key in (*TEXTS, "subtitle") and known is not None
+                more = [v for v in _several(value) if v not in _several(known)]
+                about[key] = [*_several(known), *more] if both else value
+    except (KeyError, TypeError, AttributeError):
         raise ModalignError(f"{path}: each entry needs a clip_id or video_id") from None
+    return merged

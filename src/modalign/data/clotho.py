@@ -64,6 +64,7 @@ def clotho(
         columns = [c for c in table.columns if c.startswith(prefix)]
         if not columns:
             without.append(f"{path.name} (it has {', '.join(table.columns[:3])}, ...)")
+            rows.left_out("lists", f"no column starts with '{prefix}'", path.name)
             continue
         encodings.append(table.encoding)
         for record in table.rows:

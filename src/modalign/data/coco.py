@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from ..errors import ModalignError, few, require
 from ..registry import register
 from .manifest import Manifest
-from .places import existing_folder, first_file, inside
+from .places import existing_folder, first_file, hidden, inside
 from .rows import Missing, Rows, split_name
 from .tables import read_json
 
@@ -237,7 +237,7 @@ class _Places:
 
     def _in(self, folder: Path) -> Mapping[int, Path]:
         if folder not in self._numbers:
-            files = folder.iterdir() if folder.is_dir() else ()
+            files = [f for f in folder.iterdir() if not hidden(f.name)] if folder.is_dir() else []
             digits = ((re.search(r"(\d+)\.\w+$", f.name), f) for f in files)
             self._numbers[folder] = {int(d.group(1)): f for d, f in digits if d}
         return self._numbers[folder]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ..errors import ModalignError, few
+from ..errors import ModalignError
 from ..registry import register
 from . import media
 from .manifest import Manifest
-from .places import VIDEOS, existing_folder
+from .places import VIDEOS, existing_folder, hidden
 from .rows import Rows, split_name
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
@@ -44,14 +44,14 @@ def films(root: Path | str, split: str | None = None, *, seconds: float = 4.0, s
         raise ModalignError(f"films needs seconds and step above 0, got {seconds} and {step}")
     base = existing_folder(root, "data set 'films'")
     rows = Rows("films", {"source": str(base)})
-    broken: list[str] = []
-    paths = sorted(p for p in base.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
+    films = (p for p in base.rglob("*") if p.suffix.lower() in VIDEOS and not hidden(p.relative_to(base)))
+    paths = sorted(p for p in films if p.is_file())
     for path in paths:
         name = path.relative_to(base).as_posix()
         try:
             length, heard = media.film_length(path)
         except ModalignError as problem:
-            broken.append(f"{name} ({problem})")
+            rows.left_out("films", str(problem), name)
             continue
         top = name.split("/")[0]
         part = split_name(top) if top.lower() in PARTS and "/" in name else _drawn(name)
@@ -60,8 +60,6 @@ def films(root: Path | str, split: str | None = None, *, seconds: float = 4.0, s
             rows.file(group, "video", path, part, start, end, film=name)
             if heard:
                 rows.file(group, "audio", path, part, start, end, film=name)
-    if broken:
-        rows.note("broken_films", f"{len(broken)} of {len(paths)}: {few(broken, 3)}")
     return rows.manifest(split)
 
 

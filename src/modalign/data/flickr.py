@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -148,8 +147,8 @@ def _lists(base: Path, patterns: Sequence[str], names: Mapping[str, object], row
         raise ModalignError(
             f"the lists of photos in {base} name {len(strange)} photos, none of them in the captions ({few(strange)})"
         )
-    if strange:
-        rows.note("listed_without_captions", f"{len(strange)}: {few(strange)}")
+    for name in strange:
+        rows.left_out("photos", "in a list of the split but without captions", name)
     return splits
 
 
@@ -209,11 +208,7 @@ def _karpathy(path: Path) -> Captioned:
 
 def _annotations(path: Path) -> Captioned:
     """``flickr_annotations_30k.csv``: the captions of a photo as one JSON list in the column ``raw``."""
-    limit = csv.field_size_limit(1 << 24)
-    try:
-        table = read_csv(path, ("raw", "split", "filename"), "caption list")
-    finally:
-        csv.field_size_limit(limit)
+    table = read_csv(path, ("raw", "split", "filename"), "caption list")
     captions: list[tuple[str, str]] = []
     for row in table.rows:
         try:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from ..errors import ModalignError, few
+from ..errors import ModalignError
 from ..registry import register
 from .manifest import Manifest
 from .places import KIND_OF, existing_folder
-from .places import aside as told
 from .rows import SPLITS, Rows, split_name
 from .tables import read_list
 
@@ -63,17 +62,17 @@ def folders(
     base = existing_folder(root, "data set 'folders'")
     rows = Rows("folders", {"source": str(base)})
     parts = [p for p in _subfolders(base) if p.name.lower() in PARTS]
-    aside: list[str] = []
     places = [(p, split_name(p.name)) for p in parts] or [(base, "")]
     classes: dict[str, int] = {}
     for place, part in places:
         chosen = layout or _guess(place)
         if chosen == "classes":
-            _classes(rows, place, part, classes, aside)
+            _classes(rows, place, part, classes)
         else:
-            _together(rows, place, part, chosen, lines, names_as_text, aside)
-    if aside:
-        rows.note("left_aside", told(aside))
+            _together(rows, place, part, chosen, lines, names_as_text)
+    for path in _files(base) if parts else ():
+        if path.relative_to(base).parts[0] not in {p.name for p in parts}:
+            rows.left_out("files", "beside the folders of the splits", path.relative_to(base).as_posix())
     return rows.manifest(split)
 
 
@@ -101,26 +100,28 @@ def _files(place: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _classes(rows: Rows, place: Path, part: str, classes: dict[str, int], aside: list[str]) -> None:
+def _classes(rows: Rows, place: Path, part: str, classes: dict[str, int]) -> None:
     inside = _subfolders(place)
     for folder in inside:
         label = classes.setdefault(folder.name, len(classes))
         words = re.sub(r"[_\s]+", " ", folder.name).strip()
         for path in _files(folder):
             kind = KIND_OF.get(path.suffix.lower())
-            if kind is None or kind == "text":
-                aside.append(path.name)
+            if kind is None:
+                rows.unknown(path.name)
+                continue
+            if kind == "text":
+                rows.left_out("files", "texts within the folder of a class, whose name is the text", path.name)
                 continue
             group = rows.group(str(path))
             rows.file(group, kind, path, part, None, None, label=label, name=path.stem)
             rows.text(group, words, part, label=label, name=path.stem)
+    for path in sorted(p for p in place.iterdir() if p.is_file() and not p.name.startswith(".")):
+        rows.left_out("files", "beside the folders of the classes", path.name)
 
 
-def _together(
-    rows: Rows, place: Path, part: str, layout: Layout, lines: bool, names_as_text: bool, aside: list[str]
-) -> None:
+def _together(rows: Rows, place: Path, part: str, layout: Layout, lines: bool, names_as_text: bool) -> None:
     named: dict[str, int] = {}
-    broken: list[str] = []
     for path in _files(place):
         kind = KIND_OF.get(path.suffix.lower())
         within = path.relative_to(place).with_suffix("")
@@ -135,23 +136,21 @@ def _together(
             if suffix and kind and _modality(suffix.group(2)) == kind:
                 key = within.with_name(suffix.group(1)).as_posix()
         if kind is None or modality is None:
-            aside.append(path.name)
+            rows.unknown(path.name)
             continue
         group = rows.group((part, key))
         named.setdefault(key, group)
         if kind == "text":
             try:
                 content = read_list(path, "text")[0]
-            except ModalignError:  # one broken text is counted and named; it does not stop the rest
-                broken.append(path.name)
+            except ModalignError as problem:  # one broken text is counted and named; it does not stop the rest
+                rows.left_out("texts", str(problem).replace(f" ({path})", ""), path.name)
                 continue
-            for text in content.splitlines() if lines else [content]:
+            for text in content.split("\n") if lines else [content]:
                 if text.strip() or not lines:
                     rows.text(group, text, part, modality, None, None, name=key)
         else:
             rows.file(group, modality, path, part, None, None, name=key)
-    if broken:
-        rows.note("broken_texts", f"{len(broken)}: {few(broken)}")
     if names_as_text:
         for key, group in named.items():
             rows.text(group, re.sub(r"[_\s]+", " ", Path(key).name), part, name=key)

@@ -17,7 +17,7 @@ from ..files import atomic
 from ..registry import register
 from .manifest import Manifest
 from .rows import Rows
-from .table import NAMES
+from .table import modality_of
 
 MAGIC = (
     (b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"II*\0", ".tif"),
@@ -31,7 +31,7 @@ def hf(
     root: Any,
     split: str | None = None,
     *,
-    columns: dict[str, str] | None = None,
+    columns: dict[str, str | list[str]] | None = None,
     group: str | None = None,
     files: str | None = None,
 ) -> Manifest:
@@ -43,8 +43,8 @@ def hf(
     Args:
         root: the object or the folder (opening a folder takes the package datasets).
         split: a split's name; None for all.
-        columns: modality -> column; None goes by usual names (image, audio, video, text, caption, ...). A text column
-            may hold a list of captions, or class numbers, whose names are then the texts.
+        columns: modality -> column or columns; None goes by usual names (image, audio, video, text, caption, ...), all
+            that there are. A text column may hold a list of captions, or class numbers, whose names are then the texts.
         group: column that tells which rows are the same thing; None: each row is one.
         files: folder for pictures and sounds that lie inside the data set; they are written once, under the hash of
             their content. Not needed where the data set names files that are there.
@@ -65,19 +65,19 @@ def hf(
     for part, dataset in _parts(_open(root)).items():
         names = _names(dataset)
         chosen = _chosen(names, columns)
-        dataset = _undecoded(dataset, chosen.values())
+        dataset = _undecoded(dataset, [c for _, c in chosen])
         if group is not None and group not in names:
             raise ModalignError(f"the data set has no column '{group}': its columns are {few(names, 12)}")
         for i in range(len(dataset)):
             values = dataset[i]
-            number = rows.group((part, i) if group is None else ("group", str(values[group])))
-            for modality, column in chosen.items():
+            number = rows.group((part, i) if group is None else ("group", str(values.get(group))))
+            for modality, column in chosen:
                 where = f"row {i}{f' of {part}' if part else ''}, column '{column}'"
                 if modality in ("text", "narration"):
-                    for text in _texts(values[column], _feature(dataset, column), where):
+                    for text in _texts(values.get(column), _feature(dataset, column), where):
                         rows.text(number, text, part, modality, None, None, row=i)
                 else:
-                    for place in _places(values[column], target, where):
+                    for place in _places(values.get(column), target, where):
                         rows.file(number, modality, place, part, None, None, row=i)
     return rows.manifest(split)
 
@@ -111,17 +111,15 @@ def _names(dataset: Any) -> list[str]:
     return list(dict.fromkeys(k for i in range(len(dataset)) for k in dataset[i]))
 
 
-def _chosen(names: list[str], columns: Mapping[str, str] | None) -> dict[str, str]:
+def _chosen(names: list[str], columns: Mapping[str, str | list[str]] | None) -> list[tuple[str, str]]:
+    """Modality and column; a modality may have several."""
     if columns is not None:
-        lost = [c for c in columns.values() if c not in names]
+        given = [(m, c) for m, several in columns.items() for c in ([several] if isinstance(several, str) else several)]
+        lost = [c for _, c in given if c not in names]
         if lost:
             raise ModalignError(f"the data set has no column {few(lost)}: its columns are {few(names, 12)}")
-        return dict(columns)
-    found: dict[str, str] = {}
-    for name in names:
-        modality = next((m for m, known in NAMES.items() if name.lower() in known), None)
-        if modality is not None:
-            found.setdefault(modality, name)
+        return given
+    found = [(modality, name) for name in names if (modality := modality_of(name)) is not None]
     if not found:
         raise ModalignError(
             f"the data set has no column of a known name: its columns are {few(names, 12) or 'none'}; "

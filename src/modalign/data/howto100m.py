@@ -11,7 +11,7 @@ from ..errors import ModalignError, few
 from ..parameters import Count, Weight
 from ..registry import register
 from .manifest import Manifest
-from .places import VIDEOS, Files, existing_folder, first_folder
+from .places import VIDEOS, Files, existing_folder, first_folder, hidden
 from .rows import Missing, Rows
 from .segments import Rolling, Segment, Short, clean, lengthen, positives, unroll
 from .tables import read_csv, stream_json
@@ -59,7 +59,7 @@ def howto100m(
 
     Returns:
         Rows of ``video`` (with start and end) and ``text``, one group per segment; extra: video, positives, and task_id
-        and category where the list has the video. ``meta["dropped_segments"]`` counts empty texts and bad times.
+        and category where the list has the video. ``left_out`` counts empty texts and bad times.
 
     Raises:
         ModalignError: no captions, damaged ones, or a Git LFS pointer in place of the list.
@@ -79,22 +79,22 @@ def howto100m(
     tasks = _tasks(base)
     files = Files([first_folder(base, ["videos", "video"]), base], VIDEOS)
     rows = Rows("howto100m", ABOUT, missing)
-    dropped: Counter[str] = Counter()
     wanted = set(videos) if videos is not None else None
     count = segments_so_far = 0
     for video, triples in _captions(base, captions, wanted):
         if limit is not None and count >= limit:
             break
         count += 1
+        dropped: Counter[str] = Counter()
         segments = lengthen(unroll(clean(triples, dropped), rolling), seconds, short)
+        for why, n in dropped.items():
+            rows.left_out("segments", why, f"video {video}", n)
         _add(rows, files.place(video), video, segments, candidates, segments_so_far, tasks.get(video, {}))
         segments_so_far += len(segments)
         if wanted is not None:
             wanted.discard(video)
     if wanted and (limit is None or count < limit):
         raise ModalignError(f"howto100m: {len(wanted)} videos have no captions in {base}: {few(sorted(wanted))}")
-    if dropped:
-        rows.note("dropped_segments", ", ".join(f"{n} with {why}" for why, n in sorted(dropped.items())))
     return rows.manifest(split)
 
 
@@ -162,7 +162,7 @@ def _from_json(path: Path, wanted: set[str] | None) -> Iterator[Timed]:
 
 
 def _from_csv(folder: Path, wanted: set[str] | None) -> Iterator[Timed]:
-    for path in sorted(folder.glob("*.csv")):
+    for path in sorted(p for p in folder.glob("*.csv") if not hidden(p.name)):
         if wanted is not None and path.stem not in wanted:
             continue
         table = read_csv(path, ("start", "end", "text"), "captions of a video")

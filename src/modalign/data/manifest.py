@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ModalignError, few, unknown
 from ..files import atomic, read_json, strict, to_json
+from .left_out import LeftOut
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -56,6 +57,7 @@ class Manifest:
         splits: (n,) names such as "train"; "" for none.
         extra: column -> (n,) values (what JSON can hold); None where a row has none.
         name: of the data set. meta: facts about all of it, such as licence, attribution, source.
+        left_out: what the data set names and no row stands for, see ``LeftOut``. It is no part of the rows' identity.
 
     Raises:
         ModalignError: columns of unequal length, bad group ids, empty text, rows with neither or both of uri and
@@ -78,6 +80,7 @@ class Manifest:
     extra: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     name: str = "manifest"
     meta: Mapping[str, str] = field(default_factory=dict)
+    left_out: Sequence[LeftOut] = ()
 
     def __post_init__(self) -> None:
         n = len(self.modality_names)
@@ -92,6 +95,7 @@ class Manifest:
         }
         for column, values in columns.items():
             object.__setattr__(self, column, values)
+        object.__setattr__(self, "left_out", tuple(map(LeftOut.of, self.left_out)))
         object.__setattr__(self, "extra", {k: tuple(map(strict, v)) for k, v in self.extra.items()})
         lengths = {c: len(v) for c, v in {**columns, **self.extra}.items()}
         if len(set(lengths.values())) > 1:
@@ -102,7 +106,11 @@ class Manifest:
 
     @classmethod
     def from_rows(
-        cls, rows: Iterable[Mapping[str, Any] | Row], name: str = "manifest", meta: Mapping[str, str] = NOTHING
+        cls,
+        rows: Iterable[Mapping[str, Any] | Row],
+        name: str = "manifest",
+        meta: Mapping[str, str] = NOTHING,
+        left_out: Sequence[LeftOut] = (),
     ) -> Manifest:
         """Manifest of rows given one by one, as dictionaries or ``Row``.
 
@@ -122,6 +130,7 @@ class Manifest:
             extra={k: [r.extra.get(k) for r in table] for k in extras},
             name=name,
             meta=dict(meta),
+            left_out=left_out,
         )
 
     # ------------------------------------------------------------------ looking
@@ -196,6 +205,7 @@ class Manifest:
             {k: pick(v) for k, v in self.extra.items()},
             self.name,
             self.meta,
+            self.left_out,
         )
 
     def split(self, name: str) -> Manifest:
@@ -225,11 +235,13 @@ class Manifest:
             "end": [None if math.isnan(t) else t for t in np.asarray(self.end).tolist()],
             "splits": self.splits,
             "extra": dict(self.extra),
+            "left_out": [x.json() for x in self.left_out],
         }
 
     def fingerprint(self) -> str:
         """Identity of all rows in their order: 32 hexadecimal digits. It does not look into the files."""
-        text = to_json(self.columns(), sort_keys=True, separators=(",", ":"))
+        rows = {k: v for k, v in self.columns().items() if k != "left_out"}
+        text = to_json(rows, sort_keys=True, separators=(",", ":"))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def save(self, path: str | Path) -> None:
@@ -247,7 +259,7 @@ class Manifest:
         columns = read_json(Path(path), "manifest")
         try:
             return cls(**columns)
-        except (TypeError, AttributeError):
+        except (TypeError, AttributeError, KeyError):
             raise ModalignError(f"this is not a manifest of modalign: {path}") from None
 
 

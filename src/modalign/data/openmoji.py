@@ -17,6 +17,7 @@ from pathlib import Path
 from ..errors import ModalignError, require, unknown
 from ..parameters import Seed
 from ..registry import register
+from .left_out import Tally
 from .manifest import Manifest, Row
 from .speech import with_speech
 
@@ -104,7 +105,7 @@ def openmoji(
         families = {b: [neutral(b, members)] for b, members in families.items() if b not in WITHOUT_NEUTRAL}
     splits = assign(families, seed, test, dev)
     names = {e: plain_name(emoji.EMOJI_DATA[e].get(language, "")) for members in families.values() for e in members}
-    rows = []
+    rows, lost = [], Tally()
     for group, same in enumerate(_by_name(names)):
         for e in same:
             facts = {"emoji": e, "base": base(e)}
@@ -112,7 +113,9 @@ def openmoji(
         if names[same[0]]:
             facts = {"emoji": same[0], "base": base(same[0]), "language": language}
             rows.append(Row(group, "text", text=names[same[0]], split=splits[base(same[0])], extra=facts))
-    manifest = Manifest.from_rows(rows, name="openmoji", meta=META)
+        else:
+            lost.add("names", f"not given in '{language}'", same[0])
+    manifest = Manifest.from_rows(rows, name="openmoji", meta=META, left_out=lost.told())
     return with_speech(manifest, language) if speech else manifest
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -52,16 +51,15 @@ def inside(root: Path, entry: str, what: str = "list") -> Path:
     return Path(os.path.abspath(root)) / plain
 
 
-def aside(names: Sequence[str]) -> str:
-    """Which files are left aside as of no known kind: how many, their endings, the first names.
+def hidden(path: Path | str) -> bool:
+    """Whether a file is one that systems write beside people's own: ``._a.jpg``, ``.DS_Store``, ``__MACOSX/a.jpg``.
 
     Example:
-        >>> aside(["a.xyz", "b.xyz", "README"])
-        "3 files of no known kind (2 '.xyz', 1 without an ending): a.xyz, b.xyz, README"
+        >>> hidden("photos/._a.jpg"), hidden("__MACOSX/a.jpg"), hidden("../photos/a.jpg")
+        (True, True, False)
     """
-    endings = Counter(os.path.splitext(name)[1].lower() for name in names)
-    told = [f"{n} '{ending}'" if ending else f"{n} without an ending" for ending, n in endings.most_common()]
-    return f"{len(names)} files of no known kind ({few(told)}): {few(names)}"
+    parts = Path(path).parts
+    return "__MACOSX" in parts or any(p.startswith(".") and p not in (".", "..") for p in parts)
 
 
 def clip_names(video: str, start: float, end: float) -> list[str]:
@@ -121,18 +119,22 @@ class Files:
         self._paths: dict[str, Path] = {}
         self.others: list[str] = []
         """Names of files of other endings, hidden ones left out."""
+        self.doubles: list[str] = []
+        """Files whose name without ending another file has too, which is taken."""
         rank: dict[str, tuple[int, str]] = {}
         for folder in self.folders:
             for place, subfolders, names in os.walk(folder):
-                subfolders.sort()
-                for name in names:
+                subfolders[:] = sorted(s for s in subfolders if not hidden(s))
+                for name in sorted(n for n in names if not hidden(n)):
                     stem, extension = os.path.splitext(name)
                     if extension.lower() not in self.extensions:
-                        self.others += [] if name.startswith(".") else [name]
+                        self.others.append(name)
                         continue
                     path = os.path.join(place, name)
                     key = _composed(stem)
                     this = (self.extensions.index(extension.lower()), path)
+                    if rank.get(key, this) != this:
+                        self.doubles.append(os.path.relpath(max(this, rank[key])[1], folder))
                     if key not in rank or this < rank[key]:
                         rank[key] = this
                         self._paths[key] = Path(path)

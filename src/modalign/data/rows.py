@@ -1,17 +1,33 @@
-"""Rows of a data set under construction: group ids by first appearance, texts tidied, missing files counted."""
+"""Rows of a data set under construction: group ids by first appearance, texts tidied, what is left out counted."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import os
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, unknown
+from .left_out import Tally, summary
 from .manifest import Manifest, Row
+
+
+class Line(Protocol):
+    """A row of a list that knows where it stands."""
+
+    @property
+    def line(self) -> int: ...
+
+
+L = TypeVar("L", bound=Line)
+T = TypeVar("T")
 
 Missing = Literal["keep", "drop"]
 """What becomes of rows whose file is not there: "keep" leaves them for the decoder to count and name, "drop" leaves
 them out here; the other modalities of the group stay in either case."""
+
+WHOSE = ("name", "key", "file", "photo", "clip", "video", "image_id")
+"""What an item's ``extra`` may tell of the thing that it belongs to, for messages."""
 
 SPLITS: Mapping[str, str] = {
     "training": "train", "development": "train", "dev": "val", "valid": "val", "validation": "val",
@@ -44,9 +60,7 @@ class Rows:
         self.missing = missing
         self._groups: dict[Hashable, int] = {}
         self._rows: list[Row] = []
-        self._absent: list[str] = []
-        self._files = 0
-        self._empty: list[str] = []
+        self._tally = Tally()
 
     def group(self, key: Hashable) -> int:
         """The id of a thing: 0, 1, 2, ... by first appearance."""
@@ -63,9 +77,8 @@ class Rows:
         **extra: Any,
     ) -> None:
         """Add an item that lies in a file (a path, or a place that only ``open_member`` knows how to open)."""
-        self._files += 1
         if self.missing == "drop" and isinstance(place, Path) and not place.is_file():
-            self._absent.append(place.name)
+            self.left_out("files", "not there", place.name)
             return
         self._rows.append(Row(group, modality, str(place), None, start, end, split_name(split), extra))
 
@@ -79,10 +92,12 @@ class Rows:
         end: float | None = None,
         **extra: Any,
     ) -> bool:
-        """Add words, without blanks at their ends; empty ones (and what is no text at all) are counted, not added."""
+        """Add words, without blanks at their ends; empty ones, and what is no text, are counted and not added."""
         words = text.strip() if isinstance(text, str) else ""
         if not words:
-            self._empty.append(str(group))
+            told = next((f"{k} {extra[k]}" for k in WHOSE if k in extra), f"group {group}")
+            blank = text is None or isinstance(text, str) or text != text
+            self.left_out("texts", "empty" if blank else f"no text but {type(text).__name__}", told)
             return False
         self._rows.append(Row(group, modality, None, words, start, end, split_name(split), extra))
         return True
@@ -91,16 +106,46 @@ class Rows:
         """A fact about the whole, for ``Manifest.meta``."""
         self.meta[key] = value
 
+    def left_out(self, what: str, reason: str, place: str, count: int = 1) -> None:
+        """Count something that the data set names and that no row stands for, see ``LeftOut``."""
+        self._tally.add(what, reason, place, count)
+
+    def unknown(self, name: str) -> None:
+        """Count a file whose ending is none that the decoders read."""
+        ending = os.path.splitext(name)[1].lower()
+        self.left_out("files", f"of no known kind ({ending or 'no ending'})", name)
+
+    def readable(self, records: Iterable[L], read: Callable[[L], T], path: Path) -> Iterator[tuple[L, T]]:
+        """The lines of a list with what is read of each; a line that is wrong is counted and does not stop the rest.
+
+        Args:
+            records: with a number ``line`` each. read: raises ModalignError for a line that is wrong.
+            path: of the list, for the count.
+
+        Raises:
+            ModalignError: not one of the lines is right; what is wrong with the first.
+        """
+        first: ModalignError | None = None
+        good = 0
+        for record in records:
+            try:
+                value = read(record)
+            except ModalignError as problem:
+                first = first or problem
+                where = f"{path.name}, line {record.line}"
+                self.left_out("rows", str(problem).removeprefix(f"{path}, line {record.line}: "), where)
+                continue
+            good += 1
+            yield record, value
+        if first is not None and not good:
+            raise first
+
     def manifest(self, split: str | None = None) -> Manifest:
         """The manifest of all rows, or those of one split.
 
         Raises:
             ModalignError: no rows at all, or none of that split (the message names the splits there are).
         """
-        if self._absent:
-            self.meta["missing_files"] = f"{len(self._absent)} of {self._files}: {few(self._absent)}"
-        if self._empty:
-            self.meta["empty_texts"] = f"{len(self._empty)}, in groups {few(self._empty)}"
         rows = self._rows
         if split is not None:
             there = {r.split for r in rows}
@@ -108,6 +153,8 @@ class Rows:
                 raise unknown(f"split of '{self.name}'", split, there - {""})
             rows = [r for r in rows if r.split == split_name(split)]
         if not rows:
-            lost = f" ({self.meta['missing_files']} files are missing)" if self._absent else ""
-            raise ModalignError(f"data set '{self.name}' has no rows{lost}: is this the right folder?")
-        return Manifest.from_rows(rows, name=self.name, meta=self.meta)
+            lost = summary(self._tally.told())
+            raise ModalignError(
+                f"data set '{self.name}' has no rows{f' ({lost})' if lost else ''}: is this the right folder?"
+            )
+        return Manifest.from_rows(rows, name=self.name, meta=self.meta, left_out=self._tally.told())

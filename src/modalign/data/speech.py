@@ -72,7 +72,8 @@ def with_speech(manifest: Manifest, voice: str = "en", modality: str = "audio", 
         raise ModalignError(f"'{manifest.name}' has no words that could be spoken")
     place = folder or cache_folder() / "speech" / f"{voice}-{VARIANT}-{SPEED}-{_version()}"
     spoken = [_sound_of(row, voice, modality, place) for row in texts]
-    return Manifest.from_rows([*manifest, *spoken], name=manifest.name, meta={**manifest.meta, "speech": "eSpeak NG"})
+    meta = {**manifest.meta, "speech": "eSpeak NG"}
+    return Manifest.from_rows([*manifest, *spoken], name=manifest.name, meta=meta, left_out=manifest.left_out)
 
 
 def _sound_of(row: Row, voice: str, modality: str, folder: Path) -> Row:

@@ -85,9 +85,9 @@ def table(
     else:
         chosen = _chosen(names, entries, columns, path)
         used = {c for several in chosen.values() for c in several}
-        unread = [n for n in names if columns is None and _plain(n) in FILES and n not in used]
-        if unread:
-            rows.note("left_aside", f"{few(unread)}: files of no known kind; say what they are with columns={{...}}")
+        for name in names:
+            if columns is None and _plain(name) in FILES and name not in used:
+                rows.left_out("columns", "files of no known kind: say what they are with columns={...}", name)
         _wide(rows, chosen, names, entries, group, words, home, anywhere, path)
     return rows.manifest(split)
 
@@ -104,9 +104,8 @@ def _chosen(
         return chosen
     chosen = {}
     for name in names:
-        plain = _plain(name)
-        modality = next((m for m, known in NAMES.items() if plain in known), None)
-        if modality is None and plain in FILES:
+        modality = modality_of(name)
+        if modality is None and _plain(name) in FILES:
             modality = _kind(e.values.get(name) for e in entries)
         if modality:
             chosen.setdefault(modality, []).append(name)
@@ -116,6 +115,16 @@ def _chosen(
             "say which is which with columns={'image': ..., 'text': ...}"
         )
     return chosen
+
+
+def modality_of(name: str) -> str | None:
+    """The modality of a column with a usual name; None for any other.
+
+    Example:
+        >>> modality_of("Caption_2"), modality_of("price")
+        ('text', None)
+    """
+    return next((m for m, known in NAMES.items() if _plain(name) in known), None)
 
 
 def _plain(name: str) -> str:
@@ -137,13 +146,15 @@ def _wide(
     used = {c for several in chosen.values() for c in several}
     group = group or ("group" if "group" in names else None)
     given: set[tuple[int, str, str]] = set()
-    for entry in entries:
+    for entry, times in rows.readable(entries, lambda e: _times(e, path), path):
         extra = {k: v for k, v in entry.values.items() if k not in used and k not in FIELDS and not _nothing(v)}
         part = _text(entry.values.get("split")) or ""
-        times = _times(entry, path)
         cells = [
             (m, value) for m, several in chosen.items() for c in several for value in _several(entry.values.get(c))
         ]
+        if not cells:
+            rows.left_out("rows", "neither a file nor a text", f"{path.name}, line {entry.line}")
+            continue
         files = [str(v) for m, v in cells if m not in words]
         key: object = _text(entry.values.get(group)) if group else (files[0] if files else ("line", entry.line))
         if key is None:
@@ -151,7 +162,7 @@ def _wide(
         number = rows.group(key)
         for modality, value in cells:
             if modality in words:
-                rows.text(number, value, part, modality, None, None, **extra)
+                rows.text(number, _words(value), part, modality, None, None, **extra)
                 continue
             place = _place(value, home, anywhere, path, entry.line)
             if (number, modality, str(place)) in given and times == (None, None):
@@ -172,12 +183,13 @@ def _long(
     group = group or ("group" if "group" in names else None)
     keys = [_text(e.values.get(group)) if group else str(e.line) for e in entries]
     as_numbers = all(k is not None and re.fullmatch(r"\d+", k) for k in keys)
-    for entry, key in zip(entries, keys, strict=True):
-        modality = _text(entry.values.get("modality"))
+    keyed = dict(zip((e.line for e in entries), keys, strict=True))
+    for entry, times in rows.readable(entries, lambda e: _times(e, path), path):
+        modality, key = _text(entry.values.get("modality")), keyed[entry.line]
         if modality is None or key is None:
             raise ModalignError(f"{path}, line {entry.line}: the column {'modality' if key else group} is empty")
         number = int(key) if as_numbers else rows.group(key)
-        part, times = _text(entry.values.get("split")) or "", _times(entry, path)
+        part = _text(entry.values.get("split")) or ""
         extra = {k: v for k, v in entry.values.items() if k not in (*FIELDS, group, "extra") and not _nothing(v)}
         extra |= _packed(entry, path)
         uri, text = entry.values.get("uri"), entry.values.get("text")
@@ -185,7 +197,7 @@ def _long(
             which = "neither" if _nothing(uri) else "both"
             raise ModalignError(f"{path}, line {entry.line}: {which} of uri and text is given; it needs one")
         if _nothing(uri):
-            rows.text(number, text, part, modality, *times, **extra)
+            rows.text(number, _words(text), part, modality, *times, **extra)
         else:
             rows.file(number, modality, _place(uri, home, anywhere, path, entry.line), part, *times, **extra)
 
@@ -216,6 +228,11 @@ def _text(value: Any) -> str | None:
     return None if _nothing(value) else str(value).strip()
 
 
+def _words(value: Any) -> Any:
+    """A cell of a column of texts; numbers are texts too, as a title may be "1984"."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def _several(value: Any) -> list[Any]:
     values = value if isinstance(value, (list, tuple)) else [value]
     return [v for v in values if not _nothing(v)]
@@ -229,6 +246,9 @@ def _times(entry: Entry, path: Path) -> tuple[float | None, float | None]:
             found.append(None if value is None else float(value))
         except ValueError:
             raise ModalignError(f"{path}, line {entry.line}: {column} is {value!r}, not a number of seconds") from None
+    start, end = (0.0 if found[0] is None else found[0]), (math.inf if found[1] is None else found[1])
+    if not 0 <= start < end or found[1] == math.inf:
+        raise ModalignError(f"{path}, line {entry.line}: times are not 0 <= start < end ({found[0]}, {found[1]})")
     return found[0], found[1]
 
 
@@ -271,9 +291,13 @@ def write_table(manifest: Manifest, path: Path | str) -> None:
     entries = [_entry(row, Path(os.path.abspath(path.parent))) for row in manifest]
     if ending in (".csv", ".tsv"):
         out = io.StringIO(newline="")
+        # A carriage return within a field needs quotes, which older versions of the library leave out.
+        mark = "\t" if ending == ".tsv" else ","
+        quoted = any("\r" in str(v) for e in entries for v in e.values())
         writer = csv.DictWriter(
-            out, (*FIELDS, "extra"), delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n"
-        )
+            out, (*FIELDS, "extra"), delimiter=mark, lineterminator="\n",
+            quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL,
+        )  # fmt: skip
         writer.writeheader()
         writer.writerows(entries)
         write_text(path, out.getvalue())

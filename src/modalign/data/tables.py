@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from ..errors import ModalignError, few
 from ..files import from_json
 
+csv.field_size_limit(1 << 28)  # characters of a cell; the library's own limit of 131,072 stops at a long transcript
+
 LFS = b"version https://git-lfs.github.com/spec/"
 BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 ARCHIVES = ((b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"7z\xbc\xaf", "a 7z archive"))
@@ -138,7 +140,7 @@ def parse_csv(
         for cells in reader:
             line = reader.line_num + first_line - 1
             if not columns:
-                columns = tuple(c.strip() for c in cells)
+                columns = _distinct(c.strip() for c in cells)
                 _require(columns, required, path, what)
             elif not cells or (len(cells) == 1 and not cells[0].strip() and len(columns) > 1):
                 continue
@@ -154,6 +156,23 @@ def parse_csv(
             f"(lines {few(uneven)})"
         )
     return columns, rows
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Column names, each once: a second "caption" is "caption_2", so that both can be told apart and none is lost.
+
+    Example:
+        >>> _distinct(["photo", "caption", "caption"])
+        ('photo', 'caption', 'caption_2')
+    """
+    known: list[str] = []
+    for name in names:
+        count = 2
+        fresh = name
+        while name and fresh in known:
+            fresh, count = f"{name}_{count}", count + 1
+        known.append(fresh)
+    return tuple(known)
 
 
 def _require(columns: Sequence[str], required: Iterable[str], path: Path, what: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import ModalignError, few
 from ..registry import register
 from .manifest import Manifest
-from .places import existing_folder
+from .places import existing_folder, hidden
 from .rows import Missing, Rows
 
 ABOUT = {
@@ -59,11 +59,13 @@ def tuxpaint(
     base = existing_folder(root, "data set 'tuxpaint'")
     rows = Rows("tuxpaint", ABOUT, missing)
     speech, written, known = 0, 0, set()
-    for name in sorted(base.rglob("*.txt")):
+    strange: list[str] = []
+    for name in sorted(p for p in base.rglob("*.txt") if not hidden(p.relative_to(base))):
         picture = next((p for p in (name.with_suffix(s) for s in PICTURES) if p.is_file()), None)
-        if picture is None:
-            continue
         key = name.relative_to(base).with_suffix("").as_posix()
+        if picture is None:
+            strange.append(key)
+            continue
         extra = {"name": name.stem, "subject": key.split("/")[0]}
         group, part = rows.group(key), _split(key)
         rows.file(group, "image", picture, part, None, None, **extra)
@@ -71,10 +73,14 @@ def tuxpaint(
         known |= set(names)
         if text in names:
             written += rows.text(group, names[text], part, "text", None, None, **extra)
+        else:
+            rows.left_out("names", f"not given in '{text}'", key)
         sound = name.with_name(f"{name.stem}_desc.ogg" if language == "en" else f"{name.stem}_desc_{language}.ogg")
         if sound.is_file():
             speech += 1
             rows.file(group, "speech", sound, part, None, None, **extra)
+    for key in strange:
+        rows.left_out("stamps", "a name without a picture", key)
     if known and not written:
         raise ModalignError(f"{base} has no names in '{text}' (known: {few(sorted(known), 12)})")
     if known and not speech:
@@ -85,7 +91,7 @@ def tuxpaint(
 
 def _names(path: Path) -> dict[str, str]:
     """Language -> name, of one stamp; bytes that are no UTF-8 are replaced."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     found = {"en": lines[0].strip()} if lines and lines[0].strip() else {}
     for line in lines[1:]:
         language, equals, words = line.partition(".utf8=")

@@ -13,13 +13,13 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ..errors import ModalignError, few
 from ..files import from_json
 from ..registry import register
 from .manifest import Manifest
-from .places import KIND_OF, aside
+from .places import KIND_OF, hidden
 from .rows import Rows, split_name
 from .tables import decode, wrong_content
 
@@ -28,6 +28,11 @@ ABOUT = {"source": "WebDataset shards", "paper": "Aizman, Maltby and Breuel 2019
 TEXT_BYTES = 1 << 20
 MEMBER_BYTES = 1 << 31
 WORDS = ("caption", "captions", "text", "title")
+READ = ("txt", "json", "cls")
+"""Endings of members that are read while the samples are listed."""
+NEIGHBOURS = 8
+"""Shards behind a shard that may hold the other part of a sample."""
+Keys = Literal["shard", "all"]
 
 
 class Member(NamedTuple):
@@ -38,15 +43,17 @@ class Member(NamedTuple):
 
 
 class Shard(NamedTuple):
-    """Members of a shard by name, in order. skipped: names that are no plain files. broken: what is wrong, or ""."""
+    """Members of a shard by name, in order. skipped: names and why. broken: what is wrong with the shard, or ""."""
 
     members: Mapping[str, Member]
-    skipped: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
     broken: str
 
 
 @register("dataset", "webdataset")
-def webdataset(root: Path | str, split: str | None = None, *, modalities: dict[str, str] | None = None) -> Manifest:
+def webdataset(
+    root: Path | str, split: str | None = None, *, modalities: dict[str, str] | None = None, keys: Keys | None = None
+) -> Manifest:
     """WebDataset: samples in tar shards, members of one key together.
 
     Layout: a shard, a pattern such as ``shards/{000..012}.tar``, or a folder with ``*.tar`` (also ``.tar.gz``,
@@ -58,13 +65,16 @@ def webdataset(root: Path | str, split: str | None = None, *, modalities: dict[s
     Args:
         root: see above. split: a folder's name; None for all.
         modalities: extension -> modality, for extensions that are not known by themselves ("left.jpg": "left").
+        keys: "shard": equal keys are one sample within a shard, as many sets count anew in each; "all": anywhere, as
+            where pictures lie in one shard and texts in another. None is "shard", and refuses samples that are torn:
+            two shards none of whose common keys has the same extension in both.
 
     Returns:
-        One group per sample (members of equal key that follow each other in a shard); extra: key, shard, label.
-        ``meta`` counts shards that cannot be read and members that are no plain files.
+        One group per sample (members of equal key, wherever they stand); extra: key, shard, label. ``left_out`` counts
+        shards that cannot be read, members that are no plain files or of no known kind, and texts that are too large.
 
     Raises:
-        ModalignError: no shards, or none that can be read.
+        ModalignError: no shards, none that can be read, or a sample whose parts lie in two shards (with its key).
 
     Reference: Aizman, Maltby and Breuel 2019, arXiv 2001.01858.
 
@@ -80,27 +90,54 @@ def webdataset(root: Path | str, split: str | None = None, *, modalities: dict[s
     """
     paths = _shards(root)
     rows = Rows("webdataset", ABOUT)
-    broken: list[str] = []
-    skipped: list[str] = []
-    others: list[str] = []
     top = Path(root) if Path(root).is_dir() else None
+    samples: dict[Path, dict[str, Sample]] = {}
     for path in paths:
         shard = _index(path)
         if shard.broken:
-            broken.append(f"{path.name} ({shard.broken})")
-        skipped += shard.skipped
+            rows.left_out("shards", f"some or all of it cannot be read ({shard.broken})", path.name)
+        for name, why in shard.skipped:
+            rows.left_out("members", why, f"{path.name}#{name}")
+        samples[path] = _samples(shard.members, path, rows)
+    if not any(samples.values()) and all(_index(p).broken for p in paths):
+        found = few(f"{p.name} ({_index(p).broken})" for p in paths)
+        raise ModalignError(f"none of the {len(paths)} shards of {root} can be read: {found}")
+    if keys is None:
+        _refuse_torn(samples)
+    for path, own in samples.items():
         inner = path.parent.relative_to(top).parts if top else ()
         part = split_name(inner[0]) if inner else ""
-        for number, (key, sample) in enumerate(_samples(shard.members)):
-            _sample(rows, path, (str(path), number), key, sample, part, modalities or {}, others)
-    if others:
-        rows.note("left_aside", aside(others))
-    for name, found in (("broken_shards", broken), ("skipped_members", skipped)):
-        if found:
-            rows.note(name, f"{len(found)}: {few(found)}")
-    if len(broken) == len(paths) and not any(_index(p).members for p in paths):
-        raise ModalignError(f"none of the {len(paths)} shards of {root} can be read: {few(broken)}")
+        for key, sample in own.items():
+            _sample(rows, path, key if keys == "all" else f"{path} {key}", key, sample, part, modalities or {})
     return rows.manifest(split)
+
+
+def _refuse_torn(samples: Mapping[Path, Mapping[str, Sample]]) -> None:
+    """Refuse keys whose parts lie in two shards: those that they share have no extension in common."""
+    where: dict[str, list[Path]] = {}
+    for path, own in samples.items():
+        for key in own:
+            where.setdefault(key, []).append(path)
+    parts: dict[tuple[Path, Path], list[str]] = {}  # of two shards, the keys that they seem to share between them
+    whole: set[tuple[Path, Path]] = set()  # shards that count their keys anew
+    for key, paths in where.items():
+        for i, a in enumerate(paths):
+            for b in paths[i + 1 : i + 1 + NEIGHBOURS]:
+                if (a, b) in whole:
+                    continue
+                if {e for e, *_ in samples[a][key]} & {e for e, *_ in samples[b][key]}:
+                    whole.add((a, b))
+                    parts.pop((a, b), None)
+                else:
+                    parts.setdefault((a, b), []).append(key)
+    if parts:
+        (a, b), torn = next(iter(parts.items()))
+        kinds = [", ".join(sorted(e for e, *_ in samples[p][torn[0]])) for p in (a, b)]
+        raise ModalignError(
+            f"the sample '{torn[0]}' is torn: {a.name} has its {kinds[0]}, {b.name} its {kinds[1]} "
+            f"({sum(map(len, parts.values())):,} such keys): put the parts of a sample into one shard, or say what "
+            'equal keys mean with keys="all" (one sample) or keys="shard" (a sample in each shard)'
+        )
 
 
 def key_and_extension(name: str) -> tuple[str, str] | None:
@@ -165,7 +202,8 @@ def _split(uri: str) -> tuple[str, str] | None:
 def _shards(root: Path | str) -> list[Path]:
     path = Path(root).expanduser()
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.name.endswith(ENDINGS) and p.is_file())
+        shards = (p for p in path.rglob("*") if p.name.endswith(ENDINGS) and not hidden(p.relative_to(path)))
+        found = sorted(p for p in shards if p.is_file())
         if not found:
             raise ModalignError(f"no shards in {path}: looked for {', '.join('*' + e for e in ENDINGS)}")
         return [p.absolute() for p in found]
@@ -204,7 +242,7 @@ def _index(path: Path) -> Shard:
 def _indexed(path: str, _mtime: int, size: int) -> Shard:
     """Members of a shard, read once per state of the file. Of a damaged shard, those before the damage."""
     members: dict[str, Member] = {}
-    skipped: list[str] = []
+    skipped: list[tuple[str, str]] = []
     broken = ""
     plain = path.endswith(".tar")
     try:
@@ -213,11 +251,11 @@ def _indexed(path: str, _mtime: int, size: int) -> Shard:
                 if info.isdir():
                     continue
                 if not info.isreg() or info.issparse():
-                    skipped.append(info.name)
+                    skipped.append((info.name, "no plain files"))
                 elif plain and info.offset_data + info.size > size:
                     broken = f"cut off at '{info.name}'"
                 elif info.name in members:
-                    broken = f"two members are named '{info.name}'"
+                    skipped.append((info.name, "a member of that name comes before"))
                 else:
                     members[info.name] = Member(info.offset_data if plain else -1, info.size)
     except (tarfile.TarError, OSError, EOFError) as problem:
@@ -243,73 +281,69 @@ def _read(path: Path, name: str, member: Member) -> bytes:
     return content
 
 
-Sample = dict[str, tuple[str, Member]]
-"""Extension -> name and place of a member."""
+Sample = list[tuple[str, str, Member]]
+"""Extension, name and place of each member."""
 
 
-def _samples(members: Mapping[str, Member]) -> Iterator[tuple[str, Sample]]:
-    """Runs of members with the same key."""
-    current: str | None = None
-    sample: Sample = {}
+def _samples(members: Mapping[str, Member], path: Path, rows: Rows) -> dict[str, Sample]:
+    """Members by key, whatever stands between them."""
+    samples: dict[str, Sample] = {}
     for name, member in members.items():
         parts = key_and_extension(name)
+        if name.rpartition("/")[2].startswith(".") or "__MACOSX/" in name:
+            continue  # of the system that packed the shard
         if parts is None:
+            rows.left_out("members", "no key and extension in the name", f"{path.name}#{name}")
             continue
-        key, extension = parts
-        if key != current or extension.lower() in sample:
-            if current is not None:
-                yield current, sample
-            current, sample = key, {}
-        sample[extension.lower()] = (name, member)
-    if current is not None:
-        yield current, sample
+        samples.setdefault(parts[0], []).append((parts[1].lower(), name, member))
+    return samples
 
 
 def _sample(
-    rows: Rows,
-    path: Path,
-    identity: object,
-    key: str,
-    sample: Sample,
-    part: str,
-    modalities: Mapping[str, str],
-    others: list[str],
+    rows: Rows, path: Path, identity: str, key: str, sample: Sample, part: str, modalities: Mapping[str, str]
 ) -> None:
-    group = rows.group(str(identity))
+    group = rows.group(identity)
     extra: dict[str, Any] = {"key": key, "shard": path.name}
-    label = _words(path, sample.get("cls"))
-    if label is not None:
-        extra["label"] = int(label) if re.fullmatch(r"\s*\d+\s*", label) else label.strip()
-    described = _words(path, sample.get("json"))
-    for extension, (name, _) in sample.items():
+    words = {name: _words(rows, path, name, m) for extension, name, m in sample if extension.endswith(READ)}
+    for extension, name, _ in sample:
+        if extension == "cls" and (label := words[name]) is not None:
+            extra["label"] = int(label) if re.fullmatch(r"\s*\d+\s*", label) else label.strip()
+    captioned = any(extension.endswith("txt") for extension, *_ in sample)  # then JSON holds facts, not captions
+    for extension, name, _ in sample:
         kind = modalities.get(extension) or KIND_OF.get(f".{extension.rpartition('.')[2]}")
-        if kind is None:
-            others += [] if extension.rpartition(".")[2] in ("json", "cls") else [name]
+        if extension in ("json", "cls"):
             continue
-        if extension.endswith("txt"):
-            rows.text(group, _words(path, sample[extension]), part, kind, None, None, **extra)
-        else:
+        if kind is None:
+            rows.unknown(name)
+        elif not extension.endswith("txt"):
             rows.file(group, kind, f"{path}#{name}", part, None, None, **extra)
-    if described is not None and not any(e.endswith("txt") for e in sample):
-        for text in _captions(described):
-            rows.text(group, text, part, **extra)
+        elif words[name] is not None:
+            rows.text(group, words[name], part, kind, None, None, **extra)
+    for extension, name, _ in sample if not captioned else ():
+        if extension == "json" and words[name] is not None:
+            for text in _captions(rows, f"{path.name}#{name}", str(words[name])):
+                rows.text(group, text, part, **extra)
 
 
-def _words(path: Path, found: tuple[str, Member] | None) -> str | None:
-    """Text of a small member, None where there is none (or one too large to be a caption)."""
-    if found is None or found[1].size > TEXT_BYTES:
+def _words(rows: Rows, path: Path, name: str, member: Member) -> str | None:
+    """Text of a small member; None for one that is too large to be a caption, or that cannot be read."""
+    if member.size > TEXT_BYTES:
+        rows.left_out("texts", f"larger than {TEXT_BYTES >> 20} MiB", f"{path.name}#{name}")
         return None
     try:
-        return decode(_read(path, *found))[0]
-    except ModalignError:
+        return decode(_read(path, name, member))[0]
+    except ModalignError as problem:
+        rows.left_out("texts", str(problem), f"{path.name}#{name}")
         return None
 
 
-def _captions(described: str) -> Iterable[str]:
+def _captions(rows: Rows, place: str, described: str) -> Iterable[Any]:
+    """The captions that a JSON member holds: texts, or whatever stands in their place."""
     try:
         content = from_json(described)
-    except json.JSONDecodeError:
+    except json.JSONDecodeError as problem:
+        rows.left_out("texts", f"no JSON ({problem.msg})", place)
         return ()
-    value = next((content[w] for w in WORDS if w in content), None) if isinstance(content, dict) else None
-    several = value if isinstance(value, list) else [value]
-    return [v for v in several if isinstance(v, str)]
+    named = [content[w] for w in WORDS if w in content] if isinstance(content, dict) else []
+    value = next((v for v in named if v), named[0] if named else [])
+    return value if isinstance(value, list) else [value]

@@ -88,7 +88,7 @@ def youcook2(
     if chosen == "frames":
         _frames(rows, read_csv(path, ("file", "video_id", "split", "task", "text"), "list of frames"), base)
     else:
-        _steps(rows, list(_annotations(path) if chosen == "annotations" else _csv(path)), base, path)
+        _steps(rows, list(_annotations(path) if chosen == "annotations" else _csv(rows, path)), base, path)
     return rows.manifest(split)
 
 
@@ -123,10 +123,10 @@ def _annotations(path: Path) -> Iterator[Instruction]:
         raise ModalignError(f"{path} does not hold YouCook2 annotations: {problem!r}") from None
 
 
-def _csv(path: Path) -> Iterator[Instruction]:
+def _csv(rows: Rows, path: Path) -> Iterator[Instruction]:
     part = "train" if "train" in path.name else "val"
-    for r in read_csv(path, ("end", "start", "task", "text", "video_id"), "YouCook2 list").rows:
-        times = number(r, "start", path), number(r, "end", path)
+    records = read_csv(path, ("end", "start", "task", "text", "video_id"), "YouCook2 list").rows
+    for r, times in rows.readable(records, lambda r: (number(r, "start", path), number(r, "end", path)), path):
         yield Instruction(r.fields["video_id"].strip(), *times, r.fields["text"], part, r.fields["task"])
 
 

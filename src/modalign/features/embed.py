@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.left_out import summary
 from ..data.manifest import Manifest, Row
 from ..data.named import read_named
 from ..data.soundtracks import with_soundtracks
@@ -88,7 +89,7 @@ def embed(
         failures += broken
     store = Store(folder, manifest, described, tuple(failures), shared.resolve(), shards, places)
     if failures and not any(len(p) for p in places.values()):
-        raise ModalignError(f"no item of '{manifest.name}' could be encoded: {store.report()}")
+        raise ModalignError(f"no item of '{manifest.name}' could be encoded: {summary(store.left_out)}")
     try:
         store.save()
     except OSError as problem:
@@ -128,6 +129,8 @@ def embed_dataset(
         settings: "key=value" entries of the data set, as in TOML.
         limit: only this many groups, the first ones.
         half: features in float16.
+
+    Returns: {"store", "items": {modality: n}, "failures": what is left out, see ``data.left_out``}.
     """
     manifest = read_named(name, root, settings, split)
     if limit is not None:
@@ -142,8 +145,7 @@ def embed_dataset(
     return {
         "store": str(out),
         "items": items,
-        "failures": [vars(f) for f in store.failures],
-        "left_out": store.report(),
+        "failures": [x.json() for x in store.left_out],
     }
 
 

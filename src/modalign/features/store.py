@@ -23,9 +23,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data import media
+from ..data.left_out import LeftOut
 from ..data.links import links_of
 from ..data.manifest import Manifest, Row
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, unknown
 from ..files import atomic, read_json, write_json
 from ..views import Views
 
@@ -130,7 +131,8 @@ class Store:
 
     folder: of the index. manifest: the rows. encoders: modality -> fingerprint, dim, description, where known "entry",
     the encoder's name and settings, and where they are kept in float16 "half".
-    failures: items that could not be encoded; they are absent, never zeros.
+    failures: items that could not be encoded; they are absent, never zeros. ``left_out`` has these and what the
+    reader of the data set left out.
     """
 
     folder: Path
@@ -264,16 +266,19 @@ class Store:
             raise ModalignError(f"feature store is damaged: {folder} ({problem}); encode it again") from None
         return store
 
-    def report(self) -> str:
-        """One line about what is missing, or an empty text.
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What the data set names and the store has no features of: what its reader told, and what failed to encode.
 
         Example:
-            >>> Store(Path("x"), Manifest.from_rows([]), {}).report()
-            ''
+            >>> Store(Path("x"), Manifest.from_rows([]), {}, (Failure(3, "image", "a.png", "empty: a.png"),)).left_out
+            (LeftOut(what="items of 'image'", reason='empty', count=1, places=('a.png',)),)
         """
-        if not self.failures:
-            return ""
-        total = len(self.failures)
-        return f"{total} of {len(self.manifest)} items could not be encoded and are left out: " + few(
-            (f"{f.item} ({f.reason})" if f.item not in f.reason else f.reason for f in self.failures), 3
-        )
+        found: dict[tuple[str, str], list[str]] = {}
+        for f in self.failures:
+            reason = f.reason.replace(f": {f.item}", "").replace(f"{f.item}: ", "")
+            found.setdefault((f"items of '{f.modality}'", reason), []).append(f.item)
+        failed = tuple(LeftOut(*key, len(places), tuple(places)) for key, places in found.items())
+        named = [(m, len(self.manifest.rows(m))) for m in self.manifest.modalities if m not in self.encoders]
+        unread = tuple(LeftOut(f"items of '{m}'", "no encoder is named for them", n) for m, n in named)
+        return (*self.manifest.left_out, *failed, *unread)

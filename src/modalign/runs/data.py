@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data.arrays import load_array, load_pairs
+from ..data.left_out import LeftOut
 from ..data.manifest import Manifest
 from ..data.soundtracks import with_soundtracks
 from ..errors import ModalignError
@@ -37,6 +38,7 @@ class Data:
         fingerprints: modality -> fingerprint of the encoder.
         manifest: of the items that the views' ``row`` points into.
         credits: whose weights the encoders used, a line each.
+        left_out: what the data set names and the views have not.
     """
 
     splits: Mapping[str, Views]
@@ -44,6 +46,7 @@ class Data:
     fingerprints: dict[str, str] = field(default_factory=dict)
     manifest: Manifest | None = None
     credits: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def attribution(self) -> str:
@@ -106,7 +109,8 @@ def facts(data: Data, spec: Specification) -> dict[str, Any]:
     unlinked = {m: int((~torch.isin(torch.unique(g), linked)).sum()) for m, g in data["train"].group.items()}
     sizes = {split: len(x) for split, x in data.splits.items() if split != "train"}
     name = settings.get("name") or next((kind for kind in READY if kind in settings), "features")
-    return {"name": name, "settings": dict(settings), "pairs": len(linked), "unlinked": unlinked, **sizes}
+    told = {"failures": [x.json() for x in data.left_out]} if data.left_out else {}
+    return {"name": name, "settings": dict(settings), "pairs": len(linked), "unlinked": unlinked, **sizes, **told}
 
 
 def manifest_of(spec: Specification, **more: Any) -> Manifest | None:
@@ -135,6 +139,7 @@ def from_store(store: Store) -> Data:
         "encoders": entries,
         "fingerprints": {m: store.encoders[m]["fingerprint"] for m in entries},
         "credits": store.credits,
+        "left_out": store.left_out,
     }
     if there == {""}:
         return Data({"train": store.views()}, manifest=store.manifest, **known)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..data.left_out import lines
 from ..errors import ModalignError, unknown
 from ..features.choose import make_encoders, parse_entry
 from ..features.embed import embed
@@ -14,7 +15,7 @@ from ..features.encoders.tuning import Tunable, Tuning, trained
 from ..features.store import Store
 from ..methods.gradient import part
 from ..model import Model
-from ..progress import Progress, silent
+from ..progress import Progress, note, silent
 from ..registry import check, make
 from ..specification import Specification, override
 from ..training.finetune import finetune, fresh, raw_inputs, tunables
@@ -62,6 +63,8 @@ def finetune_run(
         **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
     )
     data = load_data(spec, progress)
+    if progress is not silent:
+        note(lines(data.left_out))
     train = data.training(spec)
     encoders = {m: make("encoder", **model.encoders[m]) for m in tunings}
     made = tunables(encoders, tunings)

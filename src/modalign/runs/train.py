@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.arrays import modality_names
+from ..data.left_out import lines
 from ..diagnosis.doubles import doubles
 from ..parameters import Dim, Seed, Share, checked
 from ..progress import Progress, note, silent
@@ -26,7 +27,7 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
     """
     data = load_data(spec, progress)
     if data.manifest is not None and progress is not silent:
-        note(doubles(data.manifest, near=False))
+        note([*lines(data.left_out), *doubles(data.manifest, near=False)])
     train = data.training(spec)
     method = {**spec.method}
     if "seed" not in method and "seed" in settings_of(method["name"]):

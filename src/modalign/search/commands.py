@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.left_out import LeftOut
 from ..errors import ModalignError
 from ..progress import Progress, silent
 from ..runs import Run
@@ -45,8 +46,9 @@ def index_run(
         add, update: put the items into the index that is there; ``update`` replaces those with the same id.
         delete: ids to delete. compact: rewrite as one segment. lance: also write to this LanceDB (folder or URL).
 
-    Returns: {"index", "kind", "items": {modality: n}, "model", "recall"}.
+    Returns: {"index", "kind", "items": {modality: n}, "model", "recall", "failures": see ``data.left_out``}.
     """
+    left_out: tuple[LeftOut, ...] = ()
     if is_index(source):
         if store is not None or out is not None or add or update or only or split:
             raise ModalignError(f"{source} is an index: give a run folder to take items from, and the index as --out")
@@ -55,7 +57,7 @@ def index_run(
         index = Index(source)
     else:
         run = Run(source)
-        index = _fill(run, store, out or run.index, settings, only, split, add or update, update, progress)
+        index, left_out = _fill(run, store, out or run.index, settings, only, split, add or update, update, progress)
     if delete:
         index = index.delete(delete)
     if compact:
@@ -67,6 +69,7 @@ def index_run(
         "items": {m: index.count(m) for m in index.modalities},
         "model": (index.current["model"] or {}).get("fingerprint"),
         "recall": index.current.get("recall"),
+        "failures": [x.json() for x in left_out],
     }
     if lance:
         from .sinks import LanceSink
@@ -85,22 +88,23 @@ def _fill(
     add: bool,
     update: bool,
     progress: Progress,
-) -> Index:
+) -> tuple[Index, tuple[LeftOut, ...]]:
     model = run.folder if run.has_model else None
     if add and model is not None:
         Index(out).check_model(model_fingerprint(model), str(model))  # before any work
     found = embedded(run, store, split, progress)
     items = require_groups(found.items, found.z)
     if not add:
-        return Index.build(
+        built = Index.build(
             out, found.z.data, items, settings=settings, model=model, only=list(only), root=found.root,
             facts=found.facts, progress=progress,
         )  # fmt: skip
+        return built, found.left_out
     chosen = list(only) or list(items)
     vectors = {m: found.z[m] for m in chosen}
-    return Index(out).add(
-        vectors, {m: items[m] for m in chosen}, model=model, update=update, root=found.root, progress=progress
-    )
+    entries = {m: items[m] for m in chosen}
+    added = Index(out).add(vectors, entries, model=model, update=update, root=found.root, progress=progress)
+    return added, found.left_out
 
 
 def search_run(

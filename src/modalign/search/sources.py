@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..data.left_out import LeftOut
 from ..errors import ModalignError, unknown
 from ..features.store import Store
 from ..model import Model
@@ -19,12 +20,14 @@ from ..views import Views, concat
 
 
 class Embedded(NamedTuple):
-    """Items in the shared space: embeddings, entries by modality, the folder of the pictures, facts for people."""
+    """Items in the shared space: embeddings, entries by modality, the folder of the pictures, facts for people, and
+    what the data set names and is not among them."""
 
     z: Views
     items: Mapping[str, list[dict[str, Any]]]
     root: Path | None
     facts: dict[str, str]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def embedded(run: Run, store: Path | None = None, split: str | None = None, progress: Progress = silent) -> Embedded:
@@ -41,7 +44,8 @@ def embedded(run: Run, store: Path | None = None, split: str | None = None, prog
         return _from_store(run, Store.open(store), split, progress)
     if run.has_items or not run.has_model:
         z, entries = run.items if split is None else run.items.split(split)
-        return Embedded(z, entries, run.folder, facts_of(run))
+        told = run.result.data.get("failures", ()) if run.result else ()
+        return Embedded(z, entries, run.folder, facts_of(run), tuple(map(LeftOut.of, told)))
     return _from_parent(run, split, progress)
 
 
@@ -84,7 +88,10 @@ def _from_store(run: Run, store: Store, split: str | None, progress: Progress) -
     rows = x.row or {}
     items = {m: [_entry(store, int(r)) for r in rows[m]] for m in names}
     note = store.manifest.meta.get("attribution")
-    return Embedded(Views(data, x.group, row=x.row), items, None, {"attribution": note} if note else {})
+    facts = {"attribution": note} if note else {}
+    others = [(m, len(store.places[m])) for m in store.modalities if m not in names]
+    strange = tuple(LeftOut(f"items of '{m}'", f"{run.folder} has no head for them", n) for m, n in others)
+    return Embedded(Views(data, x.group, row=x.row), items, None, facts, (*store.left_out, *strange))
 
 
 def check_encoders(model: Model, store: Store, run: Path) -> None:

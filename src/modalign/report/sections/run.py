@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ...data.left_out import LeftOut
 from ..page import Absent, counted, render
 from ..sheet import Sheet
 from ..svg import short_number
@@ -25,6 +26,7 @@ def build(sheet: Sheet) -> Markup | Absent:
     return render(
         "run.html.j2",
         facts=facts,
+        left_out=[LeftOut.of(x).line for x in sheet.result.data.get("failures", ())],
         command=shlex.join(str(c) for c in command) if isinstance(command, list) else "",
         versions=versions if isinstance(versions, dict) else {},
         specification=_flat(spec.table() if spec else {}),
