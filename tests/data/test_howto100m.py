@@ -84,7 +84,7 @@ def test_overlapping_windows_are_not_distinct_positives(tree: Callable[..., Path
         ({"caption.json": {"../v": {"start": [1], "end": [2], "text": ["a"]}}}, {}, "refused"),
         ({"caption.json": CAPTIONS}, {"captions": "raw_caption"}, "looked for raw_caption.json"),
         ({"caption.json": CAPTIONS}, {"split": "train"}, "unknown split"),
-        ({"caption.json": CAPTIONS}, {"seconds": -1}, "seconds must be >= 0"),
+        ({"caption.json": CAPTIONS}, {"seconds": -1}, "seconds must be at least 0"),
         ({}, {}, "no HowTo100M captions"),
     ],
 )
