@@ -143,13 +143,11 @@ def test_control_characters_and_surrogates_do_not_reach_the_page(make_run: Make)
     assert "thing ? 1" in write(lone).read_text()
 
 
-def test_pictures_carry_the_credit(make_run: Make) -> None:
+def test_pictures_carry_the_credit_once(make_run: Make) -> None:
     text = write(make_run()).read_text()
     shown = CREDIT.replace("https://openmoji.org", '<a href="https://openmoji.org">https://openmoji.org</a>')
-    for section in ("space", "gallery", "architecture"):
-        part = text.split(f'<section id="{section}"')[1].split("</section>")[0]
-        assert "data:image/webp" in part
-        assert shown in part
+    assert "data:image/webp" in text
+    assert text.count(shown) == 1
     assert shown in text.split("<footer>")[1]
 
 
@@ -368,7 +366,7 @@ def test_an_evaluation_stands_among_the_scores(make_run: Make) -> None:
     page = write(run).read_text()
     for words in ("Retrieval, hubs corrected (1)", "Transfer (1)", "Geometry (2)", "30.0 to 50.0", "7 left out",
                   "Mapping error ↓", "3.200",
-                  "protocol = coco-5k", "translation left out: there are no words", "training items"):  # fmt: skip
+                  "protocol: coco-5k", "translation left out: there are no words", "training items"):  # fmt: skip
         assert words in page, words
     (run / "evaluation.json").write_text('{"format": 2, "methods": {}}')
     with pytest.raises(ModalignError, match="scores are damaged"):

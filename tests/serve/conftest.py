@@ -110,6 +110,15 @@ def pair(folders: tuple[list[Path], Path]) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
+def three(folders: tuple[list[Path], Path]) -> Iterator[Site]:
+    """Three runs of the same things."""
+    spaces = [open_space(folders[0][i]) for i in (0, 1, 0)]
+    state = State(spaces, ["left", "right", "again"])
+    for address in _serve(state):
+        yield Site(address, spaces, state, folders[1])
+
+
+@pytest.fixture(scope="session")
 def plain() -> Iterator[Site]:
     """Arrays that no encoder made: nothing can be asked in words."""
     pytest.importorskip("uvicorn", reason="uvicorn is not installed (pip install 'modalign[serve]')")

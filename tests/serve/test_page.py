@@ -291,6 +291,65 @@ def test_two_runs_side_by_side(chromium: Any, pair: Site) -> None:
     assert_silent(chromium)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_three_runs_side_by_side(width: int, chromium: Any, three: Site) -> None:
+    """Each column is wide enough to read; on a phone the next one peeks in and the page itself does not scroll."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        visit(chromium, three)
+        words(chromium, "thing 3", Keys.ENTER)
+        settled(chromium)
+        boxes = chromium.execute_script(
+            "return [...document.querySelectorAll('.column')].map((c) => c.getBoundingClientRect())"
+            ".map((b) => [b.left, b.right])"
+        )
+        assert len(boxes) == 3
+        assert min(right - left for left, right in boxes) >= 230
+        assert boxes[1][0] < width - 60
+        assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
+        cut = chromium.execute_script(
+            "return [...document.querySelectorAll('.card button')].filter((b) => {"
+            "const inner = b.getBoundingClientRect(), outer = b.closest('.card').getBoundingClientRect();"
+            "return inner.left < outer.left || inner.right > outer.right + 1; }).length"
+        )
+        assert cut == 0
+    finally:
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_errors_have_a_line_each(chromium: Any, pair: Site) -> None:
+    visit(chromium, pair)
+    chromium.execute_script("location.hash = arguments[0]", '[{"kind":"item","value":"no/1","label":"x"}]')
+    until(chromium, lambda b: text(b, "#problem"))
+    lines = chromium.find_elements(By.CSS_SELECTOR, "#problem span")
+    assert [line.text.split(":")[0] for line in lines] == ["left", "right"]
+    assert lines[0].location["y"] < lines[1].location["y"]
+
+
+def test_examples_find_themselves(chromium: Any, site: Site) -> None:
+    visit(chromium, site)
+    examples = [b.text for b in chromium.find_elements(By.CSS_SELECTOR, "#welcome button")]
+    assert len(examples) == 4
+    for words_ in examples:
+        item = f"text/{words_.split()[-1]}"
+        hit = site.spaces[0].search(Query().item(item), to=["image", "audio"], k=1)["hits"][0]
+        assert hit["group"] == int(words_.split()[-1])
+
+
+def test_the_map_says_that_it_computes(chromium: Any, site: Site) -> None:
+    visit(chromium, site)
+    chromium.execute_script(
+        "const real = window.fetch; window.fetch = (u, ...rest) => String(u).includes('map')"
+        " ? new Promise((go) => { window.release = () => go(real(u, ...rest)); }) : real(u, ...rest);"
+    )
+    chromium.find_element(By.ID, "tab-map").click()
+    assert "Computing the map of 120 items" in one(chromium, "#wait").text
+    chromium.execute_script("window.release()")
+    until(chromium, lambda b: "120 of 120 items" in text(b, "#map-facts"))
+    assert not chromium.find_element(By.ID, "wait").is_displayed()
+
+
 def test_the_map(chromium: Any, site: Site, tmp_path: Path) -> None:
     visit(chromium, site)
     words(chromium, "thing 3", Keys.ENTER)
@@ -391,6 +450,7 @@ def test_with_the_keyboard_alone(chromium: Any, site: Site) -> None:
     ActionChains(chromium).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
     press(Keys.ENTER)
     assert settled(chromium, found) == right(site, Query().item(found[1]))
+    assert focused().startswith("1: ")  # focus goes on at the new results
     chromium.find_element(By.ID, "tab-results").send_keys(Keys.ARROW_RIGHT)
     until(chromium, lambda b: focused() == "tab-map")
     assert chromium.find_element(By.ID, "tab-map").get_attribute("aria-selected") == "true"

@@ -30,9 +30,7 @@ def build(sheet: Sheet) -> Markup | Absent:
     a = describe(sheet)
     if not a.branches:
         return Absent("neither model nor specification names a modality.")
-    pictures = any(b.picture for b in a.branches)
-    credit = sheet.result.attribution if pictures else ""
-    return render("architecture.html.j2", figure=architecture_figure(a), credit=credit)
+    return render("architecture.html.j2", figure=architecture_figure(a))
 
 
 def describe(sheet: Sheet) -> Architecture:

@@ -29,7 +29,7 @@ def build(sheet: Sheet) -> Markup | None:
         first=[(heading(k, s), shown(s), interval(s)) for k, s in chosen(scores, "headline").items()],
         topics=[_topic(topic, own) for topic, own in topics.items()],
         corrected=CORRECTED,
-        settings=", ".join(f"{k} = {_plain(v)}" for k, v in result.settings.items()),
+        settings=", ".join(f"with {k}" if v is True else f"{k}: {_plain(v)}" for k, v in result.settings.items()),
         groups=result.groups,
         bank=result.bank,
         skipped=result.skipped,
@@ -63,4 +63,4 @@ def _block(scores: Mapping[Key, Score]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -53,7 +53,6 @@ def build(sheet: Sheet) -> Markup | Absent:
         results=SHOWN,
         left_out=len(sheet.found) - len(shown),
         pictures=sheet.has_pictures(),
-        credit=sheet.result.attribution,
     )
 
 

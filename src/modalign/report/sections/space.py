@@ -43,7 +43,6 @@ def build(sheet: Sheet) -> Markup | Absent:
         links=len(links),
         shown=sum(len(p) for p in points.values()),
         pictures=any(d.picture for p in points.values() for d in p),
-        credit=sheet.result.attribution,
         centred=len(names) > 1,
     )
 

@@ -53,7 +53,7 @@ async function ask(kind = "new") {
 function show(full) {
   $("welcome").replaceChildren();
   const errors = state.answers.filter((a) => a.error);
-  if (errors.length) problem(errors.map((a) => `${state.info.spaces[a.space].name}: ${a.error}`).join("  "));
+  if (errors.length) problem(...errors.map((a) => `${state.info.spaces[a.space].name}: ${a.error}`));
   const good = state.answers.filter((a) => !a.error);
   state.command = good.map((a) => a.command).join("\n");
   $("copy").hidden = !state.command;
@@ -117,11 +117,18 @@ function hint() {
 function welcome() {
   const place = $("welcome");
   const spaces = state.info.spaces;
-  const lines = spaces.map((s) => `${s.name}: ${Object.entries(s.modalities).map(([m, n]) => `${n.toLocaleString("en")} ${m}`).join(", ")}`);
-  place.replaceChildren(make("p", {}, `Nothing asked yet. ${lines.join("; ")}.`));
-  for (const words of spaces[0].examples) {
-    place.append(make("button", { type: "button", on: { click: () => query.only({ kind: "text", value: words, label: words, modality: "text" }) } }, words));
-  }
+  const known = new Set();
+  place.replaceChildren(make("p", {}, "Nothing asked yet."), ...spaces.map((s) => {
+    const items = Object.entries(s.modalities).map(([m, n]) => `${n.toLocaleString("en")} ${m}`).join(", ");
+    const fresh = s.examples.filter((words) => !known.has(words));
+    fresh.forEach((words) => known.add(words));
+    return make("div", {}, make("p", {}, `${s.name}: ${items}.${fresh.length ? " Try" : ""}`), ...fresh.map(example));
+  }));
+}
+
+function example(words) {
+  const ask = () => query.only({ kind: "text", value: words, label: words, modality: "text" });
+  return make("button", { type: "button", on: { click: ask } }, words);
 }
 
 // What can be asked again goes into the address, so that back and reload work.

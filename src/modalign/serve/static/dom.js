@@ -50,8 +50,9 @@ export function face(item, large = false) {
 
 export function say(words) { $("status").textContent = words; }
 
-export function problem(words) {
-  const place = $("problem");
-  place.textContent = words || "";
-  place.hidden = !words;
+// What went wrong, a line each; nothing: all is well.
+export function problem(...lines) {
+  const said = lines.filter(Boolean);
+  $("problem").replaceChildren(...said.map((line) => make("span", {}, line)));
+  $("problem").hidden = !said.length;
 }

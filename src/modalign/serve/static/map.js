@@ -26,8 +26,7 @@ export class Atlas {
 
   async open() {
     if (!this.maps.has(this.space)) {
-      $("map-facts").textContent = "The map is being drawn …";
-      this.maps.set(this.space, await api.atlas(this.space));
+      await this.compute(this.space);
     }
     const { points, kept, kept_pca: pca, of, gap } = this.map;
     const shown = points.length; const all = Object.values(of).reduce((a, b) => a + b, 0);
@@ -35,6 +34,16 @@ export class Atlas {
     const present = [...new Set(points.map((p) => p.modality))];
     $("legend").replaceChildren(...present.map((m) => make("li", { tone: m }, make("i", { className: SHAPES[m] === "round" ? "round" : "" }), `${m} (${points.filter((p) => p.modality === m).length})`)));
     this.resize(); this.count();
+  }
+
+  // A map of many items takes the server some seconds: say so where people look.
+  async compute(space) {
+    const items = Object.values(this.info.spaces[space].modalities).reduce((a, b) => a + b, 0);
+    $("map-facts").textContent = ""; $("legend").replaceChildren();
+    $("wait").textContent = `Computing the map of ${count(items, "item")} …`;
+    $("wait").hidden = false;
+    this.draw();
+    try { this.maps.set(space, await api.atlas(space)); } finally { $("wait").hidden = true; }
   }
 
   get map() { return this.maps.get(this.space); }

@@ -33,7 +33,16 @@ export class Query {
     return this.entries.map((t) => `${t.sign < 0 ? "without " : ""}“${t.label}”${t.weight === FULL ? "" : ` at ${Math.round(100 * t.weight)} %`}`).join(", ");
   }
 
-  draw() { this.place.replaceChildren(...this.entries.map((term) => this.chip(term))); }
+  // Keyboard focus stays at the same control of the same part, or of its neighbour where the part is gone.
+  draw() {
+    const chips = [...this.place.children];
+    const held = chips.findIndex((chip) => chip.contains(document.activeElement));
+    const control = held < 0 ? -1 : [...chips[held].querySelectorAll("button, input")].indexOf(document.activeElement);
+    this.place.replaceChildren(...this.entries.map((term) => this.chip(term)));
+    if (held < 0) return;
+    const next = this.place.children[Math.min(held, this.entries.length - 1)];
+    (next?.querySelectorAll("button, input")[control] ?? document.getElementById("words")).focus();
+  }
 
   chip(term) {
     const shown = make("output", {}, `${number(term.weight, 1)}`);

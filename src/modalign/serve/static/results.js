@@ -9,7 +9,11 @@ export function showColumns(answers, info, act) {
   const place = $("columns");
   const pair = answers.length > 1;
   place.className = pair ? "columns pair" : "columns";
+  document.body.classList.toggle("many", answers.length > 2);
+  const held = [...place.querySelectorAll(".column")].findIndex((c) => c.contains(document.activeElement));
   place.replaceChildren(...answers.map((answer) => column(answer, info, act, pair)));
+  // Who came here by keyboard goes on at the first of the new results.
+  if (held >= 0) place.querySelectorAll(".column")[held]?.querySelector(".open")?.focus({ preventScroll: true });
   $("differences").replaceChildren();
   redraw?.disconnect(); redraw = null;
   if (!pair) return;
@@ -25,7 +29,7 @@ function column(answer, info, act, pair) {
   const space = info.spaces[answer.space];
   const head = make("header", {}, make("h2", {}, pair ? space.name : "Results"), make("span", { className: "quiet" }, chanceLine(answer, space)));
   const cards = make("ol", { className: "cards", "aria-label": `Results of ${space.name}`, on: { keydown: move } },
-    ...answer.hits.map((hit) => card(hit, answer, act)));
+    ...answer.hits.map((hit) => card(hit, answer, act, answer.hits.some((other) => other !== hit && other.name === hit.name))));
   if (!answer.hits.length) cards.append(make("li", { className: "quiet" }, "Nothing meets the filter."));
   return make("div", { className: "column" }, head, cards);
 }
@@ -37,7 +41,8 @@ function chanceLine(answer, space) {
   return `Chance: ${parts.join("; ")}${recall}`;
 }
 
-function card(hit, answer, act) {
+// twin: another result has the same name, so the item's own id is shown too.
+function card(hit, answer, act, twin) {
   const chance = answer.chance[hit.modality];
   const picture = hit.video ? make("video", { src: hit.video, poster: hit.picture, controls: true, preload: "none", "aria-label": hit.name }) : face(hit);
   const words = hit.modality === "text"
@@ -52,7 +57,7 @@ function card(hit, answer, act) {
     meter(hit.cosine, chance, hit.modality),
     hit.score !== hit.cosine ? make("div", { className: "score" }, `corrected ${number(hit.score, 3)}`) : null,
     hit.hub ? make("div", { className: "hub", title: "Items that are near everything say little" }, `Hub: among the ${hit.hub.k} nearest of ${hit.hub.count} of ${count(hit.hub.queries, "query").replace("querys", "queries")}; chance ${number(hit.hub.expected, 1)}`) : null,
-    make("div", { className: "row" }, make("span", { className: "quiet" }, [hit.modality, hit.split].filter(Boolean).join(" · ")), reason));
+    make("div", { className: "row" }, make("span", { className: "quiet" }, [hit.modality, hit.split, twin ? hit.id : null].filter(Boolean).join(" · ")), reason));
   const node = make("li", { className: "card" }, make("span", { className: "rank", "aria-hidden": "true" }, String(hit.rank)),
     hit.video ? picture : null, open,
     hit.sound ? make("audio", { src: hit.sound, controls: true, preload: "none", "aria-label": hit.name }) : null, foot);
@@ -90,7 +95,7 @@ function draw(lines, place, answers) {
       const b = right.find((hit) => same(hit, a));
       const from = b && box(i - 1, a); const to = b && box(i, b);
       if (!from || !to) continue;
-      const [x0, x1] = [from.right - frame.left, to.left - frame.left];
+      const [x0, x1] = [from.right, to.left].map((x) => x - frame.left + place.scrollLeft);
       const [y0, y1] = [from.top + from.height / 2 - frame.top, to.top + to.height / 2 - frame.top];
       const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
       path.setAttribute("d", `M${x0},${y0} C${(x0 + x1) / 2},${y0} ${(x0 + x1) / 2},${y1} ${x1},${y1}`);
