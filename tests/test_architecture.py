@@ -15,7 +15,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "modalign"
 LAYERS = (
     "__init__", "errors", "progress", "files", "parameters", "registry", "public", "specification", "geometry",
     "views", "metrics", "data", "datasets", "features", "model", "objectives", "robustness", "diagnosis", "tasks",
-    "training", "methods", "estimator", "runs", "report", "search", "migration", "serve", "bench", "cli", "__main__",
+    "training", "methods", "estimator", "runs", "report", "exports", "search", "migration", "serve", "bench", "cli",
+    "__main__",
 )  # fmt: skip
 DEPTH = {name: i for i, name in enumerate(LAYERS)}
 

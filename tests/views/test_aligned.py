@@ -21,7 +21,7 @@ def photos() -> Views:
 
 def test_one_item_per_group_and_the_absent_marked() -> None:
     v = photos()
-    data, present, group = aligned(v, pick="first").stack()
+    data, present, group, _ = aligned(v, pick="first").stack()
     assert group.tolist() == [2, 5, 9, 77]
     assert present.tolist() == [[True, False], [True, True], [True, True], [False, True]]
     assert torch.equal(data[1, 1], v["text"][1])

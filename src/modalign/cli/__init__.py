@@ -11,7 +11,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 from .. import __version__
 from ..errors import ModalignError, unknown
 from ..parameters import checked
-from . import checking, fitting, measuring, moving, searching
+from . import checking, exporting, fitting, measuring, moving, searching
 
 app = App(
     name="modalign",
@@ -23,7 +23,7 @@ app = App(
 for _command in (
     fitting.demo, fitting.align, fitting.transform, fitting.embed, fitting.train, fitting.finetune,
     measuring.evaluate, measuring.diagnose, measuring.bench, measuring.report,
-    searching.index, searching.search, searching.serve, moving.migrate, moving.remap, checking.check,
+    searching.index, searching.search, searching.serve, moving.migrate, moving.remap, checking.check, exporting.export,
 ):  # fmt: skip
     app.command(checked(_command))
 app.command(measuring.list_parts, name="list")

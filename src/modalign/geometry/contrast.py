@@ -5,8 +5,6 @@ Positives are a mask, so an item may have many of them or none. Everything is co
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, softplus
@@ -51,16 +49,16 @@ def infonce(
     positives = _mask(similarity, positives)
     logits = similarity * scale
     count = positives.sum(1)
-    rows = count > 0
-    if not bool(rows.all()):
+    if not torch.compiler.is_compiling() and not bool((count > 0).all()):  # a compiled graph looks at no value
+        rows = count > 0
         logits, positives, count = logits[rows], positives[rows], count[rows]
     if not len(logits):
         return similarity.sum() * 0.0
     log_p = log_softmax(logits, 1)  # accurate near 0, where logsumexp minus a logit is not
-    hit = torch.where(positives, log_p, 0.0).sum(1) / count
+    hit = torch.where(positives, log_p, 0.0).sum(1) / count.clamp(min=1)
     if label_smoothing:
         hit = (1 - label_smoothing) * hit + label_smoothing * log_p.mean(1)
-    return -hit.mean()
+    return -(hit * (count > 0)).sum() / (count > 0).sum().clamp(min=1)
 
 
 def clip(x: Tensor, y: Tensor, positives: Tensor | None = None, scale: float | Tensor = CLIP_SCALE) -> Tensor:
@@ -121,15 +119,13 @@ def mil_nce(similarity: Tensor, positives: Tensor | None = None, scale: float | 
     (similarity,) = working(similarity)
     positives = _mask(similarity, positives)
     rows = positives.any(1)
-    if not bool(rows.any()):
-        return similarity.sum() * 0.0
     logits = similarity * scale
     low = torch.finfo(logits.dtype).min
     others = torch.logsumexp(logits.masked_fill(positives, low), 0)  # of each column, the rows it does not belong to
-    own = positives[rows]
-    good = torch.logsumexp(logits[rows].masked_fill(~own, low), 1)
-    bad = torch.logsumexp(others.expand_as(own).masked_fill(~own, low), 1)
-    return (torch.logaddexp(torch.logsumexp(logits[rows], 1), bad) - good).mean()
+    good = torch.logsumexp(logits.masked_fill(~positives, low), 1)
+    bad = torch.logsumexp(others.expand_as(positives).masked_fill(~positives, low), 1)
+    each = torch.logaddexp(torch.logsumexp(logits, 1), bad) - good
+    return torch.where(rows, each, 0.0).sum() / rows.sum().clamp(min=1)
 
 
 def sigmoid(
@@ -169,11 +165,9 @@ def sigmoid(
     (similarity,) = working(similarity)
     positives = _mask(similarity, positives)
     known = positives.any(1)[:, None] | positives.any(0)[None, :]
-    if not bool(known.any()):
-        return similarity.sum() * 0.0
     logits = similarity * scale + bias
     losses = torch.where(known, softplus(torch.where(positives, -logits, logits)), 0.0)
-    return losses.sum() / (positives.sum() if reduction == "sum" else known.sum())
+    return losses.sum() / (positives if reduction == "sum" else known).sum().clamp(min=1)
 
 
 def cyclic(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -227,10 +221,11 @@ def uniformity(x: Tensor, t: float = 2.0, same: Tensor | None = None) -> Tensor:
     others = ~torch.eye(len(x), dtype=torch.bool, device=x.device)
     if same is not None:
         others &= ~same
-    exponents = (-t * sqeuclidean(x, x))[others]
-    if not len(exponents):
+    exponents = (-t * sqeuclidean(x, x)).masked_fill(~others, torch.finfo(x.dtype).min)
+    if not len(x):
         return x.sum() * 0.0
-    return torch.logsumexp(exponents, 0) - math.log(len(exponents))
+    mean = torch.logsumexp(exponents.flatten(), 0) - others.sum().clamp(min=1).log()
+    return torch.where(others.any(), mean, 0.0)
 
 
 def variance(x: Tensor, target: float = 1.0, epsilon: float = 1e-4) -> Tensor:

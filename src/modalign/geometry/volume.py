@@ -248,7 +248,7 @@ def _products(
     cross = inner(o.reshape(m * k, d), a).view(m, k, len(a))
     if lift:
         square, cross = 0.5 * (1 + square), 0.5 * (1 + cross)
-    if present is not None and not bool(present.all()):
+    if present is not None and (torch.compiler.is_compiling() or not bool(present.all())):
         both = present[:, :, None] & present[:, None, :]
         square = torch.where(both, square, torch.eye(k, dtype=square.dtype, device=square.device))
         cross = torch.where(present[..., None], cross, 0.0)

@@ -107,6 +107,8 @@ def likest(w: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
 def moved(w: Tensor, bank: Tensor, weight: Tensor, index: Tensor, smoothing: float) -> Tensor:
     """w + smoothing times the weighted mean of the rows of a bank."""
     share = weight / weight.sum(-1, keepdim=True).clamp(min=1e-9)
+    if torch.compiler.is_exporting():  # other programs know no bag of rows, and would go from row to row
+        return w + smoothing * (share.unsqueeze(-2) @ bank[index]).squeeze(-2)
     return w + smoothing * embedding_bag(index, bank, per_sample_weights=share, mode="sum")
 
 

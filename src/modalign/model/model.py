@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, few, unknown
 from ..features.encoders.tuned import PREFIX
 from ..files import RunFile, atomic, read_json, write_json
 from ..registry import check
@@ -107,9 +106,8 @@ class Heads(nn.Module):
         return cls(heads)
 
 
-@dataclass
-class Model:
-    """Heads and what they belong to.
+class Model(nn.Module):
+    """Heads and what they belong to: a module of torch, whose parameters and buffers are those of the heads.
 
     Args:
         heads: the trained part.
@@ -119,15 +117,43 @@ class Model:
         record: what the method tried and chose, plain values.
         tuned: modality -> what of its encoder was trained: "base", the encoder's name and settings, and ``Tuning``.
         tuned_weights: modality -> the trained weights of its encoder.
+
+    Example:
+        >>> model = Model(Heads({"text": Head(FeatureMap(3), Projection(3, 2))}))
+        >>> model(torch.eye(3), "text").shape, sorted(model.state_dict())[0]
+        (torch.Size([3, 2]), 'heads.list.0.features.mean')
     """
 
-    heads: Heads
-    encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
-    fingerprints: dict[str, str] = field(default_factory=dict)
-    method: dict[str, Any] = field(default_factory=dict)
-    record: dict[str, Any] = field(default_factory=dict)
-    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
-    tuned_weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    def __init__(
+        self,
+        heads: Heads,
+        encoders: Mapping[str, dict[str, Any]] | None = None,
+        fingerprints: Mapping[str, str] | None = None,
+        method: Mapping[str, Any] | None = None,
+        record: Mapping[str, Any] | None = None,
+        tuned: Mapping[str, dict[str, Any]] | None = None,
+        tuned_weights: Mapping[str, dict[str, Tensor]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.heads = heads
+        self.encoders, self.fingerprints = dict(encoders or {}), dict(fingerprints or {})
+        self.method, self.record = dict(method or {}), dict(record or {})
+        self.tuned, self.tuned_weights = dict(tuned or {}), dict(tuned_weights or {})
+
+    def forward(self, x: Tensor | Views, modality: str | None = None) -> Tensor | Views:
+        """Features of one modality as unit rows, with gradients; or Views of features as Views of unit rows.
+
+        Args:
+            x: (n, width) rows, or Views. modality: whose rows they are; not for Views.
+
+        Raises:
+            ModalignError: unknown or missing modality, wrong width. Values are not looked at: ``transform`` does.
+        """
+        if isinstance(x, Views):
+            return self.heads(x)
+        if modality is None:
+            raise ModalignError(f"say whose features these are: one of {few(self.heads.modalities)}")
+        return self.heads(Views({modality: x}, {modality: torch.arange(len(x), device=x.device)}))[modality]
 
     def transform(self, x: Tensor, modality: str) -> Tensor:
         """Features into the shared space; see `Heads.transform`."""
@@ -193,7 +219,7 @@ class Model:
         except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
             reason = " ".join(str(problem).split())[:200]
             raise ModalignError(f"model description is damaged: {described} ({reason})") from None
-        return cls(heads.eval(), **parts, tuned=tuned, tuned_weights=weights)
+        return cls(heads, **parts, tuned=tuned, tuned_weights=weights).eval()
 
 
 def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

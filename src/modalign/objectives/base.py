@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
+from ..errors import ModalignError
 from ..views import Batch, Views
 
 
@@ -15,9 +19,27 @@ class Objective(nn.Module):
     Knows nothing of ranks or devices. Modalities that a batch lacks, or pairs of modalities without a positive,
     add nothing: the result is then a zero that still carries a gradient path (``nothing``), so training goes on.
 
+    Called with plain tensors, ``Clip()(x, y)``, it takes their rows as points of row-aligned modalities.
+
     A new objective is one file in ``modalign/objectives`` with a subclass registered by
     ``@register("objective", "name")``; its constructor arguments are its settings.
     """
+
+    def __call__(self, batch: Batch | Tensor, *more: Tensor, group: Tensor | None = None) -> Tensor:
+        """The loss of a batch; or of plain tensors, for training loops of one's own.
+
+        Args:
+            batch: a Batch; or (n, d) rows of one modality, of any length.
+            more: rows of the other modalities, (n, d) each: row i of all is the same thing. They are called "x", "y",
+                "z", and so on.
+            group: (n,) integers where rows may be the same thing too: equal numbers are positives.
+
+        Returns:
+            Scalar tensor, with gradients to every tensor given.
+        """
+        if isinstance(batch, Tensor):
+            batch = _batch_of([batch, *more], group)
+        return super().__call__(batch)
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar tensor."""
@@ -32,6 +54,20 @@ class Objective(nn.Module):
     def log(self) -> dict[str, float]:
         """Numbers of the last forward worth logging, for example the parts of a sum."""
         return {}
+
+
+NAMES = "xyzuvwabcdefgh"
+
+
+def _batch_of(rows: Sequence[Tensor], group: Tensor | None) -> Batch:
+    """A batch whose inputs are the tensors and whose points are their rows at length 1."""
+    names = NAMES[: len(rows)]
+    if len(names) < len(rows):
+        raise ModalignError(f"an objective takes {len(NAMES)} tensors at most, got {len(rows)}: give a Batch")
+    x = Views.from_arrays(**dict(zip(names, rows, strict=True)))
+    if group is not None:
+        x = Views(x.data, dict.fromkeys(names, group))
+    return Batch(x.map(lambda m, part: normalize(part, dim=1)), x)
 
 
 def nothing(batch: Batch) -> Tensor:

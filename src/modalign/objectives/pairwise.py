@@ -32,9 +32,17 @@ class Pairwise(Objective):
 
     def forward(self, batch: Batch) -> Tensor:
         """Mean of ``pair_loss`` over pairs of modalities."""
-        losses = [self.pair_loss(batch, a, b) for a, b in self.pairs(batch)]
-        known = [loss for loss in losses if loss is not None]
-        return torch.stack(known).mean() if known else nothing(batch)
+        losses = {(a, b): self.pair_loss(batch, a, b) for a, b in self.pairs(batch)}
+        known = {pair: loss for pair, loss in losses.items() if loss is not None}
+        if not known:
+            return nothing(batch)
+        each = torch.stack(list(known.values()))
+        if not torch.compiler.is_compiling():
+            return each.mean()
+        there = torch.stack(
+            [batch.z.positives(a, b).any() for a, b in known]
+        )  # what ``learnable`` leaves to this place
+        return (each * there).sum() / there.sum().clamp(min=1)
 
     def pairs(self, batch: Batch) -> list[Pair]:
         """The pairs of modalities to compare, both non-empty."""
@@ -105,6 +113,11 @@ def chosen(modalities: Sequence[str] | None, at_least: int) -> list[str] | None:
     if isinstance(modalities, str) or len(names) < at_least or len(set(names)) < len(names):
         raise ModalignError(f"modalities is {modalities!r}: give at least {at_least} different names")
     return names
+
+
+def learnable(positives: Tensor) -> bool:
+    """Whether there is a positive pair to learn from; always while a graph is compiled, which looks at no value."""
+    return torch.compiler.is_compiling() or bool(positives.any())
 
 
 def matched(batch: Batch, a: str, b: str) -> tuple[Tensor, Tensor] | None:

@@ -12,7 +12,7 @@ from ..parameters import Finite, Positive, Share
 from ..registry import register
 from ..views import Batch
 from .base import nothing
-from .pairwise import Pairwise, Scale, matched
+from .pairwise import Pairwise, Scale, learnable, matched
 from .tuples import Tuples, seeded
 
 
@@ -56,7 +56,7 @@ class Clip(Pairwise):
 
     def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
         positives = batch.z.positives(a, b)
-        if not bool(positives.any()):
+        if not learnable(positives):
             return None
         similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
         scale = self.scale()
@@ -108,7 +108,7 @@ class MilNce(Clip):
 
     def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
         positives = batch.z.positives(a, b)
-        if not bool(positives.any()):
+        if not learnable(positives):
             return None
         similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
         scale = self.scale()
@@ -158,7 +158,7 @@ class SigLip(Pairwise):
 
     def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
         positives = batch.z.positives(a, b)
-        if not bool(positives.any()):
+        if not learnable(positives):
             return None
         similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
         return contrast.sigmoid(similarity, positives, self.scale(), self.bias, self.reduction)
@@ -259,9 +259,11 @@ class Symile(Tuples):
 
     def forward(self, batch: Batch) -> Tensor:
         stacked = self.stack(batch)
-        if stacked is None or not bool(stacked[0].present.all(1).any()):
+        if stacked is None:
             return nothing(batch)
-        whole = stacked[0].data[stacked[0].present.all(1)]
+        whole = stacked[0].whole()
+        if not len(whole):
+            return nothing(batch)
         scale = self.scale()
         if not self.official:
             scale = scale * whole.shape[2] ** (0.5 * (whole.shape[1] - 2))

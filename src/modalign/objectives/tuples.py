@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import unknown
 from ..views import Batch, Stack, aligned, row_aligned
 from .base import Objective
-from .pairwise import chosen
+from .pairwise import chosen, learnable
 
 ANCHOR = "text"
 
@@ -57,7 +57,7 @@ class Tuples(Objective):
         stack, names = stacked
         for position in self.anchors(names):
             tuples = AnchoredTuples(stack, position)
-            if bool(tuples.positives.any()):
+            if learnable(tuples.positives):
                 yield tuples
 
 
@@ -67,15 +67,32 @@ class AnchoredTuples:
     anchor: (n, d). others: (m, M - 1, d). present: (m, M - 1) bool. positives: (n, m) bool, at most one per row.
     """
 
+    anchor: Tensor
+    others: Tensor
+    present: Tensor
+    positives: Tensor
+
     def __init__(self, stack: Stack, position: int) -> None:
+        self.complete = stack.complete
         rest = [k for k in range(stack.data.shape[1]) if k != position]
         rows = stack.present[:, position]
         columns = stack.present[:, rest].any(1)
         data = stack.data
-        self.anchor: Tensor = data[:, position] if bool(rows.all()) else data[rows, position]
-        self.others: Tensor = (data if bool(columns.all()) else data[columns])[:, rest]
-        self.present: Tensor = stack.present[columns][:, rest]
-        self.positives: Tensor = stack.group[rows][:, None] == stack.group[columns][None, :]
+        if stack.complete:
+            self.anchor, self.others, self.present = data[:, position], data[:, rest], stack.present[:, rest]
+            self.positives = torch.eye(len(data), dtype=torch.bool, device=data.device)
+            return
+        self.anchor = data[:, position] if bool(rows.all()) else data[rows, position]
+        self.others = (data if bool(columns.all()) else data[columns])[:, rest]
+        self.present = stack.present[columns][:, rest]
+        self.positives = stack.group[rows][:, None] == stack.group[columns][None, :]
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """The tuples that lack no modality, and the positives' columns of them."""
+        if self.complete:
+            return self.others, self.positives
+        there = self.present.all(1)
+        return self.others[there], self.positives[:, there]
 
     def own(self) -> tuple[Tensor, Tensor]:
         """Row of each anchor that has a tuple, and the tuple's column."""

@@ -18,7 +18,7 @@ from ..registry import register
 from ..views import Batch
 from .base import nothing
 from .matching import Matching
-from .pairwise import Scale
+from .pairwise import Scale, learnable
 from .tuples import AnchoredTuples, Tuples, seeded
 
 
@@ -156,10 +156,9 @@ class Triangle(Tuples):
             if tuples.others.shape[1] > 2:
                 names = ", ".join(batch.z.modalities)
                 raise ModalignError(f"triangle needs three modalities, the batch has {names}: give modalities=[...]")
-            whole = tuples.present.sum(1) == 2
-            positives = tuples.positives[:, whole]
-            if bool(positives.any()):
-                distance = self.distance(tuples.anchor, tuples.others[whole])
+            others, positives = tuples.whole()
+            if others.shape[1] == 2 and learnable(positives):
+                distance = self.distance(tuples.anchor, others)
                 losses.append(both_ways(-distance, positives, self.scale(), self.label_smoothing))
         return torch.stack(losses).mean() if losses else nothing(batch)
 
@@ -230,9 +229,9 @@ class Pmrl(Tuples):
 
     def forward(self, batch: Batch) -> Tensor:
         stacked = self.stack(batch)
-        if stacked is None or not bool((stacked[0].present.sum(1) > 1).any()):
+        if stacked is None or not learnable(stacked[0].present.sum(1) > 1):
             return nothing(batch)
-        data, present, _ = stacked[0]
+        data, present = stacked[0].data, stacked[0].present
         singular, direction = self.singular_values(data, present)
         loss = self.intra(singular, present.sum(1))
         if self.inter:
@@ -245,5 +244,5 @@ class Pmrl(Tuples):
         beyond = torch.arange(size, device=singular.device) >= count[:, None]
         log_p = log_softmax((singular / self.temperature).masked_fill(beyond, -torch.inf), 1)[:, 0]
         several = count > 1
-        unit = math.log(size) / count[several].to(log_p).log()
-        return -(log_p[several] * unit).mean()
+        unit = math.log(size) / count.clamp(min=2).to(log_p).log()
+        return -torch.where(several, log_p * unit, 0.0).sum() / several.sum().clamp(min=1)

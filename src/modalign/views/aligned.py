@@ -26,6 +26,12 @@ class Stack(NamedTuple):
     data: Tensor
     present: Tensor
     group: Tensor
+    complete: bool = False
+    """Whether every row is known to be present, without a look at the values."""
+
+    def whole(self) -> Tensor:
+        """(w, M, d) data of the groups that have every modality."""
+        return self.data if self.complete else self.data[self.present.all(1)]
 
 
 class Aligned(NamedTuple):
@@ -133,9 +139,11 @@ def row_aligned(x: Views, modalities: Sequence[str]) -> Stack | None:
         (torch.Size([2, 2, 2]), None)
     """
     group = x.group[modalities[0]]
-    if any(not torch.equal(x.group[m], group) for m in modalities[1:]):
+    if len({x[m].shape for m in modalities}) > 1:
         return None
-    if len({x[m].shape for m in modalities}) > 1 or len(torch.unique(group)) < len(group):
+    if not x.side_by_side and any(not torch.equal(x.group[m], group) for m in modalities[1:]):
+        return None
+    if not x.side_by_side and len(torch.unique(group)) < len(group):
         return None
     there = torch.ones(len(group), len(modalities), dtype=torch.bool, device=group.device)
-    return Stack(torch.stack([x[m] for m in modalities], 1), there, group)
+    return Stack(torch.stack([x[m] for m in modalities], 1), there, group, complete=True)

@@ -49,7 +49,7 @@ def side(z: Aligned, modalities: Sequence[str]) -> Stack:
     part = z.only(modalities).some()
     if not len(part.group):
         raise ModalignError(f"no item has any of {', '.join(modalities)}: there is nothing to compose")
-    rows, present, group = part.stack()
+    rows, present, group, _ = part.stack()
     rows = rows.float() * present[..., None]
     lost = present & (rows == 0).all(-1)
     if bool(lost.any()):

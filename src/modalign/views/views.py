@@ -45,6 +45,9 @@ class Views:
     group: Mapping[str, Tensor]
     links: Mapping[Pair, Tensor] | None = None
     row: Mapping[str, Tensor] | None = field(default=None, repr=False)
+    side_by_side: bool = field(default=False, init=False, repr=False)
+    """Row i of every modality is the same thing and no other row is. Known where views are made of such arrays, and
+    kept by ``map`` alone: nothing needs to be compared then, and a compiled graph depends on no value."""
 
     def __post_init__(self) -> None:
         if set(self.data) != set(self.group):
@@ -106,8 +109,7 @@ class Views:
                     f"arrays have different numbers of rows {lengths}: without pairs, row i of each array must be "
                     "the same item; give the known pairs as a (p, 2) array of row indices"
                 )
-            n = next(iter(lengths.values()), 0)
-            return cls(data, {m: torch.arange(n) for m in data})
+            return cls(data, {m: torch.arange(len(x), device=x.device) for m, x in data.items()})._side_by_side()
         if len(data) != 2:
             raise ModalignError(f"pairs join exactly two arrays, got {len(data)}: {', '.join(data)}")
         (a, x), (b, y) = data.items()
@@ -173,6 +175,8 @@ class Views:
         if link is not None:
             return link.T.long()
         self[a], self[b]
+        if self.side_by_side:
+            return torch.arange(len(self[a]), device=self[a].device)[:, None].expand(-1, 2)
         return join(self.group[a].long(), self.group[b].long())
 
     def unpaired(self, a: str, b: str) -> Tensor:
@@ -249,7 +253,12 @@ class Views:
             >>> Views.from_arrays(a=torch.eye(2)).map(lambda m, x: 2 * x)["a"].tolist()
             [[2.0, 0.0], [0.0, 2.0]]
         """
-        return replace(self, data={m: f(m, x) for m, x in self.data.items()})
+        new = replace(self, data={m: f(m, x) for m, x in self.data.items()})
+        return new._side_by_side() if self.side_by_side else new
+
+    def _side_by_side(self) -> Views:
+        object.__setattr__(self, "side_by_side", True)
+        return self
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Views:
         """Move to a device and, for floating data, to a dtype.

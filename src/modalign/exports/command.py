@@ -1,0 +1,41 @@
+"""`modalign export`: a run in the files of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import unknown
+from ..runs.run import Run
+from .graphs import write_onnx
+
+
+def onnx_files(run: Run, out: Path) -> list[str]:
+    """An ONNX network for the head of each modality."""
+    names = [f"{m}.onnx" for m in run.model.heads.modalities]
+    for m, name in zip(run.model.heads.modalities, names, strict=True):
+        write_onnx(run.model, m, out / name)
+    return names
+
+
+TARGETS: Mapping[str, Callable[[Run, Path], list[str]]] = {"onnx": onnx_files}
+
+
+def export_run(folder: Path | str, to: str, out: Path | str) -> dict[str, Any]:
+    """Write a run for another program.
+
+    Args:
+        folder: of the run. to: a name of ``TARGETS``. out: folder for the files, made where it is missing.
+
+    Returns:
+        Where, what for, and the names of the files.
+
+    Raises:
+        ModalignError: no run, an unknown target, or a run that lacks what the target needs.
+        MissingExtraError: the package that writes it is not installed.
+    """
+    if to not in TARGETS:
+        raise unknown("target of an export", to, TARGETS)
+    run, out = Run.open(folder), Path(out)
+    return {"run": str(run.folder), "to": to, "out": str(out), "files": TARGETS[to](run, out)}

@@ -1,0 +1,77 @@
+"""Objectives on plain tensors: the same as on a batch, and compiled without a break."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import modalign as ma
+from modalign.objectives import Clip, CyClip, Gram, SigLip, Triangle
+from modalign.views import Batch, Views
+
+COMPILED = (
+    "clip", "siglip", "mil_nce", "cyclip", "consistency", "rma", "structure", "uniformity", "vicreg", "gram", "pmrl",
+)  # fmt: skip
+
+
+def rows(count: int = 2, n: int = 12, d: int = 8) -> list[torch.Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    return [torch.randn(n, d, generator=draw).requires_grad_() for _ in range(count)]
+
+
+@pytest.mark.parametrize("objective", [Clip(), SigLip(), CyClip(), Gram()], ids=lambda o: type(o).__name__)
+def test_tensors_are_rows_at_length_one_of_aligned_modalities(objective: ma.objectives.Objective) -> None:
+    x, y = rows()
+    loss = objective(x, y)
+    ids = torch.arange(12)
+    z = Views({m: torch.nn.functional.normalize(v, dim=1) for m, v in (("x", x), ("y", y))}, {"x": ids, "y": ids})
+    want = objective(Batch(z, z))
+    assert torch.allclose(loss, want, atol=1e-6)
+    for got, right in zip(torch.autograd.grad(loss, (x, y)), torch.autograd.grad(want, (x, y)), strict=True):
+        assert torch.allclose(got, right, atol=1e-6)
+
+
+def test_against_a_plain_clip() -> None:
+    x, y = rows()
+    u, v = (torch.nn.functional.normalize(t, dim=1) for t in (x, y))
+    logits = u @ v.T / 0.07
+    want = (torch.nn.functional.cross_entropy(logits, torch.arange(12)) + torch.nn.functional.cross_entropy(
+        logits.T, torch.arange(12)
+    )) / 2  # fmt: skip
+    assert torch.allclose(Clip()(x, y), want, atol=1e-5)
+
+
+def test_three_tensors_and_groups() -> None:
+    x, y, z = rows(3)
+    assert Triangle()(x, y, z).isfinite()
+    group = torch.arange(12) // 2
+    assert not torch.allclose(Clip()(x, y, group=group), Clip()(x, y))
+    v = Views({"x": torch.nn.functional.normalize(x, dim=1), "y": torch.nn.functional.normalize(y, dim=1)},
+              {"x": group, "y": group})  # fmt: skip
+    assert torch.allclose(Clip()(x, y, group=group), Clip()(Batch(v, v)))
+    with pytest.raises(ma.ModalignError, match="different numbers of rows"):
+        Clip()(x, y[:5])
+    with pytest.raises(ma.ModalignError, match="one group id per row"):
+        Clip()(x, y, group=group[:5])
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip", *(pytest.param(n, marks=pytest.mark.slow) for n in COMPILED[2:])])
+def test_common_objectives_compile_without_a_break(name: str) -> None:
+    x, y = rows()
+    objective = ma.make("objective", name)
+    torch._dynamo.reset()
+    compiled = torch.compile(objective, fullgraph=True, backend="aot_eager")
+    loss, want = compiled(x, y), objective(x, y)
+    assert torch.allclose(loss, want, atol=1e-6)
+    assert torch.allclose(torch.autograd.grad(loss, x)[0], torch.autograd.grad(want, x)[0], atol=1e-6)
+
+
+def test_a_compiled_mean_leaves_out_pairs_of_modalities_without_a_positive() -> None:
+    x, y, z = (torch.nn.functional.normalize(t, dim=1) for t in rows(3))
+    ids = torch.arange(12)
+    views = Views({"x": x, "y": y, "z": z}, {"x": ids, "y": ids, "z": ids + 100})
+    objective = Clip()
+    torch._dynamo.reset()
+    compiled = torch.compile(objective, fullgraph=True, backend="eager")
+    assert torch.allclose(compiled(Batch(views, views)), objective(Batch(views, views)), atol=1e-6)
+    assert torch.allclose(objective(Batch(views, views)), objective(x, y), atol=1e-6)
