@@ -28,6 +28,8 @@ class RunFile(StrEnum):
     ENVIRONMENT = "environment.json"  # versions, machine, command, time
     LOG = "metrics.jsonl"  # one line per logged training step
     CHECKPOINT = "checkpoint.pt"  # where a training that was killed goes on
+    TRIALS = "trials.jsonl"  # settings that an unfinished fit has tried
+    TRAININGS = "trials"  # logs of the trainings among them
     MODEL = "model.json"  # heads and what they belong to
     WEIGHTS = "model.safetensors"
     FIT = "fit.json"  # which data and settings the model was fitted with

@@ -44,7 +44,7 @@ def terminal() -> Iterator[Progress]:
 
         def show(done: int, total: int, what: str) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
+                tasks[what] = bars.add_task(what, total=total, completed=done)  # what was there took no time
             bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
 
         yield show
@@ -55,18 +55,18 @@ class _Lines:
 
     def __init__(self, every: float = 5.0) -> None:
         self.every = every
-        self.start: dict[str, float] = {}
+        self.start: dict[str, tuple[float, int]] = {}
         self.last: dict[str, float] = {}
 
     def __call__(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
-        self.start.setdefault(what, now)
+        begun, before = self.start.setdefault(what, (now, done))
         finished = done >= total
         if not finished and now - self.last.get(what, -1e9) < self.every:
             return
         self.last[what] = now
-        spent = now - self.start[what]
-        left = f", about {spent / done * (total - done):.0f} s left" if done and not finished else ""
+        spent, new = now - begun, done - before  # what was there before took no time
+        left = f", about {spent / new * (total - done):.0f} s left" if new > 0 and not finished else ""
         print(f"{what}: {done} of {total} ({spent:.0f} s{left})", file=sys.stderr, flush=True)
 
 

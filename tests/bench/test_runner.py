@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from modalign import cli
 from modalign.bench import command, runner
 from modalign.bench.results import BenchFolder, matrix
 from modalign.bench.suite import Suite, choose
@@ -205,6 +206,46 @@ def test_redo_forgets_only_the_chosen(tiny: Callable[..., Suite], tmp_path: Path
     command.forget(choose(suite, methods=["cca"], settings=["hidden-20"]), tmp_path)
     counts = run(suite, tmp_path)
     assert (counts["done"], counts["before"]) == (2, 6)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [("[-10, 20]", "pairs' must be at least 0, got -10"), ("[20, 100000]", "setting 'hidden-100000' of the suite: ")],
+)
+def test_a_suite_that_the_data_cannot_give_is_refused_before_any_fit(
+    pairs: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE.replace("[20, 60]", pairs))
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["bench", str(path), "--out", str(tmp_path / "out")])
+    out, err = capsys.readouterr()
+    assert (stop.value.code, out) == (2, "")
+    assert said in err
+    assert not (tmp_path / "out" / "cells").exists()
+
+
+def test_failed_cells_end_in_exit_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from modalign.methods.closed_form import CCA
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ModalignError("broken on purpose")
+
+    monkeypatch.setattr(CCA, "fit", broken)
+    path = tmp_path / "tiny.toml"
+    path.write_text(SUITE)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["bench", str(path), "--out", str(tmp_path / "out"), "--workers", "1", "--json"])
+    assert stop.value.code == 1
+    assert json.loads(capsys.readouterr().out)["failed"][0]["error"] == "broken on purpose"
+
+
+def test_nothing_stays_of_what_a_fit_needs_to_go_on(tiny: Callable[..., Suite], tmp_path: Path) -> None:
+    run(tiny(), tmp_path)
+    assert not list(tmp_path.rglob("*.work"))
+    assert not list(tmp_path.rglob("work"))
 
 
 def test_a_folder_belongs_to_one_suite(tmp_path: Path) -> None:

@@ -394,3 +394,55 @@ def test_features_of_zeros_are_a_failure(tmp_path):
     assert [(f.row, f.reason) for f in store.failures] == [
         (1, "the encoder returned features of zeros alone, which have no direction")
     ]
+
+
+class Stopped(Letters):
+    """Ctrl-C after some batches."""
+
+    def __call__(self, batch):
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return super().__call__(batch)
+
+
+def test_an_interruption_loses_no_batch_and_says_so(tmp_path):
+    with pytest.raises(KeyboardInterrupt) as stop:
+        embed(words(), {"text": Stopped(die_after=5)}, tmp_path)
+    assert stop.value.__notes__ == ["15 of 40 items of 'text' are encoded and kept"]
+    encoder = Letters()
+    assert len(embed(words(), {"text": encoder}, tmp_path).views()["text"]) == 40
+    assert len(encoder.seen) == 25
+
+
+def test_shards_are_written_every_few_seconds_whatever_their_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("modalign.progress.Pause.over", lambda self: True)
+    code = (
+        "import modalign.progress as p\np.Pause.over = lambda self: True\n"
+        f"{SUPPORT}\nfrom modalign.features.embed import embed\nLetters.shard_size = 512\n"
+        f"embed(words(), {{'text': Letters(die_after=7)}}, {str(tmp_path)!r})\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    encoder = Letters()
+    embed(words(), {"text": encoder}, tmp_path)
+    assert 40 - 21 <= len(encoder.seen) <= 40 - 18  # one batch may have been on its way
+
+
+def test_half_a_surrogate_pair_in_a_text_is_the_replacement_character(tmp_path):
+    rows = [{"group": i, "modality": "text", "text": t} for i, t in enumerate(("a\ud83d b", "whole \ud83d\ude00"))]
+    manifest = Manifest.from_rows(rows, name="words")
+    assert manifest.text == ("a\ufffd b", "whole \U0001f600")
+    store = embed(manifest, {"text": Letters()}, tmp_path)
+    assert len(Store.open(tmp_path).views()["text"]) == 2
+    assert not store.failures
+
+
+def test_metadata_that_is_not_finite_is_null_and_the_store_can_be_opened(tmp_path):
+    import json
+
+    extra = {"score": float("nan"), "sizes": [1.0, float("inf")]}
+    rows = [{"group": i, "modality": "text", "text": t, "extra": extra} for i, t in enumerate("ab")]
+    manifest = Manifest.from_rows(rows, name="words")
+    embed(manifest, {"text": Letters()}, tmp_path)
+    for file in tmp_path.glob("*.json"):
+        json.loads(file.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert Store.open(tmp_path).manifest[0].extra == {"sizes": [1.0, None]}

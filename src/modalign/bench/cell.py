@@ -19,7 +19,7 @@ from ..metrics.score import Score
 from ..model import Heads, Model
 from ..registry import make
 from ..runs import MethodResult, Result, Run
-from ..runs.fit import settings_of
+from ..runs.fit import settings_of, work_folder
 from ..views import Views, linked_groups
 from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores, task_views
 from .setting import dev_views, draw, queries_present, training
@@ -117,7 +117,8 @@ def run_cell(
     try:
         with measured() as cost:
             part = prepared(tuning["settings"], entry.method, seed)
-            heads = part.fit(train_of(data, entry.paired_only), data.dev)
+            with work_folder(folder / "work", key) as work:
+                heads = part.fit(train_of(data, entry.paired_only), data.dev, run=work)
         scores, record = measure_heads(suite, heads, data, folder, seed)
         known |= {"setting": setting.name, "method": method, "cost": cost, **record}
         known["dev"] = dev_score(heads, data.dev, suite.target, setting.test_missing, seed)

@@ -90,7 +90,9 @@ def forget(cells: Sequence[runner.Cell], out: Path) -> None:
     """Remove cells, and the tunings of their methods."""
     for setting, method, seed in cells:
         shutil.rmtree(cell.folder_of(out, setting, method, seed), ignore_errors=True)
-        tune.path_of(out, setting, method).unlink(missing_ok=True)
+        record = tune.path_of(out, setting, method)
+        record.unlink(missing_ok=True)
+        shutil.rmtree(tune.work_of(record), ignore_errors=True)
 
 
 def finish(

@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from ..errors import ModalignError
+from ..files import RunFile, read_jsonl
 from ..metrics.mean_recall import mean_recall, over_runs
 from ..metrics.score import Score
 from ..model import Model
 from ..parameters import Count, checked
-from ..progress import Progress, silent
+from ..progress import Progress, kept, silent
 from ..runs import Budget, MethodResult, Result, Run
 from ..runs.data import Data, facts, load_data
 from ..runs.fit import fit, is_fitted, scores_of, settings_of
 from ..specification import Specification, specification
 from ..views import hide_links, linked_groups
+from .workers import Workers
 
 METHODS = {"clip": "CLIP", "cca": "CCA", "full": "full"}
 #: Smaller budgets, as shares of the demo's, at which ``full`` is measured too.
@@ -135,21 +136,36 @@ def fits(
     if workers < 2:
         yield lambda job: fit_one(spec, job, data)
         return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"))
-    try:
+    with Workers(workers) as pool:
         futures = {job: pool.submit(_fit_elsewhere, spec, job) for job in todo}
-        done = iter(range(1, len(futures) + 1))
 
         def ready(job: FitJob) -> Fit:
+            while job in futures and not wait([futures[job]], timeout=1).done:
+                show_trials(spec, futures, progress)
             if job in futures:
                 futures[job].result()
-                progress(next(done), len(futures), "fits")
+                show_trials(spec, futures, progress)
             return fit_one(spec, job, data)
 
-        progress(0, len(futures), "fits")
-        yield ready
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        def done() -> str:
+            return f"{sum(f.done() for f in futures.values())} of {len(todo)} fits and the trials of others are kept"
+
+        with kept(done):
+            yield ready
+
+
+def show_trials(spec: Specification, futures: Mapping[FitJob, Future[None]], progress: Progress) -> None:
+    """Progress by trials, of which fits have very different numbers, over all fits together."""
+    trials = {job: TRIALS if "trials" in settings_of(job.method) else 1 for job in futures}
+    done = sum(trials[job] if f.done() else tried(folder_of(spec, job), trials[job]) for job, f in futures.items())
+    progress(done, sum(trials.values()), f"trials of {len(futures)} fits")
+
+
+def tried(folder: Path, most: int) -> int:
+    """Trials that an unfinished fit has written down."""
+    kept = folder / RunFile.TRIALS
+    closed = len(read_jsonl(kept, "trials")) if kept.exists() else 0
+    return min(most, closed + len(list(folder.glob(f"{RunFile.TRAININGS}/*/{RunFile.CHECKPOINT}"))))
 
 
 def _fit_elsewhere(spec: Specification, job: FitJob) -> None:

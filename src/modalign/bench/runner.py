@@ -6,10 +6,9 @@ import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +16,13 @@ import torch
 
 from ..errors import ModalignError
 from ..files import write_json
-from ..progress import Progress, silent
+from ..progress import Progress, kept, silent
 from ..runs import Run
 from . import cell, robust, tune
+from .setting import draw
 from .sources import Source, load
 from .suite import Setting, Suite
+from .workers import Workers
 
 Cell = tuple[Setting, str, int]
 Sources = Mapping[str | None, Source]
@@ -65,13 +66,17 @@ def run_suite(
         ModalignError: data that are not there, or a process that was killed.
     """
     sources = {v: load(suite.data_of(v), progress) for v in dict.fromkeys(s.variant for s, _, _ in cells)}
+    check_sizes(cells, sources, suite.target)
     work = Work(suite, out, {v: s.fingerprint() for v, s in sources.items()})
     facts = {v or "": {"fingerprint": work.data[v], **dict(s.facts or {})} for v, s in sources.items()}
     write_json(out / "data.json", facts)
     workers = min(workers or os.cpu_count() or 1, max(1, len(cells)))
     counts = {"done": 0, "before": 0, "failed": 0, "left": 0}
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
-    with one_thread():
+    with (
+        one_thread(),
+        kept(lambda: f"{counts['done'] + counts['before']} of {len(cells)} cells and all trials are kept"),
+    ):
         if workers == 1:
             _here(work, cells, sources, end, counts, progress)
         else:
@@ -79,6 +84,19 @@ def run_suite(
         if time.monotonic() < end:
             counts["robustness"] = robust.run_robustness(suite, sources, out, progress)
     return counts
+
+
+def check_sizes(cells: Sequence[Cell], sources: Sources, target: str | None) -> None:
+    """Refuse settings that the data cannot give, before anything is fitted.
+
+    Raises:
+        ModalignError: naming the setting, what it asks for, and what there is.
+    """
+    for setting in {s.name: s for s, _, _ in cells}.values():
+        try:
+            draw(setting, sources[setting.variant].splits.train, 0, target)
+        except ModalignError as problem:
+            raise ModalignError(f"setting '{setting.name}' of the suite: {problem}") from None
 
 
 def tunings_of(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
@@ -92,8 +110,8 @@ def tunings_of(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
 def _here(
     work: Work, cells: Sequence[Cell], sources: Sources, end: float, counts: dict[str, int], progress: Progress
 ) -> None:
-    cache = Cache(work, sources)
-    for number, group in enumerate(tunings_of(cells).values()):
+    cache, effort = Cache(work, sources), Effort(work, cells, progress)
+    for group in tunings_of(cells).values():
         for setting, method, seed in group:
             if time.monotonic() > end:
                 counts["left"] += 1
@@ -101,8 +119,9 @@ def _here(
             job = Job(setting, method)
             if tune.finished(tune.path_of(work.out, setting, method), _tuning_key(work, setting, method)) is None:
                 do(job, cache)
+                effort.spent(job)
             counts[do(Job(setting, method, seed), cache)] += 1
-        progress(number + 1, len(tunings_of(cells)), "methods x settings")
+            effort.spent(Job(setting, method, seed))
 
 
 def _elsewhere(
@@ -111,33 +130,53 @@ def _elsewhere(
     """Tunings first; the cells of a tuning as soon as it is done."""
     groups = tunings_of(cells)
     waiting = [Job(group[0][0], group[0][1]) for group in groups.values()][::-1]
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(work,))
     running: dict[Future[str], Job] = {}
-    done = 0
+    effort, done = Effort(work, cells, progress), 0
     try:
-        while waiting or running:
-            while waiting and len(running) < workers and time.monotonic() < end:
-                job = waiting.pop()
-                running[pool.submit(_work, job)] = job
-            if not running:
-                break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                job, outcome = running.pop(future), future.result()
-                if job.seed is None:
-                    own = groups[job.setting.name, job.method]
-                    waiting += [Job(*c) for c in own[::-1]]
-                else:
-                    counts[outcome] += 1
-                    done += 1
-                    progress(done, len(cells), "cells")
+        with Workers(workers, _start, work) as pool:
+            while waiting or running:
+                while waiting and len(running) < workers and time.monotonic() < end:
+                    job = waiting.pop()
+                    running[pool.submit(_work, job)] = job
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    job, outcome = running.pop(future), future.result()
+                    effort.spent(job)
+                    if job.seed is None:
+                        own = groups[job.setting.name, job.method]
+                        waiting += [Job(*c) for c in own[::-1]]
+                    else:
+                        counts[outcome] += 1
+                        done += 1
         counts["left"] += len(cells) - done
     except BrokenProcessPool:
         raise ModalignError(
             "a process of the bench was killed, perhaps for want of memory: run the same command again to go on, "
             "with fewer --workers"
         ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Effort:
+    """Progress by what is to be fitted, not by cells: a tuning is as many fits as it tries settings."""
+
+    def __init__(self, work: Work, cells: Sequence[Cell], progress: Progress) -> None:
+        self.work, self.progress = work, progress
+        jobs = [*(Job(group[0][0], group[0][1]) for group in tunings_of(cells).values()), *(Job(*c) for c in cells)]
+        self.done, self.total = 0, sum(map(self.of, jobs))
+        progress(0, self.total, "fits")
+
+    def of(self, job: Job) -> int:
+        """Fits of a job."""
+        entry = self.work.suite.entries[job.method]
+        if job.seed is not None:
+            return 1
+        return self.work.suite.trials if entry.tunes_itself else min(len(entry.candidates), self.work.suite.trials)
+
+    def spent(self, job: Job) -> None:
+        """A job is done."""
+        self.done += self.of(job)
+        self.progress(self.done, self.total, "fits")
 
 
 class Cache:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ModalignError
 from ..files import read_json, write_json
-from ..runs.fit import settings_of
+from ..runs.fit import settings_of, work_folder
 from ..views import linked_groups
 from .cell import CellData, prepared, train_of
 from .scoring import dev_score
@@ -19,6 +19,11 @@ from .suite import Setting, Suite
 def path_of(out: Path, setting: Setting, method: str) -> Path:
     """Where the tuning of a method on a setting lies."""
     return out / "tuning" / setting.name / f"{method}.json"
+
+
+def work_of(path: Path) -> Path:
+    """Where an unfinished fit of a tuning keeps what it needs to go on."""
+    return path.with_suffix(".work")
 
 
 def finished(path: Path, key: str) -> dict[str, Any] | None:
@@ -37,7 +42,7 @@ def tune(suite: Suite, setting: Setting, method: str, data: CellData, path: Path
     entry = suite.entries[method]
     record: dict[str, Any] = {"key": key, "method": method, "setting": setting.name, "seed": suite.tune_seed}
     if entry.tunes_itself:
-        record |= by_itself(suite, setting, method, data)
+        record |= by_itself(suite, setting, method, data, path, key)
     elif not entry.candidates:
         record |= {"settings": dict(entry.settings), "trials": [], "note": "nothing to choose"}
     else:
@@ -59,7 +64,9 @@ def by_trials(
         start = time.perf_counter()
         trial: dict[str, Any] = {"settings": candidate, "score": None}
         try:
-            heads = prepared(entry.with_candidate(candidate), entry.method, suite.tune_seed).fit(train, data.dev)
+            part = prepared(entry.with_candidate(candidate), entry.method, suite.tune_seed)
+            with work_folder(work_of(path), f"{record['key']} {len(trials)}") as work:
+                heads = part.fit(train, data.dev, run=work)
             trial["score"] = dev_score(heads, data.dev, suite.target, setting.test_missing, suite.tune_seed)
         except ModalignError as problem:
             trial["error"] = str(problem)
@@ -70,7 +77,7 @@ def by_trials(
     return {"settings": entry.with_candidate(best["settings"]), "dev": best["score"], "trials": trials}
 
 
-def by_itself(suite: Suite, setting: Setting, method: str, data: CellData) -> dict[str, Any]:
+def by_itself(suite: Suite, setting: Setting, method: str, data: CellData, path: Path, key: str) -> dict[str, Any]:
     """A method that tries settings itself, once; later seeds are told what it chose, where it can be told."""
     entry = suite.entries[method]
     accepted = settings_of(entry.method)
@@ -81,7 +88,8 @@ def by_itself(suite: Suite, setting: Setting, method: str, data: CellData) -> di
         settings["trials"] = 1 if blind else suite.trials
     try:
         part = prepared(settings, entry.method, suite.tune_seed)
-        heads = part.fit(train, data.dev)
+        with work_folder(work_of(path), key) as work:
+            heads = part.fit(train, data.dev, run=work)
     except ModalignError as problem:
         return {"settings": settings, "trials": [], "dev": None, "error": str(problem)}
     chosen = part.record.get("chosen")

@@ -188,6 +188,8 @@ def bench(
             not only_report, export, progress,
         )  # fmt: skip
     emit(result, json, tables.bench)
+    if result["failed"]:
+        raise SystemExit(1)
 
 
 def report(run: Path, *, json: Json = False) -> None:

@@ -21,7 +21,7 @@ from ..data.soundtracks import with_soundtracks
 from ..errors import MissingExtraError, ModalignError, unknown
 from ..files import cache_folder
 from ..parameters import Count, checked
-from ..progress import Progress, silent
+from ..progress import Pause, Progress, kept, silent
 from .choose import entries_for, lasting, make_encoders, parse_entry
 from .encoders.base import Encoder, FrozenEncoder, credits_of, plan
 from .store import Failure, Pool, Store, item_key
@@ -134,8 +134,8 @@ def embed_dataset(
     """
     manifest = read_named(name, root, settings, split)
     if limit is not None:
-        kept = set(manifest.groups()[:limit].tolist())
-        manifest = manifest.where(lambda row: row.group in kept)
+        chosen = set(manifest.groups()[:limit].tolist())
+        manifest = manifest.where(lambda row: row.group in chosen)
     given_entries = dict(parse_entry(entry) for entry in encoders)
     if "audio" in given_entries:
         manifest = with_soundtracks(manifest)
@@ -170,20 +170,46 @@ def _fill(
     reasons: dict[bytes, str] = {}
     if todo:
         progress(done, len(keys), what)
-    for start in range(0, len(todo), size):
-        part = todo[start : start + size]
-        shard_keys, features = [], []
-        for places, block, errors in encode_batches([manifest[r] for _, r in part], encoder):
-            shard_keys += [part[i][0] for i in places]
-            features.append(block)
-            reasons |= {part[i][0]: reason for i, reason in errors.items()}
-            done += len(places) + len(errors)
-            progress(done, len(keys), what)
-        if shard_keys:
-            bank.add(shard_keys, torch.cat(features))
+    with kept(lambda: f"{done:,} of {len(keys):,} items of '{modality}' are encoded and kept"):
+        for start in range(0, len(todo), size):
+            part = todo[start : start + size]
+            with _Shard(bank) as shard:
+                for places, block, errors in encode_batches([manifest[r] for _, r in part], encoder):
+                    shard.add([part[i][0] for i in places], block)
+                    reasons |= {part[i][0]: reason for i, reason in errors.items()}
+                    done += len(places) + len(errors)
+                    progress(done, len(keys), what)
     broken |= {r: reasons[key] for r, key in keys.items() if key in reasons}
     found = [(r, key) for r, key in keys.items() if r not in broken]
     return found, [Failure(r, modality, manifest[r].name, broken[r]) for r in sorted(broken)]
+
+
+class _Shard:
+    """Features on their way to the pool: written at its end, after an interruption too, and every few seconds."""
+
+    def __init__(self, bank: Pool) -> None:
+        self.bank, self.pause = bank, Pause()
+        self.keys: list[bytes] = []
+        self.blocks: list[Tensor] = []
+
+    def add(self, keys: Sequence[bytes], block: Tensor) -> None:
+        """Take features; what waits is written where it waits for long."""
+        self.keys += keys
+        self.blocks.append(block)
+        if self.pause.over():
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits."""
+        if self.keys:
+            self.bank.add(self.keys, torch.cat(self.blocks))
+        self.keys, self.blocks, self.pause = [], [], Pause(self.pause.spent())
+
+    def __enter__(self) -> _Shard:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.write()
 
 
 Encoded = tuple[list[int], Tensor, dict[int, str]]

@@ -175,7 +175,9 @@ def random_heads(x: Views, dim: int, hidden: int, dropout: float, generator: tor
 
 def random_map(width: int, dim: int, hidden: int, dropout: float, generator: torch.Generator) -> Projection:
     """A map with its random weights drawn from a generator."""
-    back = Projection(width, dim, hidden, dropout)
+    with torch.random.fork_rng(devices=[]):  # what is not drawn below, such as the biases of a perceptron
+        torch.manual_seed(generator.initial_seed())
+        back = Projection(width, dim, hidden, dropout)
     with torch.no_grad():
         for name, p in back.named_parameters():
             if p.ndim == 2 and not (name.startswith("residual") and p.abs().sum() == 0):

@@ -82,18 +82,18 @@ class ClipPreset:
         made: dict[str, tuple[Heads, Path | None]] = {}
 
         def score(s: dict[str, Any]) -> float:
-            progress(len(made), self.trials, "CLIP")
+            progress(len(made), self.trials, "trials of CLIP")
             method = Gradient(
                 {"name": "clip", "scale": s["scale"]}, "random", self.dim, s["hidden"], 0.6 if s["hidden"] else 0.0,
                 steps=self.steps, lr=s["lr"], weight_decay=s["weight_decay"], mixing=s["mixing"], every=15, patience=4,
-                checkpoints=False, seed=self.seed,
+                checkpoints=run is not None, seed=self.seed,
             )  # fmt: skip
-            folder = None if run is None else run / "trials" / str(len(made))
+            folder = None if run is None else run / RunFile.TRAININGS / str(len(made))
             made[str(s)] = method.fit(x, dev, folder), folder
             return float(method.record["training"]["dev"])
 
         tuned = tune(self.CANDIDATES if self.chosen is None else [self.chosen], score, self.trials)
-        progress(self.trials, self.trials, "CLIP")
+        progress(self.trials, self.trials, "trials of CLIP")
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
         heads, folder = made[str(tuned.settings)]
         keep_log(folder, run)
@@ -184,15 +184,18 @@ class Full:
         made: dict[str, list[CanonicalSpace]] = {}
 
         def score(s: dict[str, Any]) -> float:
-            progress(len(made), self.trials, "full")
+            progress(len(made), self.trials, "trials of full")
             ends = [TransportCCA(self.dim, seed=self.seed, **s).solve(f.trial, f.dev) for f in folds]
             made[str(s)] = [space for space, _ in ends]
             return sum(end for _, end in ends) / len(ends)
 
+        kept = None if run is None else run / RunFile.TRIALS
         closed, rates = self.candidates()
         rates = rates if self.steps and dev is not None and len(linked_groups(x)) >= FEWEST_TO_DESCEND else []
         strengths = self.STRENGTHS[: max(0, self.trials - 1 - len(rates))] if self.hubs else ()
-        tuned = tune(closed, score, max(1, self.trials - len(rates) - len(strengths)))
+        tuned = tune(closed, score, max(1, self.trials - len(rates) - len(strengths)), kept)
+        if str(tuned.settings) not in made:  # tried by a call that was killed
+            score(tuned.settings)
         self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
         method = TransportCCA(self.dim, seed=self.seed, **tuned.settings)
         if dev is None:
@@ -207,7 +210,7 @@ class Full:
         if dev is None:
             self.record["dev_is"] = f"{len(folds)} x {len(folds[0].dev)} linked groups held out, then refitted"
             best = [method.solve(p)[0].heads(self.dim)]
-        progress(self.trials, self.trials, "full")
+        progress(self.trials, self.trials, "trials of full")
         return without_hubs(best[0], x, strength=strength, seed=self.seed) if strength else best[0]
 
     def candidates(self) -> tuple[list[dict[str, Any]], list[float]]:
@@ -242,9 +245,9 @@ class Full:
         for number, rate in enumerate(rates):
             method = Gradient(
                 self.objective(), steps=self.steps, lr=rate, mixing=1.0, unpaired=0.5, every=10, patience=4,
-                checkpoints=False, seed=self.seed,
+                checkpoints=run is not None, seed=self.seed,
             )  # fmt: skip
-            folder = None if run is None else run / "trials" / f"gradient-{number}"
+            folder = None if run is None else run / RunFile.TRAININGS / f"gradient-{number}"
             heads = method.descend(copy.deepcopy(start), x, dev, folder, silent)
             training = method.record["training"]
             self.record["trials"].append({"settings": {"lr": rate, **training}, "score": training["dev"]})

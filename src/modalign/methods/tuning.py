@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError
+from ..files import read_jsonl, to_json, write_text
 from ..model import Heads
 from ..training.loop import dev_recall
 from ..views import Views
@@ -36,13 +38,19 @@ def grid(**choices: Sequence[Any]) -> list[dict[str, Any]]:
     return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
 
 
-def tune(candidates: Sequence[Settings], score: Callable[[dict[str, Any]], float], trials: int | None = None) -> Tuned:
+def tune(
+    candidates: Sequence[Settings],
+    score: Callable[[dict[str, Any]], float],
+    trials: int | None = None,
+    kept: Path | None = None,
+) -> Tuned:
     """Try settings in order and keep the best; of equals, the first.
 
     Args:
         candidates: settings to try, the most plausible first.
         score: settings -> dev score, higher is better; a ModalignError counts as a failed trial.
         trials: try only so many; None: all.
+        kept: file in which every trial is written down, so that a call that was killed is not repeated; None: none.
 
     Raises:
         ModalignError: no candidate, or every trial failed (with the first one's reason).
@@ -53,15 +61,22 @@ def tune(candidates: Sequence[Settings], score: Callable[[dict[str, Any]], float
     """
     if not candidates or (trials is not None and trials < 1):
         raise ModalignError(f"nothing to tune: {len(candidates)} candidates, {trials} trials")
+    known = read_jsonl(kept, "trials") if kept is not None and kept.exists() else []
+    past = {to_json(entry.get("settings"), sort_keys=True): entry for entry in known}
     record: list[dict[str, Any]] = []
     failure: ModalignError | None = None
     for candidate in candidates[:trials]:
         settings = dict(candidate)
+        if (entry := past.get(to_json(settings, sort_keys=True))) is not None and entry.get("score") is not None:
+            record.append({"settings": settings, "score": float(entry["score"])})
+            continue
         try:
             record.append({"settings": settings, "score": score(settings)})
         except ModalignError as problem:
             failure = failure or problem
             record.append({"settings": settings, "score": None, "error": str(problem)})
+        if kept is not None:
+            write_text(kept, "".join(to_json(entry) + "\n" for entry in record))
     done = [entry for entry in record if entry["score"] is not None]
     if not done:
         raise failure or ModalignError("no candidate could be scored")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from ..metrics.evaluate import DEFAULT, evaluate
 from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Score
 from ..model import Heads, Model
-from ..progress import Progress, silent
+from ..progress import Progress, kept, silent
 from ..registry import get, make, resolved
 from ..views import Views
 from .data import Data
@@ -42,19 +44,46 @@ def fit(
     past = read_json(record, "record of the fit") if record.exists() else {}
     if past.get("key") == key and past.get("seconds") is not None:
         return Model.load(folder), float(past["seconds"])
-    if past.get("key") != key:  # what a killed fit of other data or settings left behind is no start for this one
-        for name in (RunFile.CHECKPOINT, RunFile.LOG):
-            (folder / name).unlink(missing_ok=True)
-    write_json(record, {"key": key, "seconds": None})
     start = time.perf_counter()
     part = make("method", **method)
-    heads = part.fit(train, dev, run=folder, progress=progress)
+    with unfinished(folder, key):
+        heads = part.fit(train, dev, run=folder, progress=progress)
     seconds = round(time.perf_counter() - start, 3)
     source = data or Data({})
     model = Model(heads, source.encoders, source.fingerprints, full_settings(method), part.record)
     model.save(folder)
     write_json(record, {"key": key, "seconds": seconds})
     return model, seconds
+
+
+@contextmanager
+def unfinished(folder: Path, key: str) -> Iterator[None]:
+    """A folder while something is fitted in it: what was tried and trained of the same fit is there, and no other.
+
+    Args:
+        key: identity of the fit. What a killed one of other data or settings left behind is removed first, and what
+            only serves to go on is removed at the end.
+    """
+    record = folder / RunFile.FIT
+    past = read_json(record, "record of the fit") if record.exists() else {}
+    if past.get("key") != key:
+        for name in (RunFile.CHECKPOINT, RunFile.LOG, RunFile.TRIALS):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
+        write_json(record, {"key": key, "seconds": None})
+    with kept(lambda: f"what was tried and trained is kept in {folder}"):
+        yield
+    (folder / RunFile.TRIALS).unlink(missing_ok=True)
+    for checkpoint in folder.glob(f"{RunFile.TRAININGS}/*/{RunFile.CHECKPOINT}"):
+        checkpoint.unlink()
+
+
+@contextmanager
+def work_folder(folder: Path, key: str) -> Iterator[Path]:
+    """A folder for what a fit needs to go on after it was killed; nothing of it stays when the fit is done."""
+    with unfinished(folder, key):
+        yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fingerprint(method: dict[str, Any], *views: Views | None) -> str:

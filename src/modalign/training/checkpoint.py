@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModalignError
 from ..files import RunFile, atomic, read_jsonl, to_json, write_text
+from ..progress import Pause
 
 
 @dataclass
@@ -55,6 +56,7 @@ class Keeper:
         at: Position,
     ) -> None:
         self.checkpoints = bool(settings.checkpoints)
+        self.pause = Pause()
         self.run, self.heads, self.objective, self.optimiser = run, heads, objective, optimiser
         self.best, self.at = best, at
         shapes = {k: list(v.shape) for k, v in heads.state_dict().items()}
@@ -81,8 +83,15 @@ class Keeper:
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
+        self.pause.over()
         with atomic(self.run / RunFile.CHECKPOINT) as partial:
             torch.save(state, partial)
+        self.pause = Pause(self.pause.spent())
+
+    def save_in_time(self) -> None:
+        """Write the checkpoint where the last one is some seconds old: steps may take long."""
+        if self.pause.over():
+            self.save()
 
     def resume(self) -> bool:
         """Go back to the checkpoint, if there is one; lines logged after it are dropped.

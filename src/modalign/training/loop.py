@@ -49,7 +49,7 @@ class TrainingSettings:
         clip: greatest gradient norm; 0: no clipping.
         mixing: alpha of Beta(alpha, alpha) for latent mixing of pairs; 0: none.
         noise, drop: of the augmented views, see ``training.mixing.augment``; both 0: no augmented views.
-        every: steps between evaluations, log lines and checkpoints.
+        every: steps between evaluations, log lines and checkpoints; checkpoints also come every few seconds.
         checkpoints: write them, where there is a run folder.
         patience: evaluations without a better dev score before stopping; 0: never stop early.
         precision: "auto": bfloat16 on a GPU that has it, else float32; "float32"; "bfloat16".
@@ -158,6 +158,8 @@ def train(
                 keeper.log({**line, **signs(at, shown, dev is not None)})
                 keeper.save()
                 progress(at.step, s.steps, "training")
+            else:
+                keeper.save_in_time()
 
     if dev is not None:
         heads.load_state_dict(best)

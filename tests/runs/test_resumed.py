@@ -1,0 +1,268 @@
+"""Work that is interrupted: what is kept is said, and a second call goes on from it and ends alike."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from modalign import cli
+from modalign.bench.workers import Workers
+from modalign.errors import ModalignError
+from modalign.files import RunFile, read_json, read_jsonl
+from modalign.methods import presets
+from modalign.methods.gradient import random_heads
+from modalign.methods.presets import ClipPreset, Full
+from modalign.methods.tuning import tune
+from modalign.progress import Pause, _Lines, kept
+from modalign.runs.fit import unfinished
+from modalign.runs.train import align_arrays
+from modalign.views import Views
+
+
+def arrays(folder: Path, n: int = 160, d: int = 12) -> list[Path]:
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(n, 5))
+    files = [folder / f"{name}.npy" for name in ("a", "b")]
+    for file in files:
+        np.save(file, (shared @ rng.normal(size=(5, d)) + 0.4 * rng.normal(size=(n, d))).astype(np.float32))
+    return files
+
+
+def test_trials_are_written_down_one_by_one_and_not_repeated(tmp_path: Path) -> None:
+    kept, tried = tmp_path / "trials.jsonl", []
+
+    def score(settings: dict[str, Any]) -> float:
+        if settings["x"] == 3 and len(tried) == 2:
+            raise KeyboardInterrupt
+        tried.append(settings["x"])
+        if settings["x"] == 2:
+            raise ModalignError("no")
+        return float(settings["x"])
+
+    candidates = [{"x": x} for x in (1, 2, 3, 4)]
+    with pytest.raises(KeyboardInterrupt):
+        tune(candidates, score, kept=kept)
+    assert [e["settings"]["x"] for e in read_jsonl(kept)] == [1, 2]
+    tried.append(0)  # the second call is allowed to go on
+    tuned = tune(candidates, score, kept=kept)
+    assert tried == [1, 2, 0, 2, 3, 4]  # a refusal is asked again, a score is not
+    assert (tuned.settings, [e["score"] for e in tuned.record]) == ({"x": 4}, [1.0, None, 3.0, 4.0])
+
+
+@pytest.mark.parametrize("moment", [1, 3, 6])
+def test_align_goes_on_with_the_trials_of_an_interrupted_call(
+    moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, solve, calls = arrays(tmp_path), presets.TransportCCA.solve, []
+    whole = align_arrays(files, tmp_path / "whole", dim=4)
+
+    def counted(self: Any, *given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == moment * 3 + 1:  # three folds each
+            raise KeyboardInterrupt
+        return solve(self, *given)
+
+    monkeypatch.setattr(presets.TransportCCA, "solve", counted)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        align_arrays(files, tmp_path / "run", dim=4)
+    assert f"kept in {tmp_path / 'run'}" in stop.value.__notes__[0]
+    assert len(read_jsonl(tmp_path / "run" / RunFile.TRIALS)) == moment
+    before = len(calls)
+    run = align_arrays(files, tmp_path / "run", dim=4)
+    wanted = 8 + 1 - moment  # settings that are left, and the fit to all pairs
+    assert len(calls) - before <= 3 * wanted + 3  # the best of the earlier ones once more, where it won
+    for m in ("a", "b"):
+        x = torch.from_numpy(np.load(tmp_path / f"{m}.npy"))
+        assert torch.equal(run.model.transform(x, m), whole.model.transform(x, m))
+    assert not (tmp_path / "run" / RunFile.TRIALS).exists()
+    assert run.model.record["trials"] == whole.model.record["trials"]
+
+
+def test_what_another_fit_left_behind_is_no_start(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), unfinished(tmp_path, "one"):  # noqa: PT012  it must come inside
+        (tmp_path / RunFile.TRIALS).write_text('{"settings": {}, "score": 1.0}\n')
+        (tmp_path / RunFile.TRAININGS / "0").mkdir(parents=True)
+        raise KeyboardInterrupt
+    with unfinished(tmp_path, "one"):
+        assert (tmp_path / RunFile.TRIALS).exists()
+        raise_not = read_json(tmp_path / RunFile.FIT)
+    assert raise_not == {"key": "one", "seconds": None}
+    (tmp_path / RunFile.TRIALS).write_text("{}\n")
+    with unfinished(tmp_path, "two"):
+        assert not (tmp_path / RunFile.TRIALS).exists()
+        assert not (tmp_path / RunFile.TRAININGS).exists()
+
+
+def test_clip_goes_on_with_its_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = torch.Generator().manual_seed(0)
+    shared = torch.randn(120, 4, generator=rng)
+    x = Views.from_arrays(a=shared @ torch.randn(4, 8, generator=rng), b=shared @ torch.randn(4, 6, generator=rng))
+    whole = ClipPreset(dim=4, trials=3, steps=30).fit(x)
+    fit, calls = presets.Gradient.fit, []
+
+    def counted(self: Any, *given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return fit(self, *given)
+
+    monkeypatch.setattr(presets.Gradient, "fit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        ClipPreset(dim=4, trials=3, steps=30).fit(x, run=tmp_path)
+    checkpoints = sorted(tmp_path.glob(f"trials/*/{RunFile.CHECKPOINT}"))
+    assert len(checkpoints) == 2
+    times = [p.stat().st_mtime_ns for p in checkpoints]
+    heads = ClipPreset(dim=4, trials=3, steps=30).fit(x, run=tmp_path)
+    assert [p.stat().st_mtime_ns for p in checkpoints] == times  # finished trainings are read, not repeated
+    assert torch.equal(heads.embed(x)["a"], whole.embed(x)["a"])
+
+
+def test_heads_of_a_perceptron_depend_on_the_seed_alone() -> None:
+    x = Views.from_arrays(a=torch.randn(40, 6), b=torch.randn(40, 5))
+    drawn = [random_heads(x, 4, 8, 0.0, torch.Generator().manual_seed(s)).embed(x)["a"] for s in (1, 1, 2)]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_full_gives_the_same_with_and_without_a_folder(tmp_path: Path) -> None:
+    a, b = (torch.from_numpy(np.load(f)) for f in arrays(tmp_path))
+    x = Views.from_arrays(a=a, b=b)
+    first, second = Full(dim=4, trials=4).fit(x), Full(dim=4, trials=4).fit(x, run=tmp_path)
+    assert torch.equal(first.embed(x)["b"], second.embed(x)["b"])
+
+
+SLOW = """
+import sys, time, signal
+import modalign.methods.presets as presets
+from modalign import cli
+solve = presets.TransportCCA.solve
+def slow(self, *given):
+    print("trial", flush=True)
+    time.sleep(0.2)
+    return solve(self, *given)
+presets.TransportCCA.solve = slow
+cli.main(sys.argv[1:])
+"""
+
+
+def test_ctrl_c_ends_in_one_line_that_says_what_was_kept(tmp_path: Path) -> None:
+    files = arrays(tmp_path)
+    call = [sys.executable, "-c", SLOW, "align", *map(str, files), "--out", str(tmp_path / "run"), "--dim", "4"]
+    child = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    for _ in range(4):  # the first trial has three folds
+        assert child.stdout.readline().strip() == "trial"
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=120)
+    last = err.strip().splitlines()[-1]
+    assert child.returncode == 130
+    assert "Traceback" not in err
+    assert last.startswith("modalign: interrupted; what was tried and trained is kept in ")
+    assert last.endswith("run the same command again to go on")
+
+
+def test_an_interruption_says_something_where_nothing_was_noted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*given: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modalign.registry.describe", stop)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["list"])
+    assert ended.value.code == 130
+    assert "files that were written are whole" in capsys.readouterr().err
+
+
+def test_a_pause_grows_with_what_saving_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("modalign.progress.time.monotonic", lambda: now[0])
+    pause = Pause()
+    now[0] = 4.0
+    assert not pause.over()
+    now[0] = 6.0
+    assert pause.over()
+    now[0] = 8.0
+    longer = Pause(pause.spent())
+    now[0] = 27.0
+    assert not longer.over()
+    now[0] = 28.5
+    assert longer.over()
+
+
+def test_estimates_leave_out_what_was_there_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("modalign.progress.time.monotonic", lambda: now[0])
+    lines = _Lines()
+    lines(900, 1000, "encoding")
+    now[0] = 10.0
+    lines(910, 1000, "encoding")
+    assert "910 of 1000 (10 s, about 90 s left)" in capsys.readouterr().err
+
+
+def test_kept_leaves_other_errors_alone() -> None:
+    with pytest.raises(ValueError, match="x") as found, kept(lambda: "3 of 8"):
+        raise ValueError("x")
+    assert not hasattr(found.value, "__notes__")
+
+
+def nap(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def gone(pid: int, seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (ProcessLookupError, FileNotFoundError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_processes_end_at_once_with_an_interrupted_owner() -> None:
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Workers(1) as pool:  # noqa: PT012  it must come inside
+        pid = pool.submit(nap, 0).result()
+        pool.submit(nap, 600)
+        raise KeyboardInterrupt
+    assert gone(pid)
+    assert time.monotonic() - begun < 300
+
+
+ORPHAN = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from modalign.bench.workers import Workers
+if __name__ == "__main__":
+    with Workers(1) as pool:
+        print(pool.submit(time.sleep, 0).result(), next(iter(pool.pool._processes)), flush=True)
+        time.sleep(600)
+"""
+
+
+def test_processes_end_with_an_owner_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "owner.py"
+    script.write_text(ORPHAN.format(tests=str(tmp_path)))
+    owner = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    pid = int(owner.stdout.readline().split()[1])
+    owner.kill()
+    owner.wait()
+    assert gone(pid)
