@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modalign.errors import ModalignError
-from modalign.specification import dump_toml, from_toml, override
+from modalign.specification import dump_toml, from_toml, override, specification
 
 GOOD = """
 pairs = 200
@@ -90,3 +90,31 @@ def test_override_makes_tables_on_the_way() -> None:
     table: dict = {}
     override(table, "method.objective.alpha = .5")
     assert table == {"method": {"objective": {"alpha": 0.5}}}
+
+
+def test_places_start_beside_the_file_and_are_kept_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    for folder in (home, elsewhere):
+        folder.mkdir()
+    (home / "list.csv").write_text("caption\na\n")
+    (elsewhere / "other.csv").write_text("caption\na\n")
+    config = home / "run.toml"
+    config.write_text(
+        '[data]\nname = "table"\nroot = "list.csv"\n[encoders]\ntext = "minilm"\n[method]\nname = "cca"\n'
+    )
+    monkeypatch.chdir(elsewhere)
+    assert from_toml(config).data["root"] == str(home / "list.csv")
+    assert from_toml(config, ["data.root=other.csv"]).data["root"] == str(elsewhere / "other.csv")
+    assert from_toml(config, ["data.root=none.csv"]).data["root"] == str(home / "none.csv")  # where it was looked for
+    monkeypatch.setenv("HOME", str(home))
+    assert from_toml(config, ["data.root=~/list.csv"]).data["root"] == str(home / "list.csv")
+
+
+def test_arrays_and_stores_of_a_table_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.npy", "b.npy", "pairs.csv"):
+        Path(name).write_text("")
+    arrays = {"arrays": {"a": "a.npy", "b": "b.npy"}, "pairs": "pairs.csv"}
+    data = specification({"method": {"name": "cca"}, "data": arrays}).data
+    assert data["arrays"] == {m: str(tmp_path / f"{m}.npy") for m in "ab"}
+    assert data["pairs"] == str(tmp_path / "pairs.csv")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from .errors import ModalignError
@@ -71,6 +73,25 @@ class Range:
         return f"lie in {left}, {right}"
 
 
+@dataclass(frozen=True)
+class Absolute:
+    """A file or folder, which is the same place whatever folder the program runs in later.
+
+    Args:
+        found: only where it is there: what is given may also be a name.
+    """
+
+    found: bool = False
+
+    def of(self, value: Any) -> Any:
+        """The place as an absolute path, of the type that was given; ``~`` is the user's folder."""
+        if not isinstance(value, str | Path) or (self.found and not os.path.exists(os.path.expanduser(value))):
+            return value
+        return type(value)(os.path.abspath(os.path.expanduser(value)))
+
+
+Place = Annotated[Path | str, Absolute()]
+"""Files of a data set: what is read from there is named by absolute paths."""
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
 """Of random numbers: what numpy, torch and scikit-learn all take."""
 Dim = Annotated[int, Range(least=1, most=65_536)]
@@ -145,8 +166,16 @@ def has_range(annotation: Any) -> bool:
     return any(has_range(kind) for kind in get_args(annotation))
 
 
+def _place(annotation: Any) -> Absolute | None:
+    if get_origin(annotation) is not Annotated:
+        return None
+    return next((entry for entry in get_args(annotation)[1:] if isinstance(entry, Absolute)), None)
+
+
 def checked(part: T) -> T:
     """A function, or a class whose constructor, that holds its arguments against their types' ranges before it runs.
+
+    Arguments that are a ``Place`` become absolute paths.
 
     Example:
         >>> @checked
@@ -165,24 +194,19 @@ def checked(part: T) -> T:
     def call(*args: Any, **kwargs: Any) -> Any:
         if not known:  # annotations are read at the first call: imports stay quick
             signature = inspect.signature(part, eval_str=True)
-            table = {n: p.annotation for n, p in signature.parameters.items() if has_range(p.annotation)}
-            known.append((signature, table))
+            kinds = {n: p.annotation for n, p in signature.parameters.items()}
+            known.append((signature, {n: k for n, k in kinds.items() if has_range(k) or _place(k)}))
         signature, table = known[0]
-        if table:
-            check_arguments(signature, table, args, kwargs)
-        return part(*args, **kwargs)
+        if not table:
+            return part(*args, **kwargs)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return part(*args, **kwargs)  # which says what is wrong with the call
+        for name in table.keys() & bound.arguments.keys():
+            check_value(table[name], bound.arguments[name], name)
+            if (place := _place(table[name])) is not None:
+                bound.arguments[name] = place.of(bound.arguments[name])
+        return part(*bound.args, **bound.kwargs)
 
     return call  # type: ignore[return-value]
-
-
-def check_arguments(
-    signature: inspect.Signature, table: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> None:
-    """Hold the arguments of a call against the types that have ranges."""
-    try:
-        given = signature.bind_partial(*args, **kwargs).arguments
-    except TypeError:
-        return  # the call itself says what is wrong with it
-    for name, annotation in table.items():
-        if name in given:
-            check_value(annotation, given[name], name)

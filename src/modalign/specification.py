@@ -7,6 +7,7 @@ them with a ``name`` hold the arguments of the registered part of that name, and
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -96,6 +97,8 @@ def from_toml(path: Path, overrides: Iterable[str] = ()) -> Specification:
         path: TOML file.
         overrides: ``"method.lr=1e-3"`` entries; the value is TOML, or else a plain string.
 
+    Relative places of data and weights are looked for beside the file, then in the current folder.
+
     Example file:
         pairs = 200
         [data]
@@ -106,7 +109,7 @@ def from_toml(path: Path, overrides: Iterable[str] = ()) -> Specification:
         [method]
         name = "full"
     """
-    return specification(read_toml(path, "specification", overrides), str(path))
+    return specification(read_toml(path, "specification", overrides), str(path), path.parent)
 
 
 def read_toml(path: Path, what: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
@@ -124,9 +127,13 @@ def read_toml(path: Path, what: str, overrides: Iterable[str] = ()) -> dict[str,
     return table
 
 
-def specification(table: Mapping[str, Any], where: str = "specification") -> Specification:
-    """Build a specification from a nested table and check every part of it before any work starts."""
-    spec = Specification(**check(Specification, table, where))
+def specification(table: Mapping[str, Any], where: str = "specification", home: Path | None = None) -> Specification:
+    """Build a specification from a nested table and check every part of it before any work starts.
+
+    Args:
+        where: for messages. home: folder that relative places start from, before the current one.
+    """
+    spec = Specification(**located(check(Specification, table, where), home))
     check_part("method", spec.method, f"{where} [method]")
     ready = next((kind for kind in READY if kind in spec.data), None)
     if ready is not None:
@@ -140,6 +147,48 @@ def specification(table: Mapping[str, Any], where: str = "specification") -> Spe
     for metric in spec.metrics:
         get("metric", metric)
     return spec
+
+
+PLACES = (
+    "root",
+    "store",
+    "files",
+    "arrays",
+    "pairs",
+    "captions",
+    "labels",
+    "texts",
+    "weights",
+    "folder",
+    "path",
+    "run",
+)
+"""Settings that may name a file or a folder."""
+SOURCES = ("root", "store", "files", "arrays", "pairs")
+"""Those that name nothing else."""
+
+
+def located(value: Any, home: Path | None = None, key: str = "", sure: bool = True) -> Any:
+    """A table with absolute paths where settings name files and folders that are there, so that it holds anywhere.
+
+    Args:
+        value: a table, or a value of one. home: where relative paths start from, before the current folder. key: of
+            the value. sure: also what is not there, where it can only be meant to lie beside the file.
+
+    Example:
+        >>> located({"data": {"name": "table", "root": "list.csv"}}, Path("nowhere"))["data"]["root"]
+        'list.csv'
+    """
+    if isinstance(value, Mapping):
+        inside = key if key in ("files", "arrays") else ""
+        return {k: located(v, home, inside or k, sure) for k, v in value.items()}
+    if key not in PLACES or not isinstance(value, str | Path) or not str(value):
+        return value
+    path = Path(value).expanduser()
+    found = next((p for p in (Path(home or "") / path, path) if p.exists()), None)
+    if found is None and sure and home is not None and key in SOURCES:
+        found = home / path  # a message then says where it was looked for
+    return value if found is None else os.path.abspath(found)
 
 
 def check_part(family: str, table: Mapping[str, Any], where: str) -> None:

@@ -16,7 +16,7 @@ from ..errors import ModalignError, unknown
 from ..files import read_text
 from ..parameters import Count, Number, Portion, Seed, Share, checked
 from ..registry import check
-from ..specification import override
+from ..specification import located, override
 from .catalogue import MethodEntry, catalogue, names_of
 
 REGIMES = ("complete", "hidden", "disjoint")
@@ -185,7 +185,7 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Suite:
         raise ModalignError(f"{path} is not valid TOML: {problem}") from None
     for entry in overrides:
         override(table, entry)
-    return build(table, str(path))
+    return build(located(table, path.parent, sure=False), str(path))
 
 
 def build(table: Mapping[str, Any], where: str = "suite") -> Suite:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -152,11 +153,12 @@ def arrays(files: Mapping[str, str], split: str = "train") -> Manifest:
     Raises:
         ModalignError: no file, files of unequal length, or what ``load_array`` refuses.
     """
+    files = {m: os.path.abspath(path) for m, path in files.items()}
     lengths = {m: len(load_array(path)) for m, path in files.items()}
     if not lengths or len(set(lengths.values())) > 1:
         raise ModalignError(f"arrays need at least one file and equal numbers of rows, got {lengths}")
     rows = [
-        Row(i, modality, uri=str(path), split=split, extra={"index": i})
+        Row(i, modality, uri=path, split=split, extra={"index": i})
         for modality, path in files.items()
         for i in range(lengths[modality])
     ]

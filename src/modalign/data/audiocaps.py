@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ModalignError, few
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import SOUNDS, Files, clip_names, existing_folder, inside
@@ -29,7 +30,7 @@ NAMES = {
 
 @register("dataset", "audiocaps")
 def audiocaps(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     version: Literal["v1", "v2"] = "v1",

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..errors import ModalignError, few
 from ..files import from_json
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .ontology import Ontology
@@ -37,7 +38,7 @@ class LabelledClip(NamedTuple):
 
 @register("dataset", "audioset")
 def audioset(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     train: Literal["balanced", "unbalanced"] = "balanced",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError, few
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import IMAGES, KIND_OF, SOUNDS, VIDEOS, Files, existing_folder, first_folder
@@ -30,7 +31,7 @@ CLIP_ID = re.compile(r"(?P<video>[A-Za-z0-9_-]{11})_(?P<start>\d+(?:\.\d+)?)_(?P
 
 @register("dataset", "clips")
 def clips(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     texts: dict[str, str | list[str]] | Path | str | None = None,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..errors import ModalignError, few
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import SOUNDS, Files, existing_folder, inside
@@ -20,9 +19,7 @@ PARTS = ("development", "validation", "evaluation")
 
 
 @register("dataset", "clotho")
-def clotho(
-    root: Path | str, split: str | None = None, *, prefix: str = "caption_", missing: Missing = "keep"
-) -> Manifest:
+def clotho(root: Place, split: str | None = None, *, prefix: str = "caption_", missing: Missing = "keep") -> Manifest:
     """Clotho: 15 to 30 s sounds with five captions each.
 
     Layout: ``clotho_captions_{development,validation,evaluation}.csv`` (anything may stand before ``.csv``; UTF-8,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..errors import ModalignError, few, require
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import existing_folder, first_file, hidden, inside
@@ -43,7 +44,7 @@ class Photo(NamedTuple):
 
 @register("dataset", "coco")
 def coco(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     year: Literal[2014, 2017] | None = None,

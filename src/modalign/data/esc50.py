@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ModalignError, few
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import existing_folder, first_file, first_folder, inside
@@ -24,7 +25,7 @@ SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 @register("dataset", "esc50")
 def esc50(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     by: Literal["fold", "source"] | None = None,

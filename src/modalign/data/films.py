@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from ..errors import ModalignError
+from ..parameters import Place
 from ..registry import register
 from . import media
 from .manifest import Manifest
@@ -18,7 +18,7 @@ EPSILON = 1e-6
 
 
 @register("dataset", "films")
-def films(root: Path | str, split: str | None = None, *, seconds: float = 4.0, step: float | None = None) -> Manifest:
+def films(root: Place, split: str | None = None, *, seconds: float = 4.0, step: float | None = None) -> Manifest:
     """Films, each window of time one group: its pictures and its sound as two modalities of one file.
 
     Layout: videos anywhere below the folder, or below ``train``, ``val``, ``test`` in it. Windows lie at 0, step,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..errors import ModalignError, few
 from ..files import from_json
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import existing_folder, first_file, first_folder, inside
@@ -51,7 +52,7 @@ class Captioned(NamedTuple):
 
 @register("dataset", "flickr8k")
 def flickr8k(
-    root: Path | str, split: str | None = None, *, captions: str | None = None, missing: Missing = "keep"
+    root: Place, split: str | None = None, *, captions: str | None = None, missing: Missing = "keep"
 ) -> Manifest:
     """Flickr8k: 8,091 photos with five captions each, official split 6,000 / 1,000 / 1,000.
 
@@ -89,7 +90,7 @@ def flickr8k(
 
 @register("dataset", "flickr30k")
 def flickr30k(
-    root: Path | str, split: str | None = None, *, captions: str | None = None, missing: Missing = "keep"
+    root: Place, split: str | None = None, *, captions: str | None = None, missing: Missing = "keep"
 ) -> Manifest:
     """Flickr30k: 31,783 photos with five captions each; Karpathy's split 29,000 / 1,014 / 1,000.
 

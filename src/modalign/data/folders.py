@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ModalignError
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import KIND_OF, existing_folder
@@ -27,7 +28,7 @@ PARTS = {"train", "val", "test", *SPLITS}
 
 @register("dataset", "folders")
 def folders(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     layout: Layout | None = None,

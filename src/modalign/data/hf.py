@@ -8,12 +8,13 @@ import io
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from ..errors import ModalignError, few, require
 from ..files import atomic
+from ..parameters import Absolute
 from ..registry import register
 from .manifest import Manifest
 from .rows import Rows
@@ -28,7 +29,7 @@ MAGIC = (
 
 @register("dataset", "hf")
 def hf(
-    root: Any,
+    root: Annotated[Any, Absolute(found=True)],
     split: str | None = None,
     *,
     columns: dict[str, str | list[str]] | None = None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ModalignError, few
-from ..parameters import Count, Weight
+from ..parameters import Count, Place, Weight
 from ..registry import register
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder, hidden
@@ -28,7 +28,7 @@ CSV_FOLDERS = ("howto100m_csv", "csv", "captions")
 
 @register("dataset", "howto100m")
 def howto100m(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     captions: Literal["caption", "raw_caption", "csv"] | None = None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import ModalignError, few
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder
@@ -27,7 +28,7 @@ FOLDERS = ("videos", "videos/all", "TrainValVideo", "TestVideo", "video")
 
 @register("dataset", "msrvtt")
 def msrvtt(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     protocol: Literal["1k-A", "full"] = "1k-A",

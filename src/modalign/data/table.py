@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import ModalignError, few, require
 from ..files import from_json, to_json, write_text
+from ..parameters import Place
 from ..registry import register
 from .entries import Entry, read_entries
 from .manifest import Manifest, Row
@@ -33,7 +34,7 @@ FIELDS = ("group", "modality", "uri", "text", "start", "end", "split")
 
 @register("dataset", "table")
 def table(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     columns: dict[str, str | list[str]] | None = None,

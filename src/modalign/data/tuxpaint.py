@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from ..errors import ModalignError, few
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import existing_folder, hidden
@@ -23,7 +24,7 @@ SHARES = {"train": 0.6, "dev": 0.15, "test": 0.25}
 
 @register("dataset", "tuxpaint")
 def tuxpaint(
-    root: Path | str = PLACE,
+    root: Place = PLACE,
     split: str | None = None,
     *,
     language: str = "fr",

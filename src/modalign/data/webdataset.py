@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from ..errors import ModalignError, few
 from ..files import from_json
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import KIND_OF, hidden
@@ -52,7 +53,7 @@ class Shard(NamedTuple):
 
 @register("dataset", "webdataset")
 def webdataset(
-    root: Path | str, split: str | None = None, *, modalities: dict[str, str] | None = None, keys: Keys | None = None
+    root: Place, split: str | None = None, *, modalities: dict[str, str] | None = None, keys: Keys | None = None
 ) -> Manifest:
     """WebDataset: samples in tar shards, members of one key together.
 
@@ -199,7 +200,7 @@ def _split(uri: str) -> tuple[str, str] | None:
     return (found.group(1), found.group(2)) if found else None
 
 
-def _shards(root: Path | str) -> list[Path]:
+def _shards(root: Place) -> list[Path]:
     path = Path(root).expanduser()
     if path.is_dir():
         shards = (p for p in path.rglob("*") if p.name.endswith(ENDINGS) and not hidden(p.relative_to(path)))

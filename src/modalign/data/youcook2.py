@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ..errors import ModalignError, few
+from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder, inside
@@ -39,7 +40,7 @@ class Instruction(NamedTuple):
 
 @register("dataset", "youcook2")
 def youcook2(
-    root: Path | str,
+    root: Place,
     split: str | None = None,
     *,
     layout: Layout | None = None,

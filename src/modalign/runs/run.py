@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,8 @@ class Run:
         The model lies there already: fits save it as soon as it is made.
         """
         run = cls(spec.out)
-        write_text(run.folder / RunFile.SPECIFICATION, spec.to_toml())
+        lasting = replace(spec, out=os.path.abspath(spec.out))  # it holds whatever folder it is read from
+        write_text(run.folder / RunFile.SPECIFICATION, lasting.to_toml())
         write_json(run.folder / RunFile.ENVIRONMENT, environment(["modalign", *sys.argv[1:]]))
         parts = {split: model.heads.embed(x) for split, x in data.splits.items()}
         entries = {
