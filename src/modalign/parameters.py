@@ -200,7 +200,7 @@ def checked(part: T) -> T:
         if not table:
             return part(*args, **kwargs)
         try:
-            bound = signature.bind(*args, **kwargs)
+            bound = signature.bind_partial(*args, **kwargs)
         except TypeError:
             return part(*args, **kwargs)  # which says what is wrong with the call
         for name in table.keys() & bound.arguments.keys():
