@@ -12,6 +12,10 @@ class ModalignError(ValueError):
     """A mistake in what the user gave us. The program prints its one line and exits with 2."""
 
 
+class LostRankError(ModalignError):
+    """Another process of a training ended; the program exits with 1, and torchrun may start it again."""
+
+
 class MissingExtraError(ModalignError, ImportError):
     """An optional dependency is not installed."""
 

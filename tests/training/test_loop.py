@@ -103,9 +103,9 @@ def test_training_raises_the_dev_score_and_logs_each_term(uninterrupted: tuple[d
     assert wanted <= lines[-1].keys()
 
 
-@pytest.mark.parametrize("step", [1, 4, 5, 17, 39])
+@pytest.mark.parametrize(("step", "workers"), [(1, 0), (4, 0), (5, 3), (17, 2), (39, 0)])
 def test_a_run_interrupted_at_any_step_ends_with_the_same_bits(
-    step: int, tmp_path: Path, uninterrupted: tuple[dict[str, torch.Tensor], str]
+    step: int, workers: int, tmp_path: Path, uninterrupted: tuple[dict[str, torch.Tensor], str]
 ) -> None:
     class Interrupted(Exception):
         pass
@@ -123,7 +123,7 @@ def test_a_run_interrupted_at_any_step_ends_with_the_same_bits(
         train(heads(), broken, pairs(), schedule(), pairs(seed=1), tmp_path)
     torch.manual_seed(99)  # the state of the process must not matter
     h = heads()
-    train(h, objective(), pairs(), schedule(), pairs(seed=1), tmp_path)
+    train(h, objective(), pairs(), schedule(workers=workers), pairs(seed=1), tmp_path)
     assert equal(h.state_dict(), uninterrupted[0])
     assert (tmp_path / RunFile.LOG).read_text() == uninterrupted[1]
 

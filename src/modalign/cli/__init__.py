@@ -9,7 +9,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 
 from .. import __version__
-from ..errors import ModalignError, unknown
+from ..errors import LostRankError, ModalignError, unknown
 from ..parameters import checked
 from . import checking, exporting, fitting, measuring, moving, searching
 
@@ -59,12 +59,14 @@ def main(argv: list[str] | None = None) -> None:
     # Threads that wait for each other asleep, not spinning: on a machine that is busy with other work, spinning makes
     # small matrix products many times slower. Read when torch is imported, so it has to be said here.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # started by torchrun: what torch notes for itself, each would print
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     try:
         app(argv, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as problem:
         fail(mistake(problem))
     except ModalignError as problem:
-        fail(str(problem))
+        fail(str(problem), 1 if isinstance(problem, LostRankError) else 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing to say
     except KeyboardInterrupt as stop:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
@@ -12,6 +13,7 @@ from ..files import to_json
 from ..parameters import Seed
 
 if TYPE_CHECKING:
+    from ..progress import Progress
     from ..runs import Run
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document on standard output.")]
@@ -45,10 +47,23 @@ Seeded = Annotated[Seed, WHOLE]
 SeveralSeeds = Annotated[list[Seed] | None, Parameter(negative="", consume_multiple=True, converter=whole)]
 
 
-def finish(run: Run, as_json: bool, text: Callable[[Run], str]) -> None:
-    """Write the report of a run that was just made, and print what it found."""
-    from ..report import write
+@contextmanager
+def on_ranks() -> Iterator[Progress]:
+    """Progress of work that torchrun may have started on several processes; the first of them shows it."""
+    from ..progress import silent, terminal
+    from ..training import ranks
 
+    with ranks.together(), terminal() as progress:
+        yield progress if ranks.leads() else silent
+
+
+def finish(run: Run, as_json: bool, text: Callable[[Run], str]) -> None:
+    """Write the report of a run that was just made, and print what it found; of several processes the first does."""
+    from ..report import write
+    from ..training import ranks
+
+    if not ranks.leads():
+        return
     write(run.folder)
     found = run.result.json() if run.result else {}
     emit({"run": str(run.folder), "report": str(run.report), **found}, as_json, lambda _: text(run))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ..parameters import Count, Dim, Portion, Share
-from .common import WHOLE, Flag, Json, Repeated, Seeded, Set, Several, emit, finish
+from .common import WHOLE, Flag, Json, Repeated, Seeded, Set, Several, emit, finish, on_ranks
 
 
 def demo(
@@ -154,22 +154,19 @@ def embed(
 
 
 def train(config: Path, *, set: Set = None, json: Json = False) -> None:
-    """Run one specification: encode, fit, evaluate, report.
+    """Run one specification: encode, fit, evaluate, report. On several processes: torchrun -m modalign train ...
 
     Parameters
     ----------
     config
         TOML file.
     """
-    from ..progress import terminal
     from ..runs.train import train_run
     from ..specification import from_toml
     from .tables import fitted
 
-    spec = from_toml(config, set or [])
-    with terminal() as progress:
-        made = train_run(spec, progress)
-    finish(made, json, fitted)
+    with on_ranks() as progress:
+        finish(train_run(from_toml(config, set or []), progress), json, fitted)
 
 
 def finetune(
@@ -182,7 +179,7 @@ def finetune(
     set: Repeated = None,
     json: Json = False,
 ) -> None:
-    """Train encoders of a run together with its heads; leaves a run with the tuned weights.
+    """Train encoders of a run together with its heads; leaves a run with the tuned weights. Also under torchrun.
 
     Parameters
     ----------
@@ -201,10 +198,9 @@ def finetune(
     set
         Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
     """
-    from ..progress import terminal
     from ..runs.finetune import finetune_run, overrides
     from .tables import fitted
 
-    with terminal() as progress:
+    with on_ranks() as progress:
         made = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, progress)
-    finish(made, json, fitted)
+        finish(made, json, fitted)

@@ -7,7 +7,7 @@ canonical directions from both (`canonical`). `cca` runs the three in turn. All 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from typing import NamedTuple
 
@@ -97,7 +97,12 @@ def principal_axes(x: Tensor, weight: Tensor | None = None, most: int | None = N
     return _leading(mean, values, centred.T @ left / values.clamp(min=1e-300).sqrt(), most, len(x))
 
 
-def principal_axes_of(blocks: Iterable[Tensor], most: int | None = None) -> PrincipalAxes:
+def principal_axes_of(
+    blocks: Iterable[Tensor],
+    most: int | None = None,
+    centre: Tensor | None = None,
+    total: Callable[[Tensor], Tensor] = lambda x: x,
+) -> PrincipalAxes:
     """Principal axes of rows that come in blocks, each read once: those of `principal_axes`, to rounding.
 
     Sums are taken about the mean of the first block, so that a far mean costs no digits.
@@ -105,6 +110,9 @@ def principal_axes_of(blocks: Iterable[Tensor], most: int | None = None) -> Prin
     Args:
         blocks: (n_i, d) each, none empty.
         most: keep at most so many leading axes.
+        centre: (d,) about which sums are taken; None: the mean of the first block.
+        total: adds up sums that several processes took, each over its own blocks, which may then be none; they need
+            one centre.
 
     Raises:
         ModalignError: fewer than two rows, or rows that are all equal.
@@ -115,17 +123,19 @@ def principal_axes_of(blocks: Iterable[Tensor], most: int | None = None) -> Prin
         tensor([1.], dtype=torch.float64)
     """
     waiting = iter(blocks)
-    first = next(waiting, None)
-    second = next(waiting, None)
-    if first is None or second is None:
-        return principal_axes(torch.empty(0, 0) if first is None else first, most=most)
-    centre = first.double().mean(0)
-    count, total, gram = 0, torch.zeros_like(centre), centre.new_zeros(len(centre), len(centre))
-    for block in chain((first, second), waiting):
+    if centre is None:
+        first = next(waiting, None)
+        second = next(waiting, None)
+        if first is None or second is None:
+            return principal_axes(torch.empty(0, 0) if first is None else first, most=most)
+        centre, waiting = first.double().mean(0), chain((first, second), waiting)
+    rows, away, gram = 0, torch.zeros_like(centre), centre.new_zeros(len(centre), len(centre))
+    for block in waiting:
         about = block.double() - centre
-        count, total = count + len(about), total + about.sum(0)
+        rows, away = rows + len(about), away + about.sum(0)
         gram.addmm_(about.T, about)
-    shift = total / count
+    count = int(total(torch.tensor(rows)))
+    shift, gram = total(away) / count, total(gram)
     gram = (gram / count).addr_(shift, shift, alpha=-1.0)
     values, axes = torch.linalg.eigh(gram)
     return _leading(centre + shift, values, axes, most, count)

@@ -50,7 +50,7 @@ class Gradient:
         dropout: on its hidden units.
         hubs: put `LocalScaling` behind the trained heads, as "full" may.
         steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints, patience,
-            precision, seed: as in ``training.TrainingSettings``.
+            precision, seed, mini_batch, workers, sharded: as in ``training.TrainingSettings``.
 
     Use when: an objective of your own, or any of `modalign.objectives`, is to be trained on frozen features.
     Related: "full", which chooses start, objective and settings; `modalign.training.finetune`, which trains the
@@ -80,13 +80,16 @@ class Gradient:
         precision: str = "auto",
         hubs: bool = False,
         seed: Seed = 0,
+        mini_batch: Number = 0,
+        workers: Number = 0,
+        sharded: bool = False,
     ) -> None:
         self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
         self.hubs = hubs
         self.training = TrainingSettings(
             steps=steps, batch=batch, unpaired=unpaired, lr=lr, weight_decay=weight_decay, warmup=warmup, clip=clip,
             mixing=mixing, noise=noise, drop=drop, every=every, checkpoints=checkpoints, patience=patience,
-            precision=precision, seed=seed,
+            precision=precision, seed=seed, mini_batch=mini_batch, workers=workers, sharded=sharded,
         )  # fmt: skip
         self.record: dict[str, Any] = {}
 

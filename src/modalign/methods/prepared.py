@@ -13,6 +13,7 @@ from ..errors import ModalignError
 from ..geometry.correlation import Canonical, PrincipalAxes, principal_axes_of
 from ..model import Heads
 from ..model.heads import FeatureMap, Head, Projection
+from ..training import ranks
 from ..views import Pair, Views, connected_groups
 from ..views.groups import join
 
@@ -147,7 +148,8 @@ def prepare(
 ) -> Prepared:
     """Fit the fronts of the heads and bring the views on their principal axes.
 
-    FeatureMap are read in blocks, and only what is kept is held: their number may exceed memory.
+    Features are read in blocks, and only what is kept is held: their number may exceed memory. Of several ranks each
+    takes the sums over its share of the rows, and all end with the sums over all.
 
     Args:
         x: features, paired and unpaired items mixed.
@@ -167,7 +169,7 @@ def prepare(
         features[m] = FeatureMap(items.shape[1], root=positive, unit=unit)
         if len(items) < 2:
             raise ModalignError(f"'{m}' has {len(items)} items: at least two are needed")
-        principal[m] = principal_axes_of((features[m].phi(part.float()) for part in items.split(BLOCK)), most)
+        principal[m] = _axes(items, features[m], most)
     ids, place = connected_groups(x), {m: torch.arange(len(items)) for m, items in x.data.items()}
     if not x.links:  # with links every item is a row of its own
         for m, group in ids.items():
@@ -185,6 +187,14 @@ def prepare(
         out[m], banks[m] = (coordinates[some[either]] for some in (kept[m], banked[m]))
     kept_ids, banked_ids = ({m: ids[m][some[m]] for m in ids} for some in (kept, banked))
     return Prepared(features, principal, out, kept_ids, _moved(links, kept), free, banks, banked_ids)
+
+
+def _axes(items: Tensor, front: FeatureMap, most: int) -> PrincipalAxes:
+    """Principal axes of phi, each rank reading its share."""
+    blocks = (front.phi(part.float()) for part in items[ranks.share(len(items))].split(BLOCK) if len(part))
+    if ranks.world() == 1:
+        return principal_axes_of(blocks, most)
+    return principal_axes_of(blocks, most, front.phi(items[:BLOCK].float()).double().mean(0), ranks.total)
 
 
 def _draw(
@@ -228,10 +238,11 @@ def _group_means(items: Tensor, place: Tensor, wanted: Tensor, front: FeatureMap
     """(wanted groups, r) means of the coordinates of each group's items; ``place``: the group of each item."""
     chosen = wanted[place].nonzero().flatten()
     where = (wanted.long().cumsum(0) - 1)[place[chosen]]
+    own = ranks.share(len(chosen))
     total = torch.zeros(int(wanted.sum()), axes.axes.shape[1], dtype=axes.axes.dtype)
-    for some, groups in zip(chosen.split(BLOCK), where.split(BLOCK), strict=True):
+    for some, groups in zip(chosen[own].split(BLOCK), where[own].split(BLOCK), strict=True):
         total.index_add_(0, groups, axes.coordinates(front.phi(items[some].float())))
-    return total.div_(torch.bincount(where, minlength=len(total))[:, None])
+    return ranks.total(total).div_(torch.bincount(where, minlength=len(total))[:, None])
 
 
 def _first(ids: Tensor, wanted: Tensor) -> Tensor:

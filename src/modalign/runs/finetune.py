@@ -18,6 +18,7 @@ from ..model import Model
 from ..progress import Progress, note, silent
 from ..registry import check, make
 from ..specification import Specification, override
+from ..training import ranks
 from ..training.finetune import finetune, fresh, raw_inputs, tunables
 from ..training.loop import TrainingSettings
 from ..views import Views
@@ -62,7 +63,8 @@ def finetune_run(
     settings = TrainingSettings(
         **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
     )
-    data = load_data(spec, progress)
+    with ranks.in_turn():
+        data = load_data(spec, progress)
     if progress is not silent:
         note(lines(data.left_out))
     train = data.training(spec)
@@ -87,6 +89,8 @@ def finetune_run(
         {m: {"base": model.encoders[m], **t.table()} for m, t in tunings.items()},
         {m: trained(net) for m, net in nets.items()},
     )
+    if not ranks.leads():
+        return Run(out)
     return _leave(replace(spec, out=str(out)), data, tuned, progress)
 
 

@@ -22,6 +22,8 @@ from ..metrics.score import Score
 from ..model import Heads, Model
 from ..progress import Progress, kept, silent
 from ..registry import get, make, resolved
+from ..training import ranks
+from ..training.checkpoint import FREE
 from ..views import Views
 from .data import Data
 from .result import MethodResult
@@ -39,9 +41,14 @@ def fit(
 
     Returns: the model and the seconds that its fit took.
     """
-    key = _fingerprint(dict(method), train, dev)
+    key = _fingerprint({k: v for k, v in method.items() if k not in FREE}, train, dev)
     record = folder / RunFile.FIT
-    past = read_json(record, "record of the fit") if record.exists() else {}
+    with ranks.in_turn():
+        past = read_json(record, "record of the fit") if record.exists() else {}
+        if past.get("key") != key and ranks.leads():
+            for name in (RunFile.CHECKPOINT, RunFile.LOG):  # of a killed fit of other data: no start for this one
+                (folder / name).unlink(missing_ok=True)
+            write_json(record, {"key": key, "seconds": None})
     if past.get("key") == key and past.get("seconds") is not None:
         return Model.load(folder), float(past["seconds"])
     start = time.perf_counter()
@@ -51,8 +58,9 @@ def fit(
     seconds = round(time.perf_counter() - start, 3)
     source = data or Data({})
     model = Model(heads, source.encoders, source.fingerprints, full_settings(method), part.record)
-    model.save(folder)
-    write_json(record, {"key": key, "seconds": seconds})
+    if ranks.leads():
+        model.save(folder)
+        write_json(record, {"key": key, "seconds": seconds})
     return model, seconds
 
 

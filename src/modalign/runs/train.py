@@ -13,6 +13,7 @@ from ..diagnosis.doubles import doubles
 from ..parameters import Dim, Seed, Share, checked
 from ..progress import Progress, note, silent
 from ..specification import Specification, specification
+from ..training import ranks
 from .data import facts, load_data
 from .fit import fit, measure, settings_of
 from .result import Result
@@ -20,12 +21,13 @@ from .run import Run
 
 
 def train_run(spec: Specification, progress: Progress = silent) -> Run:
-    """Encode, hide links beyond the budget, fit, measure, and write the run.
+    """Encode, hide links beyond the budget, fit, measure, and write the run (of several ranks: the first).
 
     Raises:
         ModalignError: data that are not there, more pairs asked for than there are, or what the method refuses.
     """
-    data = load_data(spec, progress)
+    with ranks.in_turn():  # what is encoded by the first process lies ready for the others
+        data = load_data(spec, progress)
     if data.manifest is not None and progress is not silent:
         note([*lines(data.left_out), *doubles(data.manifest, near=False)])
     train = data.training(spec)
@@ -34,6 +36,8 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
         method["seed"] = spec.seed
     model, seconds = fit(method, train, data.splits.get("dev"), Path(spec.out), data, progress)
     name = str(method["name"])
+    if not ranks.leads():
+        return Run(spec.out)
     measured = measure(name, model.heads, data, spec.metrics, spec.seed, seconds=seconds)
     result = Result(
         title=f"{name} on {named(spec)}",

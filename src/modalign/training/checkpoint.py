@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from ..errors import ModalignError
 from ..files import RunFile, atomic, read_jsonl, to_json, write_text
 from ..progress import Pause
+from . import ranks, shards
+
+FREE = ("workers", "sharded")
+"""Settings that change how a training runs, not where it ends: a checkpoint goes on with others."""
 
 
 @dataclass
@@ -36,7 +40,7 @@ class Position:
 
 
 class Keeper:
-    """Writes log and checkpoint of one training, and reads them back.
+    """Writes log and checkpoint of one training, and reads them back; of several ranks, only the first does.
 
     Args:
         run: folder; None: nothing is written and nothing read.
@@ -55,16 +59,17 @@ class Keeper:
         best: dict[str, Tensor],
         at: Position,
     ) -> None:
-        self.checkpoints = bool(settings.checkpoints)
+        self.checkpoints, self.sharded = bool(settings.checkpoints), bool(settings.sharded)
         self.pause = Pause()
         self.run, self.heads, self.objective, self.optimiser = run, heads, objective, optimiser
         self.best, self.at = best, at
         shapes = {k: list(v.shape) for k, v in heads.state_dict().items()}
-        self.settings = json.dumps({"schedule": asdict(settings), "heads": shapes}, sort_keys=True)
+        table = {k: v for k, v in asdict(settings).items() if k not in FREE}
+        self.settings = json.dumps({"schedule": table, "heads": shapes}, sort_keys=True)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to the log; values that are not finite are null."""
-        if self.run is not None:
+        if self.run is not None and ranks.leads():
             self.run.mkdir(parents=True, exist_ok=True)
             with (self.run / RunFile.LOG).open("a", encoding="utf-8") as file:
                 file.write(to_json(line) + "\n")
@@ -76,21 +81,23 @@ class Keeper:
         state = {
             "settings": self.settings,
             "at": asdict(self.at),
-            "heads": self.heads.state_dict(),
+            "heads": shards.whole(dict(self.heads.state_dict())),
             "objective": self.objective.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "best": self.best,
+            "optimiser": shards.whole(self.optimiser.state_dict()),
+            "best": shards.whole(self.best),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         self.pause.over()
-        with atomic(self.run / RunFile.CHECKPOINT) as partial:
-            torch.save(state, partial)
+        if ranks.leads():
+            with atomic(self.run / RunFile.CHECKPOINT) as partial:
+                torch.save(state, partial)
         self.pause = Pause(self.pause.spent())
 
     def save_in_time(self) -> None:
         """Write the checkpoint where the last one is some seconds old: steps may take long."""
-        if self.pause.over():
+        over = self.pause.over()
+        if ranks.agreed(over) if self.sharded else over:  # shards are made whole by all ranks at once
             self.save()
 
     def resume(self) -> bool:
@@ -102,27 +109,31 @@ class Keeper:
         path = None if self.run is None else self.run / RunFile.CHECKPOINT
         if path is None or self.run is None:
             return False
-        if not self.checkpoints or not path.exists():
-            (self.run / RunFile.LOG).unlink(missing_ok=True)
+        content = ranks.from_lead(path) if self.checkpoints else None
+        if content is None:
+            if ranks.leads():
+                (self.run / RunFile.LOG).unlink(missing_ok=True)
             return False
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(content, weights_only=True)
             same = state["settings"] == self.settings
         except Exception as problem:  # torch raises many kinds for damaged files
             reason = " ".join(str(problem).split())[:150]
             raise ModalignError(f"checkpoint is damaged: {path} ({reason}); delete it to start anew") from None
         if not same:
             raise ModalignError(f"{path} belongs to a training with other settings: use another folder or delete it")
-        self.heads.load_state_dict(state["heads"])
+        own = self.heads.state_dict()
+        self.heads.load_state_dict(shards.like(state["heads"], own))
         self.objective.load_state_dict(state["objective"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.best.clear()
-        self.best.update(state["best"])
+        shards.load_optimiser(self.optimiser, state["optimiser"])
+        self.best.update(shards.like(state["best"], own))
         for name, value in state["at"].items():
             setattr(self.at, name, tuple(value) if name == "started" else value)
         torch.set_rng_state(state["random"])
         if state["random_cuda"]:
             torch.cuda.set_rng_state_all(state["random_cuda"])
+        if not ranks.leads():
+            return True
         metrics = self.run / RunFile.LOG
         kept = [line for line in read_jsonl(metrics, "training log") if line["step"] <= self.at.step]
         write_text(metrics, "".join(to_json(line) + "\n" for line in kept))

@@ -7,8 +7,10 @@ gradient in the embeddings is kept, and each mini-batch is encoded again, with a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +30,9 @@ def backward(
     augmented: Views | None = None,
     step: int = 0,
     scale: Callable[[Tensor], Tensor] | None = None,
+    seen: Views | None = None,
+    gather: Callable[[Views], Views] | None = None,
+    waiting: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Tensor:
     """Backward pass of ``objective(Batch(encode(x), x))``, encoding ``mini_batch`` items of each modality at a time.
 
@@ -45,6 +50,10 @@ def backward(
         step: optimiser step, for schedules.
         scale: applied to the loss before the backward pass, for example ``GradScaler.scale`` or a division by the
             number of accumulated batches.
+        seen: what the objective is given as ``batch.x``, if not x itself.
+        gather: embeddings of x -> those of the batch that the objective sees, with gradients: where x is the share of
+            one of several processes.
+        waiting: held around all but the last second pass: where an engine joins gradients when one ends.
 
     Returns:
         The loss, detached, not scaled.
@@ -71,11 +80,11 @@ def backward(
     passes = [_first_pass(encode, views, mini_batch) for views in inputs]
     leaves = [_leaves(views, parts) for views, parts in zip(inputs, passes, strict=True)]
     with torch.enable_grad():
-        loss = objective(Batch(leaves[0], x, leaves[1] if augmented is not None else None, step))
+        z = [leaf if gather is None else gather(leaf) for leaf in leaves]
+        loss = objective(Batch(z[0], x if seen is None else seen, z[1] if augmented is not None else None, step))
         if loss.requires_grad:
             (loss if scale is None else scale(loss)).backward()
-    for parts, z in zip(passes, leaves, strict=True):
-        _second_pass(encode, parts, z)
+    _second_pass(encode, [(part, z) for parts, z in zip(passes, leaves, strict=True) for part in parts], waiting)
     return loss.detach()
 
 
@@ -125,20 +134,28 @@ def _leaves(x: Views, parts: list[MiniBatch]) -> Views:
     return replace(x, data=data)
 
 
-def _second_pass(encode: Encode, parts: list[MiniBatch], z: Views) -> None:
+def _second_pass(
+    encode: Encode, parts: Sequence[tuple[MiniBatch, Views]], waiting: Callable[[], AbstractContextManager[Any]]
+) -> None:
     """Encode each mini-batch again, in the same random state, and send its part of the gradient back."""
-    after = _random_state(z)
-    for part in parts:
+    work = []
+    for part, z in parts:
         grads = {m: z[m].grad[rows] for m, rows in part.rows.items() if z[m].grad is not None}  # type: ignore[index]
-        if not grads:
-            continue
+        if grads:
+            work.append((part, grads))
+    after = _random_state(parts[0][1]) if parts else []
+    for place, (part, grads) in enumerate(work, 1):
         _set_random_state(part.random)
-        with torch.enable_grad():
-            again = encode(part.views)
-        with_graph = [m for m in grads if again[m].requires_grad]
-        if with_graph:
-            torch.autograd.backward([again[m] for m in with_graph], [grads[m].to(again[m].dtype) for m in with_graph])
-    _set_random_state(after)
+        with waiting() if place < len(work) else nullcontext():
+            with torch.enable_grad():
+                again = encode(part.views)
+            with_graph = [m for m in grads if again[m].requires_grad]
+            if with_graph:
+                torch.autograd.backward(
+                    [again[m] for m in with_graph], [grads[m].to(again[m].dtype) for m in with_graph]
+                )
+    if after:
+        _set_random_state(after)
 
 
 def _random_state(views: Views) -> list[Tensor]:

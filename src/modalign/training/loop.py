@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -25,9 +25,11 @@ from ..objectives.total import Total
 from ..parameters import Count, Fraction, Number, Positive, Seed, Share, Weight, checked
 from ..progress import Progress, silent
 from ..views import Batch, Views
+from . import ranks, shards
 from .checkpoint import Keeper, Position
-from .mixing import augment, mix
+from .loader import read_ahead
 from .sampling import Sampler
+from .step import Shared, clip_gradient, descend, full, read
 
 
 class CollapseWarning(RuntimeWarning):
@@ -54,6 +56,11 @@ class TrainingSettings:
         patience: evaluations without a better dev score before stopping; 0: never stop early.
         precision: "auto": bfloat16 on a GPU that has it, else float32; "float32"; "bfloat16".
         seed: of batches, mixing, dropout and noise.
+        mini_batch: items of each modality encoded at a time, by gradient caching: the same gradient in less memory and
+            more time; 0: the whole batch at once.
+        workers: threads that read the next batches ahead of the training; any number gives the same bits.
+        sharded: with torchrun, each process keeps a part of the parameters and of the optimiser's state (FSDP2); else a
+            copy of all (DDP).
     """
 
     steps: Number = 500
@@ -71,6 +78,9 @@ class TrainingSettings:
     patience: Number = 5
     precision: str = "auto"
     seed: Seed = 0
+    mini_batch: Number = 0
+    workers: Number = 0
+    sharded: bool = False
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -93,7 +103,8 @@ def train(
     """Fit heads to an objective, in place, and leave them with the weights that were best on dev.
 
     A run that is killed and started again with the same arguments and the same ``run`` folder continues from its last
-    checkpoint and ends with the same bits as one that was not.
+    checkpoint and ends with the same bits as one that was not. Under torchrun every process calls this alike, with the
+    same data at hand; losses, gradients and the end are those of one process, to rounding (dropout is drawn anew).
 
     Args:
         heads: views of features -> views of unit rows.
@@ -115,33 +126,24 @@ def train(
         prepare = getattr(objective, "prepare", None)
         if prepare is not None:
             prepare(seen)
-        optimiser = torch.optim.AdamW(parameter_groups(heads, objective, s.weight_decay), lr=s.lr)
-        best = {k: v.clone() for k, v in heads.state_dict().items()}
+        ranks.same(heads.to(ranks.device()), objective.to(ranks.device()))
+        trained = copy.deepcopy(heads) if s.sharded and ranks.world() > 1 else heads
+        encode = Shared(trained, s.sharded)
+        optimiser = torch.optim.AdamW(parameter_groups(trained, objective, s.weight_decay), lr=s.lr)
+        best = {k: v.clone() for k, v in trained.state_dict().items()}
         at = Position()
-        keeper = Keeper(run, s, heads, objective, optimiser, best, at)
+        keeper = Keeper(run, s, trained, objective, optimiser, best, at)
         watched = dev if dev is not None else x.select(full(sampler(0), x))
         if not keeper.resume():
-            shown = assess(at, heads, watched, dev is not None, best)
+            shown = assess(at, trained, encode, watched, dev is not None, best)
             at.started = spread_of(shown)
             keeper.log({"step": 0, **signs(at, shown, dev is not None)})
 
-        while at.step < s.steps and not at.stopped:
-            rows = sampler(at.step)
-            draws = torch.Generator().manual_seed((s.seed * 5_915_587 + at.step) % (1 << 62))
-            inputs, features = x.select(full(rows, x)), seen.select(full(rows, seen))
-            if s.mixing:
-                twin = draws.clone_state()  # the same partners and shares for both forms of the items
-                inputs, features = mix(inputs, s.mixing, generator=draws), mix(features, s.mixing, generator=twin)
-            heads.train()
-            with autocast(s.precision, inputs):
-                z = heads(inputs)
-                second = s.noise or s.drop
-                augmented = heads(augment(inputs, s.noise, s.drop, draws)) if second else None
-                loss = objective(Batch(z, features, augmented, at.step))
-            if not torch.isfinite(loss):
-                raise ModalignError(f"the loss is {loss.item()} at step {at.step}: lower the learning rate ({s.lr})")
+        steps = range(s.steps if at.stopped else at.step, s.steps)
+        for batch in read_ahead(lambda step: read(x, seen, sampler(step), s, step), steps, s.workers):
+            trained.train()
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss, looked_at = descend(encode, objective, batch, s, at.step)
             norm = clip_gradient(optimiser, s.clip)
             for group in optimiser.param_groups:
                 group["lr"] = s.rate(at.step) * group["share"]
@@ -152,18 +154,20 @@ def train(
             if at.step % s.every == 0 or at.step == s.steps:
                 line = {"step": at.step, "loss": loss.item(), **terms(objective)}
                 line |= {"lr": s.rate(at.step - 1), "gradient": norm}
-                shown = assess(at, heads, watched, dev is not None, best)
-                warn_of_collapse(at, shown, objective, Batch(z, features, augmented, at.step))
+                shown = assess(at, trained, encode, watched, dev is not None, best)
+                warn_of_collapse(at, shown, objective, looked_at)
                 at.stopped = bool(dev is not None and s.patience and at.waited >= s.patience)
                 keeper.log({**line, **signs(at, shown, dev is not None)})
                 keeper.save()
                 progress(at.step, s.steps, "training")
+                if at.stopped:
+                    break
             else:
                 keeper.save_in_time()
 
-    if dev is not None:
-        heads.load_state_dict(best)
-    heads.eval()
+    if dev is not None or trained is not heads:
+        heads.load_state_dict(shards.whole(best if dev is not None else trained.state_dict()))
+    heads.to("cpu").eval()
     return at
 
 
@@ -182,33 +186,15 @@ def parameter_groups(heads: nn.Module, objective: nn.Module, weight_decay: float
     quick = [p for p in own if id(p) not in known]
     slow = [p for p in own if id(p) in known]
     free = [p for p in objective.parameters() if p.requires_grad]
+    sharded = bool(shards.whole_and_sharded(quick)[1])  # an optimiser takes the two kinds apart
     groups = [
         {"params": [p for p in quick if p.ndim >= 2], "weight_decay": weight_decay, "share": 1.0},
-        {"params": [p for p in quick if p.ndim < 2] + free, "weight_decay": 0.0, "share": 1.0},
+        {"params": [p for p in quick if p.ndim < 2] + free * (not sharded), "weight_decay": 0.0, "share": 1.0},
+        {"params": free * sharded, "weight_decay": 0.0, "share": 1.0},
         {"params": [p for p in slow if p.ndim >= 2], "weight_decay": weight_decay, "share": share},
         {"params": [p for p in slow if p.ndim < 2], "weight_decay": 0.0, "share": share},
     ]
     return [group for group in groups if group["params"]]
-
-
-def full(rows: Mapping[str, Tensor], x: Views) -> dict[str, Tensor]:
-    """Rows of every modality, none of those that the batch lacks."""
-    return {m: rows.get(m, torch.empty(0, dtype=torch.long)) for m in x.modalities}
-
-
-def autocast(precision: str, x: Views) -> AbstractContextManager[Any]:
-    """Mixed precision where it exists."""
-    device = next(iter(x.data.values())).device.type
-    if precision not in ("auto", "float32", "bfloat16"):
-        raise ModalignError(f"precision is '{precision}': choose auto, float32 or bfloat16")
-    wanted = precision == "bfloat16" or (precision == "auto" and device == "cuda" and torch.cuda.is_bf16_supported())
-    return torch.autocast(device, dtype=torch.bfloat16) if wanted else nullcontext()
-
-
-def clip_gradient(optimiser: torch.optim.Optimizer, most: float) -> float:
-    """Clip the gradient's norm over all parameters; the norm before."""
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    return float(nn.utils.clip_grad_norm_(parameters, most if most > 0 else math.inf))
 
 
 def terms(objective: Objective) -> dict[str, float]:
@@ -220,10 +206,12 @@ def terms(objective: Objective) -> dict[str, float]:
 
 
 @torch.no_grad()
-def assess(at: Position, heads: nn.Module, watched: Views, paired: bool, best: dict[str, Tensor]) -> Views:
+def assess(
+    at: Position, heads: nn.Module, encode: Shared, watched: Views, paired: bool, best: dict[str, Tensor]
+) -> Views:
     """The watched views in the shared space; where they are dev views, their score, and the best weights kept."""
     heads.eval()
-    z: Views = heads(watched)
+    z = encode(watched).to("cpu")
     if paired:
         at.score = dev_recall(z)
         at.waited += 1
@@ -236,6 +224,8 @@ def assess(at: Position, heads: nn.Module, watched: Views, paired: bool, best: d
 def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
     """Mean any-hit Recall@k over k and all directions with pairs, in [0, 1]: what weights and settings are chosen by.
 
+    Of several ranks, all take the number of the first, so that all choose alike.
+
     Example:
         >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))
         1.0
@@ -243,7 +233,7 @@ def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
     found = find_all(z, list(permutations(z.modalities, 2)))
     if not found:
         raise ModalignError("the dev views have no pairs: nothing can be chosen on them")
-    return mean_of([recalls(found.values(), ks)], samples=0).value
+    return ranks.agreed(mean_of([recalls(found.values(), ks)], samples=0).value)
 
 
 def spread_of(z: Views) -> tuple[float, float]:

@@ -1,0 +1,371 @@
+"""The one file that knows of ranks: processes that train one model together, started by torchrun.
+
+Every rank draws the same batch, encodes its share of it, and sees the embeddings of all: objectives know nothing of
+ranks, and their values and gradients are those of one process. With one process every function here does nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from ..errors import LostRankError, ModalignError
+from ..views import Views
+
+PATIENCE = timedelta(minutes=10)
+"""How long a rank waits for another inside a step before it gives it up for lost."""
+LONG = timedelta(days=7)
+"""How long it waits while rank 0 does what is done once: encoding a data set, say."""
+
+
+def world() -> int:
+    """Number of processes."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this one, from 0."""
+    return distributed.get_rank() if world() > 1 else 0
+
+
+def leads() -> bool:
+    """Whether this is the process that writes and prints."""
+    return rank() == 0
+
+
+def device() -> torch.device:
+    """Where to train: ``MODALIGN_DEVICE`` ("cpu", "cuda", ...), of several devices the one of this rank; else the CPU.
+
+    Raises:
+        ModalignError: a device that is not there.
+    """
+    name = os.environ.get("MODALIGN_DEVICE", "cpu")
+    try:
+        found = torch.device(name)
+        if found.type == "cuda" and found.index is None:
+            found = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as problem:
+        raise ModalignError(f"MODALIGN_DEVICE={name} cannot be used ({str(problem).splitlines()[0]})") from None
+    return found
+
+
+# ------------------------------------------------------------------ beginning and end
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Join the processes that torchrun started with this one; alone, do nothing.
+
+    Only rank 0 prints. Where one rank fails or is lost, all end, and one of them says why.
+
+    Raises:
+        ModalignError: as inside, on the first rank that fails.
+        LostRankError: another rank ended.
+        SystemExit: on the ranks that have nothing to add.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or world() > 1:
+        yield
+        return
+    _join()
+    before = signal.signal(signal.SIGTERM, _ended)
+    try:
+        with _quiet_unless_leading():
+            yield
+    except ModalignError:
+        if _first_to_speak():
+            raise
+        raise SystemExit(2) from None
+    except (RuntimeError, _Ended) as problem:
+        if not _is_loss(problem):
+            raise
+        if _first_to_speak():
+            raise LostRankError(
+                "a process of this training was lost, so all end: the same command goes on from the last checkpoint"
+            ) from None
+        raise SystemExit(1) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        distributed.destroy_process_group()
+
+
+def _join() -> None:
+    store, number, of = next(distributed.rendezvous("env://", timeout=PATIENCE))
+    if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":  # torchrun's store keeps old addresses at a restart
+        store = distributed.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    engine = "cuda:nccl,cpu:gloo" if device().type == "cuda" else "gloo"
+    distributed.init_process_group(engine, store=store, rank=number, world_size=of, timeout=PATIENCE)
+
+
+class _Ended(BaseException):
+    """torchrun ends this process because another one ended."""
+
+
+def _ended(*_: Any) -> None:
+    raise _Ended
+
+
+def _is_loss(problem: BaseException) -> bool:
+    return isinstance(problem, (_Ended, distributed.DistError)) or "gloo" in str(problem)
+
+
+def _first_to_speak() -> bool:
+    """Whether no other rank has said yet why all of them end."""
+    try:
+        return int(_store().add("modalign/said", 1)) == 1
+    except RuntimeError:  # whoever kept the count is gone as well
+        return True
+
+
+def _store() -> distributed.Store:
+    return distributed.distributed_c10d._get_default_store()
+
+
+@contextmanager
+def _quiet_unless_leading() -> Iterator[None]:
+    """Standard output and warnings of rank 0 alone."""
+    if leads():
+        yield
+        return
+    shown = sys.stdout
+    with warnings.catch_warnings(), open(os.devnull, "w", encoding="utf-8") as nowhere:
+        warnings.simplefilter("ignore")
+        sys.stdout = nowhere
+        try:
+            yield
+        finally:
+            sys.stdout = shown
+
+
+_turns = iter(range(sys.maxsize))
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """Rank 0 first, then the others: what it leaves on disk, they find."""
+    if world() == 1:
+        yield
+        return
+    done = f"modalign/turn/{next(_turns)}"
+    if not leads():
+        _store().wait([done], LONG)
+    yield
+    if leads():
+        _store().set(done, "1")
+
+
+# ------------------------------------------------------------------ numbers that all agree on
+
+
+def share(count: int) -> slice:
+    """The part of so many rows that is this rank's: parts follow each other, and differ by one row at most.
+
+    Example:
+        >>> share(5)
+        slice(0, 5, None)
+    """
+    return _share(count, rank(), world())
+
+
+def _share(count: int, number: int, of: int) -> slice:
+    return slice(count * number // of, count * (number + 1) // of)
+
+
+def total(x: Tensor) -> Tensor:
+    """The sum over ranks, in place: of sums, counts and products that each took over its own rows."""
+    if world() > 1:
+        distributed.all_reduce(x)
+    return x
+
+
+def agreed(value: float) -> float:
+    """A number as rank 0 has it, for choices that all must make alike."""
+    if world() == 1:
+        return value
+    kept = torch.tensor([value], dtype=torch.float64)
+    distributed.broadcast(kept, 0)
+    return float(kept)
+
+
+def same(*modules: nn.Module) -> None:
+    """Give every rank the parameters and buffers that rank 0 has."""
+    if world() > 1:
+        for module in modules:
+            for tensor in [*module.parameters(), *module.buffers()]:
+                distributed.broadcast(tensor.data, 0)
+
+
+def from_lead(path: Path) -> io.BytesIO | None:
+    """The content of a file that only rank 0 needs to have; None where it is not there."""
+    content = path.read_bytes() if leads() and path.exists() else None
+    if world() > 1:
+        size = int(agreed(-1 if content is None else len(content)))
+        if size < 0:
+            return None
+        whole = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(size).byte()
+        distributed.broadcast(whole, 0)
+        content = whole.numpy().tobytes()
+    return None if content is None else io.BytesIO(content)
+
+
+@contextmanager
+def own_draws(seed: int, step: int) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Random numbers of this rank alone (dropout) inside; after it, all ranks go on with the same ones.
+
+    What is yielded makes a block inside, for the loss, in which those of all ranks are drawn.
+    """
+    if world() == 1:
+        yield nullcontext
+        return
+    of_all = _random_state()
+    torch.manual_seed((seed * 9_176_263 + step * world() + rank()) % (1 << 62))
+
+    @contextmanager
+    def common() -> Iterator[None]:
+        nonlocal of_all
+        own = _random_state()
+        _set_random_state(of_all)
+        yield
+        of_all = _random_state()
+        _set_random_state(own)
+
+    yield common
+    _set_random_state(of_all)
+
+
+def _random_state() -> tuple[Tensor, list[Tensor]]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+
+
+def _set_random_state(state: tuple[Tensor, list[Tensor]]) -> None:
+    torch.set_rng_state(state[0])
+    if state[1]:
+        torch.cuda.set_rng_state_all(state[1])
+
+
+# ------------------------------------------------------------------ one batch on all ranks
+
+
+class _Gathered(torch.autograd.Function):
+    """Rows of all ranks, one after the other. Every rank takes the same loss of them, so that the gradient of its own
+    rows is at hand without another message; it is scaled because engines average over ranks what here is a sum."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, counts: list[int]) -> Tensor:
+        ctx.own = slice(sum(counts[: rank()]), sum(counts[: rank() + 1]))
+        padded = rows.new_zeros(max(counts), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        distributed.all_gather(parts, padded)
+        return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor, None]:
+        return grads[0][ctx.own] * world(), None
+
+
+def own_part(x: Views) -> Views:
+    """This rank's share of a batch that every rank has. A rank always has a row of what is in the batch at all, so
+    that sharded encoders, whose parts lie on all ranks, meet on each: `assembled` leaves such guests out."""
+    if world() == 1:
+        return x
+    rows = {}
+    for m, data in x.data.items():
+        part = share(len(data))
+        rows[m] = torch.arange(part.start, max(part.stop, min(part.start + 1, len(data))))
+    return replace(x, links=None).select(rows)
+
+
+def assembled(z: Views, batch: Views) -> Views:
+    """The embeddings of a whole batch from those of every rank's `own_part`, in the batch's order, with gradients."""
+    if world() == 1:
+        return z
+    data = {}
+    for m, rows in z.data.items():
+        shares = [_share(len(batch[m]), r, world()) for r in range(world())]
+        counts = [s.stop - s.start for s in shares]
+        data[m] = _Gathered.apply(rows[: counts[rank()]], counts) if sum(counts) else rows
+    return replace(batch, data=data)
+
+
+def gather(x: Views) -> Views:
+    """Views of all ranks as one, with gradients: any number of items of any modalities on each.
+
+    Groups keep their meaning across ranks; links name rows of their own rank. Modalities come in the order in which
+    ranks, by their number, have them.
+
+    Raises:
+        ModalignError: two ranks have one modality in different shapes or types.
+    """
+    if world() == 1:
+        return x
+    links = x.links or {}
+    mine = {
+        "rows": {m: (len(v), tuple(v.shape[1:]), str(v.dtype).removeprefix("torch.")) for m, v in x.data.items()},
+        "links": {pair: v.shape[1] for pair, v in links.items()},
+        "row": x.row is not None,
+    }
+    found: list[Mapping[str, Any]] = [{}] * world()
+    distributed.all_gather_object(found, mine)
+    forms: dict[str, tuple[Any, ...]] = {}
+    for number, table in enumerate(found):
+        for m, (_, *form) in table["rows"].items():
+            if forms.setdefault(m, tuple(form)) != tuple(form):
+                raise ModalignError(f"'{m}' is {forms[m]} on one rank and {tuple(form)} on rank {number}")
+    counts = {m: [table["rows"].get(m, (0,))[0] for table in found] for m in forms}
+    data, group, row = {}, {}, {}
+    for m, (tail, dtype) in forms.items():
+        none = torch.zeros(0, *tail, dtype=getattr(torch, dtype))
+        data[m] = _Gathered.apply(x.data.get(m, none), counts[m])
+        group[m] = _Gathered.apply(x.group.get(m, none.new_zeros(0)).long(), counts[m])
+        if all(table["row"] for table in found):
+            row[m] = _Gathered.apply((x.row or {}).get(m, none.new_zeros(0)).long(), counts[m])
+    joined = {}
+    for a, b in dict.fromkeys(pair for table in found for pair in table["links"]):
+        start = torch.tensor([sum(counts[m][: rank()]) for m in (a, b)])
+        own = (links[a, b].long().T + start) if (a, b) in links else start.new_zeros(0, 2)
+        joined[a, b] = _Gathered.apply(own, [table["links"].get((a, b), 0) for table in found]).T
+    return Views(data, group, joined or None, row or None)
+
+
+# ------------------------------------------------------------------ one model on all ranks
+
+
+def spread(module: nn.Module, sharded: bool = False) -> nn.Module:
+    """The module as an engine of torch that joins the gradients of all ranks: copies of it, or its parts.
+
+    Args:
+        module: with the same parameters on every rank. It stays the owner of the parameters.
+        sharded: each rank keeps a part of every parameter and of what the optimiser knows of it (FSDP2), in place;
+            else each has all of it (DDP).
+    """
+    if world() == 1:
+        return module
+    if sharded:
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = distributed.device_mesh.init_device_mesh(device().type, (world(),))
+        for net in getattr(module, "nets", ()):
+            fully_shard(net, mesh=mesh)
+        fully_shard(module, mesh=mesh)
+        return module
+    if not any(p.requires_grad for p in module.parameters()):
+        return module
+    return nn.parallel.DistributedDataParallel(module, find_unused_parameters=hasattr(module, "nets"))
+
+
+def waiting(module: nn.Module) -> AbstractContextManager[Any]:
+    """Inside, gradients stay on their rank: for all but the last of several backward passes."""
+    return module.no_sync() if isinstance(module, nn.parallel.DistributedDataParallel) else nullcontext()

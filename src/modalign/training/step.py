@@ -1,0 +1,115 @@
+"""One step: the batch of a step, its embeddings on however many ranks, its loss and gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ModalignError
+from ..objectives.base import Objective
+from ..views import Batch, Views
+from . import gradcache, ranks, shards
+from .mixing import augment, mix
+
+if TYPE_CHECKING:
+    from .loop import TrainingSettings
+
+Read = tuple[Views, Views, Views | None]
+
+
+class Shared:
+    """Encodes a batch by the shares of all ranks: views of the whole batch in, embeddings of the whole batch out.
+
+    Args:
+        module: views of inputs -> views of unit rows. sharded: see ``TrainingSettings``.
+    """
+
+    def __init__(self, module: nn.Module, sharded: bool = False) -> None:
+        self.engine = ranks.spread(module, sharded)
+        self.device = ranks.device()
+
+    def __call__(self, batch: Views) -> Views:
+        batch = batch.to(self.device)
+        return ranks.assembled(self.engine(ranks.own_part(batch)), batch)
+
+
+def read(x: Views, seen: Views, rows: Mapping[str, Tensor], s: TrainingSettings, step: int) -> Read:
+    """The batch of a step: inputs, the same items as the objective sees them, and second views where asked for."""
+    draws = torch.Generator().manual_seed((s.seed * 5_915_587 + step) % (1 << 62))
+    inputs, features = x.select(full(rows, x)), seen.select(full(rows, seen))
+    if s.mixing:
+        twin = draws.clone_state()  # the same partners and shares for both forms of the items
+        inputs, features = mix(inputs, s.mixing, generator=draws), mix(features, s.mixing, generator=twin)
+    second = augment(inputs, s.noise, s.drop, draws) if s.noise or s.drop else None
+    place = ranks.device()
+    return inputs.to(place), features.to(place), None if second is None else second.to(place)
+
+
+def descend(encode: Shared, objective: Objective, batch: Read, s: TrainingSettings, step: int) -> tuple[Tensor, Batch]:
+    """The loss of a batch, detached, and what the objective saw; gradients are left in the parameters.
+
+    Raises:
+        ModalignError: the loss is not finite.
+    """
+    inputs, features, second = batch
+    seen: list[Batch] = []
+    with ranks.own_draws(s.seed, step) as common:
+
+        def loss_of(given: Batch) -> Tensor:
+            seen.append(given)
+            with autocast(s.precision, inputs), common():
+                loss = objective(given)
+            if not torch.isfinite(loss):
+                raise ModalignError(f"the loss is {loss.item()} at step {step}: lower the learning rate ({s.lr})")
+            return loss
+
+        if s.mini_batch:
+
+            def own(part: Views) -> Views:
+                with autocast(s.precision, part):
+                    z: Views = encode.engine(part)
+                return z
+
+            twin = None if second is None else ranks.own_part(second)
+            loss = gradcache.backward(
+                own, ranks.own_part(inputs), loss_of, mini_batch=s.mini_batch, augmented=twin, step=step, seen=features,
+                gather=lambda z: ranks.assembled(z, inputs), waiting=lambda: ranks.waiting(encode.engine),
+            )  # fmt: skip
+        else:
+            with autocast(s.precision, inputs):
+                made = Batch(encode(inputs), features, None if second is None else encode(second), step)
+            loss = loss_of(made)
+            loss.backward()
+    return loss.detach(), seen[0]
+
+
+def full(rows: Mapping[str, Tensor], x: Views) -> dict[str, Tensor]:
+    """Rows of every modality, none of those that the batch lacks."""
+    return {m: rows.get(m, torch.empty(0, dtype=torch.long)) for m in x.modalities}
+
+
+def autocast(precision: str, x: Views) -> AbstractContextManager[Any]:
+    """Mixed precision where it exists."""
+    device = next(iter(x.data.values())).device.type
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ModalignError(f"precision is '{precision}': choose auto, float32 or bfloat16")
+    wanted = precision == "bfloat16" or (precision == "auto" and device == "cuda" and torch.cuda.is_bf16_supported())
+    return torch.autocast(device, dtype=torch.bfloat16) if wanted else nullcontext()
+
+
+def clip_gradient(optimiser: torch.optim.Optimizer, most: float) -> float:
+    """Clip the gradient's norm over all parameters; the norm before."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+    kinds = [some for some in shards.whole_and_sharded(parameters) if some]
+    norms = [shards.whole(nn.utils.get_total_norm([p.grad for p in some if p.grad is not None])) for some in kinds]
+    if not norms:
+        return 0.0
+    norm = norms[0] if len(norms) == 1 else torch.stack(norms).norm()
+    for some in kinds:
+        nn.utils.clip_grads_with_norm_(some, most if most > 0 else math.inf, norm)
+    return float(norm)

@@ -1,0 +1,215 @@
+"""What each process of the distributed tests does: compare what several ranks find with what one process finds.
+
+Run as a program, once per rank, with the variables that torchrun sets; writes a table of check -> what is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from test_every_objective import NAMES, build
+from test_loop import heads, pairs, schedule
+
+from modalign.files import RunFile
+from modalign.methods.closed_form import CCA
+from modalign.methods.gradient import Gradient
+from modalign.methods.transport_cca import TransportCCA
+from modalign.model import Heads
+from modalign.registry import make
+from modalign.training import ranks
+from modalign.training.loop import train
+from modalign.views import Batch, Views
+
+Check = tuple[str, Callable[[], None]]
+NARROW, WIDE = 4, 6
+
+
+class Head(torch.nn.Module):
+    """One linear map for all modalities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.map = torch.nn.Linear(WIDE, NARROW).double()
+
+    def forward(self, x: Views) -> Views:
+        return x.map(lambda m, rows: torch.nn.functional.normalize(self.map(rows), dim=1))
+
+
+def ragged() -> Views:
+    """Several items of a group, groups of one modality, and different numbers of each."""
+    g = torch.Generator().manual_seed(1)
+    group = {"text": [0, 0, 1, 1, 2, 3, 5, 5, 4], "image": [0, 1, 2, 4, 5], "audio": [0, 1, 2, 3, 4, 5]}
+    rows = {m: torch.randn(len(ids), WIDE, generator=g, dtype=torch.float64) for m, ids in group.items()}
+    return Views(rows, {m: torch.tensor(ids) for m, ids in group.items()})
+
+
+def piece(x: Views, rank: int, of: int) -> Views:
+    """An unequal part of every modality; the last rank has no audio, and of text only one item or two."""
+    ends = {m: [0, *(max(1, len(v) - (of - k)) for k in range(1, of)), len(v)] for m, v in x.data.items()}
+    ends["audio"] = [*ends["audio"][:-2], len(x["audio"]), len(x["audio"])]
+    part = x.select({m: torch.arange(e[rank], e[rank + 1]) for m, e in ends.items()})
+    return part.only(*(m for m in part.modalities if len(part[m])))
+
+
+def close(found: torch.Tensor | None, wanted: torch.Tensor | None, **tolerance: float) -> None:
+    none = torch.zeros(())
+    found, wanted = (none if t is None else t.detach() for t in (found, wanted))
+    torch.testing.assert_close(found, wanted.expand_as(found), **({"atol": 1e-7, "rtol": 1e-5} | tolerance))
+
+
+def objective_check(name: str) -> Check:
+    """Value and gradients, of the encoder and of the objective, with the items unevenly on the ranks."""
+    x = ragged()
+    torch.manual_seed(0)
+    head = Head()
+    objective = build(name, Batch(x, x)).eval()
+    alone, own = copy.deepcopy(head), copy.deepcopy(objective)
+    wanted = own(Batch(alone(x), x, alone(x.map(lambda m, v: v + 0.1)), 3))
+    wanted.backward()
+
+    def check() -> None:
+        part = piece(x, ranks.rank(), ranks.world())
+        engine = ranks.spread(head)
+        batch = ranks.gather(part)
+        assert {m: v.tolist() for m, v in batch.data.items()} == {m: v.tolist() for m, v in x.data.items()}
+        second = engine(part.map(lambda m, v: v + 0.1))
+        z = ranks.gather(engine(part))
+        loss = objective(Batch(z, batch, ranks.gather(second), 3))
+        loss.backward()
+        close(loss, wanted)
+        for p, q in zip(head.parameters(), alone.parameters(), strict=True):
+            close(p.grad, q.grad)
+        for p, q in zip(objective.parameters(), own.parameters(), strict=True):
+            close(p.grad, q.grad)
+
+    return f"objective {name}", check
+
+
+def plain_heads() -> Heads:
+    """Without dropout, which every rank draws for itself."""
+    made = heads()
+    for module in made.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    return made
+
+
+def table(name: str) -> dict:
+    extra = {"alpha": 0.1, "beta": 0.1, "transport": {"name": "transport"}, "neighbourhood": {"name": "rma"}}
+    return extra if name == "total" else {}
+
+
+def curve_check(title: str, name: str = "total", tolerance: float = 1e-4, **changes: object) -> Check:
+    """A training with mixing, noise, unpaired items, an uneven batch and a dev set: its end and its dev score."""
+    s = schedule(**{"batch": 17, "steps": 12, **changes})
+    alone, shared = plain_heads(), plain_heads()
+    end = train(alone, make("objective", name, **table(name)), pairs(), s, pairs(seed=1))
+
+    def check() -> None:
+        found = train(shared, make("objective", name, **table(name)), pairs(), s, pairs(seed=1))
+        assert abs(found.best - end.best) < 0.02, (found.best, end.best)
+        for key, value in alone.state_dict().items():
+            close(shared.state_dict()[key], value, atol=tolerance, rtol=tolerance * 10)
+
+    return f"training {title}", check
+
+
+def closed_form_check(title: str, method: Callable[[], object]) -> Check:
+    x = pairs(200, 50)
+    alone = method().fit(x)
+
+    def check() -> None:
+        found = method().fit(x)
+        for m in ("x", "y"):  # directions are known up to a sign: compare what they say of likeness
+            a, b = (h.embed(x)[m].double() for h in (alone, found))
+            close(b @ b.T, a @ a.T, atol=1e-5, rtol=1e-5)
+
+    return f"closed form {title}", check
+
+
+def resume_check() -> Check:
+    """A training that stopped on one process goes on, between two checkpoints of a pass, on several."""
+    s = schedule(batch=17, steps=12, every=3)
+    alone, shared, run = plain_heads(), plain_heads(), Path(tempfile.mkdtemp())
+    train(alone, make("objective", "total", **table("total")), pairs(), s, pairs(seed=1))
+
+    class Killed(Exception):
+        pass
+
+    def kill(done: int, total: int, what: str) -> None:
+        if done == 6:
+            raise Killed
+
+    with contextlib.suppress(Killed):
+        train(
+            plain_heads(), make("objective", "total", **table("total")), pairs(), s, pairs(seed=1), run, progress=kill
+        )
+
+    def check() -> None:
+        folder = run if ranks.leads() else Path("/nowhere")
+        train(shared, make("objective", "total", **table("total")), pairs(), s, pairs(seed=1), folder)
+        for key, value in alone.state_dict().items():
+            close(shared.state_dict()[key], value, atol=1e-4, rtol=1e-3)
+        if ranks.leads():
+            lines = [json.loads(line)["step"] for line in (run / RunFile.LOG).read_text().splitlines()]
+            assert lines == [0, 3, 6, 9, 12]
+
+    return "resumed on other ranks", check
+
+
+def links_check() -> Check:
+    """Links name rows of their own rank and hold in the whole."""
+
+    def check() -> None:
+        n = 2 + ranks.rank()
+        x = Views({"a": torch.eye(n, 8), "b": torch.eye(n, 8)}, {m: torch.arange(n) + 100 * ranks.rank() for m in "ab"})
+        linked = Views(x.data, x.group, {("a", "b"): torch.tensor([[0, 1], [1, 0]])})
+        found = ranks.gather(linked)
+        starts = [sum(2 + r for r in range(k)) for k in range(ranks.world())]
+        assert found.links[("a", "b")].T.tolist() == [p for s in starts for p in ([s, s + 1], [s + 1, s])]
+
+    return "links", check
+
+
+def checks(which: str) -> Iterator[Check]:
+    if which == "short":
+        yield from map(objective_check, NAMES)
+        yield curve_check("total")
+        yield resume_check()
+        yield links_check()
+        yield closed_form_check("cca", lambda: CCA(8))
+        return
+    yield curve_check("total in mini-batches", mini_batch=5)
+    yield curve_check("total sharded", sharded=True)
+    yield curve_check("total in bfloat16", precision="bfloat16", tolerance=0.05)
+    yield curve_check("batch of one", batch=1, unpaired=0.0, steps=4, mixing=0.0)
+    yield closed_form_check("transport_cca", lambda: TransportCCA(8, rounds=1))
+    yield closed_form_check("gradient", lambda: Gradient("clip", dim=6, steps=6, batch=20, every=3))
+    for name in ("clip", "siglip", "transport", "symile", "gram", "triangle", "rma"):
+        yield curve_check(name, name, mixing=0.0, noise=0.0)
+
+
+def main(out: Path, which: str) -> None:
+    torch.set_num_threads(1)
+    waiting = list(checks(which))
+    found = {}
+    with ranks.together():
+        for name, check in waiting:
+            try:
+                check()
+                found[name] = ""
+            except Exception:
+                found[name] = traceback.format_exc()
+        (out / f"{ranks.rank()}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
