@@ -15,7 +15,7 @@ import pytest
 from modalign import cli, registry
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = set(cli.app) - {"--help", "-h", "--version"}
 
@@ -35,7 +35,11 @@ def blocks(page: Path, language: str) -> list[Block]:
 
 
 def named(pages: list[Path], language: str) -> list[object]:
-    return [pytest.param(page, id=page.name) for page in pages if blocks(page, language)]
+    return [pytest.param(page, id=called(page)) for page in pages if blocks(page, language)]
+
+
+def called(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 @pytest.mark.parametrize("page", named(PAGES, "python"))
@@ -78,7 +82,7 @@ def options_of(command: str) -> set[str]:
     return {name for argument in cli.app[command].assemble_argument_collection() for name in argument.names}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=called)
 def test_commands_and_options_exist(page: Path) -> None:
     for call in calls(page):
         assert call.command in COMMANDS, f"{page.name}: there is no 'modalign {call.command}'"
@@ -92,7 +96,7 @@ def test_every_command_is_shown_on_some_page() -> None:
     assert {call.command for page in PAGES for call in calls(page)} == COMMANDS
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=called)
 def test_names_and_links_exist(page: Path) -> None:
     """Dotted names of the package, entry-point groups aside, and the files that a page links to."""
     text = page.read_text()

@@ -184,10 +184,9 @@ def standalone(svg: Markup, theme: str = "light", width: int = 960) -> str:
 
     Args:
         svg: a figure made by ``picture``.
-        theme: "light" or "dark".
+        theme: "light", "dark", or "auto": both, as the reader's screen asks (the variables stay in the file).
         width: in pixels; the height follows.
     """
-    colours = palette(theme)
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     if box is None:
         raise ModalignError("only a figure made by svg.picture can stand alone: it has no viewBox from 0 0")
@@ -196,7 +195,17 @@ def standalone(svg: Markup, theme: str = "light", width: int = 960) -> str:
     body = str(svg).replace("<svg ", f"<svg {size}", 1)
     start = body.index(">") + 1
     body = body[:start] + f'<rect width="{_plain(w)}" height="{_plain(h)}" fill="var(--card)"/>' + body[start:]
+    if theme == "auto":
+        return printable(body[:start] + _both_themes(body) + body[start:])
+    colours = palette(theme)
     return printable(re.sub(r"var\(--([\w-]+)\)", lambda m: colours.get(m[1], m[0]), body))
+
+
+def _both_themes(body: str) -> str:
+    """A style element with the colours that a figure names, light and dark."""
+    named = sorted(set(re.findall(r"var\(--([\w-]+)\)", body)))
+    light, dark = (";".join(f"--{n}:{palette(t)[n]}" for n in named) for t in ("light", "dark"))
+    return f"<style>:root{{{light}}}@media(prefers-color-scheme:dark){{:root{{{dark}}}}}</style>"
 
 
 def printable(text: str) -> str:
