@@ -12,7 +12,7 @@ DIST   ?= worksteal
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test test-slow mutants lint types bench clean
+.PHONY: demo test test-slow mutants lint types bench site clean
 
 demo: $(VENV)/.demo
 	$(BIN)/modalign demo --out $(OUT) --seeds $(SEEDS)
@@ -35,6 +35,10 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+site: $(VENV)/.dev
+	$(BIN)/python site/drawings.py
+	$(BIN)/python -m zensical build --clean --strict
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -96,3 +96,11 @@ def test_mistakes_are_refused(z):
         evaluate(apart)
     with pytest.raises(ModalignError, match=r"NaN.*rows \(1\)|NaN"):
         evaluate(Views.from_arrays(a=torch.tensor([[1.0], [torch.nan]]), b=rows(2, 1)))
+
+
+def test_embeddings_that_belong_to_a_graph_are_scored_as_they_are() -> None:
+    """Heads are modules of torch, so what they return may ask for gradients."""
+    rows = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    plain = evaluate(Views.from_arrays(a=rows, b=rows.roll(1, 1)), ["retrieval", "procrustes"])
+    grown = evaluate(Views.from_arrays(a=rows.requires_grad_(), b=rows.roll(1, 1)), ["retrieval", "procrustes"])
+    assert {k: s.value for k, s in plain.items()} == {k: s.value for k, s in grown.items()}

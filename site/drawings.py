@@ -1,4 +1,4 @@
-"""The four drawings of `how.md`, each of data that the package itself computes: python docs/drawings.py
+"""The four drawings of docs/how.md, each of data that the package itself computes: python site/drawings.py
 
 Written into docs/images/how as SVG that follows the reader's light or dark screen.
 """
@@ -21,7 +21,7 @@ from modalign.geometry.transport import Problem, SemiPaired, Solver, solve
 from modalign.metrics.corrected import csls_bias
 from modalign.report import svg
 
-PLACE = Path(__file__).with_name("images") / "how"
+PLACE = Path(__file__).parents[1] / "docs" / "images" / "how"
 WIDTH = 960
 
 
