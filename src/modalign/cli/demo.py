@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from ..metrics.key import Key
@@ -58,7 +59,11 @@ def recalls(scores: Mapping[str, Score], query: str, gallery: str) -> str:
 
 def summary(run: Run) -> str:
     """What the demo says at its end."""
+    from ..search import open_space
+    from ..search.examples import examples
+
     assert run.result is not None
+    words = shlex.quote(next(iter(examples(open_space(run.folder), 1)), "a sad face"))
     data, chance = run.result.data, run.result.methods["full"].scores["mean_recall"].chance
     return "\n".join(
         [
@@ -69,7 +74,7 @@ def summary(run: Run) -> str:
             f"settings chosen on {data['dev']} others)",
             "",
             f"Look at it:     {run.report}",
-            f'Search it:      modalign search {run.folder} "a sad face"',
+            f"Search it:      modalign search {run.folder} {words}",
             f"Browse it:      modalign serve {run.folder}",
             "Your own data:  modalign align A.npy B.npy --out runs/mine",
             "Repeat it:      modalign demo --seeds 3",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ import numpy as np
 from ..errors import ModalignError
 from ..search import analysis
 from ..search.commands import command_line
+from ..search.examples import examples
 from ..search.gallery import Place
 from ..search.index import Index
 from ..search.query import ITEM, Query
@@ -58,37 +58,10 @@ def _space(state: State, number: int, space: Space) -> dict[str, Any]:
         "dim": gallery.dim,
         "kind": index.settings.kind if index else "exact",
         "recall": index.current.get("recall") if index else None,
-        "examples": _examples(space) if "text" in space.encoders else [],
+        "examples": examples(space) if "text" in space.encoders else [],
         "keys": sorted({k for parts in gallery.parts.values() for p in parts for k in list(p.items.keys())}
                        - {"picture", "uri", "text", "row", "id", "modality", "name"}),
     }  # fmt: skip
-
-
-def _examples(space: Space, count: int = 4, tried: int = 200) -> list[str]:
-    """A few short texts of the items to begin with: of those tried, texts that find their own partner first.
-
-    Texts that the heads were not fitted on come first, so that an example promises no more than the run keeps.
-    """
-    gallery, places, known = space.gallery, dict[str, Place](), set[str]()
-    for m in gallery.modalities:
-        for row in gallery.sample(m, 4 * tried):
-            entry = gallery.entry(place := Place(m, int(row)))
-            words = str(entry.get("text") or "")
-            if 2 < len(words) <= 40 and words not in places:
-                places[words] = place
-                known |= {words} if entry.get("split") == "train" else set()
-    texts = sorted(places, key=lambda words: words in known)[:tried]
-    some = [texts[i] for first in range(7) for i in range(first, len(texts), 7)]  # not all of the same kind
-    good = list(itertools.islice((words for words in some if _finds_itself(space, places[words])), count))
-    return (good + [words for words in some if words not in good])[:count]
-
-
-def _finds_itself(space: Space, place: Place) -> bool:
-    """Whether the item nearest to this one, of another modality, is of the same group."""
-    gallery = space.gallery
-    others = [m for m in gallery.modalities if m != place.modality]
-    found = gallery.nearest(gallery.vectors(place.modality, [place.row])[0], others, 1) if others else []
-    return bool(found) and gallery.entry(found[0].place).get("group") == gallery.entry(place).get("group")
 
 
 # ------------------------------------------------------------------ searching
