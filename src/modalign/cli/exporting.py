@@ -15,7 +15,8 @@ def export(run: Path, *, to: str, out: Path, json: Json = False) -> None:
     run
         Folder of a run.
     to
-        onnx: a network for each head.
+        onnx: a network for each head; hub: a repository of the Hugging Face hub; router: a model of
+        sentence-transformers.
     out
         Folder for the files.
     """

@@ -172,7 +172,7 @@ def _places(value: Any, target: Path | None, where: str) -> list[Path]:
         if path and Path(path).is_file():
             return [Path(path).absolute()]
         if content is None and value.get("array") is not None:
-            content = _wav(np.asarray(value["array"], dtype=np.float32), int(value["sampling_rate"]))
+            content = wav(np.asarray(value["array"], dtype=np.float32), int(value["sampling_rate"]))
         if content is None:
             return [Path(path).absolute()] if path else []
         return [_written(content, target, where, Path(path or "").suffix)]
@@ -201,7 +201,7 @@ def _written(content: bytes, target: Path | None, where: str, ending: str) -> Pa
     return path
 
 
-def _wav(samples: np.ndarray, rate: int) -> bytes:
+def wav(samples: np.ndarray, rate: int) -> bytes:
     """A WAV file of float samples (n,) or (channels, n) in [-1, 1], unchanged: 32-bit float, no rounding to 16 bits."""
     channels = 1 if samples.ndim == 1 else samples.shape[0]
     body = np.ascontiguousarray(samples.reshape(channels, -1).T, dtype="<f4").tobytes()

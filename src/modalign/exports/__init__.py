@@ -6,7 +6,14 @@ from typing import Any
 
 from .. import public
 
-_HOMES = {"exported": "graphs", "write_onnx": "graphs"}
+_HOMES = {
+    "HubModel": "hub",
+    "exported": "graphs",
+    "views_of": "columns",
+    "with_points": "columns",
+    "write_onnx": "graphs",
+    "write_router": "router",
+}
 
 
 def __getattr__(name: str) -> Any:

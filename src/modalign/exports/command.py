@@ -19,7 +19,30 @@ def onnx_files(run: Run, out: Path) -> list[str]:
     return names
 
 
-TARGETS: Mapping[str, Callable[[Run, Path], list[str]]] = {"onnx": onnx_files}
+def hub_files(run: Run, out: Path) -> list[str]:
+    """A repository of the Hugging Face hub, with its card and figures."""
+    from .hub import HubModel
+
+    model: Any = HubModel.from_run(run.folder)
+    model.save_pretrained(out)
+    return _files(out)
+
+
+def router_files(run: Run, out: Path) -> list[str]:
+    """A model of sentence-transformers that routes items to their encoder and head."""
+    from .router import write_router
+
+    write_router(run.model, out)
+    return _files(out)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+TARGETS: Mapping[str, Callable[[Run, Path], list[str]]] = {
+    "onnx": onnx_files, "hub": hub_files, "router": router_files,
+}  # fmt: skip
 
 
 def export_run(folder: Path | str, to: str, out: Path | str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from ...views import Views
 from ..figures.space import Dot, Link, legend_mark, space_figure
 from ..page import Absent, render
 from ..projection import Layout, project
@@ -17,7 +18,26 @@ def build(sheet: Sheet) -> Markup | Absent:
         return Absent("the run has kept no embeddings.")
     if sum(len(x) for x in sheet.z.data.values()) < 3:
         return Absent("a map needs at least three items.")
-    layout = project(sheet.z)
+    layout, figure, points, links = drawn(sheet, sheet.z)
+    names = list(layout.xy)
+    return render(
+        "space.html.j2",
+        figure=figure,
+        legend=[(m, legend_mark(i)) for i, m in enumerate(names)],
+        layout=layout,
+        kept=percent(layout.kept, 0),
+        kept_pca=percent(layout.kept_pca, 0),
+        hits=sum(link.hit for link in links),
+        links=len(links),
+        shown=sum(len(p) for p in points.values()),
+        pictures=any(d.picture for p in points.values() for d in p),
+        centred=len(names) > 1,
+    )
+
+
+def drawn(sheet: Sheet, z: Views) -> tuple[Layout, Markup, dict[str, list[Dot]], list[Link]]:
+    """Where the items of z lie in the plane, the figure of it, its dots and its links."""
+    layout = project(z)
     names = list(layout.xy)
     notes = _notes(sheet)
     points = {m: _dots(sheet, layout, m, notes) for m in names}
@@ -32,19 +52,7 @@ def build(sheet: Sheet) -> Markup | Absent:
     ]
     title = f"Map of {' and '.join(names)} in the shared space"
     words = f"{sum(len(p) for p in points.values())} items of {len(names)} modalities, {len(links)} true pairs linked"
-    return render(
-        "space.html.j2",
-        figure=space_figure(points, links, title, words),
-        legend=[(m, legend_mark(i)) for i, m in enumerate(names)],
-        layout=layout,
-        kept=percent(layout.kept, 0),
-        kept_pca=percent(layout.kept_pca, 0),
-        hits=sum(link.hit for link in links),
-        links=len(links),
-        shown=sum(len(p) for p in points.values()),
-        pictures=any(d.picture for p in points.values() for d in p),
-        centred=len(names) > 1,
-    )
+    return layout, space_figure(points, links, title, words), points, links
 
 
 def _dots(sheet: Sheet, layout: Layout, modality: str, notes: dict[tuple[str, int], tuple[str, int, int]]) -> list[Dot]:
