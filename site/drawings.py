@@ -22,7 +22,7 @@ from modalign.metrics.corrected import csls_bias
 from modalign.report import svg
 
 PLACE = Path(__file__).parents[1] / "docs" / "images" / "how"
-WIDTH = 960
+WIDTH = 640  # narrow, so that words stay readable on a phone
 
 
 def cosines(x: Tensor, y: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def cosines(x: Tensor, y: Tensor) -> Tensor:
 
 def heading(x: float, content: str, note: str) -> Markup:
     """The name of a part, and what to look at in it."""
-    return svg.join([svg.text(x, 26, content, 16, weight=600), svg.text(x, 47, note, 13, "var(--muted)")])
+    return svg.join([svg.text(x, 26, content, 17, weight=600), svg.text(x, 48, note, 14, "var(--muted)")])
 
 
 def groups() -> Markup:
@@ -46,15 +46,15 @@ def groups() -> Markup:
         },
     )
     ids = sorted({int(g) for ids in views.group.values() for g in ids})
-    left, step = 130.0, (WIDTH - 160) / len(ids)
+    left, step = 92.0, (WIDTH - 102) / len(ids)
     parts, places = [], {}
     for row, (modality, of) in enumerate(views.group.items()):
         y = 110.0 + 90 * row
-        parts.append(svg.text(20, y + 5, modality, 15, f"var(--m{row})", weight=600))
+        parts.append(svg.text(12, y + 5, modality, 16, f"var(--m{row})", weight=600))
         for g in ids:
             rows = (of == g).nonzero().flatten().tolist()
             for k, i in enumerate(rows):
-                x = left + step * (ids.index(g) + 0.5) + 27 * (k - (len(rows) - 1) / 2)
+                x = left + step * (ids.index(g) + 0.5) + 21 * (k - (len(rows) - 1) / 2)
                 places[modality, i] = (x, y, row, g)
     for g in ids:
         members = [place for place in places.values() if place[3] == g]
@@ -63,18 +63,16 @@ def groups() -> Markup:
         parts.insert(
             0,
             svg.tag(
-                "rect", x=x - step / 2 + 5, y=70, width=step - 10, height=260, rx=10,
+                "rect", x=x - step / 2 + 3, y=70, width=step - 6, height=260, rx=10,
                 fill="var(--soft)", stroke="var(--faint)", stroke_dasharray="5 4" if alone else None,
             ),
         )  # fmt: skip
-        parts.append(svg.text(x, 352, f"group {g}", 13, "var(--muted)", "middle"))
-        parts.append(svg.text(x, 370, "unpaired" if alone else "linked", 12, "var(--faint)", "middle"))
-    parts += [svg.marker(row, x, y, 10, f"var(--m{row})") for x, y, row, _ in places.values()]
+        parts.append(svg.text(x, 352, f"group {g}", 14, "var(--muted)", "middle"))
+        parts.append(svg.text(x, 371, "unpaired" if alone else "linked", 14, "var(--muted)", "middle"))
+    parts += [svg.marker(row, x, y, 9, f"var(--m{row})") for x, y, row, _ in places.values()]
     title = "Views: items of several modalities with their group ids"
-    note = (
-        "One column, one thing. Three captions of a photo are one group; what is absent has no row; unpaired is data."
-    )
-    return svg.picture(WIDTH, 385, title, heading(20, title, note), *parts, description=note)
+    note = "One column, one thing. What is absent has no row; unpaired items are data."
+    return svg.picture(WIDTH, 385, title, heading(12, title, note), *parts, description=note)
 
 
 def crescent(n: int, turned: bool, seed: int) -> Tensor:
@@ -91,23 +89,23 @@ def plans() -> Markup:
     cost = (x[:, None] - y[None]).square().sum(-1)
     pairs = torch.tensor([[2, 8], [8, 12], [12, 4]])
     kinds = [
-        ("epsilon .5", "every item spreads its mass", solve(Problem(cost), Solver(epsilon=0.5)).plan, []),
+        ("epsilon .5", "mass is spread", solve(Problem(cost), Solver(epsilon=0.5)).plan, []),
         ("epsilon .01", "nearly one partner each", solve(Problem(cost), Solver(epsilon=0.01)).plan, []),
-        ("three known pairs held", "the rest is matched around them",
+        ("three pairs held", "the rest goes around them",
          solve(SemiPaired(cost, pairs=pairs), Solver(epsilon=0.01)).plan, pairs.tolist()),
     ]  # fmt: skip
     title = "The transport plan: how much of each item goes where"
     parts = []
     for number, (name, note, plan, held) in enumerate(kinds):
-        left = 20 + 313 * number
-        at = at_place(left + 145, 235, 108)
+        left = 12 + 210 * number
+        at = at_place(left + 82, 180, 74)
         share = plan / plan.max()
         edges = [(i, j, float(share[i, j])) for i in range(16) for j in range(16) if share[i, j] > 0.02]
         lines = [svg.line(*at(x[i]), *at(y[j]), "var(--accent)", 1 + 1.6 * w, opacity=round(w, 2)) for i, j, w in edges]
         lines += [svg.line(*at(x[i]), *at(y[j]), "var(--miss)", 3) for i, j in held]
         points = [svg.marker(0, *at(p), 5, "var(--m0)") for p in x] + [svg.marker(1, *at(p), 5, "var(--m1)") for p in y]
         parts += [heading(left, name, note), *lines, *points]
-    return svg.picture(WIDTH, 385, title, *parts, description="Circles: one modality; squares: the other.")
+    return svg.picture(WIDTH, 275, title, *parts, description="Circles: one modality; squares: the other.")
 
 
 def at_place(x: float, y: float, scale: float) -> Callable[[Tensor], tuple[float, float]]:
@@ -126,16 +124,16 @@ def diffusion() -> Markup:
     title = "Neighbourhoods and diffusion: likeness follows the data, not the straight line"
     parts = []
     for number, hops in enumerate((1, 4, 16)):
-        left = 20 + 313 * number
-        at = at_place(left + 135, 205, 158)
+        left = 12 + 210 * number
+        at = at_place(left + 92, 158, 104)
         reached = torch.linalg.matrix_power(walk, hops)[12]
         weight = (reached / reached.max()).sqrt().tolist()
         edges = zip(*np.nonzero(np.triu(graph)), strict=True)
         parts.append(heading(left, f"{hops} hop{'s' * (hops > 1)}", f"{int((reached > 1e-3).sum())} items reached"))
         parts += [svg.line(*at(points[i]), *at(points[j]), "var(--line)", 1.5) for i, j in edges]
-        parts += [svg.marker(0, *at(p), 5, "var(--soft)", stroke="var(--faint)", stroke_width=1) for p in points]
+        parts += [svg.marker(0, *at(p), 4, "var(--soft)", stroke="var(--faint)", stroke_width=1) for p in points]
         parts += [
-            svg.marker(0, *at(p), 6, "var(--m0)", opacity=round(w, 2))
+            svg.marker(0, *at(p), 4.5, "var(--m0)", opacity=round(w, 2))
             for p, w in zip(points, weight, strict=True)
             if w > 0.03
         ]
@@ -152,24 +150,25 @@ def hubs() -> Markup:
     x, y = (meaning + 1.1 * torch.randn(300, 60, generator=draw) for _ in "xy")
     x, y = x + 0.6, y + 0.6 * torch.randn(300, 1, generator=draw)  # some items lie where all queries do
     score = cosines(x, y)
-    ways = {"plain cosine": score, "with local scaling (CSLS)": score + csls_bias(x, y)}
+    ways = {"plain cosine": score, "with local scaling": score + csls_bias(x, y)}
     title = "Hubs: items that are near to everybody"
-    parts = [heading(20, title, "Each bar is an item: for how many of 300 queries it is among the ten nearest.")]
+    parts = [heading(12, title, "An item's height: for how many of 300 queries it is among the ten nearest.")]
     most = 150
     for number, (name, scores) in enumerate(ways.items()):
-        left, base, high = 50 + 465 * number, 340.0, 230.0
+        left, base, high = 44 + 315 * number, 350.0, 220.0
         found = scores.topk(10).indices.flatten().bincount(minlength=300).sort(descending=True).values.tolist()
         right = float((scores.argmax(1) == torch.arange(300)).double().mean())
         never = sum(n == 0 for n in found)
         for n in range(0, most + 1, 50):
             y = base - high * n / most
-            parts += [svg.line(left, y, left + 420, y), svg.text(left - 8, y + 4, n, 12, "var(--muted)", "end")]
+            parts += [svg.line(left, y, left + 270, y), svg.text(left - 6, y + 5, n, 14, "var(--muted)", "end")]
         for part, colour in ((range(300), "var(--m0)"), (range(10), "var(--miss)")):
-            steps = [(left + 1.4 * (i + side), base - high * found[i] / most) for i in part for side in (0, 1)]
+            steps = [(left + 0.9 * (i + side), base - high * found[i] / most) for i in part for side in (0, 1)]
             outline = [(left, base), *steps, (steps[-1][0], base)]
             parts.append(svg.tag("path", d=svg.path_of(outline, closed=True), fill=colour))
-        worth = f"most often {found[0]} times, {never} never; first place right: {100 * right:.0f} %"
-        parts += [svg.text(left + 60, 84, name, 14, weight=600), svg.text(left + 60, 103, worth, 13, "var(--muted)")]
+        worth = [f"most often {found[0]} times, {never} never", f"first place right: {100 * right:.0f} %"]
+        parts.append(svg.text(left + 48, 92, name, 15, weight=600))
+        parts += [svg.text(left + 48, 113 + 20 * k, row, 14, "var(--muted)") for k, row in enumerate(worth)]
     return svg.picture(WIDTH, 385, title, *parts, description="The ten largest hubs are marked.")
 
 
