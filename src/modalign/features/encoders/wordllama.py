@@ -16,6 +16,7 @@ from ...errors import ModalignError, few, require
 from ...registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, sentences
 from .text import Tokens, package_folder
+from .weights import Credit
 
 VERSION = 1
 
@@ -38,6 +39,12 @@ class WordLlama(FrozenEncoder):
         D. L. Miller, 2024. WordLlama: recycled token embeddings from large language models (the package's page).
     """
 
+    credit = Credit(
+        "WordLlama l2_supercat, 256 of its numbers",
+        "MIT",
+        "Lee Miller, trained from token vectors of LLaMA 2 70B, Phi 3 medium and others, whose licences are their own",
+        "package wordllama 0.4",
+    )
     modality = "text"
     dim = 256
     batch_size = 256
