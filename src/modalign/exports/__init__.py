@@ -8,6 +8,7 @@ from .. import public
 
 _HOMES = {
     "HubModel": "hub",
+    "MtebEncoder": "benchmark",
     "exported": "graphs",
     "views_of": "columns",
     "with_points": "columns",
