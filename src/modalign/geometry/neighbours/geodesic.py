@@ -66,7 +66,8 @@ def _symmetric(n: int, rows: Any, columns: Any, lengths: Any) -> csr_array:
     from scipy.sparse import coo_array
 
     lengths = np.maximum(lengths.astype(np.float64), NEAREST)
-    graph = coo_array((lengths, (rows, columns)), shape=(n, n)).tocsr()
+    place = np.int32 if n < 2**31 else np.int64  # what scipy's graph routines take everywhere, and half the memory
+    graph = coo_array((lengths, (rows.astype(place), columns.astype(place))), shape=(n, n)).tocsr()
     return graph.maximum(graph.T).tocsr()
 
 
