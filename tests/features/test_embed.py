@@ -241,7 +241,7 @@ def test_encoders_must_fit_the_manifest(tmp_path):
     with pytest.raises(ModalignError, match="one for 'image'"):
         embed(words(), {"text": Colour()}, tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModalignError, match="cannot be written"):
+    with pytest.raises(ModalignError, match="is a file, and the output is a folder"):
         embed(words(), {"text": Letters()}, tmp_path / "file")
 
 

@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModalignError, unknown
-from ..files import read_json, write_json, write_text
+from ..errors import unknown
+from ..files import write_text
+from ..outputs import claim, file_out
 from ..parameters import Count, Positive, checked
 from ..progress import Progress, silent
 from ..report.bench import write_bench
 from . import cell, robust, runner, tables, tune
+from .own import own
 from .results import BenchFolder
 from .suite import Suite, choose, read
 from .summary import summarise
 
-SUITE = "suite.json"
 #: Suites that come with the package.
 SHIPPED = Path(__file__).parent / "suites"
 
@@ -66,24 +67,19 @@ def bench(
     made = read(find(suite), overrides)
     robust.check_plan(made)
     cells = choose(made, methods, settings, parts, seeds)
-    own(made, out)
-    if redo:
-        forget(cells, out)
-    if run:
-        counts = runner.run_suite(made, cells, out, workers, hours, progress)
-    else:
-        before = sum(cell.of_cell(cell.folder_of(out, *c)) is not None for c in cells)
-        counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}
-    sets = "".join(f" --set {shlex.quote(entry)}" for entry in overrides)
-    return finish(made, f"modalign bench {suite} --out {out}{sets}", out, counts, export, progress)
-
-
-def own(suite: Suite, out: Path) -> None:
-    """Take a folder for a suite. Raises ModalignError where it is another suite's."""
-    path = out / SUITE
-    if path.exists() and (other := read_json(path, "suite of the folder").get("name")) != suite.name:
-        raise ModalignError(f"{out} holds the bench '{other}', not '{suite.name}': choose another --out")
-    write_json(path, {"name": suite.name, "title": suite.title, "about": suite.about})
+    if export is not None:
+        file_out(export, (".md", ".txt"), [find(suite)])
+    with claim(out, "bench", inputs=[find(suite)]):
+        own(made, out)
+        if redo:
+            forget(cells, out)
+        if run:
+            counts = runner.run_suite(made, cells, out, workers, hours, progress)
+        else:
+            before = sum(cell.of_cell(cell.folder_of(out, *c)) is not None for c in cells)
+            counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}
+        sets = "".join(f" --set {shlex.quote(entry)}" for entry in overrides)
+        return finish(made, f"modalign bench {suite} --out {out}{sets}", out, counts, export, progress)
 
 
 def forget(cells: Sequence[runner.Cell], out: Path) -> None:

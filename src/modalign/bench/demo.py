@@ -21,6 +21,7 @@ from ..files import RunFile, read_jsonl
 from ..metrics.mean_recall import mean_recall, over_runs
 from ..metrics.score import Score
 from ..model import Model
+from ..outputs import claim
 from ..parameters import Count, checked
 from ..progress import Progress, kept, note, silent
 from ..registry import make
@@ -72,6 +73,13 @@ def run_demo(
         },
         "the demo",
     )
+    with claim(out, "run", "demo"):
+        return _fitted(spec, pairs, seeds, progress, row)
+
+
+def _fitted(
+    spec: Specification, pairs: int, seeds: int, progress: Progress, row: Callable[[str, MethodResult], None]
+) -> Run:
     data = load_data(spec, progress)
     budgets = [*dict.fromkeys(max(4, round(pairs * s)) for s in SHARES), pairs]
     settings = [(name, pairs) for name in METHODS] + [("full", b) for b in budgets[:-1]]
@@ -82,7 +90,7 @@ def run_demo(
             results[name, b] = summarise([ready(job) for job in jobs if job[:2] == (name, b)], data)
             if b == pairs:
                 row(name, results[name, b])
-    return Run.write(spec, Model.load(out), data, result_of(results, budgets, data, spec, seeds), progress)
+    return Run.write(spec, Model.load(Path(spec.out)), data, result_of(results, budgets, data, spec, seeds), progress)
 
 
 def ears() -> dict[str, Any]:

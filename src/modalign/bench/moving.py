@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
 import tomllib
@@ -16,16 +17,18 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
-from ..files import read_json, read_text, write_json, write_text
+from ..files import read_json, read_text, to_json, write_json, write_text
 from ..migration import curved, linear
 from ..migration.choose import LAST, Candidate, FullAdapter, StoreSample, Trials, best
 from ..migration.curve import choose_rows
 from ..migration.lists import ndcg, nearest, overlap
 from ..migration.sample import Sample
+from ..outputs import claim, file_out
 from ..progress import Progress, silent
 from ..registry import check
 from ..specification import override
 from .moving_data import ModelPair, Parts, load, split
+from .own import own
 
 TRIALS = 6  # settings that every adapter may try
 K = 10
@@ -119,6 +122,20 @@ def cells(suite: Moving) -> list[MigrationCell]:
     return list(dict.fromkeys([*grid, *(MigrationCell(m, n, w, s) for s, n, w, m in extra)]))
 
 
+def identity(suite: Moving) -> str:
+    """What every cell depends on: the data and how they are split. A cell of others is none of this suite's."""
+    facts = to_json([suite.data, suite.store, suite.fresh], sort_keys=True)
+    return hashlib.blake2b(facts.encode(), digest_size=8).hexdigest()
+
+
+def finished(cell: MigrationCell, out: Path, key: str) -> dict[str, Any] | None:
+    """The result of a cell, where its folder holds that of the same data."""
+    if not cell.path(out).exists():
+        return None
+    found = read_json(cell.path(out), "result of a cell")
+    return found if isinstance(found, dict) and found.get("key") == key else None
+
+
 def run_cell(cell: MigrationCell, pool: ModelPair, parts: Parts, truth: Tensor) -> dict[str, Any]:
     """Fit what the method may try on the pairs, a part of them held out; refit the best on all; score it on the test.
 
@@ -153,11 +170,22 @@ def bench_migration(
 ) -> dict[str, Any]:  # fmt: skip
     """Run what is left of a suite of migration and sum up what its folder holds. Arguments as of ``command.bench``."""
     suite = read_moving(path, overrides)
-    write_json(out / "suite.json", {"name": suite.name, "title": suite.title, "about": suite.about})
+    if export is not None:
+        file_out(export, (".md", ".txt"), [path])
+    with claim(out, "bench", inputs=[path]):
+        own(suite, out)
+        return _bench(suite, path, out, methods, seeds, run, redo, export, hours, progress)
+
+
+def _bench(
+    suite: Moving, path: Path, out: Path, methods: Sequence[str], seeds: Sequence[int], run: bool, redo: bool,
+    export: Path | None, hours: float | None, progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    key = identity(suite)
     wanted = [c for c in cells(suite) if (not methods or c.method in methods) and (not seeds or c.seed in seeds)]
     for cell in wanted if redo else []:
         cell.path(out).unlink(missing_ok=True)
-    left = [c for c in wanted if not c.path(out).exists()]
+    left = [c for c in wanted if finished(c, out, key) is None]
     start = time.monotonic()
     if run and left:
         pool = load(suite.data, out, progress)
@@ -167,11 +195,11 @@ def bench_migration(
             if hours is not None and time.monotonic() - start > 3600 * hours:
                 break
             progress(done, len(left), "cells")
-            write_json(cell.path(out), run_cell(cell, pool, parts, truth))
+            write_json(cell.path(out), {"key": key, **run_cell(cell, pool, parts, truth)})
         progress(len(left), len(left), "cells")
     from .moving_tables import markdown, summarise, write_page
 
-    held = [read_json(c.path(out)) for c in cells(suite) if c.path(out).exists()]
+    held = [found for c in cells(suite) if (found := finished(c, out, key)) is not None]
     result: dict[str, Any] = {"suite": suite.name, "out": str(out), "cells": len(held), "of": len(cells(suite))}
     if not held:
         return result

@@ -20,6 +20,7 @@ from ..data.named import read_named
 from ..data.soundtracks import with_soundtracks
 from ..errors import MissingExtraError, ModalignError, unknown
 from ..files import cache_folder
+from ..outputs import claim, tell
 from ..parameters import Count, checked
 from ..progress import Pause, Progress, kept, silent
 from .choose import entries_for, lasting, make_encoders, parse_entry
@@ -35,6 +36,7 @@ def embed(
     folder: str | Path,
     *,
     pool: str | Path | None = None,
+    cache: str | Path | None = None,
     entries: Mapping[str, Mapping[str, Any]] | None = None,
     half: bool = False,
     progress: Progress | None = None,
@@ -50,6 +52,8 @@ def embed(
         encoders: modality -> encoder.
         folder: of the store, made if need be.
         pool: folder of features that several stores share; None: inside ``folder``.
+        cache: another such folder: what it has is taken into the pool, and what is new goes into it too. The store
+            needs the pool alone.
         entries: modality -> name and settings of the encoder. The store remembers them, so that what is trained on
             it can encode new items.
         half: keep the features in float16: half the space, three decimal digits; they are read back as float32.
@@ -60,7 +64,20 @@ def embed(
             be encoded; the disk refuses.
         MissingExtraError: an encoder needs a package that is not installed.
     """
-    folder = Path(folder)
+    with claim(Path(folder), "store"):
+        return _embed(manifest, encoders, Path(folder), pool, cache, entries, half, progress or silent)
+
+
+def _embed(
+    manifest: Manifest,
+    encoders: Mapping[str, Encoder],
+    folder: Path,
+    pool: str | Path | None = None,
+    cache: str | Path | None = None,
+    entries: Mapping[str, Mapping[str, Any]] | None = None,
+    half: bool = False,
+    progress: Progress = silent,
+) -> Store:
     shared = Path(pool) if pool is not None else folder / POOL
     for modality, encoder in encoders.items():
         if modality not in manifest.modalities:
@@ -81,8 +98,8 @@ def embed(
         if half:
             described[modality]["half"] = True
         try:
-            bank = Pool(shared, mark, encoder.dim, half)
-            found, broken = _fill(manifest, modality, encoder, bank, progress or silent)
+            bank = Pool(shared, mark, encoder.dim, half, None if cache is None else Path(cache))
+            found, broken = _fill(manifest, modality, encoder, bank, progress)
         except OSError as problem:
             raise ModalignError(f"features cannot be written to {shared} ({problem.strerror or problem})") from None
         shards[modality], places[modality] = _index(found, bank)
@@ -106,7 +123,8 @@ def embed_cached(manifest: Manifest, encoders: Mapping[str, Encoder], progress: 
     facts = [manifest.fingerprint(), {m: e.fingerprint() for m, e in encoders.items()}]
     mark = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
     folder = cache / "stores" / f"{manifest.name}-{mark}"
-    return embed(manifest, encoders, folder, pool=cache / POOL, progress=progress)
+    # Whoever fits on the same data writes the same store, each file whole: no lock.
+    return _embed(manifest, encoders, folder, cache / POOL, progress=progress or silent)
 
 
 @checked
@@ -132,21 +150,44 @@ def embed_dataset(
 
     Returns: {"store", "items": {modality: n}, "failures": what is left out, see ``data.left_out``}.
     """
-    manifest = read_named(name, root, settings, split)
+    with claim(out, "store", inputs=[root]):
+        manifest, entries = _asked(read_named(name, root, settings, split), encoders, limit)
+        if before := _replaced(out, manifest):
+            tell(out, before, progress)
+        made = make_encoders(manifest, entries)
+        store = embed(
+            manifest, made, out, cache=cache_folder() / POOL, entries=entries, half=half, progress=progress
+        )  # fmt: skip
+    return {
+        "store": str(out),
+        "items": {m: len(x) for m, x in store.places.items()},
+        "failures": [x.json() for x in store.left_out],
+    }
+
+
+def _asked(
+    manifest: Manifest, encoders: Sequence[str], limit: int | None
+) -> tuple[Manifest, dict[str, dict[str, Any]]]:
+    """The rows to encode and with what."""
     if limit is not None:
         chosen = set(manifest.groups()[:limit].tolist())
         manifest = manifest.where(lambda row: row.group in chosen)
-    given_entries = dict(parse_entry(entry) for entry in encoders)
-    if "audio" in given_entries:
+    given = dict(parse_entry(entry) for entry in encoders)
+    if "audio" in given:
         manifest = with_soundtracks(manifest)
-    entries = entries_for(manifest, given_entries)
-    store = embed(manifest, make_encoders(manifest, entries), out, entries=entries, half=half, progress=progress)
-    items = {m: len(x) for m, x in store.views().data.items()}
-    return {
-        "store": str(out),
-        "items": items,
-        "failures": [x.json() for x in store.left_out],
-    }
+    return manifest, entries_for(manifest, given)
+
+
+def _replaced(folder: Path, manifest: Manifest) -> str | None:
+    """What a store holds of another data set; None where there is none, or the same."""
+    if not Store.is_store(folder):
+        return None
+    try:
+        before = Store.open(folder).manifest
+    except ModalignError:
+        return "a damaged feature store"
+    same = before.fingerprint() == manifest.fingerprint()
+    return None if same else f"features of {len(before):,} items of '{before.name}'"
 
 
 def _fill(
@@ -161,6 +202,7 @@ def _fill(
             keys[r] = item_key(manifest[r])
         except ModalignError as problem:
             broken[r] = str(problem)
+    bank.adopt(keys.values())
     first: dict[bytes, int] = {}
     for r, key in keys.items():
         if key not in bank.where:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,16 +66,27 @@ class Pool:
     Args:
         folder: of all pools. encoder: fingerprint. dim: width of the features.
         half: features are kept in float16, in a folder of their own.
+        cache: folder of pools that this one shares features with; shards are linked where both lie on one disk.
     """
 
-    def __init__(self, folder: Path, encoder: str, dim: int, half: bool = False) -> None:
+    def __init__(self, folder: Path, encoder: str, dim: int, half: bool = False, cache: Path | None = None) -> None:
         self.folder = folder / pool_name(encoder, half)
         self.dim = dim
         self.half = half
+        self.cache = None if cache is None else Pool(cache, encoder, dim, half)
         self.where: dict[bytes, tuple[str, int]] = {}
         self.damaged: list[Path] = []
         for path in sorted(self.folder.glob("*.safetensors")):
             self._scan(path)
+
+    def adopt(self, keys: Iterable[bytes]) -> None:
+        """Take in the shards of the cache that hold items which this pool lacks."""
+        if self.cache is None:
+            return
+        there = self.cache.where
+        for name in sorted({there[key][0] for key in keys if key in there and key not in self.where}):
+            _share(self.cache.folder / name, self.folder / name)
+            self._scan(self.folder / name)
 
     def _scan(self, path: Path) -> None:
         """Learn what a shard holds. A damaged one is as good as absent: its items are encoded again."""
@@ -113,6 +126,18 @@ class Pool:
         for i, key in enumerate(keys):
             self.where[key] = (name, i)
         self.damaged = [p for p in self.damaged if p.name != name]
+        if self.cache is not None:
+            with suppress(OSError):  # what the cache has no room for is encoded again another time
+                _share(self.folder / name, self.cache.folder / name)
+
+
+def _share(source: Path, target: Path) -> None:
+    """The same shard in another pool: one file under two names on one disk, else a copy. Shards never change."""
+    with atomic(target) as partial:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
 
 
 def pool_name(encoder: str, half: bool) -> str:

@@ -51,7 +51,7 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
         raise ModalignError(f"the adapter takes rows of {adapter.width} numbers, but {store.path} has {store.width}")
     out.parent.mkdir(parents=True, exist_ok=True)
     part, note = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.note")
-    job = {"adapter": fingerprint(adapter), "rows": store.rows, "width": adapter.dim}
+    job = {"adapter": fingerprint(adapter), "rows": store.rows, "width": adapter.dim, "store": _source(store)}
     done = _resumed(part, note, job)
     shape = (store.rows, adapter.dim)
     file = np.lib.format.open_memmap(part, "r+" if done else "w+", np.float32, shape)
@@ -69,6 +69,12 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
     os.replace(part, out)
     note.unlink(missing_ok=True)
     return store.rows
+
+
+def _source(store: Vectors) -> str:
+    """Which store it is: its path, and when it was last written."""
+    path = Path(store.path)
+    return f"{path.resolve()} {path.stat().st_mtime_ns}" if path.exists() else store.path
 
 
 def open_memory(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -236,6 +242,8 @@ def map_lance(
     target, job = f"{table}_mapped", {"adapter": fingerprint(adapter), "version": old.version, "rows": store.rows}
     note = Path(uri) / f"{table}.mapping.json"
     fresh = not note.exists() or {k: read_json(note).get(k) for k in job} != job
+    if not note.exists() and (Path(uri) / f"{target}.lance").exists():
+        raise ModalignError(f"{uri} has a table '{target}' already: drop or rename it first")
     new = database.create_table(target, schema=schema, mode="overwrite") if fresh else database.open_table(target)
     write_json(note, job)
     for start in range(new.count_rows(), store.rows, BLOCK):
@@ -248,8 +256,7 @@ def map_lance(
     if new.count_rows() != store.rows or database.open_table(table).version != job["version"]:
         raise ModalignError(f"{place} changed while it was mapped: start again")
     check(adapter, store, open_vectors(Path(uri) / f"{target}.lance", name).at)
-    if not replace:
-        note.unlink()
+    if not replace:  # the note stays: it tells the next call whose table that is
         return {"rows": store.rows, "table": target, "version_before": None}
     spool = Path(uri) / f"{table}.mapping.arrow"  # LanceDB cannot read one table while it writes another
     with atomic(spool) as partial, arrow.OSFile(str(partial), "wb") as sink, arrow.ipc.new_file(sink, schema) as file:

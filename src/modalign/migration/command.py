@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ModalignError
 from ..files import write_text
+from ..outputs import file_out
 from ..parameters import Count, Seed, checked
 from ..progress import Progress, silent
 from .choose import METHODS
@@ -55,6 +56,7 @@ def choose_file(
 
     Of a large store 100,000 rows drawn at random are looked at.
     """
+    file_out(out, (".csv", ".txt", ".tsv", ""), [old])
     store = open_vectors(old, part)
     draw = np.random.default_rng(seed)
     pool = np.sort(draw.choice(store.rows, min(store.rows, max(POOL, count)), replace=False))

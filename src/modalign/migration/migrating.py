@@ -14,6 +14,7 @@ from .. import __version__
 from ..data.arrays import load_pairs
 from ..errors import ModalignError, few, unknown
 from ..files import read_json, write_json, write_text
+from ..outputs import claim
 from ..progress import Progress, silent
 from . import export, gradual
 from .adapter import Adapter, load_adapter
@@ -113,6 +114,18 @@ def migrate(
         >>> bool((moved.queries(old @ turn) - old).abs().max() < 1e-4), moved.facts["queries"]["kept"]["value"]
         (True, 1.0)
     """
+    job = (measure, methods, directions, k, old_part, new_part, encoders, seed, progress)
+    if out is None:
+        return _migrate(old, new, pairs, None, *job)
+    with claim(Path(out), "migration", inputs=[x for x in (old, new, pairs) if isinstance(x, str | Path)]):
+        return _migrate(old, new, pairs, Path(out), *job)
+
+
+def _migrate(
+    old: Any, new: Any, pairs: Any, out: Path | None, measure: str, methods: Sequence[str],
+    directions: Sequence[Direction], k: int, old_part: str | None, new_part: str | None,
+    encoders: Mapping[str, str] | None, seed: int, progress: Progress,
+) -> Migration:  # fmt: skip
     stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
     for d in directions:
         if d not in DIRECTIONS:
@@ -122,7 +135,7 @@ def migrate(
         raise ModalignError(f"lists have 1 to 1000 entries, got k = {k}")
     s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
     facts = describe(s, stores, len(links), k, seed, encoders or {})
-    moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, None if out is None else Path(out))
+    moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, out)
     if moved.folder is not None:
         write(moved, s)
     return moved

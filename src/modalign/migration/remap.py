@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import ModalignError
+from ..outputs import claim_file, refuse
 from ..progress import Progress, silent
 from ..search.gallery import Place
 from ..search.index import Index
@@ -56,16 +57,18 @@ def remap(
         return {**told, **found, "out": str(store.parent / f"{found['table']}.lance")}
     if out is None:
         raise ModalignError("say where the mapped vectors go: --out FILE.npy, FILE.faiss or a folder")
-    if store.suffix in FAISS:
-        rows = (
-            apply.queries_in_faiss(adapter, store, out) if queries else apply.map_faiss(adapter, store, out, progress)
-        )
-        return {**told, "rows": rows}
     if store.is_dir() and is_index(store) and out.suffix != ".npy":
         if queries:
             raise ModalignError("queries need no other index: search the folder of the migration itself")
+        refuse(out, "index", inputs=[store, folder, new_items])
         return {**told, **map_index(moved, store, out, new_items, progress)}
-    return {**told, "rows": apply.map_file(adapter, open_vectors(store, part), out, progress)}
+    endings = FAISS if store.suffix in FAISS else (".npy",)
+    with claim_file(out, endings, [store, folder], new=True):
+        if store.suffix not in FAISS:
+            return {**told, "rows": apply.map_file(adapter, open_vectors(store, part), out, progress)}
+        if queries:
+            return {**told, "rows": apply.queries_in_faiss(adapter, store, out)}
+        return {**told, "rows": apply.map_faiss(adapter, store, out, progress)}
 
 
 def map_index(

@@ -15,6 +15,7 @@ from ..features.encoders.tuning import Tunable, Tuning, trained
 from ..features.store import Store
 from ..methods.gradient import part
 from ..model import Model
+from ..outputs import claim, tell
 from ..progress import Progress, note, silent
 from ..registry import check, make
 from ..specification import Specification, override
@@ -52,14 +53,20 @@ def finetune_run(
     Raises:
         ModalignError: the run has no encoders or no train split, or one of the settings does not hold.
     """
-    if folder.resolve() == out.resolve():
-        raise ModalignError(f"the fine-tuned run needs a folder of its own, not {folder}: give --out")
     run = Run.open(folder)
+    with claim(out, "run", "finetune", [folder]):
+        return _finetune(run, out, entries, objective, schedule, share, new_heads, progress)
+
+
+def _finetune(
+    run: Run, out: Path, entries: Sequence[str], objective: str | Mapping[str, Any], schedule: Mapping[str, Any] | None,
+    share: float, new_heads: bool, progress: Progress,
+) -> Run:  # fmt: skip
     spec, model = run.require_specification(), run.model
     tunings = {m: tuning_of(entry) for m, entry in map(parse_entry, entries)}
     for m in tunings:
         if m not in model.encoders:
-            raise unknown(f"modality of {folder} with an encoder", m, model.encoders)
+            raise unknown(f"modality of {run.folder} with an encoder", m, model.encoders)
     settings = TrainingSettings(
         **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
     )
@@ -75,6 +82,9 @@ def finetune_run(
     name, given = part(objective, "objective")
     nets = {m: t.net for m, t in made.items()}
     heads = fresh(model.heads, settings.seed) if new_heads else model.heads
+    if (former := Run(out)).result is not None:
+        tell(out, f"a run '{former.result.title}'", progress)
+    former.void()
     end = finetune(
         heads, nets, make("objective", name, **given), x, settings, dev, train, share, out, progress
     )  # fmt: skip

@@ -20,6 +20,7 @@ from ..metrics.evaluate import DEFAULT, evaluate
 from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Score
 from ..model import Heads, Model
+from ..outputs import tell
 from ..progress import Progress, kept, silent
 from ..registry import get, make, resolved
 from ..training import ranks
@@ -27,6 +28,7 @@ from ..training.checkpoint import FREE
 from ..views import Views
 from .data import Data
 from .result import MethodResult
+from .run import Run
 
 
 def fit(
@@ -51,6 +53,8 @@ def fit(
             write_json(record, {"key": key, "seconds": None})
     if past.get("key") == key and past.get("seconds") is not None:
         return Model.load(folder), float(past["seconds"])
+    if past.get("key") not in (None, key) and past.get("seconds") is not None:
+        tell(folder, "a fit of other data or settings", progress)
     start = time.perf_counter()
     part = make("method", **method)
     with unfinished(folder, key):
@@ -75,8 +79,7 @@ def unfinished(folder: Path, key: str) -> Iterator[None]:
     record = folder / RunFile.FIT
     past = read_json(record, "record of the fit") if record.exists() else {}
     if past.get("key") != key:
-        for name in (RunFile.CHECKPOINT, RunFile.LOG, RunFile.TRIALS):
-            (folder / name).unlink(missing_ok=True)
+        Run(folder).void()
         shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
         write_json(record, {"key": key, "seconds": None})
     with kept(lambda: f"what was tried and trained is kept in {folder}"):

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from ..data.manifest import Manifest
-from ..data.media import thumbnail
+from ..data.media import signature, thumbnail
 from ..errors import ModalignError
 from ..files import RunFile, atomic, read_jsonl, to_json, write_text
 from ..progress import Progress, silent
@@ -143,7 +143,7 @@ def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent)
                 entry["text"] = Path(entry["uri"]).stem
                 continue
             uri = entry.pop("uri")
-            name = hashlib.blake2b(uri.encode(), digest_size=8).hexdigest()
+            name = hashlib.blake2b(signature(uri).encode(), digest_size=8).hexdigest()  # a changed file is drawn anew
             entry["picture"] = f"{RunFile.PICTURES}/{name}.png"
             place = folder / entry["picture"]
             if not place.exists():

@@ -74,6 +74,17 @@ class Run:
         run.keep(result)
         return run
 
+    def void(self) -> None:
+        """Remove what was made of a model that goes: checkpoint, log, scores, items and report.
+
+        An index stays, as it holds its own model, and so do pictures and features, which belong to their files.
+        """
+        for name in (
+            RunFile.CHECKPOINT, RunFile.LOG, RunFile.TRIALS, RunFile.RESULT, RunFile.EVALUATION, RunFile.ROBUSTNESS,
+            RunFile.VECTORS, RunFile.ITEMS, RunFile.REPORT,
+        ):  # fmt: skip
+            (self.folder / name).unlink(missing_ok=True)
+
     def keep(self, result: Result, as_: RunFile = RunFile.RESULT) -> None:
         """Write a result: that of the fit, of an evaluation, or of a robustness check."""
         write_json(self.folder / as_, result.json())

@@ -10,6 +10,7 @@ from typing import Any
 from ..data.arrays import modality_names
 from ..data.left_out import lines
 from ..diagnosis.doubles import doubles
+from ..outputs import claim
 from ..parameters import Dim, Seed, Share, checked
 from ..progress import Progress, note, silent
 from ..specification import Specification, specification
@@ -24,8 +25,14 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
     """Encode, hide links beyond the budget, fit, measure, and write the run (of several ranks: the first).
 
     Raises:
-        ModalignError: data that are not there, more pairs asked for than there are, or what the method refuses.
+        ModalignError: an output folder that is something else or that another program writes to, data that are not
+            there, more pairs asked for than there are, or what the method refuses.
     """
+    with claim(Path(spec.out), "run", "train", [spec.data.get("store"), spec.data.get("root")]):
+        return _train(spec, progress)
+
+
+def _train(spec: Specification, progress: Progress) -> Run:
     with ranks.in_turn():  # what is encoded by the first process lies ready for the others
         data = load_data(spec, progress)
     if data.manifest is not None and progress is not silent:

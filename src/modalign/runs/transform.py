@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ..data.arrays import load_array
-from ..errors import ModalignError
 from ..files import atomic
+from ..outputs import claim_file
 from ..views import Views
 from .run import Run
 
@@ -21,12 +21,11 @@ def transform_array(folder: Path, array: Path, modality: str, out: Path) -> dict
     Raises:
         ModalignError: no run, an array that the head does not take, or an output of another ending.
     """
-    if out.suffix != ".npy":
-        raise ModalignError(f"the output is written as .npy, so give it that ending: {out}.npy")
-    model = Run.open(folder).model
-    x = load_array(array)
-    Views({modality: x}, {modality: torch.arange(len(x))}).validate()
-    z = model.transform(x, modality).numpy()
-    with atomic(out) as partial, partial.open("wb") as handle:
-        np.save(handle, z)
+    with claim_file(out, (".npy",), [array]):
+        model = Run.open(folder).model
+        x = load_array(array)
+        Views({modality: x}, {modality: torch.arange(len(x))}).validate()
+        z = model.transform(x, modality).numpy()
+        with atomic(out) as partial, partial.open("wb") as handle:
+            np.save(handle, z)
     return {"rows": len(z), "dim": z.shape[1], "modality": modality, "out": str(out)}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
 from ..files import RunFile, atomic, read_json, write_json
+from ..outputs import claim
 from ..progress import Progress, silent
 from . import segments
 from .ann import MIN_IVFPQ, AnnSettings, settings_from
@@ -134,7 +135,7 @@ class Index(Gallery):
                 raise unknown("modality", m, vectors)
         rows = {m: unit_rows(x, m) for m, x in vectors.items()}
         entries = with_ids({m: items[m] for m in chosen}, rows)
-        with segments.writing(folder):
+        with claim(folder, "index"):
             current = {
                 "format": segments.FORMAT,
                 "dim": _width(rows),
@@ -185,7 +186,7 @@ class Index(Gallery):
         if _width(rows) != self.dim:
             raise ModalignError(f"the new vectors have {_width(rows)} dimensions, the index {self.dim}")
         entries = with_ids(items, rows)
-        with segments.writing(self.folder):
+        with claim(self.folder, "index"):
             latest = Index(self.folder)
             known = {str(e["id"]) for m in entries for e in entries[m]}
             old = [i for i in known if latest.has(i)]
@@ -205,7 +206,7 @@ class Index(Gallery):
         Raises:
             ModalignError: no item has such an id; nothing is deleted then.
         """
-        with segments.writing(self.folder):
+        with claim(self.folder, "index"):
             latest = Index(self.folder)
             deleted = segments.write_deleted(self.folder, latest._deleted(list(ids)))
             return self._commit(self.folder, {**latest.current, "deleted": deleted})

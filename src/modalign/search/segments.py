@@ -17,8 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from .items import ArrowItems, write_arrow
 
 FORMAT = 1
 BLOCK = 4096  # entries hashed at once
-CURRENT, SEGMENT, LOCK = "current.json", "segment.json", ".lock"
+CURRENT, SEGMENT = "current.json", "segment.json"
 
 
 def is_index(folder: Path) -> bool:
@@ -59,28 +58,6 @@ def read_current(folder: Path) -> dict[str, Any]:
     if missing:
         raise ModalignError(f"index is damaged: {folder / CURRENT} lacks {', '.join(sorted(missing))}; build it again")
     return table
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Hold the right to write to an index; a second writer is told so at once.
-
-    Raises:
-        ModalignError: another process writes to it, or the folder cannot be made.
-    """
-    import fcntl
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / LOCK).open("a")
-    except OSError as problem:
-        raise ModalignError(f"index cannot be written: {folder} ({problem.strerror})") from None
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ModalignError(f"another program is writing to the index {folder}: wait for it to end") from None
-        yield
 
 
 def content_name(vectors: Mapping[str, np.ndarray], items: Mapping[str, Sequence[Any]], facts: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModalignError, require
+from ..errors import ModalignError, few, require
 from ..files import to_json
 from ..progress import Progress, silent
 from .gallery import Gallery, Place
@@ -48,6 +48,12 @@ class LanceSink:
         total = sum(gallery.count(m) for m in gallery.modalities)
         if not total:
             raise ModalignError("there is nothing to write: the index has no items")
+        there = self._columns()
+        if there is not None and set(there) != set(schema.names):
+            raise ModalignError(
+                f"{self.uri} has a table '{self.table}' that is not modalign's (columns {few(there)}): "
+                "choose another folder"
+            )
         done = 0
 
         def batches() -> Iterator[Any]:
@@ -65,6 +71,13 @@ class LanceSink:
         except (ValueError, OSError, RuntimeError) as problem:
             raise ModalignError(f"LanceDB cannot write to {self.uri} ({_line(problem)})") from None
         return total
+
+    def _columns(self) -> list[str] | None:
+        """Columns of the table that is there; None where there is none."""
+        try:
+            return list(self.database.open_table(self.table).schema.names)
+        except (ValueError, FileNotFoundError):
+            return None
 
     def search(self, vector: np.ndarray, to: str | None = None, k: int = 10) -> list[dict[str, Any]]:
         """The k items nearest to a unit vector (d,), by cosine; for all of what LanceDB can do, use ``database``.

@@ -19,6 +19,7 @@ from ..search.index import Index
 from ..search.query import ITEM, Query
 from ..search.space import Space
 from .state import SearchRequest, State
+from .things import find, thing
 from .workers import Answer
 
 SIDE, LARGE = 160, 640  # pixels of pictures
@@ -96,11 +97,13 @@ def _shown(state: State, number: int, hit: Mapping[str, Any]) -> dict[str, Any]:
     """A hit without paths, with where its picture and sound are and a warning where it is a hub."""
     space = state.spaces[number]
     place = space.gallery.find(hit["id"])
+    entry = space.gallery.entry(place)
     kept = ("rank", "score", "cosine", "modality", "id", "group", "name", "split", "extra")
     return {
         **{k: hit[k] for k in kept},
         **_links(space, number, place),
         "row": place.row,
+        "thing": thing(space, place, entry),
         "hub": state.analysis[number].hub(place),
     }
 
@@ -130,6 +133,7 @@ def _item(state: State, number: int, place: Place, cosine: float | None = None) 
         "row": place.row,
         "name": space.name(place, entry),
         "group": entry.get("group"),
+        "thing": thing(space, place, entry),
         **_links(space, number, place),
     }
     return shown if cosine is None else {**shown, "cosine": round(cosine, 4)}
@@ -143,7 +147,7 @@ def why(state: State, body: Any) -> dict[str, Any]:
     request = state.request(body)
     number = request.spaces[0]
     space, about = state.spaces[number], state.analysis[number]
-    place = space.gallery.find(str(body.get("id", "")))
+    place = find(space, state.names[number], str(body.get("id", "")), body.get("thing"))
     query, rows = state.query(request, number)
     vector = query.compose(rows)
     own = space.gallery.vectors(place.modality, [place.row])[0].astype(np.float64)

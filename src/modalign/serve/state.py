@@ -22,6 +22,7 @@ from ..search.analysis import Analysis
 from ..search.gallery import CORRECTIONS
 from ..search.query import ITEM, Query
 from ..search.space import Space
+from .things import find, thing
 from .workers import Decoders
 
 UPLOADS = 256  # kept, the oldest are forgotten
@@ -121,6 +122,7 @@ class State:
                 query = query.of(upload.modality, upload.name, weight, upload.name)
                 vectors.append(space.place(upload.modality, features))
             elif kind == ITEM:
+                find(space, self.names[number], value, term["thing"])
                 query = query.item(value, weight)
                 vectors.append(space.vector(query.terms[-1]))
             else:
@@ -187,13 +189,24 @@ class State:
         if any(not 0 <= s < len(self.spaces) for s in spaces):
             raise ModalignError(f"there are {len(self.spaces)} runs, numbered from 0")
         return SearchRequest(
-            [_term(t) for t in body["terms"]],
+            [self._told(_term(t), spaces) for t in body["terms"]],
             _texts(body.get("to", []), str, "to"),
             k,
             _texts(body.get("where", []), str, "where"),
             correction,
             spaces,
         )
+
+    def _told(self, term: dict[str, Any], spaces: Sequence[int]) -> dict[str, Any]:
+        """An item that only its id tells is that of the first run; the others may have another under that id."""
+        if term["kind"] != ITEM or term["thing"] is not None or len(spaces) < 2:
+            return term
+        gallery = self.spaces[spaces[0]].gallery
+        try:
+            place = gallery.find(term["value"])
+        except ModalignError:
+            return term
+        return {**term, "thing": thing(self.spaces[spaces[0]], place, gallery.entry(place))}
 
 
 def _key(table: Mapping[str, Any]) -> str:
@@ -207,7 +220,7 @@ def _texts(value: Any, kind: type, what: str) -> list[Any]:
 
 
 def _term(term: Any) -> dict[str, Any]:
-    """A checked term: {"kind": text, item or upload, "value", "weight"}."""
+    """A checked term: {"kind": text, item or upload, "value", "weight", "thing": what an item is, or None}."""
     if not isinstance(term, dict) or term.get("kind") not in ("text", ITEM, "upload"):
         raise ModalignError("a term has the kind text, item or upload")
     value, weight = term.get("value"), term.get("weight", 1.0)
@@ -220,7 +233,10 @@ def _term(term: Any) -> dict[str, Any]:
         or abs(weight) > 100
     ):
         raise ModalignError("a weight must be a number between -100 and 100")
-    return {"kind": term["kind"], "value": value, "weight": float(weight)}
+    thing = term.get("thing")
+    if thing is not None and (not isinstance(thing, str) or len(thing) > 64):
+        raise ModalignError("what an item is must be told as it was given")
+    return {"kind": term["kind"], "value": value, "weight": float(weight), "thing": thing}
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:

@@ -74,21 +74,21 @@ function clear() {
 }
 
 function searchFrom(item) {
-  query.only({ kind: "item", value: item.id, label: item.name, modality: item.modality, picture: item.picture });
+  query.only({ kind: "item", value: item.id, thing: item.thing, label: item.name, modality: item.modality, picture: item.picture });
   window.scrollTo({ top: 0 });
 }
 
 async function showWhy(space, item) {
   if (!query.terms().length) { explain($("panel"), { item }, state.info, { from: searchFrom, add: addItem, why: showWhy, space }); return; }
   try {
-    const found = await api.why({ ...request(query.terms(), [space]), id: item.id });
+    const found = await api.why({ ...request(query.terms(), [space]), id: item.id, thing: item.thing });
     explain($("panel"), found, state.info, { from: searchFrom, add: addItem, why: showWhy, space });
     say(`${found.item.name}: rank ${found.rank} of ${found.of}, chance ${Math.round(found.chance.rank)}; cosine ${found.item.cosine.toFixed(2)}, chance ${found.chance.cosine.toFixed(2)}. Details are in the panel.`);
   } catch (issue) { problem(issue.message); }
 }
 
 function addItem(item, weight = 1) {
-  query.add({ kind: "item", value: item.id, label: item.name, modality: item.modality, picture: item.picture, weight });
+  query.add({ kind: "item", value: item.id, thing: item.thing, label: item.name, modality: item.modality, picture: item.picture, weight });
 }
 
 async function addFile(blob, name) {
@@ -133,7 +133,7 @@ function example(words) {
 
 // What can be asked again goes into the address, so that back and reload work.
 function remember() {
-  const kept = query.entries.filter((t) => t.kind !== "upload").map(({ kind, value, label, modality, weight, sign }) => ({ kind, value, label, modality, weight, sign }));
+  const kept = query.entries.filter((t) => t.kind !== "upload").map(({ kind, value, thing, label, modality, weight, sign }) => ({ kind, value, thing, label, modality, weight, sign }));
   const hash = `#${encodeURIComponent(JSON.stringify(kept))}`;
   if (kept.length === query.entries.length && location.hash !== hash) history.pushState(null, "", hash);
 }

@@ -23,7 +23,7 @@ export class Query {
   // As the server takes them; full: every weight as if no slider had been moved.
   terms(full = false) {
     return this.entries
-      .map((t) => ({ kind: t.kind, value: t.value, weight: t.sign * (full ? FULL : t.weight) }))
+      .map((t) => ({ kind: t.kind, value: t.value, thing: t.thing ?? null, weight: t.sign * (full ? FULL : t.weight) }))
       .filter((t) => t.weight !== 0);
   }
 

@@ -2,7 +2,8 @@
 
 import { $, count, face, make, meter, number } from "./dom.js";
 
-const same = (a, b) => a.modality === b.modality && a.id === b.id;
+// Rows of equal number are one item only where they show the same thing.
+const same = (a, b) => a.id === b.id && a.thing === b.thing;
 let redraw = null;
 
 export function showColumns(answers, info, act) {
