@@ -2,7 +2,7 @@
 
     python examples/scans.py [OUT]
 
-GENERATED: the scans are drawn (an outline with bright or dark spots and noise), and the findings come from templates. No
+GENERATED: the scans are drawn (an outline with bright or dark spots, and noise), the findings come from templates. No
 patient is behind them, and nothing here has been tried on any. It shows how such data are laid out, that templated
 sentences make several scans right for one finding (a column `case` groups them: they are no wrong answers), and what a
 result is worth: a candidate for somebody who looks.

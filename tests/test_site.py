@@ -81,6 +81,7 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
         assert not loaded, f"{path.relative_to(site)} loads {loaded}"
 
 
+@pytest.mark.slow
 def test_every_page_is_in_the_navigation() -> None:
     listed = re.findall(r"[\w/-]+\.md", str(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]))
     assert sorted(listed) == sorted(str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md"))
