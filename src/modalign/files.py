@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -96,6 +96,44 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def save_array(path: Path, array: Any) -> None:
+    """Write a numpy array as .npy, through Python's own file.
+
+    ``numpy.save`` writes to a file through a stream of C, and does not look whether the last bytes reached the disk.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    import numpy as np
+
+    with path.open("wb") as handle:
+        np.save(_Through(handle.write), array)
+
+
+def reserve(path: Path) -> None:
+    """Have the disk give the room of a file that is written through memory: a full one would end the program later.
+
+    Raises:
+        ModalignError: there is no room.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        with path.open("rb+") as handle:
+            os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
+    except OSError as problem:
+        if (reason := refused(problem, path)) is not None:
+            path.unlink(missing_ok=True)
+            raise ModalignError(reason) from None  # file systems that reserve nothing say so in other words
+
+
+class _Through:
+    """Something to write to that numpy does not take for a file."""
+
+    def __init__(self, write: Callable[[bytes], int]) -> None:
+        self.write = write
 
 
 def write_json(path: Path, value: Any) -> None:

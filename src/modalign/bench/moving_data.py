@@ -17,7 +17,7 @@ from ..data.media import load_image
 from ..errors import ModalignError, unknown
 from ..features.encoders.efficientnet_lite import EfficientNetLite, Tail, fold
 from ..features.encoders.image import EfficientNetLite0
-from ..files import atomic
+from ..files import atomic, save_array
 from ..progress import Progress, silent
 from ..registry import make
 
@@ -131,11 +131,12 @@ def _regions(path: Path) -> Tensor:
 
 
 def _save(path: Path, content: Any) -> None:
-    with atomic(path) as partial, partial.open("wb") as handle:
+    with atomic(path) as partial:
         if isinstance(content, dict):
-            np.savez(handle, **content)
+            with partial.open("wb") as handle:
+                np.savez(handle, **content)
         else:
-            np.save(handle, content)
+            save_array(partial, content)
 
 
 POOLS: dict[str, Callable[..., ModelPair]] = {"captions": captions, "tiles": tiles}

@@ -84,7 +84,10 @@ def evaluate(
 
 def _names(entries: list[str] | None) -> tuple[str, ...]:
     """Names given one by one or with commas."""
-    return tuple(name for entry in entries or () for name in entry.split(",") if name)
+    names = tuple(name for entry in entries or () for name in entry.split(",") if name)
+    if entries is not None and not names:
+        raise ModalignError("an option for names has none: give one, or leave the option out")
+    return names
 
 
 def diagnose(

@@ -20,7 +20,10 @@ def fitted(run: Run) -> str:
     lines = []
     for m in run.result.methods.values():
         rows = scores(m, "main")
-        lines += [m.label + ("" if rows else ": not measured (fewer than 20 linked groups, or no holdout)"), *rows]
+        why = run.result.skipped.get("scores", "there are no scores")
+        lines += [m.label + ("" if rows else f": not measured ({why})"), *rows]
+    if (record := run.result.record).get("best_step") == 0 and "dev" in record:
+        lines.append(f"none of {record.get('steps')} steps raised dev recall: the weights are those of the start")
     return "\n".join([*lines, f"all scores: {run.result_file}", f"report: {run.report}"])
 
 

@@ -17,10 +17,12 @@ from torch import Tensor
 from ..errors import ModalignError, few
 from ..parameters import check_names
 from ..registry import register
+from ..views import Views
 from .manifest import Manifest, Row
 
 T = TypeVar("T")
 ARRAYS = (".npy", ".npz", ".safetensors")
+BLOCK = 1 << 15  # rows that are compared together
 PAIRS = (".csv", ".tsv", ".txt", ".npy")
 
 
@@ -77,6 +79,21 @@ def tensor_of(array: np.ndarray) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(native)
+
+
+def load_features(files: Mapping[str, str | Path]) -> dict[str, Tensor]:
+    """The arrays of some files by modality, with values that can be aligned.
+
+    Raises:
+        ModalignError: as ``load_array``; rows with NaN, infinite values or zeros alone, by file and number; rows that
+            are all equal.
+    """
+    x = {m: load_array(path) for m, path in files.items()}
+    for m, path in files.items():
+        Views({str(path): x[m]}, {str(path): torch.arange(len(x[m]))}).validate()
+        if len(x[m]) > 1 and all(bool((part == x[m][0]).all()) for part in x[m].split(BLOCK)):
+            raise ModalignError(f"all {len(x[m])} rows of {path} are equal: there is nothing to align")
+    return x
 
 
 def load_pairs(path: str | Path) -> Tensor:

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..files import atomic
+from ..files import atomic, save_array
 from ..parameters import Count, Dim, Number, Seed, Weight
 from ..registry import register
 from ..views import Views
@@ -149,8 +148,8 @@ def synthetic(
     for m, x in problem.views.data.items():
         path = folder / f"{m}.npy"
         if not path.exists():
-            with atomic(path) as partial, partial.open("wb") as handle:
-                np.save(handle, x.numpy())
+            with atomic(path) as partial:
+                save_array(partial, x.numpy())
         labels = problem.label.tolist()
         rows += [Row(i, m, uri=str(path), split=split[i], extra={"index": i, "label": labels[i]}) for i in range(n)]
     return Manifest.from_rows(rows, name="synthetic", meta={"shared": str(shared), "unique": str(unique)})

@@ -258,7 +258,7 @@ def diagnose_arrays(
 
     A store knows its items: captions and files that it holds more than once are told beside its features.
     """
-    from ..data.arrays import load_array, load_pairs, modality_names
+    from ..data.arrays import load_features, load_pairs, modality_names
 
     if len(arrays) == 1 and arrays[0].is_dir():
         store = Store.open(arrays[0])
@@ -268,5 +268,5 @@ def diagnose_arrays(
         }
     labels = modality_names(arrays, names)
     known = load_pairs(pairs) if pairs else None
-    x = Views.from_arrays(known, **{n: load_array(p) for n, p in zip(labels, arrays, strict=True)})
+    x = Views.from_arrays(known, **load_features(dict(zip(labels, arrays, strict=True))))
     return diagnose(x, rows, seed=seed, progress=progress).json()

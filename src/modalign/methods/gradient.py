@@ -124,6 +124,9 @@ class Gradient:
         self.record["training"] = {"steps": end.step, "best_step": end.best_step}
         if dev is not None:
             self.record["training"]["dev"] = end.best
+            if end.best_step == 0:
+                start, settings = part(self.start, "start")
+                self.record["took_part"] = {"name": start, **settings}
         return heads.eval()
 
 

@@ -169,7 +169,10 @@ def prepare(
         features[m] = FeatureMap(items.shape[1], root=positive, unit=unit)
         if len(items) < 2:
             raise ModalignError(f"'{m}' has {len(items)} items: at least two are needed")
-        principal[m] = _axes(items, features[m], most)
+        try:
+            principal[m] = _axes(items, features[m], most)
+        except ModalignError as problem:
+            raise ModalignError(f"'{m}' with {len(items)} rows: {problem}") from None
     ids, place = connected_groups(x), {m: torch.arange(len(items)) for m, items in x.data.items()}
     if not x.links:  # with links every item is a row of its own
         for m, group in ids.items():

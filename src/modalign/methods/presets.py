@@ -180,6 +180,7 @@ class Full:
         folds = folds_of(x, p, dev, self.seed)
         if not folds:
             self.record["chosen"] = "the defaults of transport_cca: too few pairs to choose anything by"
+            self.record["took_part"] = {"name": "transport_cca", **self.closed}
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         made: dict[str, list[CanonicalSpace]] = {}
 
@@ -206,6 +207,9 @@ class Full:
             best = [space.heads(self.dim)]
             self.record["dev"] = score_heads(best[0], dev)
             best = [self.descend(best[0], within(x, p), dev, rates, run)]
+        learnt = {k: v for k, v in self.record["chosen"].items() if k != "lr"}
+        descended = {"objective": self.objective()} if "lr" in self.record["chosen"] else {}
+        self.record["took_part"] = {"name": "transport_cca", **learnt, **descended}
         strength = self.strength(best, folds, strengths)
         if dev is None:
             self.record["dev_is"] = f"{len(folds)} x {len(folds[0].dev)} linked groups held out, then refitted"

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModalignError, require
-from ..files import atomic, read_json, write_json
+from ..files import atomic, read_json, reserve, write_json
 from ..progress import Progress, silent
+from ..search.ann import write as write_faiss
 from .adapter import Adapter
 from .lists import as_tensor
 from .vectors import BLOCK, Vectors, open_vectors
@@ -55,6 +56,7 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
     done = _resumed(part, note, job)
     shape = (store.rows, adapter.dim)
     file = np.lib.format.open_memmap(part, "r+" if done else "w+", np.float32, shape)
+    reserve(part)
     for number, (start, block) in enumerate(store.blocks(BLOCK, done)):
         file[start : start + len(block)] = adapter(as_tensor(block)).numpy()
         if number % FLUSH == FLUSH - 1:
@@ -142,7 +144,7 @@ def map_faiss(adapter: Adapter, source: Path, out: Path, progress: Progress = si
         else:
             wrapped.add_with_ids(block, ids[start : start + BLOCK])
     with atomic(out) as partial:
-        faiss.write_index(wrapped, str(partial))
+        write_faiss(wrapped, partial)
     flat.unlink()
     return store.rows
 
@@ -204,7 +206,7 @@ def queries_in_faiss(adapter: Adapter, source: Path, out: Path) -> int:
     chain = faiss.IndexPreTransform(faiss.NormalizationTransform(adapter.dim, 2.0), index)
     chain.prepend_transform(turn)
     with atomic(out) as partial:
-        faiss.write_index(chain, str(partial))
+        write_faiss(chain, partial)
     return int(index.ntotal)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.arrays import load_array, load_pairs
+from ..data.arrays import load_features, load_pairs
 from ..data.left_out import LeftOut
 from ..data.manifest import Manifest
 from ..data.soundtracks import with_soundtracks
@@ -18,14 +19,17 @@ from ..errors import ModalignError
 from ..features.choose import make_encoders
 from ..features.embed import embed_cached
 from ..features.store import Store
+from ..metrics.recall import KS
 from ..progress import Progress, silent
 from ..registry import check, make
 from ..specification import READY, ArrayData, Specification, named
 from ..views import Views, hide_links, hold_out, linked_groups
 
 SPLITS = ("train", "dev", "test")
-LEAST = 20
-"""Linked groups below which none is held out."""
+FEWEST = max(KS)
+"""Linked groups that a test needs: with fewer, all of them are among the first results whatever was learnt."""
+FEW_PAIRS = 20
+"""Known pairs below which a fit fits almost any two sets."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,35 @@ class Data:
 
     @property
     def measured(self) -> str | None:
-        """The split to measure on: test, else dev; None where there is neither."""
+        """The split to measure on: test, else dev; None where there is neither, or too little in it."""
+        split = self._kept
+        return split if split is not None and len(linked_groups(self.splits[split])) >= FEWEST else None
+
+    @property
+    def unmeasured(self) -> str:
+        """Why there is nothing to measure on; empty where there is."""
+        if self.measured is not None:
+            return ""
+        if self._kept is None:
+            return (
+                f"nothing is kept for it; {FEWEST} linked pairs are needed in a split 'test' or 'dev', or as a holdout"
+            )
+        return (
+            f"the split '{self._kept}' has {_groups(self.splits[self._kept])}, fewer than the {FEWEST} that "
+            f"recall@{FEWEST} looks at"
+        )
+
+    @property
+    def warnings(self) -> list[str]:
+        """What can not be concluded from data as few as these."""
+        pairs = len(linked_groups(self["train"]))
+        told = [f"not measured: {self.unmeasured}"] if self.unmeasured else []
+        if pairs < FEW_PAIRS:
+            told.append(f"{_groups(self['train'])} to learn from: as few can be aligned whatever they are")
+        return told
+
+    @property
+    def _kept(self) -> str | None:
         return next((s for s in ("test", "dev") if s in self.splits), None)
 
     def linked(self, spec: Specification) -> Tensor:
@@ -80,7 +112,29 @@ def load_data(spec: Specification, progress: Progress = silent) -> Data:
         return from_arrays(ArrayData(**check(ArrayData, spec.data, "[data]")), spec.seed)
     manifest: Manifest = make("dataset", **spec.data)
     encoders = {m: named(entry) for m, entry in spec.encoders.items()}
+    check_budget(manifest, spec.pairs, list(encoders))
     return encode(manifest, encoders, progress)
+
+
+def check_budget(manifest: Manifest, pairs: int | None, modalities: Sequence[str]) -> None:
+    """Refuse more pairs than the training rows can have, before anything is encoded.
+
+    Raises:
+        ModalignError: naming both numbers.
+    """
+    train = set(manifest.splits) != {""}
+    seen = Counter(
+        g
+        for m in modalities
+        for g in {
+            int(g)
+            for g, name, split in zip(manifest.group, manifest.modality_names, manifest.splits, strict=True)
+            if name == m and (split == "train" or not train)
+        }
+    )
+    known = sum(n > 1 for n in seen.values())
+    if pairs is not None and pairs > known:
+        raise ModalignError(f"{pairs} pairs were asked for, '{manifest.name}' has {known} linked groups to learn from")
 
 
 def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Progress = silent) -> Data:
@@ -95,12 +149,17 @@ def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Pr
 def from_arrays(given: ArrayData, seed: int) -> Data:
     """Feature arrays: the pairs to learn from, and those held out to be measured where there are enough."""
     known = load_pairs(given.pairs) if given.pairs else None
-    x = Views.from_arrays(known, **{m: load_array(path) for m, path in given.arrays.items()}).validate()
+    x = Views.from_arrays(known, **load_features(given.arrays))
     x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
-    if not given.holdout or len(linked_groups(x)) < LEAST:
+    if round(given.holdout * len(linked_groups(x))) < FEWEST:
         return Data({"train": x})
     train, test = hold_out(x, given.holdout, seed)
     return Data({"train": train, "test": test})
+
+
+def _groups(x: Views) -> str:
+    linked = len(linked_groups(x))
+    return f"{linked} linked pair{'' if linked == 1 else 's'}"
 
 
 def facts(data: Data, spec: Specification) -> dict[str, Any]:

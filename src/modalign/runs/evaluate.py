@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,9 +17,11 @@ from ..metrics.mean_recall import with_mean_recall
 from ..metrics.preservation import Geodesic, Trustworthiness
 from ..metrics.protocol import PROTOCOLS, folds, in_folds
 from ..metrics.score import Metric, Score
+from ..parameters import Count, Seed, checked
 from ..progress import Progress, silent
-from ..registry import make
-from ..views import Views
+from ..registry import get, make
+from ..robustness.fusion import RULES
+from ..views import Views, linked_groups
 from .data import manifest_of
 from .fit import method_name
 from .fused import FusedRetrieval
@@ -36,10 +39,12 @@ GEOMETRY = (
 """What ``geometry`` adds."""
 PRESERVATION = "What the heads keep of their features"
 CORRECTED = "corrected_retrieval"
+POSITIVES = ("original", "cxc", "eccv")
 FEW = 25
 """Subsamples behind the intervals of set metrics when all of geometry is measured."""
 
 
+@checked
 @dataclass(frozen=True)
 class Request:
     """What to measure.
@@ -62,8 +67,26 @@ class Request:
     translation: bool = False
     transfer: bool = False
     labels: str | None = None
-    steps: int = STEPS
-    seed: int = 0
+    steps: Count = STEPS
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        for name in self.metrics:
+            get("metric", name)
+        choices = (
+            (self.protocol, PROTOCOLS, "protocol"),
+            (self.positives, POSITIVES, "list of positives"),
+            (self.fusion, RULES, "fusion rule"),
+        )
+        for asked, known, what in choices:
+            if asked is not None and asked not in known:
+                raise unknown(what, asked, known)
+        for query in self.query:
+            if len({part.strip() for part in query.split("+")} - {""}) < 2:
+                raise ModalignError(f"a composed query is written  text+audio, got '{query}'")
+        listed = self.labels is not None and Path(self.labels).suffix.lower() in (".csv", ".json")
+        if listed and not Path(str(self.labels)).is_file():
+            raise ModalignError(f"file of labels not found: {os.path.abspath(str(self.labels))}")
 
 
 def evaluate_run(folder: Path, request: Request | None = None, progress: Progress = silent) -> Result:
@@ -73,12 +96,11 @@ def evaluate_run(folder: Path, request: Request | None = None, progress: Progres
         ModalignError: a folder that is no run, no test items, or something asked for that the run does not allow.
     """
     wish = request or Request()
-    if wish.protocol is not None and wish.protocol not in PROTOCOLS:
-        raise unknown("protocol", wish.protocol, PROTOCOLS)
     run = Run.open(folder)
     train, test = (in_order(run, split) for split in ("train", "test"))
     if not len(test.z):
         raise ModalignError(f"{folder} has no test items: it was fitted without any (--holdout 0)")
+    check_size(folder, test.z, wish.metrics or QUICK)
     z = _linked(run, test, wish.positives) if wish.positives else test.z
     bank = train.z if len(train.z) else None
     scores = with_mean_recall(_scores(z, _metrics(wish, bank, z), wish), z.modalities)
@@ -107,6 +129,23 @@ def evaluate_run(folder: Path, request: Request | None = None, progress: Progres
     )
     run.keep(result, RunFile.EVALUATION)
     return result
+
+
+def check_size(folder: Path, z: Views, metrics: Sequence[str]) -> None:
+    """Refuse metrics that look at more items than there are: they would be perfect whatever was learnt.
+
+    Raises:
+        ModalignError: naming the metric, its k, and what there is.
+    """
+    groups = len(linked_groups(z))
+    for name in metrics:
+        metric = make("metric", name)
+        k = max([*getattr(metric, "ks", ()), getattr(metric, "k", 0) or 0])
+        if groups < k:
+            raise ModalignError(
+                f"the test split of {folder} has {groups} linked pair{'' if groups == 1 else 's'}, and '{name}' looks "
+                f"at {k}: nothing can be concluded from so few; keep more items for measuring"
+            )
 
 
 def in_order(run: Run, split: str) -> Items:

@@ -18,7 +18,7 @@ from ..model import Model
 from ..outputs import claim, tell
 from ..progress import Progress, note, silent
 from ..registry import check, make
-from ..specification import Specification, override
+from ..specification import Specification, check_part, override
 from ..training import ranks
 from ..training.finetune import finetune, fresh, raw_inputs, tunables
 from ..training.loop import TrainingSettings
@@ -70,6 +70,8 @@ def _finetune(
     settings = TrainingSettings(
         **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
     )
+    name, given = part(objective, "objective")
+    check_part("objective", {"name": name, **given}, "objective")
     with ranks.in_turn():
         data = load_data(spec, progress)
     if progress is not silent:
@@ -79,7 +81,6 @@ def _finetune(
     made = tunables(encoders, tunings)
     x = raw_views(train, data, encoders, made)
     dev = raw_views(data["dev"], data, encoders, made) if "dev" in data.splits else None
-    name, given = part(objective, "objective")
     nets = {m: t.net for m, t in made.items()}
     heads = fresh(model.heads, settings.seed) if new_heads else model.heads
     if (former := Run(out)).result is not None:
@@ -152,6 +153,7 @@ def _leave(spec: Specification, data: Data, model: Model, progress: Progress) ->
         methods={"finetune": measure("finetune", model.heads, data, spec.metrics, spec.seed)},
         task="retrieval between modalities",
         data=facts(data, spec),
+        skipped={"scores": data.unmeasured} if data.unmeasured else {},
         split=data.measured or "test",
         seeds=(spec.seed,),
         attribution=data.attribution,

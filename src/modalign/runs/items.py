@@ -71,7 +71,8 @@ class Items(NamedTuple):
         path, listed = folder / RunFile.VECTORS, folder / RunFile.ITEMS
         if not path.exists():
             raise ModalignError(
-                f"{folder} holds no embedded items ({path.name}): is it a run folder of 'modalign demo'?"
+                f"{folder} holds no embedded items ({path.name}): it is no run folder, or its run was not finished: "
+                "run the command that made it again"
             )
         try:
             tensors = load_file(path)

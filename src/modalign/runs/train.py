@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.arrays import modality_names
 from ..data.left_out import lines
 from ..diagnosis.doubles import doubles
+from ..model import Model
 from ..outputs import claim
 from ..parameters import Dim, Seed, Share, checked
 from ..progress import Progress, note, silent
@@ -37,6 +38,8 @@ def _train(spec: Specification, progress: Progress) -> Run:
         data = load_data(spec, progress)
     if data.manifest is not None and progress is not silent:
         note([*lines(data.left_out), *doubles(data.manifest, near=False)])
+    if progress is not silent:
+        note(data.warnings)
     train = data.training(spec)
     method = {**spec.method}
     if "seed" not in method and "seed" in settings_of(method["name"]):
@@ -51,6 +54,8 @@ def _train(spec: Specification, progress: Progress) -> Run:
         methods={name: measured},
         task="one shared space for feature arrays" if "arrays" in spec.data else "retrieval between modalities",
         data=facts(data, spec),
+        skipped={"scores": data.unmeasured} if data.unmeasured else {},
+        record=fit_facts(model),
         split=data.measured or "test",
         seeds=(spec.seed,),
         attribution=data.attribution,
@@ -87,6 +92,12 @@ def align_arrays(
         "out": str(out),
     }
     return train_run(specification(table, "align"), progress)
+
+
+def fit_facts(model: Model) -> dict[str, Any]:
+    """What a training came to: its steps, and the one whose weights were kept."""
+    training = model.record.get("training")
+    return dict(training) if isinstance(training, Mapping) else {}
 
 
 def named(spec: Specification) -> str:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from ..data.arrays import load_array
-from ..files import atomic
+from ..data.arrays import load_features
+from ..files import atomic, save_array
 from ..outputs import claim_file
-from ..views import Views
 from .run import Run
 
 
@@ -23,9 +19,8 @@ def transform_array(folder: Path, array: Path, modality: str, out: Path) -> dict
     """
     with claim_file(out, (".npy",), [array]):
         model = Run.open(folder).model
-        x = load_array(array)
-        Views({modality: x}, {modality: torch.arange(len(x))}).validate()
+        x = load_features({modality: array})[modality]
         z = model.transform(x, modality).numpy()
-        with atomic(out) as partial, partial.open("wb") as handle:
-            np.save(handle, z)
+        with atomic(out) as partial:
+            save_array(partial, z)
     return {"rows": len(z), "dim": z.shape[1], "modality": modality, "out": str(out)}

@@ -170,8 +170,10 @@ def _sample(vectors: np.ndarray, limit: int) -> np.ndarray:
 
 
 def write(index: Any, path: Path) -> None:
-    """Write a faiss index file."""
-    require("faiss", "search").write_index(index, str(path))
+    """Write a faiss index file, through Python's own file: one of C loses what goes wrong when it is closed."""
+    faiss = require("faiss", "search")
+    with path.open("wb") as handle:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(handle.write, 1 << 20))
 
 
 def read(path: Path, vectors: Path | None, kind: str, rows: int, dim: int) -> Opened:

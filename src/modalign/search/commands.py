@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ..data.left_out import LeftOut
-from ..errors import ModalignError
+from ..errors import ModalignError, unknown
+from ..features.store import Store
+from ..parameters import Count, check_value
 from ..progress import Progress, silent
 from ..runs import Run
 from .ann import AnnSettings
+from .gallery import CORRECTIONS
 from .index import Index, model_fingerprint
-from .query import Query, parse_query
+from .items import conditions
+from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
 from .sources import embedded, require_groups
 from .space import open_space
@@ -92,6 +96,10 @@ def _fill(
     model = run.folder if run.has_model else None
     if add and model is not None:
         Index(out).check_model(model_fingerprint(model), str(model))  # before any work
+    there = (Store.open(store).modalities if store else run.items.z.modalities) if store or run.has_items else ()
+    for m in only if there else ():
+        if m not in there:
+            raise unknown("modality", m, there)
     found = embedded(run, store, split, progress)
     items = require_groups(found.items, found.z)
     if not add:
@@ -143,7 +151,13 @@ def search_run(
         "video": videos,
         "item": items,
     }
+    check_value(Count, k, "k")
+    if correction is not None and correction not in CORRECTIONS:
+        raise unknown("correction", correction, CORRECTIONS)
+    conditions(where)
     query = parse_query({m: v for m, v in given.items() if v}, minus, weights)
+    if not query.terms:
+        raise ModalignError(NO_QUERY)
     space = open_space(run, model)
     return space.search(query, to, k, where, correction, exact)
 

@@ -15,6 +15,7 @@ from ..errors import ModalignError, unknown
 from ..views.compose import blend
 
 ITEM, VECTOR = "item", "vector"
+NO_QUERY = 'search needs a query: words, as in  modalign search RUN "a word"  or  --image FILE'
 LONGEST = 10_000  # characters of one text
 
 
@@ -99,7 +100,7 @@ class Query:
             ModalignError: no terms, or one without a direction.
         """
         if not self.terms:
-            raise ModalignError('search needs a query: words, as in  modalign search RUN "a word"  or  --image FILE')
+            raise ModalignError(NO_QUERY)
         rows = np.stack([np.asarray(encode(t), np.float64).ravel() for t in self.terms])
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(rows).all() or (length == 0).any():

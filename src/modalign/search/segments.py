@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModalignError
-from ..files import atomic, read_json, refused, write_json
+from ..files import atomic, read_json, refused, save_array, write_json
 from ..progress import Progress, kept, silent
 from . import ann
 from .copies import distinct, read_copies
@@ -129,9 +129,9 @@ def _write_vectors(folder: Path, i: int, x: np.ndarray, settings: ann.AnnSetting
         first, entry = distinct(x)
         if len(first) < len(x):
             once = x[first]
-            np.save(folder / f"{i}.copies.npy", entry)
+            save_array(folder / f"{i}.copies.npy", entry)
         if len(first) < len(x) or settings.kind == "ivfpq":
-            np.save(folder / f"{i}.npy", x)
+            save_array(folder / f"{i}.npy", x)
     index = ann.build(once, settings, unfinished, progress)
     with atomic(target) as whole:
         ann.write(index, whole)
@@ -175,8 +175,8 @@ def write_deleted(folder: Path, rows: np.ndarray) -> str | None:
         return None
     rows = np.unique(rows, axis=0)
     name = hashlib.blake2b(rows.tobytes(), digest_size=12).hexdigest() + ".npy"
-    with atomic(folder / "deleted" / name) as partial, partial.open("wb") as handle:
-        np.save(handle, rows)
+    with atomic(folder / "deleted" / name) as partial:
+        save_array(partial, rows)
     return name
 
 

@@ -15,9 +15,10 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..features.store import Store
 from ..model import Model
+from ..parameters import Count, check_value
 from ..registry import make
 from ..runs import Run
-from .gallery import Gallery, Place, in_memory
+from .gallery import CORRECTIONS, Gallery, Place, in_memory
 from .index import Index, model_fingerprint, with_ids
 from .items import conditions
 from .query import ITEM, VECTOR, Query, Term
@@ -96,9 +97,7 @@ class Space:
         """
         with self._lock:
             if modality not in self._encoders:
-                if modality not in self.encoders:
-                    known = ", ".join(self.encoders) or "none: it was fitted on plain arrays"
-                    raise ModalignError(f"this run has no encoder for '{modality}' (it has: {known})")
+                self.require_encoder(modality)
                 self._encoders[modality] = make("encoder", **self.encoders[modality])
             return self._encoders[modality]
 
@@ -171,8 +170,41 @@ class Space:
             {"query": [...], "to": [...], "run", "correction", "chance": {modality: {"mean", "sd", "high"}}, "hits"}:
             ``chance`` tells what a random item scores: mean, standard deviation and 95th percentile of the cosines.
         """
+        self.check(query, to, k, where, correction)
         rows = query.vectors(self.vector)
         return self.answer(query, query.compose(rows), to, k, where, correction, exact)
+
+    def check(
+        self,
+        query: Query,
+        to: Sequence[str] | str | None = None,
+        k: int = 10,
+        where: Sequence[str] | Mapping[str, Any] | None = None,
+        correction: str | None = None,
+    ) -> None:
+        """Refuse a search before an encoder is loaded for it.
+
+        Raises:
+            ModalignError: unknown items, modalities, keys or corrections, k below 1, or a modality without an encoder.
+        """
+        check_value(Count, k, "k")
+        if correction is not None and correction not in CORRECTIONS:
+            raise unknown("correction", correction, CORRECTIONS)
+        for term in query.terms:
+            if term.kind == ITEM:
+                self.gallery.find(str(term.value))
+        for m in self.targets(query, to):
+            self.gallery.allowed(m, conditions(where))
+        for kind in {t.kind for t in query.terms} - {ITEM, VECTOR}:
+            self.require_encoder(kind)
+
+    def require_encoder(self, modality: str) -> None:
+        """Raises ModalignError where the model has no encoder for raw items of a modality."""
+        if modality not in self.encoders:
+            known = ", ".join(self.encoders) or "none: it was fitted on plain arrays"
+            raise ModalignError(
+                f"this run has no encoder for '{modality}' (it has: {known}); items of it are found by --item ID"
+            )
 
     def answer(
         self,

@@ -40,11 +40,14 @@ def describe(sheet: Sheet) -> Architecture:
     heads = model.heads.specification() if model else {}
     encoders = (dict(spec.encoders) if spec else {}) | (model.encoders if model else {})
     modalities = list(heads) or list(encoders) or list(sheet.items)
-    method = _resolved((spec.method if spec else {}) | (model.method if model else {}), sheet)
+    asked = (spec.method if spec else {}) | (model.method if model else {})
+    took = _table(model.record.get("took_part")) if model else {}
+    method = _resolved(asked, sheet)
+    learnt = _resolved(took, sheet) if took else method
     branches = [_branch(sheet, m, _table(heads.get(m)), encoders.get(m)) for m in modalities]
     dims = [d for m in modalities if (d := _width(_table(heads.get(m)))) is not None]
     return Architecture(
-        branches, dims[0] if dims else None, terms(method), _solved(method, model.record if model else {}), _uses(sheet)
+        branches, dims[0] if dims else None, terms(learnt), _solved(method, model.record if model else {}), _uses(sheet)
     )
 
 
@@ -145,7 +148,13 @@ def _solved(method: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     if not method.get("name"):
         return ""
     chosen = [f"{key} {_weight(value)}" for key, value in _table(record.get("chosen")).items() if value is not None]
-    return f"Method: {method['name']}" + (f"; chosen on dev: {', '.join(chosen)}" if chosen else "")
+    took = _table(record.get("took_part"))
+    descended = "training" in record or any(
+        "lr" in _table(_table(t).get("settings")) for t in record.get("trials") or ()
+    )
+    kept = bool(took) and "objective" not in took and descended
+    start = "; gradient descent raised nothing on dev: the start was kept" if kept else ""
+    return f"Method: {method['name']}" + (f"; chosen on dev: {', '.join(chosen)}" if chosen else "") + start
 
 
 def _detail(part: Mapping[str, Any]) -> str:
