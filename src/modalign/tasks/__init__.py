@@ -3,6 +3,7 @@
 from .captions import Examples, Nearest, Training, examples, fit_captioner, pair_distance
 from .classify import Linear, few_shot, fit_linear, transfer, zero_shot
 from .evaluation import evaluate_transfer
+from .neighbours import label_transfer
 from .translate import choose_noise, evaluate_translation, translate
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "few_shot",
     "fit_captioner",
     "fit_linear",
+    "label_transfer",
     "pair_distance",
     "transfer",
     "translate",
