@@ -146,6 +146,8 @@ def specification(table: Mapping[str, Any], where: str = "specification", home: 
         check_part("encoder", named(encoder), f"{where} [encoders.{modality}]")
     for metric in spec.metrics:
         get("metric", metric)
+        if spec.metrics.count(metric) > 1:
+            raise ModalignError(f"{where}: metric '{metric}' is named twice")
     return spec
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'mo
 
 import faiss
 
-from modalign.search import AnnSettings, Index, ann
+from modalign.files import to_json
+from modalign.search import AnnSettings, Index, ann, search_run
 from modalign.search.gallery import Match
 from modalign.search.items import conditions
 from modalign.search.recall import cross_modal_recall
@@ -176,3 +179,16 @@ def test_an_interrupted_index_keeps_its_finished_modalities(tmp_path: Path, monk
     assert len(seen) == 3  # the first modality was not indexed again
     assert not list((tmp_path / "i").rglob("*.tmp"))
     assert not list((tmp_path / "i").rglob("*.unfinished"))
+
+
+@pytest.mark.parametrize("kind", ["exact", "hnsw"])
+def test_metadata_that_is_not_finite_is_null_in_an_index_and_in_answers(kind: str, tmp_path: Path) -> None:
+    """Python's own json writes NaN and Infinity; strict readers refuse them (prefect #6439)."""
+    entries: list[dict[str, Any]] = [{"score": math.nan, "text": f"a\ud83d {i}"} for i in range(12)]
+    entries[3] |= {"score": 2.5, "sizes": [1.0, math.inf], "number": 2**70}
+    index_of(tmp_path / "i", np.eye(12), kind, entries)
+    found = search_run(tmp_path / "i", items=["text/3"], to="any", k=5)
+    answer = json.loads(to_json(found), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert [h["extra"].get("score") for h in answer["hits"]] == [None] * 5
+    assert answer["hits"][0]["name"].startswith("a\ufffd")
+    assert search_run(tmp_path / "i", items=["text/0"], where=["score>2"])["hits"][0]["id"] == "text/3"

@@ -109,13 +109,27 @@ def finish(
     return {**result, "tables": [str(p) for p in written], "report": str(write_bench(out))}
 
 
-def listing(suite: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """What a suite holds, without running anything: settings by part with their methods."""
+def listing(
+    suite: str,
+    overrides: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    parts: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> dict[str, Any]:
+    """What a suite holds, without running anything: settings by part with their methods; or what is chosen of it."""
     made = read(find(suite), overrides)
+    cells = choose(made, methods, settings, parts, seeds)
+    chosen: dict[str, tuple[str, list[str]]] = {}
+    for s, method, _ in cells:
+        own = chosen.setdefault(f"{s.part}/{s.name}", (s.name, []))[1]
+        own += [method] if method not in own else []
     return {
         "suite": made.name,
         "title": made.title,
-        "seeds": list(made.seeds),
-        "settings": [{"name": s.name, "part": s.part, "methods": list(s.methods)} for s in made.settings],
-        "cells": len(choose(made)),
+        "seeds": list(seeds or made.seeds),
+        "settings": [
+            {"name": name, "part": key.partition("/")[0], "methods": own} for key, (name, own) in chosen.items()
+        ],
+        "cells": len(cells),
     }

@@ -174,7 +174,7 @@ def bench(
     from . import tables
 
     if show:
-        emit(command.listing(suite, set or []), json, tables.suite)
+        emit(command.listing(suite, set or [], method or (), setting or (), part or (), seed or ()), json, tables.suite)
         return
     folder = out or Path("runs/bench") / Path(suite).stem
     if moving.is_moving(command.find(suite)):

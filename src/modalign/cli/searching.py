@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ..errors import ModalignError
 from ..parameters import Count, Port
 from .common import WHOLE, Flag, Json, Repeated, RepeatedFiles, emit, whole
 
@@ -134,6 +135,8 @@ def search(
         emit(search_moved(run, given, by, to or [], k, where or []), json, tables.hits)
         return
 
+    if by is not None:
+        raise ModalignError(f"--by chooses between the models of a migration, and {run} is none: leave it out")
     result = search_run(run, words, to=to, k=k, texts=text or [], images=image or [], audios=audio or [],
                         videos=video or [], items=item or [], minus=minus or [], weights=weight or [],
                         where=where or [], correction=correction, exact=exact, model=model)  # fmt: skip

@@ -151,6 +151,9 @@ def modality_names(files: Sequence[Path], names: Sequence[str] | None = None) ->
         >>> modality_names([Path("x/text.npy"), Path("image.npy")])
         ['text', 'image']
     """
+    for path in files:
+        if Path(path).suffix.lower() not in ARRAYS:
+            raise ModalignError(f"an array file ends in {few(ARRAYS)}, got: {path}")
     labels = list(names if names is not None else (p.stem for p in files))
     if len(labels) != len(files) or len(set(labels)) != len(labels):
         shown = few(map(repr, labels), 10) or "none"

@@ -97,10 +97,10 @@ def parse_entry(entry: str) -> tuple[str, dict[str, Any]]:
     for setting in settings:
         key, given, value = setting.partition("=")
         if not given or not key.strip():
-            raise ModalignError(f"--encoder takes modality=NAME,setting=value, got '{entry}'")
+            raise ModalignError(f"an entry of a modality is written MODALITY=NAME,setting=value, got '{entry}'")
         table[key.strip()] = parse_value(value.strip())
     if not equals or not modality.strip() or not table["name"]:
-        raise ModalignError(f"--encoder takes modality=NAME, got '{entry}'")
+        raise ModalignError(f"an entry of a modality is written MODALITY=NAME, got '{entry}'")
     return modality.strip(), table
 
 

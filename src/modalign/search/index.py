@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
-from ..files import RunFile, atomic, read_json, write_json
+from ..files import RunFile, atomic, read_json, strict, write_json
 from ..outputs import claim
 from ..progress import Progress, silent
 from . import segments
@@ -289,8 +289,9 @@ def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[d
         numbers = [entry.get("row", r) for r, entry in enumerate(entries)]
         numbers = numbers if len(set(numbers)) == len(numbers) else list(range(len(entries)))
         for r, entry in zip(numbers, entries, strict=True):
-            own = {"id": str(entry.get("id") or f"{m}/{r}"), "text": None, "group": None} | {
-                k: v for k, v in entry.items() if k not in ("id", "modality")
+            known = strict(entry)
+            own = {"id": str(known.get("id") or f"{m}/{r}"), "text": None, "group": None} | {
+                k: v for k, v in known.items() if k not in ("id", "modality")
             }
             if own["id"] in seen:
                 raise ModalignError(f"two items have the id '{own['id']}': ids must differ")

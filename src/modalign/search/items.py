@@ -93,9 +93,10 @@ def _arrow_column(arrow: Any, values: list[Any]) -> Any:
         return arrow.array(values, arrow.string())
     if kinds == {bool}:
         return arrow.array(values, arrow.bool_())
-    if kinds == {int}:
+    long = any(isinstance(v, int) and not -(2**63) <= v < 2**63 for v in values)
+    if kinds == {int} and not long:
         return arrow.array(values, arrow.int64())
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and not long:
         return arrow.array(values, arrow.float64())
     texts = [v if v is None or isinstance(v, str) else to_json(v) for v in values]
     return arrow.array(texts, arrow.string())
