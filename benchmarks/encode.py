@@ -34,7 +34,7 @@ from PIL import Image
 from torch import Tensor
 
 from modalign.data.openmoji import openmoji
-from modalign.features.embed import encode_batches
+from modalign.features.batches import encode_batches
 from modalign.features.encoders.audio import LogMel
 from modalign.features.encoders.base import Encoder, FrozenEncoder
 from modalign.features.encoders.image import EfficientNetLite0

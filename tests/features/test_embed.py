@@ -13,7 +13,8 @@ import torch
 from modalign.data import media
 from modalign.data.manifest import Manifest
 from modalign.errors import MissingExtraError, ModalignError
-from modalign.features.embed import embed, embed_cached, encode_batches
+from modalign.features.batches import encode_batches
+from modalign.features.embed import embed, embed_cached
 from modalign.features.encoders.base import FrozenEncoder, source
 from modalign.features.store import Store
 from modalign.files import cache_folder

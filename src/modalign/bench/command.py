@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import unknown
+from ..features.on_ray import wants_ray
 from ..files import write_text
 from ..outputs import claim, file_out
 from ..parameters import Count, Positive, checked
@@ -54,6 +55,8 @@ def bench(
     run: bool = True,
     export: Path | None = None,
     progress: Progress = silent,
+    engine: str = "local",
+    address: str | None = None,
 ) -> dict[str, Any]:
     """Run what is left of a suite, or of a piece of it, and sum up all that its folder holds.
 
@@ -62,8 +65,9 @@ def bench(
         methods, settings, parts, seeds: only these; none: all. Other results of the folder stay and are shown.
         workers: processes. hours: start nothing new after so long. overrides: ``key=value`` changes of the suite.
         redo: forget the chosen cells and their tunings first. run: False only sums up.
-        export: a Markdown page to write.
+        export: a Markdown page to write. engine: "local" or "ray". address: of a Ray cluster.
     """
+    on_ray = wants_ray(engine, address)
     made = read(find(suite), overrides)
     robust.check_plan(made)
     cells = choose(made, methods, settings, parts, seeds)
@@ -74,7 +78,7 @@ def bench(
         if redo:
             forget(cells, out)
         if run:
-            counts = runner.run_suite(made, cells, out, workers, hours, progress)
+            counts = runner.run_suite(made, cells, out, workers, hours, progress, (address or "") if on_ray else None)
         else:
             before = sum(cell.of_cell(cell.folder_of(out, *c)) is not None for c in cells)
             counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}

@@ -19,6 +19,7 @@ from ..files import write_json
 from ..progress import Progress, kept, silent
 from ..runs import Run
 from . import cell, robust, tune
+from .on_ray import RayWorkers
 from .setting import draw
 from .sources import Source, load
 from .suite import Setting, Suite
@@ -51,6 +52,7 @@ def run_suite(
     workers: int | None = None,
     hours: float | None = None,
     progress: Progress = silent,
+    ray: str | None = None,
 ) -> dict[str, int]:
     """Do what is left of some cells of a suite.
 
@@ -59,6 +61,7 @@ def run_suite(
         out: folder of the bench. A second call, also after a kill, does only what is missing or has changed.
         workers: processes; None: one per core. With 1 the work is done in this process.
         hours: start nothing new after so long; None: no limit.
+        ray: address of a Ray cluster whose processes do the work, "" for one of this machine; None: no Ray.
 
     Returns: counts: done now, there before, failed, left.
 
@@ -70,20 +73,28 @@ def run_suite(
     work = Work(suite, out, {v: s.fingerprint() for v, s in sources.items()})
     facts = {v or "": {"fingerprint": work.data[v], **dict(s.facts or {})} for v, s in sources.items()}
     write_json(out / "data.json", facts)
-    workers = min(workers or os.cpu_count() or 1, max(1, len(cells)))
+    pool = pool_of(workers, work, len(cells), ray)
     counts = {"done": 0, "before": 0, "failed": 0, "left": 0}
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
     with (
         one_thread(),
         kept(lambda: f"{counts['done'] + counts['before']} of {len(cells)} cells and all trials are kept"),
     ):
-        if workers == 1:
+        if pool is None:
             _here(work, cells, sources, end, counts, progress)
         else:
-            _elsewhere(work, cells, workers, end, counts, progress)
+            _elsewhere(work, cells, pool, end, counts, progress)
         if time.monotonic() < end:
             counts["robustness"] = robust.run_robustness(suite, sources, out, progress)
     return counts
+
+
+def pool_of(workers: int | None, work: Work, cells: int, ray: str | None) -> Workers | RayWorkers | None:
+    """The processes that do the work; None: this one."""
+    if ray is not None:
+        return RayWorkers(ray or None, workers, _start, work._replace(out=work.out.absolute()))
+    count = min(workers or os.cpu_count() or 1, max(1, cells))
+    return Workers(count, _start, work) if count > 1 else None
 
 
 def check_sizes(cells: Sequence[Cell], sources: Sources, target: str | None) -> None:
@@ -125,7 +136,12 @@ def _here(
 
 
 def _elsewhere(
-    work: Work, cells: Sequence[Cell], workers: int, end: float, counts: dict[str, int], progress: Progress
+    work: Work,
+    cells: Sequence[Cell],
+    pool: Workers | RayWorkers,
+    end: float,
+    counts: dict[str, int],
+    progress: Progress,
 ) -> None:
     """Tunings first; the cells of a tuning as soon as it is done."""
     groups = tunings_of(cells)
@@ -133,9 +149,9 @@ def _elsewhere(
     running: dict[Future[str], Job] = {}
     effort, done = Effort(work, cells, progress), 0
     try:
-        with Workers(workers, _start, work) as pool:
+        with pool:
             while waiting or running:
-                while waiting and len(running) < workers and time.monotonic() < end:
+                while waiting and len(running) < pool.count and time.monotonic() < end:
                     job = waiting.pop()
                     running[pool.submit(_work, job)] = job
                 if not running:

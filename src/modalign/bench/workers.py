@@ -26,7 +26,7 @@ class Workers:
     """
 
     def __init__(self, count: int, begin: Callable[..., None] | None = None, *given: Any) -> None:
-        self.others = set(active_children())
+        self.count, self.others = count, set(active_children())
         self.pool = ProcessPoolExecutor(count, get_context("spawn"), initializer=_begin, initargs=(begin, given))
 
     def submit(self, work: Callable[..., T], *given: Any) -> Future[T]:

@@ -123,6 +123,9 @@ def embed(
     split: str | None = None,
     limit: Annotated[Count | None, WHOLE] = None,
     half: Flag = False,
+    engine: str = "local",
+    address: str | None = None,
+    workers: Annotated[Count | None, WHOLE] = None,
     json: Json = False,
 ) -> None:
     """Encode a data set into a feature store.
@@ -143,13 +146,21 @@ def embed(
         Only this many groups.
     half
         Keep features in half precision (float16): half the space.
+    engine
+        Where to encode: local, or ray (the extra 'scale'): actors that hold the encoder.
+    address
+        Of a Ray cluster: auto, ray://HOST:10001; default: processes of this machine.
+    workers
+        Actors at most; default: as many as there are processors for.
     """
     from ..features.embed import embed_dataset
     from ..progress import terminal
     from .tables import embedded
 
     with terminal() as progress:
-        result = embed_dataset(dataset, root, out, encoder or [], set or [], split, limit, half, progress)
+        result = embed_dataset(
+            dataset, root, out, encoder or [], set or [], split, limit, half, progress, engine, address, workers
+        )
     emit(result, json, embedded)
 
 

@@ -133,6 +133,8 @@ def bench(
     seed: SeveralSeeds = None,
     workers: Annotated[Count | None, WHOLE] = None,
     hours: Positive | None = None,
+    engine: str = "local",
+    address: str | None = None,
     set: Set = None,
     redo: Flag = False,
     show: Flag = False,
@@ -160,6 +162,10 @@ def bench(
         Processes; default: one per core.
     hours
         Start nothing new after so long.
+    engine
+        Where cells are done: local, or ray (the extra 'scale').
+    address
+        Of a Ray cluster: auto, ray://HOST:10001; default: processes of this machine.
     redo
         Forget the chosen cells first.
     show
@@ -188,7 +194,7 @@ def bench(
     with terminal() as progress:
         result = command.bench(
             suite, folder, method or (), setting or (), part or (), seed or (), workers, hours, set or (), redo,
-            not only_report, export, progress,
+            not only_report, export, progress, engine, address,
         )  # fmt: skip
     emit(result, json, tables.bench)
     if result["failed"]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +16,19 @@ from ..data.left_out import summary
 from ..data.manifest import Manifest, Row
 from ..data.named import read_named
 from ..data.soundtracks import with_soundtracks
-from ..errors import MissingExtraError, ModalignError, unknown
+from ..errors import ModalignError, unknown
 from ..files import cache_folder
 from ..outputs import claim, tell
 from ..parameters import Count, checked
 from ..progress import Pause, Progress, kept, silent
+from .batches import Encoded, encode_batches
 from .choose import entries_for, lasting, make_encoders, parse_entry
-from .encoders.base import Encoder, FrozenEncoder, credits_of, plan
+from .encoders.base import Encoder, FrozenEncoder, credits_of
 from .store import Failure, Pool, Store, item_key
 
 POOL = "features"
+Engine = Callable[[str, Encoder, Iterable[Sequence[Row]]], Iterator[Iterable[Encoded]]]
+"""Modality, its encoder and shards of items -> what comes of each shard, in order."""
 
 
 def embed(
@@ -40,6 +41,7 @@ def embed(
     entries: Mapping[str, Mapping[str, Any]] | None = None,
     half: bool = False,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Store:
     """Encode the items of a manifest into a feature store.
 
@@ -58,6 +60,7 @@ def embed(
             it can encode new items.
         half: keep the features in float16: half the space, three decimal digits; they are read back as float32.
         progress: called as (done, total, what); None: silent.
+        engine: what encodes the shards, for example ``features.on_ray.OnRay``; None: this process.
 
     Raises:
         ModalignError: an encoder for a modality that the manifest lacks, or of another modality; no item at all could
@@ -65,7 +68,7 @@ def embed(
         MissingExtraError: an encoder needs a package that is not installed.
     """
     with claim(Path(folder), "store"):
-        return _embed(manifest, encoders, Path(folder), pool, cache, entries, half, progress or silent)
+        return _embed(manifest, encoders, Path(folder), pool, cache, entries, half, progress or silent, engine)
 
 
 def _embed(
@@ -77,6 +80,7 @@ def _embed(
     entries: Mapping[str, Mapping[str, Any]] | None = None,
     half: bool = False,
     progress: Progress = silent,
+    engine: Engine | None = None,
 ) -> Store:
     shared = Path(pool) if pool is not None else folder / POOL
     for modality, encoder in encoders.items():
@@ -98,8 +102,8 @@ def _embed(
         if half:
             described[modality]["half"] = True
         try:
-            bank = Pool(shared, mark, encoder.dim, half, None if cache is None else Path(cache))
-            found, broken = _fill(manifest, modality, encoder, bank, progress)
+            bank = Pool(shared, mark, encoder.dim, half, None if cache is None else Path(cache), alone=pool is None)
+            found, broken = _fill(manifest, modality, encoder, bank, progress, engine or local)
         except OSError as problem:
             raise ModalignError(f"features cannot be written to {shared} ({problem.strerror or problem})") from None
         shards[modality], places[modality] = _index(found, bank)
@@ -138,6 +142,9 @@ def embed_dataset(
     limit: Count | None = None,
     half: bool = False,
     progress: Progress = silent,
+    engine: str = "local",
+    address: str | None = None,
+    workers: int | None = None,
 ) -> dict[str, Any]:
     """Encode a data set into a feature store.
 
@@ -147,6 +154,7 @@ def embed_dataset(
         settings: "key=value" entries of the data set, as in TOML.
         limit: only this many groups, the first ones.
         half: features in float16.
+        engine: "local" or "ray"; address, workers: see ``features.on_ray.OnRay``.
 
     Returns: {"store", "items": {modality: n}, "failures": what is left out, see ``data.left_out``}.
     """
@@ -156,7 +164,8 @@ def embed_dataset(
             tell(out, before, progress)
         made = make_encoders(manifest, entries)
         store = embed(
-            manifest, made, out, cache=cache_folder() / POOL, entries=entries, half=half, progress=progress
+            manifest, made, out, cache=cache_folder() / POOL, entries=entries, half=half, progress=progress,
+            engine=engine_of(engine, entries, address, workers),
         )  # fmt: skip
     return {
         "store": str(out),
@@ -191,7 +200,7 @@ def _replaced(folder: Path, manifest: Manifest) -> str | None:
 
 
 def _fill(
-    manifest: Manifest, modality: str, encoder: Encoder, bank: Pool, progress: Progress
+    manifest: Manifest, modality: str, encoder: Encoder, bank: Pool, progress: Progress, engine: Engine
 ) -> tuple[list[tuple[int, bytes]], list[Failure]]:
     """Encode what the pool lacks. Returns (manifest row, key) of all items that have features, and failures."""
     rows = manifest.rows(modality).tolist()
@@ -213,10 +222,11 @@ def _fill(
     if todo:
         progress(done, len(keys), what)
     with kept(lambda: f"{done:,} of {len(keys):,} items of '{modality}' are encoded and kept"):
-        for start in range(0, len(todo), size):
-            part = todo[start : start + size]
+        parts = [todo[start : start + size] for start in range(0, len(todo), size)]
+        shards = ([manifest[r] for _, r in part] for part in parts)
+        for part, batches in zip(parts, engine(modality, encoder, shards), strict=True):
             with _Shard(bank) as shard:
-                for places, block, errors in encode_batches([manifest[r] for _, r in part], encoder):
+                for places, block, errors in batches:
                     shard.add([part[i][0] for i in places], block)
                     reasons |= {part[i][0]: reason for i, reason in errors.items()}
                     done += len(places) + len(errors)
@@ -227,25 +237,37 @@ def _fill(
 
 
 class _Shard:
-    """Features on their way to the pool: written at its end, after an interruption too, and every few seconds."""
+    """Features on their way to the pool: written at its end, after an interruption too, and every few seconds.
+
+    In a pool of the store's own, what was written on the way is replaced at the end: a shard is one file whatever time
+    it took. In a shared one, others may read it already.
+    """
 
     def __init__(self, bank: Pool) -> None:
         self.bank, self.pause = bank, Pause()
         self.keys: list[bytes] = []
         self.blocks: list[Tensor] = []
+        self.written: str | None = None
 
     def add(self, keys: Sequence[bytes], block: Tensor) -> None:
         """Take features; what waits is written where it waits for long."""
         self.keys += keys
         self.blocks.append(block)
         if self.pause.over():
-            self.write()
+            self.write(passing=self.bank.alone)
 
-    def write(self) -> None:
+    def write(self, passing: bool = False) -> None:
         """Write what waits."""
-        if self.keys:
-            self.bank.add(self.keys, torch.cat(self.blocks))
-        self.keys, self.blocks, self.pause = [], [], Pause(self.pause.spent())
+        if not self.keys:
+            return
+        name = self.bank.add(self.keys, torch.cat(self.blocks), passing)
+        if self.written not in (None, name):
+            self.bank.drop(str(self.written))
+        if passing:
+            self.written = name
+        else:
+            self.keys, self.blocks = [], []
+        self.pause = Pause(self.pause.spent())
 
     def __enter__(self) -> _Shard:
         return self
@@ -254,81 +276,18 @@ class _Shard:
         self.write()
 
 
-Encoded = tuple[list[int], Tensor, dict[int, str]]
+def engine_of(name: str, entries: Mapping[str, Any], address: str | None, workers: int | None) -> Engine:
+    """The engine of a name."""
+    from .on_ray import OnRay, wants_ray
+
+    if wants_ray(name, address, workers):
+        return OnRay({m: lasting(entry) for m, entry in entries.items()}, address, workers)
+    return local
 
 
-def encode_batches(items: Sequence[Row], encoder: Encoder) -> Iterator[Encoded]:
-    """Batches of features with the positions of their items, and the reasons of those that failed.
-
-    Encoders that allow it (``parallel``) run in several threads, each with a batch and one torch thread of its own:
-    as many as torch may use here. Small batches gain more from that than from sharing every operation among threads,
-    and other programs on the machine do not stall it. Other encoders run alone, decoding one batch ahead.
-    """
-    batches = plan(encoder, items)
-    own = torch.get_num_threads()
-    if not getattr(encoder, "parallel", False):
-        yield from _ahead(items, batches, encoder)
-        return
-    count = min(own, len(batches))
-    if count <= 1:
-        for places in batches:
-            yield _run(encoder, *_decode(items, places, encoder))
-        return
-
-    def work(places: list[int]) -> Encoded:
-        return _run(encoder, *_decode(items, places, encoder))
-
-    try:
-        with ThreadPoolExecutor(count, "encode", initializer=torch.set_num_threads, initargs=(1,)) as workers:
-            waiting = deque(workers.submit(work, places) for places in batches[: 2 * count])
-            for following in [*batches[2 * count :], *[None] * len(waiting)]:
-                done = waiting.popleft().result()
-                if following is not None:
-                    waiting.append(workers.submit(work, following))
-                yield done
-    finally:
-        torch.set_num_threads(own)  # a part of that setting is shared by all threads
-
-
-def _ahead(items: Sequence[Row], batches: Sequence[list[int]], encoder: Encoder) -> Iterator[Encoded]:
-    """Encode here; a thread decodes the next batch meanwhile."""
-    with ThreadPoolExecutor(1, "decode") as worker:
-        waiting = [worker.submit(_decode, items, places, encoder) for places in batches[:1]]
-        for following in [*batches[1:], None][: len(batches)]:
-            decoded = waiting.pop().result()
-            if following is not None:
-                waiting.append(worker.submit(_decode, items, following, encoder))
-            yield _run(encoder, *decoded)
-
-
-def _run(encoder: Encoder, places: list[int], batch: Any, errors: dict[int, str]) -> Encoded:
-    """Features of a decoded batch. A row that comes out NaN, infinite or all zero is a failure: worse than no row."""
-    block = encoder(batch).float().cpu() if places else torch.empty(0, encoder.dim)
-    finite, live = torch.isfinite(block).all(1), (block != 0).any(1)
-    if bool((finite & live).all()):
-        return places, block, errors
-    why = {(False, True): "NaN or infinite features", (True, False): "features of zeros alone, which have no direction"}
-    found = list(zip(places, zip(finite.tolist(), live.tolist(), strict=True), strict=True))
-    errors = errors | {p: f"the encoder returned {why[state]}" for p, state in found if state != (True, True)}
-    return [p for p, state in found if state == (True, True)], block[finite & live], errors
-
-
-def _decode(items: Sequence[Row], places: list[int], encoder: Encoder) -> tuple[list[int], Any, dict[int, str]]:
-    """Collate a batch; where it fails, find the items to blame one by one and go on without them."""
-    try:
-        return places, encoder.collate([items[i] for i in places]), {}
-    except MissingExtraError:
-        raise
-    except ModalignError:
-        pass
-    errors: dict[int, str] = {}
-    for i in places:
-        try:
-            encoder.collate([items[i]])
-        except ModalignError as problem:
-            errors[i] = str(problem)
-    good = [i for i in places if i not in errors]
-    return good, encoder.collate([items[i] for i in good]) if good else None, errors
+def local(modality: str, encoder: Encoder, shards: Iterable[Sequence[Row]]) -> Iterator[Iterable[Encoded]]:
+    """The engine of one process."""
+    return (encode_batches(items, encoder) for items in shards)
 
 
 def _index(found: Sequence[tuple[int, bytes]], bank: Pool) -> tuple[list[str], np.ndarray]:

@@ -67,12 +67,15 @@ class Pool:
         folder: of all pools. encoder: fingerprint. dim: width of the features.
         half: features are kept in float16, in a folder of their own.
         cache: folder of pools that this one shares features with; shards are linked where both lie on one disk.
+        alone: nobody else reads this pool now.
     """
 
-    def __init__(self, folder: Path, encoder: str, dim: int, half: bool = False, cache: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, encoder: str, dim: int, half: bool = False, cache: Path | None = None, alone: bool = False
+    ) -> None:
         self.folder = folder / pool_name(encoder, half)
         self.dim = dim
-        self.half = half
+        self.half, self.alone = half, alone
         self.cache = None if cache is None else Pool(cache, encoder, dim, half)
         self.where: dict[bytes, tuple[str, int]] = {}
         self.damaged: list[Path] = []
@@ -104,14 +107,15 @@ class Pool:
         for i in range(rows):
             self.where.setdefault(table[i * KEY_BYTES : (i + 1) * KEY_BYTES], (path.name, i))
 
-    def add(self, keys: Sequence[bytes], features: Tensor) -> None:
-        """Write a shard: whole or not at all. The same items always go to a file of the same name.
+    def add(self, keys: Sequence[bytes], features: Tensor, passing: bool = False) -> str:
+        """Write a shard: whole or not at all. The same items always go to a file of the same name, which is returned.
+
+        Args:
+            passing: it will be replaced by one with more items, and the cache need not have it.
 
         Raises:
             ModalignError: half precision, and a number that it cannot hold.
         """
-        if not keys:
-            return
         if self.half:
             if float(features.abs().max()) > LARGEST_HALF:
                 raise ModalignError(
@@ -126,9 +130,14 @@ class Pool:
         for i, key in enumerate(keys):
             self.where[key] = (name, i)
         self.damaged = [p for p in self.damaged if p.name != name]
-        if self.cache is not None:
+        if self.cache is not None and not passing:
             with suppress(OSError):  # what the cache has no room for is encoded again another time
                 _share(self.folder / name, self.cache.folder / name)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove a shard whose items all lie in a later one as well."""
+        (self.folder / name).unlink(missing_ok=True)
 
 
 def _share(source: Path, target: Path) -> None:

@@ -38,7 +38,8 @@ class Maps(nn.Module):
 class Gradient:
     """Heads trained by gradient descent on any objective.
 
-    The front of the heads is frozen, so its output is computed once; the maps behind it are trained (``train``).
+    The front of the heads is frozen, so its output is computed once where it takes less than 128 MiB; else for each
+    batch, so that memory-mapped rows may be more than memory holds. The maps behind it are trained (``train``).
     On dev the result is never worse than the start: the best weights are kept, the first ones included.
 
     Args:
@@ -115,12 +116,14 @@ class Gradient:
         """Train the maps of these heads, in place."""
         name, settings = part(self.objective, "objective")
         objective: Objective = make("objective", name, **settings)
-        inputs = coordinates(heads, x)
-        known = (
-            None if dev is None else coordinates(heads, dev.only(*[m for m in dev.modalities if m in heads.modalities]))
-        )
+        known = None if dev is None else dev.only(*[m for m in dev.modalities if m in heads.modalities])
+        trained: nn.Module = heads
+        inputs = x
+        if sum(4 * len(rows) * heads[m].features.out for m, rows in x.data.items()) <= HELD:
+            trained, inputs = Maps(heads), coordinates(heads, x)
+            known = None if known is None else coordinates(heads, known)
         with threads_for(heads, self.training.batch):
-            end = train(Maps(heads), objective, inputs, self.training, known, run, x, progress)
+            end = train(trained, objective, inputs, self.training, known, run, x, progress)
         self.record["training"] = {"steps": end.step, "best_step": end.best_step}
         if dev is not None:
             self.record["training"]["dev"] = end.best
@@ -130,6 +133,8 @@ class Gradient:
         return heads.eval()
 
 
+#: Bytes of coordinates that are computed once and held; more of them are computed anew for each batch.
+HELD = 1 << 27
 #: Multiply-adds of a step, forward, below which one thread is faster than several that wait for each other.
 SMALL_STEP = 5e8
 

@@ -43,6 +43,7 @@ class Sampler:
         if batch < 1 or not 0.0 <= unpaired < 1.0:
             raise ModalignError(f"a batch of {batch} items with an unpaired share of {unpaired}: needs >= 1 and [0, 1)")
         self.seed = seed
+        self.kept: tuple[int, Tensor] | None = None
         self.units = _links(x) if x.links else _groups(x)
         self.whole = bool(x.links)
         alone = {m: _alone(x, m) for m in x.modalities}
@@ -79,13 +80,20 @@ class Sampler:
             rows.setdefault(m, []).append(alone[pick])
         return {m: torch.cat(parts) for m, parts in rows.items()}
 
+    def order(self, number: int) -> Tensor:
+        """The units in the order of one pass; that of the last one asked for is kept."""
+        kept = self.kept
+        if kept is None or kept[0] != number:
+            generator = torch.Generator().manual_seed((self.seed * 7_368_787 + number + 1) % (1 << 62))
+            kept = self.kept = (number, torch.randperm(self.count, generator=generator))
+        return kept[1]
+
     def passes(self, start: int, size: int = 1) -> Tensor:
         """Units at places start .. start + size of the endless stream of shuffled passes, without doubles."""
         found: list[Tensor] = []
         while size > 0:
             number, place = divmod(start, self.count)
-            generator = torch.Generator().manual_seed((self.seed * 7_368_787 + number + 1) % (1 << 62))
-            part = torch.randperm(self.count, generator=generator)[place : place + size]
+            part = self.order(number)[place : place + size]
             found.append(part)
             start, size = start + len(part), size - len(part)
         units = torch.cat(found)

@@ -41,7 +41,8 @@ class Shared:
 def read(x: Views, seen: Views, rows: Mapping[str, Tensor], s: TrainingSettings, step: int) -> Read:
     """The batch of a step: inputs, the same items as the objective sees them, and second views where asked for."""
     draws = torch.Generator().manual_seed((s.seed * 5_915_587 + step) % (1 << 62))
-    inputs, features = x.select(full(rows, x)), seen.select(full(rows, seen))
+    inputs = x.select(full(rows, x))
+    features = inputs if seen is x else seen.select(full(rows, seen))
     if s.mixing:
         twin = draws.clone_state()  # the same partners and shares for both forms of the items
         inputs, features = mix(inputs, s.mixing, generator=draws), mix(features, s.mixing, generator=twin)

@@ -1,0 +1,92 @@
+"""Encode a few hundred items on this machine: in batches, by threads, broken items counted and named."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.manifest import Row
+from ..errors import MissingExtraError, ModalignError
+from .encoders.base import Encoder, plan
+
+Encoded = tuple[list[int], Tensor, dict[int, str]]
+"""Positions of items in their shard, their features, and why others have none."""
+
+
+def encode_batches(items: Sequence[Row], encoder: Encoder) -> Iterator[Encoded]:
+    """Batches of features with the positions of their items, and the reasons of those that failed.
+
+    Encoders that allow it (``parallel``) run in several threads, each with a batch and one torch thread of its own:
+    as many as torch may use here. Small batches gain more from that than from sharing every operation among threads,
+    and other programs on the machine do not stall it. Other encoders run alone, decoding one batch ahead.
+    """
+    batches = plan(encoder, items)
+    own = torch.get_num_threads()
+    if not getattr(encoder, "parallel", False):
+        yield from _ahead(items, batches, encoder)
+        return
+    count = min(own, len(batches))
+    if count <= 1:
+        for places in batches:
+            yield _run(encoder, *_decode(items, places, encoder))
+        return
+
+    def work(places: list[int]) -> Encoded:
+        return _run(encoder, *_decode(items, places, encoder))
+
+    try:
+        with ThreadPoolExecutor(count, "encode", initializer=torch.set_num_threads, initargs=(1,)) as workers:
+            waiting = deque(workers.submit(work, places) for places in batches[: 2 * count])
+            for following in [*batches[2 * count :], *[None] * len(waiting)]:
+                done = waiting.popleft().result()
+                if following is not None:
+                    waiting.append(workers.submit(work, following))
+                yield done
+    finally:
+        torch.set_num_threads(own)  # a part of that setting is shared by all threads
+
+
+def _ahead(items: Sequence[Row], batches: Sequence[list[int]], encoder: Encoder) -> Iterator[Encoded]:
+    """Encode here; a thread decodes the next batch meanwhile."""
+    with ThreadPoolExecutor(1, "decode") as worker:
+        waiting = [worker.submit(_decode, items, places, encoder) for places in batches[:1]]
+        for following in [*batches[1:], None][: len(batches)]:
+            decoded = waiting.pop().result()
+            if following is not None:
+                waiting.append(worker.submit(_decode, items, following, encoder))
+            yield _run(encoder, *decoded)
+
+
+def _run(encoder: Encoder, places: list[int], batch: Any, errors: dict[int, str]) -> Encoded:
+    """Features of a decoded batch. A row that comes out NaN, infinite or all zero is a failure: worse than no row."""
+    block = encoder(batch).float().cpu() if places else torch.empty(0, encoder.dim)
+    finite, live = torch.isfinite(block).all(1), (block != 0).any(1)
+    if bool((finite & live).all()):
+        return places, block, errors
+    why = {(False, True): "NaN or infinite features", (True, False): "features of zeros alone, which have no direction"}
+    found = list(zip(places, zip(finite.tolist(), live.tolist(), strict=True), strict=True))
+    errors = errors | {p: f"the encoder returned {why[state]}" for p, state in found if state != (True, True)}
+    return [p for p, state in found if state == (True, True)], block[finite & live], errors
+
+
+def _decode(items: Sequence[Row], places: list[int], encoder: Encoder) -> tuple[list[int], Any, dict[int, str]]:
+    """Collate a batch; where it fails, find the items to blame one by one and go on without them."""
+    try:
+        return places, encoder.collate([items[i] for i in places]), {}
+    except MissingExtraError:
+        raise
+    except ModalignError:
+        pass
+    errors: dict[int, str] = {}
+    for i in places:
+        try:
+            encoder.collate([items[i]])
+        except ModalignError as problem:
+            errors[i] = str(problem)
+    good = [i for i in places if i not in errors]
+    return good, encoder.collate([items[i] for i in good]) if good else None, errors
