@@ -43,6 +43,7 @@ def _slow() -> SimpleNamespace:
         problem=problem,
         dev_of=dev_of,
         recall=recall,
+        hits=hits,
         crowded=crowded,
         unit=unit,
         reduced=reduced,
@@ -114,6 +115,16 @@ def recall(z: Mapping[str, Array]) -> float:
         place = [int((row > row[i]).sum()) for i, row in enumerate(scores)]
         found += [np.mean([p < k for p in place]) for k in (1, 5, 10)]
     return float(np.mean(found))
+
+
+def hits(z: Mapping[str, Array]) -> Array:
+    """What each item adds to ``recall``, over k and both ways; items of both sides in the same order."""
+    found = []
+    for a, b in itertools.permutations(z, 2):
+        scores = z[a] @ z[b].T
+        place = np.array([(row > row[i]).sum() for i, row in enumerate(scores)])
+        found += [place < k for k in (1, 5, 10)]
+    return np.asarray(np.mean(found, 0))
 
 
 def crowded(z: Mapping[str, Array], others: Mapping[str, Array]) -> float:

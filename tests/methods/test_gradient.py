@@ -61,7 +61,7 @@ def test_objectives_need_a_name(latent: MakeViews) -> None:
 
 
 def test_presets_get_equal_trials(latent: MakeViews) -> None:
-    assert len(ClipPreset.CANDIDATES) == len(Full.CLOSED) + len(Full.RATES) + len(Full.STRENGTHS) == TRIALS
+    assert len(ClipPreset.CANDIDATES) == TRIALS <= len(Full.CLOSED) + len(Full.DESCENTS) + len(Full.STRENGTHS) + 1
     x, dev = hide_links(latent(80, 0, noise=0.4), torch.arange(30)), latent(40, 1, noise=0.4)
     records = {}
     for name in ("clip", "full"):
@@ -69,8 +69,8 @@ def test_presets_get_equal_trials(latent: MakeViews) -> None:
         method.fit(x, dev)
         records[name] = method.record
     assert len(records["clip"]["trials"]) == len(records["full"]["trials"]) == 5
-    closed = max(t["score"] for t in records["full"]["trials"] if "ridge" in t["settings"])
-    assert records["full"]["chosen"]["hubs"] or records["full"]["dev"] >= closed
+    closed = [t["score"] for t in records["full"]["trials"] if "ridge" in t["settings"]]
+    assert records["full"]["chosen"]["hubs"] or records["full"]["dev"] >= closed[0]
 
 
 def test_full_beats_clip_when_pairs_are_few_and_logs_its_training(

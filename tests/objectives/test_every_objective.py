@@ -33,6 +33,7 @@ CASES: dict[str, dict] = {
     "klot-cca": {"name": "klot", "teacher": "cca", "teacher_epsilon": 0.1, "epsilon": 0.2, "tolerance": 1e-10},
     "rma-literal": {"name": "rma", "form": "literal", "k": 2},
     "rma-carried": {"name": "rma", "form": "carried", "k": 2},
+    "rma-diffused": {"name": "rma", "form": "diffused", "k": 2},
     "rma-geodesic": {"name": "rma", "form": "geodesic", "k": 2},
     "rma-structure": {"name": "rma", "form": "structure", "levels": 2},
     "structure": {"name": "structure", "warm_up": 1},
@@ -77,7 +78,7 @@ CASES: dict[str, dict] = {
 NAMES = list(CASES)
 PAIRED_ONLY = {"clip", "infonce", "siglip", "cyclip", "symile", "symile-all", "gram", "gram-official", "triangle"}
 PAIRED_ONLY |= {"gram-all-anchors", "gram-matching", "triangle-official", "pmrl", "bridge", "consistency"}
-PAIRED_ONLY |= {"rma-carried"}
+PAIRED_ONLY |= {"rma-carried", "rma-diffused"}
 #: Sampled tuples, seeded by the step, depend on the order of the items; so do features dropped at random.
 ORDERED = {"symile", "gram-matching", "separation", "jiang"}
 #: Extra heads: some drop features at random in training, and rotations of the space do not reach them.

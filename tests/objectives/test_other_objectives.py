@@ -1,6 +1,7 @@
 """Transport, plan matching, neighbourhoods, spread, bridge: what is particular to each."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -226,14 +227,14 @@ def test_literal_form_is_least_when_all_items_are_equal(make_batch):
     assert Rma("literal", k=3)(as_batch(equal)).item() == pytest.approx(0.0, abs=1e-12)
     assert Rma("literal", k=3)(as_batch(z)) > 0.1
     shared = Views(dict.fromkeys(z.data, z["text"]), z.group)
-    for form, temperature in (("carried", 0.5), ("structure", None), ("geodesic", None)):
+    for form, temperature in (("carried", 0.5), ("diffused", 0.5), ("structure", None), ("geodesic", None)):
         objective = Rma(form, k=2, temperature=temperature)
         assert objective(Batch(equal, shared)) > objective(Batch(shared, shared)) + 0.05, form
 
 
 def test_k_larger_than_the_batch(make_batch):
     batch = make_batch()
-    for form in ("literal", "carried", "geodesic"):
+    for form in ("literal", "carried", "diffused", "geodesic"):
         assert torch.isfinite(Rma(form, k=50)(batch))
 
 
@@ -244,6 +245,17 @@ def test_carried_reaches_unpaired_anchors(make_batch):
     x = Views({m: whole.x[m] for m in group}, group)
     Rma("carried", k=2, symmetric=False)(Batch(z, x)).backward()
     assert (z["text"].grad.abs().sum(1) > 0).all()
+
+
+def test_manifolds_say_whose_neighbours_count(make_batch):
+    batch = make_batch()
+    for form in ("carried", "diffused"):
+        text, image = (Rma(form, k=2, manifolds=m)(batch) for m in (["text"], ["image"]))
+        alone = replace(batch, z=batch.z.only("text", "image"), x=batch.x.only("text", "image"))
+        two = [Rma(form, k=2, manifolds=m)(alone) for m in (["text"], ["image"], ["text", "image"])]
+        assert (two[0] + two[1]).item() / 2 == pytest.approx(two[2].item(), abs=1e-6)
+        assert text != image
+        assert Rma(form, k=2, manifolds=["nothing"])(batch) == 0.0
 
 
 def test_structure_warms_up_linearly(make_batch):

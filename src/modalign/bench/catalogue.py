@@ -190,6 +190,36 @@ def closed() -> dict[str, MethodEntry]:
     return {name: replace(e, group="closed") for name, e in found.items()}
 
 
+def strong() -> dict[str, MethodEntry]:
+    """Simple baselines with everything that is open to them: root and unit features, CCA start, hub removal."""
+    features: Settings = {"root": True, "unit": True}
+    found = closed()
+    grown = {**features, "hubs": True}
+    start = {"name": "cca", **features}
+    descended = descent("CLIP from CCA", {"name": "clip"}, mixing=1.0, start=start)
+    rates = tuple(
+        {"lr": lr, "start.ridge": ridge, "start.power": power}
+        for lr, ridge, power in [
+            (1e-3, 10.0, 0.5), (1e-3, 3.0, 0.5), (3e-4, 10.0, 0.5), (3e-4, 3.0, 0.5), (3e-3, 10.0, 0.5),
+            (3e-3, 3.0, 0.5), (1e-3, 1.0, 0.5), (1e-3, 10.0, 1.0),
+        ]
+    )  # fmt: skip
+    from_cca = replace(descended, candidates=rates)
+    entries = {
+        "cca-root": replace(found["cca"], label="CCA, root and unit features", settings=features),
+        "cca-root-hubs": replace(found["cca"], label="CCA + hub", settings=grown),
+        "linear-root-hubs": replace(
+            found["linear"], label="linear regression + hub", settings=grown,
+            candidates=product(ridge=[3.0, 10.0, 1.0, 30.0, 5.0, 20.0, 100.0, 0.3]),
+        ),
+        "clip-from-cca": from_cca,
+        "clip-from-cca-hubs": replace(
+            from_cca, label="CLIP from CCA + hub", settings={**from_cca.settings, "hubs": True}
+        ),
+    }  # fmt: skip
+    return {name: replace(e, group="strong") for name, e in entries.items()}
+
+
 def ours() -> dict[str, MethodEntry]:
     """Our methods: closed form, gradient, both."""
     full = MethodEntry("ours: both in turn", "full", {}, tunes_itself=True, group="ours", least_pairs=0)
@@ -221,6 +251,8 @@ def ablations() -> dict[str, MethodEntry]:
         "full-klot": other("L_OT as plan matching", transport={"name": "klot"}),
         "full-literal-rma": other("L_RMA literal", neighbourhood={"form": "literal"}),
         "full-structure-rma": other("L_RMA structural", neighbourhood={"form": "structure"}),
+        "full-diffused-rma": other("L_RMA diffused", neighbourhood={"form": "diffused"}),
+        "full-text-rma": other("L_RMA carried, text side", neighbourhood={"manifolds": ["text"]}),
         "full-no-start": replace(random, group="ablations"),
         "full-no-unpaired": replace(full, label="without unpaired data", group="ablations", paired_only=True),
         "full-no-hubs": other("without hub removal", hubs=False),
@@ -261,7 +293,7 @@ def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "
     Raises:
         ModalignError: unknown keys, bases, methods or settings, or a name that is taken.
     """
-    entries = contrastive() | closed() | ours() | ablations() | sweeps()
+    entries = contrastive() | closed() | strong() | ours() | ablations() | sweeps()
     for name, table in (own or {}).items():
         place = f"[entries.{name}] of {where}"
         if name in entries or name in groups(entries):
@@ -295,13 +327,13 @@ def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, MethodEntry]
 
 
 def groups(entries: Mapping[str, MethodEntry]) -> dict[str, list[str]]:
-    """Names of groups -> names of their entries; "baselines" is contrastive and closed together."""
+    """Names of groups -> names of their entries; "baselines" is contrastive, closed and strong together."""
     found: dict[str, list[str]] = {}
     for name, entry in entries.items():
         found.setdefault(entry.group, []).append(name)
     found.pop("closed", None)  # the name of an entry, too
     found["closed-forms"] = [n for n, e in entries.items() if e.group == "closed"]
-    found["baselines"] = [n for n, e in entries.items() if e.group in ("contrastive", "closed")]
+    found["baselines"] = [n for n, e in entries.items() if e.group in ("contrastive", "closed", "strong")]
     return found
 
 

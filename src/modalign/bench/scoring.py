@@ -21,12 +21,14 @@ from ..metrics.ranking import find_all
 from ..metrics.recall import CLOSER, KS, MEDIAN_RANK, recall_at
 from ..metrics.score import Metric, Score
 from ..metrics.spread import Gap
+from ..metrics.whitened_procrustes import WhitenedProcrustes
 from ..model import Heads
 from ..views import Views, aligned, composed
 from .setting import queries_present
 
 GEOMETRY: Sequence[tuple[Metric, str, str]] = (
     (Procrustes(null=0), "procrustes", ""),
+    (WhitenedProcrustes(null=0), "whitened_procrustes", ""),
     (MutualKnn(k=10), "mutual_knn", ""),
     (Cka(null=0), "cka", "unbiased"),
     (Gap(), "gap", ""),

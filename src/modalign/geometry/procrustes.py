@@ -155,3 +155,63 @@ def _checked(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def _widen(x: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(x, (0, width - x.shape[1])) if x.shape[1] < width else x
+
+
+class FreeOfSpectrum(NamedTuple):
+    """Distances between two sets that stretching their principal axes does not move; see ``free_of_spectrum``."""
+
+    whitened: float
+    given_spectra: float
+
+
+def free_of_spectrum(x: Tensor, y: Tensor, rank: int, null: int = 3) -> FreeOfSpectrum:
+    """How far two shapes are apart in direction alone, whatever the variances along their principal axes.
+
+    X' = U S V^T, Y' = P T Q^T the centred sets, each cut to its ``rank`` leading axes; s the singular values of U^T P.
+
+    whitened = 1 - (sum s / rank)^2: the disparity of both sets with all their axes scaled to one length. Raising the
+    variances to any power that keeps the leading axes leading does not change it.
+    given_spectra = 1 - (c - c_0) / (c_max - c_0), c = sum svdvals(S U^T P T): what is left of the greatest agreement
+    that sets of these very spectra can have, c_max = sum S T, beyond that of random pairs, c_0.
+
+    Args:
+        x: (n, d1), y: (n, d2): row i of both is the same item. rank: axes kept, at most. null: random pairings.
+
+    Returns: both distances, 0 where the sets agree and about 1 by chance; whitened in [0, 1]. No more axes are kept
+        than both sets have.
+
+    Raises:
+        ModalignError: as ``distances``.
+
+    Example:
+        >>> x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+        >>> y = x * torch.tensor([1.0, 1.2, 1.4, 9.0])
+        >>> round(disparity(x, y), 2) > 0.3, round(free_of_spectrum(x, y, 4).whitened, 6)
+        (True, 0.0)
+    """
+    x, y = _checked(x, y)
+    if len(x) < 2:
+        raise ModalignError(f"a shape needs at least two points, got {len(x)}")
+    (u, s), (p, t) = _axes("first", x), _axes("second", y)
+    keep = min(rank, len(s), len(t))
+    u, s, p, t = u[:, :keep], s[:keep] / s[:keep].norm(), p[:, :keep], t[:keep] / t[:keep].norm()
+    whitened = float(torch.linalg.svdvals(u.T @ p).sum()) / keep
+
+    def agreement(order: Tensor) -> float:
+        return float(torch.linalg.svdvals(s[:, None] * (u.T @ p[order]) * t).sum())
+
+    draw = torch.Generator().manual_seed(0)
+    chance = [agreement(torch.randperm(len(x), generator=draw)) for _ in range(null)]
+    least, most = sum(chance) / max(1, null), float(s @ t)
+    here = agreement(torch.arange(len(x)))
+    rest = 1.0 if most <= least else 1.0 - (here - least) / (most - least)
+    return FreeOfSpectrum(min(1.0, max(0.0, 1.0 - whitened**2)), max(0.0, rest))
+
+
+def _axes(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Left singular vectors and singular values of the centred rows, those of no variance left out."""
+    if spread(x) == 0.0:
+        raise ModalignError(f"all points of the {name} set are equal: such a set has no shape to compare")
+    left, values, _ = torch.linalg.svd(x - x.mean(0), full_matrices=False)
+    live = values > 1e-9 * values[0]
+    return left[:, live], values[live]

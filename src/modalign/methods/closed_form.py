@@ -199,7 +199,7 @@ class Ridge:
         dim: axes of the target, at most.
         ridge: in units of the mean variance.
         target: modality whose space is shared; None: the one with the fewest features.
-        root, unit: as in "cca".
+        root, unit, hubs: as in "cca".
 
     Use when: one modality's space is given and must stay: an index that exists, a text space with prompts.
     Related: "procrustes", which turns but does not shrink; "cca", which moves both; `modalign.migration` for a new
@@ -209,9 +209,16 @@ class Ridge:
     """
 
     def __init__(
-        self, dim: Dim = 256, ridge: Weight = 3.0, target: str | None = None, root: bool = False, unit: bool = True
+        self,
+        dim: Dim = 256,
+        ridge: Weight = 3.0,
+        target: str | None = None,
+        root: bool = False,
+        unit: bool = True,
+        hubs: bool = False,
     ) -> None:
         self.dim, self.ridge, self.target, self.root, self.unit = dim, ridge, target, root, unit
+        self.hubs = hubs
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
@@ -233,7 +240,8 @@ class Ridge:
             y, rows = p.rows[target][pairs[:, 0], :k], p.rows[m][pairs[:, 1]]
             own = (rows * w).T @ rows + self.ridge * p.principal[m].total * torch.eye(rows.shape[1], dtype=rows.dtype)
             maps[m] = torch.linalg.solve(own, (rows * w).T @ y)
-        return linear_heads(p, {m: p.principal[m].axes for m in maps}, maps)
+        heads = linear_heads(p, {m: p.principal[m].axes for m in maps}, maps)
+        return without_hubs(heads, x) if self.hubs else heads
 
 
 @register("method", "asif")

@@ -47,7 +47,7 @@ def without_hubs(
     sizes = [sum(len(rows) for other, rows in z.items() if other != m) for m in heads.modalities]
     if len(heads.modalities) < 2 or min(sizes) < FEWEST:
         return heads
-    axes = _leading(z, heads.dim - len(heads.modalities))
+    axes = leading(z, heads.dim - len(heads.modalities))
     z = {m: normalize(rows @ axes, dim=1) for m, rows in z.items()}
     banks = {m: torch.cat([rows for other, rows in z.items() if other != m]) for m in heads.modalities}
     out = {}
@@ -79,7 +79,7 @@ def some(count: int, most: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most].sort().values
 
 
-def _leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
+def leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
     """(d, dim) principal directions of the rows of all modalities, each modality counting once; 1 <= dim <= d."""
     moment = torch.stack([rows.double().T @ rows.double() / len(rows) for rows in z.values()]).sum(0)
     return torch.linalg.eigh(moment).eigenvectors[:, -max(dim, 1) :].flip(1).float()

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from ..files import RunFile, read_text, write_text
 from ..model import Heads
 from ..parameters import Count, Dim, Number, Seed, Weight
 from ..progress import Progress, silent
 from ..registry import register
-from ..training.loop import dev_recall
+from ..training.loop import dev_recalls
 from ..views import Views, hold_out, linked_groups
 from .canonical_space import CanonicalSpace
-from .folds import Fold, folds_of, within
-from .gradient import Gradient
+from .folds import TRIAL_ROWS, Fold, folds_of, within
+from .gradient import Gradient, with_residual
+from .joined import joined
 from .local_scaling import of_strength, without_hubs
 from .prepared import prepare
 from .transport_cca import TransportCCA
-from .tuning import score_heads, tune
+from .tuning import score_heads, steady, tune
 
 TRIALS = 12
+RATE = 1e-3  # learning rate of descents from the closed form
 FEWEST_TO_DESCEND = 500  # linked groups: with fewer, descent does not raise dev recall and its trials go to step 1
 
 
@@ -100,6 +105,11 @@ class ClipPreset:
         return without_hubs(heads, x, seed=self.seed) if self.hubs else heads
 
 
+def trial_folder(run: Path | None, name: str) -> Path | None:
+    """Where the log of a descent lies."""
+    return None if run is None else run / RunFile.TRAININGS / name
+
+
 def keep_log(trial: Path | None, run: Path | None) -> None:
     """The training log of a trial as that of the run."""
     if trial is not None and run is not None:
@@ -110,10 +120,11 @@ def keep_log(trial: Path | None, run: Path | None) -> None:
 class Full:
     """Ours: transport-CCA with neighbours and anchors, then gradient descent on the total objective; chosen on dev.
 
-    1. Transport-CCA with each of a list of settings; capacity (ridge, weight of the relative part, smoothing) is
-       chosen on dev, and so follows the number of pairs.
-    2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve; the
-       start is kept where that does not raise the dev score.
+    1. Transport-CCA with each of a list of settings. Which comes first follows from the numbers of links and of
+       unlinked items; another takes its place where it is better on dev by more than noise (`tuning.steady`).
+    2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve, of
+       linear maps and of maps with a perceptron beside them, and both joined in one head; the start is kept where none
+       raises the dev score.
     3. `LocalScaling` behind the heads, of half or full strength, where that raises the dev score among training items.
 
     Without dev views a fifth of the linked groups is held out to choose by, three times below 300 groups; then the
@@ -123,7 +134,7 @@ class Full:
     Args:
         dim: of the shared space, at most.
         alpha, beta, gamma: weights of transport, neighbourhoods carried over by pairs, and retrieval.
-        trials: settings to try, those of all three steps together; the first are the most plausible.
+        trials: settings to try, those of all three steps together, joined heads included.
         steps: optimiser steps at most; 0: closed form alone.
         seed: of everything random.
         closed: settings of "transport_cca" that hold in every trial, for ablations.
@@ -150,7 +161,12 @@ class Full:
         {"ridge": 10.0, "share": 1.0, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
         {"ridge": 4.0, "share": 1.0, "smoothing": 0.25, "epsilon": 0.05, "weight": 1.0},
     )  # fmt: skip
-    RATES = (1e-3, 3e-4)
+    #: Which of these comes first: with a plan of many items, with many links, and otherwise.
+    FIRST: Mapping[str, tuple[int, ...]] = {"plan": (2, 1), "links": (1, 3, 2), "few": (0, 5, 4)}
+    DESCENTS: Mapping[str, Mapping[str, Any]] = {
+        "linear": {"retrieval": "clip", "hidden": 0, "dropout": 0.0},
+        "perceptron": {"retrieval": "siglip", "hidden": 256, "dropout": 0.5},
+    }
     STRENGTHS = (0.5, 1.0)  # of `LocalScaling`
 
     def __init__(
@@ -182,33 +198,24 @@ class Full:
             self.record["chosen"] = "the defaults of transport_cca: too few pairs to choose anything by"
             self.record["took_part"] = {"name": "transport_cca", **self.closed}
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
-        made: dict[str, list[CanonicalSpace]] = {}
-
-        def score(s: dict[str, Any]) -> float:
-            progress(len(made), self.trials, "trials of full")
-            ends = [TransportCCA(self.dim, seed=self.seed, **s).solve(f.trial, f.dev) for f in folds]
-            made[str(s)] = [space for space, _ in ends]
-            return sum(end for _, end in ends) / len(ends)
-
+        linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
+        closed, descents = self.candidates("plan" if planned else "links" if linked >= FEWEST_TO_DESCEND else "few")
+        descents = descents if self.steps and dev is not None and linked >= FEWEST_TO_DESCEND else []
+        left = self.trials - 1 - len(descents) - (len(descents) > 1)
+        strengths = self.STRENGTHS[: max(0, left)] if self.hubs else ()
+        if planned and dev is not None:
+            folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
         kept = None if run is None else run / RunFile.TRIALS
-        closed, rates = self.candidates()
-        rates = rates if self.steps and dev is not None and len(linked_groups(x)) >= FEWEST_TO_DESCEND else []
-        strengths = self.STRENGTHS[: max(0, self.trials - 1 - len(rates))] if self.hubs else ()
-        tuned = tune(closed, score, max(1, self.trials - len(rates) - len(strengths)), kept)
-        if str(tuned.settings) not in made:  # tried by a call that was killed
-            score(tuned.settings)
-        self.record |= {"chosen": tuned.settings, "dev": tuned.score, "trials": tuned.record}
-        method = TransportCCA(self.dim, seed=self.seed, **tuned.settings)
-        if dev is None:
-            best = [space.heads(self.dim) for space in made[str(tuned.settings)]]
-        else:
-            again = folds[0].trial is not folds[0].p
-            space = method.solve(p, dev)[0] if again else made[str(tuned.settings)][0]
-            best = [space.heads(self.dim)]
+        settings, spaces = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress)
+        best = [space.heads(self.dim) for space in spaces]
+        method = TransportCCA(self.dim, seed=self.seed, **settings)
+        if dev is not None:
+            if folds[0].trial is not folds[0].p:
+                best = [method.solve(p, dev)[0].heads(self.dim)]
             self.record["dev"] = score_heads(best[0], dev)
-            best = [self.descend(best[0], within(x, p), dev, rates, run)]
-        learnt = {k: v for k, v in self.record["chosen"].items() if k != "lr"}
-        descended = {"objective": self.objective()} if "lr" in self.record["chosen"] else {}
+            best = [self.descend(best[0], within(x, p), folds[0], descents, run)]
+        learnt = {k: v for k, v in self.record["chosen"].items() if k != "descent"}
+        descended = {"objective": self.objective()} if "descent" in self.record["chosen"] else {}
         self.record["took_part"] = {"name": "transport_cca", **learnt, **descended}
         strength = self.strength(best, folds, strengths)
         if dev is None:
@@ -217,15 +224,48 @@ class Full:
         progress(self.trials, self.trials, "trials of full")
         return without_hubs(best[0], x, strength=strength, seed=self.seed) if strength else best[0]
 
-    def candidates(self) -> tuple[list[dict[str, Any]], list[float]]:
-        """What to try: settings of the closed form, each once, and learning rates."""
+    def choose(
+        self, closed: Sequence[dict[str, Any]], folds: Sequence[Fold], kept: Path | None, progress: Progress
+    ) -> tuple[dict[str, Any], list[CanonicalSpace]]:
+        """The closed form to go on with, and its spaces, one of each fold.
+
+        Args:
+            closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
+        """
+        made: dict[str, list[CanonicalSpace]] = {}
+        recalls: dict[str, Tensor] = {}
+
+        def score(s: dict[str, Any]) -> float:
+            progress(len(made), self.trials, "trials of full")
+            method = TransportCCA(self.dim, seed=self.seed, **s)
+            made[str(s)] = [method.solve(f.trial, f.dev)[0] for f in folds]
+            each = [dev_recalls(space.embed_new(f.dev)) for space, f in zip(made[str(s)], folds, strict=True)]
+            recalls[str(s)] = torch.cat(each)
+            return mean(float(one.mean()) for one in each)
+
+        tuned = tune(closed, score, None, kept)
+        tried = [t["settings"] for t in tuned.record if t["score"] is not None]
+        for s in tried:
+            if str(s) not in made:  # tried by a call that was killed
+                score(s)
+        best = tried[steady([recalls[str(s)] for s in tried])]
+        self.record |= {"chosen": best, "dev": float(recalls[str(best)].mean()), "trials": tuned.record}
+        return best, made[str(best)]
+
+    def candidates(self, case: str) -> tuple[list[dict[str, Any]], list[str]]:
+        """What to try: settings of the closed form, each once, the most plausible first; and descents.
+
+        Where a plan of many items counts, a trial takes long and settings of small data are no match: two are tried.
+        """
         if self.chosen is not None:
-            closed = {k: v for k, v in self.chosen.items() if k not in ("lr", "hubs")}
-            return [closed], [self.chosen["lr"]] if "lr" in self.chosen else []
+            closed = {k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}
+            return [closed], list(self.chosen.get("descent", ()))
+        first = self.FIRST[case]
+        order = first if case == "plan" else [*first, *(k for k in range(len(self.CLOSED)) if k not in first)]
         settings: list[dict[str, Any]] = []
-        for candidate in self.CLOSED:
+        for candidate in (self.CLOSED[k] for k in order):
             settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
-        return settings, list(self.RATES[: self.trials - 1])
+        return settings, list(self.DESCENTS)[: max(0, self.trials - 1)]
 
     def strength(self, heads: Sequence[Heads], folds: Sequence[Fold], strengths: Sequence[float]) -> float:
         """Of the third step: what is best on dev, over all folds together, or was in an earlier fit; 0 without it."""
@@ -243,28 +283,39 @@ class Full:
         self.record |= {"chosen": {**self.record["chosen"], "hubs": best}, "dev": score}
         return best
 
-    def descend(self, start: Heads, x: Views, dev: Views, rates: Sequence[float], run: Path | None) -> Heads:
-        """Gradient descent from the start with each learning rate; the best of all on dev, the start included."""
-        best, score, log, logged = start, dev_recall(start.embed(dev)), None, -1.0
-        for number, rate in enumerate(rates):
-            method = Gradient(
-                self.objective(), steps=self.steps, lr=rate, mixing=1.0, unpaired=0.5, every=10, patience=4,
-                checkpoints=run is not None, seed=self.seed,
-            )  # fmt: skip
-            folder = None if run is None else run / RunFile.TRAININGS / f"gradient-{number}"
-            heads = method.descend(copy.deepcopy(start), x, dev, folder, silent)
-            training = method.record["training"]
-            self.record["trials"].append({"settings": {"lr": rate, **training}, "score": training["dev"]})
-            if training["dev"] > logged:
-                log, logged = folder, training["dev"]
-            if training["dev"] > score:
-                best, score = heads, training["dev"]
-                self.record |= {"chosen": {**self.record["chosen"], "lr": rate}, "dev": score}
-        keep_log(log, run)
-        return best
+    def descend(self, start: Heads, x: Views, fold: Fold, names: Sequence[str], run: Path | None) -> Heads:
+        """Gradient descent from the start in each of these ways; the best of all on dev, the start included.
 
-    def objective(self) -> dict[str, Any]:
-        """The total objective as a table."""
+        They are judged with hubs removed, where that follows: joined heads gain more by it than single ones.
+        """
+        ends = {"": start}
+        logs: dict[str, float] = {}
+        for name in names:
+            how = self.DESCENTS[name]
+            method = Gradient(
+                self.objective(how["retrieval"]), steps=self.steps, lr=RATE, mixing=1.0, unpaired=0.5, every=10,
+                patience=4, checkpoints=run is not None, seed=self.seed,
+            )  # fmt: skip
+            draw = torch.Generator().manual_seed(self.seed)
+            begun = with_residual(start, how["hidden"], how["dropout"], draw) if how["hidden"] else start
+            ends[name] = method.descend(copy.deepcopy(begun), x, fold.dev, trial_folder(run, name), silent)
+            logs[name] = method.record["training"]["dev"]
+        if logs:
+            keep_log(trial_folder(run, max(logs, key=lambda n: logs[n])), run)
+        if len(names) > 1:
+            ends[" and ".join(names)] = joined([ends[n] for n in names], x, start.dim, self.seed)
+        if not names:
+            return start
+        judged = {n: fold.without_hubs(h, self.seed) if self.hubs else h for n, h in ends.items()}
+        scores = {n: score_heads(h, fold.dev) for n, h in judged.items()}
+        self.record["trials"] += [{"settings": {"descent": n}, "score": s} for n, s in scores.items() if n]
+        best = max(scores, key=lambda n: scores[n])
+        if best:
+            self.record |= {"chosen": {**self.record["chosen"], "descent": best.split(" and ")}, "dev": scores[best]}
+        return ends[best]
+
+    def objective(self, retrieval: str = "clip") -> dict[str, Any]:
+        """The total objective as a table, with one of the retrieval terms."""
         return {
             "name": "total",
             "alpha": self.alpha,
@@ -272,5 +323,5 @@ class Full:
             "gamma": self.gamma,
             "transport": {"name": "transport", "epsilon": 0.05, **self.transport},
             "neighbourhood": {"name": "rma", "form": "carried", **self.neighbourhood},
-            "retrieval": {"name": "clip"},
+            "retrieval": {"name": retrieval},
         }

@@ -84,6 +84,27 @@ def tune(
     return Tuned(dict(best["settings"]), best["score"], record)
 
 
+def steady(scores: Sequence[Tensor], margin: float = 0.5) -> int:
+    """The first of several settings, or a later one that is better on the same items by more than noise.
+
+    A setting takes the place of the best one before it where the mean of its gains exceeds ``margin`` standard errors
+    of that mean. With few items the most plausible setting stays, which is right more often than the greatest score is.
+
+    Args:
+        scores: per setting, (n,) of the same n items; the most plausible setting first.
+
+    Example:
+        >>> steady([torch.tensor([0.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.1]), torch.tensor([1.0, 1.0, 0.0])])
+        2
+    """
+    best = 0
+    for k in range(1, len(scores) if len(scores[0]) > 1 else 1):
+        gain = scores[k] - scores[best]
+        if float(gain.mean()) > margin * float(gain.std()) / len(gain) ** 0.5:
+            best = k
+    return best
+
+
 def score_heads(heads: Heads, dev: Views) -> float:
     """`dev_recall` of the embedded dev views."""
     return dev_recall(heads.embed(dev.only(*[m for m in dev.modalities if m in heads.modalities])))

@@ -16,32 +16,37 @@ from .base import Objective, nothing
 from .pairwise import chosen
 from .weighting import Schedule
 
-FORMS = ("literal", "carried", "geodesic", "structure")
+FORMS = ("literal", "carried", "diffused", "geodesic", "structure")
 
 
 @register("objective", "rma")
 class Rma(Objective):
-    """L_RMA: keep neighbourhoods, in one of four forms.
+    """L_RMA: keep neighbourhoods, in one of five forms.
 
     "literal": squared distance from each anchor to its k nearest items of the other modality. Least when all items are
     equal, so it collapses unless other terms hold against it.
     "carried" (default): neighbours are taken among the heads' inputs of the anchor's own modality and carried over
     by the known pairs; each anchor is drawn to the partners of its neighbours, contrastively. Unpaired anchors too.
+    "diffused": the same at many hops: each anchor is drawn to the partners of the linked items from which a diffusion
+        along its own manifold reaches it, at several time scales (`geometry.neighbours.diffused`).
     "geodesic": distances along the manifold of the heads' inputs (shortest paths in the kNN graph) are preserved up
     to a factor, per modality; needs no pairs.
     "structure": neighbour distributions of the heads' inputs are preserved at several hops, per modality; no pairs.
 
-    Literal and carried are means over pairs of modalities, the others means over modalities.
+    Literal, carried and diffused are means over pairs of modalities, the others means over modalities.
 
     Args:
-        form: one of the four.
-        k: neighbours (literal, carried, geodesic); fewer where a batch has fewer.
+        form: one of the five.
+        k: neighbours (all but structure); fewer where a batch has fewer.
         weights: of the neighbours, "uniform", "mutual" or "self_tuning" (literal, carried).
-        symmetric: both modalities of a pair are anchors (literal, carried).
-        temperature: of the softmax (carried: over the other modality's items, structure: over neighbours).
-            Default .07 for carried, .05 for structure.
+        symmetric: both modalities of a pair are anchors (literal, carried, diffused).
+        manifolds: modalities whose own neighbours count (carried, diffused); None: all. Neighbours of text are often
+            the less noisy ones.
+        temperature: of the softmax (carried, diffused: over the other modality's items, structure: over neighbours).
+            Default .07 for carried and diffused, .05 for structure.
         own: weight of an anchor's own partners among its targets, in [0, 1] (carried).
-        neighbour_temperature: how fast weight falls with distance on the own manifold (carried).
+        neighbour_temperature: how fast weight falls with distance on the own manifold (carried, diffused).
+        restarts: time scales, each in (0, 1]: large ones stay near the linked items, small ones go far (diffused).
         levels: hops (structure).
         landmarks: shortest paths are taken from so many landmarks only; None: from all items (geodesic).
         modalities: which; default all in the batch.
@@ -53,7 +58,8 @@ class Rma(Objective):
         features lie on curved manifolds, "literal" for comparison only.
     Related: `Structure`, the published form of "structure"; `CyClip`, which keeps all similarities of a batch.
 
-    Reference: structure: Gröger et al. (2025), arXiv 2506.16895; geodesic: Tenenbaum et al. (2000).
+    Reference: structure: Gröger et al. (2025), arXiv 2506.16895; geodesic: Tenenbaum et al. (2000); diffused: between
+        domains Duque et al. (2022), arXiv 2206.07305; text-side neighbours: Thomas & Kovashka (2020), arXiv 2007.08617.
 
     Example:
         >>> from modalign.views import Views
@@ -73,6 +79,8 @@ class Rma(Objective):
         neighbour_temperature: Positive = 0.1,
         levels: Count = 1,
         landmarks: Count | None = None,
+        restarts: Sequence[float] = neighbours.diffusion.RESTARTS,
+        manifolds: Sequence[str] | None = None,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
@@ -83,9 +91,10 @@ class Rma(Objective):
         if k < 1:
             raise ModalignError(f"k is {k}: rma needs at least one neighbour")
         self.form, self.k, self.weights, self.symmetric = form, k, weights, symmetric
-        self.temperature = temperature or (0.07 if form == "carried" else 0.05)
+        self.temperature = temperature or (0.07 if form in ("carried", "diffused") else 0.05)
         self.own, self.neighbour_temperature = own, neighbour_temperature
         self.levels, self.landmarks = levels, landmarks
+        self.restarts, self.manifolds = tuple(restarts), None if manifolds is None else tuple(manifolds)
         self.modalities = chosen(modalities, at_least=1)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -103,23 +112,25 @@ class Rma(Objective):
         return neighbours.literal(batch.z[a], batch.z[b], self.k, weights=self.weights, symmetric=self.symmetric)
 
     def carried(self, batch: Batch, a: str, b: str) -> Tensor | None:
-        """Own neighbours, carried over by pairs; None without pairs."""
+        """Own neighbours, carried over by pairs; None without pairs, or where neither manifold counts."""
         pairs = batch.z.paired(a, b)
-        if not len(pairs):
+        ways = [(a, b, pairs), (b, a, pairs.flip(1))][: 2 if self.symmetric else 1]
+        ways = [way for way in ways if self.manifolds is None or way[0] in self.manifolds]
+        if not len(pairs) or not ways:
             return None
-        there = self._carried(batch, a, b, pairs)
-        return (there + self._carried(batch, b, a, pairs.flip(1))) / 2 if self.symmetric else there
+        return torch.stack([self._carried(batch, *way) for way in ways]).mean()
 
     def _carried(self, batch: Batch, a: str, b: str, pairs: Tensor) -> Tensor:
-        target = neighbours.carry(
-            batch.x[a],
-            pairs,
-            len(batch.z[b]),
-            self.k,
-            temperature=self.neighbour_temperature,
-            own=self.own,
-            weights=self.weights,
-        )
+        others = len(batch.z[b])
+        if self.form == "diffused":
+            target = neighbours.diffused(
+                batch.x[a], pairs, others, self.k, temperature=self.neighbour_temperature, restarts=self.restarts
+            )
+        else:
+            target = neighbours.carry(
+                batch.x[a], pairs, others, self.k, temperature=self.neighbour_temperature, own=self.own,
+                weights=self.weights,
+            )  # fmt: skip
         return neighbours.carried(batch.z[a], batch.z[b], target, temperature=self.temperature)
 
     def preserve(self, batch: Batch, modality: str) -> Tensor:

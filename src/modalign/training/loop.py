@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from ..errors import ModalignError
 from ..geometry.neighbours import collapse
-from ..metrics.mean_recall import mean_of, recalls
+from ..metrics.mean_recall import mean_of, recalls, sums_of
 from ..metrics.ranking import find_all
 from ..metrics.recall import KS
+from ..metrics.score import Score
 from ..objectives.base import Objective
 from ..objectives.collapse import pull
 from ..objectives.total import Total
@@ -230,10 +231,24 @@ def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
         >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))
         1.0
     """
+    return ranks.agreed(mean_of([_dev_scores(z, ks)], samples=0).value)
+
+
+def dev_recalls(z: Views, ks: Sequence[int] = KS) -> Tensor:
+    """(g,) what each dev group adds to `dev_recall`, which is their mean.
+
+    Example:
+        >>> dev_recalls(Views.from_arrays(a=torch.eye(20), b=torch.eye(20))).shape
+        torch.Size([20])
+    """
+    return sums_of(_dev_scores(z, ks)).of_each_group()
+
+
+def _dev_scores(z: Views, ks: Sequence[int]) -> list[Score]:
     found = find_all(z, list(permutations(z.modalities, 2)))
     if not found:
         raise ModalignError("the dev views have no pairs: nothing can be chosen on them")
-    return ranks.agreed(mean_of([recalls(found.values(), ks)], samples=0).value)
+    return recalls(found.values(), ks)
 
 
 def spread_of(z: Views) -> tuple[float, float]:
