@@ -273,7 +273,7 @@ def test_structure_warms_up_linearly(make_batch):
     [
         (lambda: Rma("carry"), "did you mean 'carried'"),
         (lambda: Rma(weights="unifrm"), "did you mean 'uniform'"),
-        (lambda: Rma(k=0), "k is 0"),
+        (lambda: Rma(k=0), "k must be at least 1, got 0|k is 0"),
         (lambda: Transport(method="entropc"), "did you mean 'entropic'"),
         (lambda: Bridge(t=2.0), "between 0 and 1"),
         (lambda: Separation(drop=1.0), "drop"),

@@ -150,7 +150,7 @@ def _solved(method: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     chosen = [f"{key} {_weight(value)}" for key, value in _table(record.get("chosen")).items() if value is not None]
     took = _table(record.get("took_part"))
     descended = "training" in record or any(
-        "lr" in _table(_table(t).get("settings")) for t in record.get("trials") or ()
+        "descent" in _table(_table(t).get("settings")) for t in record.get("trials") or ()
     )
     kept = bool(took) and "objective" not in took and descended
     start = "; gradient descent raised nothing on dev: the start was kept" if kept else ""
