@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 pytest.importorskip("starlette", reason="starlette is not installed (pip install 'modalign[serve]')")
@@ -491,3 +492,48 @@ def test_the_program_serves_until_it_is_interrupted(folders: tuple[list[Path], P
     finally:
         server.kill()
         server.wait()
+
+
+def test_items_of_two_data_sets_are_never_taken_for_each_other(tmp_path: Path) -> None:
+    """Row 3 of one run and row 3 of another are two things; only runs of the same items are compared by item."""
+    from starlette.testclient import TestClient
+
+    from modalign.search import Space, in_memory
+    from modalign.serve.app import make_app
+    from modalign.serve.state import State
+
+    draw = torch.Generator().manual_seed(0)
+    spaces = []
+    for name, words in (("left", "dog"), ("right", "cat"), ("again", "dog")):
+        z = {m: torch.randn(30, 8, generator=draw) for m in ("text", "sensor")}
+        items = {"text": [{"group": i, "row": i, "text": f"{words} {i}"} for i in range(30)],
+                 "sensor": [{"group": i, "row": i} for i in range(30)]}  # fmt: skip
+        spaces.append(Space(tmp_path / name, in_memory(z, items), None))
+    client = TestClient(make_app(State(spaces, ["left", "right", "again"])), base_url="http://127.0.0.1")
+    query = {"terms": [{"kind": "item", "value": "text/3"}], "to": ["text"], "k": 5}
+    left, right, again = client.post("/api/search", json=query).json()["answers"]
+    assert all(h["name"].startswith("dog") for answer in (left, again) for h in answer["hits"])
+    assert "right does not know this item" in right["error"]
+    asked = client.post("/api/search", json={**query, "spaces": [1]}).json()["answers"][0]["hits"]
+    assert {h["thing"] for h in asked} & {h["thing"] for h in left["hits"]} == set()
+    by_id = {h["id"]: h["thing"] for h in left["hits"]}
+    assert all(h["thing"] == by_id[h["id"]] for h in again["hits"] if h["id"] in by_id)
+    thing = asked[0]["thing"]
+    body = {"terms": [{"kind": "item", "value": asked[0]["id"], "thing": thing}], "spaces": [0]}
+    assert "does not know" in client.post("/api/search", json=body).json()["answers"][0]["error"]
+    assert (
+        client.post("/api/why", json={**query, "spaces": [0], "id": asked[0]["id"], "thing": thing}).status_code == 422
+    )
+
+
+def test_rows_of_plain_numbers_are_of_their_own_data(tmp_path: Path) -> None:
+    from modalign.search import Space, in_memory
+    from modalign.search.gallery import Place
+    from modalign.serve.things import thing
+
+    z = {"sensor": torch.eye(4)}
+    entries = {"sensor": [{"group": i, "row": i} for i in range(4)]}
+    one, two = (Space(tmp_path / name, in_memory(z, entries), None) for name in ("one", "two"))
+    place = Place("sensor", 2)
+    assert thing(one, place, entries["sensor"][2]) != thing(two, place, entries["sensor"][2])
+    assert thing(one, place, entries["sensor"][2]) == thing(one, place, dict(entries["sensor"][2]))

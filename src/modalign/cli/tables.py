@@ -65,7 +65,11 @@ def scores(m: MethodResult, importance: str) -> list[str]:
 def embedded(result: Mapping[str, Any]) -> str:
     """What a store holds and what is left out of it."""
     lines = [f"{m}: {n} items" for m, n in result["items"].items()]
-    return "\n".join([*lines, *told(map(LeftOut.of, result["failures"])), f"store: {result['store']}"])
+    return "\n".join([*lines, *told(map(LeftOut.of, result["failures"])), *_notes(result), f"store: {result['store']}"])
+
+
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    return [f"note: {line}" for line in result.get("notes", ())]
 
 
 def diagnosis(found: Mapping[str, Any]) -> str:
@@ -124,7 +128,7 @@ def hits(result: Mapping[str, Any]) -> str:
         lines.append(
             f"     chance: a random item of '{m}' has cosine {c['mean']:.3f} (95 % of them below {c['high']:.3f})"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_notes(result)])
 
 
 def suite(found: Mapping[str, Any]) -> str:

@@ -259,10 +259,28 @@ def _indexed(path: str, _mtime: int, size: int) -> Shard:
                     skipped.append((info.name, "a member of that name comes before"))
                 else:
                     members[info.name] = Member(info.offset_data if plain else -1, info.size)
+            end = archive.offset
+        broken = broken or (_after(path, end, size, next(reversed(members), "")) if plain else "")
     except (tarfile.TarError, OSError, EOFError) as problem:
         with open(path, "rb") as handle:
             broken = broken or wrong_content(handle.read(200)) or f"damaged: {problem}"
     return Shard(members, tuple(skipped), broken)
+
+
+def _after(path: str, end: int, size: int, last: str) -> str:
+    """What speaks against a shard's end: the reader of archives stops there without a word."""
+    if not end:
+        return ""
+    with open(path, "rb") as handle:
+        handle.seek(end)
+        mark = handle.read(tarfile.BLOCKSIZE)
+        while (block := handle.read(1 << 20)) and not any(block):
+            pass
+    if end >= size:
+        return f"it has no end mark, so that members may be missing after '{last}'"
+    if any(mark):
+        return f"cut off or damaged after '{last}'"
+    return f"another archive follows after '{last}': take them apart" if any(block) else ""
 
 
 def _read(path: Path, name: str, member: Member) -> bytes:
@@ -291,7 +309,7 @@ def _samples(members: Mapping[str, Member], path: Path, rows: Rows) -> dict[str,
     samples: dict[str, Sample] = {}
     for name, member in members.items():
         parts = key_and_extension(name)
-        if name.rpartition("/")[2].startswith(".") or "__MACOSX/" in name:
+        if hidden(name):
             continue  # of the system that packed the shard
         if parts is None:
             rows.left_out("members", "no key and extension in the name", f"{path.name}#{name}")

@@ -13,7 +13,7 @@ from ..data.manifest import Manifest
 from ..errors import ModalignError, few, unknown
 from ..registry import get, make
 from ..specification import named, parse_value
-from .encoders.base import Encoder, FrozenEncoder, Item, credits_of, plan
+from .encoders.base import Encoder, FrozenEncoder, Item, Tokenised, credits_of, plan
 from .encoders.weights import Credit
 
 DEFAULTS = {"text": "minilm", "image": "efficientnet-lite0", "audio": "logmel", "video": "frames"}
@@ -67,6 +67,11 @@ class Renamed(FrozenEncoder):
     def credits(self) -> tuple[Credit, ...]:
         """Those of the encoder."""
         return credits_of(self.encoder)
+
+    def tokenise(self, texts: Sequence[str]) -> Tokenised | None:
+        """As the encoder reads them; None where it has no tokens."""
+        own = getattr(self.encoder, "tokenise", None)
+        return None if own is None else own(texts)
 
     def plan(self, items: Sequence[Item]) -> list[list[int]]:
         """Batches as the encoder wants them."""

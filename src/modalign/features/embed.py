@@ -24,6 +24,7 @@ from ..progress import Pause, Progress, kept, silent
 from .batches import Encoded, encode_batches
 from .choose import entries_for, lasting, make_encoders, parse_entry
 from .encoders.base import Encoder, FrozenEncoder, credits_of
+from .reading import remarks
 from .store import Failure, Pool, Store, item_key
 
 POOL = "features"
@@ -101,6 +102,8 @@ def _embed(
             described[modality]["entry"] = lasting(entries[modality])
         if half:
             described[modality]["half"] = True
+        if told := remarks([t for r in manifest.rows(modality) if (t := manifest.text[r]) is not None], encoder):
+            described[modality]["notes"] = told
         try:
             bank = Pool(shared, mark, encoder.dim, half, None if cache is None else Path(cache), alone=pool is None)
             found, broken = _fill(manifest, modality, encoder, bank, progress, engine or local)
@@ -156,7 +159,8 @@ def embed_dataset(
         half: features in float16.
         engine: "local" or "ray"; address, workers: see ``features.on_ray.OnRay``.
 
-    Returns: {"store", "items": {modality: n}, "failures": what is left out, see ``data.left_out``}.
+    Returns: {"store", "items": {modality: n}, "failures": what is left out, see ``data.left_out``, "notes": on texts
+        that are not read as they are, see ``reading.remarks``}.
     """
     with claim(out, "store", inputs=[root]):
         manifest, entries = _asked(read_named(name, root, settings, split), encoders, limit)
@@ -171,6 +175,7 @@ def embed_dataset(
         "store": str(out),
         "items": {m: len(x) for m, x in store.places.items()},
         "failures": [x.json() for x in store.left_out],
+        "notes": list(store.notes),
     }
 
 

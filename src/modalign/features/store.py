@@ -197,6 +197,11 @@ class Store:
         return tuple(dict.fromkeys(line for e in self.encoders.values() for line in e.get("credits", ())))
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the encoders did not read as it is, a line each."""
+        return tuple(f"{m}: {line}" for m, e in self.encoders.items() for line in e.get("notes", ()))
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities that have features."""
         return tuple(self.encoders)

@@ -42,7 +42,7 @@ class Data:
         fingerprints: modality -> fingerprint of the encoder.
         manifest: of the items that the views' ``row`` points into.
         credits: whose weights the encoders used, a line each.
-        left_out: what the data set names and the views have not.
+        left_out: what the data set names and the views have not. notes: what the encoders did not read as it is.
     """
 
     splits: Mapping[str, Views]
@@ -51,6 +51,7 @@ class Data:
     manifest: Manifest | None = None
     credits: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def attribution(self) -> str:
@@ -168,7 +169,8 @@ def facts(data: Data, spec: Specification) -> dict[str, Any]:
     unlinked = {m: int((~torch.isin(torch.unique(g), linked)).sum()) for m, g in data["train"].group.items()}
     sizes = {split: len(x) for split, x in data.splits.items() if split != "train"}
     name = settings.get("name") or next((kind for kind in READY if kind in settings), "features")
-    told = {"failures": [x.json() for x in data.left_out]} if data.left_out else {}
+    told: dict[str, Any] = {"failures": [x.json() for x in data.left_out]} if data.left_out else {}
+    told |= {"notes": list(data.notes)} if data.notes else {}
     return {"name": name, "settings": dict(settings), "pairs": len(linked), "unlinked": unlinked, **sizes, **told}
 
 
@@ -199,6 +201,7 @@ def from_store(store: Store) -> Data:
         "fingerprints": {m: store.encoders[m]["fingerprint"] for m in entries},
         "credits": store.credits,
         "left_out": store.left_out,
+        "notes": store.notes,
     }
     if there == {""}:
         return Data({"train": store.views()}, manifest=store.manifest, **known)

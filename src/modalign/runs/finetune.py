@@ -75,7 +75,7 @@ def _finetune(
     with ranks.in_turn():
         data = load_data(spec, progress)
     if progress is not silent:
-        note(lines(data.left_out))
+        note([*lines(data.left_out), *data.notes])
     train = data.training(spec)
     encoders = {m: make("encoder", **model.encoders[m]) for m in tunings}
     made = tunables(encoders, tunings)

@@ -48,8 +48,7 @@ def fit(
     with ranks.in_turn():
         past = read_json(record, "record of the fit") if record.exists() else {}
         if past.get("key") != key and ranks.leads():
-            for name in (RunFile.CHECKPOINT, RunFile.LOG):  # of a killed fit of other data: no start for this one
-                (folder / name).unlink(missing_ok=True)
+            _begin(folder)
             write_json(record, {"key": key, "seconds": None})
     if past.get("key") == key and past.get("seconds") is not None:
         return Model.load(folder), float(past["seconds"])
@@ -79,14 +78,19 @@ def unfinished(folder: Path, key: str) -> Iterator[None]:
     record = folder / RunFile.FIT
     past = read_json(record, "record of the fit") if record.exists() else {}
     if past.get("key") != key:
-        Run(folder).void()
-        shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
+        _begin(folder)
         write_json(record, {"key": key, "seconds": None})
     with kept(lambda: f"what was tried and trained is kept in {folder}"):
         yield
     (folder / RunFile.TRIALS).unlink(missing_ok=True)
     for checkpoint in folder.glob(f"{RunFile.TRAININGS}/*/{RunFile.CHECKPOINT}"):
         checkpoint.unlink()
+
+
+def _begin(folder: Path) -> None:
+    """What other data or settings left in a folder is no start for a fit, and no result of it."""
+    Run(folder).void()
+    shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def _train(spec: Specification, progress: Progress) -> Run:
     with ranks.in_turn():  # what is encoded by the first process lies ready for the others
         data = load_data(spec, progress)
     if data.manifest is not None and progress is not silent:
-        note([*lines(data.left_out), *doubles(data.manifest, near=False)])
+        note([*lines(data.left_out), *data.notes, *doubles(data.manifest, near=False)])
     if progress is not silent:
         note(data.warnings)
     train = data.training(spec)

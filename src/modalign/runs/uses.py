@@ -10,9 +10,10 @@ from torch import Tensor
 from ..data.annotations import Annotations, from_manifest
 from ..data.manifest import Manifest
 from ..errors import ModalignError
+from ..metrics.coco_tokens import coco_tokens
 from ..metrics.score import Score
 from ..model import Model
-from ..progress import Progress, silent
+from ..progress import Progress, note, silent
 from ..registry import make
 from ..tasks import Nearest, Training, evaluate_transfer, evaluate_translation, examples, fit_captioner
 from ..tasks.topics import pictogram_topics
@@ -60,6 +61,10 @@ def translation(
         )
     data = examples(train.z, known)
     least = 5 if len(data.text) >= 5000 else 1  # a small vocabulary needs every word
+    longest = Training().longest
+    cut = sum(len(coco_tokens(t)) > longest for t in data.text)
+    if cut and progress is not silent:
+        note([f"the captioner learns from the first {longest} words of a text: {cut:,} are longer and were cut"])
     captioner = fit_captioner(data, Training(steps=steps, noise=NOISE, least=least, seed=seed), progress)
     writers: dict[str, Writer] = {"decoder": captioner, "nearest": Nearest(data)}
     out: dict[str, Score] = {}

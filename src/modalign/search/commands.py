@@ -9,6 +9,7 @@ from typing import Any
 
 from ..data.left_out import LeftOut
 from ..errors import ModalignError, unknown
+from ..features.reading import remarks
 from ..features.store import Store
 from ..parameters import Count, check_value
 from ..progress import Progress, silent
@@ -159,7 +160,10 @@ def search_run(
     if not query.terms:
         raise ModalignError(NO_QUERY)
     space = open_space(run, model)
-    return space.search(query, to, k, where, correction, exact)
+    found = space.search(query, to, k, where, correction, exact)
+    words = [str(term.value) for term in query.terms if term.kind == "text"]
+    told = remarks(words, space.encoder("text")) if words else []
+    return {**found, "notes": told}
 
 
 def command_line(

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,19 @@ class Encoder(Protocol):
     def collate(self, items: Sequence[Item]) -> Any: ...
 
     def __call__(self, batch: Any) -> Tensor: ...
+
+
+class Tokenised(NamedTuple):
+    """Texts as tokens, none of them cut.
+
+    ids: of each text. longest: tokens that the encoder takes, None for any number. unknown: token of what it does not
+    know, None where there is none. special: tokens that stand for no part of a text.
+    """
+
+    ids: list[list[int]]
+    longest: int | None
+    unknown: int | None
+    special: frozenset[int]
 
 
 class FrozenEncoder:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...errors import ModalignError
 from ...files import atomic
 from ...registry import make, register
-from .base import FrozenEncoder, Item, credits_of, file_hash
+from .base import FrozenEncoder, Item, Tokenised, credits_of, file_hash
 from .weights import Credit
 
 LEAST = 1e-6
@@ -112,6 +112,12 @@ class Joined(FrozenEncoder):
             "parts": [p.fingerprint() for p in self.parts],
             "scaled": file_hash(self.standard) if self.standard else [list(c) for c in self.constants],
         }
+
+    def tokenise(self, texts: Sequence[str]) -> Tokenised | None:
+        """As the part that takes the fewest tokens; None where no part has tokens."""
+        asked = [p.tokenise(texts) for p in self.parts if hasattr(p, "tokenise")]
+        read = [r for r in asked if r is not None]
+        return min(read, key=lambda r: math.inf if r.longest is None else r.longest, default=None)
 
     def credits(self) -> tuple[Credit, ...]:
         """Those of the encoders."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...errors import ModalignError, few, require
 from ...files import read_json
 from ...registry import register
-from .base import LOADING, FrozenEncoder, Item, file_hash, frozen, sentences
+from .base import LOADING, FrozenEncoder, Item, Tokenised, file_hash, frozen, sentences
 from .layers import cut
 from .tuning import Tunable, Tuning, release
 from .weights import Credit
@@ -173,11 +173,25 @@ class TransformerText(FrozenEncoder):
         cut(model, self.layer)
         return frozen(model)
 
+    def tokenise(self, texts: Sequence[str]) -> Tokenised:
+        """The tokens of texts, whatever their length."""
+        tokenizer = self._read_tokenizer()
+        tokenizer.no_truncation()
+        unknown = getattr(tokenizer.model, "unk_token", None)
+        number = None if unknown is None else tokenizer.token_to_id(unknown)
+        special = {i for i, t in tokenizer.get_added_tokens_decoder().items() if t.special} - {number}
+        ids = [e.ids for e in tokenizer.encode_batch_fast(list(texts))]
+        return Tokenised(ids, self.pooling.longest, number, frozenset(special))
+
+    def _read_tokenizer(self) -> Any:
+        tokenizer = require("tokenizers", "text").Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        return tokenizer
+
     def _tokenise(self, items: Sequence[Item]) -> list[list[int]]:
         with LOADING:
             if self._tokenizer is None:
-                tokenizer = require("tokenizers", "text").Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-                tokenizer.no_padding()
+                tokenizer = self._read_tokenizer()
                 tokenizer.enable_truncation(self.pooling.longest)
                 self._tokenizer = tokenizer
         texts = sentences(items)

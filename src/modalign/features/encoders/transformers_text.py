@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...errors import ModalignError, few
 from ...registry import register
-from .base import LOADING, Item, sentences
+from .base import LOADING, Item, Tokenised, sentences
 from .text import Precision, Tokens, by_length, padded, token_rows
 from .transformers_base import TransformersEncoder, projected
 from .tuning import Tunable, Tuning, release
@@ -114,6 +114,16 @@ class TransformersText(TransformersEncoder):
     def _pad(self) -> int:
         pad = self.tokenizer.pad_token_id
         return int(pad if pad is not None else self.text_config.pad_token_id or 0)
+
+    def tokenise(self, texts: Sequence[str]) -> Tokenised:
+        """The tokens of texts, whatever their length."""
+        with LOADING:
+            found = self.tokenizer(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
+        ends = {self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
+        special = frozenset(int(i) for i in {*self.tokenizer.all_special_ids, *ends} if i is not None)
+        unknown = self.tokenizer.unk_token_id
+        known = unknown is None or unknown in ends  # a tokenizer of bytes knows everything
+        return Tokenised([list(i) for i in found], self.longest, None if known else int(unknown), special - {unknown})
 
     def _ids(self, items: Sequence[Item]) -> list[list[int]]:
         texts = sentences(items)

@@ -27,6 +27,7 @@ def build(sheet: Sheet) -> Markup | Absent:
         "run.html.j2",
         facts=facts,
         left_out=[LeftOut.of(x).line for x in sheet.result.data.get("failures", ())],
+        notes=[str(line) for line in sheet.result.data.get("notes", ())],
         command=shlex.join(str(c) for c in command) if isinstance(command, list) else "",
         versions=versions if isinstance(versions, dict) else {},
         specification=_flat(spec.table() if spec else {}),
