@@ -16,7 +16,7 @@ def export(run: Path, *, to: str, out: Path, json: Json = False) -> None:
         Folder of a run.
     to
         onnx: a network for each head; hub: a repository of the Hugging Face hub; router: a model of
-        sentence-transformers.
+        sentence-transformers; atlas: a Parquet file for Embedding Atlas.
     out
         Folder for the files.
     """

@@ -164,20 +164,24 @@ def embed(
     emit(result, json, embedded)
 
 
-def train(config: Path, *, set: Set = None, json: Json = False) -> None:
+def train(config: Path, *, set: Set = None, track: str | None = None, json: Json = False) -> None:
     """Run one specification: encode, fit, evaluate, report. On several processes: torchrun -m modalign train ...
 
     Parameters
     ----------
     config
         TOML file.
+    track
+        Send the log and the scores to wandb, trackio or tensorboard (in the folder tensorboard beside the run's).
     """
+    from ..exports.trackers import followed
     from ..runs.train import train_run
     from ..specification import from_toml
     from .tables import fitted
 
-    with on_ranks() as progress:
-        finish(train_run(from_toml(config, set or []), progress), json, fitted)
+    spec = from_toml(config, set or [])
+    with on_ranks() as progress, followed(track, spec) as follow:
+        finish(follow(train_run(spec, progress)), json, fitted)
 
 
 def finetune(

@@ -10,8 +10,11 @@ _HOMES = {
     "HubModel": "hub",
     "MtebEncoder": "benchmark",
     "exported": "graphs",
+    "Tracker": "trackers",
+    "tracked": "trackers",
     "views_of": "columns",
     "with_points": "columns",
+    "write_atlas": "atlas",
     "write_onnx": "graphs",
     "write_router": "router",
 }

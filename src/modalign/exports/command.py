@@ -36,12 +36,20 @@ def router_files(run: Run, out: Path) -> list[str]:
     return _files(out)
 
 
+def atlas_files(run: Run, out: Path) -> list[str]:
+    """One Parquet file of all embedded items, for Embedding Atlas."""
+    from .atlas import write_atlas
+
+    write_atlas(run, out / "items.parquet")
+    return ["items.parquet"]
+
+
 def _files(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 TARGETS: Mapping[str, Callable[[Run, Path], list[str]]] = {
-    "onnx": onnx_files, "hub": hub_files, "router": router_files,
+    "onnx": onnx_files, "hub": hub_files, "router": router_files, "atlas": atlas_files,
 }  # fmt: skip
 
 

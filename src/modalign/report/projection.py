@@ -58,6 +58,22 @@ def project(z: Views, limit: int = 700) -> Layout:
         return _project(sample, names, groups, all_groups)
 
 
+def places(z: Views, limit: int = 3000) -> Tensor:
+    """(n, 2) places of all items, modality after modality, scaled into [0, 1] x [0, 1].
+
+    As ``project`` lays out a sample; beyond ``limit`` items by principal components alone, since the time of the layout
+    grows with the square of their number.
+
+    Example:
+        >>> places(Views.from_arrays(a=torch.eye(3), b=torch.eye(3))).shape
+        torch.Size([6, 2])
+    """
+    points = torch.cat([normalize(rows - rows.mean(0), dim=1) for rows in z.data.values() if len(rows)])
+    flat = _principal(points)
+    with _one_thread():
+        return _fill(force_layout(points, flat) if len(points) <= limit else flat)
+
+
 def _project(sample: Views, names: list[str], groups: int, all_groups: int) -> Layout:
     means = torch.stack([sample[m].mean(0) for m in names])
     points = torch.cat([normalize(sample[m] - means[i], dim=1) for i, m in enumerate(names)])

@@ -14,6 +14,7 @@ from ..errors import ModalignError
 from ..files import RunFile, atomic, read_jsonl, to_json, write_text
 from ..progress import Pause
 from . import ranks, shards
+from .listening import tell
 
 FREE = ("workers", "sharded")
 """Settings that change how a training runs, not where it ends: a checkpoint goes on with others."""
@@ -68,7 +69,9 @@ class Keeper:
         self.settings = json.dumps({"schedule": table, "heads": shapes}, sort_keys=True)
 
     def log(self, line: dict[str, Any]) -> None:
-        """Append one line to the log; values that are not finite are null."""
+        """Append one line to the log, for listeners too; values that are not finite are null there."""
+        if ranks.leads():
+            tell(line)
         if self.run is not None and ranks.leads():
             self.run.mkdir(parents=True, exist_ok=True)
             with (self.run / RunFile.LOG).open("a", encoding="utf-8") as file:

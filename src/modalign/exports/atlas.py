@@ -1,0 +1,96 @@
+"""The items of a run as one Parquet file that Embedding Atlas opens: a map, vectors, neighbours, words and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError, require
+from ..files import atomic
+from ..report.projection import places
+from ..runs.items import Items
+from ..runs.run import Run
+
+NEAREST = 15
+MAPPED = 3000  # items up to which the map is that of the report, whose time grows with their square
+BLOCK = 1024
+
+
+def write_atlas(run: Run, path: Path | str) -> int:
+    """Write every embedded item of a run, all splits, one row each. Returns the number of rows.
+
+    Columns: row, modality, group, split, text (its words, or those of its group), uri, image (the thumbnail's bytes), x
+    and y (of the report's map up to ``MAPPED`` items, of principal components beyond), neighbors (ids of the nearest
+    items of any modality, and 1 - cosine), vector. Then:
+    ``embedding-atlas FILE --x x --y y --text text --image image --neighbors neighbors``.
+
+    Raises:
+        ModalignError: a run without items, or fewer than three of them.
+        MissingExtraError: pyarrow is not installed.
+    """
+    arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
+    items = run.items
+    names = [m for m, rows in items.z.data.items() if len(rows)]
+    points = torch.nn.functional.normalize(torch.cat([items.z[m].float() for m in names]), dim=1)
+    if len(points) < 3:
+        raise ModalignError(f"{run.folder} has {len(points)} embedded items: a map needs three")
+    xy = places(items.z.only(*names), MAPPED)
+    near, far = _neighbours(points)
+    rows = _described(items, names, run.folder)
+    picture = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
+    vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(points.numpy().ravel()), points.shape[1])
+    columns = {
+        "row": list(range(len(rows))),
+        **{k: [r[k] for r in rows] for k in ("modality", "group", "split", "text", "uri")},
+        "image": arrow.array([r["image"] for r in rows], type=picture),
+        "x": xy[:, 0].numpy(),
+        "y": xy[:, 1].numpy(),
+        "neighbors": [{"ids": i, "distances": d} for i, d in zip(near.tolist(), far.tolist(), strict=True)],
+        "vector": vectors.cast(arrow.list_(arrow.float32())),
+    }
+    with atomic(Path(path)) as partial:
+        parquet.write_table(arrow.table({k: v for k, v in columns.items() if not _empty(v)}), partial)
+    return len(rows)
+
+
+def _neighbours(points: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, k) nearest other items, and 1 - cosine to them."""
+    k = min(NEAREST, len(points) - 1)
+    found = []
+    for start in range(0, len(points), BLOCK):
+        part = points[start : start + BLOCK] @ points.T
+        part[torch.arange(len(part)), torch.arange(start, start + len(part))] = -torch.inf
+        found.append(part.topk(k, dim=1))
+    return torch.cat([f.indices for f in found]), (1 - torch.cat([f.values for f in found])).clamp(min=0)
+
+
+def _described(items: Items, names: list[str], folder: Path) -> list[dict[str, Any]]:
+    words: dict[int, str] = {}
+    for m in names:
+        for g, e in zip(items.z.group[m].tolist(), items.entries[m], strict=True):
+            if e.get("text"):
+                words.setdefault(g, str(e["text"]))
+    return [
+        {
+            "modality": m, "group": g, "split": e.get("split"), "text": str(e.get("text") or words.get(g, "")),
+            "uri": e.get("uri"), "image": _picture(folder, e.get("picture")),
+        }
+        for m in names
+        for g, e in zip(items.z.group[m].tolist(), items.entries[m], strict=True)
+    ]  # fmt: skip
+
+
+def _picture(folder: Path, place: str | None) -> dict[str, Any] | None:
+    if place is None or not (folder / place).is_file():
+        return None
+    return {"bytes": (folder / place).read_bytes(), "path": Path(place).name}
+
+
+def _empty(column: Any) -> bool:
+    """Whether a column says nothing: no pictures, no words."""
+    if hasattr(column, "null_count"):
+        return bool(column.null_count == len(column))
+    return isinstance(column, list) and all(v is None or v == "" for v in column)
