@@ -25,6 +25,7 @@ KINDS = {
     "index": "a search index",
     "bench": "a bench",
     "migration": "a migration",
+    "export": "an export",
 }
 TELLING = {
     "bench": ("suite.json",),

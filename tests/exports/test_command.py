@@ -31,9 +31,14 @@ def test_onnx_files_of_every_modality(run: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_mistakes_of_an_export_are_told_in_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    thesis = run.parent / "thesis"
+    thesis.mkdir()
+    (thesis / "thesis.tex").write_text("...")
     for words, said in (
         ([str(run), "--to", "onxx", "--out", "x"], "did you mean 'onnx'"),
         (["nowhere", "--to", "onnx", "--out", "x"], "run folder not found: nowhere"),
+        ([str(run), "--to", "onnx", "--out", str(run)], "is read as input: choose another --out"),
+        ([str(run), "--to", "onnx", "--out", str(thesis)], "holds files that are not modalign's"),
     ):
         with pytest.raises(SystemExit) as stop:
             cli.main(["export", *words])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import unknown
+from ..outputs import MARK, claim
 from ..runs.run import Run
 from .graphs import write_onnx
 
@@ -45,7 +46,7 @@ def atlas_files(run: Run, out: Path) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name != MARK)
 
 
 TARGETS: Mapping[str, Callable[[Run, Path], list[str]]] = {
@@ -63,10 +64,13 @@ def export_run(folder: Path | str, to: str, out: Path | str) -> dict[str, Any]:
         Where, what for, and the names of the files.
 
     Raises:
-        ModalignError: no run, an unknown target, or a run that lacks what the target needs.
+        ModalignError: no run, an unknown target, a folder that holds something else, or a run that lacks what the
+            target needs.
         MissingExtraError: the package that writes it is not installed.
     """
     if to not in TARGETS:
         raise unknown("target of an export", to, TARGETS)
     run, out = Run.open(folder), Path(out)
-    return {"run": str(run.folder), "to": to, "out": str(out), "files": TARGETS[to](run, out)}
+    with claim(out, "export", f"export --to {to}", [run.folder]):
+        files = TARGETS[to](run, out)
+    return {"run": str(run.folder), "to": to, "out": str(out), "files": files}
