@@ -169,6 +169,8 @@ def _weight(value: object) -> str:
         return f"→ {_weight(value.get('end', ''))}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return short_number(value)
+    if isinstance(value, list):
+        return " and ".join(map(str, value))
     return str(value)
 
 
