@@ -71,3 +71,15 @@ def test_board(tmp_path: Path) -> None:
     assert len(pictures) == 24
     assert all((tmp_path / place).is_file() for place in pictures)
     assert "OpenMoji" in page
+
+
+def test_elsewhere(tmp_path: Path) -> None:
+    """What each other program makes of a run; none fails, and the ONNX network gives the same points."""
+    found = example("elsewhere").main(tmp_path)
+    assert list(found) == ["scikit-learn", "torch", "onnx", "hub"]
+    before, after = map(float, re.findall(r"\d\.\d{3}", found["torch"]))
+    assert after < before
+    if not found["onnx"].startswith("left out"):
+        assert float(found["onnx"].split()[2]) < 1e-5
+    if not found["hub"].startswith("left out"):
+        assert "6 dimensions" in found["hub"]

@@ -172,7 +172,8 @@ def prepare(
         try:
             principal[m] = _axes(items, features[m], most)
         except ModalignError as problem:
-            raise ModalignError(f"'{m}' with {len(items)} rows: {problem}") from None
+            narrow = " (and 1 feature(s) alone)" if items.shape[1] == 1 else ""
+            raise ModalignError(f"'{m}' with {len(items)} rows: {problem}{narrow}") from None
     ids, place = connected_groups(x), {m: torch.arange(len(items)) for m, items in x.data.items()}
     if not x.links:  # with links every item is a row of its own
         for m, group in ids.items():
