@@ -12,7 +12,7 @@ DIST   ?= worksteal
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test test-slow mutants lint types bench site clean
+.PHONY: demo test test-slow mutants lint types bench site release-check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/modalign demo --out $(OUT) --seeds $(SEEDS)
@@ -39,6 +39,11 @@ bench: $(VENV)/.dev
 site: $(VENV)/.dev
 	$(BIN)/python site/drawings.py
 	$(BIN)/python -m zensical build --clean --strict
+
+# More versions of Python: make release-check PYTHONS="python3.11 python3.12 python3.13"; with the lowest: LOWEST=--lowest
+PYTHONS ?= $(PYTHON)
+release-check:
+	$(PYTHON) tests/release/check.py --python $(PYTHONS) $(LOWEST)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

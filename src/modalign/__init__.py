@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import public
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
     from . import datasets, geometry, methods, metrics, objectives, robustness

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from modalign import __version__
 from modalign.files import write_json
 from modalign.metrics.mean_recall import MEAN_RECALL
 from modalign.metrics.mutual_knn import MUTUAL
@@ -140,7 +141,7 @@ def make_run(tmp_path: Path) -> Make:
                 "cores": 4,
                 "threads": 2,
                 "device": "cpu",
-                "versions": {"modalign": "0.1.0", "torch": "2.13"},
+                "versions": {"modalign": __version__, "torch": "2.13"},
             },
         )
         write_json(run / "robustness.json", robustness())

@@ -12,12 +12,14 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("modalign", "torch", "numpy", "scipy", "scikit-learn", "POT", "transformers", "safetensors")
+from .. import __version__
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "POT", "transformers", "safetensors")
 
 
 def environment(command: Iterable[str] = ()) -> dict[str, Any]:
     """Versions, machine and time. No host or user names."""
-    versions = {}
+    versions = {"modalign": __version__}  # of the code that runs, whatever an old installation left written
     for name in PACKAGES:
         try:
             versions[name] = version(name)

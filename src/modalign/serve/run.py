@@ -30,7 +30,6 @@ def run_server(
         ModalignError: no run, or the address cannot be had.
     """
     uvicorn = require("uvicorn", "serve")
-    require("starlette", "serve")
     import torch
 
     torch.set_num_threads(max(1, threads))
