@@ -12,7 +12,7 @@ DIST   ?= worksteal
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: demo test test-slow mutants lint types bench site release-check clean
+.PHONY: demo test test-slow fuzz mutants lint types bench site release-check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/modalign demo --out $(OUT) --seeds $(SEEDS)
@@ -22,6 +22,9 @@ test: lint types
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+fuzz: $(VENV)/.dev
+	MODALIGN_FUZZ=20000 $(BIN)/python -m pytest tests/fuzz -n 0 -p no:randomly
 
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/mutants/run.py

@@ -113,7 +113,9 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     index = Index(place)
     opened = rss() - before
     part = index.parts["image"][0]
-    plain = part.owner
+    plain = part.owner or faiss.IndexFlatIP(image.shape[1])
+    if part.owner is None:
+        plain.add(part.vectors)
     pictures = index.vectors("image", np.arange(QUERIES) * len(image) // QUERIES)
     options = None if kind == "exact" else _options(faiss, kind, part)
     singles = [q.astype(np.float64) for q in text[:200]]

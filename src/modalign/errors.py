@@ -11,6 +11,9 @@ from types import ModuleType
 class ModalignError(ValueError):
     """A mistake in what the user gave us. The program prints its one line and exits with 2."""
 
+    def __init__(self, message: object = "") -> None:
+        super().__init__(" ".join(str(message).splitlines()))  # names that are quoted may have line breaks
+
 
 class LostRankError(ModalignError):
     """Another process of a training ended; the program exits with 1, and torchrun may start it again."""

@@ -187,7 +187,7 @@ def located(value: Any, home: Path | None = None, key: str = "", sure: bool = Tr
     if key not in PLACES or not isinstance(value, str | Path) or not str(value):
         return value
     path = Path(value).expanduser()
-    found = next((p for p in (Path(home or "") / path, path) if p.exists()), None)
+    found = next((p for p in (Path(home or "") / path, path) if os.path.exists(p)), None)
     if found is None and sure and home is not None and key in SOURCES:
         found = home / path  # a message then says where it was looked for
     return value if found is None else os.path.abspath(found)

@@ -343,7 +343,10 @@ def names_of(asked: Sequence[str], entries: Mapping[str, MethodEntry], where: st
     Raises:
         ModalignError: neither an entry nor a group; the nearest is named.
     """
-    together, found = groups(entries), []
+    if not isinstance(asked, list | tuple) or not all(isinstance(name, str) for name in asked):
+        raise ModalignError(f"{where}: methods are a list of names, got {asked!r}")
+    together = groups(entries)
+    found: list[str] = []
     for name in asked:
         if name not in entries and name not in together:
             raise unknown(f"method of {where}", name, [*entries, *together])

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -270,7 +271,12 @@ def _row(values: Mapping[str, Any], where: str) -> Row:
     for column in ("group", "modality"):
         if column not in values:
             raise ModalignError(f"{where} has no {column}: every row needs a group and a modality")
-    return Row(**values)
+    row = Row(**values)
+    if isinstance(row.group, bool) or not isinstance(row.group, Integral):
+        raise ModalignError(f"{where} has the group {row.group!r}: group ids are whole numbers")
+    if not isinstance(row.extra, Mapping):
+        raise ModalignError(f"{where} has extra values that are no table: {row.extra!r}")
+    return row
 
 
 def _group_ids(values: Any) -> np.ndarray:

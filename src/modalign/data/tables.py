@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from ..errors import ModalignError, few
 from ..files import from_json
@@ -233,7 +233,7 @@ def stream_json(path: Path, what: str = "list", chunk: int = 1 << 20) -> Iterato
     except OSError as problem:
         raise ModalignError(f"{what} not found or not readable: {path} ({problem.strerror})") from None
     with handle:
-        buffer = handle.read(chunk).lstrip()
+        buffer = _read_on(handle, chunk, path, what).lstrip()
         wrong = wrong_content(buffer[:200].encode())
         if wrong:
             raise ModalignError(f"{what} is {wrong} ({path})")
@@ -247,7 +247,8 @@ def stream_json(path: Path, what: str = "list", chunk: int = 1 << 20) -> Iterato
             entry = _entry(buffer, at)
             if entry is None:
                 # Reading as much as is held keeps the work linear in the size of one entry.
-                more = handle.read(max(chunk, len(buffer) - at)) if len(buffer) - at < LARGEST_ENTRY else ""
+                held = len(buffer) - at
+                more = _read_on(handle, max(chunk, held), path, what) if held < LARGEST_ENTRY else ""
                 if not more:
                     raise ModalignError(f"{what} is cut off or damaged: {path}, after {given} entries")
                 buffer, at = buffer[at:] + more, 0
@@ -255,6 +256,13 @@ def stream_json(path: Path, what: str = "list", chunk: int = 1 << 20) -> Iterato
             key, value, at = entry
             given += 1
             yield key, value
+
+
+def _read_on(handle: TextIO, size: int, path: Path, what: str) -> str:
+    try:
+        return handle.read(size)
+    except UnicodeDecodeError as problem:
+        raise ModalignError(f"{what} is damaged: {path} is not UTF-8 ({problem.reason})") from None
 
 
 _DECODER = json.JSONDecoder()
@@ -271,7 +279,7 @@ def _entry(text: str, at: int) -> tuple[str, Any, int] | None:
         if colon is None:
             return None
         value, end = _DECODER.raw_decode(text, colon.end())
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
     # A number at the very end of the buffer may go on in the next piece.
     return (str(key), value, end) if end < len(text) else None

@@ -298,11 +298,14 @@ class Store:
                 raise ModalignError(f"feature store {folder} does not fit its {MANIFEST}: encode it again")
             with safe_open(folder / PLACES, framework="pt") as file:
                 places = {m: file.get_tensor(m).numpy() for m in index["encoders"]}
+            for m, rows in places.items():
+                _check_places(m, rows, len(manifest), index)
             failures = tuple(Failure(**f) for f in index["failures"])
             pool = (folder / index["pool"]).resolve()
             store = cls(folder, manifest, index["encoders"], failures, pool, index["shards"], places)
-        except (KeyError, TypeError, SafetensorError, OSError) as problem:
-            raise ModalignError(f"feature store is damaged: {folder} ({problem}); encode it again") from None
+        except (KeyError, TypeError, AttributeError, SafetensorError, OSError) as problem:
+            told = f"{type(problem).__name__}: {problem}"
+            raise ModalignError(f"feature store is damaged: {folder} ({told}); encode it again") from None
         return store
 
     @property
@@ -321,3 +324,19 @@ class Store:
         named = [(m, len(self.manifest.rows(m))) for m in self.manifest.modalities if m not in self.encoders]
         unread = tuple(LeftOut(f"items of '{m}'", "no encoder is named for them", n) for m, n in named)
         return (*self.manifest.left_out, *failed, *unread)
+
+
+def _check_places(modality: str, places: np.ndarray, rows: int, index: Mapping[str, Any]) -> None:
+    """Refuse places that point beyond the manifest, the shards or the pool.
+
+    Raises:
+        ModalignError: naming the modality.
+    """
+    encoder, shards = index["encoders"][modality], index["shards"][modality]
+    named = isinstance(encoder["fingerprint"], str) and isinstance(encoder["dim"], int) and encoder["dim"] > 0
+    inside = isinstance(shards, list) and all(isinstance(n, str) and n == os.path.basename(n) for n in shards)
+    fits = places.ndim == 2 and places.shape[1] == 3 and places.dtype == np.int64
+    if not (named and inside and fits):
+        raise ModalignError(f"feature store is damaged: what it says of '{modality}' does not fit; encode it again")
+    if len(places) and (places.min() < 0 or places[:, 0].max() >= rows or places[:, 1].max() >= len(shards)):
+        raise ModalignError(f"feature store is damaged: '{modality}' has places that are not there; encode it again")

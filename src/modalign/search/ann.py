@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
@@ -185,9 +187,11 @@ def read(path: Path, vectors: Path | None, kind: str, rows: int, dim: int) -> Op
     Raises:
         ModalignError: the file is missing, damaged, or of another size.
     """
-    faiss = require("faiss", "search")
     if not path.exists():
         raise FileNotFoundError(2, "No such file", str(path))
+    if kind == "exact":
+        return Opened(None, _flat(path, rows, dim))
+    faiss = require("faiss", "search")
     try:
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as problem:
@@ -200,9 +204,40 @@ def read(path: Path, vectors: Path | None, kind: str, rows: int, dim: int) -> Op
     if vectors is not None:
         table = np.load(vectors, mmap_mode="c")  # never written to; torch asks for arrays that could be
     else:
-        flat = index if kind == "exact" else faiss.downcast_index(index.storage)
+        flat = faiss.downcast_index(index.storage)
         table = faiss.rev_swig_ptr(flat.get_xb(), rows * dim).reshape(rows, dim)
     return Opened(index, table)
+
+
+def _flat(path: Path, rows: int, dim: int) -> np.ndarray:
+    """The vectors of a plain index, mapped where they lie; its head is read here, so that no damage can hurt.
+
+    The head: "IxFI", width (int32), rows (int64), two unused int64, one byte, the measure (int32), the count (uint64).
+    """
+    size = struct.calcsize("<4siqqq?iQ")
+    with path.open("rb") as handle:
+        head = handle.read(size)
+    found = struct.unpack("<4siqqq?iQ", head) if len(head) == size else (b"",) * 8
+    right = (found[0], found[1], found[2], found[7]) == (b"IxFI", dim, rows, rows * dim)
+    if not right or path.stat().st_size != size + 4 * rows * dim:
+        raise ModalignError(f"index is damaged: {path} does not hold {rows} rows of {dim} dimensions; build it again")
+    return np.memmap(path, "<f4", "c", size, (rows, dim)) if rows else np.empty((0, dim), np.float32)
+
+
+def mark(path: Path) -> str:
+    """What a faiss file must be like to be given to faiss, which trusts what it reads: a hash of it, of samples where
+    it is large."""
+    size = path.stat().st_size
+    starts = range(0, size, PIECE) if size <= MARKED else [round(i * (size - PIECE) / 63) for i in range(64)]
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as handle:
+        for start in starts:
+            handle.seek(start)
+            digest.update(handle.read(PIECE))
+    return digest.hexdigest()
+
+
+PIECE, MARKED = 1 << 20, 1 << 26
 
 
 def candidates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ class Term:
                 raise ModalignError("the words to search for are empty")
             if len(str(self.value)) > LONGEST:
                 raise ModalignError(f"the words to search for are longer than {LONGEST:,} characters")
-        elif isinstance(self.value, Path) and not self.value.is_file():
+        elif isinstance(self.value, Path) and not os.path.isfile(self.value):
             raise ModalignError(f"{'picture' if self.kind == 'image' else 'file'} not found: {self.value}")
 
     def json(self) -> dict[str, Any]:

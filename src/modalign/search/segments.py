@@ -103,7 +103,13 @@ def write_segment(
                 progress(i, len(vectors), "indexing")
                 _write_vectors(partial, i, x, settings, progress)
                 write_arrow(partial / f"{i}.arrow", items[m])
-        facts = {"modalities": {m: len(x) for m, x in vectors.items()}, "settings": vars(settings), "root": root}
+        facts: dict[str, Any] = {
+            "modalities": {m: len(x) for m, x in vectors.items()},
+            "settings": vars(settings),
+            "root": root,
+        }
+        if settings.kind != "exact":
+            facts["marks"] = [ann.mark(partial / f"{i}.faiss") for i in range(len(vectors))]
         write_json(partial / SEGMENT, facts)
         _sync(partial)
         os.replace(partial, target)
@@ -154,12 +160,23 @@ def read_segment(folder: Path, name: str, dim: int) -> tuple[dict[str, Part], Pa
     if not (place / SEGMENT).exists():
         raise FileNotFoundError(2, "No such file", str(place / SEGMENT))
     facts = read_json(place / SEGMENT, "index segment")
+    try:
+        return _parts(folder, place, facts, dim)
+    except ModalignError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as problem:
+        raise ModalignError(f"index is damaged: {place} ({type(problem).__name__}); build it again") from None
+
+
+def _parts(folder: Path, place: Path, facts: Mapping[str, Any], dim: int) -> tuple[dict[str, Part], Path | None]:
     settings = ann.settings_from(facts["settings"], str(place / SEGMENT))
     parts = {}
     for i, (m, n) in enumerate(facts["modalities"].items()):
         copies = read_copies(place / f"{i}.copies.npy", n)
         table = place / f"{i}.npy" if settings.kind == "ivfpq" or copies else None
         entries = n if copies is None else len(copies.start) - 1
+        if "marks" in facts and facts["marks"][i] != ann.mark(place / f"{i}.faiss"):
+            raise ModalignError(f"index is damaged: {place / f'{i}.faiss'} is not what was written; build it again")
         opened = ann.read(place / f"{i}.faiss", table, settings.kind, entries, dim)
         items = ArrowItems(place / f"{i}.arrow")
         if len(items) != n:

@@ -10,15 +10,13 @@ from __future__ import annotations
 import io
 import os
 import re
-import struct
-import zlib
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
-from ...errors import ModalignError, require
+from ...errors import MissingExtraError, ModalignError, require
 from .source import looks_like, named, read_bytes
 
 VERSION = 2
@@ -76,7 +74,9 @@ def load_image(source: Source, size: int | None = None) -> Image.Image:
         raise ModalignError(f"not a picture: {named(source)} ({looks_like(data)})") from None
     except Image.DecompressionBombError:
         raise ModalignError(f"picture has more than {MAX_PIXELS:,} pixels, refused: {named(source)}") from None
-    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError, IndexError, KeyError) as problem:
+    except MissingExtraError:
+        raise
+    except Exception as problem:  # decoders raise many kinds for damaged files
         raise ModalignError(f"picture is truncated or damaged: {named(source)} ({problem})") from None
 
 
