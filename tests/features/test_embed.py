@@ -282,15 +282,18 @@ def test_unknown_splits_and_modalities(tmp_path):
         store.views(modalities=["image"])
 
 
-def test_concurrent_runs_agree(tmp_path):
+def test_concurrent_runs_agree(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODALIGN_CACHE", str(tmp_path / "cache"))
     script = SUPPORT + (
-        "\nfrom modalign.features.embed import embed\n"
-        f"for _ in range(3): embed(words(60), {{'text': Letters()}}, {str(tmp_path / 's')!r})\n"
+        "\nfrom modalign.features.embed import embed_cached\n"
+        "for _ in range(3): embed_cached(words(60), {'text': Letters()})\n"
     )
     children = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
     assert [c.wait() for c in children] == [0, 0, 0]
     whole = embed(words(60), {"text": Letters()}, tmp_path / "alone")
-    assert torch.equal(Store.open(tmp_path / "s").views()["text"], whole.views()["text"])
+    encoder = Letters()
+    assert torch.equal(embed_cached(words(60), {"text": encoder}).views()["text"], whole.views()["text"])
+    assert not encoder.seen
     assert not list(tmp_path.rglob("*.tmp"))
 
 
