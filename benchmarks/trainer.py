@@ -32,11 +32,11 @@ from modalign.methods.gradient import Maps
 from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
-from modalign.training.loop import TrainingSettings, train
+from modalign.training.loop import TrainingSettings, parameter_groups, train
 from modalign.views import Batch, Views
 
 WIDTH, DIM, STEPS = 512, 256, 60
-BATCHES = (128, 512, 2048)
+BATCHES = (128, 512)
 SIZES = (10_000, 100_000, 1_000_000)
 CHILD = """
 import json, sys, threading
@@ -99,7 +99,7 @@ def bare(x: Views, batch: int, loss_of: Callable[[Batch], torch.Tensor] | None =
     """Seconds a step of a loop that does nothing but train."""
     heads, objective = maps(), make("objective", "clip")
     parameters = [*heads.parameters(), *objective.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=1e-3)
+    optimiser = torch.optim.AdamW(parameter_groups(heads, objective, 0.01), lr=1e-3)
     order = torch.randperm(len(x["a"]))
     begun = 0.0
     for step in range(STEPS + 5):

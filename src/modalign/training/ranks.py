@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,15 @@ def device() -> torch.device:
     Raises:
         ModalignError: a device that is not there.
     """
-    name = os.environ.get("MODALIGN_DEVICE", "cpu")
+    return _device(os.environ.get("MODALIGN_DEVICE", "cpu"), int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@cache
+def _device(name: str, number: int) -> torch.device:
     try:
         found = torch.device(name)
         if found.type == "cuda" and found.index is None:
-            found = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+            found = torch.device("cuda", number)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as problem:
         raise ModalignError(f"MODALIGN_DEVICE={name} cannot be used ({str(problem).splitlines()[0]})") from None

@@ -34,7 +34,8 @@ class Shared:
         self.device = ranks.device()
 
     def __call__(self, batch: Views) -> Views:
-        batch = batch.to(self.device)
+        if self.device.type != "cpu":
+            batch = batch.to(self.device)
         return ranks.assembled(self.engine(ranks.own_part(batch)), batch)
 
 
@@ -47,7 +48,8 @@ def read(x: Views, seen: Views, rows: Mapping[str, Tensor], s: TrainingSettings,
         twin = draws.clone_state()  # the same partners and shares for both forms of the items
         inputs, features = mix(inputs, s.mixing, generator=draws), mix(features, s.mixing, generator=twin)
     second = augment(inputs, s.noise, s.drop, draws) if s.noise or s.drop else None
-    place = ranks.device()
+    if (place := ranks.device()).type == "cpu":
+        return inputs, features, second
     return inputs.to(place), features.to(place), None if second is None else second.to(place)
 
 
@@ -91,7 +93,7 @@ def descend(encode: Shared, objective: Objective, batch: Read, s: TrainingSettin
 
 def full(rows: Mapping[str, Tensor], x: Views) -> dict[str, Tensor]:
     """Rows of every modality, none of those that the batch lacks."""
-    return {m: rows.get(m, torch.empty(0, dtype=torch.long)) for m in x.modalities}
+    return {m: rows[m] if m in rows else torch.empty(0, dtype=torch.long) for m in x.modalities}
 
 
 def autocast(precision: str, x: Views) -> AbstractContextManager[Any]:
