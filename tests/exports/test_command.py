@@ -22,6 +22,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_onnx_files_of_every_modality(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("onnxscript", reason="ONNX files are written by onnxscript")
     cli.main(["export", str(run), "--to", "onnx", "--out", str(run / "out"), "--json"])
