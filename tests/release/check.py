@@ -62,9 +62,7 @@ def built(place: Path) -> tuple[Path, Path]:
     python = environment(place / "builder", sys.executable)
     install(python, "build")
     source = place / "source"
-    shutil.copytree(
-        ROOT, source, ignore=shutil.ignore_patterns(".git", ".venv", "runs", "build", "dist", "__pycache__")
-    )
+    shutil.copytree(ROOT, source, ignore=left_behind)
     call(python, "-m", "build", "--outdir", place / "dist", source)
     (wheel,), (sdist,) = (place / "dist").glob("*.whl"), (place / "dist").glob("*.tar.gz")
     return wheel, sdist
@@ -79,6 +77,8 @@ def same_files(place: Path, sdist: Path, wheel: Path) -> dict[str, float]:
     assert not strange, f"these belong to no release: {strange[:5]}"
     missing = [n for n in inside if n.startswith("modalign/") and f"src/{n}" not in names]
     assert not missing, f"the sdist lacks {missing[:5]}"
+    here = {str(p.relative_to(ROOT / "src")) for p in (ROOT / "src" / "modalign").rglob("*.py")}
+    assert here <= set(inside), f"the wheel lacks {sorted(here - set(inside))[:5]}"
     assert {"README.md", "CHANGELOG.md", "LICENSE", "CITATION.cff", "SECURITY.md", "CONTRIBUTING.md"} <= names
     return {p.suffix.lstrip("."): round(p.stat().st_size / 2**20, 2) for p in (wheel, sdist)}
 
