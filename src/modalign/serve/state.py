@@ -73,7 +73,9 @@ class State:
         """Load what the first query would wait for: the text encoder, the counts of hubs, a decoder."""
         self.decoders.start()
         for number, space in enumerate(self.spaces):
-            with contextlib.suppress(ModalignError):
+            # What goes wrong here goes wrong again at the first query, which tells it; and a program that is ended
+            # meanwhile takes away what is being imported.
+            with contextlib.suppress(Exception):
                 if "text" in space.encoders:
                     self._text(number, "a word")
                 for m in space.gallery.modalities:
