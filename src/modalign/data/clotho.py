@@ -40,6 +40,7 @@ def clotho(root: Place, split: str | None = None, *, prefix: str = "caption_", m
     Reference: Drossos, Lipping and Virtanen 2020, arXiv 1910.09387.
 
     Example:
+        >>> from pathlib import Path
         >>> header = "file_name," + ",".join(f"caption_{i}" for i in range(1, 6))
         >>> line = "rain.wav,it rains,it pours,rain falls,a storm,drops fall"
         >>> size = Path("clotho_captions_evaluation.csv").write_text(f"{header}\\n{line}\\n")

@@ -233,24 +233,21 @@ class Full:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
         """
         made: dict[str, list[CanonicalSpace]] = {}
-        recalls: dict[str, Tensor] = {}
 
-        def score(s: dict[str, Any]) -> float:
+        def score(s: dict[str, Any]) -> Tensor:
             progress(len(made), self.trials, "trials of full")
             method = TransportCCA(self.dim, seed=self.seed, **s)
             made[str(s)] = [method.solve(f.trial, f.dev)[0] for f in folds]
             each = [dev_recalls(space.embed_new(f.dev)) for space, f in zip(made[str(s)], folds, strict=True)]
-            recalls[str(s)] = torch.cat(each)
-            return mean(float(one.mean()) for one in each)
+            return torch.cat(each)
 
         tuned = tune(closed, score, None, kept)
-        tried = [t["settings"] for t in tuned.record if t["score"] is not None]
-        for s in tried:
-            if str(s) not in made:  # tried by a call that was killed
-                score(s)
-        best = tried[steady([recalls[str(s)] for s in tried])]
-        self.record |= {"chosen": best, "dev": float(recalls[str(best)].mean()), "trials": tuned.record}
-        return best, made[str(best)]
+        tried = [(t, items) for t, items in zip(tuned.record, tuned.items, strict=True) if items is not None]
+        best = tried[steady([items for _, items in tried])][0]
+        if str(best["settings"]) not in made:  # tried by a call that was killed
+            score(best["settings"])
+        self.record |= {"chosen": best["settings"], "dev": best["score"], "trials": tuned.record}
+        return best["settings"], made[str(best["settings"])]
 
     def candidates(self, case: str) -> tuple[list[dict[str, Any]], list[str]]:
         """What to try: settings of the closed form, each once, the most plausible first; and descents.

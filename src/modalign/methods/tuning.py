@@ -21,11 +21,16 @@ Settings = Mapping[str, Any]
 
 
 class Tuned(NamedTuple):
-    """What tuning found. record: one {"settings", "score"} per trial, in the order they ran."""
+    """What tuning found.
+
+    settings: of the best trial. score: of it. record: one {"settings", "score"} per trial, in the order they ran.
+    items: scores of single items by trial, where they are known.
+    """
 
     settings: dict[str, Any]
     score: float
     record: list[dict[str, Any]]
+    items: list[Tensor | None]
 
 
 def grid(**choices: Sequence[Any]) -> list[dict[str, Any]]:
@@ -40,7 +45,7 @@ def grid(**choices: Sequence[Any]) -> list[dict[str, Any]]:
 
 def tune(
     candidates: Sequence[Settings],
-    score: Callable[[dict[str, Any]], float],
+    score: Callable[[dict[str, Any]], float | Tensor],
     trials: int | None = None,
     kept: Path | None = None,
 ) -> Tuned:
@@ -48,7 +53,8 @@ def tune(
 
     Args:
         candidates: settings to try, the most plausible first.
-        score: settings -> dev score, higher is better; a ModalignError counts as a failed trial.
+        score: settings -> dev score, or (n,) scores of items, whose mean it is; higher is better. A ModalignError
+            counts as a failed trial.
         trials: try only so many; None: all.
         kept: file in which every trial is written down, so that a call that was killed is not repeated; None: none.
 
@@ -64,24 +70,34 @@ def tune(
     known = read_jsonl(kept, "trials") if kept is not None and kept.exists() else []
     past = {to_json(entry.get("settings"), sort_keys=True): entry for entry in known}
     record: list[dict[str, Any]] = []
+    items: list[Tensor | None] = []
     failure: ModalignError | None = None
     for candidate in candidates[:trials]:
         settings = dict(candidate)
         if (entry := past.get(to_json(settings, sort_keys=True))) is not None and entry.get("score") is not None:
             record.append({"settings": settings, "score": float(entry["score"])})
+            items.append(torch.tensor(entry["items"]) if entry.get("items") else None)
             continue
         try:
-            record.append({"settings": settings, "score": score(settings)})
+            found = score(settings)
+            items.append(found if isinstance(found, Tensor) else None)
+            record.append({"settings": settings, "score": float(found.mean() if isinstance(found, Tensor) else found)})
         except ModalignError as problem:
             failure = failure or problem
+            items.append(None)
             record.append({"settings": settings, "score": None, "error": str(problem)})
         if kept is not None:
-            write_text(kept, "".join(to_json(entry) + "\n" for entry in record))
+            write_text(kept, "".join(map(_line, record, items)))
     done = [entry for entry in record if entry["score"] is not None]
     if not done:
         raise failure or ModalignError("no candidate could be scored")
     best = max(done, key=lambda entry: entry["score"])
-    return Tuned(dict(best["settings"]), best["score"], record)
+    return Tuned(dict(best["settings"]), best["score"], record, items)
+
+
+def _line(entry: Mapping[str, Any], items: Tensor | None) -> str:
+    """A trial as it is kept."""
+    return to_json({**entry, **({} if items is None else {"items": items.tolist()})}) + "\n"
 
 
 def steady(scores: Sequence[Tensor], margin: float = 0.5) -> int:

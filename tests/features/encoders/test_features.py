@@ -50,4 +50,4 @@ def test_rows_of_zeros_are_absent_and_counted(path, tmp_path):
     store = embed(arrays({"sensor": path}), {"sensor": Features(path, "sensor")}, tmp_path / "store")
     assert store.views()["sensor"].tolist() == X[[1, 2]].tolist()
     assert [f.row for f in store.failures] == [1, 3]
-    assert "2 of 4 items could not be encoded" in store.report()
+    assert [(lost.what, lost.count) for lost in store.left_out] == 2 * [("items of 'sensor'", 1)]

@@ -39,6 +39,6 @@ def test_company_makes_no_difference_and_rows_have_length_one() -> None:
 
 
 def test_what_is_no_sentence_is_refused(encoder: Any) -> None:
-    for bad in ("", "  ", 3):
-        with pytest.raises(ModalignError, match="sentences"):
+    for bad, why in (("", "empty texts"), ("  ", "empty texts"), (3, "got int")):
+        with pytest.raises(ModalignError, match=why):
             encoder.collate([bad])
