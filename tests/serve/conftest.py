@@ -169,3 +169,4 @@ def chromium(_chromium: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     if place:
         Path(place).mkdir(parents=True, exist_ok=True)
         _chromium.save_screenshot(str(Path(place) / f"{request.node.name}.png"))
+    _chromium.get("about:blank")  # no page lives on behind the test: its threads for sound run before all others

@@ -1,6 +1,7 @@
 // The microphone: what MediaRecorder gives is decoded here and sent as a plain WAV file, which any server can read.
 
 const LONGEST = 20; // seconds
+const RATE = 44100; // Hz
 
 export class Recorder {
   constructor(button, done, problem) {
@@ -37,11 +38,12 @@ export class Recorder {
   }
 
   async finish(blob) {
-    const context = new AudioContext();
+    // Offline: decoding needs no device for output, and none of the threads that serve one in real time.
+    const context = new OfflineAudioContext(1, 1, RATE);
     try {
       const sound = await context.decodeAudioData(await blob.arrayBuffer());
       this.done(wav(sound), "recording.wav");
-    } catch { this.problem("The recording cannot be read: record for a little longer."); } finally { context.close(); }
+    } catch { this.problem("The recording cannot be read: record for a little longer."); }
   }
 }
 
