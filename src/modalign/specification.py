@@ -178,7 +178,7 @@ def located(value: Any, home: Path | None = None, key: str = "", sure: bool = Tr
             the value. sure: also what is not there, where it can only be meant to lie beside the file.
 
     Example:
-        >>> located({"data": {"name": "table", "root": "list.csv"}}, Path("nowhere"))["data"]["root"]
+        >>> located({"data": {"name": "table", "root": "list.csv"}}, Path("nowhere"), sure=False)["data"]["root"]
         'list.csv'
     """
     if isinstance(value, Mapping):

@@ -62,7 +62,7 @@ def test_mutual_knn_of_views():
     assert s.value == pytest.approx(float(similarity.mutual_knn(x, y, 4).mean()))
     assert s.chance == pytest.approx(4 / 39)
     assert len(s.per_item) == 40
-    with pytest.raises(ModalignError, match="k >= 1"):
+    with pytest.raises(ModalignError, match="k must be at least 1"):
         MutualKnn(k=0)(Views.from_arrays(a=x, b=y))
 
 

@@ -255,9 +255,9 @@ def test_killed_at_any_moment_an_index_is_there(tmp_path: Path) -> None:
 
 
 def _hold(place: Path, ready: object) -> None:
-    from modalign.search.segments import writing
+    from modalign.outputs import claim
 
-    with writing(place):
+    with claim(place, "index"):
         ready.set()  # type: ignore[attr-defined]
         time.sleep(600)
 
@@ -269,7 +269,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     holder = context.Process(target=_hold, args=(tmp_path / "index", ready))
     holder.start()
     try:
-        assert ready.wait(600)
+        assert ready.wait(120)
         with pytest.raises(ModalignError, match="another program is writing"):
             index.delete(["image/1"])
         assert Index(tmp_path / "index").count("image") == 60  # readers are not kept out

@@ -257,7 +257,7 @@ def test_mistakes_of_the_loss_are_named():
         Classify({0: "a", 1: "a"})
     with pytest.raises(ModalignError, match="allows one"):
         Classify({0: ["a", "b"]}, several=False)
-    with pytest.raises(ModalignError, match="positive"):
+    with pytest.raises(ModalignError, match="dim must lie"):
         Classify(labels, dim=0)
     with pytest.raises(ModalignError, match="points of 5 dimensions, got 8"):
         Classify(labels, dim=5)(Batch(z, z))

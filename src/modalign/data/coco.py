@@ -82,6 +82,7 @@ def coco(
         2021, arXiv 2004.15020 (CxC); Chun et al. 2022, arXiv 2204.03359 (ECCV Caption).
 
     Example:
+        >>> import json
         >>> Path("annotations").mkdir()
         >>> photos = [{"id": 9, "file_name": "000000000009.jpg"}]
         >>> captions = [{"id": 1, "image_id": 9, "caption": "a plate of food"}]
