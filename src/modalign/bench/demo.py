@@ -66,7 +66,7 @@ def run_demo(
     spec = specification(
         {
             "data": {"name": "openmoji", "language": language, **({"speech": True} if speech else {})},
-            "encoders": {"image": "efficientnet-lite0", "text": "minilm", **({"audio": ears()} if speech else {})},
+            "encoders": {"image": "efficientnet-lite0", "text": "minilm", **({"audio": ears()[0]} if speech else {})},
             "method": {"name": "full"},
             "pairs": pairs,
             "out": str(out),
@@ -82,6 +82,8 @@ def _fitted(
     spec: Specification, pairs: int, seeds: int, progress: Progress, row: Callable[[str, MethodResult], None]
 ) -> Run:
     data = load_data(spec, progress)
+    if "audio" in spec.encoders and (lacking := ears()[1]):
+        note([f"spoken names are heard by log-mel bands alone: {lacking}"])
     budgets = [*dict.fromkeys(max(4, round(pairs * s)) for s in SHARES), pairs]
     settings = [(name, pairs) for name in METHODS] + [("full", b) for b in budgets[:-1]]
     jobs = [FitJob(name, b, seed) for name, b in settings for seed in range(seeds)]
@@ -94,15 +96,14 @@ def _fitted(
     return Run.write(spec, Model.load(Path(spec.out)), data, result_of(results, budgets, data, spec, seeds), progress)
 
 
-def ears() -> dict[str, Any]:
-    """The encoder of spoken names: log-mel bands of four parts of time, and a speech network where it is installed."""
+def ears() -> tuple[dict[str, Any], str]:
+    """The encoder of spoken names, and what it lacks: log-mel bands of four parts of time, and a speech network."""
     bands = {"name": "logmel", "parts": 4}
     try:
         make("encoder", "speech")
     except MissingExtraError as missing:
-        note([f"spoken names are heard by log-mel bands alone: {missing}"])
-        return bands
-    return {"name": "joined", "encoders": [bands, {"name": "speech"}]}
+        return bands, str(missing)
+    return {"name": "joined", "encoders": [bands, {"name": "speech"}]}, ""
 
 
 Results = dict[tuple[str, int], MethodResult]
