@@ -93,7 +93,7 @@ class ClipPreset:
                 steps=self.steps, lr=s["lr"], weight_decay=s["weight_decay"], mixing=s["mixing"], every=15, patience=4,
                 checkpoints=run is not None, seed=self.seed,
             )  # fmt: skip
-            folder = None if run is None else run / RunFile.TRAININGS / str(len(made))
+            folder = trial_folder(run, str(len(made)))
             made[str(s)] = method.fit(x, dev, folder), folder
             return float(method.record["training"]["dev"])
 
@@ -285,6 +285,8 @@ class Full:
 
         They are judged with hubs removed, where that follows: joined heads gain more by it than single ones.
         """
+        if not names:
+            return start
         ends = {"": start}
         logs: dict[str, float] = {}
         for name in names:
@@ -297,12 +299,9 @@ class Full:
             begun = with_residual(start, how["hidden"], how["dropout"], draw) if how["hidden"] else start
             ends[name] = method.descend(copy.deepcopy(begun), x, fold.dev, trial_folder(run, name), silent)
             logs[name] = method.record["training"]["dev"]
-        if logs:
-            keep_log(trial_folder(run, max(logs, key=lambda n: logs[n])), run)
+        keep_log(trial_folder(run, max(logs, key=lambda n: logs[n])), run)
         if len(names) > 1:
             ends[" and ".join(names)] = joined([ends[n] for n in names], x, start.dim, self.seed)
-        if not names:
-            return start
         judged = {n: fold.without_hubs(h, self.seed) if self.hubs else h for n, h in ends.items()}
         scores = {n: score_heads(h, fold.dev) for n, h in judged.items()}
         self.record["trials"] += [{"settings": {"descent": n}, "score": s} for n, s in scores.items() if n]

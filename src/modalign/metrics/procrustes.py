@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -29,6 +30,18 @@ ANGLE = Measure(
     "Shape angle", "radians", "Riemannian distance of the two shapes, an angle; 0 fits.", higher_is_better=False,
     importance="detail",
 )  # fmt: skip
+
+
+def shapes(z: Views, pick: str) -> Iterator[tuple[str, str, Tensor, Tensor]]:
+    """Every pair of modalities with three common groups or more: names, and (g, d) rows of length 1 in one order.
+
+    Args:
+        pick: one row per group: its "first" item or the "mean" of its items.
+    """
+    for a, b in z.pairs():
+        items = same_items(z, a, b, pick)
+        if len(items.group) >= LEAST:
+            yield a, b, unit(items.x), unit(items.y)
 
 
 @register("metric", "procrustes")
@@ -63,11 +76,7 @@ class Procrustes:
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least three common groups."""
         out: dict[str, Score] = {}
-        for a, b in z.pairs():
-            items = same_items(z, a, b, self.pick)
-            if len(items.group) < LEAST:
-                continue
-            x, y = unit(items.x), unit(items.y)
+        for a, b, x, y in shapes(z, self.pick):
             found = self._distances(x, y)
             chance = shuffled(lambda u, v: self._distances(u, v).disparity, x, y, self.null)
             size = found.size_and_shape / len(x) ** 0.5

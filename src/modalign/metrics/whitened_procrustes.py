@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..geometry.cost import unit
 from ..geometry.procrustes import free_of_spectrum, spread
 from ..registry import register
 from ..views import Views
 from .key import Key
-from .paired import same_items, shuffled
-from .procrustes import LEAST
+from .paired import shuffled
+from .procrustes import shapes
 from .score import Measure, Score
 
 WHITENED = Measure(
@@ -59,11 +58,7 @@ class WhitenedProcrustes:
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least three common groups."""
         out: dict[str, Score] = {}
-        for a, b in z.pairs():
-            items = same_items(z, a, b, self.pick)
-            if len(items.group) < LEAST:
-                continue
-            x, y = unit(items.x), unit(items.y)
+        for a, b, x, y in shapes(z, self.pick):
             whitened, given = self._distances(x, y, self.null)
             chance = shuffled(lambda u, v: self._distances(u, v, 0)[0], x, y, self.null)
             name = "whitened_procrustes"
