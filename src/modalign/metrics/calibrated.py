@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..geometry import similarity
-from ..geometry.procrustes import disparity, spread
+from ..geometry.procrustes import disparity
 from ..parameters import Count, Number, Weight
 from ..registry import register
 from ..views import Views
 from .intervals import percentile_interval
 from .key import Key
-from .paired import SameItems, few_rows, same_items
+from .paired import SameItems, item_sets
 from .score import Measure, Score
 
 LEAST = 8  # groups from which on a null says anything
@@ -61,11 +61,7 @@ class Calibrated:
             if name not in measures:
                 raise unknown("similarity", name, measures)
         out: dict[str, Score] = {}
-        for a, b in z.pairs():
-            first, second = sorted((a, b))
-            items = few_rows(same_items(z, first, second, self.pick), self.rows)
-            if len(items.group) < LEAST or 0.0 in (spread(items.x), spread(items.y)):
-                continue
+        for a, b, items in item_sets(z, self.pick, least=LEAST, rows=self.rows, varied=True):
             items = items._replace(x=_turned(items.x), y=_turned(items.y))
             for name in self.of:
                 try:

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..geometry import similarity
-from ..geometry.procrustes import spread
 from ..parameters import Count, Number
 from ..registry import register
 from ..views import Views
 from .key import Key
-from .paired import few_rows, same_items, shuffled
+from .paired import item_sets, shuffled
 from .score import Measure, Score
 
 BIASED = Measure(
@@ -141,12 +140,7 @@ def _scores(
     rows: int | None = None,
 ) -> dict[str, Score]:
     out = {}
-    for a, b in z.pairs():
-        first, second = sorted((a, b))
-        items = same_items(z, first, second, pick)
-        items = items if rows is None else few_rows(items, rows)
-        if len(items.group) < least or 0.0 in (spread(items.x), spread(items.y)):
-            continue  # undefined for a modality that has collapsed to one point
+    for a, b, items in item_sets(z, pick, least=least, rows=rows, varied=True):
         for (form, k), (what, measure) in found.items():
             try:
                 value, chance = measure(items.x, items.y), shuffled(measure, items.x, items.y, null)

@@ -13,7 +13,7 @@ from ..parameters import Count, Number
 from ..registry import register
 from ..views import Views
 from .key import Key
-from .paired import few_rows, same_items, shuffled
+from .paired import item_sets, shuffled
 from .score import Measure, Score
 
 MUTUAL = Measure(
@@ -112,13 +112,8 @@ def _scores(
     if k < 1:
         raise ModalignError(f"{name} needs k >= 1, got {k}")
     out = {}
-    for a, b in z.pairs():
-        first, second = sorted((a, b))
-        items = same_items(z, first, second, pick)
-        items = items if rows is None else few_rows(items, rows)
+    for a, b, items in item_sets(z, pick, least=2, rows=rows):
         n = len(items.group)
-        if n < 2:
-            continue
         values = measure(items.x, items.y, k).cpu()
         random = (
             chance(k, n) if chance else shuffled(lambda x, y: float(measure(x, y, k).mean()), items.x, items.y, null)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..geometry.procrustes import spread
 from ..views import Views, aligned
 
 
@@ -33,6 +34,29 @@ def same_items(z: Views, a: str, b: str, pick: str = "first") -> SameItems:
     """
     both = aligned(z, (a, b), pick).complete()
     return SameItems(both.data[a], both.data[b], both.group)
+
+
+def item_sets(
+    z: Views, pick: str = "first", *, least: int, rows: int | None = None, varied: bool = False
+) -> Iterator[tuple[str, str, SameItems]]:
+    """What both modalities of every pair have, names in alphabetical order: what a measure of two sets is taken of.
+
+    Args:
+        z: views. pick: one row per group: its "first" item or the "mean" of its items.
+        least: pairs with fewer common groups are left out. rows: at most so many groups enter; None: all.
+        varied: leave out pairs of which one side has collapsed to one point.
+
+    Example:
+        >>> z = Views.from_arrays(b=torch.eye(3), a=torch.eye(3))
+        >>> [(a, b, len(items.group)) for a, b, items in item_sets(z, least=2, rows=2)]
+        [('a', 'b', 2)]
+    """
+    for pair in z.pairs():
+        a, b = sorted(pair)
+        items = same_items(z, a, b, pick)
+        items = items if rows is None else few_rows(items, rows)
+        if len(items.group) >= least and not (varied and 0.0 in (spread(items.x), spread(items.y))):
+            yield a, b, items
 
 
 def few_rows(items: SameItems, rows: int) -> SameItems:

@@ -15,7 +15,7 @@ from ..parameters import Count, Number
 from ..registry import register
 from ..views import Views
 from .key import Key
-from .paired import SameItems, few_rows, same_items, shuffled
+from .paired import SameItems, few_rows, item_sets, same_items, shuffled
 from .score import Measure, Score
 
 TRUSTWORTHINESS = Measure(
@@ -61,12 +61,8 @@ class Trustworthiness:
     def __call__(self, z: Views) -> dict[str, Score]:
         """``trustworthiness/a~b/@k`` and ``continuity/a~b/@k`` of pairs with at least three common groups."""
         out: dict[str, Score] = {}
-        for a, b in z.pairs():
-            first, second = sorted((a, b))
-            items = few_rows(same_items(z, first, second, self.pick), self.rows)
+        for a, b, items in item_sets(z, self.pick, least=3, rows=self.rows):
             n = len(items.group)
-            if n < 3:
-                continue
             k = min(self.k, (n - 1) // 2)
 
             def mean(u: Tensor, v: Tensor, k: int = k) -> float:
@@ -145,11 +141,7 @@ class Gromov:
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every pair of modalities with at least three common groups."""
         out: dict[str, Score] = {}
-        for a, b in z.pairs():
-            first, second = sorted((a, b))
-            items = few_rows(same_items(z, first, second, self.pick), self.rows)
-            if len(items.group) < 3:
-                continue
+        for a, b, items in item_sets(z, self.pick, least=3, rows=self.rows):
             chance = shuffled(_paired, items.x, items.y, self.null)
             out[str(Key("gromov", a, b, mutual=True))] = FREE.score(_free(items))
             out[str(Key("gromov", a, b, "paired", mutual=True))] = PAIRED.score(

@@ -14,7 +14,7 @@ from ..parameters import Number
 from ..registry import register
 from ..views import Views
 from .key import Key
-from .paired import same_items, shuffled
+from .paired import item_sets, shuffled
 from .score import Measure, Score
 
 LEAST = 3  # groups from which on a shape says anything
@@ -33,15 +33,9 @@ ANGLE = Measure(
 
 
 def shapes(z: Views, pick: str) -> Iterator[tuple[str, str, Tensor, Tensor]]:
-    """Every pair of modalities with three common groups or more: names, and (g, d) rows of length 1 in one order.
-
-    Args:
-        pick: one row per group: its "first" item or the "mean" of its items.
-    """
-    for a, b in z.pairs():
-        items = same_items(z, a, b, pick)
-        if len(items.group) >= LEAST:
-            yield a, b, unit(items.x), unit(items.y)
+    """Every pair of modalities with three common groups or more: names, and (g, d) rows of length 1 in one order."""
+    for a, b, items in item_sets(z, pick, least=LEAST):
+        yield a, b, unit(items.x), unit(items.y)
 
 
 @register("metric", "procrustes")
@@ -53,8 +47,7 @@ class Procrustes:
     by the square root of the number of groups, so that it does not grow with them; ``/angle`` is in radians. A modality
     that has collapsed to one point has disparity 1.
 
-    Use when: pairs should lie at one place up to a rotation. Related: ``Gap`` (centroids alone), ``Cka`` (kernels,
-        any
+    Use when: pairs should lie at one place up to a rotation. Related: ``Gap`` (centroids alone), ``Cka`` (kernels, any
     widths), ``Gromov`` (distances, without pairs).
 
     Args:
