@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modalign.methods import presets
-from modalign.methods.presets import Full
+from modalign.methods import full
+from modalign.methods.full import Full
 from modalign.model import Heads
 from modalign.training.loop import dev_recall
 from modalign.views import Views, hold_out
@@ -168,12 +168,12 @@ def test_full_descends_only_where_dev_rises(
         assert views is dev
         return start + next((gain for h, gain in zip(ends, gains, strict=False) if h is heads), 0.0)
 
-    monkeypatch.setattr(presets, "Gradient", Scripted)
-    monkeypatch.setattr(presets, "joined", both)
+    monkeypatch.setattr(full, "Gradient", Scripted)
+    monkeypatch.setattr(full, "joined", both)
     Full(dim=7, trials=5, hubs=False).fit(x, dev)  # too few pairs to descend
     assert not ends
-    monkeypatch.setattr(presets, "score_heads", scored)
-    monkeypatch.setattr(presets, "FEWEST_TO_DESCEND", 2)
+    monkeypatch.setattr(full, "score_heads", scored)
+    monkeypatch.setattr(full, "FEWEST_TO_DESCEND", 2)
     monkeypatch.setattr(Full, "FIRST", {"plan": (0, 5, 4), "links": (0, 5, 4), "few": (0, 5, 4)})
     method = Full(dim=7, trials=6, hubs=False, alpha=0.2, beta=0.3, gamma=2.0)
     found = method.fit(x, dev)

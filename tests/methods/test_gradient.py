@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.methods import presets
-from modalign.methods.presets import TRIALS, ClipPreset, Full
-from modalign.methods.tuning import score_heads
+from modalign.methods import full as full_method
+from modalign.methods.clip import ClipPreset
+from modalign.methods.full import Full
+from modalign.methods.tuning import TRIALS, score_heads
 from modalign.model import Model
 from modalign.registry import make
 from modalign.views import Views, hide_links
@@ -76,7 +77,7 @@ def test_presets_get_equal_trials(latent: MakeViews) -> None:
 def test_full_beats_clip_when_pairs_are_few_and_logs_its_training(
     latent: MakeViews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presets, "FEWEST_TO_DESCEND", 10)
+    monkeypatch.setattr(full_method, "FEWEST_TO_DESCEND", 10)
     sets = [latent(n, seed, (60, 40), noise=0.4) for n, seed in ((300, 0), (60, 1), (150, 2))]
     x, dev, test = hide_links(sets[0], torch.arange(20)), sets[1], sets[2]
     clip = make("method", "clip", trials=3, steps=60).fit(x, dev)

@@ -18,9 +18,10 @@ from modalign import cli
 from modalign.bench.workers import Workers
 from modalign.errors import ModalignError
 from modalign.files import RunFile, read_json, read_jsonl
-from modalign.methods import presets
+from modalign.methods import full
+from modalign.methods.clip import ClipPreset
+from modalign.methods.full import Full
 from modalign.methods.gradient import random_heads
-from modalign.methods.presets import ClipPreset, Full
 from modalign.methods.tuning import tune
 from modalign.progress import Pause, _Lines, kept
 from modalign.runs.fit import unfinished
@@ -62,7 +63,7 @@ def test_trials_are_written_down_one_by_one_and_not_repeated(tmp_path: Path) -> 
 def test_align_goes_on_with_the_trials_of_an_interrupted_call(
     moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files, solve, calls = arrays(tmp_path), presets.TransportCCA.solve, []
+    files, solve, calls = arrays(tmp_path), full.TransportCCA.solve, []
     whole = align_arrays(files, tmp_path / "whole", dim=4)
 
     def counted(self: Any, *given: Any) -> Any:
@@ -71,7 +72,7 @@ def test_align_goes_on_with_the_trials_of_an_interrupted_call(
             raise KeyboardInterrupt
         return solve(self, *given)
 
-    monkeypatch.setattr(presets.TransportCCA, "solve", counted)
+    monkeypatch.setattr(full.TransportCCA, "solve", counted)
     with pytest.raises(KeyboardInterrupt) as stop:
         align_arrays(files, tmp_path / "run", dim=4)
     assert f"kept in {tmp_path / 'run'}" in stop.value.__notes__[0]
@@ -107,7 +108,7 @@ def test_clip_goes_on_with_its_trainings(tmp_path: Path, monkeypatch: pytest.Mon
     shared = torch.randn(120, 4, generator=rng)
     x = Views.from_arrays(a=shared @ torch.randn(4, 8, generator=rng), b=shared @ torch.randn(4, 6, generator=rng))
     whole = ClipPreset(dim=4, trials=3, steps=30).fit(x)
-    fit, calls = presets.Gradient.fit, []
+    fit, calls = full.Gradient.fit, []
 
     def counted(self: Any, *given: Any) -> Any:
         calls.append(given)
@@ -115,7 +116,7 @@ def test_clip_goes_on_with_its_trainings(tmp_path: Path, monkeypatch: pytest.Mon
             raise KeyboardInterrupt
         return fit(self, *given)
 
-    monkeypatch.setattr(presets.Gradient, "fit", counted)
+    monkeypatch.setattr(full.Gradient, "fit", counted)
     with pytest.raises(KeyboardInterrupt):
         ClipPreset(dim=4, trials=3, steps=30).fit(x, run=tmp_path)
     checkpoints = sorted(tmp_path.glob(f"trials/*/{RunFile.CHECKPOINT}"))
@@ -142,14 +143,14 @@ def test_full_gives_the_same_with_and_without_a_folder(tmp_path: Path) -> None:
 
 SLOW = """
 import sys, time, signal
-import modalign.methods.presets as presets
+import modalign.methods.full as full
 from modalign import cli
-solve = presets.TransportCCA.solve
+solve = full.TransportCCA.solve
 def slow(self, *given):
     print("trial", flush=True)
     time.sleep(0.2)
     return solve(self, *given)
-presets.TransportCCA.solve = slow
+full.TransportCCA.solve = slow
 cli.main(sys.argv[1:])
 """
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..files import read_jsonl, to_json, write_text
+from ..files import RunFile, read_jsonl, read_text, to_json, write_text
 from ..model import Heads
 from ..training.loop import dev_recall
 from ..views import Views
 
+TRIALS = 12
 Settings = Mapping[str, Any]
 
 
@@ -138,3 +139,14 @@ def crowded(dev: Views, z: Mapping[str, Tensor], others: Mapping[str, Tensor]) -
         alone = int(dev.group[m].min()) - 1 - torch.arange(len(more)) * len(z) - k
         data[m], group[m] = torch.cat([rows, more]), torch.cat([dev.group[m].long(), alone])
     return replace(dev, data=data, group=group, row=None)
+
+
+def trial_folder(run: Path | None, name: str) -> Path | None:
+    """Where the log of a descent lies."""
+    return None if run is None else run / RunFile.TRAININGS / name
+
+
+def keep_log(trial: Path | None, run: Path | None) -> None:
+    """The training log of a trial as that of the run."""
+    if trial is not None and run is not None:
+        write_text(run / RunFile.LOG, read_text(trial / RunFile.LOG, "training log"))

@@ -1,10 +1,12 @@
 """Items of several modalities with their groups, the one data type that travels everywhere, and what is done to it."""
 
 from .aligned import Aligned, Stack, aligned, row_aligned
+from .batch import Batch
 from .compose import compose, composed, side
+from .concat import concat
 from .links import connected_groups, hide_links, hold_out, keep_items, linked_groups, lose
 from .presence import presence
-from .views import Batch, Pair, Views, concat
+from .views import Pair, Views
 
 __all__ = [
     "Aligned", "Batch", "Pair", "Stack", "Views", "aligned", "compose", "composed", "concat", "connected_groups",

@@ -6,7 +6,7 @@ items of a modality (five captions of one photo) or none (a missing modality is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 
@@ -313,66 +313,6 @@ class Views:
                     "a missing item is left out, not written as zeros; remove these rows"
                 )
         return self
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What an objective may look at.
-
-    Args:
-        z: views in the shared space, unit rows.
-        x: the heads' inputs (frozen or current features): own manifolds, teachers.
-        augmented: second views of the same items (same groups), for methods that need them.
-        step: optimiser step, from 0, for warm-ups and schedules.
-
-    Example:
-        >>> x = Views.from_arrays(a=torch.eye(2), b=torch.eye(2))
-        >>> Batch(z=x, x=x, step=3).step
-        3
-    """
-
-    z: Views
-    x: Views
-    augmented: Views | None = None
-    step: int = 0
-
-
-def concat(parts: Sequence[Views]) -> Views:
-    """Views one after another; group ids keep their meaning, so equal ids in two parts are the same thing.
-
-    Where one part has links of two modalities, those of the others are taken from their groups, and no item of one part
-    has a positive in another.
-
-    Raises:
-        ModalignError: nothing to join.
-
-    Example:
-        >>> x = Views.from_arrays(a=torch.eye(2), b=torch.eye(2))
-        >>> concat([x.only("a"), x.only("b")]).paired("a", "b").tolist()
-        [[0, 0], [1, 1]]
-    """
-    if not parts:
-        raise ModalignError("nothing to concatenate: the list of views is empty")
-    names = list(dict.fromkeys(m for p in parts for m in p.data))
-    rows = all(p.row is not None for p in parts)
-    linked = dict.fromkeys(pair for p in parts for pair in p.links or ())
-    return Views(
-        {m: torch.cat([p.data[m] for p in parts if m in p]) for m in names},
-        {m: torch.cat([p.group[m] for p in parts if m in p]) for m in names},
-        {pair: _shifted(parts, *pair) for pair in linked} or None,
-        {m: torch.cat([p.row[m] for p in parts if p.row and m in p]) for m in names} if rows else None,
-    )
-
-
-def _shifted(parts: Sequence[Views], a: str, b: str) -> Tensor:
-    """(2, p) the positive pairs of each part, by their rows in all parts together."""
-    start, found = torch.zeros(2, 1, dtype=torch.long), []
-    for p in parts:
-        if a in p and b in p:
-            link = (p.links or {}).get((a, b), p.paired(a, b).T)
-            found.append(link.long().cpu() + start)
-        start = start + torch.tensor([[len(p[m]) if m in p else 0] for m in (a, b)])
-    return torch.cat(found, 1)
 
 
 def _rows_where(x: Tensor, test: Callable[[Tensor], Tensor]) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.features.encoders.layers import choose_layer, compare_layers
-from modalign.features.encoders.text import MiniLM, pool
+from modalign.features.encoders.pooling import pool
+from modalign.features.encoders.text import MiniLM
 from modalign.registry import make
 
 TEXTS = [f"{a} {b}" for a in ("a red", "a small", "one old", "my") for b in ("dog", "house", "song", "river", "idea")]

@@ -8,7 +8,8 @@ import torch
 from modalign.data.manifest import Row
 from modalign.errors import MissingExtraError, ModalignError
 from modalign.features.encoders.base import Encoder
-from modalign.features.encoders.text import MiniLM, TransformerText, package_folder, pool
+from modalign.features.encoders.pooling import pool
+from modalign.features.encoders.text import MiniLM, TransformerText, package_folder
 from modalign.registry import make
 
 SENTENCES = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from ...errors import ModalignError, few, require
+from ...errors import ModalignError, require
 from ...files import read_json
 from ...registry import register
 from .base import LOADING, FrozenEncoder, Item, Tokenised, file_hash, frozen, sentences
 from .layers import cut
+from .pooling import Pooling, pool, read_pooling
 from .tuning import Tunable, Tuning, release
 from .weights import Credit
 
@@ -59,14 +60,6 @@ def padded(ids: Sequence[Sequence[int]], fill: int) -> Tokens:
     return Tokens(rows, length)
 
 
-class Pooling(NamedTuple):
-    """How token vectors become a sentence vector."""
-
-    mode: str
-    normalise: bool
-    longest: int
-
-
 @register("encoder", "transformer")
 class TransformerText(FrozenEncoder):
     """Sentences through a transformer in a local folder (Hugging Face or sentence-transformers layout).
@@ -106,7 +99,7 @@ class TransformerText(FrozenEncoder):
         if "hidden_size" not in config:
             raise ModalignError(f"not a text transformer: {self.folder}/config.json has no hidden_size")
         self.dim: int = config["hidden_size"]
-        self.pooling = _read_pooling(self.folder, config)
+        self.pooling = read_pooling(self.folder, config)
         self._model: Any = None
         self._tokenizer: Any = None
 
@@ -261,61 +254,6 @@ def package_folder(package: str, extra: str = "demo") -> Path:
         require(package, extra)
         raise ModalignError(f"the Python package '{package}' is not a folder: reinstall it")
     return Path(next(iter(spec.submodule_search_locations)))
-
-
-def pool(h: Tensor, mask: Tensor, mode: str) -> Tensor:
-    """Token vectors -> sentence vectors; padding never counts.
-
-        mean: sum_t m_t h_t / sum_t m_t        cls: h_1        max: max over t with m_t = 1
-
-    Args:
-        h: (n, t, d). mask: (n, t) bool, true for real tokens; at least one a row.
-        mode: "mean", "cls" or "max".
-
-    Returns:
-        (n, d).
-
-    Example:
-        >>> h = torch.tensor([[[1.0], [3.0], [9.0]]])
-        >>> pool(h, torch.tensor([[True, True, False]]), "mean")
-        tensor([[2.]])
-    """
-    if mode == "cls":
-        return h[:, 0]
-    if mode == "max":
-        return h.masked_fill(~mask[..., None], -torch.inf).amax(1)
-    weight = mask[..., None].to(h.dtype)
-    return (h * weight).sum(1) / weight.sum(1)
-
-
-def _read_pooling(folder: Path, config: Mapping[str, Any]) -> Pooling:
-    """Pooling, normalisation and length limit of a folder."""
-    longest = int(config.get("max_position_embeddings", 512))
-    if not (folder / "modules.json").exists():
-        return Pooling("mean", True, longest)
-    limits = folder / "sentence_bert_config.json"
-    if limits.exists():
-        longest = min(longest, int(read_json(limits).get("max_seq_length") or longest))
-    mode, normalise = "mean", False
-    for module in read_json(folder / "modules.json"):
-        kind = str(module["type"]).rsplit(".", 1)[-1]
-        if kind == "Pooling":
-            mode = _pooling_mode(read_json(folder / module["path"] / "config.json"), folder)
-        elif kind == "Normalize":
-            normalise = True
-        elif kind != "Transformer":
-            raise ModalignError(f"text encoder {folder} has a layer '{kind}', which modalign does not know")
-    return Pooling(mode, normalise, longest)
-
-
-def _pooling_mode(settings: Mapping[str, Any], folder: Path) -> str:
-    keys = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max"}
-    chosen = [k for k, v in settings.items() if k.startswith("pooling_mode_") and v is True]
-    if settings.get("pooling_mode") in keys.values():
-        return str(settings["pooling_mode"])
-    if len(chosen) != 1 or chosen[0] not in keys:
-        raise ModalignError(f"text encoder {folder} pools by {few(chosen)}: modalign knows one of {few(keys)}")
-    return keys[chosen[0]]
 
 
 @contextmanager

@@ -1,0 +1,80 @@
+"""An entry of the catalogue of methods, and how the settings of its trials are written down."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ModalignError
+
+Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """A method of the catalogue.
+
+    Args:
+        label: for people. method: registered name. settings: what holds in every trial.
+        candidates: changes to the settings, one per trial; empty: nothing to try.
+        tunes_itself: the method tries settings itself (``trials``), says what it chose (``record["chosen"]``) and can
+            be told (``chosen``).
+        group: of the catalogue. least_pairs: with fewer it cannot be fitted.
+        paired_only: unlinked items are taken away from it. modalities: it needs so many; None: any number.
+    """
+
+    label: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    tunes_itself: bool = False
+    group: str = "own"
+    least_pairs: int = 2
+    paired_only: bool = False
+    modalities: int | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the outcome: everything but label and group."""
+        return {
+            "method": self.method, "settings": dict(self.settings), "candidates": [dict(c) for c in self.candidates],
+            "tunes_itself": self.tunes_itself, "paired_only": self.paired_only,
+        }  # fmt: skip
+
+    def with_candidate(self, candidate: Mapping[str, Any]) -> Settings:
+        """The settings of one trial."""
+        return changed(self.settings, candidate)
+
+
+def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> Settings:
+    """Settings with dotted changes applied; neither argument is altered.
+
+    Example:
+        >>> changed({"lr": 1, "objective": {"name": "clip"}}, {"lr": 2, "objective.scale": 30})
+        {'lr': 2, 'objective': {'name': 'clip', 'scale': 30}}
+    """
+    out = dict(settings)
+    for key, value in changes.items():
+        head, dot, rest = key.partition(".")
+        if not dot:
+            out[key] = value
+            continue
+        inner = out.get(head, {})
+        if not isinstance(inner, Mapping):
+            raise ModalignError(f"'{key}' cannot be set: '{head}' is {inner!r}, not a table")
+        out[head] = changed(inner, {rest: value})
+    return out
+
+
+def product(**axes: Sequence[Any]) -> tuple[Settings, ...]:
+    """All combinations; the first axis varies fastest.
+
+    Example:
+        >>> product(ridge=[1, 2], root=[False, True])[:3]
+        ({'ridge': 1, 'root': False}, {'ridge': 2, 'root': False}, {'ridge': 1, 'root': True})
+    """
+    names = list(axes)[::-1]
+    return tuple(
+        dict(zip(names[::-1], values[::-1], strict=True)) for values in itertools.product(*(axes[n] for n in names))
+    )
