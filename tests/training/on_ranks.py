@@ -12,6 +12,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,8 @@ from test_every_objective import NAMES, build
 from test_loop import heads, pairs, schedule
 
 from modalign.files import RunFile
+from modalign.geometry.transport import Problem, Solver, Unbalanced, between, shared, solve
+from modalign.geometry.transport.parted import Joined
 from modalign.methods.closed_form import CCA
 from modalign.methods.gradient import Gradient
 from modalign.methods.transport_cca import TransportCCA
@@ -26,6 +29,7 @@ from modalign.model import Heads
 from modalign.registry import make
 from modalign.training import ranks
 from modalign.training.loop import train
+from modalign.training.plan_rows import PlanRows
 from modalign.views import Batch, Views
 
 Check = tuple[str, Callable[[], None]]
@@ -179,8 +183,62 @@ def links_check() -> Check:
     return "links", check
 
 
+def plan_check(title: str, cost: str, problem: Callable[..., Problem], **solver: float) -> Check:
+    """A plan of which each rank holds some rows, none of them the same number: all that is asked of it."""
+    g = torch.Generator().manual_seed(3)
+    x, y = (torch.randn(n, WIDE, generator=g, dtype=torch.float64).requires_grad_() for n in (23, 14))
+    b = torch.rand(14, generator=g, dtype=torch.float64)
+    b = b / b.sum()
+    alone = solve(problem(between(x, y, cost), None, b), Solver(**solver))
+    wanted = torch.autograd.grad(alone.objective, (x, y))
+
+    def check() -> None:
+        with shared(PlanRows(entries=1)):
+            found = solve(problem(between(x, y, cost), None, b), Solver(**solver))
+        assert isinstance(found.coupling, Joined)
+        assert len(found.coupling.inner.matrix) == ranks.share(23).stop - ranks.share(23).start < 23
+        close(found.objective, alone.objective)
+        for mine, theirs in zip(torch.autograd.grad(found.objective, (x, y)), wanted, strict=True):
+            close(mine, theirs)
+        for name in ("f", "g", "plan", "value"):
+            close(getattr(found, name), getattr(alone, name), atol=1e-5)
+        assert found.converged
+        assert found.log_domain == alone.log_domain
+
+    return f"plan by rows, {title}", check
+
+
+def parted_curve_check() -> Check:
+    """A training whose transport plans are held in parts, whatever their size."""
+    s = schedule(batch=17, steps=12, mixing=0.0, noise=0.0)
+    alone, apart = plain_heads(), plain_heads()
+    train(alone, make("objective", "transport"), pairs(), s, pairs(seed=1))
+
+    def check() -> None:
+        before, PlanRows.__init__.__defaults__ = PlanRows.__init__.__defaults__, (1,)
+        try:
+            train(apart, make("objective", "transport"), pairs(), s, pairs(seed=1))
+        finally:
+            PlanRows.__init__.__defaults__ = before
+        for key, value in alone.state_dict().items():
+            close(apart.state_dict()[key], value, atol=1e-4, rtol=1e-3)
+
+    return "training with plans by rows", check
+
+
+def plan_checks() -> Iterator[Check]:
+    yield parted_curve_check()
+    tight = {"epsilon": 0.05, "tolerance": 1e-9}
+    yield plan_check("cosine", "cosine", Problem, **tight)
+    yield plan_check("squares, annealed", "sqeuclidean", Problem, epsilon=0.3, tolerance=1e-9, anneal=0.5)
+    yield plan_check("log domain", "cosine", Problem, rows=4, **tight)
+    yield plan_check("unbalanced", "cosine", partial(Unbalanced, rho=0.5), **tight)
+    yield plan_check("unbalanced, small epsilon", "sqeuclidean", partial(Unbalanced, rho=0.2), epsilon=0.02)
+
+
 def checks(which: str) -> Iterator[Check]:
     if which == "short":
+        yield from plan_checks()
         yield from map(objective_check, NAMES)
         yield curve_check("total")
         yield resume_check()

@@ -23,6 +23,7 @@ from ..geometry.transport import (
     sinkhorn_divergence,
     solve,
 )
+from ..geometry.transport.sharing import current
 from ..parameters import Count, Dim, Positive, Weight
 from ..registry import register
 from ..views import Batch, Views
@@ -62,7 +63,8 @@ class Transport(Pairwise):
         modalities: look only at pairs of these; default all.
 
     A step that sees the same items as the last one starts from its potentials.
-    ``log()`` gives the plan's entropy, between 0 (one to one) and 1 (everything to everything: collapse).
+    ``log()`` gives the plan's entropy, between 0 (one to one) and 1 (everything to everything: collapse); not of a plan
+    so large that several processes hold it in parts.
 
     Use when: many items have no known partner, beside a term that knows pairs; ``method="semi_paired"`` where it
         stands alone.
@@ -138,7 +140,7 @@ class Transport(Pairwise):
         pairs = None
         if self.method == "semi_paired":  # items without partners have no pairs among them
             pairs = batch.z.paired(a, b) if self.items == "all" else rows[0].new_zeros(0, 2)
-        if self.last is None:
+        if self.last is None and current().rows(len(x), len(y)) is None:
             self.last = (x.detach(), y.detach(), pairs)
         if self.method not in ("entropic", "unbalanced") or self.debias:
             return self.loss(x, y, pairs)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import ModalignError
 from ..geometry.neighbours import collapse
+from ..geometry.transport import shared
 from ..metrics.mean_recall import mean_of, recalls, sums_of
 from ..metrics.ranking import find_all
 from ..metrics.recall import KS
@@ -29,6 +30,7 @@ from ..views import Batch, Views
 from . import ranks, shards
 from .checkpoint import Keeper, Position
 from .loader import read_ahead
+from .plan_rows import PlanRows
 from .sampling import Sampler
 from .step import Shared, clip_gradient, descend, full, read
 
@@ -121,7 +123,7 @@ def train(
         ModalignError: no usable data, a loss that is not finite, or a checkpoint of other settings.
     """
     s, seen = settings or TrainingSettings(), seen or x
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), shared(PlanRows()):
         torch.manual_seed(s.seed)
         sampler = Sampler(x, s.batch, s.unpaired, s.seed)
         prepare = getattr(objective, "prepare", None)

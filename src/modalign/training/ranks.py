@@ -195,6 +195,13 @@ def total(x: Tensor) -> Tensor:
     return x
 
 
+def least(x: Tensor) -> Tensor:
+    """The minimum over ranks, in place."""
+    if world() > 1:
+        distributed.all_reduce(x, distributed.ReduceOp.MIN)
+    return x
+
+
 def agreed(value: float) -> float:
     """A number as rank 0 has it, for choices that all must make alike."""
     if world() == 1:

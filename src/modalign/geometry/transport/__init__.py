@@ -12,7 +12,8 @@ mean of several sets; `barycentric` the map that a plan stands for; `matches` wh
 Modules, from the door inwards: ``front`` (the problems), ``partial``, ``semipaired``, ``exact``, ``gromov``,
 ``divergence``, ``barycentre``, ``matches`` (one kind each); ``entropic`` (annealing, plans) over ``dual`` (value,
 gradients), ``sinkhorn`` (iteration with absorbed potentials), ``kernel`` (one pass) and ``anderson`` (acceleration).
-``problem``, ``solver`` and ``source`` are what goes in, ``result`` and ``coupling`` what comes out.
+``problem``, ``solver`` and ``source`` are what goes in, ``result`` and ``coupling`` what comes out; ``sharing`` and
+``parted`` let several processes hold one plan by rows.
 """
 
 from .barycentre import barycentre
@@ -21,11 +22,12 @@ from .front import Partial, Problem, SemiPaired, Unbalanced, solve
 from .gromov import distortion, fused_gromov, gromov
 from .matches import Matches, matches
 from .result import ConvergenceWarning, Plan, Potentials
+from .sharing import Sharing, shared
 from .solver import Solver
 from .source import CostSource, between
 
 __all__ = [
-    "ConvergenceWarning", "CostSource", "Matches", "Partial", "Plan", "Potentials", "Problem", "SemiPaired", "Solver",
-    "Unbalanced", "barycentre", "barycentric", "between", "distortion", "fused_gromov", "gromov", "matches",
-    "sinkhorn_divergence", "solve",
+    "ConvergenceWarning", "CostSource", "Matches", "Partial", "Plan", "Potentials", "Problem", "SemiPaired", "Sharing",
+    "Solver", "Unbalanced", "barycentre", "barycentric", "between", "distortion", "fused_gromov", "gromov", "matches",
+    "shared", "sinkhorn_divergence", "solve",
 ]  # fmt: skip

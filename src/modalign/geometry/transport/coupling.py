@@ -97,7 +97,9 @@ class Tally:
         problem = found.problem
         a = problem.a * kept(found.f, problem.rho_a).to(problem.a)
         b = problem.b * kept(found.g, problem.rho_b).to(problem.b)
-        return float(((self.rows - a).abs().sum(-1) + (self.columns - b).abs().sum(-1)).max())
+        sharing = problem.source.sharing
+        rows = sharing.total((self.rows - a).abs().sum(-1))
+        return float((rows + (sharing.total(self.columns) - b).abs().sum(-1)).max())
 
 
 @dataclass(frozen=True)

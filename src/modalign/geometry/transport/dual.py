@@ -41,20 +41,22 @@ def dual_value(found: Scaled) -> Tensor:
     """
     problem = found.problem
     a, b, f, g = problem.a.double(), problem.b.double(), found.f, found.g
-    mass = (a * kept(f, problem.rho_a)).sum(-1)
-    gain = (a * _conjugate(f, problem.rho_a)).sum(-1) + (b * _conjugate(g, problem.rho_b)).sum(-1)
-    return (gain - problem.epsilon * (mass - a.sum(-1) * b.sum(-1))).to(problem.source.dtype)
+    rows = [(a * kept(f, problem.rho_a)).sum(-1), (a * _conjugate(f, problem.rho_a)).sum(-1), a.sum(-1)]
+    mass, gain, of_a = problem.source.sharing.total(torch.stack(rows))
+    gain = gain + (b * _conjugate(g, problem.rho_b)).sum(-1)
+    return (gain - problem.epsilon * (mass - of_a * b.sum(-1))).to(problem.source.dtype)
 
 
 def weight_gradients(found: Scaled) -> tuple[Tensor, Tensor]:
     """Gradients of the dual value in a and b."""
     problem, epsilon, dtype = found.problem, found.problem.epsilon, found.problem.source.dtype
 
-    def gradient(potential: Tensor, rho: float, other: Tensor) -> Tensor:
-        mass = other.double().sum(-1, keepdim=True)
+    def gradient(potential: Tensor, rho: float, mass: Tensor) -> Tensor:
         return (_conjugate(potential, rho) + epsilon * (mass - kept(potential, rho))).to(dtype)
 
-    return gradient(found.f, problem.rho_a, problem.b), gradient(found.g, problem.rho_b, problem.a)
+    a, b = (weights.double().sum(-1, keepdim=True) for weights in (problem.a, problem.b))
+    a = problem.source.sharing.total(a)
+    return gradient(found.f, problem.rho_a, b), gradient(found.g, problem.rho_b, a)
 
 
 def kept(potential: Tensor, rho: float) -> Tensor:

@@ -13,8 +13,9 @@ from . import exact
 from .anderson import MEMORY
 from .coupling import Padded, Solved, stack
 from .dual import Envelope, dual_value, weight_gradients
+from .parted import Joined, PartedCost, parted
 from .problem import EntropicProblem, one_mass, pose, require_allowed
-from .result import Plan, Potentials, warn_unless
+from .result import Coupling, Plan, Potentials, warn_unless
 from .sinkhorn import Scaled, sinkhorn
 from .solver import Solver
 from .source import CostSource, DenseCost, dense_cost, row_blocks
@@ -46,6 +47,8 @@ def transport(
         return _without_idle(source, problem.a if a is None else a, problem.b if b is None else b, solver, start, rho)
     if isinstance(source, DenseCost) and source.forbidden and hard:
         require_allowed(source.costs, problem.a, problem.b)
+    if a is None or not a.requires_grad:
+        problem = parted(problem)
     found = iterate(problem, solver, start)
     if isinstance(source, DenseCost) and source.forbidden and hard and bool((found.error > solver.tolerance).any()):
         exact.require_feasible(source.costs, problem.a, problem.b)
@@ -96,7 +99,8 @@ def ladder(problem: EntropicProblem, factor: float | None) -> list[float]:
 def finish(found: Scaled, solver: Solver, a: Tensor | None, b: Tensor | None) -> Plan:
     """The `Plan` of what the iteration found, its objective differentiable in the cost's inputs and the weights."""
     problem, source = found.problem, found.problem.source
-    coupling, mass = Solved(found), float(problem.b.sum(-1).min())
+    coupling: Coupling = Solved(found)
+    mass = float(problem.b.sum(-1).min())
     if source.stored:  # the error of the plan itself
         error = coupling.marginal_error
         converged = error <= solver.tolerance * mass * 1.01 + 8 * torch.finfo(source.dtype).eps
@@ -113,6 +117,8 @@ def finish(found: Scaled, solver: Solver, a: Tensor | None, b: Tensor | None) ->
             gradients = source.gradients(coupling)
         objective = Envelope.apply(objective, (*gradients, *(d for _, d in weights)), *inputs)
     f, g = found.f.to(source.dtype), found.g.to(source.dtype)
+    if isinstance(source, PartedCost):
+        f, coupling = source.joined(f), Joined(coupling, source)
     return Plan(objective, f, g, found.iterations, converged, found.log_domain, coupling)
 
 

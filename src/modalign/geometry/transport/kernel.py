@@ -15,6 +15,7 @@ from torch.nn.functional import threshold
 
 from .anderson import Step
 from .problem import EntropicProblem
+from .sharing import Sharing, log_total, most
 from .source import cached_rows, row_blocks
 
 Relax = Callable[[Tensor, slice], Tensor]
@@ -57,17 +58,17 @@ def absorb(problem: EntropicProblem, g: Tensor | None, rows: int | None, store: 
         f[..., block] = damp_a * (cost if shift is None else cost - shift).amin(-1)
         reduced = torch.sub(cost, f[..., block].unsqueeze(-1), out=room)
         lowest = torch.minimum(lowest, reduced.amin(-2))
-    g = damp_b * lowest
+    g = damp_b * source.sharing.least(lowest)
     if kernel is not None:
         for block in blocks:
             exp_(kernel[..., block, :].sub_(g.unsqueeze(-2)).mul_(-1.0 / problem.epsilon))
     return Base(f.double(), g.double(), kernel)
 
 
-def within_range(kernel: Tensor, limit: float) -> bool:
+def within_range(kernel: Tensor, limit: float, sharing: Sharing) -> bool:
     """Whether each row and column of a kernel has an entry that scalings of that range can use."""
-    floor = math.exp(-limit)
-    return bool((kernel.amax(-1) > floor).all() and (kernel.amax(-2) > floor).all())
+    rows, columns = sharing.least(kernel.amax(-1).amin()), most(sharing, kernel.amax(-2)).amin()
+    return float(torch.minimum(rows, columns)) > math.exp(-limit)
 
 
 def kernel_step(problem: EntropicProblem, base: Base) -> Step:
@@ -90,7 +91,7 @@ def kernel_step(problem: EntropicProblem, base: Base) -> Step:
             log_u[..., block] = relax_rows(-_times(part, v).double().log(), block)
             back += _times(transposed, (log_u[..., block].exp() * problem.a[..., block]).to(kernel.dtype))
         # Columns: v = 1 / K^T(a u). 3. What it changes tells the columns' error.
-        residual = relax_columns(-back.double().log(), slice(None)) - log_v
+        residual = relax_columns(-problem.source.sharing.total(back).double().log(), slice(None)) - log_v
         return residual, _error(problem, log_v, residual), log_u
 
     return step
@@ -117,6 +118,7 @@ def log_step(problem: EntropicProblem, base: Base, rows: int | None) -> Step:
             # The same entries serve K^T(a u): their row maxima go into the scale.
             scale = ((log_u[..., block] + top).exp() * problem.a[..., block]).to(source.dtype)
             back += _times(entries.mT, scale)
+        back = source.sharing.total(back)
         log_back = back.double().log() - log_v  # the entries carried v
         lost = back <= FLOOR
         if bool(lost.any()):
@@ -167,7 +169,7 @@ def _log_columns(problem: EntropicProblem, base: Base, log_u: Tensor, blocks: li
     for block in blocks:
         entries = exponents(problem, base, block).add_(weight[..., block].unsqueeze(-1))
         total = torch.logaddexp(total, torch.logsumexp(entries, -2).double())
-    return total
+    return log_total(problem.source.sharing, total)
 
 
 def _relaxation(problem: EntropicProblem, rho: float, base: Tensor) -> Relax:

@@ -116,7 +116,11 @@ def _attempt(
     """Iterate beside one base, and whether the scalings stayed in its range to the end."""
     # 1. Absorb.
     base = absorb(problem, g, rows, store)
-    if base.kernel is not None and not problem.balanced and not within_range(base.kernel, RANGE):
+    if (
+        base.kernel is not None
+        and not problem.balanced
+        and not within_range(base.kernel, RANGE, problem.source.sharing)
+    ):
         base = Base(base.f, base.g, None)
     stored = base.kernel is not None
     log_v = torch.zeros_like(base.g)

@@ -18,6 +18,7 @@ from torch import Tensor
 from ...errors import ModalignError, unknown
 from ..cost import KINDS, checked_pair, cosine_of_units, inner, sqeuclidean, unit
 from .result import Coupling
+from .sharing import ALONE, Sharing
 
 Blocks = Iterable[tuple[slice, Tensor]]
 
@@ -29,6 +30,11 @@ class CostSource(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def sharing(self) -> Sharing:
+        """Who has the other rows, where these are not all."""
+        ...
 
     @property
     def dtype(self) -> torch.dtype:
@@ -102,6 +108,7 @@ class DenseCost:
     spread: float
     forbidden: bool = False
     stored = True
+    sharing = ALONE
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -159,6 +166,7 @@ class PointCost:
     kept: Tensor | None = None
     forbidden = False
     stored = False
+    sharing = ALONE
 
     @cached_property
     def points(self) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,111 @@
+"""A cost between embeddings of which this process holds some rows, and the plan that all holders make together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .problem import EntropicProblem
+from .result import Coupling
+from .sharing import Sharing, current
+from .source import Blocks, PointCost
+
+
+@dataclass(frozen=True)
+class PartedCost:
+    """Some rows of a cost between two sets of points that every holder has.
+
+    Args:
+        whole: the cost between all points; what it is a function of keeps its gradients.
+        own: the cost of the rows that are held here, without gradients.
+        place: which rows these are.
+        sharing: who holds the others.
+    """
+
+    whole: PointCost
+    own: PointCost
+    place: slice
+    sharing: Sharing
+    forbidden = False
+    stored = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.own.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.own.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.own.device
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        return self.whole.inputs
+
+    @property
+    def spread(self) -> float:
+        return self.whole.spread
+
+    def block(self, rows: slice, into: Tensor | None = None) -> Tensor:
+        return self.own.block(rows, into)
+
+    def keep(self) -> PartedCost:
+        return replace(self, own=self.own.keep())
+
+    def matrix(self) -> Tensor:
+        return self.whole.matrix()
+
+    def part(self, rows: Tensor, columns: Tensor) -> PointCost:
+        return self.whole.part(rows, columns)
+
+    def gradients(self, plan: Coupling) -> tuple[Tensor, ...]:
+        x, y = self.own.gradients(plan)
+        return self.joined(x), self.sharing.total(y)
+
+    def paid(self, plan: Blocks) -> Tensor:
+        return self.sharing.total(self.own.paid(plan))
+
+    def joined(self, rows: Tensor) -> Tensor:
+        """What belongs to the rows, from those of every holder."""
+        whole = rows.new_zeros(self.whole.shape[0], *rows.shape[1:])
+        whole[self.place] = rows
+        return self.sharing.total(whole)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The plan of all holders, from the rows that are held here. What is asked of it, all must ask."""
+
+    inner: Coupling
+    source: PartedCost
+
+    @property
+    def value(self) -> Tensor:
+        return self.inner.value
+
+    @property
+    def marginal_error(self) -> float:
+        return self.inner.marginal_error
+
+    @property
+    def matrix(self) -> Tensor:
+        return self.source.joined(self.inner.matrix)
+
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        yield slice(0, self.source.whole.shape[0]), self.matrix
+
+
+def parted(problem: EntropicProblem) -> EntropicProblem:
+    """The part of a problem that this process holds, or all of it."""
+    source, sharing = problem.source, current()
+    if not isinstance(source, PointCost) or (place := sharing.rows(*source.shape)) is None:
+        return problem
+    x, y = (points.detach() for points in source.inputs)
+    own = PartedCost(source, PointCost(x[place], y, source.kind), place, sharing)
+    return replace(problem, source=own, a=problem.a[place])
