@@ -18,8 +18,8 @@ import faiss
 
 from modalign.files import to_json
 from modalign.search import AnnSettings, Index, ann, search_run
-from modalign.search.gallery import Match
 from modalign.search.items import conditions
+from modalign.search.part import Match
 from modalign.search.recall import cross_modal_recall
 
 APPROXIMATE = ("hnsw", "ivfpq")
@@ -50,7 +50,7 @@ def test_a_filter_that_leaves_out_all_neighbours_gives_what_exact_search_gives(
     kind: str, correction: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """1,000 items around the query carry one label and 20 times as many elsewhere the other (hnswlib PR 344)."""
-    monkeypatch.setattr("modalign.search.gallery.FEW", 100)
+    monkeypatch.setattr("modalign.search.part.FEW", 100)
     query, x = crowd(250, 5100)
     index = index_of(tmp_path / "i", x, kind, [{"split": "train" if i < 250 else "test"} for i in range(len(x))])
     bias = index.correction(correction, ("text",), ("text",)) if correction else None
@@ -66,7 +66,7 @@ def test_a_filter_that_leaves_out_all_neighbours_gives_what_exact_search_gives(
 def test_items_around_a_query_that_were_deleted_do_not_hide_the_others(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modalign.search.gallery.FEW", 100)
+    monkeypatch.setattr("modalign.search.part.FEW", 100)
     query, x = crowd(300, 4000)
     index = index_of(tmp_path / "i", x, kind).delete([f"text/{i}" for i in range(300)])
     found, right = (answers(index, query, exact=e) for e in (False, True))
@@ -80,7 +80,7 @@ def test_items_around_a_query_that_were_deleted_do_not_hide_the_others(
 def test_filters_of_any_width_agree_with_exact_search(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modalign.search.gallery.FEW", 50)
+    monkeypatch.setattr("modalign.search.part.FEW", 50)
     rng = np.random.default_rng(1)
     x = rng.normal(size=(3000, 12))
     index = index_of(tmp_path / "i", x, kind, [{"rank": i % 100} for i in range(len(x))])

@@ -22,9 +22,9 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'mo
 from modalign.errors import ModalignError
 from modalign.search import AnnSettings, Index, open_space
 from modalign.search.ann import KINDS
-from modalign.search.gallery import Place
 from modalign.search.index import model_fingerprint
 from modalign.search.items import conditions
+from modalign.search.part import Place
 
 from .conftest import cloud, entries, write_run
 
@@ -124,7 +124,7 @@ def test_add_update_delete_compact(tmp_path: Path) -> None:
 def test_deleted_items_are_not_found_in_approximate_indexes(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modalign.search.gallery.FEW", 0)  # so that even so few are looked for approximately
+    monkeypatch.setattr("modalign.search.part.FEW", 0)  # so that even so few are looked for approximately
     index = make(tmp_path / "index", 1500, kind, 8)
     query = index.vectors("image", [5])[0].astype(np.float64)
     assert nearest(index, query, 1) == ["image/5"]

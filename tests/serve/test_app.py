@@ -528,7 +528,7 @@ def test_items_of_two_data_sets_are_never_taken_for_each_other(tmp_path: Path) -
 
 def test_rows_of_plain_numbers_are_of_their_own_data(tmp_path: Path) -> None:
     from modalign.search import Space, in_memory
-    from modalign.search.gallery import Place
+    from modalign.search.part import Place
     from modalign.serve.things import thing
 
     z = {"sensor": torch.eye(4)}

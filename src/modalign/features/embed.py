@@ -24,8 +24,9 @@ from ..progress import Pause, Progress, kept, silent
 from .batches import Encoded, encode_batches
 from .choose import entries_for, lasting, make_encoders, parse_entry
 from .encoders.base import Encoder, FrozenEncoder, credits_of
+from .pool import Pool, item_key
 from .reading import remarks
-from .store import Failure, Pool, Store, item_key
+from .store import Failure, Store
 
 POOL = "features"
 Engine = Callable[[str, Encoder, Iterable[Sequence[Row]]], Iterator[Iterable[Encoded]]]

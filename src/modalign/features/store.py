@@ -1,9 +1,6 @@
-"""Feature store: features that were computed once, found again by what they were computed from.
+"""Feature store: a folder with an index of the rows of one manifest in a pool of features.
 
-A pool holds features by content: ``<pool>/<encoder>/<shard>.safetensors``, where ``<encoder>`` is the encoder's
-fingerprint and each feature row carries the key of its item (words, or content of a file, times). Shards are written
-whole or not at all and never changed, so runs may be killed, resumed, and share a pool; a changed file or encoder has
-other keys, so nothing stale is ever found. A store is a folder with an index of the rows of one manifest in a pool.
+Features that were computed once are found again by what they were computed from (see ``pool``), read as needed.
 """
 
 from __future__ import annotations
@@ -11,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,18 +19,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..data import media
 from ..data.left_out import LeftOut
 from ..data.links import links_of
-from ..data.manifest import Manifest, Row
+from ..data.manifest import Manifest
 from ..errors import ModalignError, unknown
 from ..files import atomic, read_json, write_json
 from ..views import Views
+from .pool import pool_name
 
 FORMAT = 1
 INDEX, MANIFEST, PLACES = "index.json", "manifest.json", "places.safetensors"
-KEY_BYTES = 16
-LARGEST_HALF = 65504.0
 
 
 @dataclass(frozen=True)
@@ -46,117 +39,6 @@ class Failure:
     modality: str
     item: str
     reason: str
-
-
-def item_key(row: Row) -> bytes:
-    """Identity of what an encoder is given: modality, words or content of the file, times, index. 16 bytes.
-
-    Raises:
-        ModalignError: the file is missing.
-    """
-    content = ["text", row.text] if row.text is not None else ["file", media.signature(str(row.uri))]
-    facts = [row.modality, *content, row.start, row.end, row.extra.get("index")]
-    text = json.dumps(facts, ensure_ascii=False)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
-
-
-class Pool:
-    """Features of one encoder, by item key.
-
-    Args:
-        folder: of all pools. encoder: fingerprint. dim: width of the features.
-        half: features are kept in float16, in a folder of their own.
-        cache: folder of pools that this one shares features with; shards are linked where both lie on one disk.
-        alone: nobody else reads this pool now.
-    """
-
-    def __init__(
-        self, folder: Path, encoder: str, dim: int, half: bool = False, cache: Path | None = None, alone: bool = False
-    ) -> None:
-        self.folder = folder / pool_name(encoder, half)
-        self.dim = dim
-        self.half, self.alone = half, alone
-        self.cache = None if cache is None else Pool(cache, encoder, dim, half)
-        self.where: dict[bytes, tuple[str, int]] = {}
-        self.damaged: list[Path] = []
-        for path in sorted(self.folder.glob("*.safetensors")):
-            self._scan(path)
-
-    def adopt(self, keys: Iterable[bytes]) -> None:
-        """Take in the shards of the cache that hold items which this pool lacks."""
-        if self.cache is None:
-            return
-        there = self.cache.where
-        for name in sorted({there[key][0] for key in keys if key in there and key not in self.where}):
-            _share(self.cache.folder / name, self.folder / name)
-            self._scan(self.folder / name)
-
-    def _scan(self, path: Path) -> None:
-        """Learn what a shard holds. A damaged one is as good as absent: its items are encoded again."""
-        try:
-            with safe_open(path, framework="pt") as shard:
-                keys = shard.get_tensor("key")
-                rows, width = shard.get_slice("features").get_shape()
-        except (SafetensorError, OSError, ValueError):
-            self.damaged.append(path)
-            return
-        if keys.shape != (rows, KEY_BYTES) or width != self.dim:
-            self.damaged.append(path)
-            return
-        table = keys.numpy().tobytes()
-        for i in range(rows):
-            self.where.setdefault(table[i * KEY_BYTES : (i + 1) * KEY_BYTES], (path.name, i))
-
-    def add(self, keys: Sequence[bytes], features: Tensor, passing: bool = False) -> str:
-        """Write a shard: whole or not at all. The same items always go to a file of the same name, which is returned.
-
-        Args:
-            passing: it will be replaced by one with more items, and the cache need not have it.
-
-        Raises:
-            ModalignError: half precision, and a number that it cannot hold.
-        """
-        if self.half:
-            if float(features.abs().max()) > LARGEST_HALF:
-                raise ModalignError(
-                    f"features reach {float(features.abs().max()):.3g}, half precision ends at {LARGEST_HALF:.0f}: "
-                    "keep them in full precision, without --half"
-                )
-            features = features.half()
-        name = hashlib.blake2b(b"".join(keys), digest_size=12).hexdigest() + ".safetensors"
-        table = torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, KEY_BYTES)
-        with atomic(self.folder / name) as partial:
-            save_file({"features": features.contiguous(), "key": table}, partial)
-        for i, key in enumerate(keys):
-            self.where[key] = (name, i)
-        self.damaged = [p for p in self.damaged if p.name != name]
-        if self.cache is not None and not passing:
-            with suppress(OSError):  # what the cache has no room for is encoded again another time
-                _share(self.folder / name, self.cache.folder / name)
-        return name
-
-    def drop(self, name: str) -> None:
-        """Remove a shard whose items all lie in a later one as well."""
-        (self.folder / name).unlink(missing_ok=True)
-
-
-def _share(source: Path, target: Path) -> None:
-    """The same shard in another pool: one file under two names on one disk, else a copy. Shards never change."""
-    with atomic(target) as partial:
-        try:
-            os.link(source, partial)
-        except OSError:
-            shutil.copyfile(source, partial)
-
-
-def pool_name(encoder: str, half: bool) -> str:
-    """Folder of an encoder's features in a pool; rounded features are never taken for others.
-
-    Example:
-        >>> pool_name("0123", half=True)
-        '0123-half'
-    """
-    return f"{encoder}-half" if half else encoder
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import torch
 from ..errors import ModalignError
 from ..outputs import claim_file, refuse
 from ..progress import Progress, silent
-from ..search.gallery import Place
 from ..search.index import Index
+from ..search.part import Place
 from ..search.segments import is_index
 from . import apply, gradual
 from .migrating import Migration, load_migration

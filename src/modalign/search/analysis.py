@@ -12,7 +12,8 @@ import torch
 from ..geometry.neighbours import knn
 from ..geometry.spread import occurrences
 from ..views import Views
-from .gallery import Gallery, Match, Place
+from .gallery import Gallery
+from .part import Match, Place
 
 NODES = 1500  # items of each modality in the neighbourhood graph
 WITHIN, ACROSS = 8, 3  # edges of an item to its own modality and to each other one

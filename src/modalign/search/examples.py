@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from .gallery import Place
+from .part import Place
 from .space import Space
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,68 +11,12 @@ import torch
 from ..errors import ModalignError, unknown
 from ..geometry.neighbours import knn
 from ..metrics.corrected import csls_bias, softmax_bias
-from . import ann
-from .copies import Copies
-from .exact import best, exact_scores, scores, top
-from .items import Condition, ListItems, Metadata, mask
+from .exact import best, exact_scores, scores
+from .items import Condition, ListItems, mask
+from .part import Match, Part, Place
 
 CORRECTIONS = ("csls", "inverted_softmax")
 BANK = 2000  # queries that a hubness correction looks at
-FEW = 20_000  # allowed items up to which a filter is answered exactly, without the approximate index
-
-
-class Place(NamedTuple):
-    """Where an item is: its modality and its row among all of that modality, deleted ones counted."""
-
-    modality: str
-    row: int
-
-
-class Match(NamedTuple):
-    """A result of a vector search: score with correction, cosine, place."""
-
-    score: float
-    cosine: float
-    place: Place
-
-
-@dataclass
-class Part:
-    """Items of one modality that were indexed together.
-
-    vectors: (n, d) float32 unit rows. items: their metadata. dead: (n,) bool, deleted or replaced; None: none.
-    faiss: approximate index and settings; None for exact search. owner: keeps mapped memory alive.
-    copies: rows of each entry of the approximate index, where rows are equal; None: every row is an entry.
-    """
-
-    vectors: np.ndarray
-    items: Metadata
-    dead: np.ndarray | None = None
-    faiss: Any = None
-    settings: ann.AnnSettings = field(default_factory=ann.AnnSettings)
-    owner: Any = None
-    copies: Copies | None = None
-
-    def nearest(
-        self, query: np.ndarray, k: int, allowed: np.ndarray | None, bias: np.ndarray | None, exact: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Scores and rows of the k best; exact unless there is an approximate index that may be asked."""
-        few = allowed is not None and int(allowed.sum()) <= max(FEW, ann.RARE * len(allowed))
-        if self.faiss is None or exact or few:
-            return top(self.vectors, query, k, allowed, bias)
-        wide = k if bias is None else 10 * k  # a correction may lift items that are not among the k nearest
-        rows = self.candidates(query[None], wide, allowed)[0]
-        if len(rows) > FEW:
-            return top(self.vectors, query, k, allowed, bias)
-        return best(self.vectors, query, rows, k, bias)
-
-    def candidates(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> list[np.ndarray]:
-        """Rows that may be among the k best of each query, from the approximate index."""
-        if self.copies is None:
-            return ann.candidates(self.faiss, queries, k, self.settings, allowed)
-        entries = None if allowed is None else self.copies.any(allowed)
-        found = [self.copies.rows(e) for e in ann.candidates(self.faiss, queries, k, self.settings, entries)]
-        return found if allowed is None else [rows[allowed[rows]] for rows in found]
 
 
 class Gallery:

@@ -17,7 +17,8 @@ from ..outputs import claim
 from ..progress import Progress, silent
 from . import segments
 from .ann import MIN_IVFPQ, AnnSettings, settings_from
-from .gallery import Gallery, Part, Place, unit_rows
+from .gallery import Gallery, unit_rows
+from .part import Part, Place
 from .recall import cross_modal_recall
 
 Entries = Mapping[str, Sequence[Mapping[str, Any]]]

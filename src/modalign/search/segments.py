@@ -28,8 +28,8 @@ from ..files import atomic, read_json, refused, save_array, write_json
 from ..progress import Progress, kept, silent
 from . import ann
 from .copies import distinct, read_copies
-from .gallery import Part
 from .items import ArrowItems, write_arrow
+from .part import Part
 
 FORMAT = 1
 BLOCK = 4096  # entries hashed at once

@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import ModalignError, few, require
 from ..files import to_json
 from ..progress import Progress, silent
-from .gallery import Gallery, Place
+from .gallery import Gallery
+from .part import Place
 
 BATCH = 4096  # rows in one write
 

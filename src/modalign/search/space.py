@@ -18,9 +18,10 @@ from ..model import Model
 from ..parameters import Count, check_value
 from ..registry import make
 from ..runs import Run
-from .gallery import CORRECTIONS, Gallery, Place, in_memory
+from .gallery import CORRECTIONS, Gallery, in_memory
 from .index import Index, model_fingerprint, with_ids
 from .items import conditions
+from .part import Place
 from .query import ITEM, VECTOR, Query, Term
 from .segments import is_index
 from .sources import embedded, require_groups

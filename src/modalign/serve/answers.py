@@ -14,8 +14,8 @@ from ..errors import ModalignError
 from ..search import analysis
 from ..search.commands import command_line
 from ..search.examples import examples
-from ..search.gallery import Place
 from ..search.index import Index
+from ..search.part import Place
 from ..search.query import ITEM, Query
 from ..search.space import Space
 from .state import SearchRequest, State

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ModalignError
 from ..files import to_json
 from ..runs import Run
-from ..search.gallery import Place
+from ..search.part import Place
 from ..search.space import Space
 
 ITS_OWN = ("text", "picture", "uri", "start", "end")
