@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import json
 import sys
+import tarfile
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,6 +22,8 @@ import torch
 from test_every_objective import NAMES, build
 from test_loop import heads, pairs, schedule
 
+from modalign.data.manifest import Manifest
+from modalign.data.webdataset import open_member, webdataset
 from modalign.files import RunFile
 from modalign.geometry.transport import Problem, Solver, Unbalanced, between, shared, solve
 from modalign.geometry.transport.parted import Joined
@@ -28,8 +33,9 @@ from modalign.methods.transport_cca import TransportCCA
 from modalign.model import Heads
 from modalign.registry import make
 from modalign.training import ranks
-from modalign.training.loop import train
+from modalign.training.loop import TrainingSettings, train
 from modalign.training.plan_rows import PlanRows
+from modalign.training.stream import Stream, shards
 from modalign.views import Batch, Views
 
 Check = tuple[str, Callable[[], None]]
@@ -236,9 +242,66 @@ def plan_checks() -> Iterator[Check]:
     yield plan_check("unbalanced, small epsilon", "sqeuclidean", partial(Unbalanced, rho=0.2), epsilon=0.02)
 
 
+def tar_of_rows(folder: Path) -> tuple[Manifest, torch.Tensor]:
+    """Five WebDataset shards of twelve arrays of numbers each, and the numbers."""
+    rows = torch.randn(60, WIDE, generator=torch.Generator().manual_seed(2))
+    for shard in range(5):
+        with tarfile.open(folder / f"{shard}.tar", "w") as tar:
+            for i in range(12 * shard, 12 * shard + 12):
+                entry = tarfile.TarInfo(f"{i:03d}.bin")
+                entry.size = 4 * WIDE
+                tar.addfile(entry, io.BytesIO(rows[i].numpy().tobytes()))
+    return webdataset(folder, modalities={"bin": "x"}), rows
+
+
+class Net(torch.nn.Module):
+    """One linear map for both modalities, in float32; a rank may have no rows of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.map = torch.nn.Linear(WIDE, NARROW)
+        self.nets = torch.nn.ModuleList()
+
+    def forward(self, x: Views) -> Views:
+        return x.map(lambda m, rows: torch.nn.functional.normalize(self.map(rows.reshape(-1, WIDE)), dim=1))
+
+
+def stream_check(**changes: object) -> Check:
+    """Shards read by the rank and the worker they belong to: the training of one process that has all in memory."""
+    manifest, rows = tar_of_rows(Path(tempfile.mkdtemp()))
+    group = {m: torch.arange(60) for m in ("x", "y")}
+    known = Views({"x": rows, "y": rows.flip(1)}, group)
+    s = TrainingSettings(steps=15, batch=16, lr=0.05, every=5, **changes)
+    alone, apart = Net(), Net()
+    train(alone, make("objective", "clip"), known, s)
+    seen: dict[int, set[str]] = {}
+
+    def decode(places: torch.Tensor) -> torch.Tensor:
+        at = [str(manifest.uri[int(p)]) for p in places]
+        seen.setdefault(threading.get_ident(), set()).update(place.partition("#")[0] for place in at)
+        return torch.stack([torch.frombuffer(bytearray(open_member(p).read()), dtype=torch.float32) for p in at])
+
+    def check() -> None:
+        places = Views({"x": torch.arange(60), "y": known["y"]}, group)
+        with Stream({"x": decode}, {"x": shards(manifest)}, workers=2) as stream:
+            train(apart, make("objective", "clip"), places, s, seen=known, stream=stream)
+        for key, value in alone.state_dict().items():
+            close(apart.state_dict()[key], value, atol=1e-5, rtol=1e-4)
+        mine = set().union(*seen.values())
+        assert sum(map(len, seen.values())) == len(mine), "two workers read one shard"
+        everyone: list[set[str]] = [set()] * ranks.world()
+        torch.distributed.all_gather_object(everyone, mine)
+        assert sum(map(len, everyone)) == len(set().union(*everyone)) == 5, everyone
+
+    return f"shards by rank and worker {changes or ''}", check
+
+
 def checks(which: str) -> Iterator[Check]:
     if which == "short":
         yield from plan_checks()
+        yield stream_check()
+        yield stream_check(mini_batch=5, workers=2)
         yield from map(objective_check, NAMES)
         yield curve_check("total")
         yield resume_check()

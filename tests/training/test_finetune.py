@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +224,46 @@ def test_settings_that_do_not_hold_are_errors(text_folder: Path) -> None:
 
 
 # ------------------------------------------------------------------ through the program
+
+
+def shards_of_pictures(folder: Path) -> None:
+    """Three WebDataset shards of eight pictures with captions."""
+    folder.mkdir()
+    for shard in range(3):
+        with tarfile.open(folder / f"{shard:03d}.tar", "w") as tar:
+            for i, picture in enumerate(pictures(24)[8 * shard : 8 * shard + 8], 8 * shard):
+                buffer = io.BytesIO()
+                picture.save(buffer, "PNG")
+                for ending, content in {"png": buffer.getvalue(), "txt": f"a {WORDS[i % 4]} square".encode()}.items():
+                    entry = tarfile.TarInfo(f"{i}.{ending}")
+                    entry.size = len(content)
+                    tar.addfile(entry, io.BytesIO(content))
+
+
+@pytest.mark.slow
+def test_shards_are_streamed_into_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODALIGN_CACHE", str(tmp_path / "cache"))
+    shards_of_pictures(tmp_path / "shards")
+    (tmp_path / "mine.toml").write_text(
+        f'out = "{tmp_path / "run"}"\n[data]\nname = "webdataset"\nroot = "{tmp_path / "shards"}"\n'
+        '[encoders]\nimage = "efficientnet-lite0"\ntext = "minilm"\n[method]\nname = "cca"\ndim = 3\n'
+    )
+    code, _, err = call(capsys, "train", tmp_path / "mine.toml")
+    assert code == 0, err
+    found = {}
+    for name, more in {"held": [], "streamed": ["--stream"], "threads": ["--stream", "--set", "workers=3"]}.items():
+        code, _, err = call(
+            capsys, "finetune", tmp_path / "run", "image=last", "--out", tmp_path / name, "--set", "steps=3", "--set",
+            "every=3", "--set", "batch=10", *more,
+        )  # fmt: skip
+        assert code == 0, err
+        found[name] = Model.load(tmp_path / name)
+    for m, weights in found["held"].tuned_weights.items():
+        for key, value in weights.items():
+            assert torch.allclose(found["streamed"].tuned_weights[m][key], value, atol=1e-5)
+            assert torch.equal(found["streamed"].tuned_weights[m][key], found["threads"].tuned_weights[m][key])
 
 
 def call(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:

@@ -191,6 +191,7 @@ def finetune(
     objective: str = "clip",
     share: Portion = 0.1,
     new_heads: Flag = False,
+    stream: Flag = False,
     set: Repeated = None,
     json: Json = False,
 ) -> None:
@@ -210,6 +211,8 @@ def finetune(
         Of the learning rate, for the encoders.
     new_heads
         Start from heads that have learnt nothing, so that the encoders learn from the first step.
+    stream
+        Decode files batch by batch, each shard by one process and one of its workers; else once, held in memory.
     set
         Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
     """
@@ -217,5 +220,5 @@ def finetune(
     from .tables import fitted
 
     with on_ranks() as progress:
-        made = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, progress)
+        made = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, stream, progress)
         finish(made, json, fitted)

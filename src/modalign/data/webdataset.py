@@ -165,6 +165,17 @@ def is_member(uri: str) -> bool:
     return _split(uri) is not None
 
 
+def shard_of(uri: str | None) -> str | None:
+    """The shard that a place lies in; None where it is no member of one.
+
+    Example:
+        >>> shard_of("/data/a.tar#1.jpg"), shard_of("/data/1.jpg")
+        ('/data/a.tar', None)
+    """
+    found = None if uri is None else _split(uri)
+    return found and found[0]
+
+
 def open_member(uri: str, limit: int = MEMBER_BYTES) -> io.BytesIO:
     """The bytes of a member, as a file object for a decoder.
 

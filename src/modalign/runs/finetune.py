@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ..data.left_out import lines
 from ..errors import ModalignError, unknown
@@ -22,6 +25,7 @@ from ..specification import Specification, check_part, override
 from ..training import ranks
 from ..training.finetune import finetune, fresh, raw_inputs, tunables
 from ..training.loop import TrainingSettings
+from ..training.stream import Stream, shards
 from ..views import Views
 from .data import Data, facts, from_store, load_data
 from .fit import measure
@@ -40,6 +44,7 @@ def finetune_run(
     schedule: Mapping[str, Any] | None = None,
     share: float = 0.1,
     new_heads: bool = False,
+    streamed: bool = False,
     progress: Progress = silent,
 ) -> Run:
     """Train encoders and heads of a run on its own training data, and leave a run behind.
@@ -49,18 +54,20 @@ def finetune_run(
         entries: "modality=last,blocks=2", "modality=lora,rank=8" or "modality=all"; none: the heads alone.
         objective: name, or table of name and settings. schedule: settings of ``train.TrainingSettings``.
         share: of the learning rate for the encoders. new_heads: start from heads that have learnt nothing.
+        streamed: decode files when a batch asks for them, each shard by one process and, there, one of the threads that
+            the schedule's ``workers`` names; else once, and held in memory.
 
     Raises:
         ModalignError: the run has no encoders or no train split, or one of the settings does not hold.
     """
     run = Run.open(folder)
     with claim(out, "run", "finetune", [folder]):
-        return _finetune(run, out, entries, objective, schedule, share, new_heads, progress)
+        return _finetune(run, out, entries, objective, schedule, share, new_heads, streamed, progress)
 
 
 def _finetune(
     run: Run, out: Path, entries: Sequence[str], objective: str | Mapping[str, Any], schedule: Mapping[str, Any] | None,
-    share: float, new_heads: bool, progress: Progress,
+    share: float, new_heads: bool, streamed: bool, progress: Progress,
 ) -> Run:  # fmt: skip
     spec, model = run.require_specification(), run.model
     tunings = {m: tuning_of(entry) for m, entry in map(parse_entry, entries)}
@@ -79,16 +86,19 @@ def _finetune(
     train = data.training(spec)
     encoders = {m: make("encoder", **model.encoders[m]) for m in tunings}
     made = tunables(encoders, tunings)
-    x = raw_views(train, data, encoders, made)
+    apart = [m for m in made if streamed and m != "text"]  # texts are in memory already, with the manifest
+    x = raw_views(train, data, encoders, {m: t for m, t in made.items() if m not in apart})
+    x, stream = placed(x, apart, data, encoders, made, settings.workers)
     dev = raw_views(data["dev"], data, encoders, made) if "dev" in data.splits else None
     nets = {m: t.net for m, t in made.items()}
     heads = fresh(model.heads, settings.seed) if new_heads else model.heads
     if (former := Run(out)).result is not None:
         tell(out, f"a run '{former.result.title}'", progress)
     former.void()
-    end = finetune(
-        heads, nets, make("objective", name, **given), x, settings, dev, train, share, out, progress
-    )  # fmt: skip
+    with stream or nullcontext():
+        end = finetune(
+            heads, nets, make("objective", name, **given), x, settings, dev, train, share, out, progress, stream
+        )  # fmt: skip
     kept = {"steps": end.step, "best_step": end.best_step, **({"dev": end.best} if dev is not None else {})}
     tuned = Model(
         heads.eval(),
@@ -133,6 +143,25 @@ def raw_views(x: Views, data: Data, encoders: Mapping[str, Any], made: Mapping[s
         assert x.row is not None
         rows[m] = raw_inputs(encoders[m], tunable, [data.manifest[int(r)] for r in x.row[m]])
     return replace(x, data=rows)
+
+
+def placed(
+    x: Views, names: Sequence[str], data: Data, encoders: Mapping[str, Any], made: Mapping[str, Tunable], workers: int
+) -> tuple[Views, Stream | None]:
+    """The same items, with places in the manifest for rows of some modalities, and what reads those."""
+    if not names:
+        return x, None
+    manifest = data.manifest
+    if manifest is None or x.row is None:
+        raise ModalignError("items can only be streamed where they are at hand, not from plain feature arrays")
+
+    def reader(m: str) -> Callable[[Tensor], Tensor]:
+        return lambda places: raw_inputs(encoders[m], made[m], [manifest[int(r)] for r in places])
+
+    places = {m: x.row[m].long() for m in names}
+    numbers = shards(manifest)
+    stream = Stream({m: reader(m) for m in names}, dict.fromkeys(names, numbers), workers)
+    return replace(x, data={**x.data, **places}), stream
 
 
 def _leave(spec: Specification, data: Data, model: Model, progress: Progress) -> Run:

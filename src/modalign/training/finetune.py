@@ -20,6 +20,7 @@ from ..objectives.base import Objective
 from ..progress import Progress, silent
 from ..views import Views
 from .loop import Position, TrainingSettings, train
+from .stream import Stream
 
 CHUNK = 64
 """Rows that go through an encoder at a time where no gradient is needed."""
@@ -76,6 +77,7 @@ def finetune(
     share: float = 0.1,
     run: Path | None = None,
     progress: Progress = silent,
+    stream: Stream | None = None,
 ) -> Position:
     """Train encoders and heads together, in place: min over both of objective(heads(nets(x))).
 
@@ -89,6 +91,7 @@ def finetune(
         x, dev: training and dev views; raw rows (``raw``) of the modalities with a net, features of the others.
         settings: as for heads alone. seen: the training views as frozen features, for objectives with teachers.
         share: of the learning rate for the encoders, in (0, 1].
+        stream: of raw rows that are read batch by batch: x then holds their places.
 
     Raises:
         ModalignError: heads that keep training items, which would stay as the frozen encoder saw them; settings that
@@ -111,7 +114,7 @@ def finetune(
         )
     for m in heads.modalities:
         heads[m].features.requires_grad_(False)
-    return train(Together(heads, nets, share), objective, x, s, dev, run, seen, progress)
+    return train(Together(heads, nets, share), objective, x, s, dev, run, seen, progress, stream)
 
 
 def fresh(heads: Heads, seed: int = 0) -> Heads:

@@ -32,7 +32,8 @@ from .checkpoint import Keeper, Position
 from .loader import read_ahead
 from .plan_rows import PlanRows
 from .sampling import Sampler
-from .step import Shared, clip_gradient, descend, full, read
+from .step import Part, Shared, clip_gradient, descend, full, part_of, read
+from .stream import Stream
 
 
 class CollapseWarning(RuntimeWarning):
@@ -102,6 +103,7 @@ def train(
     run: Path | None = None,
     seen: Views | None = None,
     progress: Progress = silent,
+    stream: Stream | None = None,
 ) -> Position:
     """Fit heads to an objective, in place, and leave them with the weights that were best on dev.
 
@@ -118,6 +120,7 @@ def train(
         run: folder for the log and the checkpoint; None: nothing is written.
         seen: the same items as x in the form that the objective sees as ``batch.x``, if not x itself.
         progress: called after each evaluation.
+        stream: of the modalities of which x has places in place of rows, which are read batch by batch.
 
     Raises:
         ModalignError: no usable data, a loss that is not finite, or a checkpoint of other settings.
@@ -136,14 +139,14 @@ def train(
         best = {k: v.clone() for k, v in trained.state_dict().items()}
         at = Position()
         keeper = Keeper(run, s, trained, objective, optimiser, best, at)
-        watched = dev if dev is not None else x.select(full(sampler(0), x))
+        watched = part_of(dev) if dev is not None else part_of(x.select(full(sampler(0), x)), stream)
         if not keeper.resume():
             shown = assess(at, trained, encode, watched, dev is not None, best)
             at.started = spread_of(shown)
             keeper.log({"step": 0, **signs(at, shown, dev is not None)})
 
         steps = range(s.steps if at.stopped else at.step, s.steps)
-        for batch in read_ahead(lambda step: read(x, seen, sampler(step), s, step), steps, s.workers):
+        for batch in read_ahead(lambda step: read(x, seen, sampler(step), s, step, stream), steps, s.workers):
             trained.train()
             optimiser.zero_grad(set_to_none=True)
             loss, looked_at = descend(encode, objective, batch, s, at.step)
@@ -210,7 +213,7 @@ def terms(objective: Objective) -> dict[str, float]:
 
 @torch.no_grad()
 def assess(
-    at: Position, heads: nn.Module, encode: Shared, watched: Views, paired: bool, best: dict[str, Tensor]
+    at: Position, heads: nn.Module, encode: Shared, watched: Part, paired: bool, best: dict[str, Tensor]
 ) -> Views:
     """The watched views in the shared space; where they are dev views, their score, and the best weights kept."""
     heads.eval()

@@ -288,19 +288,27 @@ class _Gathered(torch.autograd.Function):
         return grads[0][ctx.own] * world(), None
 
 
-def own_part(x: Views) -> Views:
+def own_part(x: Views, owner: Mapping[str, Tensor] | None = None) -> Views:
     """This rank's share of a batch that every rank has. A rank always has a row of what is in the batch at all, so
-    that sharded encoders, whose parts lie on all ranks, meet on each: `assembled` leaves such guests out."""
+    that sharded encoders, whose parts lie on all ranks, meet on each: `assembled` leaves such guests out.
+
+    Args:
+        owner: modality -> the rank that has each row, where that is not by equal parts.
+    """
     if world() == 1:
         return x
     rows = {}
     for m, data in x.data.items():
+        if owner and m in owner:
+            own = (owner[m] == rank()).nonzero().flatten()
+            rows[m] = own if len(own) else torch.arange(min(1, len(data)))
+            continue
         part = share(len(data))
         rows[m] = torch.arange(part.start, max(part.stop, min(part.start + 1, len(data))))
     return replace(x, links=None).select(rows)
 
 
-def assembled(z: Views, batch: Views) -> Views:
+def assembled(z: Views, batch: Views, owner: Mapping[str, Tensor] | None = None) -> Views:
     """The embeddings of a whole batch from those of every rank's `own_part`, in the batch's order, with gradients."""
     if world() == 1:
         return z
@@ -308,7 +316,11 @@ def assembled(z: Views, batch: Views) -> Views:
     for m, rows in z.data.items():
         shares = [_share(len(batch[m]), r, world()) for r in range(world())]
         counts = [s.stop - s.start for s in shares]
+        if owner and m in owner:
+            counts = torch.bincount(owner[m], minlength=world()).tolist()
         data[m] = _Gathered.apply(rows[: counts[rank()]], counts) if sum(counts) else rows
+        if owner and m in owner:
+            data[m] = data[m][torch.argsort(torch.argsort(owner[m], stable=True)).to(rows.device)]
     return replace(batch, data=data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,33 @@ from ..objectives.base import Objective
 from ..views import Batch, Views
 from . import gradcache, ranks, shards
 from .mixing import augment, mix
+from .stream import Stream
 
 if TYPE_CHECKING:
     from .loop import TrainingSettings
 
-Read = tuple[Views, Views, Views | None]
+
+class Part(NamedTuple):
+    """A batch, this rank's rows of it, and whose each row is where ranks do not have equal parts."""
+
+    whole: Views
+    own: Views
+    owner: Mapping[str, Tensor] | None = None
+
+
+Read = tuple[Part, Views, Part | None]
+
+
+def part_of(batch: Views, stream: Stream | None = None) -> Part:
+    """This rank's share of a batch, on its device; read from its shards where the batch holds places."""
+    owner = None if stream is None else stream.owner(batch)
+    own = ranks.own_part(batch) if stream is None else stream.own(batch)
+    place = ranks.device()
+    return Part(batch, own, owner) if place.type == "cpu" else Part(batch.to(place), own.to(place), owner)
 
 
 class Shared:
-    """Encodes a batch by the shares of all ranks: views of the whole batch in, embeddings of the whole batch out.
+    """Encodes a batch by the shares of all ranks: a share in, embeddings of the whole batch out.
 
     Args:
         module: views of inputs -> views of unit rows. sharded: see ``TrainingSettings``.
@@ -31,15 +49,14 @@ class Shared:
 
     def __init__(self, module: nn.Module, sharded: bool = False) -> None:
         self.engine = ranks.spread(module, sharded)
-        self.device = ranks.device()
 
-    def __call__(self, batch: Views) -> Views:
-        if self.device.type != "cpu":
-            batch = batch.to(self.device)
-        return ranks.assembled(self.engine(ranks.own_part(batch)), batch)
+    def __call__(self, batch: Part) -> Views:
+        return ranks.assembled(self.engine(batch.own), batch.whole, batch.owner)
 
 
-def read(x: Views, seen: Views, rows: Mapping[str, Tensor], s: TrainingSettings, step: int) -> Read:
+def read(
+    x: Views, seen: Views, rows: Mapping[str, Tensor], s: TrainingSettings, step: int, stream: Stream | None = None
+) -> Read:
     """The batch of a step: inputs, the same items as the objective sees them, and second views where asked for."""
     draws = torch.Generator().manual_seed((s.seed * 5_915_587 + step) % (1 << 62))
     inputs = x.select(full(rows, x))
@@ -48,9 +65,9 @@ def read(x: Views, seen: Views, rows: Mapping[str, Tensor], s: TrainingSettings,
         twin = draws.clone_state()  # the same partners and shares for both forms of the items
         inputs, features = mix(inputs, s.mixing, generator=draws), mix(features, s.mixing, generator=twin)
     second = augment(inputs, s.noise, s.drop, draws) if s.noise or s.drop else None
-    if (place := ranks.device()).type == "cpu":
-        return inputs, features, second
-    return inputs.to(place), features.to(place), None if second is None else second.to(place)
+    if (place := ranks.device()).type != "cpu":
+        features = features.to(place)
+    return part_of(inputs, stream), features, None if second is None else part_of(second)
 
 
 def descend(encode: Shared, objective: Objective, batch: Read, s: TrainingSettings, step: int) -> tuple[Tensor, Batch]:
@@ -65,7 +82,7 @@ def descend(encode: Shared, objective: Objective, batch: Read, s: TrainingSettin
 
         def loss_of(given: Batch) -> Tensor:
             seen.append(given)
-            with autocast(s.precision, inputs), common():
+            with autocast(s.precision, inputs.own), common():
                 loss = objective(given)
             if not torch.isfinite(loss):
                 raise ModalignError(f"the loss is {loss.item()} at step {step}: lower the learning rate ({s.lr})")
@@ -78,13 +95,14 @@ def descend(encode: Shared, objective: Objective, batch: Read, s: TrainingSettin
                     z: Views = encode.engine(part)
                 return z
 
-            twin = None if second is None else ranks.own_part(second)
+            twin = None if second is None else second.own
             loss = gradcache.backward(
-                own, ranks.own_part(inputs), loss_of, mini_batch=s.mini_batch, augmented=twin, step=step, seen=features,
-                gather=lambda z: ranks.assembled(z, inputs), waiting=lambda: ranks.waiting(encode.engine),
+                own, inputs.own, loss_of, mini_batch=s.mini_batch, augmented=twin, step=step, seen=features,
+                gather=lambda z: ranks.assembled(z, inputs.whole, inputs.owner),
+                waiting=lambda: ranks.waiting(encode.engine),
             )  # fmt: skip
         else:
-            with autocast(s.precision, inputs):
+            with autocast(s.precision, inputs.own):
                 made = Batch(encode(inputs), features, None if second is None else encode(second), step)
             loss = loss_of(made)
             loss.backward()
