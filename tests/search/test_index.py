@@ -25,6 +25,7 @@ from modalign.search.ann import KINDS
 from modalign.search.index import model_fingerprint
 from modalign.search.items import conditions
 from modalign.search.part import Place
+from modalign.search.shards import join
 
 from .conftest import cloud, entries, write_run
 
@@ -75,6 +76,62 @@ def test_what_is_read_is_what_was_written(kind: str, tmp_path: Path) -> None:
         assert index.current["recall"] is None
     else:
         assert index.current["recall"]["scores"]["index_recall/text->image/@10"]["value"] > 0.9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shards_are_built_side_by_side_and_searched_together(kind: str, tmp_path: Path) -> None:
+    n = 3000 if kind == "ivfpq" else 203
+    z = cloud(n)
+    one, several, again = (
+        Index.build(tmp_path / name, z, entries(z), settings=AnnSettings(kind), shards=shards)
+        for name, shards in (("one", 1), ("several", 3), ("again", 3))
+    )
+    assert files(several.folder) == files(again.folder)
+    assert [len(p.vectors) for p in several.parts["image"]] == [n // 3, n // 3, n - 2 * (n // 3)] or kind != "ivfpq"
+    assert len(several.current["segments"]) == 3
+    for i in range(0, n, n // 7):
+        query = z["text"][i].double().numpy()
+        right = nearest(one, query) if kind == "exact" else [
+            one.id(f.place) for f in one.nearest(query, ["image"], 5, exact=True)
+        ]  # fmt: skip
+        assert len(set(nearest(several, query)) & set(right)) >= (5 if kind == "exact" else 4)
+        found = several.nearest(query, ["image"], 5)
+        assert several.nearest_many(z["text"][i : i + 1].numpy(), "image", 5)[0].tolist() == [
+            f.place.row for f in found
+        ]
+    assert several.delete(["image/1", f"image/{n - 1}"]).count("image") == n - 2
+    if kind != "exact":
+        assert several.current["recall"]["scores"].keys() == one.current["recall"]["scores"].keys()
+
+
+def test_indexes_of_several_machines_become_one(tmp_path: Path) -> None:
+    z = cloud(120)
+    table = entries(z)
+    for m in table:
+        for i, entry in enumerate(table[m]):
+            entry["id"] = f"{m}/{i}"
+    whole = Index.build(tmp_path / "whole", z, table, settings=AnnSettings("hnsw")).delete(["image/7", "text/90"])
+    halves = []
+    for name, part in (("a", slice(0, 50)), ("b", slice(50, 120))):
+        own = {m: table[m][part] for m in table}
+        halves.append(Index.build(tmp_path / name, {m: z[m][part] for m in z}, own, settings=AnnSettings("hnsw")))
+    halves[0].delete(["image/7"])
+    halves[1].delete(["text/90"])
+    join(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
+    both = Index(tmp_path / "all")
+    assert both.count("image") == both.count("text") == 119
+    for i in range(0, 120, 11):
+        query = z["text"][i].double().numpy()
+        exact = [[ix.id(f.place) for f in ix.nearest(query, ["image"], 5, exact=True)] for ix in (whole, both)]
+        assert exact[0] == exact[1]
+    shutil.rmtree(tmp_path / "a")  # the joined index stands by itself
+    assert Index(tmp_path / "all").find("image/3").row == 3
+    with pytest.raises(ModalignError, match="has 139 ids that another has too"):
+        join(tmp_path / "twice", [tmp_path / "b", tmp_path / "b"])
+    narrow = cloud(10, 8)
+    Index.build(tmp_path / "narrow", narrow, entries(narrow))
+    with pytest.raises(ModalignError, match="differ in their dim"):
+        join(tmp_path / "none", [tmp_path / "b", tmp_path / "narrow"])
 
 
 def test_vectors_are_mapped_not_read(tmp_path: Path) -> None:

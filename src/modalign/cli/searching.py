@@ -26,6 +26,9 @@ def index(
     delete: Repeated = None,
     compact: Flag = False,
     lance: str | None = None,
+    shards: Annotated[Count, WHOLE] = 1,
+    prefix: str = "",
+    join: RepeatedFiles = None,
     json: Json = False,
 ) -> None:
     """Build a persistent search index of embedded items, or change one.
@@ -56,6 +59,12 @@ def index(
         rewrite the index without deleted items.
     lance
         also write the items to this LanceDB, a folder or the URL of an object store.
+    shards
+        parts that are built side by side, on all cores, and searched together; for hnsw and ivfpq.
+    prefix
+        put before the id of every item, so that indexes can be joined.
+    join
+        another index, which becomes one with RUN, an index too, in the folder --out; repeat for several.
     """
     from ..progress import terminal
     from ..search import index_run, parse_settings
@@ -64,7 +73,7 @@ def index(
     with terminal() as progress:
         result = index_run(run, store, out, settings=parse_settings(kind, set or []), only=only or [], split=split,
                            add=add, update=update, delete=delete or [], compact=compact, lance=lance,
-                           progress=progress)  # fmt: skip
+                           shards=shards, prefix=prefix, join=join or [], progress=progress)  # fmt: skip
     emit(result, json, tables.index)
 
 

@@ -20,6 +20,7 @@ from .index import Index, model_fingerprint
 from .items import conditions
 from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
+from .shards import join as joined
 from .sources import embedded, require_groups
 from .space import open_space
 
@@ -39,6 +40,9 @@ def index_run(
     delete: Sequence[str] = (),
     compact: bool = False,
     lance: str | None = None,
+    shards: Count = 1,
+    prefix: str = "",
+    join: Sequence[Path] = (),
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Build an index, or change one.
@@ -50,11 +54,18 @@ def index_run(
         only: modalities to index. split: only items of it.
         add, update: put the items into the index that is there; ``update`` replaces those with the same id.
         delete: ids to delete. compact: rewrite as one segment. lance: also write to this LanceDB (folder or URL).
+        shards: parts of the index that are built side by side. prefix: of the ids.
+        join: indexes that become one with ``source``, an index too, in the folder ``out``.
 
     Returns: {"index", "kind", "items": {modality: n}, "model", "recall", "failures": see ``data.left_out``}.
     """
     left_out: tuple[LeftOut, ...] = ()
-    if is_index(source):
+    if join:
+        if out is None:
+            raise ModalignError("joined indexes need a folder of their own: say which with --out")
+        joined(out, [source, *join])
+        index = Index(out)
+    elif is_index(source):
         if store is not None or out is not None or add or update or only or split:
             raise ModalignError(f"{source} is an index: give a run folder to take items from, and the index as --out")
         if not (delete or compact or lance):
@@ -62,7 +73,9 @@ def index_run(
         index = Index(source)
     else:
         run = Run(source)
-        index, left_out = _fill(run, store, out or run.index, settings, only, split, add or update, update, progress)
+        index, left_out = _fill(
+            run, store, out or run.index, settings, only, split, add or update, update, shards, prefix, progress
+        )
     if delete:
         index = index.delete(delete)
     if compact:
@@ -92,6 +105,8 @@ def _fill(
     split: str | None,
     add: bool,
     update: bool,
+    shards: int,
+    prefix: str,
     progress: Progress,
 ) -> tuple[Index, tuple[LeftOut, ...]]:
     model = run.folder if run.has_model else None
@@ -103,10 +118,13 @@ def _fill(
             raise unknown("modality", m, there)
     found = embedded(run, store, split, progress)
     items = require_groups(found.items, found.z)
+    for m, table in items.items() if prefix else ():
+        for row, entry in enumerate(table):
+            entry["id"] = prefix + str(entry.get("id") or f"{m}/{entry.get('row', row)}")
     if not add:
         built = Index.build(
             out, found.z.data, items, settings=settings, model=model, only=list(only), root=found.root,
-            facts=found.facts, progress=progress,
+            facts=found.facts, shards=shards, progress=progress,
         )  # fmt: skip
         return built, found.left_out
     chosen = list(only) or list(items)

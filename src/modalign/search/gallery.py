@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from ..errors import ModalignError, unknown
-from ..geometry.neighbours import knn
 from ..metrics.corrected import csls_bias, softmax_bias
-from .exact import best, exact_scores, scores
+from .exact import exact_scores, scores
 from .items import Condition, ListItems, mask
 from .part import Match, Part, Place
 
@@ -229,21 +228,23 @@ class Gallery:
 
     def nearest_many(self, queries: np.ndarray, to: str, k: int, exact: bool = False) -> np.ndarray:
         """Rows (n, k) of the k best for many queries (n, d); -1 where fewer were found."""
-        parts, alive = self._of(to), self.allowed(to)
         out = np.full((len(queries), k), -1, np.int64)
-        if len(parts) == 1 and alive is None:
-            part = parts[0]
-            if exact or part.faiss is None:
-                index = knn(torch.from_numpy(queries), torch.from_numpy(part.vectors), k, metric="dot")[1].numpy()
-                out[:, : index.shape[1]] = index
-                return out
-            for i, rows in enumerate(part.candidates(queries, k)):
-                found = best(part.vectors, queries[i], rows, k)[1]
-                out[i, : len(found)] = found
+        if self.allowed(to) is not None:
+            for i, query in enumerate(queries):
+                hits = self.nearest(query, [to], k, exact=exact)
+                out[i, : len(hits)] = [f.place.row for f in hits]
             return out
-        for i, query in enumerate(queries):
-            hits = self.nearest(query, [to], k, exact=exact)
-            out[i, : len(hits)] = [f.place.row for f in hits]
+        start, found = 0, []
+        for part in self._of(to):
+            rows = part.nearest_many(queries, k, exact)
+            found.append(np.where(rows < 0, -1, rows + start))
+            start += len(part.vectors)
+        if len(found) == 1:
+            return found[0]
+        for i, rows in enumerate(np.concatenate(found, 1)):
+            rows = np.sort(rows[rows >= 0])
+            order = np.argsort(-exact_scores(self.vectors(to, rows), queries[i]), kind="stable")[:k]
+            out[i, : len(order)] = rows[order]
         return out
 
 

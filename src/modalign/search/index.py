@@ -14,12 +14,14 @@ from torch import Tensor
 from ..errors import ModalignError, few, unknown
 from ..files import RunFile, atomic, read_json, strict, write_json
 from ..outputs import claim
+from ..parameters import Count, check_value
 from ..progress import Progress, silent
 from . import segments
 from .ann import MIN_IVFPQ, AnnSettings, settings_from
 from .gallery import Gallery, unit_rows
 from .part import Part, Place
 from .recall import cross_modal_recall
+from .shards import write_shards
 
 Entries = Mapping[str, Sequence[Mapping[str, Any]]]
 Vectors = Mapping[str, Tensor | np.ndarray]
@@ -113,6 +115,7 @@ class Index(Gallery):
         only: Sequence[str] | None = None,
         root: Path | None = None,
         facts: Mapping[str, Any] | None = None,
+        shards: Count = 1,
         progress: Progress = silent,
     ) -> Index:
         """Build an index, in place of the one that may be there.
@@ -125,11 +128,13 @@ class Index(Gallery):
             settings: kind of index. only: modalities to index; the others serve to measure recall.
             model: run folder whose model made the vectors; the index keeps a copy and is tied to it.
             root: folder that "picture" paths start from. facts: noted in the index ("title", "attribution").
+            shards: parts that are built side by side and searched together.
 
         Raises:
             ModalignError: rows and entries that do not match, unequal widths, equal ids, unknown modalities.
         """
         folder, settings = Path(folder), settings or AnnSettings()
+        check_value(Count, shards, "shards")
         chosen = list(only) if only else list(vectors)
         for m in chosen:
             if m not in vectors:
@@ -148,11 +153,11 @@ class Index(Gallery):
             }
             kept = {m: rows[m] for m in chosen}
             relative = os.path.relpath(root.resolve(), folder.resolve()) if root else None
-            current["segments"] = [segments.write_segment(folder, kept, entries, settings, relative, progress)]
+            current["segments"] = write_shards(folder, kept, entries, settings, relative, shards, progress)
             current["recall"] = None
             if settings.kind != "exact":
-                parts = segments.read_segment(folder, current["segments"][0], current["dim"])[0]
-                fresh = Gallery({m: [p] for m, p in parts.items()}, current["dim"])
+                read = [segments.read_segment(folder, name, current["dim"])[0] for name in current["segments"]]
+                fresh = Gallery({m: [parts[m] for parts in read if m in parts] for m in chosen}, current["dim"])
                 current["recall"] = cross_modal_recall(fresh, rows, progress=progress)
             return cls._commit(folder, current)
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
+from ..geometry.neighbours import knn
 from . import ann
 from .copies import Copies
 from .exact import best, top
@@ -59,6 +61,18 @@ class Part:
         if len(rows) > FEW:
             return top(self.vectors, query, k, allowed, bias)
         return best(self.vectors, query, rows, k, bias)
+
+    def nearest_many(self, queries: np.ndarray, k: int, exact: bool = False) -> np.ndarray:
+        """Rows (n, k) of the k best of all for many queries; -1 where fewer were found."""
+        out = np.full((len(queries), k), -1, np.int64)
+        if exact or self.faiss is None:
+            index = knn(torch.from_numpy(queries), torch.from_numpy(self.vectors), k, metric="dot")[1].numpy()
+            out[:, : index.shape[1]] = index
+            return out
+        for i, rows in enumerate(self.candidates(queries, k)):
+            found = best(self.vectors, queries[i], rows, k)[1]
+            out[i, : len(found)] = found
+        return out
 
     def candidates(self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None) -> list[np.ndarray]:
         """Rows that may be among the k best of each query, from the approximate index."""
