@@ -1,6 +1,7 @@
 """Transport from embeddings: losses, divergence, warm starts, large sets, Gromov."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -306,14 +307,16 @@ def test_a_plan_that_is_read_halfway_stays_right():
 
 
 def test_no_more_rows_are_asked_for_than_stated(monkeypatch):
-    from modalign.geometry.transport.source import PointCost
+    from modalign.geometry.transport.points import PointCost
 
-    asked, block = [], PointCost.block
-    monkeypatch.setattr(
-        PointCost,
-        "block",
-        lambda self, rows, into=None: asked.append(rows.stop - rows.start) or block(self, rows, into),
-    )
+    asked, exponents = [], PointCost.exponents
+
+    def watched(self, scale, f=None, g=None, rows=slice(None), columns=slice(None), into=None):
+        asked.append(len(range(*rows.indices(len(self.x)))))
+        return exponents(self, scale, f, g, rows, columns, into)
+
+    monkeypatch.setattr(PointCost, "exponents", watched)
+    monkeypatch.setattr(PointCost, "block", None)  # nobody builds the cost
     x, y = rows(100, 6).requires_grad_(), rows(80, 6, seed=1)
     found = solved(between(x.detach(), y), rows=7)
     assert float(found.value) > 0
@@ -322,23 +325,43 @@ def test_no_more_rows_are_asked_for_than_stated(monkeypatch):
 
 
 def test_costs_are_computed_once_however_many_epsilons_a_solver_passes(monkeypatch):
-    from modalign.geometry.transport.source import PointCost
+    from modalign.geometry.transport.points import PointCost
 
-    computed, block = [], PointCost.block
-
-    def watched(self, rows, into=None):
-        if self.kept is None:
-            computed.append(rows)
-        return block(self, rows, into)
-
-    monkeypatch.setattr(PointCost, "block", watched)
+    computed, exponents = [], PointCost.exponents
+    monkeypatch.setattr(PointCost, "exponents", lambda *args, **how: computed.append(1) or exponents(*args, **how))
     x, y = rows(200, 6, dtype=torch.float32), rows(150, 6, seed=1, dtype=torch.float32)
     kept = solve(Problem(between(x, y)), Solver(0.005, anneal=0.25))
-    assert computed == [slice(0, 200)]  # of which three kernels are made
+    assert len(computed) == 1  # the kernels of two smaller epsilons are powers of the first
     computed.clear()
     again = solve(Problem(between(x, y)), Solver(0.005, anneal=0.25, rows=200))
     assert len(computed) > 3  # nothing is kept where rows are limited
     torch.testing.assert_close(kept.objective, again.objective, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("power", [2.0, 4.0, 3.0])
+def test_a_sharper_kernel_is_the_one_that_its_base_tells(power):
+    from modalign.geometry.transport.kernel import absorb, sharpen
+    from modalign.geometry.transport.problem import pose
+    from modalign.geometry.transport.sharing import ALONE
+
+    source = between(rows(30, 6), rows(20, 6, seed=1), "sqeuclidean")
+    base = absorb(pose(source, None, None, 1.0), None)
+    sharp = sharpen(base, rows(1, 20, seed=2)[0], 1.0, 1.0 / power, ALONE)
+    right = (sharp.f[:, None] + sharp.g - source.matrix()) * power
+    torch.testing.assert_close(sharp.kernel, right.exp(), atol=1e-12, rtol=1e-9)
+    torch.testing.assert_close(sharp.kernel.amax(0), torch.ones(20, dtype=torch.float64))
+    lost = replace(base, kernel=torch.zeros(30, 20, dtype=torch.float64))
+    assert sharpen(lost, torch.zeros(20, dtype=torch.float64), 1.0, 0.5, ALONE) is None
+
+
+def test_hard_marginals_leave_no_constant_open():
+    x, y, a, b = rows(30, 6), rows(20, 6, seed=1), weights(30), weights(20, seed=1)
+    found = [
+        solved(between(x, y), a, b, epsilon=0.005, tolerance=1e-10, **o) for o in ({}, {"rows": 7}, {"anneal": 1.0})
+    ]
+    for plan in found:
+        torch.testing.assert_close((a * plan.f).sum(), (b * plan.g).sum())
+        torch.testing.assert_close(plan.f, found[0].f, atol=1e-7, rtol=0)
 
 
 def test_mistakes_with_blocks_are_named():

@@ -12,8 +12,8 @@ mean of several sets; `barycentric` the map that a plan stands for; `matches` wh
 Modules, from the door inwards: ``front`` (the problems), ``partial``, ``semipaired``, ``exact``, ``gromov``,
 ``divergence``, ``barycentre``, ``matches`` (one kind each); ``entropic`` (annealing, plans) over ``dual`` (value,
 gradients), ``sinkhorn`` (iteration with absorbed potentials), ``kernel`` (one pass) and ``anderson`` (acceleration).
-``problem``, ``solver`` and ``source`` are what goes in, ``result`` and ``coupling`` what comes out; ``sharing`` and
-``parted`` let several processes hold one plan by rows.
+``problem``, ``solver``, ``source`` and ``points`` are what goes in, ``result`` and ``coupling`` what comes out;
+``sharing`` and ``parted`` let several processes hold one plan by rows.
 """
 
 from .barycentre import barycentre
@@ -21,10 +21,11 @@ from .divergence import barycentric, sinkhorn_divergence
 from .front import Partial, Problem, SemiPaired, Unbalanced, solve
 from .gromov import distortion, fused_gromov, gromov
 from .matches import Matches, matches
+from .points import between
 from .result import ConvergenceWarning, Plan, Potentials
 from .sharing import Sharing, shared
 from .solver import Solver
-from .source import CostSource, between
+from .source import CostSource
 
 __all__ = [
     "ConvergenceWarning", "CostSource", "Matches", "Partial", "Plan", "Potentials", "Problem", "SemiPaired", "Sharing",

@@ -13,6 +13,7 @@ Step = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 MEMORY = 16  # differences that are mixed
 GROWTH = 4.0  # how far above the best error the iteration may go
 PATIENCE = 12  # passes without a new best before it goes back
+FAR = 1e9  # no log scaling is so large; an extrapolation beyond follows a direction without end
 RIDGE = 1e-10  # on the Gram matrix of the unit differences
 
 
@@ -58,6 +59,8 @@ def accelerate(
         now = error.reshape(-1).tolist()
         worse = [not e <= GROWTH * b or k >= PATIENCE for e, b, k in zip(now, lowest, idle, strict=True)]
         proposal = x + residual - history.correction(x, residual)
+        if math.isinf(limit) and not float(proposal.abs().amax()) <= FAR:
+            worse = [True] * len(worse)
         if any(worse):
             retreat = torch.tensor(worse, device=x.device).reshape(error.shape).unsqueeze(-1)
             history.forget(retreat)
@@ -93,29 +96,34 @@ class _History:
     def __init__(self, x: Tensor, memory: int) -> None:
         self.residuals = x.new_zeros((*x.shape[:-1], memory, x.shape[-1]))
         self.steps = torch.zeros_like(self.residuals)
+        self.gram = RIDGE * torch.eye(memory, dtype=x.dtype, device=x.device).expand(*x.shape[:-1], -1, -1).clone()
         self.memory, self.count = memory, 0
         self.last: tuple[Tensor, Tensor] | None = None
 
     def correction(self, x: Tensor, residual: Tensor) -> Tensor:
         """(dX + dR) c for the best c, after taking in the newest difference."""
-        if self.memory and self.last is not None:
-            slot = self.count % self.memory
+        slot = self.count % max(1, self.memory)
+        if fresh := self.memory > 0 and self.last is not None:
             change = residual - self.last[1]
             length = change.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-            self.residuals[..., slot, :] = change / length
-            self.steps[..., slot, :] = (change + x - self.last[0]) / length
+            torch.div(change, length, out=self.residuals[..., slot, :])
+            torch.div(change.add_(x).sub_(self.last[0]), length, out=self.steps[..., slot, :])
             self.count += 1
         self.last = (x, residual)
         used = min(self.count, self.memory)
         if not used:
             return torch.zeros_like(x)
         residuals = self.residuals[..., :used, :]
-        gram = residuals @ residuals.mT
-        gram.diagonal(dim1=-2, dim2=-1).add_(RIDGE)
-        weights = torch.linalg.solve(gram, residuals @ residual.unsqueeze(-1))
+        if fresh:  # the newest difference has one row of the Gram matrix
+            newest = (residuals @ residuals[..., slot, :].unsqueeze(-1)).squeeze(-1)
+            self.gram[..., slot, :used] = self.gram[..., :used, slot] = newest
+            self.gram[..., slot, slot] += RIDGE
+        gram = self.gram[..., :used, :used]
+        weights = torch.linalg.solve_ex(gram, residuals @ residual.unsqueeze(-1)).result
         return (weights.mT @ self.steps[..., :used, :]).squeeze(-2)
 
     def forget(self, which: Tensor) -> None:
         """Drop the history of the problems marked in ``which`` (..., 1)."""
         self.residuals.masked_fill_(which.unsqueeze(-1), 0.0)
         self.steps.masked_fill_(which.unsqueeze(-1), 0.0)
+        self.gram = torch.where(which.unsqueeze(-1), RIDGE * torch.eye(self.memory).to(self.gram), self.gram)

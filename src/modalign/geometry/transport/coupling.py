@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .dual import kept
-from .kernel import exp_, exponents
+from .kernel import exp2_
 from .problem import EntropicProblem
 from .result import Coupling, Plan
 from .sinkhorn import Scaled
@@ -27,6 +27,9 @@ class Held:
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         yield slice(0, self.matrix.shape[-2]), self.matrix
+
+    def products(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        return self.matrix @ right, self.matrix.mT @ left
 
 
 class Solved:
@@ -47,14 +50,25 @@ class Solved:
         for block in row_blocks(problem.source.shape[-2], found.rows or cached_rows(problem.source)):
             row, column = left[..., block].unsqueeze(-1), right.unsqueeze(-2)
             if kernel is None:
-                entries = exponents(problem, found.base, block)
-                yield block, exp_(entries.add_(row.to(entries.dtype)).add_(column.to(entries.dtype)))
+                f, g = found.base.f + problem.epsilon * left, found.base.g + problem.epsilon * right
+                yield block, exp2_(problem.source.exponents(problem.scale, f, g, block))
                 continue
             part = kernel[..., block, :]
             if block.start >= self._read:
                 part.mul_(row.exp().to(part.dtype)).mul_(column.exp().to(part.dtype))
                 self._read = block.stop
             yield block, part
+
+    @torch.no_grad()
+    def products(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        found, kernel = self.found, self.found.base.kernel
+        with torch.autocast(device_type=left.device.type, enabled=False):
+            if kernel is None or self._read:
+                return _products_of_blocks(self.blocks(), left, right)
+            # The scalings go to the thin factors: nothing is written to the kernel.
+            row = (found.log_u.exp() * found.problem.a).to(kernel.dtype).unsqueeze(-1)
+            column = (found.log_v.exp() * found.problem.b).to(kernel.dtype).unsqueeze(-1)
+            return (kernel @ (column * right)).mul_(row), (kernel.mT @ (row * left)).mul_(column)
 
     @cached_property
     def matrix(self) -> Tensor:
@@ -77,6 +91,14 @@ class Solved:
         tally = Tally(problem)
         with torch.no_grad():
             return problem.source.paid(tally.watch(self.blocks())), tally.error(self.found)
+
+
+def _products_of_blocks(blocks: Iterable[tuple[slice, Tensor]], left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    forth, back = torch.empty_like(left), torch.zeros_like(right)
+    for rows, block in blocks:
+        torch.mm(block, right, out=forth[rows])
+        back.addmm_(block.mT, left[rows])
+    return forth, back
 
 
 class Tally:
@@ -130,6 +152,11 @@ class Padded:
     def matrix(self) -> Tensor:
         small = self.inner.matrix
         return small.new_zeros(self.n, self.m).index_put((self.rows.unsqueeze(-1), self.columns), small)
+
+    def products(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        forth, back = self.inner.products(left[self.rows], right[self.columns])
+        whole = forth.new_zeros(self.n, forth.shape[1]), back.new_zeros(self.m, back.shape[1])
+        return whole[0].index_copy_(0, self.rows, forth), whole[1].index_copy_(0, self.columns, back)
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         start = 0

@@ -8,10 +8,10 @@ from torch import Tensor
 from ...errors import ModalignError
 from ..cost import working
 from .entropic import finish, transport
+from .points import between
 from .problem import one_mass, pose
 from .sinkhorn import sinkhorn_symmetric
 from .solver import DEFAULT, Solver
-from .source import between
 
 
 def sinkhorn_divergence(

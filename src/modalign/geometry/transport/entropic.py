@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from . import exact
 from .anderson import MEMORY
 from .coupling import Padded, Solved, stack
 from .dual import Envelope, dual_value, weight_gradients
+from .kernel import Base, sharpen
 from .parted import Joined, PartedCost, parted
 from .problem import EntropicProblem, one_mass, pose, require_allowed
 from .result import Coupling, Plan, Potentials, warn_unless
@@ -50,7 +52,12 @@ def transport(
     if a is None or not a.requires_grad:
         problem = parted(problem)
     found = iterate(problem, solver, start)
-    if isinstance(source, DenseCost) and source.forbidden and hard and bool((found.error > solver.tolerance).any()):
+    if (
+        isinstance(source, DenseCost)
+        and source.forbidden
+        and hard
+        and not bool((found.error <= solver.tolerance).all())
+    ):
         exact.require_feasible(source.costs, problem.a, problem.b)
     return finish(found, solver, a, b)
 
@@ -65,23 +72,40 @@ def iterate(problem: EntropicProblem, solver: Solver, start: Potentials | None =
     mass = float(problem.b.sum(-1).min())
     tolerance = solver.tolerance * mass
     memory = MEMORY if solver.accelerate else 0
-    used, posed = 0, problem
+    used, base = 0, None
     with torch.no_grad(), torch.autocast(device_type=problem.source.device.type, enabled=False):
         stages = ladder(problem, solver.anneal) if g is None else []
-        if stages and solver.rows is None:  # every epsilon has a kernel of its own, of the same costs
-            problem = replace(problem, source=problem.source.keep())
         # 1. Larger epsilons, in falling order, each solved roughly: its g is where the next one starts.
-        for epsilon in stages:
+        for epsilon, smaller in pairwise([*stages, problem.epsilon]):
             budget = (solver.max_iterations - used) // 4
             if not budget:
                 break
             stage = replace(problem, epsilon=epsilon)
-            found = sinkhorn(stage, max(LOOSE * mass, tolerance), budget, g, solver.rows, memory)
+            found = sinkhorn(stage, max(LOOSE * mass, tolerance), budget, g, solver.rows, memory, base)
             g, used = found.g, used + found.iterations
-            del found  # its kernel, before the next one is made
+            base = _sharper(found, smaller)
+            del found  # its kernel, where the next one is another
         # 2. The epsilon that was asked for, to the tolerance.
-        found = sinkhorn(problem, tolerance, max(1, solver.max_iterations - used), g, solver.rows, memory)
-    return replace(found, problem=posed, iterations=used + found.iterations)
+        found = sinkhorn(problem, tolerance, max(1, solver.max_iterations - used), g, solver.rows, memory, base)
+    return _centred(replace(found, iterations=used + found.iterations))
+
+
+def _sharper(found: Scaled, epsilon: float) -> Base | None:
+    """The base at a smaller epsilon from the kernel of a larger one; None where it must be made from the costs."""
+    if found.base.kernel is None:
+        return None
+    return sharpen(found.base, found.log_v, found.problem.epsilon, epsilon, found.problem.source.sharing)
+
+
+def _centred(found: Scaled) -> Scaled:
+    """The same plan with <a, f> = <b, g>: hard marginals leave a constant open, which would tell of the way here."""
+    problem, base = found.problem, found.base
+    if not problem.balanced:
+        return found
+    a, b = problem.a.double(), problem.b.double()
+    of_f, mass = problem.source.sharing.total(torch.stack([(a * found.f).sum(-1), a.sum(-1)]))
+    gap = (((b * found.g).sum(-1) - of_f) / (2 * mass)).unsqueeze(-1)
+    return replace(found, base=replace(base, f=base.f + gap, g=base.g - gap))
 
 
 def ladder(problem: EntropicProblem, factor: float | None) -> list[float]:

@@ -14,14 +14,15 @@ from torch import Tensor
 from torch.nn.functional import threshold
 
 from .anderson import Step
-from .problem import EntropicProblem
+from .problem import LOG2E, EntropicProblem
 from .sharing import Sharing, log_total, most
-from .source import cached_rows, row_blocks
+from .source import ALL, CACHED_BYTES, cached_rows, row_blocks
 
 Relax = Callable[[Tensor, slice], Tensor]
 
 FUSED_BYTES = 3 * 2**23  # a kernel above this falls out of cache between the two halves of a pass
 FUSED_BLOCK = 2**22  # bytes of a block that is read twice in a row
+_BITS = {torch.float32: 120.0, torch.float64: 1000.0}  # an entry below 2 to the minus that counts as 0
 FLOOR = 1e-30  # column sums below this are recomputed with their own maximum
 
 
@@ -40,29 +41,60 @@ class Base:
     kernel: Tensor | None
 
 
-def absorb(problem: EntropicProblem, g: Tensor | None, rows: int | None, store: bool) -> Base:
+def absorb(problem: EntropicProblem, g: Tensor | None) -> Base:
     """Step 1. Base potentials: the c-transform f of g and the c-transform of f (damped where marginals are soft).
 
     f_i = min_j C_ij - g_j, g_j <- min_i C_ij - f_i: then (f + g - C) <= 0 with a 0 in each row and column.
     """
-    source = problem.source
-    damp_a, damp_b = problem.damping(problem.rho_a), problem.damping(problem.rho_b)
-    f = torch.empty_like(problem.a)
-    lowest = torch.full_like(problem.b, math.inf)
-    kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device) if store else None
-    shift = None if g is None else g.to(source.dtype).unsqueeze(-2)
-    blocks = row_blocks(source.shape[-2], rows or cached_rows(source))
+    source, scale = problem.source, problem.scale
+    kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device)
+    source.exponents(scale, None, g, into=kernel)
+    f = torch.empty_like(problem.a, dtype=torch.float64)
+    highest = torch.full_like(problem.b, -math.inf)
+    blocks = row_blocks(source.shape[-2], cached_rows(source))
     for block in blocks:
-        room = None if kernel is None else kernel[..., block, :]
-        cost = source.block(block, room)
-        f[..., block] = damp_a * (cost if shift is None else cost - shift).amin(-1)
-        reduced = torch.sub(cost, f[..., block].unsqueeze(-1), out=room)
-        lowest = torch.minimum(lowest, reduced.amin(-2))
-    g = damp_b * source.sharing.least(lowest)
-    if kernel is not None:
-        for block in blocks:
-            exp_(kernel[..., block, :].sub_(g.unsqueeze(-2)).mul_(-1.0 / problem.epsilon))
-    return Base(f.double(), g.double(), kernel)
+        part = kernel[..., block, :]
+        f[..., block] = part.amax(-1).double() * (-problem.damping(problem.rho_a) / scale)
+        part.add_((f[..., block] * scale).to(part.dtype).unsqueeze(-1))
+        highest = torch.maximum(highest, part.amax(-2))
+    highest = most(source.sharing, highest)
+    given = 0.0 if g is None else g.double()
+    answer = (given - highest.double() / scale) * problem.damping(problem.rho_b)
+    change = ((answer - given) * scale).to(kernel.dtype).unsqueeze(-2)
+    for block in blocks:
+        exp2_(kernel[..., block, :].add_(change))
+    return Base(f, answer, kernel)
+
+
+def sharpen(base: Base, log_v: Tensor, epsilon: float, smaller: float, sharing: Sharing) -> Base | None:
+    """Step 1 from the kernel of a larger epsilon, in its place: exp(x / e') is exp(x / e) to the power e / e'.
+
+    Its rows and columns are scaled to a largest entry of 1 first, so that the power stays in range. None where a row
+    or column has nothing left: then the kernel must come from the costs again.
+    """
+    kernel = base.kernel
+    assert kernel is not None
+    power, v = epsilon / smaller, log_v.exp().to(kernel.dtype)
+    least = 2.0 ** (-_BITS[kernel.dtype] / power)
+    row = torch.empty_like(base.f, dtype=kernel.dtype)
+    highest = torch.zeros_like(v)
+    blocks = row_blocks(kernel.shape[-2], max(32, CACHED_BYTES // (kernel[..., :1, :].numel() * kernel.itemsize)))
+    for block in blocks:
+        part = kernel[..., block, :].mul_(v.unsqueeze(-2))
+        row[..., block] = part.amax(-1).reciprocal_()
+        highest = torch.maximum(highest, part.mul_(row[..., block].unsqueeze(-1)).amax(-2))
+    column = most(sharing, highest).reciprocal_()
+    if not float(most(sharing, torch.maximum(row.amax(), column.amax()))) < math.inf:
+        return None
+    for block in blocks:
+        part = threshold(kernel[..., block, :].mul_(column.unsqueeze(-2)), least, 0.0, inplace=True)
+        for _ in range(round(math.log2(power))) if math.log2(power).is_integer() else ():
+            part.square_()
+        if not math.log2(power).is_integer():
+            part.pow_(power)
+    f = base.f + epsilon * row.double().log()
+    g = base.g + epsilon * (v.double() * column.double()).log()
+    return Base(f, g, kernel)
 
 
 def within_range(kernel: Tensor, limit: float, sharing: Sharing) -> bool:
@@ -91,39 +123,71 @@ def kernel_step(problem: EntropicProblem, base: Base) -> Step:
             log_u[..., block] = relax_rows(-_times(part, v).double().log(), block)
             back += _times(transposed, (log_u[..., block].exp() * problem.a[..., block]).to(kernel.dtype))
         # Columns: v = 1 / K^T(a u). 3. What it changes tells the columns' error.
-        residual = relax_columns(-problem.source.sharing.total(back).double().log(), slice(None)) - log_v
+        residual = relax_columns(-problem.source.sharing.total(back).double().log(), ALL) - log_v
         return residual, _error(problem, log_v, residual), log_u
 
     return step
 
 
 def log_step(problem: EntropicProblem, base: Base, rows: int | None) -> Step:
-    """The same pass with each row block's kernel computed on demand about the maximum of each row."""
+    """The same pass with the kernel's entries computed on demand, tile by tile, and never more than ``rows`` held.
+
+    They are computed about the scalings of the pass before, beside which they are near the plan's; where that leaves
+    the range of the dtype (and in the first pass), about the largest exponent of each row.
+    """
     source = problem.source
     relax_rows = _relaxation(problem, problem.rho_a, base.f)
     relax_columns = _relaxation(problem, problem.rho_b, base.g)
-    blocks = row_blocks(source.shape[-2], rows or cached_rows(source))
+    n, m = source.shape[-2:]
+    blocks = row_blocks(n, rows or cached_rows(source))
+    width = max(
+        256,
+        CACHED_BYTES // (blocks[0].stop * source.dtype.itemsize * (source.shape[0] if len(source.shape) == 3 else 1)),
+    )
+    tiles = row_blocks(m, width)
+    shape = (*source.shape[:-2], blocks[0].stop)
+    room = [torch.empty((*shape, t.stop - t.start), dtype=source.dtype, device=source.device) for t in tiles]
+    about: list[Tensor | None] = [None] * len(blocks)
+
+    def entries(number: int, g: Tensor) -> tuple[Tensor, Tensor]:
+        """K v b of a block's rows, in ``room``, as two factors: sums of what is held, and the log of its scale."""
+        block, top = blocks[number], about[number]
+        held = [part[..., : block.stop - block.start, :] for part in room]
+        total = torch.zeros_like(problem.a[..., block])
+        if top is not None:
+            f = torch.empty_like(base.f)
+            f[..., block] = base.f[..., block] - problem.epsilon * top
+            for part, tile in zip(held, tiles, strict=True):
+                exp2_(source.exponents(problem.scale, f, g, block, tile, part))
+                total += _times(part, problem.b[..., tile])
+            if bool((torch.isfinite(total) & (total > FLOOR)).all()):
+                return total, top
+        for part, tile in zip(held, tiles, strict=True):
+            source.exponents(problem.scale, base.f, g, block, tile, part)
+        highest = torch.stack([part.amax(-1) for part in held]).amax(0)
+        total.zero_()
+        for part, tile in zip(held, tiles, strict=True):
+            total += _times(exp2_(part.sub_(highest.unsqueeze(-1))), problem.b[..., tile])
+        return total, highest.double() / LOG2E
 
     def step(log_v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         log_u = torch.empty_like(base.f)
         back = torch.zeros_like(problem.b)
-        column = log_v.to(source.dtype).unsqueeze(-2)
-        for block in blocks:
-            # 5. K v about the largest exponent of each row, so that nothing leaves the range of the dtype.
-            entries = exponents(problem, base, block).add_(column)
-            top = entries.amax(-1, keepdim=True)
-            exp_(entries.sub_(top))
-            top = top.squeeze(-1).double()
-            log_u[..., block] = relax_rows(-(_times(entries, problem.b).double().log() + top), block)
-            # The same entries serve K^T(a u): their row maxima go into the scale.
-            scale = ((log_u[..., block] + top).exp() * problem.a[..., block]).to(source.dtype)
-            back += _times(entries.mT, scale)
+        g = base.g + problem.epsilon * log_v
+        for number, block in enumerate(blocks):
+            # 5. K v, and from the same entries K^T(a u): what they are scaled by goes into the factor.
+            total, top = entries(number, g)
+            log_u[..., block] = relax_rows(-(total.double().log() + top), block)
+            about[number] = -log_u[..., block]
+            factor = ((log_u[..., block] + top).exp() * problem.a[..., block]).to(source.dtype)
+            for part, tile in zip(room, tiles, strict=True):
+                back[..., tile] += _times(part[..., : block.stop - block.start, :].mT, factor)
         back = source.sharing.total(back)
         log_back = back.double().log() - log_v  # the entries carried v
         lost = back <= FLOOR
         if bool(lost.any()):
             log_back = torch.where(lost, _log_columns(problem, base, log_u, blocks), log_back)
-        residual = relax_columns(-log_back, slice(None)) - log_v
+        residual = relax_columns(-log_back, ALL) - log_v
         return residual, _error(problem, log_v, residual), log_u
 
     return step
@@ -131,14 +195,15 @@ def log_step(problem: EntropicProblem, base: Base, rows: int | None) -> Step:
 
 def symmetric_step(problem: EntropicProblem, base: Base, rows: int | None) -> Step:
     """One averaged pass for a set and itself, f = g: log u <- (log u - log K(a u)) / 2, one product each."""
-    blocks = row_blocks(problem.source.shape[-2], rows or problem.source.shape[-2])
+    source = problem.source
+    blocks = row_blocks(source.shape[-2], rows or source.shape[-2])
 
     def step(log_u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        u = (log_u.exp() * problem.a).to(problem.source.dtype)
+        u = (log_u.exp() * problem.a).to(source.dtype)
         log_answer = torch.empty_like(base.f)
         for block in blocks:
             if base.kernel is None:
-                part = exp_(exponents(problem, base, block))
+                part = exp2_(source.exponents(problem.scale, rows=block))
             else:
                 part = base.kernel[..., block, :]
             log_answer[..., block] = -_times(part, u).double().log()
@@ -149,25 +214,20 @@ def symmetric_step(problem: EntropicProblem, base: Base, rows: int | None) -> St
     return step
 
 
-def exp_(exponents: Tensor) -> Tensor:
-    """In-place exp that gives 0 where the result would underflow, without the slow path that CPUs take there."""
-    floor = -85.0 if exponents.dtype == torch.float32 else -700.0
-    return threshold(exponents.clamp_(min=floor).exp_(), 2 * math.exp(floor), 0.0, inplace=True)
-
-
-def exponents(problem: EntropicProblem, base: Base, block: slice) -> Tensor:
-    """(f0 + g0 - C) / epsilon for a block of rows: a new tensor; the difference is taken before the division."""
-    cost = problem.source.block(block)
-    reduced = cost - base.f[..., block].to(cost.dtype).unsqueeze(-1)
-    return reduced.sub_(base.g.to(cost.dtype).unsqueeze(-2)).mul_(-1.0 / problem.epsilon)
+def exp2_(exponents: Tensor) -> Tensor:
+    """In-place 2^x that gives 0 where the result would underflow, without the slow path that CPUs take there."""
+    bits = _BITS[exponents.dtype]
+    if float(exponents.amin()) > -bits:
+        return exponents.exp2_()
+    return threshold(exponents.clamp_(min=-bits).exp2_(), 2.0 ** (1 - bits), 0.0, inplace=True)
 
 
 def _log_columns(problem: EntropicProblem, base: Base, log_u: Tensor, blocks: list[slice]) -> Tensor:
     """log sum_i a_i u_i K_ij, with a running maximum: for columns that underflow otherwise."""
-    weight = (log_u + problem.a.double().log()).to(problem.source.dtype)
+    f = base.f + problem.epsilon * (log_u + problem.a.double().log())
     total = torch.full_like(base.g, -math.inf)
     for block in blocks:
-        entries = exponents(problem, base, block).add_(weight[..., block].unsqueeze(-1))
+        entries = problem.source.exponents(problem.scale, f, base.g, block).mul_(1 / LOG2E)
         total = torch.logaddexp(total, torch.logsumexp(entries, -2).double())
     return log_total(problem.source.sharing, total)
 

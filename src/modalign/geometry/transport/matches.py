@@ -9,9 +9,9 @@ from torch import Tensor
 
 from .coupling import Solved
 from .entropic import iterate
+from .points import PointCost
 from .problem import pose
 from .solver import Solver
-from .source import PointCost
 
 LEAST = 1e-20  # smaller entries count as 0: products with denormal numbers are many times slower
 

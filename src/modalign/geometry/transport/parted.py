@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .points import PointCost
 from .problem import EntropicProblem
 from .result import Coupling
 from .sharing import Sharing, current
-from .source import Blocks, PointCost
+from .source import ALL, Blocks
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,19 @@ class PartedCost:
     def spread(self) -> float:
         return self.whole.spread
 
-    def block(self, rows: slice, into: Tensor | None = None) -> Tensor:
-        return self.own.block(rows, into)
+    def block(self, rows: slice) -> Tensor:
+        return self.own.block(rows)
 
-    def keep(self) -> PartedCost:
-        return replace(self, own=self.own.keep())
+    def exponents(
+        self,
+        scale: float,
+        f: Tensor | None = None,
+        g: Tensor | None = None,
+        rows: slice = ALL,
+        columns: slice = ALL,
+        into: Tensor | None = None,
+    ) -> Tensor:
+        return self.own.exponents(scale, f, g, rows, columns, into)
 
     def matrix(self) -> Tensor:
         return self.whole.matrix()
@@ -96,6 +105,10 @@ class Joined:
     @property
     def matrix(self) -> Tensor:
         return self.source.joined(self.inner.matrix)
+
+    def products(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        forth, back = self.inner.products(left[self.source.place], right)
+        return self.source.joined(forth), self.source.sharing.total(back)
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]:
         yield slice(0, self.source.whole.shape[0]), self.matrix

@@ -11,6 +11,7 @@ from torch import Tensor
 from ...errors import ModalignError, few
 from .source import CostSource
 
+LOG2E = math.log2(math.e)
 GAP = 1e-4  # relative gap of masses that is rounding; a larger one is a mistake
 
 
@@ -37,6 +38,11 @@ class EntropicProblem:
     @property
     def balanced(self) -> bool:
         return math.isinf(self.rho_a) and math.isinf(self.rho_b)
+
+    @property
+    def scale(self) -> float:
+        """From units of the cost to exponents of 2, whose power is quicker to compute than that of e."""
+        return LOG2E / self.epsilon
 
     def damping(self, rho: float) -> float:
         """rho / (rho + epsilon): how far a marginal constraint of price rho pulls a potential."""

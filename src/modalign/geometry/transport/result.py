@@ -46,6 +46,10 @@ class Coupling(Protocol):
 
     def blocks(self) -> Iterator[tuple[slice, Tensor]]: ...
 
+    def products(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """P right, (n, k), and P^T left, (m, k)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from .anderson import MEMORY, accelerate
-from .kernel import Base, absorb, exp_, kernel_step, log_step, symmetric_step, within_range
+from .kernel import Base, absorb, exp2_, kernel_step, log_step, symmetric_step, within_range
 from .problem import EntropicProblem
 from .source import cached_rows, row_blocks
 
@@ -80,6 +80,7 @@ def sinkhorn(
     g: Tensor | None = None,
     rows: int | None = None,
     memory: int = MEMORY,
+    base: Base | None = None,
 ) -> Scaled:
     """Solve a balanced or unbalanced problem at its epsilon.
 
@@ -90,18 +91,25 @@ def sinkhorn(
         g: (..., m), a column potential to start from.
         rows: never hold more than so many rows of the cost; None stores a kernel of the cost's size.
         memory: see `anderson.accelerate`.
+        base: a base with a kernel to begin with; None: it is made.
     """
     used, renewals = 0, 0
     while True:
-        store = rows is None and renewals <= RENEWALS
-        # Steps 1 to 4 beside one base.
-        found, settled = _attempt(problem, tolerance, max_iterations - used, g, rows, store, memory)
+        # 1. Absorb.
+        if base is None and rows is None and renewals <= RENEWALS:
+            base = absorb(problem, g)
+            assert base.kernel is not None
+            if not problem.balanced and not within_range(base.kernel, RANGE, problem.source.sharing):
+                base = None
+        # Steps 2 to 4 beside one base.
+        found, settled = _attempt(problem, tolerance, max_iterations - used, g, rows, base or _none(problem), memory)
         used, renewals = used + found.iterations, renewals + 1
         if settled or used >= max_iterations:
             return replace(found, iterations=used)
         # Step 5: absorb what was found, and go on from there.
         g = found.g
-        del found  # its kernel, before the next one is made
+        del found, base  # the kernel, before the next one is made
+        base = None
 
 
 def _attempt(
@@ -110,18 +118,10 @@ def _attempt(
     max_iterations: int,
     g: Tensor | None,
     rows: int | None,
-    store: bool,
+    base: Base,
     memory: int,
 ) -> tuple[Scaled, bool]:
     """Iterate beside one base, and whether the scalings stayed in its range to the end."""
-    # 1. Absorb.
-    base = absorb(problem, g, rows, store)
-    if (
-        base.kernel is not None
-        and not problem.balanced
-        and not within_range(base.kernel, RANGE, problem.source.sharing)
-    ):
-        base = Base(base.f, base.g, None)
     stored = base.kernel is not None
     log_v = torch.zeros_like(base.g)
     if g is not None:
@@ -132,6 +132,13 @@ def _attempt(
     found = accelerate(step, log_v, tolerance, max_iterations, RANGE if stored else math.inf, memory)
     scaled = Scaled(problem, base, found.extra, found.x, found.error, found.iterations, rows)
     return scaled, found.in_range
+
+
+def _none(problem: EntropicProblem) -> Base:
+    """Nothing absorbed and no kernel: for passes in the log domain."""
+    return Base(
+        torch.zeros_like(problem.a, dtype=torch.float64), torch.zeros_like(problem.b, dtype=torch.float64), None
+    )
 
 
 def sinkhorn_symmetric(
@@ -146,15 +153,14 @@ def sinkhorn_symmetric(
     Reference:
         Feydy et al., 2019, arXiv 1810.08278, section 3.1 (symmetric updates).
     """
-    zero = torch.zeros_like(problem.a, dtype=torch.float64)
-    base = Base(zero, zero, None)
+    base = _none(problem)
     if rows is None:
-        source, kernel = problem.source, torch.empty(problem.source.shape, dtype=problem.source.dtype)
-        kernel = kernel.to(source.device)
+        source = problem.source
+        kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device)
+        source.exponents(problem.scale, into=kernel)
         for block in row_blocks(source.shape[-2], cached_rows(source)):
-            room = kernel[..., block, :]
-            exp_(torch.mul(source.block(block, room), -1.0 / problem.epsilon, out=room))
-        base = Base(zero, zero, kernel)
+            exp2_(kernel[..., block, :])
+        base = Base(base.f, base.g, kernel)
     step = symmetric_step(problem, base, rows)
-    found = accelerate(step, zero, tolerance, max_iterations, math.inf)
+    found = accelerate(step, base.f, tolerance, max_iterations, math.inf)
     return Scaled(problem, base, found.extra, found.x, found.error, found.iterations, rows)

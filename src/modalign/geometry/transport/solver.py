@@ -20,7 +20,7 @@ class Solver:
         anneal: factor between successive epsilons on the way down, in (0, 1], 1 for none; None: only for an epsilon
             that is small beside the cost's spread.
         accelerate: False for the plain Sinkhorn iteration: slower, for comparison with published programs.
-        rows: hold no more than so many rows of the cost (about 3 copies of such a block are alive), for sets whose
+        rows: hold no more than so many rows of the cost (about 2 copies of such a block are alive), for sets whose
             cost does not fit in memory; None: a kernel of the cost's size.
 
     Raises:
