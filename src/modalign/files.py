@@ -223,6 +223,17 @@ def strict(value: Any) -> Any:
     return strict(value.tolist()) if hasattr(value, "tolist") else value
 
 
+def absolute(place: str | Path) -> str:
+    """A place that holds in any folder: the address of an object store (a ``Path`` has lost a slash of it), or a path.
+
+    Example:
+        >>> absolute(Path("s3://bucket/items.lance")), absolute("/tmp/../x.npy")
+        ('s3://bucket/items.lance', '/x.npy')
+    """
+    found = re.match(r"([a-z][a-z0-9+.-]+):/+(?=[^/])", str(place))
+    return f"{found[1]}://{str(place)[found.end() :]}" if found else os.path.abspath(os.path.expanduser(place))
+
+
 def read_text(path: Path, what: str = "file") -> str:
     """Read a text file. Raises ModalignError where it is missing or not text."""
     try:

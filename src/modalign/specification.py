@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModalignError
-from .files import read_text
+from .files import absolute, read_text
 from .parameters import Number, Seed, Share, check_names, checked
 from .registry import check, get
 
@@ -187,10 +187,17 @@ def located(value: Any, home: Path | None = None, key: str = "", sure: bool = Tr
     if key not in PLACES or not isinstance(value, str | Path) or not str(value):
         return value
     path = Path(value).expanduser()
-    found = next((p for p in (Path(home or "") / path, path) if os.path.exists(p)), None)
+    if "://" in absolute(value):
+        return absolute(value)
+    found = next((p for p in (Path(home or "") / path, path) if os.path.exists(p) or os.path.exists(_bare(p))), None)
     if found is None and sure and home is not None and key in SOURCES:
         found = home / path  # a message then says where it was looked for
     return value if found is None else os.path.abspath(found)
+
+
+def _bare(path: Path) -> str:
+    """A file without the part that is named in it."""
+    return str(path).partition("#")[0]
 
 
 def check_part(family: str, table: Mapping[str, Any], where: str) -> None:

@@ -1,4 +1,4 @@
-"""Arrays and pairs from files: .npy, .npz, .safetensors; .csv, .tsv. Safe to open whoever wrote them."""
+"""Arrays and pairs from files: .npy, .npz, .safetensors, .lance; .csv, .tsv. Safe to open whoever wrote them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..errors import ModalignError, few
 from ..parameters import check_names
 from ..registry import register
 from ..views import Views
+from . import lance
 from .manifest import Manifest, Row
 
 T = TypeVar("T")
@@ -33,7 +34,8 @@ def load_array(path: str | Path) -> Tensor:
     numeric type, byte order and memory order is accepted and converted to float32. Pickled objects are never loaded.
 
     Args:
-        path: .npy; .npz or .safetensors with a single array.
+        path: .npy; .npz or .safetensors with a single array; a table of LanceDB in a folder or an object store
+            (``s3://bucket/NAME.lance#COLUMN``).
 
     Returns:
         (n, d) float32, n >= 1, d >= 1. Values are not looked at: ``Views.validate`` does that.
@@ -50,9 +52,11 @@ def load_array(path: str | Path) -> Tensor:
         tensor([[0., 2., 4.],
                 [1., 3., 5.]])
     """
+    if lance.is_table(path):
+        return lance.read_column(path)
     path = Path(path)
     if path.suffix.lower() not in ARRAYS:
-        raise ModalignError(f"an array file ends in {few(ARRAYS)}, got: {path}")
+        raise ModalignError(f"an array file ends in {few((*ARRAYS, '.lance'), 4)}, got: {path}")
     if not path.is_file():
         raise ModalignError(f"array file not found: {path}")
     if path.suffix.lower() == ".safetensors":
@@ -152,9 +156,10 @@ def modality_names(files: Sequence[Path], names: Sequence[str] | None = None) ->
         ['text', 'image']
     """
     for path in files:
-        if Path(path).suffix.lower() not in ARRAYS:
-            raise ModalignError(f"an array file ends in {few(ARRAYS)}, got: {path}")
-    labels = list(names if names is not None else (p.stem for p in files))
+        if Path(path).suffix.lower() not in ARRAYS and not lance.is_table(path):
+            raise ModalignError(f"an array file ends in {few((*ARRAYS, '.lance'), 4)}, got: {path}")
+    own = (str(p).rpartition("#")[2] if lance.is_table(p) and "#" in str(p) else p.stem for p in files)
+    labels = list(names if names is not None else own)
     if len(labels) != len(files) or len(set(labels)) != len(labels):
         shown = few(map(repr, labels), 10) or "none"
         raise ModalignError(f"{len(files)} arrays need as many different names, got {shown}: give --names")

@@ -10,6 +10,7 @@ from typing import Any
 from ..data.arrays import modality_names
 from ..data.left_out import lines
 from ..diagnosis.doubles import doubles
+from ..files import absolute
 from ..model import Model
 from ..outputs import claim
 from ..parameters import Dim, Seed, Share, checked
@@ -86,7 +87,7 @@ def align_arrays(
     labels = modality_names(arrays, names)
     table: dict[str, Any] = {
         "method": {"name": method, **{k: v for k, v in {"dim": dim, "seed": seed}.items() if k in settings_of(method)}},
-        "data": {"arrays": {m: os.path.abspath(p) for m, p in zip(labels, arrays, strict=True)}, "holdout": holdout}
+        "data": {"arrays": {m: absolute(p) for m, p in zip(labels, arrays, strict=True)}, "holdout": holdout}
         | ({"pairs": os.path.abspath(pairs)} if pairs else {}),
         "seed": seed,
         "out": str(out),

@@ -1,0 +1,96 @@
+"""Vectors in tables of LanceDB, in a folder or an object store: ``FOLDER_OR_ADDRESS/NAME.lance``, ``#COLUMN`` behind it
+where there are several columns of vectors, ``#MODALITY`` for a table that ``modalign index --lance`` wrote."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError, few, require, unknown
+from ..files import absolute
+
+BLOCK = 16_384  # rows in one piece
+
+
+class Column(NamedTuple):
+    """A column of vectors: the table, its name, the width, and the modality that rows must have, "" for any."""
+
+    table: Any
+    name: str
+    width: int
+    modality: str = ""
+
+
+def is_table(place: str | Path) -> bool:
+    """Whether a place names a table.
+
+    Example:
+        >>> is_table("s3://bucket/items.lance#image"), is_table("items.npy")
+        (True, False)
+    """
+    return str(place).partition("#")[0].endswith(".lance")
+
+
+def open_column(place: str | Path) -> Column:
+    """Open a table where it lies; of its vectors, nothing is read.
+
+    Raises:
+        MissingExtraError: LanceDB is not installed.
+        ModalignError: no such table, no column of vectors, several and none named.
+    """
+    whole, _, part = absolute(place).partition("#")
+    folder, _, name = whole.rpartition("/")
+    if "://" not in whole and not os.path.isdir(whole):
+        raise ModalignError(f"no table of LanceDB at {whole}: the folder does not exist")
+    try:
+        table = require("lancedb", "lance").connect(folder).open_table(name.removesuffix(".lance"))
+    except (ValueError, OSError, RuntimeError) as problem:
+        if isinstance(problem, ModalignError):
+            raise
+        raise ModalignError(f"LanceDB cannot open {whole} ({' '.join(str(problem).split())[:160]})") from None
+    kinds = {f.name: f.type for f in table.schema if getattr(f.type, "list_size", 0) and _floating(f.type.value_type)}
+    if part and part not in kinds and "modality" in table.schema.names and len(kinds) == 1:
+        known = sorted({str(v) for v in table.search().select(["modality"]).to_arrow().column("modality").to_pylist()})
+        if part not in known:
+            raise unknown(f"column of vectors or modality of {whole}", part, [*kinds, *known])
+        return Column(table, next(iter(kinds)), next(iter(kinds.values())).list_size, part)
+    if part and part not in kinds:
+        raise unknown(f"column of vectors of {whole}", part, kinds)
+    if not part and len(kinds) != 1:
+        raise ModalignError(f"{whole} has {len(kinds)} columns of vectors ({few(kinds)}): name one behind a #")
+    column = part or next(iter(kinds))
+    return Column(table, column, kinds[column].list_size)
+
+
+def _floating(kind: Any) -> bool:
+    return str(kind) in ("float", "double", "halffloat", "float16", "float32", "float64")
+
+
+def read_column(place: str | Path) -> Tensor:
+    """All vectors of a column, (n, d) float32, in the order of the table, read in pieces.
+
+    Raises:
+        ModalignError: as ``open_column``; no rows, or vectors that are missing (null), with their number.
+    """
+    column = open_column(place)
+    count = column.table.count_rows()
+    out, filled = torch.empty(count, column.width), 0
+    for start in range(0, count, BLOCK):
+        names = [column.name, *(["modality"] if column.modality else [])]
+        piece = column.table.take_offsets(list(range(start, min(start + BLOCK, count)))).select(names).to_arrow()
+        vectors = piece.column(column.name).combine_chunks()
+        if vectors.null_count:
+            raise ModalignError(f"{place} lacks {vectors.null_count} vectors (null) from row {start} on")
+        rows = torch.from_numpy(np.array(vectors.flatten(), np.float32).reshape(-1, column.width))
+        if column.modality:
+            rows = rows[torch.tensor([m == column.modality for m in piece.column("modality").to_pylist()])]
+        out[filled : filled + len(rows)] = rows
+        filled += len(rows)
+    if not filled:
+        raise ModalignError(f"the table is empty: {place}")
+    return out[:filled]
