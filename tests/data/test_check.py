@@ -79,3 +79,22 @@ def test_a_data_set_is_checked_whole(tree: Callable[..., Path]) -> None:
     assert check_dataset("table", root / "list.csv", split="train")["across_splits"]["files"] == []
     columns = ["columns.image=picture", "columns.text=caption"]
     assert check_dataset("table", root / "list.csv", columns, near=False) == found
+
+
+def test_what_lies_in_two_data_sets_is_told(tmp_path: Path) -> None:
+    lists = {
+        "a": [("1", "vfY_TJq7n_U", "130", "ducks quack"), ("2", "tw76HGONaKg", "570", "a man speaks")],
+        "b": [("7", "tw76HGONaKg", "0", "A man speaks."), ("8", "y2bVZ7rz-5M", "20", "rain")],
+    }
+    for name, rows in lists.items():
+        (tmp_path / name).mkdir()
+        lines = ["audiocap_id,youtube_id,start_time,caption", *(",".join(row) for row in rows)]
+        (tmp_path / name / "train.csv").write_text("\n".join(lines) + "\n")
+    found = check_dataset("audiocaps", tmp_path / "a", against=f"audiocaps={tmp_path / 'b'}")
+    assert found["across_splits"]["recordings"] == []
+    assert found["shared"]["texts"] == [["a man speaks", "A man speaks."]]
+    assert [sorted(names) for names in found["shared"]["recordings"]] == [
+        ["A man speaks.", "a man speaks", "tw76HGONaKg.wav", "tw76HGONaKg.wav"]
+    ]
+    assert any("parts of one recording: 1 sets, 1 in both" in line for line in found["lines"])
+    assert check_dataset("audiocaps", tmp_path / "a")["shared"] == {}

@@ -49,6 +49,46 @@ def test_copies_across_splits_are_found_and_different_pictures_are_not(tmp_path:
     assert leakage(made, near=False).pictures is None
 
 
+def test_a_drawing_and_a_picture_of_it_are_alike_and_transparent_ones_are_seen_on_white(tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py", reason="no reader of SVG")
+    from modalign.data.media import load_image
+
+    shapes = {
+        "disc": '<circle cx="40" cy="52" r="24" fill="#c22"/>',
+        "bar": '<rect x="6" y="60" width="80" height="16"/>',
+    }
+    for name, shape in shapes.items():
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="96" height="96">{shape}</svg>'
+        (tmp_path / f"{name}.svg").write_text(svg)
+        picture = load_image(str(tmp_path / f"{name}.svg"), 200)
+        picture.putalpha(picture.convert("L").point(lambda v: 255 if v < 250 else 0))  # a hole where nothing is drawn
+        picture.save(tmp_path / f"{name}.png")
+    made = _pictures(tmp_path, {"disc.svg": "train", "disc.png": "test", "bar.svg": "train", "bar.png": "train"})
+    found = leakage(made)
+    assert found.pictures == ((0, 1), (2, 3))
+    assert found.across()["pictures"] == [(0, 1)]
+    assert not found.unread
+
+
+def test_parts_of_one_recording_in_two_splits_are_told() -> None:
+    cut = [
+        ("a", 0, "train"),
+        ("a", 0, "train"),
+        ("a", 1, "test"),
+        ("b", 2, "train"),
+        ("b", 3, "train"),
+        (None, 4, "test"),
+    ]
+    rows = [
+        {"group": g, "modality": "text", "text": f"words {i}", "split": s, "extra": {} if v is None else {"video": v}}
+        for i, (v, g, s) in enumerate(cut)
+    ]
+    found = leakage(Manifest.from_rows(rows))
+    assert found.recordings == ((0, 1, 2), (3, 4))
+    assert found.across()["recordings"] == [(0, 1, 2)]
+    assert any(line.startswith("parts of one recording: 2 sets, 1 across splits") for line in found.lines())
+
+
 def test_flat_pictures_of_different_colours_are_not_alike(tmp_path: Path) -> None:
     for name, colour in (("red", (250, 0, 0)), ("blue", (0, 0, 250)), ("grey", (90, 90, 90)), ("ash", (92, 90, 90))):
         Image.new("RGB", (40, 40), colour).save(tmp_path / f"{name}.png")

@@ -14,6 +14,7 @@ def check(
     set: Set = None,
     split: str | None = None,
     quick: Flag = False,
+    against: str | None = None,
     json: Json = False,
 ) -> None:
     """Look at a data set before it is encoded: files that are missing or not what they say, items in two splits.
@@ -28,7 +29,10 @@ def check(
         Only this split.
     quick
         Leave out pictures that look alike without being the same file, for which each is decoded once.
+    against
+        NAME=ROOT of another data set, such as one that an encoder has learnt from: what lies in both is told.
     """
     from ..data.check import check_dataset
 
-    emit(check_dataset(dataset, root, set or [], split, near=not quick), json, lambda found: "\n".join(found["lines"]))
+    found = check_dataset(dataset, root, set or [], split, not quick, against)
+    emit(found, json, lambda table: "\n".join(table["lines"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import few
-from .leakage import leakage
+from .leakage import LeakReport, leakage
 from .left_out import lines as told
 from .manifest import Manifest
 from .named import read_named
@@ -128,18 +128,25 @@ def _heads(names: list[str]) -> Iterator[tuple[str, bytes | None]]:
 
 
 def check_dataset(
-    name: str, root: Path | None = None, settings: Sequence[str] = (), split: str | None = None, near: bool = True
+    name: str,
+    root: Path | None = None,
+    settings: Sequence[str] = (),
+    split: str | None = None,
+    near: bool = True,
+    against: str | None = None,
 ) -> dict[str, Any]:
     """What ``modalign check`` tells of a data set: rows, files, and what is in two splits at once. Encodes nothing.
 
     Args:
         name: of a registered data set. root: its folder or file. settings: ``key=value`` entries of the data set.
         split: only this one. near: also find pictures that look alike, which decodes each of them once, small.
+        against: NAME=ROOT of another data set, which was or will be learnt from too: what lies in both is told.
 
     Returns:
         ``rows`` (modality -> number), ``splits`` (split -> number of groups), ``failures`` (what the reader left
         out), ``files`` (as ``FileReport``),
-        ``across_splits`` (kind -> sets of names), and ``lines`` for people.
+        ``across_splits`` (kind -> sets of names), ``shared`` (the same with the other data set), and ``lines`` for
+        people.
 
     Example:
         >>> size = Path("list.csv").write_text("caption,split\\nA dog.,train\\na dog,test\\n")
@@ -148,7 +155,9 @@ def check_dataset(
     """
     manifest = read_named(name, root, settings, split)
     files, leaks = check_files(manifest), leakage(manifest, near=near)
-    leaks = replace(leaks, unread=tuple(u for u in leaks.unread if u not in set(files.missing)))
+    missing = set(files.missing)
+    leaks = replace(leaks, unread=tuple(u for u in leaks.unread if u not in missing))
+    both = shared(manifest, against, near) if against else None
     groups: dict[str, set[int]] = {}
     for row in manifest:
         groups.setdefault(row.split or "no split", set()).add(row.group)
@@ -160,12 +169,30 @@ def check_dataset(
         "splits": splits,
         "failures": [x.json() for x in manifest.left_out],
         "files": asdict(files),
-        "across_splits": {kind: [[leaks.names[r] for r in s] for s in sets] for kind, sets in leaks.across().items()},
+        "across_splits": _named(leaks),
+        "shared": _named(both) if both else {},
         "lines": [
             "rows: " + ", ".join(f"{n:,} {m}" for m, n in rows.items()),
             "groups: " + ", ".join(f"{n:,} {s}" for s, n in splits.items()),
             *told(manifest.left_out),
             *(files.lines() if files.files else ()),
             *leaks.lines(),
+            *(f"with {against}: {line.replace('across splits', 'in both')}" for line in (both.lines() if both else ())),
         ],
     }
+
+
+def shared(manifest: Manifest, against: str, near: bool) -> LeakReport:
+    """What lies in a data set and in another, "NAME=ROOT": of both, the data set stands for the split."""
+    name, _, root = against.partition("=")
+    other = read_named(name, Path(root) if root else None)
+    title = name if name != manifest.name else f"other {name}"
+    first = int(manifest.group.max(initial=-1)) + 1
+    rows = [row._replace(split=manifest.name) for row in manifest]
+    rows += [row._replace(group=row.group + first, split=title) for row in other]
+    return leakage(Manifest.from_rows(rows), near=near)
+
+
+def _named(leaks: LeakReport) -> dict[str, list[list[str]]]:
+    """Kind -> sets of names of what lies in two splits."""
+    return {kind: [[leaks.names[r] for r in s] for s in sets] for kind, sets in leaks.across().items()}

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 
 import numpy as np
 
-from .webdataset import is_member, open_member
+from ..errors import ModalignError
+from . import media
 
 GRID = 8
 COLOUR = 12.0  # root mean square of 8 x 8 colours out of 255: re-encoding and resizing stay below 6
 
 
 def picture_hash(uri: str) -> np.ndarray | None:
-    """What a picture looks like, in little: 64 bits and 8 x 8 colours.
+    """What a picture looks like, in little: 64 bits and 8 x 8 colours, of what encoders see (drawings, transparency).
 
     The bits are the signs of the differences of neighbouring brightnesses in a 9 x 8 picture (a difference hash).
 
     Returns:
         (8 + 192,) uint8: the bits, packed, then the colours; None where the file cannot be decoded.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(open_member(uri).getbuffer()) if is_member(uri) else uri) as picture:
-            picture.draft("RGB", (64, 64))  # lets JPEG decode at a fraction of its size
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        upright = media.load_image(uri, 64)
+    except ModalignError:
         return None
     grey = np.asarray(upright.convert("L").resize((GRID + 1, GRID), Image.Resampling.BOX), dtype=np.int16)
     colours = np.asarray(upright.resize((GRID, GRID), Image.Resampling.BOX), dtype=np.uint8)

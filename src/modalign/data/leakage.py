@@ -27,7 +27,8 @@ class LeakReport:
 
     files: sets of rows whose files have the same bytes. texts: sets of rows with the same words. pictures: pairs of
     rows whose pictures look alike without having the same bytes; None: nobody looked. features: pairs of rows, with
-    their cosine.
+    their cosine. recordings: sets of rows of several groups that were cut from one recording (equal "video"); None:
+    the rows name none.
     splits: of each row. unread: files that could not be read (missing or broken).
     All of these count within a split too; ``across`` keeps what joins two splits, and that is the leak.
     """
@@ -38,6 +39,7 @@ class LeakReport:
     features: Mapping[str, tuple[tuple[int, int, float], ...]]
     splits: Sequence[str] = field(repr=False)
     names: Sequence[str] = field(repr=False)
+    recordings: tuple[tuple[int, ...], ...] | None = None
     unread: tuple[str, ...] = ()
 
     def across(self) -> dict[str, list[tuple[int, ...]]]:
@@ -45,6 +47,7 @@ class LeakReport:
         kinds: dict[str, Iterable[tuple[int, ...]]] = {
             "files": self.files,
             "texts": self.texts,
+            **({} if self.recordings is None else {"recordings": self.recordings}),
             **({} if self.pictures is None else {"pictures": self.pictures}),
             **{f"features of {m}": [(i, j) for i, j, _ in pairs] for m, pairs in self.features.items()},
         }
@@ -58,8 +61,11 @@ class LeakReport:
     def lines(self) -> list[str]:
         """The report in words: one line per kind, with examples of what is in two splits."""
         totals = {"files": len(self.files), "texts": len(self.texts), "pictures": len(self.pictures or ())}
-        totals |= {f"features of {m}": len(pairs) for m, pairs in self.features.items()}
-        what = {"files": "equal files", "texts": "equal captions", "pictures": "nearly equal pictures"}
+        totals |= {"recordings": len(self.recordings or ())} | {
+            f"features of {m}": len(pairs) for m, pairs in self.features.items()
+        }
+        what = {"files": "equal files", "texts": "equal captions", "pictures": "nearly equal pictures",
+                "recordings": "parts of one recording"}  # fmt: skip
         found = []
         for kind, sets in self.across().items():
             total = totals[kind]
@@ -84,7 +90,8 @@ def leakage(
 ) -> LeakReport:
     """Duplicates and near-duplicates in a manifest, within and across its splits.
 
-    Equal files have equal bytes (SHA-256; only files of equal size are read). Equal texts are equal after case,
+    Rows of one recording name it alike (AudioSet, AudioCaps, MSR-VTT, HowTo100M do). Equal files have equal bytes
+    (SHA-256; only files of equal size are read). Equal texts are equal after case,
     composition of accents, blanks and a full stop at the end are levelled. Nearly equal pictures differ in at most
     ``bits`` of the 64 signs of their brightness gradients, and little in their 8 x 8 colours, so that flat pictures are
     not all alike. Features are near from ``cosine`` on.
@@ -124,6 +131,7 @@ def leakage(
         pictures=alike,
         features={m: tuple(_near(manifest, m, x, cosine)) for m, x in (features or {}).items()},
         splits=manifest.splits,
+        recordings=tuple(_recordings(manifest)) if "video" in manifest.extra else None,
         names=[row.text[:60] if row.text is not None else Path(str(row.uri)).name for row in manifest],
         unread=tuple(sorted(unread)),
     )
@@ -146,6 +154,12 @@ def _sets(keyed: Iterable[tuple[Hashable, int]]) -> list[tuple[int, ...]]:
     for key, row in keyed:
         found[key].append(row)
     return [tuple(rows) for rows in found.values() if len(rows) > 1]
+
+
+def _recordings(manifest: Manifest) -> list[tuple[int, ...]]:
+    """Rows of different groups that name the same recording."""
+    sets = _sets((video, row) for row, video in enumerate(manifest.extra["video"]) if video is not None)
+    return [rows for rows in sets if len({int(manifest.group[r]) for r in rows}) > 1]
 
 
 def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:

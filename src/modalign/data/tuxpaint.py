@@ -70,6 +70,8 @@ def tuxpaint(
         extra = {"name": name.stem, "subject": key.split("/")[0]}
         group, part = rows.group(key), _split(key)
         rows.file(group, "image", picture, part, None, None, **extra)
+        if picture.suffix == ".png" and name.with_suffix(".svg").is_file():
+            rows.left_out("pictures", "an SVG of a stamp that has a PNG, which is taken", f"{key}.svg")
         names = _names(name)
         known |= set(names)
         if text in names:
