@@ -139,7 +139,7 @@ def diffusion() -> Markup:
         ]
         parts.append(svg.marker(2, *at(points[12]), 8, "var(--miss)"))
     return svg.picture(
-        WIDTH, 385, title, *parts, description="The walk starts at the diamond and goes along the curve."
+        WIDTH, 270, title, *parts, description="The walk starts at the diamond and goes along the curve."
     )
 
 
