@@ -32,6 +32,22 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert "image/7" not in [hit["id"] for hit in sink.search(query, "image", 5)]
 
 
+def test_cosines_of_an_indexed_table_are_cosines(tmp_path: Path) -> None:
+    from lancedb.index import IvfSq
+
+    z = cloud(300)
+    index = Index.build(tmp_path / "index", z, entries(z))
+    sink = LanceSink(str(tmp_path / "lance"))
+    sink.write(index)
+    table = sink.database.open_table("items")
+    table.create_index("vector", config=IvfSq(distance_type="cosine", num_partitions=1))
+    query = z["text"][7].double().numpy()
+    cosines = {index.id(f.place): f.cosine for f in index.nearest(query, ["image", "text"], 50)}
+    found = sink.search(query, k=5)
+    assert [hit["cosine"] for hit in found] == pytest.approx([cosines[hit["id"]] for hit in found], abs=1e-5)
+    assert found == sorted(found, key=lambda hit: -hit["cosine"])
+
+
 def test_mistakes_of_the_sink(tmp_path: Path) -> None:
     z = cloud(10)
     sink = LanceSink(str(tmp_path / "lance"))

@@ -100,10 +100,12 @@ class LanceSink:
         asked = table.search(np.asarray(vector, np.float32)).distance_type("cosine").limit(k)
         if to is not None:
             asked = asked.where("modality = '" + to.replace("'", "''") + "'", prefilter=True)
-        return [
-            {"id": r["id"], "modality": r["modality"], "text": r["text"], "cosine": 1.0 - float(r["_distance"])}
+        # Cosines come from the vectors: the distances of an indexed table are those of its codes, some of them doubled.
+        found = [
+            {"id": r["id"], "modality": r["modality"], "text": r["text"], "cosine": float(np.dot(r["vector"], vector))}
             for r in asked.to_list()
         ]
+        return sorted(found, key=lambda hit: -hit["cosine"])
 
 
 def _batches(gallery: Gallery) -> Iterator[tuple[list[dict[str, Any]], np.ndarray]]:
