@@ -177,6 +177,16 @@ def test_of_two_writers_one_is_refused(here: Path, call: Call, command: str, kin
     assert (code, "another program is writing to" in err) == (2, True), err
 
 
+@pytest.mark.parametrize("command", ["evaluate run", "evaluate run --robustness noise", "report run"])
+def test_what_measures_or_reports_a_run_is_refused_while_it_is_written(here: Path, call: Call, command: str) -> None:
+    assert call(*to("align", "run"))[0] == 0
+    with elsewhere(lambda: claim(here / "run", "run", "train")):
+        code, _, err = call(*command.split())
+    assert (code, "another program is writing to run" in err) == (2, True), err
+    assert call(*command.split())[0] == 0
+    assert json.loads((here / "run" / ".modalign.json").read_text()) == {"kind": "run", "by": "train"}  # who made it
+
+
 def test_of_two_writers_of_a_file_or_an_index_one_is_refused(here: Path, call: Call) -> None:
     assert call(*to("align", "run"))[0] == 0
     with elsewhere(lambda: claim_file(here / "z.npy")):

@@ -241,7 +241,8 @@ def read_text(path: Path, what: str = "file") -> str:
     except FileNotFoundError:
         raise ModalignError(f"{what} not found: {path}") from None
     except (OSError, UnicodeDecodeError) as problem:
-        raise ModalignError(f"{what} cannot be read: {path} ({problem})") from None
+        why = getattr(problem, "strerror", None) or problem
+        raise ModalignError(f"{what} cannot be read: {path} ({why})") from None
 
 
 def read_json(path: Path, what: str = "file") -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .errors import ModalignError, few
-from .files import RunFile, to_json
+from .files import RunFile, to_json, whole_text
 from .progress import Progress, note, silent
 
 MARK = ".modalign.json"
@@ -68,11 +68,13 @@ def refuse(folder: Path, kind: str, by: str = "", inputs: Iterable[Path | str | 
         inputs: files and folders that are read; none of them may be the output.
 
     Raises:
-        ModalignError: the current folder, a file, an input, a folder of another kind or of files that are not
-            modalign's; what it holds, and what to do.
+        ModalignError: the current folder, a name that is no UTF-8, a file, an input, a folder of another kind or of
+            files that are not modalign's; what it holds, and what to do.
     """
     if folder == Path():
         raise ModalignError("the output would go into the current folder: name a folder of its own with --out")
+    if whole_text(str(folder.absolute())) != str(folder.absolute()):
+        raise ModalignError(f"the name of {whole_text(str(folder.absolute()))} is no UTF-8: choose another --out")
     if folder.exists() and not folder.is_dir():
         raise ModalignError(f"{folder} is a file, and the output is a folder: choose another --out")
     for path in inputs:
@@ -117,7 +119,8 @@ def claim(folder: Path, kind: str, by: str = "", inputs: Iterable[Path | str | N
     with _opened(folder) as handle:
         _lock(handle, folder)
         try:
-            _sign(handle, to_json({"kind": kind, **({"by": by} if by else {})}) + "\n", folder)
+            maker = by or _mark(folder).get("by")  # who measures or reports a run did not make it
+            _sign(handle, to_json({"kind": kind, **({"by": maker} if maker else {})}) + "\n", folder)
             held = _HELD.set(_HELD.get() | {place})
             try:
                 yield

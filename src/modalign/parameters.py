@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import re
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,8 @@ class Absolute:
         """The place as an absolute path, of the type that was given; ``~`` is the user's folder."""
         if not isinstance(value, str | Path) or (self.found and not os.path.exists(os.path.expanduser(value))):
             return value
+        if re.match(r"([A-Za-z][A-Za-z0-9+.-]+:/|pipe:)", str(value)):  # a Path has one slash of "https://"
+            raise ModalignError(f"{value} is not on this machine, and nothing is downloaded: get the files first")
         return type(value)(os.path.abspath(os.path.expanduser(value)))
 
 

@@ -251,7 +251,9 @@ def test_nothing_stays_of_what_a_fit_needs_to_go_on(tiny: Callable[..., Suite], 
 def test_a_folder_belongs_to_one_suite(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.toml").write_text(SUITE.replace('"tiny"', f'"{name}"'))
-    command.bench(str(tmp_path / "a.toml"), tmp_path / "out", run=False)
+    with pytest.raises(ModalignError, match="no results of the suite 'a' to sum up"):
+        command.bench(str(tmp_path / "a.toml"), tmp_path / "out", run=False)
+    command.bench(str(tmp_path / "a.toml"), tmp_path / "out", hours=1e-9)
     with pytest.raises(ModalignError, match="holds the bench 'a'"):
         command.bench(str(tmp_path / "b.toml"), tmp_path / "out", run=False)
 

@@ -50,7 +50,7 @@ def test_versions(tree: Callable[..., Path]) -> None:
         ),
         ({"train.csv": HEAD + "1,-abcdefghij,soon,x\r\n"}, "line 2: start_time is 'soon'"),
         ({"train.csv": "id,caption\n"}, "no column audiocap_id, youtube_id"),
-        ({"train.csv": TRAIN + "3,xx"}, r"1 rows .*\(lines 4\)"),
+        ({"train.csv": HEAD + "3,xx"}, r"1 row .*\(lines 2\)"),
         ({}, "no AudioCaps list"),
     ],
 )

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modalign.data.audioset import audioset, label_names, read_segments
+from modalign.data.audioset import ABOUT, audioset, label_names, read_segments
 from modalign.data.links import positive_links
+from modalign.data.rows import Rows
 from modalign.errors import ModalignError
 
 HEAD = "# Segments csv created\n# num_ytids=3\n# YTID, start_seconds, end_seconds, positive_labels\n"
@@ -71,7 +72,7 @@ def test_targets_with_ancestors_that_are_classes(tree: Callable[..., Path]) -> N
     ],
 )
 def test_copies_with_other_heads_read_the_same(tree: Callable[..., Path], body: str) -> None:
-    clips = read_segments(tree({"a.csv": body}) / "a.csv")
+    clips = read_segments(tree({"a.csv": body}) / "a.csv", Rows("audioset", ABOUT))
     assert [(c.video, c.start, c.end, c.labels) for c in clips] == [
         ("--PJHxphWEs", 30.0, 40.0, ("/m/a", "/m/b")),
         ("_0CamVQdP_Y", 0.0, 6.0, ("/m/b",)),
@@ -85,7 +86,7 @@ def test_json_lines(tree: Callable[..., Path]) -> None:
     made = audioset(root, segments="small.jsonl", split="valid")
     assert [(r.split, r.extra["video"]) for r in made] == [("val", "-1lgQov_rmA")] * 2
     (root / "small.jsonl").write_text('{"youtube_id": "x"}')
-    with pytest.raises(ModalignError, match="line 1: 'labels'"):
+    with pytest.raises(ModalignError, match="line 1: the id 'x' is not the 11"):
         audioset(root, segments="small.jsonl")
 
 
@@ -93,17 +94,25 @@ def test_json_lines(tree: Callable[..., Path]) -> None:
     ("body", "said"),
     [
         ("# YTID,,\n#NAME?,30,40,  /m/a ,,\nabcdefghijk,1,2,/m/a,,\n#NAME?,1,2,x\n", r"2 of its ids .* \(lines 2, 4\)"),
-        (HEAD + '1E+10, 0.0, 10.0, "/m/a"\n', r"1 ids that are not the 11 characters .*'1E\+10' in line 4"),
-        (HEAD + 'abcdefghijk, 9.0, 9.0, "/m/a"\n', "1 clips whose times .*in line 4"),
+        (HEAD + '1E+10, 0.0, 10.0, "/m/a"\n', r"line 4: the id '1E\+10' is not the 11 characters"),
+        (HEAD + 'abcdefghijk, 9.0, 9.0, "/m/a"\n', "line 4: its times are not 0 <= start < end"),
         (HEAD + 'abcdefghijk, x, 9.0, "/m/a"\n', "line 4: start_seconds is 'x'"),
-        (HEAD + 'abcdefghijk, 1.0, 9.0, "/m/a,/m/zz"\n', "1 labels that class_labels_indices.csv lacks: /m/zz"),
-        (HEAD + ROWS + "abcdefghij", r"1 rows that do not have 4 fields \(lines 7\)"),
+        (HEAD + 'abcdefghijk, 1.0, 9.0, "/m/a,/m/zz"\n', "line 4: labels that class_labels_indices.csv lacks: /m/zz"),
     ],
 )
 def test_damage_is_one_clear_line(tree: Callable[..., Path], body: str, said: str) -> None:
     with pytest.raises(ModalignError, match=said) as caught:
         audioset(tree({**FILES, "eval_segments.csv": body}))
     assert "\n" not in str(caught.value)
+
+
+def test_wrong_lines_among_right_ones_are_counted(tree: Callable[..., Path]) -> None:
+    """One bad time, id or label, or a line that is cut, does not refuse the list."""
+    wrong = ['1E+10, 0.0, 10.0, "/m/a"', 'abcdefghij0, 9.0, 9.0, "/m/a"', 'abcdefghij1, x, 9.0, "/m/a"',
+             'abcdefghij2, 1.0, 9.0, "/m/zz"', "abcdefghij"]  # fmt: skip
+    made = audioset(tree({**FILES, "eval_segments.csv": HEAD + ROWS + "\n".join(wrong)}), split="test")
+    assert len(made.rows("audio")) == 3
+    assert [x.places for x in made.left_out] == [(f"eval_segments.csv, line {i}",) for i in (11, 7, 8, 9, 10)]
 
 
 def test_missing_lists(tree: Callable[..., Path]) -> None:
@@ -134,8 +143,10 @@ def test_real_lists(external_data: Path) -> None:
     assert sum(v[0] in "-_" for v in videos) > 700
     seconds = np.asarray(audio.extra["clip_end"]) - np.asarray(audio.extra["clip_start"])
     assert 0.01 < (seconds != 10).mean() < 0.025
-    plain = read_segments(root / "variants" / "balanced_train_segments.noheader_comments_lf.csv")
-    assert plain == read_segments(root / "balanced_train_segments.csv")
+    plain = read_segments(
+        root / "variants" / "balanced_train_segments.noheader_comments_lf.csv", Rows("audioset", ABOUT)
+    )
+    assert plain == read_segments(root / "balanced_train_segments.csv", Rows("audioset", ABOUT))
     with pytest.raises(ModalignError, match="371 of its ids are '#NAME\\?'"):
         audioset(root, segments="variants/balanced_train_segments.excel_corrupted.csv")
     small = audioset(root, segments="audioset_small_test.jsonl", split="test", ancestors=True)

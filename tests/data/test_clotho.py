@@ -50,7 +50,7 @@ def test_korean_and_western_encodings(tree: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"clotho_captions_development.csv": DEV + "x.wav,a,b\n"}, r"1 rows that do not have 6 fields"),
+        ({"clotho_captions_development.csv": HEAD + "x.wav,a,b\n"}, r"1 row without the 6 fields"),
         ({"clotho_captions_development.csv": HEAD + "../x.wav,a,b,c,d,e\n"}, "refused"),
         ({"clotho_captions_development.csv": "file_name,text\n"}, "starts with 'caption_'"),
         ({}, "no Clotho list"),

@@ -75,7 +75,7 @@ def test_lists_of_numbers(tree: Callable[..., Path]) -> None:
         ),
         ({"captions.txt": "image,caption\n../../x.jpg,a\n"}, "refused"),
         ({"captions.txt": "picture,caption\na.jpg,a\n"}, "no column image"),
-        ({"captions.txt": COMMA + "c.jpg"}, r"1 rows .* \(lines 5\)"),
+        ({"captions.txt": COMMA + "c.jpg"}, r"1 row .* \(lines 5\)"),
         ({"Flickr8k.token.txt": TOKEN + "c.jpg\n"}, "line 4 is not"),
         ({}, "captions of Flickr8k not found"),
     ],

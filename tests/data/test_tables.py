@@ -65,7 +65,10 @@ def test_missing_columns_and_those_there_are(tree: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("a,b\n1,2\n3\n4,5,6\n", r"2 rows that do not have 2 fields \(lines 3, 4\)"), ('a,b\n1,"2\n3,4\n', "line 3")],
+    [
+        ("a,b\n1,2\n3\n4,5,6\n", r"2 rows without the 2 fields of its first line \(lines 3, 4\)"),
+        ('a,b\n1,"2\n3,4\n', "line 3"),
+    ],
 )
 def test_damaged_rows_are_named_by_line(text: str, said: str) -> None:
     with pytest.raises(ModalignError, match=said):

@@ -166,7 +166,8 @@ def test_settings_are_checked() -> None:
     assert parse_settings("ivfpq", ["probes=64", "refine=5"]) == AnnSettings("ivfpq", probes=64, refine=5)
     for entry, message in (
         ("probe=1", "did you mean 'probes'"),
-        ("probes=x", "whole number"),
+        ("beam=x", "whole number"),
+        ("probes=8", "probes is a setting of ivfpq"),
         ("links=1", "at least 2"),
     ):
         with pytest.raises(ModalignError, match=message):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import unknown
+from ..errors import ModalignError, unknown
 from ..features.on_ray import wants_ray
 from ..files import write_text
 from ..outputs import claim, file_out
@@ -73,14 +73,19 @@ def bench(
     cells = choose(made, methods, settings, parts, seeds)
     if export is not None:
         file_out(export, (".md", ".txt"), [find(suite)])
+    before = sum(cell.of_cell(cell.folder_of(out, *c)) is not None for c in cells)
+    nothing = ModalignError(f"{out} holds no results of the suite '{made.name}' to sum up: run it first")
+    if not run and not out.exists():
+        raise nothing
     with claim(out, "bench", inputs=[find(suite)]):
         own(made, out)
+        if not run and not BenchFolder(made, out).results:
+            raise nothing
         if redo:
             forget(cells, out)
         if run:
             counts = runner.run_suite(made, cells, out, workers, hours, progress, (address or "") if on_ray else None)
         else:
-            before = sum(cell.of_cell(cell.folder_of(out, *c)) is not None for c in cells)
             counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}
         sets = "".join(f" --set {shlex.quote(entry)}" for entry in overrides)
         return finish(made, f"modalign bench {suite} --out {out}{sets}", out, counts, export, progress)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 from cyclopts import CoercionError, Parameter, Token
 
+from ..errors import ModalignError, few
 from ..files import to_json
 from ..parameters import Seed
 
@@ -72,3 +73,15 @@ def finish(run: Run, as_json: bool, text: Callable[[Run], str]) -> None:
 def emit(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:
     """Print a command's result: one JSON document, or text for people."""
     print(to_json(result) if as_json else text(result))
+
+
+def unused(why: str, **options: Any) -> None:
+    """Refuse options that would take no part in what was asked for.
+
+    Args:
+        why: completes "--x takes no part ...". options: by name, with the value that was given; None, False and empty
+            mean that an option was not.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value not in (None, False, [], "")]
+    if given:
+        raise ModalignError(f"{few(given)} would take no part {why}: leave {'it' if len(given) == 1 else 'them'} out")

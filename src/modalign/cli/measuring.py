@@ -8,7 +8,7 @@ from typing import Annotated
 
 from ..errors import ModalignError
 from ..parameters import Count, Positive
-from .common import WHOLE, Flag, Json, Seeded, Set, Several, SeveralFiles, SeveralSeeds, emit
+from .common import WHOLE, Flag, Json, Seeded, Set, Several, SeveralFiles, SeveralSeeds, emit, unused
 
 
 def evaluate(
@@ -68,6 +68,9 @@ def evaluate(
     if robustness is not None:
         from ..runs.robustness import evaluate_robustness
 
+        unused("beside --robustness, which is measured by itself", metrics=metrics, geometry=geometry,
+               protocol=protocol, positives=positives, query=query, translation=translation, transfer=transfer,
+               labels=labels, fusion=None if fusion == "mean" else fusion)  # fmt: skip
         with terminal() as progress:
             found = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
         emit({"run": str(run), **found.json()}, json, lambda _: tables.robustness(found, Run(run)))
@@ -77,6 +80,9 @@ def evaluate(
     request = Request(
         _names(metrics), geometry, protocol, positives, _names(query), fusion, translation, transfer, labels
     )
+    unused("without --robustness", against=against, gallery=gallery)
+    unused("without --transfer", labels=None if transfer else labels)
+    unused("without --query", fusion=None if query or fusion == "mean" else fusion)
     with terminal() as progress:
         found = evaluate_run(run, request, progress)
     emit({"run": str(run), **found.json()}, json, lambda _: tables.evaluation(found, Run(run)))
@@ -179,11 +185,15 @@ def bench(
     from ..progress import terminal
     from . import tables
 
+    if only_report:
+        unused("with --only-report, which runs nothing", redo=redo, workers=workers, hours=hours)
     if show:
         emit(command.listing(suite, set or [], method or (), setting or (), part or (), seed or ()), json, tables.suite)
         return
     folder = out or Path("runs/bench") / Path(suite).stem
     if moving.is_moving(command.find(suite)):
+        unused("in a suite of migration", setting=setting, part=part, workers=workers, address=address,
+               engine=None if engine == "local" else engine)  # fmt: skip
         with terminal() as progress:
             moved = moving.bench_migration(
                 command.find(suite), folder, method or (), seed or (), set or (), not only_report, redo, export, hours,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ..parameters import Count
-from .common import WHOLE, Flag, Json, Seeded, Several, emit
+from .common import WHOLE, Flag, Json, Seeded, Several, emit, unused
 
 
 def migrate(
@@ -66,8 +66,11 @@ def migrate(
     from ..migration.command import choose_file, migrate_files, summary
     from ..progress import terminal
 
+    unused("without --choose", how=None if choose is not None or how == "spread" else how)
     with terminal() as progress:
         if choose is not None:
+            unused("beside --choose, which fits nothing", pairs=pairs, method=method, direction=direction,
+                   new_part=new_part, old_encoder=old_encoder, new_encoder=new_encoder)  # fmt: skip
             chosen = choose_file(old, out, choose, how, old_part, seed, progress)
             emit(chosen, json, lambda r: f"{r['rows']:,} rows of {old} to embed with the new model -> {out}")
             return

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ..errors import ModalignError
 from ..parameters import Count, Port
-from .common import WHOLE, Flag, Json, Repeated, RepeatedFiles, emit, whole
+from .common import WHOLE, Flag, Json, Repeated, RepeatedFiles, emit, unused, whole
 
 
 def index(
@@ -68,8 +68,11 @@ def index(
     """
     from ..progress import terminal
     from ..search import index_run, parse_settings
+    from ..search.segments import is_index
     from . import tables
 
+    if is_index(run):
+        unused("for an index that is there", kind=None if kind == "exact" else kind, set=set)
     with terminal() as progress:
         result = index_run(run, store, out, settings=parse_settings(kind, set or []), only=only or [], split=split,
                            add=add, update=update, delete=delete or [], compact=compact, lance=lance,
@@ -139,6 +142,8 @@ def search(
     from . import tables
 
     if is_moved(run):
+        unused("in the search of a migration", item=item, minus=minus, weight=weight, correction=correction,
+               exact=exact, model=model)  # fmt: skip
         texts = [*([words] if words else []), *(text or [])]
         given: dict[str, list[Any]] = {"text": texts, "image": image or [], "audio": audio or [], "video": video or []}
         emit(search_moved(run, given, by, to or [], k, where or []), json, tables.hits)

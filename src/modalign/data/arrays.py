@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ..errors import ModalignError, few
+from ..files import whole_text
 from ..parameters import check_names
 from ..registry import register
 from ..views import Views
@@ -55,6 +56,8 @@ def load_array(path: str | Path) -> Tensor:
     if lance.is_table(path):
         return lance.read_column(path)
     path = Path(path)
+    if whole_text(str(path)) != str(path):
+        raise ModalignError(f"the name of {whole_text(str(path))} is no UTF-8: rename the file")
     if path.suffix.lower() not in ARRAYS:
         raise ModalignError(f"an array file ends in {few((*ARRAYS, '.lance'), 4)}, got: {path}")
     if not path.is_file():

@@ -70,7 +70,7 @@ def audiocaps(
     home: dict[int, str] = {}
     torn: list[str] = []
     for path, which in _lists(base, version, captions, split):
-        records = read_csv(path, COLUMNS, "AudioCaps list").rows
+        records = read_csv(path, COLUMNS, "AudioCaps list", tell=rows.left_out).rows
         for record, start in rows.readable(records, partial(number, column="start_time", path=path), path):
             video = record.fields["youtube_id"].strip()
             group = rows.group((video, start))

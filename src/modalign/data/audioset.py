@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,11 +12,12 @@ from ..errors import ModalignError, few
 from ..files import from_json
 from ..parameters import Place
 from ..registry import register
+from .entries import Entry
 from .manifest import Manifest
 from .ontology import Ontology
 from .places import SOUNDS, Files, clip_names, existing_folder, inside
 from .rows import Missing, Rows
-from .tables import number, parse_csv, read_csv, read_list
+from .tables import Record, number, parse_csv, read_csv, read_list
 
 ABOUT = {
     "source": "https://research.google.com/audioset",
@@ -24,6 +25,8 @@ ABOUT = {
     "paper": "Gemmeke et al. 2017, Audio Set: an ontology and human-labeled dataset for audio events, ICASSP",
 }
 COLUMNS = ("YTID", "start_seconds", "end_seconds", "positive_labels")
+FIELDS = ("youtube_id", "start_seconds", "end_seconds", "labels")
+"""The same in JSON lines."""
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
@@ -71,7 +74,8 @@ def audioset(
         label.
 
     Raises:
-        ModalignError: files missing, damaged (ids lost to a spreadsheet: counted, with lines), or unknown labels.
+        ModalignError: files missing, ids lost to a spreadsheet (counted, with lines), or not one line that is right;
+            lines that are wrong among right ones are counted.
 
     Reference: Gemmeke et al. 2017, ICASSP.
 
@@ -91,9 +95,7 @@ def audioset(
     sounds = Files([base], SOUNDS)
     rows = Rows("audioset", ABOUT, missing)
     for path, which in _lists(base, split, train, segments):
-        clips = read_segments(path)
-        _check_labels(clips, names, path)
-        for clip in clips:
+        for clip in read_segments(path, rows, names):
             group = rows.group((clip.video, clip.start))
             above = {a for label in clip.labels for a in ontology.ancestors(label)} if ontology else set()
             targets = sorted(index[label] for label in {*clip.labels, *above} if label in index)
@@ -133,16 +135,22 @@ def _lists(base: Path, split: str | None, train: str, segments: str | None) -> l
     return chosen
 
 
-def read_segments(path: Path) -> list[LabelledClip]:
-    """Clips of a segment list (.csv or .jsonl).
+def read_segments(path: Path, rows: Rows, names: Mapping[str, str] | None = None) -> list[LabelledClip]:
+    """Clips of a segment list (.csv or .jsonl); lines that are wrong are counted in ``rows`` and left out.
+
+    Args:
+        names: the labels there are; None: any.
 
     Raises:
-        ModalignError: ids that a spreadsheet turned into ``#NAME?``, ids that are not 11 characters, times that are no
-            numbers or out of order; each with count and lines.
+        ModalignError: ids that a spreadsheet turned into ``#NAME?``, with count and lines; or not one line is right:
+            an id that is not 11 characters, times that are no numbers or out of order, or a label that is unknown.
     """
     text, _ = read_list(path, "AudioSet segment list")
-    if path.suffix == ".jsonl":
-        return _from_json_lines(text, path)
+    lines = _json_lines(text) if path.suffix == ".jsonl" else _csv_lines(text, path, rows)
+    return [clip for _, clip in rows.readable(lines, lambda line: _clip(line, names, path), path)]
+
+
+def _csv_lines(text: str, path: Path, rows: Rows) -> list[Entry]:
     lines = text.split("\n")
     lost = [i for i, line in enumerate(lines, 1) if line.lstrip('"').startswith("#NAME?")]
     if lost:
@@ -153,47 +161,41 @@ def read_segments(path: Path) -> list[LabelledClip]:
     head = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     header = None if head < len(lines) and lines[head].startswith("YTID") else COLUMNS
     body = "\n".join(lines[head:])
-    _, rows = parse_csv(body, path, COLUMNS, "AudioSet segment list", header=header, first_line=head + 1, spaced=True)
-    found = [
-        LabelledClip(
-            r.fields["YTID"].strip(),
-            number(r, "start_seconds", path),
-            number(r, "end_seconds", path),
-            tuple(m.strip() for m in r.fields["positive_labels"].split(",") if m.strip()),
-        )
-        for r in rows
-    ]
-    _check_clips(found, [r.line for r in rows], path)
-    return found
+    _, records = parse_csv(
+        body, path, COLUMNS, "AudioSet segment list", header=header, first_line=head + 1, spaced=True,
+        tell=rows.left_out,
+    )  # fmt: skip
+    return [Entry(r.line, {**r.fields, COLUMNS[3]: r.fields[COLUMNS[3]].split(",")}) for r in records]
 
 
-def _from_json_lines(text: str, path: Path) -> list[LabelledClip]:
-    found: list[LabelledClip] = []
-    lines = [(i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    for i, line in lines:
+def _json_lines(text: str) -> list[Entry]:
+    """Lines under the names of the columns; one that is no object has no values."""
+    found = []
+    for i, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
         try:
-            e: Mapping[str, Any] = from_json(line)
-            labels = tuple(e["labels"])
-            found.append(LabelledClip(e["youtube_id"], float(e["start_seconds"]), float(e["end_seconds"]), labels))
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as problem:
-            raise ModalignError(f"AudioSet segment list is damaged: {path}, line {i}: {problem}") from None
-    _check_clips(found, [i for i, _ in lines], path)
+            e: Any = from_json(line)
+            found.append(Entry(i, dict(zip(COLUMNS, (e.get(k) for k in FIELDS), strict=True))))
+        except (json.JSONDecodeError, AttributeError):
+            found.append(Entry(i, {}))
     return found
 
 
-def _check_clips(clips: Sequence[LabelledClip], lines: Sequence[int], path: Path) -> None:
-    for wrong, what in (
-        ([(c.video, i) for c, i in zip(clips, lines, strict=True) if not VIDEO_ID.fullmatch(c.video)],
-         "ids that are not the 11 characters of a video id"),
-        ([(c.video, i) for c, i in zip(clips, lines, strict=True) if not 0 <= c.start < c.end],
-         "clips whose times are not 0 <= start < end"),
-    ):  # fmt: skip
-        if wrong:
-            shown = few(f"{video!r} in line {i}" for video, i in wrong)
-            raise ModalignError(f"{path} has {len(wrong)} {what}: {shown}")
-
-
-def _check_labels(clips: Sequence[LabelledClip], names: Mapping[str, str], path: Path) -> None:
-    strange = sorted({label for clip in clips for label in clip.labels} - set(names))
+def _clip(line: Entry, names: Mapping[str, str] | None, path: Path) -> LabelledClip:
+    """The clip of a line. Raises ModalignError where it says none."""
+    where = f"{path}, line {line.line}"
+    video, labels = line.values.get(COLUMNS[0]), line.values.get(COLUMNS[3])
+    if not isinstance(video, str) or not VIDEO_ID.fullmatch(video.strip()):
+        raise ModalignError(f"{where}: the id {video!r} is not the 11 characters of a video id")
+    record = Record(line.line, {c: str(line.values.get(c)) for c in COLUMNS[1:3]})
+    start, end = (number(record, column, path) for column in COLUMNS[1:3])
+    if not 0 <= start < end:
+        raise ModalignError(f"{where}: its times are not 0 <= start < end ({start:g}, {end:g})")
+    if not isinstance(labels, list) or not all(isinstance(m, str) for m in labels):
+        raise ModalignError(f"{where}: its labels are no list of names")
+    found = tuple(m.strip() for m in labels if m.strip())
+    strange = [m for m in found if names is not None and m not in names]
     if strange:
-        raise ModalignError(f"{path} has {len(strange)} labels that class_labels_indices.csv lacks: {few(strange)}")
+        raise ModalignError(f"{where}: labels that class_labels_indices.csv lacks: {few(strange)}")
+    return LabelledClip(video.strip(), start, end, found)

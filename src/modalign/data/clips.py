@@ -11,7 +11,7 @@ from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
-from .places import IMAGES, KIND_OF, SOUNDS, VIDEOS, Files, existing_folder, first_folder
+from .places import IMAGES, KIND_OF, SOUNDS, VIDEOS, Files, existing_folder, first_folder, hidden
 from .rows import Missing, Rows
 from .tables import parse_csv, read_json, read_list
 
@@ -96,6 +96,10 @@ def clips(
         for name in index.others:
             if Path(name).suffix.lower() not in KIND_OF:
                 rows.unknown(name)
+    known = {f.name for index in files.values() for f in index.folders}
+    for name in sorted(p.name for p in base.iterdir() if p.is_file() and not hidden(p.name)):
+        if Path(name).suffix.lower() in KIND_OF:
+            rows.left_out("files", f"beside the folders {', '.join(sorted(known))}", name)
     for name in doubles:
         rows.left_out("files", "of the same clip as another", name)
     return rows.manifest(split)

@@ -58,7 +58,7 @@ def clotho(root: Place, split: str | None = None, *, prefix: str = "caption_", m
         # The same name may stand for different sounds in two parts: a part's own folder comes first.
         own = Files([base / part, base / "clotho_audio" / part], SOUNDS)
         everywhere = Files([base / "audio", base], SOUNDS)
-        table = read_csv(path, ("file_name",), "Clotho list")
+        table = read_csv(path, ("file_name",), "Clotho list", tell=rows.left_out)
         columns = [c for c in table.columns if c.startswith(prefix)]
         if not columns:
             without.append(f"{path.name} (it has {', '.join(table.columns[:3])}, ...)")

@@ -12,7 +12,7 @@ from ..errors import ModalignError
 from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
-from .places import KIND_OF, existing_folder
+from .places import KIND_OF, composed, existing_folder
 from .rows import SPLITS, Rows, split_name
 from .tables import read_list
 
@@ -139,6 +139,7 @@ def _together(rows: Rows, place: Path, part: str, layout: Layout, lines: bool, n
         if kind is None or modality is None:
             rows.unknown(path.name)
             continue
+        key = composed(key)
         group = rows.group((part, key))
         named.setdefault(key, group)
         if kind == "text":

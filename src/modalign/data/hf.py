@@ -16,9 +16,9 @@ from ..errors import ModalignError, few, require
 from ..files import atomic
 from ..parameters import Absolute
 from ..registry import register
+from .columns import modality_of
 from .manifest import Manifest
 from .rows import Rows
-from .table import modality_of
 
 MAGIC = (
     (b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"II*\0", ".tif"),

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import few
+from ..files import whole_text
 
 KEPT = 20
 """Places of one reason that a reader keeps by name; the others are counted."""
@@ -71,7 +72,7 @@ class Tally:
         self._counts[key] = self._counts.get(key, 0) + count
         places = self._places.setdefault(key, [])
         if len(places) < KEPT:
-            places.append(place)
+            places.append(whole_text(place))
 
     def told(self) -> tuple[LeftOut, ...]:
         """All of it, in the order in which it was met."""

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..registry import make
+from ..errors import ModalignError
+from ..registry import make, names
 from ..specification import override
 from .manifest import Manifest
+from .rows import split_name
 
 
 def read_named(name: str, root: Path | None = None, settings: Sequence[str] = (), split: str | None = None) -> Manifest:
@@ -26,8 +28,11 @@ def read_named(name: str, root: Path | None = None, settings: Sequence[str] = ()
         >>> read_named("table", Path("list.csv"), split="test").text
         ('a cat',)
     """
+    if root is None and name not in names("dataset") and Path(name).exists():
+        kind = "folders" if Path(name).is_dir() else "table"
+        raise ModalignError(f"{name} is a place, and the name of the data set comes first: perhaps  {kind} {name}")
     given: dict[str, Any] = {"root": str(root)} if root else {}
     for entry in settings:
         override(given, entry)
     manifest: Manifest = make("dataset", name, **given)
-    return manifest if split is None else manifest.split(split)
+    return manifest if split is None else manifest.split(split if split in manifest.splits else split_name(split))

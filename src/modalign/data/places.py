@@ -131,7 +131,7 @@ class Files:
                         self.others.append(name)
                         continue
                     path = os.path.join(place, name)
-                    key = _composed(stem)
+                    key = composed(stem)
                     this = (self.extensions.index(extension.lower()), path)
                     if rank.get(key, this) != this:
                         self.doubles.append(os.path.relpath(max(this, rank[key])[1], folder))
@@ -145,7 +145,7 @@ class Files:
     def find(self, *names: str) -> Path | None:
         """The file of the first of these names that there is, or None."""
         for name in names if self._paths else ():
-            found = self._paths.get(_composed(name))
+            found = self._paths.get(composed(name))
             if found is not None:
                 return found
         return None
@@ -162,6 +162,6 @@ class Files:
         return sorted(self._paths)
 
 
-def _composed(name: str) -> str:
+def composed(name: str) -> str:
     """A name with its accents composed: file systems differ in how they write them."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 from ..errors import ModalignError, unknown
+from ..files import whole_text
 from .left_out import Tally, summary
 from .manifest import Manifest, Row
 
@@ -28,6 +29,9 @@ them out here; the other modalities of the group stay in either case."""
 
 WHOSE = ("name", "key", "file", "photo", "clip", "video", "image_id")
 """What an item's ``extra`` may tell of the thing that it belongs to, for messages."""
+
+NO_TEXT = ("<NA>", "#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!")
+"""What tables and spreadsheets write where there is nothing, or nothing right, and nobody says."""
 
 SPLITS: Mapping[str, str] = {
     "training": "train", "development": "train", "dev": "val", "valid": "val", "validation": "val",
@@ -76,7 +80,13 @@ class Rows:
         end: float | None = None,
         **extra: Any,
     ) -> None:
-        """Add an item that lies in a file (a path, or a place that only ``open_member`` knows how to open)."""
+        """Add an item that lies in a file (a path, or a place that only ``open_member`` knows how to open).
+
+        A name that is no UTF-8 is counted and not added: neither a list nor a page could say it.
+        """
+        if whole_text(str(place)) != str(place):
+            self.left_out("files", "with a name that is no UTF-8: rename them", os.path.basename(str(place)))
+            return
         if self.missing == "drop" and isinstance(place, Path) and not place.is_file():
             self.left_out("files", "not there", place.name)
             return
@@ -92,12 +102,13 @@ class Rows:
         end: float | None = None,
         **extra: Any,
     ) -> bool:
-        """Add words, without blanks at their ends; empty ones, and what is no text, are counted and not added."""
+        """Add words, without blanks at their ends; what is empty, no text or a mark of it is counted and not added."""
         words = text.strip() if isinstance(text, str) else ""
-        if not words:
+        if not words or words in NO_TEXT:
             told = next((f"{k} {extra[k]}" for k in WHOSE if k in extra), f"group {group}")
             blank = text is None or isinstance(text, str) or text != text
-            self.left_out("texts", "empty" if blank else f"no text but {type(text).__name__}", told)
+            reason = "empty" if blank else f"no text but {type(text).__name__}"
+            self.left_out("texts", f"'{words}', as programs write where there is none" if words else reason, told)
             return False
         self._rows.append(Row(group, modality, None, words, start, end, split_name(split), extra))
         return True

@@ -8,28 +8,34 @@ import json
 import math
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from ..errors import ModalignError, few, require
+from ..errors import ModalignError, require
 from ..files import from_json, to_json, write_text
 from ..parameters import Place
 from ..registry import register
+from .columns import (
+    FIELDS,
+    FILES,
+    chosen_columns,
+    kind_of,
+    known_fields,
+    named_columns,
+    nothing,
+    plain,
+    text_of,
+    values_of,
+    words_of,
+)
 from .entries import Entry, read_entries
 from .manifest import Manifest, Row
-from .places import KIND_OF, inside
+from .places import inside
 from .rows import Missing, Rows
-
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "image": ("image", "image_path", "image_file", "image_name", "img", "img_path", "photo", "picture"),
-    "audio": ("audio", "audio_path", "audio_file", "sound", "wav", "wav_path"),
-    "video": ("video", "video_path", "video_file", "clip"),
-    "text": ("text", "caption", "captions", "title", "sentence", "description"),
-}
-FILES = ("filepath", "file_path", "file", "filename", "file_name", "path", "uri")
-FIELDS = ("group", "modality", "uri", "text", "start", "end", "split")
+from .tables import seconds
 
 
 @register("dataset", "table")
@@ -78,97 +84,63 @@ def table(
         Manifest(table: image 1, text 2; 1 groups; splits: none)
     """
     path = Path(root).expanduser()
-    names, entries = read_entries(path)
-    home = Path(folder).expanduser() if folder else path.parent
     rows = Rows("table", {"source": str(path)}, missing)
+    names, entries = known_fields(*read_entries(path, rows.left_out), keep={group, *named_columns(columns)})
+    home = Path(folder).expanduser() if folder else path.parent
     if "modality" in names and columns is None:
         _long(rows, names, entries, group, home, anywhere, path)
     else:
-        chosen = _chosen(names, entries, columns, path)
+        chosen = chosen_columns(names, entries, columns, path)
         used = {c for several in chosen.values() for c in several}
         for name in names:
-            if columns is None and _plain(name) in FILES and name not in used:
+            if columns is None and plain(name) in FILES and name not in used:
                 rows.left_out("columns", "files of no known kind: say what they are with columns={...}", name)
-        _wide(rows, chosen, names, entries, group, words, home, anywhere, path)
+        mixed = {c for c in used if columns is None and plain(c) in FILES}
+        _wide(rows, chosen, names, entries, group, words, home, anywhere, path, mixed)
     return rows.manifest(split)
-
-
-def _chosen(
-    names: Sequence[str], entries: Sequence[Entry], columns: Mapping[str, str | list[str]] | None, path: Path
-) -> dict[str, list[str]]:
-    """Modality -> its columns, as the user says or by their names."""
-    if columns is not None:
-        chosen = {m: [c] if isinstance(c, str) else list(c) for m, c in columns.items()}
-        lost = [c for several in chosen.values() for c in several if c not in names]
-        if lost:
-            raise ModalignError(f"{path} has no column {few(lost)}: its columns are {few(names, 12)}")
-        return chosen
-    chosen = {}
-    for name in names:
-        modality = modality_of(name)
-        if modality is None and _plain(name) in FILES:
-            modality = _kind(e.values.get(name) for e in entries)
-        if modality:
-            chosen.setdefault(modality, []).append(name)
-    if not chosen:
-        raise ModalignError(
-            f"{path} has no column of a known name: its columns are {few(names, 12) or 'none'}; "
-            "say which is which with columns={'image': ..., 'text': ...}"
-        )
-    return chosen
-
-
-def modality_of(name: str) -> str | None:
-    """The modality of a column with a usual name; None for any other.
-
-    Example:
-        >>> modality_of("Caption_2"), modality_of("price")
-        ('text', None)
-    """
-    return next((m for m, known in NAMES.items() if _plain(name) in known), None)
-
-
-def _plain(name: str) -> str:
-    """A column's name without its number: "Image_2" is "image"."""
-    return re.sub(r"[_ -]?\d+$", "", name.strip().lower())
-
-
-def _kind(values: Iterable[Any]) -> str | None:
-    """The modality of a column of files: the kind of most of their endings."""
-    kinds = Counter(KIND_OF.get(Path(str(v)).suffix.lower()) for several in values for v in _several(several))
-    known = Counter({kind: n for kind, n in kinds.items() if kind is not None})
-    return known.most_common(1)[0][0] if known else None
 
 
 def _wide(
     rows: Rows, chosen: Mapping[str, list[str]], names: Sequence[str], entries: Iterable[Entry], group: str | None,
-    words: Sequence[str], home: Path, anywhere: bool, path: Path,
+    words: Sequence[str], home: Path, anywhere: bool, path: Path, mixed: set[str],
 ) -> None:  # fmt: skip
     used = {c for several in chosen.values() for c in several}
     group = group or ("group" if "group" in names else None)
-    given: set[tuple[int, str, str]] = set()
-    for entry, times in rows.readable(entries, lambda e: _times(e, path), path):
-        extra = {k: v for k, v in entry.values.items() if k not in used and k not in FIELDS and not _nothing(v)}
-        part = _text(entry.values.get("split")) or ""
+    given: dict[tuple[int, str, str], str] = {}
+
+    def facts(entry: Entry) -> tuple[Times, int | str | None]:
+        for modality, several in chosen.items():
+            for value in () if modality in words else (v for c in several for v in values_of(entry.values.get(c))):
+                _file_name(value, path, entry.line)
+        return _times(entry, path), _key(entry, group, path)
+
+    for entry, (times, own) in rows.readable(entries, facts, path):
+        extra = {k: v for k, v in entry.values.items() if k not in used and k not in FIELDS and not nothing(v)}
+        part = text_of(entry.values.get("split")) or ""
         cells = [
-            (m, value) for m, several in chosen.items() for c in several for value in _several(entry.values.get(c))
+            (kind_of(value, m) if c in mixed else m, value)
+            for m, several in chosen.items()
+            for c in several
+            for value in values_of(entry.values.get(c))
         ]
         if not cells:
             rows.left_out("rows", "neither a file nor a text", f"{path.name}, line {entry.line}")
             continue
         files = [str(v) for m, v in cells if m not in words]
-        key: object = _text(entry.values.get(group)) if group else (files[0] if files else ("line", entry.line))
-        if key is None:
-            raise ModalignError(f"{path}, line {entry.line}: the column {group} is empty")
-        number = rows.group(key)
+        number = rows.group(own if group else files[0] if files else ("line", entry.line))
         for modality, value in cells:
             if modality in words:
-                rows.text(number, _words(value), part, modality, None, None, **extra)
+                rows.text(number, words_of(value), part, modality, None, None, **extra)
                 continue
-            place = _place(value, home, anywhere, path, entry.line)
-            if (number, modality, str(place)) in given and times == (None, None):
-                continue  # a photo that stands in five rows is one item
-            given.add((number, modality, str(place)))
+            place = _place(rows, value, home, anywhere, path, entry.line)
+            if place is None:
+                continue
+            this = (number, modality, str(place))
+            if this in given and times == (None, None):  # a photo that stands in five rows is one item
+                if given[this] != part:
+                    rows.left_out("files", f"in split '{part}' too, and kept in '{given[this]}'", Path(place).name)
+                continue
+            given[this] = part
             rows.file(number, modality, place, part, *(times if modality in ("audio", "video") else ()), **extra)
 
 
@@ -182,31 +154,57 @@ def _long(
     path: Path,
 ) -> None:
     group = group or ("group" if "group" in names else None)
-    keys = [_text(e.values.get(group)) if group else str(e.line) for e in entries]
-    as_numbers = all(k is not None and re.fullmatch(r"\d+", k) for k in keys)
-    keyed = dict(zip((e.line for e in entries), keys, strict=True))
-    for entry, times in rows.readable(entries, lambda e: _times(e, path), path):
-        modality, key = _text(entry.values.get("modality")), keyed[entry.line]
-        if modality is None or key is None:
-            raise ModalignError(f"{path}, line {entry.line}: the column {'modality' if key else group} is empty")
-        number = int(key) if as_numbers else rows.group(key)
-        part = _text(entry.values.get("split")) or ""
-        extra = {k: v for k, v in entry.values.items() if k not in (*FIELDS, group, "extra") and not _nothing(v)}
-        extra |= _packed(entry, path)
-        uri, text = entry.values.get("uri"), entry.values.get("text")
-        if _nothing(uri) == _nothing(text):
-            which = "neither" if _nothing(uri) else "both"
-            raise ModalignError(f"{path}, line {entry.line}: {which} of uri and text is given; it needs one")
-        if _nothing(uri):
-            rows.text(number, _words(text), part, modality, *times, **extra)
-        else:
-            rows.file(number, modality, _place(uri, home, anywhere, path, entry.line), part, *times, **extra)
+    keys = [_number(e.values.get(group)) if group else e.line for e in entries]
+    as_numbers = all(k is None or isinstance(k, int) for k in keys)
+    for entry, (times, key, modality, packed) in rows.readable(entries, lambda e: _facts(e, group, path), path):
+        number = key if as_numbers and isinstance(key, int) else rows.group(key)
+        part = text_of(entry.values.get("split")) or ""
+        extra = {k: v for k, v in entry.values.items() if k not in (*FIELDS, group, "extra") and not nothing(v)}
+        extra |= packed
+        uri = entry.values.get("uri")
+        if nothing(uri):
+            rows.text(number, words_of(entry.values.get("text")), part, modality, *times, **extra)
+        elif (place := _place(rows, uri, home, anywhere, path, entry.line)) is not None:
+            rows.file(number, modality, place, part, *times, **extra)
+
+
+def _facts(entry: Entry, group: str | None, path: Path) -> tuple[Times, int | str, str, dict[str, Any]]:
+    """Times, group, modality and packed extra of a row of a long list. Raises ModalignError where it cannot be one."""
+    key = _key(entry, group, path)
+    modality = text_of(entry.values.get("modality"))
+    if modality is None:
+        raise ModalignError(f"{path}, line {entry.line}: the column modality is empty")
+    bare = [nothing(entry.values.get(column)) for column in ("uri", "text")]
+    if bare[0] == bare[1]:
+        which = "neither" if bare[0] else "both"
+        raise ModalignError(f"{path}, line {entry.line}: {which} of uri and text is given; it needs one")
+    if not bare[0]:
+        _file_name(entry.values.get("uri"), path, entry.line)
+    return _times(entry, path), entry.line if key is None else key, modality, _packed(entry, path)
+
+
+def _key(entry: Entry, group: str | None, path: Path) -> int | str | None:
+    """What tells which rows are the same thing; None where no column does.
+
+    Raises:
+        ModalignError: the column is empty in this row.
+    """
+    key = _number(entry.values.get(group)) if group else None
+    if group and key is None:
+        raise ModalignError(f"{path}, line {entry.line}: the column {group} is empty")
+    return key
+
+
+def _number(value: Any) -> int | str | None:
+    """A group as it is written, whole numbers as numbers: 7, "7" and "7.0" are the same thing."""
+    text = text_of(value)
+    return int(text.partition(".")[0]) if text and re.fullmatch(r"\d{1,18}(\.0+)?", text, re.ASCII) else text
 
 
 def _packed(entry: Entry, path: Path) -> dict[str, Any]:
     """The column ``extra`` of a long list: JSON."""
     value = entry.values.get("extra")
-    if _nothing(value):
+    if nothing(value):
         return {}
     try:
         content = from_json(value) if isinstance(value, str) else value
@@ -217,34 +215,15 @@ def _packed(entry: Entry, path: Path) -> dict[str, Any]:
     return content
 
 
-def _nothing(value: Any) -> bool:
-    return (
-        value is None
-        or (isinstance(value, float) and math.isnan(value))
-        or (isinstance(value, str) and not value.strip())
-    )
+Times = tuple[float | None, float | None]
 
 
-def _text(value: Any) -> str | None:
-    return None if _nothing(value) else str(value).strip()
-
-
-def _words(value: Any) -> Any:
-    """A cell of a column of texts; numbers are texts too, as a title may be "1984"."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _several(value: Any) -> list[Any]:
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return [v for v in values if not _nothing(v)]
-
-
-def _times(entry: Entry, path: Path) -> tuple[float | None, float | None]:
+def _times(entry: Entry, path: Path) -> Times:
     found: list[float | None] = []
     for column in ("start", "end"):
-        value = _text(entry.values.get(column))
+        value = text_of(entry.values.get(column))
         try:
-            found.append(None if value is None else float(value))
+            found.append(None if value is None else seconds(value))
         except ValueError:
             raise ModalignError(f"{path}, line {entry.line}: {column} is {value!r}, not a number of seconds") from None
     start, end = (0.0 if found[0] is None else found[0]), (math.inf if found[1] is None else found[1])
@@ -253,11 +232,23 @@ def _times(entry: Entry, path: Path) -> tuple[float | None, float | None]:
     return found[0], found[1]
 
 
-def _place(value: Any, home: Path, anywhere: bool, path: Path, line: int) -> Path | str:
+def _file_name(value: Any, path: Path, line: int) -> str:
+    """The name of a file as a cell holds it. Raises ModalignError for what is none."""
     if not isinstance(value, str):
         kind = type(value).__name__
         raise ModalignError(f"{path}, line {line}: a file's name is expected, not {kind} (data set 'hf' reads bytes)")
+    return url2pathname(urlsplit(value).path) if value.lower().startswith("file://") else value
+
+
+def _place(rows: Rows, value: Any, home: Path, anywhere: bool, path: Path, line: int) -> Path | None:
+    """Where a file of a list lies; None for one that is not on this machine, which is counted."""
     base = Path(os.path.abspath(home))
+    value = _file_name(value, path, line)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
+        rows.left_out("files", "not on this machine, and nothing is downloaded", value)
+        return None
+    if value != value.strip() and not (base / value).is_file():
+        value = value.strip()
     if anywhere:
         return base / value
     relative = os.path.relpath(value, base) if os.path.isabs(value) else value

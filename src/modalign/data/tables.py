@@ -6,9 +6,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, Literal, NamedTuple, TextIO
 
 from ..errors import ModalignError, few
 from ..files import from_json
@@ -17,7 +17,23 @@ csv.field_size_limit(1 << 28)  # characters of a cell; the library's own limit o
 
 LFS = b"version https://git-lfs.github.com/spec/"
 BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-ARCHIVES = ((b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"7z\xbc\xaf", "a 7z archive"))
+OTHERS = (
+    (b"PK\x03\x04", "a zip archive, not text: unpack it first"),
+    (b"\x1f\x8b", "a gzip archive, not text: unpack it first"),
+    (b"7z\xbc\xaf", "a 7z archive, not text: unpack it first"),
+    (b"\xd0\xcf\x11\xe0", "an Excel file, not text: save it as CSV (UTF-8)"),
+    (b"PAR1", "a Parquet file: give it the ending .parquet"),
+    (b"SQLite format 3", "a database, not text: export the table as CSV"),
+    (b"%PDF", "a PDF, not text"),
+)
+"""What begins a file that is no list, and what to do."""
+SHEETS = (b"[Content_Types].xml", b"xl/", b"opendocument.spreadsheet", b"Index/Document.iwa")
+"""What is named at the beginning of the zip archives that Excel, LibreOffice and Numbers write."""
+SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n')
+"""The first line by which Excel is told the delimiter."""
+
+Tell = Callable[[str, str, str], None]
+"""Takes what is left out, why, and where: ``Rows.left_out``."""
 
 
 class Record(NamedTuple):
@@ -59,7 +75,8 @@ def read_list(path: Path, what: str = "list") -> tuple[str, str]:
     words, else cp1252, else latin-1.
 
     Raises:
-        ModalignError: no such file, or it is empty, an archive, a Git LFS pointer or a web page.
+        ModalignError: no such file, or it is empty, an archive, a spreadsheet or other binary data, a Git LFS pointer
+            or a web page.
     """
     try:
         raw = path.read_bytes()
@@ -70,10 +87,19 @@ def read_list(path: Path, what: str = "list") -> tuple[str, str]:
     wrong = wrong_content(raw[:200])
     if wrong:
         raise ModalignError(f"{what} is {wrong} ({path})")
-    for magic, name in ARCHIVES:
-        if raw.startswith(magic):
-            raise ModalignError(f"{what} is {name}, not text: unpack it first ({path})")
+    if other := _binary(raw):
+        raise ModalignError(f"{what} is {other} ({path})")
     return decode(raw)
+
+
+def _binary(raw: bytes) -> str | None:
+    """What bytes are that are no text, and what to do about it; None where they may be one."""
+    found = next((said for magic, said in OTHERS if raw.startswith(magic)), None)
+    if found and raw.startswith(b"PK") and any(name in raw[:4096] for name in SHEETS):
+        return "a spreadsheet, not text: save it as CSV (UTF-8)"
+    head = raw[:4096]
+    marked = any(raw.startswith(mark) for mark, _ in BYTE_ORDER_MARKS)
+    return found or ("binary data, not text" if not marked and head.count(0) > len(head) / 50 else None)
 
 
 def decode(raw: bytes) -> tuple[str, str]:
@@ -115,24 +141,45 @@ def parse_csv(
     header: Sequence[str] | None = None,
     first_line: int = 1,
     spaced: bool = False,
+    tell: Tell | None = None,
 ) -> tuple[tuple[str, ...], list[Record]]:
     """Columns and rows of CSV text; quoted fields may hold commas, quotes and newlines.
 
+    Tab-separated text in which a quote stands where no quoting program puts one has quotes that are plain letters.
+
     Args:
-        delimiter: None finds it in the header, among comma, tab, semicolon and bar.
+        delimiter: None finds it in the header, among comma, tab, semicolon and bar, or in Excel's line ``sep=;``.
         header: names of the columns, for files without a header line.
         first_line: line number of the text's first line, for the messages.
         spaced: a blank may follow the delimiter, before the quote.
+        tell: takes the rows of another width than the header, which are then left out; None refuses them.
 
     Raises:
-        ModalignError: required columns missing, rows of the wrong width, or an unclosed quote, with line numbers.
+        ModalignError: required columns missing, rows of the wrong width (with tell: most of them), or an unclosed
+            quote, with line numbers.
     """
     if delimiter is None:
-        first = text.partition("\n")[0]
-        delimiter = max(",\t;|", key=first.count)
+        if said := SEPARATOR.match(text):
+            text, first_line = text[said.end() :], first_line + 1
+        first = text.lstrip("\r\n").partition("\n")[0]
+        delimiter = said.group(1) if said else max(",\t;|", key=first.count)
+    try:
+        return _parsed(text, path, required, what, delimiter, header, first_line, spaced, tell, csv.QUOTE_MINIMAL)
+    except csv.Error as problem:
+        if delimiter == "\t":
+            return _parsed(text, path, required, what, delimiter, header, first_line, spaced, tell, csv.QUOTE_NONE)
+        line, why = problem.args
+        raise ModalignError(f"{what} is damaged: {path}, line {line}: {why}") from None
+
+
+def _parsed(
+    text: str, path: Path, required: Sequence[str], what: str, delimiter: str, header: Sequence[str] | None,
+    first_line: int, spaced: bool, tell: Tell | None, quoting: Literal[0, 1, 2, 3],
+) -> tuple[tuple[str, ...], list[Record]]:  # fmt: skip
+    """``parse_csv`` with one way of quoting. Raises csv.Error with a line and what is wrong with its quotes."""
     # strict: a quote that is never closed would otherwise swallow the rest of the file as one field.
     source = io.StringIO(text, newline="")
-    reader = csv.reader(source, delimiter=delimiter, skipinitialspace=spaced, strict=True)
+    reader = csv.reader(source, delimiter=delimiter, skipinitialspace=spaced, strict=True, quoting=quoting)
     rows: list[Record] = []
     uneven: list[int] = []
     columns = tuple(header) if header else ()
@@ -149,11 +196,17 @@ def parse_csv(
             else:
                 rows.append(Record(line, dict(zip(columns, cells, strict=True))))
     except csv.Error as problem:
-        raise ModalignError(f"{what} is damaged: {path}, line {reader.line_num + first_line - 1}: {problem}") from None
-    if uneven:
+        stray = "expected after" in str(problem)
+        why = "a quote within a quoted field is written twice" if stray else f"{problem}: is a quote never closed?"
+        raise csv.Error(reader.line_num + first_line - 1, why) from None
+    if tell is not None and len(uneven) < len(rows):
+        for line in uneven:
+            tell("rows", f"not of {len(columns)} fields, as the first line has", f"{path.name}, line {line}")
+    elif uneven:
         raise ModalignError(
-            f"{what} is damaged: {path} has {len(uneven)} rows that do not have {len(columns)} fields "
-            f"(lines {few(uneven)})"
+            f"{what} is damaged: {path} has {len(uneven)} row{'' if len(uneven) == 1 else 's'} without the "
+            f"{len(columns)} fields of its first line (lines {few(uneven)}): a field that holds the delimiter "
+            f"{delimiter!r} needs quotes around it"
         )
     return columns, rows
 
@@ -183,10 +236,16 @@ def _require(columns: Sequence[str], required: Iterable[str], path: Path, what: 
         )
 
 
-def read_csv(path: Path, required: Sequence[str] = (), what: str = "list", delimiter: str | None = ",") -> Table:
+def read_csv(
+    path: Path,
+    required: Sequence[str] = (),
+    what: str = "list",
+    delimiter: str | None = ",",
+    tell: Tell | None = None,
+) -> Table:
     """A CSV file with a header line as a ``Table``. Raises as ``read_list`` and ``parse_csv`` do."""
     text, encoding = read_list(path, what)
-    columns, rows = parse_csv(text, path, required, what, delimiter)
+    columns, rows = parse_csv(text, path, required, what, delimiter, tell=tell)
     return Table(path, columns, rows, encoding)
 
 
@@ -204,6 +263,26 @@ def number(record: Record, column: str, path: Path) -> float:
     if value != value or value in (float("inf"), float("-inf")):
         raise ModalignError(f"{path}, line {record.line}: {column} is {record.fields[column]!r}, not a number")
     return value
+
+
+def seconds(text: str) -> float:
+    """Seconds as people and their programs write them: with a decimal point or comma, also behind hours and minutes.
+
+    Raises:
+        ValueError: none of these.
+
+    Example:
+        >>> seconds("75.5"), seconds("75,5"), seconds("0:01:15,500")
+        (75.5, 75.5, 75.5)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d+)?)", text.strip(), re.ASCII)
+        if found is None:
+            raise
+        hours, minutes, rest = found.groups(default="0")
+        return 3600 * float(hours) + 60 * float(minutes) + float(rest.replace(",", "."))
 
 
 def read_json(path: Path, what: str = "list", kind: type = dict) -> Any:

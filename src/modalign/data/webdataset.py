@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +32,10 @@ MEMBER_BYTES = 1 << 31
 WORDS = ("caption", "captions", "text", "title")
 READ = ("txt", "json", "cls")
 """Endings of members that are read while the samples are listed."""
+RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+MOST_SHARDS = 1_000_000
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
+"""How compressed archives begin, whatever their name."""
 NEIGHBOURS = 8
 """Shards behind a shard that may hold the other part of a sample."""
 Keys = Literal["shard", "all"]
@@ -219,6 +224,9 @@ def _shards(root: Place) -> list[Path]:
         if not found:
             raise ModalignError(f"no shards in {path}: looked for {', '.join('*' + e for e in ENDINGS)}")
         return [p.absolute() for p in found]
+    count = math.prod(int(b) - int(a) + 1 for a, b in RANGE.findall(str(path)))
+    if not 1 <= count <= MOST_SHARDS:
+        raise ModalignError(f"{path} stands for {count:,} shards: a range counts from the smaller number to the larger")
     names = list(_expand(str(path)))
     lost = [n for n in names if not Path(n).is_file()]
     if lost:
@@ -233,7 +241,7 @@ def _expand(pattern: str) -> Iterator[str]:
         >>> list(_expand("a{08..10}.tar"))
         ['a08.tar', 'a09.tar', 'a10.tar']
     """
-    found = re.search(r"\{(\d+)\.\.(\d+)\}", pattern)
+    found = RANGE.search(pattern)
     if not found:
         yield pattern
         return
@@ -256,7 +264,7 @@ def _indexed(path: str, _mtime: int, size: int) -> Shard:
     members: dict[str, Member] = {}
     skipped: list[tuple[str, str]] = []
     broken = ""
-    plain = path.endswith(".tar")
+    plain = _is_plain(Path(path))
     try:
         with tarfile.open(path, "r:" if plain else "r:*") as archive:
             for info in archive:
@@ -276,6 +284,12 @@ def _indexed(path: str, _mtime: int, size: int) -> Shard:
         with open(path, "rb") as handle:
             broken = broken or wrong_content(handle.read(200)) or f"damaged: {problem}"
     return Shard(members, tuple(skipped), broken)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a shard is an archive that is not compressed, judged by its content."""
+    with path.open("rb") as handle:
+        return not handle.read(6).startswith(PACKED)
 
 
 def _after(path: str, end: int, size: int, last: str) -> str:

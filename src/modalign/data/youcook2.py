@@ -87,7 +87,8 @@ def youcook2(
         raise ModalignError(f"no YouCook2 list in {base}: looked for pairs.csv, {few([ANNOTATIONS[0], *LISTS])}")
     rows = Rows("youcook2", ABOUT, missing)
     if chosen == "frames":
-        _frames(rows, read_csv(path, ("file", "video_id", "split", "task", "text"), "list of frames"), base)
+        columns = ("file", "video_id", "split", "task", "text")
+        _frames(rows, read_csv(path, columns, "list of frames", tell=rows.left_out), base)
     else:
         _steps(rows, list(_annotations(path) if chosen == "annotations" else _csv(rows, path)), base, path)
     return rows.manifest(split)
@@ -95,11 +96,13 @@ def youcook2(
 
 def _steps(rows: Rows, steps: list[Instruction], base: Path, path: Path) -> None:
     wrong = [f"{s.video} from {s.start:g} to {s.end:g}" for s in steps if not 0 <= s.start < s.end]
-    if wrong:
+    for place in wrong if len(wrong) < len(steps) else ():
+        rows.left_out("steps", "times are not 0 <= start < end", place)
+    if wrong and len(wrong) == len(steps):
         raise ModalignError(f"{path} has {len(wrong)} steps whose times are not 0 <= start < end: {few(wrong)}")
     files = Files([first_folder(base, ["raw_videos", "videos"]), base], VIDEOS)
     home: dict[str, str] = {}
-    for number_, step in enumerate(steps):
+    for number_, step in enumerate(s for s in steps if 0 <= s.start < s.end):
         _one_split(home, step.video, step.split, path)
         extra: dict[str, Any] = {"video": step.video, "task": step.task}
         rows.file(number_, "video", files.place(step.video), step.split, step.start, step.end, **extra)
@@ -126,7 +129,7 @@ def _annotations(path: Path) -> Iterator[Instruction]:
 
 def _csv(rows: Rows, path: Path) -> Iterator[Instruction]:
     part = "train" if "train" in path.name else "val"
-    records = read_csv(path, ("end", "start", "task", "text", "video_id"), "YouCook2 list").rows
+    records = read_csv(path, ("end", "start", "task", "text", "video_id"), "YouCook2 list", tell=rows.left_out).rows
     for r, times in rows.readable(records, lambda r: (number(r, "start", path), number(r, "end", path)), path):
         yield Instruction(r.fields["video_id"].strip(), *times, r.fields["text"], part, r.fields["task"])
 

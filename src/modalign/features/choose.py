@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -107,6 +107,20 @@ def parse_entry(entry: str) -> tuple[str, dict[str, Any]]:
     if not equals or not modality.strip() or not table["name"]:
         raise ModalignError(f"an entry of a modality is written MODALITY=NAME, got '{entry}'")
     return modality.strip(), table
+
+
+def parse_entries(entries: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Modality -> table of several entries, see ``parse_entry``.
+
+    Raises:
+        ModalignError: another form, or a modality that is given twice.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for modality, table in map(parse_entry, entries):
+        if modality in found:
+            raise ModalignError(f"'{modality}' is given twice, as {found[modality]['name']} and as {table['name']}")
+        found[modality] = table
+    return found
 
 
 def entries_for(manifest: Manifest, entries: Mapping[str, str | dict[str, Any]]) -> dict[str, dict[str, Any]]:

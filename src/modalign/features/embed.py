@@ -22,7 +22,7 @@ from ..outputs import claim, tell
 from ..parameters import Count, checked
 from ..progress import Pause, Progress, kept, silent
 from .batches import Encoded, encode_batches
-from .choose import entries_for, lasting, make_encoders, parse_entry
+from .choose import entries_for, lasting, make_encoders, parse_entries
 from .encoders.base import Encoder, FrozenEncoder, credits_of
 from .pool import Pool, item_key
 from .reading import remarks
@@ -187,7 +187,7 @@ def _asked(
     if limit is not None:
         chosen = set(manifest.groups()[:limit].tolist())
         manifest = manifest.where(lambda row: row.group in chosen)
-    given = dict(parse_entry(entry) for entry in encoders)
+    given = parse_entries(encoders)
     if "audio" in given:
         manifest = with_soundtracks(manifest)
     return manifest, entries_for(manifest, given)

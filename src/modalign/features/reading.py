@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..errors import few
 from .encoders.base import Encoder, Tokenised
 
+VOIDS = ("nan", "NaN", "None", "null", "NULL", "N/A", "n/a", "NA", "undefined")
 SHORT = 64
 """Characters up to which no encoder cuts a text; a short one of plain letters need not be looked at."""
 
@@ -15,10 +16,11 @@ def remarks(texts: Sequence[str], encoder: Encoder) -> list[str]:
     """Lines on texts that an encoder does not read as they are: how many, at how many tokens, the first of them.
 
     Counted are different texts that are longer than what the encoder takes, that hold no token which it knows, and that
-    become the same tokens as another one, so that one vector stands for several. Upper case and white space aside.
+    become the same tokens as another one, so that one vector stands for several (upper case and white space aside);
+    and texts such as "nan", which programs write for nothing and which are read as words.
 
     Args:
-        encoder: one that has ``tokenise``; of any other nothing is known.
+        encoder: one that has ``tokenise``; of any other only the texts themselves are known.
 
     Example:
         >>> from modalign.features.encoders.text import MiniLM
@@ -27,11 +29,16 @@ def remarks(texts: Sequence[str], encoder: Encoder) -> list[str]:
     """
     tokenise = getattr(encoder, "tokenise", None)
     distinct = {" ".join(t.casefold().split()): t for t in texts if len(t) > SHORT or not t.isascii()}
-    if tokenise is None or not distinct:
-        return []
     names = list(distinct.values())
-    read: Tokenised | None = tokenise(names)
-    return [] if read is None else _lines(names, read)
+    read: Tokenised | None = tokenise(names) if tokenise is not None and names else None
+    return [*_voids(texts), *([] if read is None else _lines(names, read))]
+
+
+def _voids(texts: Sequence[str]) -> list[str]:
+    """The remark on words that stand for nothing."""
+    found = [t for t in texts if t.strip() in VOIDS]
+    said = f"{_count(found, 'reads', 'read')} as a word what programs write for nothing: {_named(found)}"
+    return [said] if found else []
 
 
 def _lines(texts: Sequence[str], read: Tokenised) -> list[str]:

@@ -14,7 +14,7 @@ from .. import __version__
 from ..data.arrays import load_pairs
 from ..errors import ModalignError, few, unknown
 from ..files import read_json, write_json, write_text
-from ..outputs import claim
+from ..outputs import KINDS, claim, kind_of
 from ..progress import Progress, silent
 from . import export, gradual
 from .adapter import Adapter, load_adapter
@@ -281,6 +281,9 @@ def load_migration(folder: Path | str) -> Migration:
         ModalignError: no migration there, or one of another format.
     """
     folder = Path(folder)
+    found = kind_of(folder)
+    if found not in (None, "migration"):
+        raise ModalignError(f"{folder} holds {KINDS.get(found, 'other files')}, and no migration of  modalign migrate")
     facts = read_json(folder / FACTS, "migration")
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ModalignError(f"{folder / FACTS} has another format than this version reads ({FORMAT})")

@@ -189,6 +189,15 @@ def manifest_of(spec: Specification, **more: Any) -> Manifest | None:
     return manifest
 
 
+def _unused(store: Store, splits: set[str]) -> list[LeftOut]:
+    """Items of splits that no fit learns from and no measure looks at."""
+    found = Counter(s for s in store.manifest.splits if s not in splits)
+    return [
+        LeftOut("items", f"in split '{s}', which is none of {', '.join(SPLITS)}" if s else "in no split", n)
+        for s, n in found.items()
+    ]
+
+
 def from_store(store: Store) -> Data:
     """Train, dev (also called val) and test; all of it is "train" where the rows have no splits at all.
 
@@ -207,4 +216,5 @@ def from_store(store: Store) -> Data:
         return Data({"train": store.views()}, manifest=store.manifest, **known)
     names = {"dev": "val" if "val" in there and "dev" not in there else "dev"}
     present = {s: names.get(s, s) for s in SPLITS if names.get(s, s) in there}
+    known["left_out"] = (*store.left_out, *_unused(store, set(present.values())))
     return Data({s: store.views(split=own) for s, own in present.items()}, manifest=store.manifest, **known)

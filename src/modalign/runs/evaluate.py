@@ -17,6 +17,7 @@ from ..metrics.mean_recall import with_mean_recall
 from ..metrics.preservation import Geodesic, Trustworthiness
 from ..metrics.protocol import PROTOCOLS, folds, in_folds
 from ..metrics.score import Metric, Score
+from ..outputs import claim
 from ..parameters import Count, Seed, checked
 from ..progress import Progress, silent
 from ..registry import get, make
@@ -93,14 +94,23 @@ def evaluate_run(folder: Path, request: Request | None = None, progress: Progres
     """Measure the embedded test items of a run; the run keeps the result, which the report shows.
 
     Raises:
-        ModalignError: a folder that is no run, no test items, or something asked for that the run does not allow.
+        ModalignError: a folder that is no run or is written to by another program, no test items, or something asked
+            for that the run does not allow.
     """
     wish = request or Request()
     run = Run.open(folder)
+    with claim(run.folder, "run"):
+        result = _measured(run, wish, progress)
+        run.keep(result, RunFile.EVALUATION)
+    return result
+
+
+def _measured(run: Run, wish: Request, progress: Progress) -> Result:
+    """What was asked for, of the test items of a run."""
     train, test = (in_order(run, split) for split in ("train", "test"))
     if not len(test.z):
-        raise ModalignError(f"{folder} has no test items: it was fitted without any (--holdout 0)")
-    check_size(folder, test.z, wish.metrics or QUICK)
+        raise ModalignError(f"{run.folder} has no test items: it was fitted without any (--holdout 0)")
+    check_size(run.folder, test.z, wish.metrics or QUICK)
     z = _linked(run, test, wish.positives) if wish.positives else test.z
     bank = train.z if len(train.z) else None
     scores = with_mean_recall(_scores(z, _metrics(wish, bank, z), wish), z.modalities)
@@ -119,7 +129,7 @@ def evaluate_run(folder: Path, request: Request | None = None, progress: Progres
         except ModalignError as problem:
             skipped[job] = str(problem)
     name = method_name(run.model)
-    result = Result(
+    return Result(
         title=f"evaluation of {name}",
         methods={name: MethodResult(name, scores)},
         settings={k: v for k, v in asdict(wish).items() if v != getattr(Request, k)},
@@ -127,8 +137,6 @@ def evaluate_run(folder: Path, request: Request | None = None, progress: Progres
         bank="train" if bank is not None else "test",
         skipped=skipped,
     )
-    run.keep(result, RunFile.EVALUATION)
-    return result
 
 
 def check_size(folder: Path, z: Views, metrics: Sequence[str]) -> None:

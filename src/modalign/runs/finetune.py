@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.left_out import lines
 from ..errors import ModalignError, unknown
-from ..features.choose import make_encoders, parse_entry
+from ..features.choose import make_encoders, parse_entries
 from ..features.embed import embed
 from ..features.encoders.tuning import Tunable, Tuning, trained
 from ..features.store import Store
@@ -70,7 +70,7 @@ def _finetune(
     share: float, new_heads: bool, streamed: bool, progress: Progress,
 ) -> Run:  # fmt: skip
     spec, model = run.require_specification(), run.model
-    tunings = {m: tuning_of(entry) for m, entry in map(parse_entry, entries)}
+    tunings = {m: tuning_of(entry) for m, entry in parse_entries(entries).items()}
     for m in tunings:
         if m not in model.encoders:
             raise unknown(f"modality of {run.folder} with an encoder", m, model.encoders)

@@ -18,6 +18,7 @@ from ..features.encoders.audio import RATE, hear
 from ..features.encoders.base import source
 from ..files import RunFile
 from ..model import Heads
+from ..outputs import claim
 from ..progress import Progress, silent
 from ..robustness.attack import differentiable
 from ..robustness.corruptions import FAMILIES, SEVERITIES, TYPOS, corrupt, misspell
@@ -55,15 +56,34 @@ def evaluate_robustness(
         gallery, most, seed: see ``robustness.measure``.
 
     Raises:
-        ModalignError: a folder that is no run, features that are gone, or runs whose heads do not fit the data.
+        ModalignError: a folder that is no run or is written to by another program, features that are gone, runs whose
+            heads do not fit the data, or a run compared with itself.
     """
     for kind in kinds:
         if kind not in EVERY:
             raise unknown("kind of robustness", kind, EVERY)
     run = Run.open(folder)
+    if folder.resolve() in (other.resolve() for other in against):
+        raise ModalignError(f"{folder} cannot be compared with itself: leave it out of --against")
+    with claim(run.folder, "run"):
+        result = _measured(run, kinds, against, gallery, most, seed, progress)
+        run.keep(result, RunFile.ROBUSTNESS)
+    return result
+
+
+def _measured(
+    run: Run,
+    kinds: Sequence[str],
+    against: Sequence[Path],
+    gallery: str | None,
+    most: int,
+    seed: int,
+    progress: Progress,
+) -> Result:
+    """Curves of a run's heads, and of others."""
     data = run.data(progress)
     if "test" not in data.splits:
-        raise ModalignError(f"{folder} has no test items to measure robustness on")
+        raise ModalignError(f"{run.folder} has no test items to measure robustness on")
     methods = {name: _fitting(heads, data["test"], name) for name, heads in methods_of(run, against).items()}
     spaces = [k for k in kinds if k in RAW]
     if len(spaces) > 1:
@@ -82,7 +102,7 @@ def evaluate_robustness(
         damage={k: damage_of(run, data, k, seed, progress) for k in kinds if k in DAMAGES},
         progress=progress,
     )
-    result = Result(
+    return Result(
         title=f"robustness of {', '.join(methods)}",
         methods={name: MethodResult(LABELS.get(name, name), {}) for name in methods},
         groups=len(data["test"]),
@@ -90,8 +110,6 @@ def evaluate_robustness(
         kinds=found.kinds,
         skipped=found.skipped,
     )
-    run.keep(result, RunFile.ROBUSTNESS)
-    return result
 
 
 def raw_of(run: Run, data: Data, space: str, most: int, seed: int) -> Raw:

@@ -7,7 +7,7 @@ import math
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,9 @@ from ..errors import ModalignError, require, unknown
 from ..files import atomic
 from ..progress import Pause, Progress, silent
 
-KINDS = ("exact", "hnsw", "ivfpq")
+SETTINGS = {"exact": (), "hnsw": ("links", "effort", "beam"), "ivfpq": ("lists", "codes", "probes", "refine")}
+"""Kind of index -> what it can be told."""
+KINDS = tuple(SETTINGS)
 MIN_IVFPQ = 768  # a codebook of 256 words needs a few rows per word
 PER_LIST = 64  # rows per inverted list that k-means learns from; more cost much time and change little
 LINKED = 1024  # rows that are linked into a graph at a time
@@ -305,11 +307,18 @@ def parse_settings(kind: str, entries: Sequence[str]) -> AnnSettings:
         16
     """
     table: dict[str, int] = {}
-    names = [f.name for f in fields(AnnSettings) if f.name != "kind"]
+    names = [name for known in SETTINGS.values() for name in known]
+    if kind not in SETTINGS:
+        raise unknown("kind of index", kind, KINDS)
     for entry in entries:
         name, _, value = entry.partition("=")
         if name not in names:
             raise unknown("setting of an index", name, names)
+        if name not in SETTINGS[kind]:
+            own = next(k for k, known in SETTINGS.items() if name in known)
+            raise ModalignError(
+                f"{name} is a setting of {own}, and the index is {kind}: give --kind {own}, or leave it out"
+            )
         try:
             table[name] = int(value)
         except ValueError:

@@ -72,7 +72,9 @@ def index_run(
             raise ModalignError(f"{source} is an index: say what to do with it: --delete ID, --compact or --lance URI")
         index = Index(source)
     else:
-        run = Run(source)
+        if delete:
+            raise ModalignError(f"{source} is no index, and --delete takes items out of one: give the index instead")
+        run = Run.open(source)
         index, left_out = _fill(
             run, store, out or run.index, settings, only, split, add or update, update, shards, prefix, progress
         )
@@ -116,6 +118,9 @@ def _fill(
     for m in only if there else ():
         if m not in there:
             raise unknown("modality", m, there)
+    parts = {s for s in _splits(run, store) if s}
+    if split is not None and split not in parts:
+        raise unknown(f"split of {store or run.folder}", split, parts)
     found = embedded(run, store, split, progress)
     items = require_groups(found.items, found.z)
     for m, table in items.items() if prefix else ():
@@ -132,6 +137,14 @@ def _fill(
     entries = {m: items[m] for m in chosen}
     added = Index(out).add(vectors, entries, model=model, update=update, root=found.root, progress=progress)
     return added, found.left_out
+
+
+def _splits(run: Run, store: Path | None) -> set[str | None]:
+    """The splits there are to index."""
+    if store is not None:
+        return set(Store.open(store).manifest.splits)
+    owner = run if run.has_items or run.parent is None else run.parent
+    return {e.get("split") for entries in owner.items.entries.values() for e in entries}
 
 
 def search_run(

@@ -197,7 +197,9 @@ class Index(Gallery):
             known = {str(e["id"]) for m in entries for e in entries[m]}
             old = [i for i in known if latest.has(i)]
             if old and not update:
-                raise ModalignError(f"{len(old)} ids are in the index already ({few(sorted(old), 3)}): update them")
+                raise ModalignError(
+                    f"{len(old)} ids are in the index already ({few(sorted(old), 3)}): replace them with --update"
+                )
             settings = latest.settings if min(len(x) for x in rows.values()) > 50_000 else AnnSettings()
             relative = os.path.relpath(root.resolve(), self.folder.resolve()) if root else None
             number = len(latest.current["segments"])

@@ -307,7 +307,7 @@ def open_space(folder: Path | str, model: Path | None = None) -> Space:
         raise ModalignError(f"{folder} is a feature store: make an index of it with  modalign index RUN {folder}")
     if model is not None:
         raise ModalignError(f"{folder} is no index, so it has no other model to be checked against")
-    run = Run(folder)
+    run = Run.open(folder)
     source = embedded(run)
     z = source.z
     gallery = in_memory(z.data, with_ids(require_groups(source.items, z), {m: x.numpy() for m, x in z.data.items()}))
