@@ -12,6 +12,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from ...errors import ModalignError, unknown
 
@@ -84,7 +85,8 @@ class Scorer:
         step = max(1, PAIRS_AT_ONCE // max(1, self.x.shape[1] * j.shape[1]))
         for start in range(0, len(i), step):
             here = slice(start, start + step)
-            a, b = self.x[i[here], None, :].double(), self.y[j[here]].double()
+            # Rows are looked up as embeddings are: several times as fast as by indexing.
+            a, b = embedding(i[here, None], self.x).double(), embedding(j[here], self.y).double()
             out[here] = b.sub_(a).square_().sum(2).neg_() if self.metric == "euclidean" else b.mul_(a).sum(2)
         if self.metric == "cosine":
             out.div_(self._lengths[0][i, None]).div_(self._lengths[1][j])
