@@ -89,7 +89,7 @@ def compare(x: Tensor, y: Tensor, epsilon: float, clock: Clock) -> dict[str, Any
     reference = float(solve(Problem(between(x.double(), y.double())), Solver(epsilon, 1e-7)).objective)
     truth = abs(reference)
     geomloss_error = abs(float(geomloss(x, y, epsilon, gradient=False)) - reference) / truth
-    loose, loose_error = _matching_tolerance(x, y, epsilon, reference, max(geomloss_error, 1e-6))
+    loose, loose_error = matching_tolerance(x, y, epsilon, reference, max(geomloss_error, 1e-6))
     timed = _timed_iterations(cost, epsilon, plain, clock)
     seconds = interleaved(
         {
@@ -226,7 +226,7 @@ def _timed_iterations(cost: Tensor, epsilon: float, plain: int, clock: Clock) ->
     return max(1, min(plain, max(10, int(POT_SECONDS / each))))
 
 
-def _matching_tolerance(x: Tensor, y: Tensor, epsilon: float, reference: float, wanted: float) -> tuple[float, float]:
+def matching_tolerance(x: Tensor, y: Tensor, epsilon: float, reference: float, wanted: float) -> tuple[float, float]:
     """The loosest tolerance at which our relative value error is at most ``wanted``, and that error."""
     for tolerance in TOLERANCES:
         error = abs(float(ours_value(x, y, epsilon, tolerance)) - reference) / abs(reference)

@@ -102,7 +102,9 @@ def sinkhorn(
             if not problem.balanced and not within_range(base.kernel, RANGE, problem.source.sharing):
                 base = None
         # Steps 2 to 4 beside one base.
-        found, settled = _attempt(problem, tolerance, max_iterations - used, g, rows, base or _none(problem), memory)
+        found, settled = _attempt(
+            problem, tolerance, max_iterations - used, g, rows, base or unabsorbed(problem), memory
+        )
         used, renewals = used + found.iterations, renewals + 1
         if settled or used >= max_iterations:
             return replace(found, iterations=used)
@@ -134,7 +136,7 @@ def _attempt(
     return scaled, found.in_range
 
 
-def _none(problem: EntropicProblem) -> Base:
+def unabsorbed(problem: EntropicProblem) -> Base:
     """Nothing absorbed and no kernel: for passes in the log domain."""
     return Base(
         torch.zeros_like(problem.a, dtype=torch.float64), torch.zeros_like(problem.b, dtype=torch.float64), None
@@ -153,7 +155,7 @@ def sinkhorn_symmetric(
     Reference:
         Feydy et al., 2019, arXiv 1810.08278, section 3.1 (symmetric updates).
     """
-    base = _none(problem)
+    base = unabsorbed(problem)
     if rows is None:
         source = problem.source
         kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device)
