@@ -151,3 +151,34 @@ def media(folder: Path) -> dict[str, Path]:
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="2cm" height="10"><rect width="5" height="5"/></svg>'
     content: dict[str, Any] = {f"p.{kind}": picture(kind) for kind in ("png", "jpeg", "gif", "bmp", "tiff", "webp")}
     return {n: files(folder, {n: c}) / n for n, c in {**content, "p.svg": svg, "s.wav": tone()}.items()}
+
+
+FILMS = {
+    "f.mp4": ("mp4", "libx264", "aac"), "f.mkv": ("matroska", "mpeg4", "aac"), "f.avi": ("avi", "mpeg4", "pcm_s16le"),
+    "f.webm": ("webm", "libvpx-vp9", "libopus"), "f.ts": ("mpegts", "mpeg2video", "mp2"),
+    "f.mov": ("mov", "mjpeg", "pcm_s16le"), "f.flv": ("flv", "flv", "aac"), "f.gif": ("gif", "gif", ""),
+}  # fmt: skip
+"""Name of a small film -> container, codec of its pictures and of its sound."""
+
+
+def film(folder: Path, name: str) -> Path:
+    """Six pictures of 32 x 32 in a quarter of a second, and a tone where the container has sound."""
+    import av
+
+    form, codec, heard = FILMS[name]
+    with av.open(str(folder / name), "w", format=form) as container:
+        stream: Any = container.add_stream(codec, rate=25)
+        stream.width = stream.height = 32
+        stream.pix_fmt = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
+        track: Any = container.add_stream(heard, rate=48000, layout="mono") if heard else None
+        for i in range(6):
+            pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+        if track is not None:
+            wave = (9000 * np.sin(np.arange(12000) / 9)).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+            frame.sample_rate = 48000
+            resampled = av.AudioResampler(track.format.name, "mono", 48000, track.frame_size or None).resample(frame)
+            container.mux([p for f in (*resampled, None) for p in track.encode(f)])
+    return folder / name

@@ -12,6 +12,8 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -222,9 +224,65 @@ def test_files_and_folders(name: str, places: dict[str, Path], tmp_path: Path) -
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_media(name: str, places: dict[str, Path], tmp_path: Path) -> None:
-    """By the safe decoders alone; videos, whose decoder may end the process, are decoded in one of their own."""
+    """By the safe decoders alone."""
     read: Callable[[Path], Any] = load_sound if name.endswith("wav") else load_image
     judge(attack(places[name], lambda path: read(str(path)), tmp_path / "copy", 0.03, 3))
+
+
+class Decoder:
+    """``decode.py``, started again where a film has ended it."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+
+    def __call__(self, path: Path) -> None:
+        if self.process is None:
+            program = [sys.executable, str(Path(__file__).with_name("decode.py"))]
+            self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        pipe_in, pipe_out = self.process.stdin, self.process.stdout
+        assert pipe_in is not None
+        assert pipe_out is not None
+        try:
+            pipe_in.write(f"{path}\n")
+            pipe_in.flush()
+            line = pipe_out.readline()
+        except BaseException:  # it takes too long
+            self.end()
+            raise
+        if not line:
+            code = self.end()
+            raise AssertionError(f"the decoder was ended (code {code})")
+        found = json.loads(line)
+        assert not found["wrong"], found["wrong"]
+        assert found["grown"] < MEMORY, f"{path} took {found['grown'] >> 20} MiB"
+
+    def end(self) -> int:
+        """Its exit code."""
+        if self.process is None:
+            return 0
+        self.process.kill()
+        code = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process = None
+        return code
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    decoder = Decoder()
+    yield decoder
+    decoder.end()
+
+
+@pytest.mark.parametrize("name", seeds.FILMS)
+def test_films(name: str, decoder: Decoder, tmp_path: Path) -> None:
+    """Pictures and sound of damaged films, in a process of their own."""
+    pytest.importorskip("av", reason="av is not installed")
+    place = seeds.film(tmp_path, name)
+    decoder(place)
+    judge(attack(place, decoder, tmp_path / "copy", 0.03, 4))
 
 
 # ------------------------------------------------------------------ tables, requests and texts, by hypothesis
