@@ -537,3 +537,9 @@ def test_rows_of_plain_numbers_are_of_their_own_data(tmp_path: Path) -> None:
     place = Place("sensor", 2)
     assert thing(one, place, entries["sensor"][2]) != thing(two, place, entries["sensor"][2])
     assert thing(one, place, entries["sensor"][2]) == thing(one, place, dict(entries["sensor"][2]))
+
+
+def test_what_is_not_read_of_a_search_is_told(client: TestClient) -> None:
+    told = ask(client, {"kind": "text", "value": "nan"})["answers"][0]["notes"]
+    assert told == ['1 text reads as a word what programs write for nothing: "nan"']
+    assert ask(client, {"kind": "text", "value": "a red picture"})["answers"][0]["notes"] == []

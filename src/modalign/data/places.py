@@ -11,8 +11,8 @@ from pathlib import Path
 from ..errors import ModalignError, few
 
 IMAGES = (
-    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".avif", ".apng", ".jfif", ".jpe",
-    ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".dib", ".pcx", ".qoi",
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".svgz", ".avif", ".apng", ".jfif",
+    ".jpe", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".dib", ".pcx", ".qoi",
 )  # fmt: skip
 SOUNDS = (
     ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".wma", ".oga", ".aiff", ".aif", ".aifc", ".mka", ".amr",

@@ -48,7 +48,7 @@ def _lines(texts: Sequence[str], read: Tokenised) -> list[str]:
     alike: dict[tuple[int, ...], list[str]] = {}
     for text, ids in zip(texts, read.ids, strict=True):
         words = [i for i in ids if i not in read.special]
-        if read.unknown is not None and words and all(i == read.unknown for i in words):
+        if words and read.unknown.issuperset(words):
             blind.append(text)
         alike.setdefault(tuple(ids[: read.longest] if read.longest is not None else ids), []).append(text)
     shared = [group for group in alike.values() if len(group) > 1]

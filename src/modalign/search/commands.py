@@ -22,7 +22,7 @@ from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
 from .shards import join as joined
 from .sources import embedded, require_groups
-from .space import open_space
+from .space import Space, open_space
 
 KINDS = ("text", "image", "audio", "video", "item")
 
@@ -192,9 +192,13 @@ def search_run(
         raise ModalignError(NO_QUERY)
     space = open_space(run, model)
     found = space.search(query, to, k, where, correction, exact)
+    return {**found, "notes": notes(space, query)}
+
+
+def notes(space: Space, query: Query) -> list[str]:
+    """What the text encoder does not read of a query's words as they are, see ``features.reading.remarks``."""
     words = [str(term.value) for term in query.terms if term.kind == "text"]
-    told = remarks(words, space.encoder("text")) if words else []
-    return {**found, "notes": told}
+    return remarks(words, space.encoder("text")) if words else []
 
 
 def command_line(

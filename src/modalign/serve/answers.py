@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ModalignError
 from ..search import analysis
-from ..search.commands import command_line
+from ..search.commands import command_line, notes
 from ..search.examples import examples
 from ..search.index import Index
 from ..search.part import Place
@@ -90,7 +90,8 @@ def _one(state: State, request: SearchRequest, number: int) -> dict[str, Any]:
         m: {**c, "n": space.gallery.count(m), "rank": (space.gallery.count(m) + 1) / 2}
         for m, c in found["chance"].items()
     }
-    return {"space": number, "to": found["to"], "hits": hits, "chance": chance, "command": command}
+    told = notes(space, query)
+    return {"space": number, "to": found["to"], "hits": hits, "chance": chance, "command": command, "notes": told}
 
 
 def _shown(state: State, number: int, hit: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
+from modalign.features.reading import remarks
 from modalign.registry import make
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("wordllama") is None, reason="wordllama is not installed")
@@ -42,3 +43,12 @@ def test_what_is_no_sentence_is_refused(encoder: Any) -> None:
     for bad, why in (("", "empty texts"), ("  ", "empty texts"), (3, "got int")):
         with pytest.raises(ModalignError, match=why):
             encoder.collate([bad])
+
+
+def test_what_is_not_read_of_texts_is_told() -> None:
+    """Letters of other scripts are read as bytes, and the order of words is not read: both are told."""
+    told = remarks(
+        ["狗", "a dog", "naïve man bites naïve dog", "naïve dog bites naïve man"], make("encoder", "wordllama")
+    )
+    assert told[0] == '1 text holds no word that the encoder knows: "狗"'
+    assert told[1].startswith("2 different texts are read alike, as 1")

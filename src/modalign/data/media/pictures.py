@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
-from ...errors import MissingExtraError, ModalignError, require
+from ...errors import MissingExtraError, ModalignError
 from .source import looks_like, named, read_bytes
+from .svg import draw_svg, svg_text
 
 VERSION = 2
 """Raised whenever decoding gives other pixels for the same file, so that cached features are made anew."""
@@ -25,24 +25,22 @@ VERSION = 2
 MAX_PIXELS = 178_956_970
 """Largest picture that is decoded, in pixels (half a gibibyte as RGB); larger ones are refused as bombs."""
 
-SVG_PIXELS = 512
-"""Longer side at which an SVG is drawn where no size is asked for."""
+FOREIGN = {
+    "EPS": "PostScript, which is a program",
+    "WMF": "a Windows metafile, which Windows alone draws",
+    "EMF": "a Windows metafile, which Windows alone draws",
+}
+"""Formats that Pillow knows and hands to programs of the system, where there are such."""
 
-DPI = 96
-"""Pixels of an inch in SVG (CSS 2.1, section 4.3.2)."""
-
-UNITS = {"": 1.0, "px": 1.0, "in": DPI, "cm": DPI / 2.54, "mm": DPI / 25.4, "q": DPI / 101.6, "pt": DPI / 72,
-         "pc": DPI / 6, "em": 16.0, "ex": 8.0}  # fmt: skip
-"""Pixels of a unit of length."""
-
-Source = str | os.PathLike[str] | bytes | Image.Image
+Source = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 
 
 def load_image(source: Source, size: int | None = None) -> Image.Image:
     """Decode a picture: upright, RGB, transparency on white, first frame.
 
     Args:
-        source: path or bytes of any format that Pillow or resvg reads, or a Pillow picture.
+        source: path or bytes of any format that Pillow or resvg reads, a Pillow picture, or a (h, w) or (h, w, 3)
+            array of bytes.
         size: pixels you will resize to. An SVG is drawn with this longer side; a JPEG may be decoded at a reduced
             scale, but not below twice this size. Other formats come in full: resize the result yourself.
             None: full size.
@@ -60,13 +58,17 @@ def load_image(source: Source, size: int | None = None) -> Image.Image:
     """
     if isinstance(source, Image.Image):
         return _as_rgb(source)
+    if isinstance(source, np.ndarray):
+        return _as_rgb(_from_array(source))
     data = read_bytes(source)
-    if is_svg(data):
-        return _draw_svg(data, size, named(source))
+    if (drawing := svg_text(data, named(source))) is not None:
+        return draw_svg(drawing, size, named(source), MAX_PIXELS)
     try:
         with Image.open(io.BytesIO(data)) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
+            if picture.format in FOREIGN:
+                raise ModalignError(f"picture is {FOREIGN[picture.format]}: {named(source)} (save it as SVG or PNG)")
             if size is not None and picture.format == "JPEG":
                 picture.draft(None, (2 * size, 2 * size))
             return _as_rgb(picture)
@@ -74,7 +76,7 @@ def load_image(source: Source, size: int | None = None) -> Image.Image:
         raise ModalignError(f"not a picture: {named(source)} ({looks_like(data)})") from None
     except Image.DecompressionBombError:
         raise ModalignError(f"picture has more than {MAX_PIXELS:,} pixels, refused: {named(source)}") from None
-    except MissingExtraError:
+    except (MissingExtraError, ModalignError):
         raise
     except Exception as problem:  # decoders raise many kinds for damaged files
         raise ModalignError(f"picture is truncated or damaged: {named(source)} ({problem})") from None
@@ -99,12 +101,6 @@ def thumbnail(source: Source, px: int) -> bytes:
     return out.getvalue()
 
 
-def is_svg(data: bytes) -> bool:
-    """Whether bytes are an SVG document: its root element comes first, after declarations and comments."""
-    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
-    return re.match(rb"(<\?xml.*?\?>|<!--.*?-->|<!DOCTYPE.*?>|\s)*<(svg:)?svg[\s>]", head, re.DOTALL | re.I) is not None
-
-
 def _as_rgb(picture: Image.Image) -> Image.Image:
     """First frame, upright, on white, RGB."""
     if getattr(picture, "n_frames", 1) > 1:
@@ -122,6 +118,13 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
     return upright.convert("RGB")
 
 
+def _from_array(x: np.ndarray) -> Image.Image:
+    """A picture of bytes. Floats are refused: nobody knows whether they end at 1 or at 255."""
+    if x.dtype != np.uint8 or x.size == 0 or not (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (3, 4))):
+        raise ModalignError(f"an array is a picture as (h, w) or (h, w, 3) of uint8, got {x.dtype} {x.shape}")
+    return Image.fromarray(x)
+
+
 def _from_deep(picture: Image.Image) -> Image.Image:
     """16-bit and wider grey levels to 8 bits. Pillow's own conversion would clip everything above 255 to white.
 
@@ -137,51 +140,6 @@ def _from_deep(picture: Image.Image) -> Image.Image:
     else:
         high = max(high, 65535.0)
     return Image.fromarray(np.round((x - low) * (255.0 / (high - low))).astype(np.uint8), "L")
-
-
-def _draw_svg(data: bytes, size: int | None, name: str) -> Image.Image:
-    """Draw an SVG on white, its longer side ``size`` pixels.
-
-    Fonts of the system are left out: the same file must give the same pixels on any machine.
-    """
-    resvg = require("resvg_py", "image")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ModalignError(f"SVG is not UTF-8 text: {name}") from None
-    pixels = size or SVG_PIXELS
-    wide, high = _svg_size(text)
-    side = {"width": pixels} if wide >= high else {"height": pixels}
-    if pixels * max(1.0, pixels * min(wide, high) / max(wide, high)) > MAX_PIXELS:
-        raise ModalignError(f"picture would have more than {MAX_PIXELS:,} pixels, refused: {name}")
-    try:
-        png = bytes(resvg.svg_to_bytes(svg_string=text, background="white", skip_system_fonts=True, dpi=DPI, **side))
-    except ValueError as problem:
-        raise ModalignError(f"SVG cannot be drawn: {name} ({problem})") from None
-    return Image.open(io.BytesIO(png)).convert("RGB")
-
-
-def _svg_size(text: str) -> tuple[float, float]:
-    """Width and height in pixels, from the attributes or else viewBox; (1, 1) where neither can be read."""
-    root = re.search(r"<(?:svg:)?svg\b[^>]*>", text, re.I)
-    tag = root.group() if root else ""
-    wide, high = (_length(tag, side) for side in ("width", "height"))
-    if wide > 0 and high > 0:
-        return wide, high
-    box = re.search(r"\bviewBox\s*=\s*[\"']([^\"']*)", tag)
-    numbers = [float(v) for v in re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", box.group(1))] if box else []
-    if len(numbers) == 4 and min(numbers[2:]) > 0:
-        ratio = numbers[2] / numbers[3]
-        return (wide or high * ratio or numbers[2]), (high or wide / ratio or numbers[3])
-    return 1.0, 1.0
-
-
-def _length(tag: str, side: str) -> float:
-    """Pixels of an attribute such as width="21cm"; 0 where it is absent or relative."""
-    found = re.search(rf"\s{side}\s*=\s*[\"']\s*(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*([a-zA-Z%]*)", tag)
-    if not found:
-        return 0.0
-    return float(found.group(1) + (found.group(2) or "")) * UNITS.get(found.group(3).lower(), 0.0)
 
 
 def versions() -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from ...errors import ModalignError, require
 from .headers import is_chained, stated_frames
-from .window import LATE, Blocks, mono, places
+from .window import LATE, Blocks, Mono, places
 
 BLOCK = 1 << 18
 """Values that are decoded at a time, all channels together."""
@@ -63,7 +63,7 @@ def plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) ->
     soundfile = require("soundfile", "audio")
     first, last = places(start, end, file.samplerate)
     stated = stated_frames(file.format, file.frames, handle)
-    place = 0
+    place, mono = 0, Mono(name)
     if str(file.subtype).startswith("DWVW"):
         file.seekable = lambda: False  # libsndfile says it is, and then fails; soundfile seeks after every read
     try:
@@ -79,6 +79,7 @@ def plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) ->
                 yield mono(fresh)
     except (soundfile.LibsndfileError, RuntimeError) as problem:
         raise ModalignError(f"sound is truncated or damaged: {name} ({problem})") from None
+    mono.finish()
     rate = file.samplerate
     late = LATE * rate if _mpeg(file) else 0  # padding is counted, and not returned
     if stated is not None and place < min(stated, last) - late:

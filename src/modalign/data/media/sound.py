@@ -9,8 +9,10 @@ same file gives the same samples.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from .headers import last_page_is_cut
 from .plain_sound import open_plain, plain_blocks
 from .soundtrack import track_blocks
 from .source import named, open_bytes
-from .window import mono, places
+from .window import Mono, places
 
 VERSION = 2
 """Raised whenever decoding gives other samples for the same file, so that cached features are made anew."""
@@ -34,7 +36,7 @@ RATES = (100, 1_000_000)
 CHANNELS = 64
 """Most channels of a sound; an array with more columns has its channels first."""
 
-SoundSource = str | os.PathLike[str] | bytes | tuple[np.ndarray, int]
+SoundSource = str | os.PathLike[str] | bytes | tuple[np.ndarray, int] | Mapping[str, Any]
 Blocks = Iterator[np.ndarray]
 
 
@@ -46,7 +48,8 @@ def load_sound(
         mono[t] = mean over channels of x[t, c]
 
     Args:
-        source: path, ``shard.tar#member``, bytes, or (samples, rate) with samples (t,) or (t, channels) in [-1, 1].
+        source: path, ``shard.tar#member``, bytes, or (samples, rate) with samples (t,) or (t, channels) in [-1, 1];
+            {"array": ..., "sampling_rate": ...} is the same.
         rate: of the result, in Hz. A 1 kHz tone stays one, whatever the file's rate.
         start, end: window in seconds; None: from the beginning, to the end. What lies past the end is cut off.
 
@@ -56,7 +59,8 @@ def load_sound(
 
     Raises:
         ModalignError: missing, empty, no sound, no sound track, truncated or damaged within the window, a window that
-            begins after the end, NaN among the samples, or more than ``MAX_SAMPLES``; names the file.
+            begins after the end, NaN among the samples, channels that cancel each other, or more than
+            ``MAX_SAMPLES``; names the file.
         MissingExtraError: soundfile, soxr or (for containers) PyAV is not installed.
 
     Example:
@@ -79,9 +83,12 @@ def sound_blocks(
     Raises:
         ModalignError, MissingExtraError: as ``load_sound``, when the block that is concerned is asked for.
     """
-    if not RATES[0] <= rate <= RATES[1]:
+    if not isinstance(rate, Real) or not RATES[0] <= rate <= RATES[1]:
         raise ModalignError(f"rate must lie between {RATES[0]} and {RATES[1]} Hz, got {rate}")
+    if isinstance(source, Mapping) and {"array", "sampling_rate"} <= source.keys():
+        source = (source["array"], source["sampling_rate"])
     if isinstance(source, tuple):
+        source = _samples(source)
         name = f"<{len(source[0])} samples>"
         first, last = check_window(start, end, name)
         yield from _finished(*_array_blocks(source, first, last, name), rate, first, name)
@@ -136,13 +143,24 @@ def _finished(own: int, blocks: Iterable[np.ndarray], rate: int, start: float, n
         yield np.pad(fresh, (0, max(0, rest - len(fresh))))
 
 
+def _samples(source: tuple[Any, ...]) -> tuple[np.ndarray, int]:
+    """An array with its rate, checked."""
+    x, *rates = source
+    if len(rates) != 1 or isinstance(rates[0], bool) or not isinstance(rates[0], Real) or np.ndim(x) == 0:
+        raise ModalignError("samples are given as (samples, rate), the rate a number of Hz")
+    return np.asarray(x), round(float(rates[0]))
+
+
 def _array_blocks(source: tuple[np.ndarray, int], start: float, end: float, name: str) -> tuple[int, Blocks]:
     x, own = np.asarray(source[0]), int(source[1])
     if x.ndim not in (1, 2) or x.dtype.kind != "f":
         raise ModalignError(f"samples must be floats, (t,) or (t, channels), got {x.dtype} {x.shape}: {name}")
     x = _time_first(x.reshape(len(x), -1), name)
     first, last = places(start, end, own)
-    return own, iter([mono(x[first:last])] if len(x) else [])
+    mono = Mono(name)
+    blocks = [mono(x[first:last])] if len(x) else []
+    mono.finish()
+    return own, iter(blocks)
 
 
 def _time_first(x: np.ndarray, name: str) -> np.ndarray:

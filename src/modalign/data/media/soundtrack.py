@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import ModalignError, require
 from .container import start_of, stated_duration
-from .window import LATE, Blocks, mono, places
+from .window import LATE, Blocks, Mono, places
 
 EXACT = ("mov", "mp4", "matroska", "webm", "avi", "flv", "asf")
 """Formats whose time stamps are written, not guessed from a bit rate, so that one may begin in the middle."""
@@ -47,7 +47,7 @@ def _blocks(container: Any, stream: Any, own: int, start: float, end: float, nam
     stream.codec_context.thread_count = 1
     stated = stated_duration(container, stream)
     first, last = places(start, end, own)
-    place = 0
+    place, mono = 0, Mono(name)
     for at, plane in _planes(container, stream, own, first, name):
         silent = min(at, last) - max(place, first)
         if silent > 0:
@@ -58,6 +58,7 @@ def _blocks(container: Any, stream: Any, own: int, start: float, end: float, nam
             yield mono(block)
         if place >= last:
             break
+    mono.finish()
     got = place / own
     if stated is not None and got < min(stated, end) - LATE:
         raise ModalignError(f"sound is truncated: {name} ends after {got:.1f} of {stated:.1f} s")

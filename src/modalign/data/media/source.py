@@ -16,6 +16,17 @@ MAX_BYTES = 1 << 30
 HASHED_BYTES = 64 * 1024
 """Files up to this size are identified by content, larger ones by place, size and times (``signature``)."""
 
+KNOWN = {
+    b"%PDF": "a PDF", b"PK\x03\x04": "a zip archive", b"RIFF": "a sound or video", b"<!DO": "a web page",
+    b"<htm": "a web page", b"\x1f\x8b": "gzip data", b"%!PS": "PostScript: save it as SVG or PNG",
+    b"\xff\x0a": "JPEG XL: save it as JPEG or PNG", b"\0\0\0\x0cJXL ": "JPEG XL: save it as JPEG or PNG",
+    b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture", b"GIF8": "a picture",
+    b"MThd": "MIDI, which is notes, not sound",
+}  # fmt: skip
+"""How files begin that are met in place of others."""
+
+BRANDS = dict.fromkeys((b"heic", b"heix", b"mif1", b"msf1", b"hevc"), "HEIC: save it as JPEG")
+
 POINTER = b"version https://git-lfs"
 
 
@@ -25,6 +36,7 @@ def read_bytes(source: str | os.PathLike[str] | bytes) -> bytes:
     Raises:
         ModalignError: missing, unreadable, empty, too large, or a Git LFS pointer in place of the data.
     """
+    _refuse_others(source)
     if isinstance(source, bytes):
         data = source
     elif is_member(str(source)):
@@ -49,6 +61,7 @@ def open_bytes(source: str | os.PathLike[str] | bytes) -> io.BufferedIOBase:
     Raises:
         ModalignError: as ``read_bytes``, but only members of shards and bytes have a largest size.
     """
+    _refuse_others(source)
     if isinstance(source, bytes) or is_member(str(source)):
         return io.BytesIO(read_bytes(source))
     try:
@@ -106,13 +119,21 @@ def looks_like(data: bytes) -> str:
         >>> looks_like(b"%PDF-1.4")
         'looks like a PDF'
     """
-    known = {b"%PDF": "a PDF", b"PK\x03\x04": "a zip archive", b"RIFF": "a sound or video", b"<!DO": "a web page",
-             b"<htm": "a web page", b"\x1f\x8b": "gzip data"}  # fmt: skip
-    for magic, what in known.items():
+    for magic, what in KNOWN.items():
         if data.startswith(magic):
             return f"looks like {what}"
+    if data[4:8] == b"ftyp":
+        return f"looks like {BRANDS.get(data[8:12], 'a video (MP4)')}"
+    if data[:4] == b"\x01\0\0\0" and data[40:44] == b" EMF":
+        return "looks like a Windows metafile (EMF): save it as SVG or PNG"
     head = data[:64]
     return "looks like text" if all(32 <= c < 127 or c in b"\t\r\n" for c in head) else "unknown format"
+
+
+def _refuse_others(source: object) -> None:
+    """Refuse what is neither a place nor bytes."""
+    if not isinstance(source, bytes | str | os.PathLike):
+        raise ModalignError(f"a file is given as its path or its bytes, got {type(source).__name__}")
 
 
 def _refuse(head: bytes, name: str) -> None:

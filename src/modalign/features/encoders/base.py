@@ -46,13 +46,13 @@ class Encoder(Protocol):
 class Tokenised(NamedTuple):
     """Texts as tokens, none of them cut.
 
-    ids: of each text. longest: tokens that the encoder takes, None for any number. unknown: token of what it does not
-    know, None where there is none. special: tokens that stand for no part of a text.
+    ids: of each text; texts of equal ids are read alike. longest: tokens that the encoder takes, None for any number.
+    unknown: tokens of what it does not know. special: tokens that stand for no part of a text.
     """
 
     ids: list[list[int]]
     longest: int | None
-    unknown: int | None
+    unknown: frozenset[int]
     special: frozenset[int]
 
 

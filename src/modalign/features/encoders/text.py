@@ -174,7 +174,9 @@ class TransformerText(FrozenEncoder):
         number = None if unknown is None else tokenizer.token_to_id(unknown)
         special = {i for i, t in tokenizer.get_added_tokens_decoder().items() if t.special} - {number}
         ids = [e.ids for e in tokenizer.encode_batch_fast(list(texts))]
-        return Tokenised(ids, self.pooling.longest, number, frozenset(special))
+        return Tokenised(
+            ids, self.pooling.longest, frozenset() if number is None else frozenset({number}), frozenset(special)
+        )
 
     def _read_tokenizer(self) -> Any:
         tokenizer = require("tokenizers", "text").Tokenizer.from_file(str(self.folder / "tokenizer.json"))

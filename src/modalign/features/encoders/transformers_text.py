@@ -123,7 +123,8 @@ class TransformersText(TransformersEncoder):
         special = frozenset(int(i) for i in {*self.tokenizer.all_special_ids, *ends} if i is not None)
         unknown = self.tokenizer.unk_token_id
         known = unknown is None or unknown in ends  # a tokenizer of bytes knows everything
-        return Tokenised([list(i) for i in found], self.longest, None if known else int(unknown), special - {unknown})
+        lost = frozenset() if known else frozenset({int(unknown)})
+        return Tokenised([list(i) for i in found], self.longest, lost, special - {unknown})
 
     def _ids(self, items: Sequence[Item]) -> list[list[int]]:
         texts = sentences(items)

@@ -14,7 +14,7 @@ from torch.nn.functional import embedding_bag, normalize
 
 from ...errors import ModalignError, few, require
 from ...registry import register
-from .base import LOADING, FrozenEncoder, Item, file_hash, sentences
+from .base import LOADING, FrozenEncoder, Item, Tokenised, file_hash, sentences
 from .text import Tokens, package_folder
 from .weights import Credit
 
@@ -69,12 +69,25 @@ class WordLlama(FrozenEncoder):
         texts = sentences(items)
         if empty := [i for i, text in enumerate(texts) if not text.strip()]:
             raise ModalignError(f"text encoder got empty texts at positions {few(empty)}")
+        ids = [torch.tensor(i) for i in self._ids(texts)]
+        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
+        return Tokens(padded, torch.tensor([len(i) for i in ids]))
+
+    def tokenise(self, texts: Sequence[str]) -> Tokenised:
+        """The tokens of texts, in rising order, as their own order is not read; none is cut.
+
+        A letter that is no part of a word piece becomes its bytes, whose vectors tell nothing of it.
+        """
+        ids = [sorted(i) for i in self._ids(texts)]
+        own = (self._tokenizer.token_to_id(piece) for piece in ("<unk>", *(f"<0x{b:02X}>" for b in range(256))))
+        blank = self._tokenizer.token_to_id("\N{LOWER ONE EIGHTH BLOCK}")
+        return Tokenised(ids, None, frozenset(i for i in own if i is not None), frozenset({blank} - {None}))
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         if self._tokenizer is None:
             with LOADING:
                 self._tokenizer = _tokenizer(self.words)
-        ids = [torch.tensor(e.ids) for e in self._tokenizer.encode_batch(texts, add_special_tokens=False)]
-        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
-        return Tokens(padded, torch.tensor([len(i) for i in ids]))
+        return [e.ids for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
     def __call__(self, batch: Tokens) -> Tensor:
         """(n, 256) features."""

@@ -32,7 +32,8 @@ function column(answer, info, act, pair) {
   const cards = make("ol", { className: "cards", "aria-label": `Results of ${space.name}`, on: { keydown: move } },
     ...answer.hits.map((hit) => card(hit, answer, act, answer.hits.some((other) => other !== hit && other.name === hit.name))));
   if (!answer.hits.length) cards.append(make("li", { className: "quiet" }, "Nothing meets the filter."));
-  return make("div", { className: "column" }, head, cards);
+  const notes = (answer.notes ?? []).map((note) => make("p", { className: "quiet" }, `Note: ${note}`));
+  return make("div", { className: "column" }, head, ...notes, cards);
 }
 
 function chanceLine(answer, space) {
