@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import modalign as ma
 from modalign import cli
+from modalign.data.arrays import load_pairs
+from modalign.errors import ModalignError
 from modalign.runs.train import align_arrays
 
 Call = Callable[..., tuple[int, str, str]]
@@ -109,3 +113,46 @@ def test_names_that_are_no_utf8_and_terminals_that_lack_letters(made: Path) -> N
     assert (code, b"is no UTF-8: rename the file" in said) == (2, True)
     code, said = run("transform", "run", "a.npy", "--modality", "a", "--out", "größe.npy".encode())
     assert (code, b"gr\\xf6\\xdfe.npy" in said) == (0, True)
+
+
+def test_arrays_where_views_are_wanted() -> None:
+    x = np.eye(8, dtype="float32")
+    for call in (ma.evaluate, ma.diagnose):
+        with pytest.raises(ModalignError, match=r"takes views, got ndarray: Views\.from_arrays"):
+            call(x)
+        with pytest.raises(ModalignError, match=r"takes views, got dict: Views\.from_arrays"):
+            call({"a": x, "b": x})
+    with pytest.raises(ModalignError, match=r"modality 'a': data and groups are tensors, got ndarray and list"):
+        ma.Views({"a": x}, {"a": [0] * 8})
+    assert set(ma.evaluate(ma.Views.from_arrays(a=x, b=x), "gap"))  # one name is a list of one
+
+
+def test_a_value_is_told_in_few_letters() -> None:
+    with pytest.raises(ModalignError) as caught:
+        ma.Aligner(dim=np.zeros((500, 500))).fit(np.eye(40), np.eye(40))
+    assert len(str(caught.value)) < 200
+
+
+def test_pairs_as_other_programs_write_them(tmp_path: Path) -> None:
+    for name, content in (
+        ("gaps.csv", b"a,b\n0.0,1.0\n2.0,3.0\n"),
+        ("excel.txt", "a\tb\r\n0\t1\r\n2\t3\r\n".encode("utf-16")),
+        ("mac.csv", b"a,b\r0,1\r2,3\r"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert load_pairs(tmp_path / name).tolist() == [[0, 1], [2, 3]]
+    (tmp_path / "half.csv").write_text("0.5,1\n")
+    with pytest.raises(ModalignError, match="line 1: expected two row numbers"):
+        load_pairs(tmp_path / "half.csv")
+
+
+def test_pairs_that_join_many_rows_are_told(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip in a list of pairs, such as a column of zeros, makes one thing of all rows that it names."""
+    pairs = [(i, i) for i in range(40)] + [(0, i) for i in range(10)]
+    (tmp_path / "p.csv").write_text("".join(f"{a},{b}\n" for a, b in pairs))
+    cli.main(["align", str(made / "a.npy"), str(made / "b.npy"), "--pairs", str(tmp_path / "p.csv"), "--method", "cca",
+              "--dim", "3", "--out", str(tmp_path / "run")])  # fmt: skip
+    said = "1 groups of pairs hold several rows of 'a' and of 'b' (the largest 10 and 10)"
+    assert said in capsys.readouterr().err
+    notes = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert said in json.dumps(notes)

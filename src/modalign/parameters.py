@@ -10,6 +10,7 @@ import inspect
 import math
 import os
 import re
+import reprlib
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Range:
             ModalignError: naming the parameter, the range and the value.
         """
         if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
-            raise ModalignError(f"{name} must be a {'whole ' * whole}number, got {value!r}")
+            raise ModalignError(f"{name} must be a {'whole ' * whole}number, got {reprlib.repr(value)}")
         if not self.holds(float(value)):
             raise ModalignError(f"{name} must {self}, got {value}")
 

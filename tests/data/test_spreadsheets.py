@@ -192,3 +192,8 @@ def test_errors_of_spreadsheets_are_no_captions_and_nan_is_told() -> None:
     assert rows.manifest().left_out[0].line == f"1 text left out, {said}: group 0"
     marks = remarks(["nan", "a dog"], object())  # type: ignore[arg-type]
     assert marks == ['1 text reads as a word what programs write for nothing: "nan"']
+
+
+def test_a_list_in_utf16_that_is_cut_within_a_letter(tree: Tree) -> None:
+    body = "photo,caption\na.jpg,dog\nb.jpg,cat\n".encode("utf-16")
+    assert "dog" in table(tree({"a.csv": body[:-3]}) / "a.csv").text

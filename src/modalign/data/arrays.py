@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..registry import register
 from ..views import Views
 from . import lance
 from .manifest import Manifest, Row
+from .tables import read_list
 
 T = TypeVar("T")
 ARRAYS = (".npy", ".npz", ".safetensors")
@@ -248,10 +250,7 @@ def _pairs_of_array(path: Path) -> Tensor:
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Numbered lines as lists of cells, blank lines left out. The separator is the one the first line has."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ModalignError(f"file of pairs cannot be read as text: {path} ({problem})") from None
+    text = read_list(path, "file of pairs")[0].replace("\r\n", "\n").replace("\r", "\n")
     lines = [(i, line.strip()) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         return []
@@ -262,8 +261,9 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _whole(cell: str) -> int | None:
-    """A whole number >= 0 that fits 64 bits, or None."""
-    value = int(cell) if cell.isascii() and cell.isdigit() else -1
+    """A whole number >= 0 that fits 64 bits, or None; "7.0" is one, as tables with gaps are written."""
+    found = re.fullmatch(r"(\d{1,19})(\.0+)?", cell, re.ASCII)
+    value = int(found.group(1)) if found else -1
     return value if 0 <= value <= np.iinfo(np.int64).max else None
 
 

@@ -113,7 +113,7 @@ def decode(raw: bytes) -> tuple[str, str]:
     """
     for mark, encoding in BYTE_ORDER_MARKS:
         if raw.startswith(mark):
-            return raw.decode(encoding), encoding
+            return raw.decode(encoding, "replace"), encoding  # it may be cut within a letter
     try:
         return raw.decode("utf-8-sig"), "utf-8"
     except UnicodeDecodeError:

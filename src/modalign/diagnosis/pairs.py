@@ -20,7 +20,7 @@ from ..geometry.similarity import calibrate, cka, permuted
 from ..geometry.spread import intrinsic_dimension
 from ..parameters import Count, Number, Seed, checked
 from ..progress import Progress, silent
-from ..views import Views
+from ..views import Views, require_views
 from .advice import judge, overall, say
 from .doubles import doubles
 from .gain import Gain, gain
@@ -118,7 +118,7 @@ def diagnose(
         >>> diagnose(generate(300, shared=0, unique=8).views).advice
         'none'
     """
-    x.validate()
+    require_views(x, "diagnose").validate()
     if len(x.modalities) < 2:
         raise ModalignError(f"a diagnosis needs two or more modalities, got {', '.join(x.modalities) or 'none'}")
     if permutations < 10:

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 
 from .. import registry
 from ..errors import ModalignError
-from ..views import Views
+from ..views import Views, require_views
 from .intervals import bootstrap_all, resample_scores
 from .key import Key
 from .score import UNITS, Metric, Score
@@ -51,7 +51,10 @@ def evaluate(
         >>> score.value, score.low, score.chance
         (1.0, 1.0, 0.125)
     """
-    z = z.map(lambda _, rows: rows.detach()).validate(zero_rows=True)  # heads in training leave a graph behind
+    if isinstance(metrics, str):
+        metrics = [metrics]
+    # Heads in training leave a graph behind.
+    z = require_views(z, "evaluate").map(lambda _, rows: rows.detach()).validate(zero_rows=True)
     out: dict[str, Score] = {}
     groups = len(z.group_ids())
     for entry in metrics:

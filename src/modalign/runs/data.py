@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -152,10 +152,25 @@ def from_arrays(given: ArrayData, seed: int) -> Data:
     known = load_pairs(given.pairs) if given.pairs else None
     x = Views.from_arrays(known, **load_features(given.arrays))
     x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
+    told = () if known is None else tuple(_tangled(x))
     if round(given.holdout * len(linked_groups(x))) < FEWEST:
-        return Data({"train": x})
+        return Data({"train": x}, notes=told)
     train, test = hold_out(x, given.holdout, seed)
-    return Data({"train": train, "test": test})
+    return Data({"train": train, "test": test}, notes=told)
+
+
+def _tangled(x: Views) -> Iterator[str]:
+    """The remark on pairs that join several rows of either side: a slip in a list makes one thing of all of them."""
+    a, b = x.modalities
+    ids = x.group_ids()
+    rows = torch.stack([torch.bincount(torch.searchsorted(ids, x.group[m]), minlength=len(ids)) for m in (a, b)])
+    several = (rows > 1).all(0)
+    if several.any():
+        most = " and ".join(f"{n:,}" for n in rows[:, int((rows.prod(0) * several).argmax())].tolist())
+        yield (
+            f"{int(several.sum()):,} groups of pairs hold several rows of '{a}' and of '{b}' (the largest {most}): "
+            "rows that are paired through other rows count as one thing"
+        )
 
 
 def _groups(x: Views) -> str:

@@ -40,7 +40,7 @@ def _train(spec: Specification, progress: Progress) -> Run:
     if data.manifest is not None and progress is not silent:
         note([*lines(data.left_out), *data.notes, *doubles(data.manifest, near=False)])
     if progress is not silent:
-        note(data.warnings)
+        note([*(data.notes if data.manifest is None else ()), *data.warnings])
     train = data.training(spec)
     method = {**spec.method}
     if "seed" not in method and "seed" in settings_of(method["name"]):

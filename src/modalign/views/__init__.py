@@ -6,9 +6,9 @@ from .compose import compose, composed, side
 from .concat import concat
 from .links import connected_groups, hide_links, hold_out, keep_items, linked_groups, lose
 from .presence import presence
-from .views import Pair, Views
+from .views import Pair, Views, require_views
 
 __all__ = [
     "Aligned", "Batch", "Pair", "Stack", "Views", "aligned", "compose", "composed", "concat", "connected_groups",
-    "hide_links", "hold_out", "keep_items", "linked_groups", "lose", "presence", "row_aligned", "side",
+    "hide_links", "hold_out", "keep_items", "linked_groups", "lose", "presence", "require_views", "row_aligned", "side",
 ]  # fmt: skip

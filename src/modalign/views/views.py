@@ -56,6 +56,9 @@ class Views:
             )
         for m, x in self.data.items():
             ids = self.group[m]
+            if not isinstance(x, Tensor) or not isinstance(ids, Tensor):
+                kinds = f"{type(x).__name__} and {type(ids).__name__}"
+                raise ModalignError(f"modality '{m}': data and groups are tensors, got {kinds} (arrays: from_arrays)")
             if x.ndim < 1 or ids.ndim != 1 or len(x) != len(ids):
                 raise ModalignError(
                     f"modality '{m}': data of shape {tuple(x.shape)} needs one group id per row, "
@@ -318,3 +321,14 @@ class Views:
 def _rows_where(x: Tensor, test: Callable[[Tensor], Tensor]) -> Tensor:
     """Rows for which a test is true, read in blocks: a memory-mapped array is never held."""
     return torch.cat([test(part) for part in x.split(BLOCK)]).nonzero().flatten() if len(x) else torch.empty(0).long()
+
+
+def require_views(x: object, by: str) -> Views:
+    """Views, or one line that says how arrays become some.
+
+    Raises:
+        ModalignError: anything else.
+    """
+    if not isinstance(x, Views):
+        raise ModalignError(f"{by} takes views, got {type(x).__name__}: Views.from_arrays(text=X, image=Y) makes some")
+    return x
