@@ -142,6 +142,15 @@ def test_aisfx_in_torch_and_in_onnx_runtime_agree(monkeypatch: pytest.MonkeyPatc
         assert torch.allclose(net.compiled()(x), fast, atol=1e-4)
 
 
+def test_aisfx_in_bfloat16_is_close_and_another_encoder() -> None:
+    shipped("aisfx")
+    bands = [aisfx_net.spectrogram([torch.from_numpy(sweep()[0])]), 0.1 * torch.rand(130, 96)]
+    exact, quick = AiSfx(), AiSfx(precision="bfloat16")
+    assert torch.nn.functional.cosine_similarity(exact(bands), quick(bands)).min() > 0.999
+    assert quick(bands).dtype == torch.float32
+    assert exact.fingerprint() != quick.fingerprint()
+
+
 def test_aisfx_in_parts_and_in_company() -> None:
     shipped("aisfx")
     long, short = sweep(6.0), sweep(0.2)

@@ -14,6 +14,7 @@ from ...registry import register
 from .aisfx_net import DIM, RATE, Network, blocks_of, spectrogram
 from .audio import heard
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
+from .text import Precision
 from .time_parts import check_parts, part_means
 from .weights import Credit, load_state, weights_file
 
@@ -35,6 +36,7 @@ class AiSfx(FrozenEncoder):
     Args:
         weights: a copy of the checkpoint; None: that of the installed package aisfx.
         parts: means over that many equal parts of time, one after the other, in place of the mean.
+        precision: "bfloat16" takes half the time where the processor has it, but is less exact (cosine above .9999).
 
     Raises:
         MissingExtraError: the package aisfx is not installed, or soundfile or soxr.
@@ -50,9 +52,10 @@ class AiSfx(FrozenEncoder):
     typical = (1.0, 0.5)
     credit = Credit("aiSFX", "CC BY 4.0", "Alison B. Ma and Alexander Lerch", "package aisfx 0.1.2")
 
-    def __init__(self, weights: str | None = None, parts: Count = 1) -> None:
+    def __init__(self, weights: str | None = None, parts: Count = 1, precision: Precision = "float32") -> None:
         self.weights = weights_file("aisfx", "aisfx", "0.1.2", "aisfx/models/checkpoint.pth", weights)
         self.parts = check_parts(parts)
+        self.precision = precision
         self.dim = parts * DIM
         self._run: Callable[[Tensor], Tensor] | None = None
 
@@ -64,7 +67,7 @@ class AiSfx(FrozenEncoder):
             "decoding": media.sound_versions(),
             "weights": file_hash(self.weights),
             "parts": self.parts,
-        }
+        } | ({} if self.precision == "float32" else {"precision": self.precision})
 
     @property
     def run(self) -> Callable[[Tensor], Tensor]:
@@ -73,7 +76,7 @@ class AiSfx(FrozenEncoder):
             if self._run is None:
                 net = Network(load_state(self.weights))
                 frozen(net)
-                self._run = net.compiled()
+                self._run = net.compiled(getattr(torch, self.precision))
         return self._run
 
     def collate(self, items: Sequence[Item]) -> list[Tensor]:
