@@ -19,6 +19,9 @@ from ..errors import ModalignError
 Links = tuple[Tensor, Tensor | None]  # (p, 2) row pairs and (p,) weights, None = equal
 
 
+ROWS = 4096  # rows that are turned into float64 at once, so that they stay in cache
+
+
 class PrincipalAxes(NamedTuple):
     """Principal axes of one view, from all its items.
 
@@ -84,6 +87,8 @@ def principal_axes(x: Tensor, weight: Tensor | None = None, most: int | None = N
     """
     if x.ndim != 2 or len(x) < 2:
         raise ModalignError(f"a covariance needs at least two rows (n, d), got shape {tuple(x.shape)}")
+    if weight is None and len(x) > max(ROWS, x.shape[1]):
+        return principal_axes_of(x.split(ROWS), most)
     x = x.double()
     w = torch.full((len(x),), 1.0 / len(x), dtype=x.dtype, device=x.device) if weight is None else weight.to(x)
     w = w / w.sum()
@@ -271,10 +276,20 @@ def cca(
         [1.0, 1.0]
     """
     principal = [principal_axes(x) for x in views]
-    coordinates = [s.coordinates(x) for s, x in zip(principal, views, strict=True)]
     if links is None:
         every = combinations(range(len(views)), 2)
-        cross = {(a, b): cross_covariance(coordinates[a], coordinates[b]) for a, b in every}
+        cross = {(a, b): _aligned_cross(views[a], views[b], principal[a], principal[b]) for a, b in every}
     else:
+        coordinates = [s.coordinates(x) for s, x in zip(principal, views, strict=True)]
         cross = {(a, b): cross_covariance(coordinates[a], coordinates[b], p, w) for (a, b), (p, w) in links.items()}
     return canonical(principal, cross, dim, ridge, power)
+
+
+def _aligned_cross(x: Tensor, y: Tensor, of_x: PrincipalAxes, of_y: PrincipalAxes) -> Tensor:
+    """The cross-covariance of row-aligned views in their coordinates: turned once, after all rows are summed."""
+    if len(x) != len(y):
+        raise ModalignError(f"without pairs x and y must be row-aligned, got {len(x)} and {len(y)} rows")
+    total = of_x.mean.new_zeros(len(of_x.mean), len(of_y.mean))
+    for a, b in zip(x.split(ROWS), y.split(ROWS), strict=True):
+        total.addmm_((a.to(of_x.mean) - of_x.mean).T, b.to(of_y.mean) - of_y.mean)
+    return of_x.axes.T @ (total / len(x)) @ of_y.axes
