@@ -16,7 +16,9 @@ import modalign as ma
 from modalign import cli
 from modalign.data.arrays import load_pairs
 from modalign.errors import ModalignError
+from modalign.features.embed import embed
 from modalign.runs.train import align_arrays
+from modalign.search import Index, Query
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -156,3 +158,18 @@ def test_pairs_that_join_many_rows_are_told(made: Path, tmp_path: Path, capsys: 
     assert said in capsys.readouterr().err
     notes = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert said in json.dumps(notes)
+
+
+def test_values_of_another_kind_in_python(made: Path, tmp_path: Path) -> None:
+    rows = ma.datasets.table(made / "list.csv")
+    for call, said in (
+        (lambda: embed(rows, {"text": "minilm"}, tmp_path / "s"), "the encoder of 'text' is named, not made"),  # type: ignore[dict-item]
+        (lambda: embed([1], {}, tmp_path / "s"), "what is embedded is a Manifest"),  # type: ignore[arg-type]
+        (lambda: ma.datasets.arrays("a.npy"), "arrays are named by modality"),
+        (lambda: ma.datasets.hf({"train": iter([])}), "a streamed data set has no row numbers"),
+        (lambda: Query().text(["a", "b"]), "words to search for are one text, got list"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(ModalignError, match=said):
+            call()
+    with pytest.raises(ModalignError):
+        Index(str(tmp_path / "gone"))  # type: ignore[arg-type]

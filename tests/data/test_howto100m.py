@@ -79,8 +79,16 @@ def test_overlapping_windows_are_not_distinct_positives(tree: Callable[..., Path
         ({"caption.json": POINTER}, {}, "Git LFS pointer"),
         ({"howto100m_csv/a.csv": POINTER}, {}, "Git LFS pointer"),
         ({"caption.json": json.dumps(CAPTIONS)[:150]}, {}, "cut off or damaged: .*after 1 entries"),
-        ({"caption.json": {"v": {"start": [1], "end": [2, 3], "text": ["a"]}}}, {}, "video 'v' does not have lists"),
-        ({"caption.json": {"v": {"start": [1], "end": [2]}}}, {}, "video 'v' does not have lists"),
+        (
+            {"caption.json": {"v": {"start": [1], "end": [2, 3], "text": ["a"]}}},
+            {},
+            "1 video left out, without lists start, end and text of one length: v",
+        ),
+        (
+            {"caption.json": {"v": {"start": [1], "end": [2]}}},
+            {},
+            "1 video left out, without lists start, end and text of one length: v",
+        ),
         ({"caption.json": {"../v": {"start": [1], "end": [2], "text": ["a"]}}}, {}, "refused"),
         ({"caption.json": CAPTIONS}, {"captions": "raw_caption"}, "looked for raw_caption.json"),
         ({"caption.json": CAPTIONS}, {"split": "train"}, "unknown split"),

@@ -10,6 +10,9 @@ import pytest
 
 from modalign.data.audiocaps import audiocaps
 from modalign.data.clotho import clotho
+from modalign.data.esc50 import esc50
+from modalign.data.howto100m import howto100m
+from modalign.data.msrvtt import msrvtt
 from modalign.data.rows import Rows
 from modalign.data.table import table
 from modalign.data.youcook2 import youcook2
@@ -197,3 +200,23 @@ def test_errors_of_spreadsheets_are_no_captions_and_nan_is_told() -> None:
 def test_a_list_in_utf16_that_is_cut_within_a_letter(tree: Tree) -> None:
     body = "photo,caption\na.jpg,dog\nb.jpg,cat\n".encode("utf-16")
     assert "dog" in table(tree({"a.csv": body[:-3]}) / "a.csv").text
+
+
+def test_one_bad_entry_does_not_refuse_a_published_list(tree: Tree) -> None:
+    """Of HowTo100M, YouCook2, ESC-50 and MSR-VTT."""
+    words = {"v": {"start": [0], "end": [4], "text": ["a"]}, "w": None}
+    step = {"segment": [1, 5], "sentence": "x"}
+    parts = [step, {"segment": [5]}, {"segment": ["a", 9]}]
+    cooked = {"database": {"a": {"subset": "training", "recipe_type": "1", "annotations": parts}}}
+    head = "filename,fold,target,category,esc10,src_file,take\n"
+    esc = head + "1-1-A-0.wav,1,0,dog,True,1,A\n1-2-A-0.wav,x,0,dog,True,2,A\n"
+    said = [{"video_id": "video0", "caption": "x"}, {"video_id": "video0"}]
+    clips = {"videos": [{"video_id": "video0", "split": "train"}], "sentences": said}
+    root = tree({"h/caption.json": words, "y/youcookii_annotations_trainval.json": cooked, "e/meta/esc50.csv": esc,
+                 "m/MSRVTT_data.json": clips})  # fmt: skip
+    for made, count in (
+        (howto100m(root / "h"), 1), (youcook2(root / "y"), 2), (esc50(root / "e", fold=1), 1),
+        (msrvtt(root / "m", protocol="full"), 1),
+    ):  # fmt: skip
+        assert len(made) == 2
+        assert sum(x.count for x in made.left_out) == count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,29 +69,35 @@ def esc50(
     titled = path.name == "pairs.csv"
     name_column = "file" if titled else "filename"
     required = [name_column, "fold", "target", "category", *(["freesound_title"] if titled else [])]
-    table = read_csv(path, required, "list of ESC-50")
+    rows = Rows("esc50", ABOUT, missing)
+    records = read_csv(path, required, "list of ESC-50", tell=rows.left_out).rows
+    numbers = partial(_numbers, path=path)
+    read = list(rows.readable(records, numbers, path))
     by = by or ("source" if titled else "fold")
-    folds = sorted({int(number(r, "fold", path)) for r in table.rows})
+    folds = sorted({own for _, (own, _) in read})
     if by == "fold" and fold not in folds:
         raise ModalignError(f"{path} has no fold {fold}: it has {few(folds)}")
     if text in ("title", "both") and not titled:
         raise ModalignError(f"{path} has no titles: use text='category'")
-    rows = Rows("esc50", ABOUT, missing)
     sounds = first_folder(base, ["audio", "ESC-50-master/audio"])
     parts: dict[str, str] = {}
-    for record in table.rows:
+    for record, (own, target) in read:
         name = record.fields[name_column].strip()
-        source, own = _source(name, path), int(number(record, "fold", path))
+        source, category = _source(name, path), record.fields["category"]
         part = _by_fold(own, fold) if by == "fold" else _by_source(source)
         if parts.setdefault(source, part) != part:
             raise ModalignError(f"{path} has the recording {source} in two splits, {parts[source]} and {part}")
         group = rows.group(name)
-        target, category = int(number(record, "target", path)), record.fields["category"]
         extra: dict[str, Any] = {"source": source, "category": category, "target": target, "fold": own}
         rows.file(group, "audio", inside(sounds, name, path.name), part, None, None, **extra)
         for words in _texts(record, text or ("title" if titled else "category")):
             rows.text(group, words, part, **extra)
     return rows.manifest(split)
+
+
+def _numbers(record: Record, path: Path) -> tuple[int, int]:
+    """Fold and class of a line."""
+    return int(number(record, "fold", path)), int(number(record, "target", path))
 
 
 def _source(name: str, path: Path) -> str:

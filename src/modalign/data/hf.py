@@ -98,11 +98,10 @@ def _open(root: Any) -> Any:
 
 def _parts(dataset: Any) -> Mapping[str, Any]:
     """Split -> data set."""
-    if isinstance(dataset, Mapping):
-        return dataset
-    if isinstance(dataset, Iterable) and not hasattr(dataset, "__getitem__"):
+    parts = dataset if isinstance(dataset, Mapping) else {"": dataset}
+    if any(not (hasattr(part, "__getitem__") and hasattr(part, "__len__")) for part in parts.values()):
         raise ModalignError("a streamed data set has no row numbers: take some of it first, list(dataset.take(1000))")
-    return {"": dataset}
+    return parts
 
 
 def _names(dataset: Any) -> list[str]:

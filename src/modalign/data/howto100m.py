@@ -81,7 +81,7 @@ def howto100m(
     rows = Rows("howto100m", ABOUT, missing)
     wanted = set(videos) if videos is not None else None
     count = segments_so_far = 0
-    for video, triples in _captions(base, captions, wanted):
+    for video, triples in _captions(rows, base, captions, wanted):
         if limit is not None and count >= limit:
             break
         count += 1
@@ -128,13 +128,13 @@ def _tasks(base: Path) -> dict[str, dict[str, Any]]:
 Timed = tuple[str, Iterable[tuple[object, object, object]]]
 
 
-def _captions(base: Path, which: str | None, wanted: set[str] | None) -> Iterator[Timed]:
+def _captions(rows: Rows, base: Path, which: str | None, wanted: set[str] | None) -> Iterator[Timed]:
     """Videos and their (start, end, text), one at a time."""
     folder = next((base / f for f in CSV_FOLDERS if (base / f).is_dir()), None)
     choices = {n: base / f"{n}.json" for n in ("caption", "raw_caption") if (base / f"{n}.json").is_file()}
     which = which or next(iter(choices), "csv" if folder else None)
     if which in choices:
-        yield from _from_json(choices[which], wanted)
+        yield from _from_json(rows, choices[which], wanted)
     elif which == "csv" and folder:
         yield from _from_csv(folder, wanted)
     else:
@@ -142,7 +142,7 @@ def _captions(base: Path, which: str | None, wanted: set[str] | None) -> Iterato
         raise ModalignError(f"no HowTo100M captions in {base}: looked for {few(looked)}")
 
 
-def _from_json(path: Path, wanted: set[str] | None) -> Iterator[Timed]:
+def _from_json(rows: Rows, path: Path, wanted: set[str] | None) -> Iterator[Timed]:
     left = None if wanted is None else set(wanted)
     for video, entry in stream_json(path, "HowTo100M captions"):
         if left is not None and video not in left:
@@ -151,9 +151,8 @@ def _from_json(path: Path, wanted: set[str] | None) -> Iterator[Timed]:
             columns = [entry["start"], entry["end"], entry["text"]]
             triples = list(zip(*columns, strict=True))
         except (KeyError, TypeError, ValueError):
-            raise ModalignError(
-                f"{path}: video '{video}' does not have lists start, end and text of one length"
-            ) from None
+            rows.left_out("videos", "without lists start, end and text of one length", video)
+            continue
         yield video, triples
         if left is not None:
             left.discard(video)

@@ -63,14 +63,14 @@ def msrvtt(
         (None, 'a person is connecting something to a system')
     """
     base = existing_folder(root, "data set 'msrvtt'")
-    sentences, official = _sentences(base)
+    rows = Rows("msrvtt", ABOUT, missing)
+    sentences, official = _sentences(base, rows)
     if protocol == "full":
         if not official:
             raise ModalignError(f"msrvtt, protocol 'full', needs a file of sentences in {base}: {few(SENTENCES)}")
         captions, splits = sentences, official
     else:
         captions, splits = _one_thousand(base, train, sentences)
-    rows = Rows("msrvtt", ABOUT, missing)
     files = Files([first_folder(base, FOLDERS), base], VIDEOS)
     for video, part in splits.items():
         extra: dict[str, Any] = {"video": video}
@@ -104,7 +104,7 @@ def _one_thousand(
     return captions, splits | dict.fromkeys(chosen, "test")
 
 
-def _sentences(base: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
+def _sentences(base: Path, rows: Rows) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Clip -> captions and clip -> official split, from all files of sentences that are there."""
     captions: dict[str, list[str]] = {}
     splits: dict[str, str] = {}
@@ -115,8 +115,11 @@ def _sentences(base: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
         try:
             for entry in content["videos"]:
                 splits[entry["video_id"]] = {"validate": "val"}.get(entry["split"], entry["split"])
-            for entry in content["sentences"]:
-                captions.setdefault(entry["video_id"], []).append(entry["caption"])
+            for number, entry in enumerate(content["sentences"], 1):
+                if "video_id" in entry and "caption" in entry:
+                    captions.setdefault(entry["video_id"], []).append(entry["caption"])
+                else:
+                    rows.left_out("sentences", "without video_id and caption", f"{path.name}, sentence {number}")
         except (KeyError, TypeError) as problem:
             raise ModalignError(f"{path} does not hold MSR-VTT sentences: an entry has no {problem}") from None
     strange = sorted(set(captions) - set(splits))

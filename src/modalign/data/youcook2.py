@@ -90,7 +90,7 @@ def youcook2(
         columns = ("file", "video_id", "split", "task", "text")
         _frames(rows, read_csv(path, columns, "list of frames", tell=rows.left_out), base)
     else:
-        _steps(rows, list(_annotations(path) if chosen == "annotations" else _csv(rows, path)), base, path)
+        _steps(rows, list(_annotations(rows, path) if chosen == "annotations" else _csv(rows, path)), base, path)
     return rows.manifest(split)
 
 
@@ -114,16 +114,19 @@ def _one_split(home: dict[str, str], video: str, split: str, path: Path) -> None
         raise ModalignError(f"{path} has the video {video} in two splits, {home[video]} and {split}")
 
 
-def _annotations(path: Path) -> Iterator[Instruction]:
+def _annotations(rows: Rows, path: Path) -> Iterator[Instruction]:
     content = read_json(path, "YouCook2 annotations")
     try:
         for video, entry in content["database"].items():
+            subset, task = entry["subset"], str(entry["recipe_type"])
             for part in entry["annotations"]:
-                start, end = map(float, part["segment"])
-                yield Instruction(
-                    video, start, end, part.get("sentence", ""), entry["subset"], str(entry["recipe_type"])
-                )
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+                try:
+                    start, end = map(float, part["segment"])
+                except (KeyError, TypeError, ValueError):
+                    rows.left_out("steps", "without a start and an end", video)
+                    continue
+                yield Instruction(video, start, end, part.get("sentence", ""), subset, task)
+    except (KeyError, TypeError, AttributeError) as problem:
         raise ModalignError(f"{path} does not hold YouCook2 annotations: {problem!r}") from None
 
 

@@ -85,7 +85,13 @@ def _embed(
     engine: Engine | None = None,
 ) -> Store:
     shared = Path(pool) if pool is not None else folder / POOL
+    if not isinstance(manifest, Manifest):
+        raise ModalignError(f"what is embedded is a Manifest, as ma.datasets give, got {type(manifest).__name__}")
     for modality, encoder in encoders.items():
+        if isinstance(encoder, str | Mapping):
+            raise ModalignError(
+                f"the encoder of '{modality}' is named, not made: make_encoders(manifest, ...) makes it"
+            )
         if modality not in manifest.modalities:
             raise unknown(f"modality of '{manifest.name}'", modality, manifest.modalities)
         if encoder.modality != modality:

@@ -48,8 +48,8 @@ class Index(Gallery):
         2
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = folder = Path(folder)
         for attempt in range(3):
             self.current = segments.read_current(folder)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,6 +65,8 @@ class Query:
 
     def of(self, kind: str, value: Any, weight: float = 1.0, label: str = "") -> Query:
         """With one more term of any modality."""
+        if kind == "text" and not isinstance(value, str):
+            raise ModalignError(f"words to search for are one text, got {type(value).__name__}: {reprlib.repr(value)}")
         return replace(self, terms=(*self.terms, Term(kind, value, weight, label)))
 
     def text(self, words: str, weight: float = 1.0) -> Query:
