@@ -116,6 +116,7 @@ def datasets(folder: Path) -> dict[str, Path]:
         made[f"table.{ending}"] = folder / f"list.{ending}"
         write_table(manifest, made[f"table.{ending}"])
     made["table.wide"] = files(folder / "wide", {"list.csv": "image,caption_1\na.png,a\nb.png,b\n", "a.png": picture()})
+    made["table.utf16"] = files(folder / "utf16", {"list.csv": "image,caption_1\na.png,größer\n".encode("utf-16")})
     return made
 
 

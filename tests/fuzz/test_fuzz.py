@@ -197,6 +197,7 @@ PICTURES = ("p.png", "p.jpeg", "p.gif", "p.bmp", "p.tiff", "p.webp", "p.svg", "s
 SETS = (
     "coco", "flickr8k", "clotho", "esc50", "audiocaps", "audioset", "msrvtt", "youcook2", "howto100m", "folders",
     "clips", "films", "tuxpaint", "webdataset", "table.csv", "table.tsv", "table.jsonl", "table.parquet", "table.wide",
+    "table.utf16",
 )  # fmt: skip
 
 
