@@ -24,12 +24,12 @@ import torch
 from benchmarks.lab import openmoji
 from modalign.bench import cell
 from modalign.bench.command import find
-from modalign.bench.scoring import dev_score, in_space, mean_recall, retrieve, task_views
+from modalign.bench.scoring import dev_score, in_space, mean_recall, retrieve
 from modalign.bench.sources import load
 from modalign.bench.suite import read
 from modalign.model import Heads
 from modalign.registry import make
-from modalign.views import Views, hide_links, linked_groups
+from modalign.views import Views, hide_links, linked_groups, task_views
 
 EVERYTHING = {"root": True, "unit": True, "hubs": True}
 METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -84,7 +84,9 @@ def fitted(method: str, p: Problem, seed: int, chosen: Mapping[str, Any] | None)
     """Heads, and what the method wrote down."""
     name, settings = METHODS[method]
     seeded = {} if name in ("cca", "ridge") else {"seed": seed}
-    told = {} if chosen is None or name != "full" else {"chosen": dict(chosen)}
+    told: dict[str, Any] = {"target": p.target, "lost": p.lost} if name == "full" else {}
+    if chosen is not None and name == "full":
+        told["chosen"] = dict(chosen)
     part = make("method", name, **settings, **seeded, **told)
     return part.fit(p.train, p.dev), part.record
 

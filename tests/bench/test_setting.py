@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modalign.bench.setting import dev_views, draw, losses, queries_present, training
+from modalign.bench.setting import dev_views, draw, losses, training
 from modalign.bench.suite import Setting
 from modalign.errors import ModalignError
-from modalign.views import Views, linked_groups
+from modalign.views import Views, linked_groups, queries_present
 
 N = 100
 

@@ -193,7 +193,7 @@ class Slow:
     def regular(self, m: str, ridge: float) -> Array:
         return self.own[m] + ridge * np.trace(self.own[m]) / len(self.own[m]) * np.eye(len(self.own[m]))
 
-    def fit(self, plans: Mapping[Any, Any], ridge: float) -> None:
+    def fit(self, plans: Mapping[Any, Any], ridge: float, power: float) -> None:
         """Whitening and canonical directions; several sets by the blocks of all pairs of them."""
         self.white = {m: power_of(self.regular(m, ridge), -0.5) for m in self.rows}
         blocks = {}
@@ -226,7 +226,7 @@ class Slow:
             parts = np.split(vectors_[:, ::-1] * len(names) ** 0.5, ends)
             s, vectors = values[::-1] / (len(names) - 1), dict(zip(names, parts, strict=True))
         keep = int((s[: self.s["dim"]] > 1e-9 * s[0]).sum())
-        self.maps = {m: v[:, :keep] * s[:keep] ** self.s["power"] for m, v in vectors.items()}
+        self.maps = {m: v[:, :keep] * s[:keep] ** power for m, v in vectors.items()}
         self.anchors: Rows = {}
 
     def anchor(self, plans: Mapping[Any, Any]) -> None:
@@ -235,8 +235,9 @@ class Slow:
         if len(names) == 2:
             found = {names[k]: [p[k] for p in self.pairs[names[0], names[1]]] for k in (0, 1)}
         else:
-            shared = [g for g in self.ids[names[0]] if all(g in self.ids[m] for m in names)]
-            found = {m: [list(self.ids[m]).index(g) for g in shared] for m in names}
+            every = np.unique(np.concatenate(list(self.ids.values())))
+            shared = [g for g in every if sum(g in self.ids[m] for m in names) >= 2]
+            found = {m: [list(self.ids[m]).index(g) if g in self.ids[m] else -1 for g in shared] for m in names}
         known = len(found[names[0]])
         if known < 10:
             return
@@ -250,7 +251,8 @@ class Slow:
                 found[names[1]].append(right[j])
         self.chosen = found
         self.weight = np.array([1.0] * known + [0.5] * (len(found[names[0]]) - known))
-        self.anchors = {m: unit(self.rows[m][r] @ self.white[m]) for m, r in found.items()}
+        there = {m: np.array(r) >= 0 for m, r in found.items()}
+        self.anchors = {m: unit(self.rows[m][r] @ self.white[m]) * there[m][:, None] for m, r in found.items()}
 
     def coordinates(self, m: str, w: Array) -> Array:
         """Whitened rows in the shared space, not reduced."""
@@ -290,8 +292,8 @@ class Slow:
             out[a, b] = (left, right, sinkhorn(1 - similarity, epsilon))
         return out
 
-    def rounds(self) -> Iterator[tuple[float, dict[Any, Any]]]:
-        """Ridge and plans of each round; this object then stands at that round."""
+    def rounds(self) -> Iterator[tuple[float, float, dict[Any, Any]]]:
+        """Ridge, power and plans of each round; this object then stands at that round."""
         relative = self.s["share"] > 0 and not self.s["late"]
         plans: dict[Any, Any] = {}
         for number in range(self.s["rounds"] + 1):
@@ -299,15 +301,17 @@ class Slow:
                 plans = self.plans(number)
             share = number / self.s["rounds"]
             ridge = self.s["ridge"] ** (1 - share) * self.s["last_ridge"] ** share
-            self.fit(plans, ridge)
+            power = self.s["last_power"] if number == self.s["rounds"] else self.s["power"]
+            self.fit(plans, ridge, power)
             if relative:
                 self.anchor(plans)
-            yield ridge, plans
+            yield ridge, power, plans
 
-    def close(self, last: tuple[float, dict[Any, Any]]) -> None:
-        """Late anchors, added to the round with this ridge and these plans."""
-        self.fit(last[1], last[0])
-        self.anchor(last[1])
+    def close(self, last: tuple[float, float, dict[Any, Any]]) -> None:
+        """Late anchors, added to the round with this ridge, power and plans."""
+        ridge, power, plans = last
+        self.fit(plans, ridge, power)
+        self.anchor(plans)
 
     def score(self, dev: Views) -> float:
         return recall({m: self.new(m, dev[m].numpy()) for m in dev.modalities})
@@ -316,7 +320,7 @@ class Slow:
         """Best dev score, how the best round embeds, and its training rows in the shared space (groups' means)."""
         best: tuple[float, Callable[[Views], Rows], Rows] | None = None
 
-        def consider(now: tuple[float, dict[Any, Any]]) -> None:
+        def consider(now: tuple[float, float, dict[Any, Any]]) -> None:
             nonlocal best
             score = self.score(dev)
             if best is None or score > best[0]:

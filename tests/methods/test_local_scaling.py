@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from modalign.methods.local_scaling import MOST, of_strength, without_hubs
+from modalign.methods import local_scaling
+from modalign.methods.local_scaling import MOST, of_strength, top, without_hubs
 from modalign.model import Model
 from modalign.model.heads import LocalScaling
 from modalign.registry import make
@@ -137,3 +138,16 @@ def test_the_ridge_falls_over_the_rounds() -> None:
     falls = make("method", "transport_cca", dim=8, ridge=10.0, last_ridge=1.0, rounds=2).fit(x)
     assert torch.equal(fixed.transform(x["text"], "text"), same.transform(x["text"], "text"))
     assert not torch.equal(fixed.transform(x["text"], "text"), falls.transform(x["text"], "text"))
+
+
+def test_leading_directions_of_a_wide_matrix_are_found_by_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    rows = torch.randn(500, 90, generator=draw).double() * torch.linspace(1, 0, 90).double() ** 3
+    moment = rows.T @ rows
+    exact = top(moment, 6)
+    monkeypatch.setattr(local_scaling, "WIDE", 10)
+    monkeypatch.setattr(local_scaling, "SPARE", 8)
+    found = top(moment, 6)
+    torch.testing.assert_close(found.T @ found, torch.eye(6).double(), atol=1e-9, rtol=0)
+    torch.testing.assert_close((found * exact).sum(0).abs(), torch.ones(6).double(), atol=1e-2, rtol=0)
+    assert not torch.equal(found.abs(), exact.abs())

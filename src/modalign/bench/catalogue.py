@@ -56,7 +56,10 @@ TERMS: dict[str, Settings] = {
 
 
 def contrastive() -> dict[str, MethodEntry]:
-    """Baselines by gradient descent from random heads. Temperatures are learned where the method learns them."""
+    """Baselines by gradient descent from random heads, and SOTAlign, which starts at its teacher.
+
+    Temperatures are learned where the method learns them.
+    """
     scale = {"objective.scale": [1 / 0.07, 1 / 0.07, 30.0]}
     heat = {"objective.temperature": [0.07, 0.07, 0.03]}
     augmented: Settings = {"noise": 0.1, "drop": 0.1}
@@ -81,14 +84,16 @@ def contrastive() -> dict[str, MethodEntry]:
         "jiang": descent("Jiang et al., all three", {"name": "jiang"}, {"objective.bridge": [0.25, 1.0]}, **augmented),
         "structure": descent(
             "STRUCTURE",
-            total(0.0, 1.0, neighbourhood={"name": "structure", "warm_up": 100}),
+            total(0.0, 1.0, neighbourhood={"name": "structure", "warm_up": 100, "official": True}),
             {"objective.neighbourhood.weight": [10.0, 10.0, 1.0]},
-        ),
-        "klot": descent(
-            "KLOT, two stages",
-            total(1.0, 0.0, transport={"name": "klot", "items": "unpaired"}, retrieval={"name": "siglip"}),
-            {"objective.alpha": [1.0, 0.1]},
             unpaired=0.5,
+        ),
+        "sotalign": MethodEntry(
+            "SOTAlign",
+            "sotalign",
+            {"steps": 300, "unpaired": 256},
+            product(ridge=[10.0, 3.0], alpha=[1e-3, 1e-5], lr=[1e-4, 1e-3]),
+            group="contrastive",
         ),
         "fusemix": fusemix(),
     }

@@ -20,9 +20,9 @@ from ..model import Heads, Model
 from ..registry import make
 from ..runs import MethodResult, Result, Run
 from ..runs.fit import settings_of, work_folder
-from ..views import Views, linked_groups
-from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores, task_views
-from .setting import dev_views, draw, queries_present, training
+from ..views import Views, linked_groups, queries_present, task_views
+from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores
+from .setting import dev_views, draw, training
 from .sources import Source, Splits
 from .suite import Setting, Suite
 
@@ -91,12 +91,13 @@ def failure(setting: Setting, method: str, seed: int, why: Mapping[str, str], **
     return Result(f"{method} on {setting.name}", {}, seeds=(seed,), skipped=dict(why), record=facts)
 
 
-def prepared(method: Mapping[str, Any], name: str, seed: int) -> Any:
-    """The method with its seed, where it has one."""
-    settings = dict(method)
-    if "seed" in settings_of(name):
-        settings["seed"] = seed
-    return make("method", name, **settings)
+def prepared(method: Mapping[str, Any], name: str, seed: int, suite: Suite, setting: Setting) -> Any:
+    """The method with its seed, and with the suite's task where it can choose by that."""
+    accepted = settings_of(name)
+    told: dict[str, Any] = {"seed": seed} if "seed" in accepted else {}
+    if suite.target is not None and {"target", "lost"} <= accepted:
+        told |= {"target": suite.target, "lost": setting.test_missing}
+    return make("method", name, **{**method, **told})
 
 
 def train_of(data: CellData, paired_only: bool) -> Views:
@@ -116,7 +117,7 @@ def run_cell(
     known: dict[str, Any] = {"key": key, "version": __version__, "code": code()}
     try:
         with measured() as cost:
-            part = prepared(tuning["settings"], entry.method, seed)
+            part = prepared(tuning["settings"], entry.method, seed, suite, setting)
             with work_folder(folder / "work", key) as work:
                 heads = part.fit(train_of(data, entry.paired_only), data.dev, run=work)
         scores, record = measure_heads(suite, heads, data, folder, seed)

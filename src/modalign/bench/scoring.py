@@ -23,8 +23,7 @@ from ..metrics.score import Metric, Score
 from ..metrics.spread import Gap
 from ..metrics.whitened_procrustes import WhitenedProcrustes
 from ..model import Heads
-from ..views import Views, aligned, composed
-from .setting import queries_present
+from ..views import Views, aligned, queries_present, task_views
 
 GEOMETRY: Sequence[tuple[Metric, str, str]] = (
     (Procrustes(null=0), "procrustes", ""),
@@ -36,11 +35,6 @@ GEOMETRY: Sequence[tuple[Metric, str, str]] = (
 )
 """Metric, and the measure and form that a table of cells shows of it."""
 DRAWS = 40  # subsamples of groups for paired intervals of the Procrustes distance
-
-
-def task_views(z: Views, target: str | None) -> Views:
-    """What is compared: all modalities, or composed queries beside the target."""
-    return z if target is None else composed(z, target)
 
 
 def retrieve(z: Views) -> dict[Direction, Found]:

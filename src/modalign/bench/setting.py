@@ -122,17 +122,3 @@ def dev_views(dev: Views, setting: Setting, pairs: int, seed: int) -> Views:
         return dev
     most = len(linked_groups(dev))
     return dev.groups(linked_groups(dev, min(most, max(4, round(setting.dev * pairs))), seed))
-
-
-def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
-    """Views whose query modalities lose items at a rate; where all would be lost the first query modality stays."""
-    if not rate:
-        return x
-    queries = [m for m in x.modalities if m != target]
-    ids = x.group_ids()
-    draw = by_group(ids, len(queries), 4000 + seed)
-    have = torch.stack([torch.isin(ids, x.group[m].long()) for m in queries], 1)
-    keep = have & (draw >= rate)
-    first = have.long().argmax(1)
-    keep[torch.arange(len(ids)), first] |= ~keep.any(1) & have.any(1)
-    return keep_items(x, {m: ids[keep[:, k]] for k, m in enumerate(queries)})

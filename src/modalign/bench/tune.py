@@ -64,7 +64,8 @@ def by_trials(
         start = time.perf_counter()
         trial: dict[str, Any] = {"settings": candidate, "score": None}
         try:
-            part = prepared(entry.with_candidate(candidate), entry.method, suite.tune_seed)
+            changed = entry.with_candidate(candidate)
+            part = prepared(changed, entry.method, suite.tune_seed, suite, setting)
             with work_folder(work_of(path), f"{record['key']} {len(trials)}") as work:
                 heads = part.fit(train, data.dev, run=work)
             trial["score"] = dev_score(heads, data.dev, suite.target, setting.test_missing, suite.tune_seed)
@@ -87,7 +88,7 @@ def by_itself(suite: Suite, setting: Setting, method: str, data: CellData, path:
     if "trials" in accepted:
         settings["trials"] = 1 if blind else suite.trials
     try:
-        part = prepared(settings, entry.method, suite.tune_seed)
+        part = prepared(settings, entry.method, suite.tune_seed, suite, setting)
         with work_folder(work_of(path), key) as work:
             heads = part.fit(train, data.dev, run=work)
     except ModalignError as problem:

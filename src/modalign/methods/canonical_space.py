@@ -14,6 +14,7 @@ from ..geometry.correlation import Canonical
 from ..model import Heads
 from ..model.heads import Head, likest, moved, relative, smooth
 from ..views import Views
+from .local_scaling import top
 from .prepared import Prepared, linear_map
 
 SAMPLE = 4096  # rows from which principal directions are found
@@ -107,7 +108,7 @@ class CanonicalSpace:
         maps = self.maps()
         if dim is not None and next(iter(maps.values())).shape[1] > dim:
             moment = torch.stack([_moment(self.embed(m, spread(self.p.rows[m]))) for m in maps]).sum(0)
-            axes = torch.linalg.eigh(moment).eigenvectors[:, -dim:].flip(1).to(PRECISION)
+            axes = top(moment, dim).to(PRECISION)
             maps = {m: w @ axes for m, w in maps.items()}
         return Heads({m: Head(self._front(k, m), linear_map(maps[m])) for k, m in enumerate(maps)}).eval()
 

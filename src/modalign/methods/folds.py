@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..model import Heads
-from ..training.loop import dev_recall
-from ..views import Views, linked_groups
+from ..training.loop import dev_recall, dev_recalls
+from ..views import Views, composed, linked_groups, queries_present, task_views
 from ..views.links import held_out
 from .local_scaling import some, without_hubs
 from .prepared import Prepared, prepare
-from .tuning import crowded
+from .tuning import crowded, score_heads
 
 TRIAL_ROWS = 2048  # unlinked rows of a side with which settings are tried
 CROWD = 2048  # training items of a modality among which dev items are found when hubs are removed
@@ -25,16 +26,34 @@ class Fold(NamedTuple):
 
     p: the training views. trial: the same with fewer rows, for trials. dev: paired views.
     crowd: training items, at most CROWD of each modality.
+    target: modality that queries composed of the others search, and by which alone is judged; None: all directions.
     """
 
     p: Prepared
     trial: Prepared
     dev: Views
     crowd: Views
+    target: str | None = None
 
     def without_hubs(self, heads: Heads, seed: int) -> Heads:
         """Heads with `LocalScaling` behind them, fitted to the training items."""
-        return without_hubs(heads, self.crowd, seed=seed)
+        return without_hubs(heads, self.crowd, seed=seed, target=self.target)
+
+    def asked(self, z: Views) -> Views:
+        """What is compared: all modalities, or composed queries beside the target."""
+        return task_views(z, self.target)
+
+    def recalls(self, heads: Heads) -> Tensor:
+        """(g,) what each dev group adds to recall."""
+        return self.recalls_of(heads.embed(self.dev))
+
+    def recalls_of(self, z: Views) -> Tensor:
+        """The same of embedded dev views."""
+        return dev_recalls(self.asked(z))
+
+    def score(self, heads: Heads) -> float:
+        """Recall of dev partners."""
+        return score_heads(heads, self.dev, self.target)
 
     @torch.no_grad()
     def crowded_recalls(self, heads: Sequence[Heads]) -> list[float]:
@@ -49,20 +68,30 @@ class Fold(NamedTuple):
         around = {m: heads[0][m].features(self.crowd[m]) for m in front if m in self.crowd}
         for h in heads:
             z, others = ({m: h[m].behind(c) for m, c in part.items()} for part in (front, around))
-            out.append(dev_recall(crowded(dev, z, others)))
+            found = self.asked(replace(dev, data=z, row=None))
+            if self.target is not None:
+                others = dict(composed(Views(others, {m: self.crowd.group[m] for m in others}), self.target).data)
+            out.append(dev_recall(crowded(found, found.data, others)))
         return out
 
 
-def folds_of(x: Views, p: Prepared, dev: Views | None, seed: int) -> list[Fold]:
+def folds_of(
+    x: Views, p: Prepared, dev: Views | None, seed: int, target: str | None = None, lost: float = 0.0
+) -> list[Fold]:
     """The fold of given dev views, or folds of linked groups held out of training.
 
     A fifth of the linked groups is held out, three times below 300 groups; with fewer than 10 there is no fold.
 
     Args:
         x: training views. p: the same, prepared with root and unit rows. dev: given dev views.
+        target: of the folds. lost: rate at which dev queries lose their parts.
     """
+
+    def posed(views: Views) -> Views:
+        return views if target is None else queries_present(views, target, lost, seed)
+
     if dev is not None:
-        return [Fold(p, p.thinned(TRIAL_ROWS, seed), dev, sampled(x, seed))]
+        return [Fold(p, p.thinned(TRIAL_ROWS, seed), posed(dev), sampled(x, seed), target)]
     linked = len(linked_groups(x))
     out = []
     for k in range(0 if linked < 10 else 3 if linked < 300 else 1):
@@ -72,7 +101,8 @@ def folds_of(x: Views, p: Prepared, dev: Views | None, seed: int) -> list[Fold]:
             part = prepare(x.groups(ids[~torch.isin(ids, groups)]), root=True, unit=True, seed=seed)
         else:
             part = p.without(groups)
-        out.append(Fold(part, part.thinned(TRIAL_ROWS, seed), x.groups(groups), sampled(x, seed, groups)))
+        held = posed(x.groups(groups))
+        out.append(Fold(part, part.thinned(TRIAL_ROWS, seed), held, sampled(x, seed, groups), target))
     return out
 
 

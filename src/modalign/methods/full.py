@@ -13,21 +13,20 @@ from torch import Tensor
 
 from ..files import RunFile
 from ..model import Heads
-from ..parameters import Count, Dim, Number, Seed, Weight
+from ..parameters import Count, Dim, Number, Seed, Share, Weight
 from ..progress import Progress, silent
 from ..registry import register
-from ..training.loop import dev_recalls
 from ..views import Views, linked_groups
-from .canonical_space import CanonicalSpace
 from .folds import TRIAL_ROWS, Fold, folds_of, within
 from .gradient import Gradient, with_residual
 from .joined import joined
 from .local_scaling import of_strength, without_hubs
 from .prepared import prepare
 from .transport_cca import TransportCCA
-from .tuning import TRIALS, keep_log, score_heads, steady, trial_folder, tune
+from .tuning import TRIALS, keep_log, steady, trial_folder, tune
 
 RATE = 1e-3  # learning rate of descents from the closed form
+MANY = 2500  # linked groups from which on so many anchors do what a perceptron does
 FEWEST_TO_DESCEND = 500  # linked groups: with fewer, descent does not raise dev recall and its trials go to step 1
 
 
@@ -38,9 +37,10 @@ class Full:
     1. Transport-CCA with each of a list of settings. Which comes first follows from the numbers of links and of
        unlinked items; another takes its place where it is better on dev by more than noise (`tuning.steady`).
     2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve, of
-       linear maps and of maps with a perceptron beside them, and both joined in one head; the start is kept where none
-       raises the dev score.
-    3. `LocalScaling` behind the heads, of half or full strength, where that raises the dev score among training items.
+       linear maps and, below 2,500, of maps with a perceptron beside them, both joined in one head; the start stays
+       where it is better on dev by more than noise.
+    3. `LocalScaling` behind the heads, with few items of half or full strength, where that raises the dev score among
+       training items.
 
     Without dev views a fifth of the linked groups is held out to choose by, three times below 300 groups; then the
     closed form is fitted again to all pairs with what was chosen, and there is no gradient descent. Below 10 linked
@@ -52,6 +52,9 @@ class Full:
         trials: settings to try, those of all three steps together, joined heads included.
         steps: optimiser steps at most; 0: closed form alone.
         seed: of everything random.
+        target: of three modalities and more, the one that queries composed of the others search: settings are chosen
+            by such queries and hubs removed for them; None: every modality searches every other one.
+        lost: rate at which the parts of such queries are missing in use.
         closed: settings of "transport_cca" that hold in every trial, for ablations.
         transport, neighbourhood: other settings of these two terms of the objective, for ablations.
         chosen: settings that an earlier fit chose (its ``record["chosen"]``); then nothing is tried.
@@ -73,16 +76,24 @@ class Full:
         {"ridge": 1.0, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
         {"ridge": 10.0, "share": 1.0, "smoothing": 0.5, "epsilon": 0.02, "weight": 0.3},
         {"ridge": 10.0, "share": 0.5, "smoothing": 0.5, "epsilon": 0.02, "weight": 0.1, "sharpness": 1.0},
-        {"ridge": 10.0, "share": 1.0, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
+        {"ridge": 10.0, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
         {"ridge": 4.0, "share": 1.0, "smoothing": 0.25, "epsilon": 0.05, "weight": 1.0},
+        {
+            "ridge": 10.0, "last_ridge": 1.0, "last_power": 0.75, "share": 0.5, "late": True, "smoothing": 0.0,
+            "epsilon": 0.02, "weight": 0.3, "plan_neighbours": 0, "rounds": 4, "matches": 1000,
+        },
+        {
+            "ridge": 1.0, "power": 0.75, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
+            "most_anchors": 2500,
+        },
     )  # fmt: skip
     #: Which of these comes first: with a plan of many items, with many links, and otherwise.
-    FIRST: Mapping[str, tuple[int, ...]] = {"plan": (2, 1), "links": (1, 3, 2), "few": (0, 5, 4)}
+    FIRST: Mapping[str, tuple[int, ...]] = {"plan": (8, 1), "links": (8, 1, 6, 9), "few": (0, 5, 4)}
     DESCENTS: Mapping[str, Mapping[str, Any]] = {
         "linear": {"retrieval": "clip", "hidden": 0, "dropout": 0.0},
         "perceptron": {"retrieval": "siglip", "hidden": 256, "dropout": 0.5},
     }
-    STRENGTHS = (0.5, 1.0)  # of `LocalScaling`
+    STRENGTHS = (0.5, 1.0)  # of `LocalScaling`; where items are many, the last alone
 
     def __init__(
         self,
@@ -94,6 +105,8 @@ class Full:
         steps: Number = 200,
         hubs: bool = True,
         seed: Seed = 0,
+        target: str | None = None,
+        lost: Share = 0.0,
         closed: dict[str, Any] | None = None,
         transport: dict[str, Any] | None = None,
         neighbourhood: dict[str, Any] | None = None,
@@ -102,32 +115,36 @@ class Full:
         self.dim, self.alpha, self.beta, self.gamma = dim, alpha, beta, gamma
         self.trials, self.steps, self.hubs, self.seed = trials, steps, hubs, seed
         self.closed, self.transport, self.neighbourhood = closed or {}, transport or {}, neighbourhood or {}
-        self.chosen = chosen
+        self.chosen, self.target, self.lost = chosen, target, lost
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """The best heads on dev, or those refitted to all pairs."""
         p = prepare(x, root=True, unit=True, seed=self.seed)
-        folds = folds_of(x, p, dev, self.seed)
+        if self.target is not None:
+            x[self.target]  # refuses a name that is no modality
+        target = self.target if len(x.modalities) > 2 else None
+        folds = folds_of(x, p, dev, self.seed, target, self.lost)
         if not folds:
             self.record["chosen"] = "the defaults of transport_cca: too few pairs to choose anything by"
             self.record["took_part"] = {"name": "transport_cca", **self.closed}
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
-        closed, descents = self.candidates("plan" if planned else "links" if linked >= FEWEST_TO_DESCEND else "few")
+        case = "plan" if planned else "links" if linked >= FEWEST_TO_DESCEND else "few"
+        closed, descents = self.candidates(case)
         descents = descents if self.steps and dev is not None and linked >= FEWEST_TO_DESCEND else []
+        descents = descents[:1] if self.chosen is None and linked >= MANY else descents
         left = self.trials - 1 - len(descents) - (len(descents) > 1)
-        strengths = self.STRENGTHS[: max(0, left)] if self.hubs else ()
+        strengths = (self.STRENGTHS if case == "few" else self.STRENGTHS[-1:])[: max(0, left)] if self.hubs else ()
         if planned and dev is not None:
             folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
         kept = None if run is None else run / RunFile.TRIALS
-        settings, spaces = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress)
-        best = [space.heads(self.dim) for space in spaces]
+        settings, best = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case != "few")
         method = TransportCCA(self.dim, seed=self.seed, **settings)
         if dev is not None:
             if folds[0].trial is not folds[0].p:
-                best = [method.solve(p, dev)[0].heads(self.dim)]
-            self.record["dev"] = score_heads(best[0], dev)
+                best = [method.solve(p, folds[0].dev)[0].heads(self.dim)]
+            self.record["dev"] = folds[0].score(best[0])
             best = [self.descend(best[0], within(x, p), folds[0], descents, run)]
         learnt = {k: v for k, v in self.record["chosen"].items() if k != "descent"}
         descended = {"objective": self.objective()} if "descent" in self.record["chosen"] else {}
@@ -137,24 +154,32 @@ class Full:
             self.record["dev_is"] = f"{len(folds)} x {len(folds[0].dev)} linked groups held out, then refitted"
             best = [method.solve(p)[0].heads(self.dim)]
         progress(self.trials, self.trials, "trials of full")
-        return without_hubs(best[0], x, strength=strength, seed=self.seed) if strength else best[0]
+        return without_hubs(best[0], x, strength=strength, seed=self.seed, target=target) if strength else best[0]
 
     def choose(
-        self, closed: Sequence[dict[str, Any]], folds: Sequence[Fold], kept: Path | None, progress: Progress
-    ) -> tuple[dict[str, Any], list[CanonicalSpace]]:
-        """The closed form to go on with, and its spaces, one of each fold.
+        self,
+        closed: Sequence[dict[str, Any]],
+        folds: Sequence[Fold],
+        kept: Path | None,
+        progress: Progress,
+        without_hubs: bool,
+    ) -> tuple[dict[str, Any], list[Heads]]:
+        """The closed form to go on with, and its heads, one of each fold.
 
         Args:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
+            without_hubs: judge them with hubs removed, which needs many items to be more than noise.
         """
-        made: dict[str, list[CanonicalSpace]] = {}
+        made: dict[str, list[Heads]] = {}
 
         def score(s: dict[str, Any]) -> Tensor:
             progress(len(made), self.trials, "trials of full")
             method = TransportCCA(self.dim, seed=self.seed, **s)
-            made[str(s)] = [method.solve(f.trial, f.dev)[0] for f in folds]
-            each = [dev_recalls(space.embed_new(f.dev)) for space, f in zip(made[str(s)], folds, strict=True)]
-            return torch.cat(each)
+            spaces = [method.solve(f.trial, f.dev)[0] for f in folds]
+            made[str(s)] = [space.heads(self.dim) for space in spaces]
+            if without_hubs:
+                return torch.cat([f.recalls(self.judged(h, f)) for h, f in zip(made[str(s)], folds, strict=True)])
+            return torch.cat([f.recalls_of(space.embed_new(f.dev)) for space, f in zip(spaces, folds, strict=True)])
 
         tuned = tune(closed, score, None, kept)
         tried = [(t, items) for t, items in zip(tuned.record, tuned.items, strict=True) if items is not None]
@@ -163,6 +188,10 @@ class Full:
             score(best["settings"])
         self.record |= {"chosen": best["settings"], "dev": best["score"], "trials": tuned.record}
         return best["settings"], made[str(best["settings"])]
+
+    def judged(self, heads: Heads, fold: Fold) -> Heads:
+        """The heads with hubs removed, where that follows: some settings gain more by it than others."""
+        return fold.without_hubs(heads, self.seed) if self.hubs else heads
 
     def candidates(self, case: str) -> tuple[list[dict[str, Any]], list[str]]:
         """What to try: settings of the closed form, each once, the most plausible first; and descents.
@@ -191,18 +220,18 @@ class Full:
         scores = dict(zip(ends, map(mean, zip(*found, strict=True)), strict=True))
         best = max(scores, key=lambda s: scores[s])
         self.record["trials"] += [{"settings": {"hubs": s}, "score": scores[s]} for s in strengths]
-        score = mean(score_heads(h, f.dev) for h, f in zip(ends[best], folds, strict=True))
+        score = mean(f.score(h) for h, f in zip(ends[best], folds, strict=True))
         self.record |= {"chosen": {**self.record["chosen"], "hubs": best}, "dev": score}
         return best
 
     def descend(self, start: Heads, x: Views, fold: Fold, names: Sequence[str], run: Path | None) -> Heads:
-        """Gradient descent from the start in each of these ways; the best of all on dev, the start included.
+        """Gradient descent from the start in each of these ways, all joined in one head.
 
-        They are judged with hubs removed, where that follows: joined heads gain more by it than single ones.
+        Which way is best alone on one draw seldom is on others. The start stays where it is better beyond noise.
         """
         if not names:
             return start
-        ends = {"": start}
+        ends: dict[str, Heads] = {}
         logs: dict[str, float] = {}
         for name in names:
             how = self.DESCENTS[name]
@@ -215,15 +244,16 @@ class Full:
             ends[name] = method.descend(copy.deepcopy(begun), x, fold.dev, trial_folder(run, name), silent)
             logs[name] = method.record["training"]["dev"]
         keep_log(trial_folder(run, max(logs, key=lambda n: logs[n])), run)
-        if len(names) > 1:
-            ends[" and ".join(names)] = joined([ends[n] for n in names], x, start.dim, self.seed)
-        judged = {n: fold.without_hubs(h, self.seed) if self.hubs else h for n, h in ends.items()}
-        scores = {n: score_heads(h, fold.dev) for n, h in judged.items()}
-        self.record["trials"] += [{"settings": {"descent": n}, "score": s} for n, s in scores.items() if n]
-        best = max(scores, key=lambda n: scores[n])
-        if best:
-            self.record |= {"chosen": {**self.record["chosen"], "descent": best.split(" and ")}, "dev": scores[best]}
-        return ends[best]
+        both = [joined(list(ends.values()), x, start.dim, self.seed) if len(ends) > 1 else ends[names[0]], start]
+        found = [fold.recalls(self.judged(heads, fold)) for heads in both]
+        self.record["trials"].append({"settings": {"descent": list(names)}, "score": float(found[0].mean())})
+        if steady(found) == 1:
+            return start
+        self.record |= {
+            "chosen": {**self.record["chosen"], "descent": list(names)},
+            "dev": float(found[0].mean()),
+        }
+        return both[0]
 
     def objective(self, retrieval: str = "clip") -> dict[str, Any]:
         """The total objective as a table, with one of the retrieval terms."""

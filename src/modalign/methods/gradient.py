@@ -50,8 +50,8 @@ class Gradient:
         hidden: units of a residual two-layer perceptron beside the linear map; 0: linear heads.
         dropout: on its hidden units.
         hubs: put `LocalScaling` behind the trained heads, as "full" may.
-        steps, batch, unpaired, lr, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints, patience,
-            precision, seed, mini_batch, workers, sharded: as in ``training.TrainingSettings``.
+        steps, batch, unpaired, lr, optimiser, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints,
+            patience, precision, seed, mini_batch, workers, sharded: as in ``training.TrainingSettings``.
 
     Use when: an objective of your own, or any of `modalign.objectives`, is to be trained on frozen features.
     Related: "full", which chooses start, objective and settings; `modalign.training.finetune`, which trains the
@@ -69,6 +69,7 @@ class Gradient:
         batch: Count = 256,
         unpaired: Share = 0.0,
         lr: Positive = 1e-3,
+        optimiser: str = "adamw",
         weight_decay: Weight = 0.01,
         warmup: Fraction = 0.1,
         clip: Weight = 1.0,
@@ -88,7 +89,8 @@ class Gradient:
         self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
         self.hubs = hubs
         self.training = TrainingSettings(
-            steps=steps, batch=batch, unpaired=unpaired, lr=lr, weight_decay=weight_decay, warmup=warmup, clip=clip,
+            steps=steps, batch=batch, unpaired=unpaired, lr=lr, optimiser=optimiser, weight_decay=weight_decay,
+            warmup=warmup, clip=clip,
             mixing=mixing, noise=noise, drop=drop, every=every, checkpoints=checkpoints, patience=patience,
             precision=precision, seed=seed, mini_batch=mini_batch, workers=workers, sharded=sharded,
         )  # fmt: skip

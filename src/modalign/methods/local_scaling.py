@@ -10,16 +10,23 @@ from torch.nn.functional import normalize
 
 from ..model import Heads
 from ..model.heads import Head, LocalScaling, Projection
-from ..views import Views
+from ..views import Views, composed
 
 MOST = 8192  # rows of a bank: 8 MB at 256 dimensions
 USUAL = 2048  # rows whose mean crowdedness counts as the usual one
+WIDE, SPARE, ITERATIONS = 2048, 128, 6  # of a matrix whose leading directions are found by iteration
 FEWEST = 20  # with fewer items of other modalities than this, crowdedness is noise
 
 
 @torch.no_grad()
 def without_hubs(
-    heads: Heads, x: Views, neighbours: int = 30, strength: float = 1.0, edge: float = 0.25, seed: int = 0
+    heads: Heads,
+    x: Views,
+    neighbours: int = 30,
+    strength: float = 1.0,
+    edge: float = 0.25,
+    seed: int = 0,
+    target: str | None = None,
 ) -> Heads:
     """The same heads with `LocalScaling` behind them, whose banks are training items of the other modalities.
 
@@ -27,6 +34,8 @@ def without_hubs(
         heads: without such a stage. x: training views, paired or not.
         neighbours, strength, edge: of `LocalScaling`; of a small bank one row in 75 counts as near, but at least 5.
         seed: draws banks from larger sets.
+        target: modality that queries composed of all others search: its bank holds such queries, of the training
+            groups, and the banks of the others its items alone; None: every modality searches every other one.
 
     Returns:
         Heads of the same width, whose last coordinates, one per modality, are those of `LocalScaling`; the others are
@@ -43,13 +52,18 @@ def without_hubs(
     """
     x = x.only(*[m for m in x.modalities if m in heads.modalities])
     most = max(1, MOST // max(1, len(heads.modalities) - 1))
-    z = {m: heads.transform(rows[some(len(rows), most, seed)], m) for m, rows in x.data.items()}
+    drawn = {m: some(len(rows), most, seed) for m, rows in x.data.items()}
+    z = {m: heads.transform(x[m][rows], m) for m, rows in drawn.items()}
     sizes = [sum(len(rows) for other, rows in z.items() if other != m) for m in heads.modalities]
     if len(heads.modalities) < 2 or min(sizes) < FEWEST:
         return heads
     axes = leading(z, heads.dim - len(heads.modalities))
     z = {m: normalize(rows @ axes, dim=1) for m, rows in z.items()}
-    banks = {m: torch.cat([rows for other, rows in z.items() if other != m]) for m in heads.modalities}
+    searched = {m: [other for other in z if other != m] for m in heads.modalities}
+    banks = {m: torch.cat([z[other] for other in others]) for m, others in searched.items()}
+    if target in z and len(z) > 2:
+        banks = dict.fromkeys(heads.modalities, z[target])
+        banks[target] = composed(Views(z, {m: x.group[m][rows] for m, rows in drawn.items()}), target)["query"]
     out = {}
     for own, m in enumerate(heads.modalities):
         near = min(neighbours, max(5, len(banks[m]) // 75))
@@ -82,7 +96,22 @@ def some(count: int, most: int, seed: int) -> Tensor:
 def leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
     """(d, dim) principal directions of the rows of all modalities, each modality counting once; 1 <= dim <= d."""
     moment = torch.stack([rows.double().T @ rows.double() / len(rows) for rows in z.values()]).sum(0)
-    return torch.linalg.eigh(moment).eigenvectors[:, -max(dim, 1) :].flip(1).float()
+    return top(moment, max(dim, 1)).float()
+
+
+def top(moment: Tensor, dim: int) -> Tensor:
+    """(d, dim) leading eigenvectors of a symmetric matrix without negative eigenvalues, the first one first.
+
+    Of a wide matrix by iteration in a subspace of some more directions, which is much faster; what it misses lies
+    beside directions of nearly the same eigenvalue.
+    """
+    if len(moment) < max(WIDE, 5 * (dim + SPARE)):
+        return torch.linalg.eigh(moment).eigenvectors[:, -dim:].flip(1)
+    start = torch.randn(len(moment), dim + SPARE, generator=torch.Generator().manual_seed(0), dtype=moment.dtype)
+    axes = torch.linalg.qr(moment @ start).Q
+    for _ in range(ITERATIONS):
+        axes = torch.linalg.qr(moment @ axes).Q
+    return axes @ torch.linalg.eigh(axes.T @ moment @ axes).eigenvectors[:, -dim:].flip(1)
 
 
 def turned(old: Projection, axes: Tensor) -> Projection:

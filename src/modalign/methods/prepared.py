@@ -104,17 +104,14 @@ class Prepared:
     def anchors(self, most: int, seed: int) -> dict[str, Tensor]:
         """Modality -> (k,) rows of the same k <= most things, drawn at random from more; -1 where one is absent.
 
-        Things that every modality has; where those are fewer than ``FEWEST_ANCHORS``, as in a chain of pairs, things
-        that two modalities have.
+        Of three modalities and more, things that two or more have.
         """
         if len(self.rows) == 2:
             (a, b), (pairs, _) = next(iter(self.links.items()))
             found = {a: pairs[:, 0], b: pairs[:, 1]}
         else:
             things, holders = torch.unique(torch.cat([torch.unique(i) for i in self.ids.values()]), return_counts=True)
-            whole = holders == len(self.ids)
-            shared = things[whole if int(whole.sum()) >= FEWEST_ANCHORS else holders > 1]
-            found = {m: _first(ids, shared) for m, ids in self.ids.items()}
+            found = {m: _first(ids, things[holders > 1]) for m, ids in self.ids.items()}
         count = len(next(iter(found.values())))
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:most].sort().values
         return {m: rows[order] for m, rows in found.items()}

@@ -69,6 +69,7 @@ class TransportCCA:
         dim: of the shared space, at most.
         ridge, power, root, unit: as in "cca".
         last_ridge: the ridge falls to this one over the rounds, since a plan tells more than few pairs do; None: stays.
+        last_power: of the last round's refit, whose maps no further plan is made from; None: as in the others.
         smoothing: how far items move towards their neighbours; 0: not at all. neighbours: how many.
         share: weight of the relative part against the linear one; 0: none, as with fewer than 10 known pairs.
         sharpness: of the relative part.
@@ -94,6 +95,7 @@ class TransportCCA:
         ridge: Weight = 10.0,
         last_ridge: Weight | None = None,
         power: Weight = 0.5,
+        last_power: Weight | None = None,
         root: bool = True,
         unit: bool = True,
         smoothing: Weight = 0.25,
@@ -112,7 +114,7 @@ class TransportCCA:
     ) -> None:
         self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
         self.smoothing, self.neighbours, self.share, self.sharpness = smoothing, neighbours, share, sharpness
-        self.late = late
+        self.late, self.last_power = late, power if last_power is None else last_power
         self.last_ridge, self.plan_neighbours = ridge if last_ridge is None else last_ridge, plan_neighbours
         self.epsilon, self.last_epsilon = epsilon, epsilon if last_epsilon is None else last_epsilon
         self.weight, self.rounds = weight, rounds
@@ -156,7 +158,8 @@ class TransportCCA:
                 if not plans:
                     return
             ridge = self.ridge * (self.last_ridge / self.ridge) ** (number / max(1, self.rounds))
-            fit = solve(p, self.joined(p, known, plans), self.dim, ridge, self.power)
+            power = self.last_power if number == self.rounds else self.power
+            fit = solve(p, self.joined(p, known, plans), self.dim, ridge, power)
             space = CanonicalSpace(p, fit, ridge, self.neighbours, self.smoothing, sharpness=self.sharpness)
             if anchors:
                 space = self.anchored(space, anchors, plans)

@@ -15,7 +15,7 @@ from ..errors import ModalignError
 from ..files import RunFile, read_jsonl, read_text, to_json, write_text
 from ..model import Heads
 from ..training.loop import dev_recall
-from ..views import Views
+from ..views import Views, task_views
 
 TRIALS = 12
 Settings = Mapping[str, Any]
@@ -122,9 +122,9 @@ def steady(scores: Sequence[Tensor], margin: float = 0.5) -> int:
     return best
 
 
-def score_heads(heads: Heads, dev: Views) -> float:
+def score_heads(heads: Heads, dev: Views, target: str | None = None) -> float:
     """`dev_recall` of the embedded dev views."""
-    return dev_recall(heads.embed(dev.only(*[m for m in dev.modalities if m in heads.modalities])))
+    return dev_recall(task_views(heads.embed(dev.only(*[m for m in dev.modalities if m in heads.modalities])), target))
 
 
 def crowded(dev: Views, z: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> Views:

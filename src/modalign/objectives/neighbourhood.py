@@ -47,7 +47,7 @@ class Rma(Objective):
         own: weight of an anchor's own partners among its targets, in [0, 1] (carried).
         neighbour_temperature: how fast weight falls with distance on the own manifold (carried, diffused).
         restarts: time scales, each in (0, 1]: large ones stay near the linked items, small ones go far (diffused).
-        levels: hops (structure).
+        levels: hops (structure). official: as in `geometry.neighbours.structure` (structure).
         landmarks: shortest paths are taken from so many landmarks only; None: from all items (geodesic).
         modalities: which; default all in the batch.
 
@@ -81,6 +81,7 @@ class Rma(Objective):
         landmarks: Count | None = None,
         restarts: Sequence[float] = neighbours.diffusion.RESTARTS,
         manifolds: Sequence[str] | None = None,
+        official: bool = False,
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
@@ -93,7 +94,7 @@ class Rma(Objective):
         self.form, self.k, self.weights, self.symmetric = form, k, weights, symmetric
         self.temperature = temperature or (0.07 if form in ("carried", "diffused") else 0.05)
         self.own, self.neighbour_temperature = own, neighbour_temperature
-        self.levels, self.landmarks = levels, landmarks
+        self.levels, self.landmarks, self.official = levels, landmarks, official
         self.restarts, self.manifolds = tuple(restarts), None if manifolds is None else tuple(manifolds)
         self.modalities = chosen(modalities, at_least=1)
 
@@ -137,7 +138,7 @@ class Rma(Objective):
         """One modality's own geometry, before and after its head."""
         x, z = batch.x[modality], batch.z[modality]
         if self.form == "structure":
-            return neighbours.structure(x, z, self.temperature, self.levels)
+            return neighbours.structure(x, z, self.temperature, self.levels, official=self.official)
         return neighbours.geodesic(x, z, self.k, self.landmarks)
 
 
@@ -153,7 +154,11 @@ class Structure(Rma):
         temperature: tau; published .05.
         levels: L; published setting 1.
         warm_up: optimiser steps; published 1000.
+        official: as the published program has it, with levels that count alike and another divergence than JS
+            (`geometry.neighbours.structure`).
         modalities: which; default all in the batch.
+
+    It takes items without a partner too, as the published program does: give the training an ``unpaired`` share.
 
     Use when: pairs are few and the frozen features are good: a regulariser beside a retrieval term.
     Related: `Rma`, which holds the other forms; `VicReg` and `Uniformity` against collapse, without looking at the
@@ -175,9 +180,10 @@ class Structure(Rma):
         temperature: Positive = 0.05,
         levels: Count = 1,
         warm_up: Number = 1000,
+        official: bool = False,
         modalities: Sequence[str] | None = None,
     ) -> None:
-        super().__init__("structure", temperature=temperature, levels=levels, modalities=modalities)
+        super().__init__("structure", temperature=temperature, levels=levels, official=official, modalities=modalities)
         self.schedule = Schedule(end=weight, steps=warm_up)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..errors import unknown
 from ..geometry import contrast, multilinear
 from ..parameters import Finite, Positive, Share
 from ..registry import register
@@ -129,7 +130,11 @@ class SigLip(Pairwise):
         bias: b at the start; published -10.
         reduction: "sum" (divided by N, as published) or "mean" (divided by the number of pairs; with
             scale 20 and bias -10 this is the form of SAIL, arXiv 2412.04616).
+        items: "all", or "paired": items without a partner in the batch are no negatives either.
         modalities: look only at pairs of these; default all.
+
+    Raises:
+        ModalignError: unknown items.
 
     Use when: batches are small, items have several positives, or some pairs are wrong: a wrong pair spoils one term,
         not a row.
@@ -149,18 +154,25 @@ class SigLip(Pairwise):
         scale: Positive = 10.0,
         bias: Finite = -10.0,
         reduction: str = "sum",
+        items: str = "all",
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__(modalities)
+        if items not in ("all", "paired"):
+            raise unknown("items", items, ("all", "paired"))
         self.scale = Scale(scale)
         self.bias = nn.Parameter(torch.tensor(float(bias)))
-        self.reduction = reduction
+        self.reduction, self.items = reduction, items
 
     def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
         positives = batch.z.positives(a, b)
         if not learnable(positives):
             return None
-        similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
+        x, y = batch.z[a], batch.z[b]
+        if self.items == "paired":
+            rows, columns = positives.any(1), positives.any(0)
+            x, y, positives = x[rows], y[columns], positives[rows][:, columns]
+        similarity = contrast.inner(*contrast.pair(x, y))
         return contrast.sigmoid(similarity, positives, self.scale(), self.bias, self.reduction)
 
     def after_step(self) -> None:

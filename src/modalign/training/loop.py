@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModalignError
+from ..errors import ModalignError, unknown
 from ..geometry.neighbours import collapse
 from ..geometry.transport import shared
 from ..metrics.mean_recall import mean_of, recalls, sums_of
@@ -29,6 +29,7 @@ from ..progress import Progress, silent
 from ..views import Batch, Views
 from . import ranks, shards
 from .checkpoint import Keeper, Position
+from .lion import OPTIMISERS
 from .loader import read_ahead
 from .plan_rows import PlanRows
 from .sampling import Sampler
@@ -50,7 +51,8 @@ class TrainingSettings:
         batch: items per modality and step.
         unpaired: share of the batch that is items without a partner, in [0, 1).
         lr: peak learning rate: linear warm-up over the share ``warmup`` of the steps, then half a cosine to 0.
-        weight_decay: AdamW; not on biases, scales and other parameters of one number or one row.
+        optimiser: "adamw", or "lion", which wants a third to a tenth of the learning rate.
+        weight_decay: decoupled; not on biases, scales and other parameters of one number or one row.
         warmup: share of the steps, in [0, 1].
         clip: greatest gradient norm; 0: no clipping.
         mixing: alpha of Beta(alpha, alpha) for latent mixing of pairs; 0: none.
@@ -71,6 +73,7 @@ class TrainingSettings:
     batch: Count = 256
     unpaired: Share = 0.0
     lr: Positive = 1e-3
+    optimiser: str = "adamw"
     weight_decay: Weight = 0.01
     warmup: Fraction = 0.1
     clip: Weight = 1.0
@@ -85,6 +88,10 @@ class TrainingSettings:
     mini_batch: Number = 0
     workers: Number = 0
     sharded: bool = False
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise unknown("optimiser", self.optimiser, OPTIMISERS)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -135,7 +142,8 @@ def train(
         ranks.same(heads.to(ranks.device()), objective.to(ranks.device()))
         trained = copy.deepcopy(heads) if s.sharded and ranks.world() > 1 else heads
         encode = Shared(trained, s.sharded)
-        optimiser = torch.optim.AdamW(parameter_groups(trained, objective, s.weight_decay), lr=s.lr)
+        groups = parameter_groups(trained, objective, s.weight_decay)
+        optimiser = OPTIMISERS[s.optimiser](groups, lr=s.lr)  # type: ignore[call-arg]
         best = {k: v.clone() for k, v in trained.state_dict().items()}
         at = Position()
         keeper = Keeper(run, s, trained, objective, optimiser, best, at)

@@ -101,6 +101,11 @@ def composed(z: Views, target: str) -> Views:
     return Views({"query": compose(asked), target: z[target]}, {"query": asked.group, target: z.group[target]}, links)
 
 
+def task_views(z: Views, target: str | None) -> Views:
+    """What is compared: all modalities, or composed queries beside the target."""
+    return z if target is None else composed(z, target)
+
+
 def positives_of(z: Views, asked: Tensor, modalities: Sequence[str], target: str) -> Tensor:
     """(p, 2) positive pairs of composed queries and the items of a modality, in order.
 

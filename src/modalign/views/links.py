@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from .groups import connected, unused
-from .presence import presence
+from .presence import by_group, presence
 from .views import Views
 
 Rate = float | Mapping[str, float]
@@ -147,6 +147,30 @@ def lose(x: Views, rate: Rate, kind: str = "random", seed: int = 0, how: str = "
     kept = presence(there, _rates(rate, x.modalities), kind, seed, near, length)
     keep = {m: ids[kept[:, k]] for k, m in enumerate(x.modalities)}
     return keep_items(x, keep) if how == "disjoint" else hide_links(x, keep)
+
+
+def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
+    """Views whose query modalities lose items at a rate; where all would be lost the first query modality stays.
+
+    Args:
+        x: views. target: modality that composed queries search, which loses nothing. rate: in [0, 1]. seed: of losses.
+
+    Example:
+        >>> x = Views.from_arrays(image=torch.eye(100), text=torch.eye(100), tags=torch.eye(100))
+        >>> asked = queries_present(x, "image", 0.5, seed=0)
+        >>> len(asked["image"]), len(asked["text"]) < 100, len(asked.group_ids())
+        (100, True, 100)
+    """
+    if not rate:
+        return x
+    queries = [m for m in x.modalities if m != target]
+    ids = x.group_ids()
+    draw = by_group(ids, len(queries), 4000 + seed)
+    have = torch.stack([torch.isin(ids, x.group[m].long()) for m in queries], 1)
+    keep = have & (draw >= rate)
+    first = have.long().argmax(1)
+    keep[torch.arange(len(ids)), first] |= ~keep.any(1) & have.any(1)
+    return keep_items(x, {m: ids[keep[:, k]] for k, m in enumerate(queries)})
 
 
 def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tuple[Views, Views]:

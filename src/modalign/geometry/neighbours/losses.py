@@ -188,7 +188,13 @@ def carried(
 
 
 def structure(
-    frozen: Tensor, aligned: Tensor, temperature: float = 0.05, levels: int = 1, *, exclude_self: bool = False
+    frozen: Tensor,
+    aligned: Tensor,
+    temperature: float = 0.05,
+    levels: int = 1,
+    *,
+    exclude_self: bool = False,
+    official: bool = False,
 ) -> Tensor:
     """Keep the neighbour distributions of the frozen features at several hops (STRUCTURE).
 
@@ -202,9 +208,11 @@ def structure(
         temperature: > 0; the published setting is .05.
         levels: hops L >= 1; the published setting is 1.
         exclude_self: leave the diagonal out of the walks (the publication keeps it).
+        official: as the published program has it: every level counts alike (no 1 / l), and in place of JS stands
+            (KL(M || P) + KL(M || Q)) / 2, M = (P + Q) / 2, which has no bound.
 
     Returns:
-        scalar in [0, log 2].
+        scalar in [0, log 2]; of the official form, >= 0.
 
     Raises:
         ModalignError: different numbers of rows, or a setting out of range.
@@ -227,10 +235,11 @@ def structure(
     step_p = _walk(frozen, temperature, exclude_self)
     step_q = _walk(aligned, temperature, exclude_self)
     p, q = step_p, step_q
-    total = _jensen_shannon(p, q)
+    between = _reversed_jensen_shannon if official else _jensen_shannon
+    total = between(p, q)
     for level in range(2, levels + 1):
         p, q = inner(p, step_p.mT), inner(q, step_q.mT)
-        total = total + _jensen_shannon(p, q) / level
+        total = total + between(p, q) / (1 if official else level)
     return total / levels
 
 
@@ -251,3 +260,11 @@ def _jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     left = p * (p.clamp(min=tiny).log() - middle)
     right = q * (q.clamp(min=tiny).log() - middle)
     return (left + right).sum(1).mean() / 2
+
+
+def _reversed_jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
+    """Mean over rows of (KL(m || p) + KL(m || q)) / 2, m their mean, nats."""
+    tiny = torch.finfo(p.dtype).tiny
+    middle = (p + q) / 2
+    both = (p.clamp(min=tiny).log() + q.clamp(min=tiny).log()) / 2
+    return (middle * (middle.clamp(min=tiny).log() - both)).sum(1).mean()
