@@ -142,7 +142,7 @@ def test_every_exif_turn_is_undone(orientation: int) -> None:
 
 
 def test_every_ending_is_one_that_the_decoder_reads() -> None:
-    known = {*Image.registered_extensions(), ".svg", ".jpx", ".pnm"}
+    known = {*Image.registered_extensions(), ".svg", ".svgz", ".jpx", ".pnm"}
     assert set(IMAGES) <= known
 
 
