@@ -18,6 +18,7 @@ class Batch:
         step: optimiser step, from 0, for warm-ups and schedules.
 
     Example:
+        >>> import torch
         >>> x = Views.from_arrays(a=torch.eye(2), b=torch.eye(2))
         >>> Batch(z=x, x=x, step=3).step
         3
