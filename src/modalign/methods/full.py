@@ -37,8 +37,8 @@ class Full:
     1. Transport-CCA with each of a list of settings. Which comes first follows from the numbers of links and of
        unlinked items; another takes its place where it is better on dev by more than noise (`tuning.steady`).
     2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve, of
-       linear maps and, below 2,500, of maps with a perceptron beside them, both joined in one head; the start stays
-       where it is better on dev by more than noise.
+       linear maps and, below 2,500, of maps with a perceptron beside them, and both joined in one head; the best on
+       dev goes on, or, where plans are large, the joined head.
     3. `LocalScaling` behind the heads, with few items of half or full strength, where that raises the dev score among
        training items.
 
@@ -87,8 +87,11 @@ class Full:
             "most_anchors": 2500,
         },
     )  # fmt: skip
-    #: Which of these comes first: with a plan of many items, with many links, and otherwise.
-    FIRST: Mapping[str, tuple[int, ...]] = {"plan": (8, 1), "links": (8, 1, 6, 9), "few": (0, 5, 4)}
+    #: Which of these are tried, the most plausible first: with a plan of many items, where a trial takes long and
+    #: settings of small data are no match, with many links, and otherwise.
+    TRIED: Mapping[str, tuple[int, ...]] = {
+        "plan": (8, 1), "links": (8, 1, 6, 9, 0, 2, 3, 4, 5, 7), "few": (0, 5, 4, 1, 2, 3, 6, 7),
+    }  # fmt: skip
     DESCENTS: Mapping[str, Mapping[str, Any]] = {
         "linear": {"retrieval": "clip", "hidden": 0, "dropout": 0.0},
         "perceptron": {"retrieval": "siglip", "hidden": 256, "dropout": 0.5},
@@ -145,7 +148,7 @@ class Full:
             if folds[0].trial is not folds[0].p:
                 best = [method.solve(p, folds[0].dev)[0].heads(self.dim)]
             self.record["dev"] = folds[0].score(best[0])
-            best = [self.descend(best[0], within(x, p), folds[0], descents, run)]
+            best = [self.descend(best[0], within(x, p), folds[0], descents, run, planned)]
         learnt = {k: v for k, v in self.record["chosen"].items() if k != "descent"}
         descended = {"objective": self.objective()} if "descent" in self.record["chosen"] else {}
         self.record["took_part"] = {"name": "transport_cca", **learnt, **descended}
@@ -194,17 +197,12 @@ class Full:
         return fold.without_hubs(heads, self.seed) if self.hubs else heads
 
     def candidates(self, case: str) -> tuple[list[dict[str, Any]], list[str]]:
-        """What to try: settings of the closed form, each once, the most plausible first; and descents.
-
-        Where a plan of many items counts, a trial takes long and settings of small data are no match: two are tried.
-        """
+        """What to try: settings of the closed form, each once, the most plausible first; and descents."""
         if self.chosen is not None:
             closed = {k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}
             return [closed], list(self.chosen.get("descent", ()))
-        first = self.FIRST[case]
-        order = first if case == "plan" else [*first, *(k for k in range(len(self.CLOSED)) if k not in first)]
         settings: list[dict[str, Any]] = []
-        for candidate in (self.CLOSED[k] for k in order):
+        for candidate in (self.CLOSED[k] for k in self.TRIED[case]):
             settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
         return settings, list(self.DESCENTS)[: max(0, self.trials - 1)]
 
@@ -224,10 +222,13 @@ class Full:
         self.record |= {"chosen": {**self.record["chosen"], "hubs": best}, "dev": score}
         return best
 
-    def descend(self, start: Heads, x: Views, fold: Fold, names: Sequence[str], run: Path | None) -> Heads:
-        """Gradient descent from the start in each of these ways, all joined in one head.
+    def descend(
+        self, start: Heads, x: Views, fold: Fold, names: Sequence[str], run: Path | None, planned: bool
+    ) -> Heads:
+        """Gradient descent from the start in each of these ways, and joined in one head; the best on dev.
 
-        Which way is best alone on one draw seldom is on others. The start stays where it is better beyond noise.
+        Where a plan of many items counts (``planned``), which way is best alone on one draw seldom is on others: there
+        the joined head is taken, and the start stays where it is better beyond noise.
         """
         if not names:
             return start
@@ -244,16 +245,18 @@ class Full:
             ends[name] = method.descend(copy.deepcopy(begun), x, fold.dev, trial_folder(run, name), silent)
             logs[name] = method.record["training"]["dev"]
         keep_log(trial_folder(run, max(logs, key=lambda n: logs[n])), run)
-        both = [joined(list(ends.values()), x, start.dim, self.seed) if len(ends) > 1 else ends[names[0]], start]
-        found = [fold.recalls(self.judged(heads, fold)) for heads in both]
-        self.record["trials"].append({"settings": {"descent": list(names)}, "score": float(found[0].mean())})
-        if steady(found) == 1:
-            return start
-        self.record |= {
-            "chosen": {**self.record["chosen"], "descent": list(names)},
-            "dev": float(found[0].mean()),
-        }
-        return both[0]
+        ways: dict[tuple[str, ...], Heads] = {(name,): end for name, end in ends.items()}
+        if len(ends) > 1:
+            both: dict[tuple[str, ...], Heads] = {tuple(ends): joined(list(ends.values()), x, start.dim, self.seed)}
+            ways = both if planned else {**ways, **both}
+        every = {**ways, (): start} if planned else {(): start, **ways}  # of equals the first
+        found = {way: fold.recalls(self.judged(heads, fold)) for way, heads in every.items()}
+        scores = {way: float(items.mean()) for way, items in found.items()}
+        self.record["trials"] += [{"settings": {"descent": list(way)}, "score": scores[way]} for way in ways]
+        best = list(found)[steady(list(found.values()))] if planned else max(scores, key=lambda way: scores[way])
+        if best:
+            self.record |= {"chosen": {**self.record["chosen"], "descent": list(best)}, "dev": scores[best]}
+        return every[best]
 
     def objective(self, retrieval: str = "clip") -> dict[str, Any]:
         """The total objective as a table, with one of the retrieval terms."""
