@@ -155,10 +155,17 @@ cli.main(sys.argv[1:])
 """
 
 
+def hears_ctrl_c() -> None:
+    """As a shell starts a program, whatever libraries in this process have made of the signal."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def test_ctrl_c_ends_in_one_line_that_says_what_was_kept(tmp_path: Path) -> None:
     files = arrays(tmp_path)
     call = [sys.executable, "-c", SLOW, "align", *map(str, files), "--out", str(tmp_path / "run"), "--dim", "4"]
-    child = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    child = subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True, preexec_fn=hears_ctrl_c)
     assert child.stdout is not None
     for _ in range(4):  # the first trial has three folds
         assert child.stdout.readline().strip() == "trial"
