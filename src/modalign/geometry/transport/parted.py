@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor
 
 from .points import PointCost
 from .problem import EntropicProblem
 from .result import Coupling
-from .sharing import Sharing, current
-from .source import ALL, Blocks
+from .sharing import current
+from .source import Blocks
 
 
 @dataclass(frozen=True)
-class PartedCost:
+class PartedCost(PointCost):
     """Some rows of a cost between two sets of points that every holder has.
 
     Args:
+        x: (r, d) the points of the rows that are held here, without gradients. y, kind: as of the whole.
+        sharing: who holds the other rows.
         whole: the cost between all points; what it is a function of keeps its gradients.
-        own: the cost of the rows that are held here, without gradients.
-        place: which rows these are.
-        sharing: who holds the others.
+        place: which rows are held here.
     """
 
-    whole: PointCost
-    own: PointCost
-    place: slice
-    sharing: Sharing
-    forbidden = False
-    stored = False
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.own.shape
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.own.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.own.device
+    whole: PointCost = field(kw_only=True)
+    place: slice = field(kw_only=True)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -53,20 +36,6 @@ class PartedCost:
     def spread(self) -> float:
         return self.whole.spread
 
-    def block(self, rows: slice) -> Tensor:
-        return self.own.block(rows)
-
-    def exponents(
-        self,
-        scale: float,
-        f: Tensor | None = None,
-        g: Tensor | None = None,
-        rows: slice = ALL,
-        columns: slice = ALL,
-        into: Tensor | None = None,
-    ) -> Tensor:
-        return self.own.exponents(scale, f, g, rows, columns, into)
-
     def matrix(self) -> Tensor:
         return self.whole.matrix()
 
@@ -74,11 +43,11 @@ class PartedCost:
         return self.whole.part(rows, columns)
 
     def gradients(self, plan: Coupling) -> tuple[Tensor, ...]:
-        x, y = self.own.gradients(plan)
+        x, y = super().gradients(plan)
         return self.joined(x), self.sharing.total(y)
 
     def paid(self, plan: Blocks) -> Tensor:
-        return self.sharing.total(self.own.paid(plan))
+        return self.sharing.total(super().paid(plan))
 
     def joined(self, rows: Tensor) -> Tensor:
         """What belongs to the rows, from those of every holder."""
@@ -120,5 +89,5 @@ def parted(problem: EntropicProblem) -> EntropicProblem:
     if not isinstance(source, PointCost) or (place := sharing.rows(*source.shape)) is None:
         return problem
     x, y = (points.detach() for points in source.inputs)
-    own = PartedCost(source, PointCost(x[place], y, source.kind), place, sharing)
+    own = PartedCost(x[place], y, source.kind, sharing, whole=source, place=place)
     return replace(problem, source=own, a=problem.a[place])

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...errors import ModalignError, unknown
 from ..cost import KINDS, checked_pair, cosine_of_units, inner, sqeuclidean, unit
 from .result import Coupling
-from .sharing import ALONE
+from .sharing import ALONE, Sharing
 from .source import ALL, Blocks
 
 
@@ -23,14 +23,15 @@ class PointCost:
         x: (n, d), at least float32; unit rows for the cosine cost.
         y: (m, d).
         kind: ``"cosine"`` or ``"sqeuclidean"``.
+        sharing: who holds the other rows of the cost, where not all of them are here.
     """
 
     x: Tensor
     y: Tensor
     kind: str
+    sharing: Sharing = ALONE
     forbidden = False
     stored = False
-    sharing = ALONE
 
     @cached_property
     def points(self) -> tuple[Tensor, Tensor]:
