@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -88,3 +89,18 @@ def external_data() -> Path:
     if not place:
         pytest.skip("MODALIGN_DATA is not set: external data are not at hand")
     return Path(place)
+
+
+@pytest.fixture(scope="session")
+def tiny_suite() -> Mapping[str, Any]:
+    """A suite of closed forms on synthetic features, as a table: seconds to run."""
+    return {
+        "name": "tiny",
+        "seeds": [0, 1],
+        "trials": 2,
+        "methods": ["cca", "procrustes", "linear"],
+        "focus": "cca",
+        "baseline": "procrustes",
+        "data": {"features": "synthetic", "n": 200, "shared": 6, "unique": 4, "width": 16, "noise": 0.5},
+        "settings": [{"regime": "hidden", "pairs": [20, 60]}],
+    }

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,18 @@ import modalign as ma
 from modalign import cli
 from modalign.cli.tables import fitted
 from modalign.errors import ModalignError
+from modalign.features.store import Store
 from modalign.files import RunFile
 from modalign.metrics.score import Measure
 from modalign.model import Model
+from modalign.model.captioner import Captioner
 from modalign.report import write
 from modalign.report.sections.architecture import terms
 from modalign.runs import MethodResult, Result, Run
 from modalign.runs.data import FEWEST
 from modalign.runs.evaluate import Request, check_size, evaluate_run
 from modalign.runs.train import align_arrays
-from modalign.search import search_run
+from modalign.search import Index, search_run
 
 
 def call(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:
@@ -271,3 +274,12 @@ def test_what_was_measured_stays_readable_where_a_score_is_not_a_number(run: Pat
     assert next(iter(table["methods"].values()))["scores"]["mine/a"]["value"] is None
     assert "mine/a" not in next(iter(Run(copy.folder).evaluation.methods.values())).scores  # type: ignore[union-attr]
     write(copy.folder)
+
+
+@pytest.mark.parametrize(
+    "opened", [ma.load, ma.Run, ma.Aligner.load, Store.open, Index, Captioner.load, ma.datasets.coco, write]
+)
+@pytest.mark.parametrize("given", [None, 3])
+def test_what_names_no_folder_is_said(opened: Callable[[Any], Any], given: Any) -> None:
+    with pytest.raises(ModalignError, match=f"a folder is a path or its name, got {type(given).__name__}"):
+        opened(given)

@@ -223,6 +223,22 @@ def strict(value: Any) -> Any:
     return strict(value.tolist()) if hasattr(value, "tolist") else value
 
 
+def as_path(place: Any, what: str = "folder") -> Path:
+    """A place that a caller of the library gave, as a path.
+
+    Raises:
+        ModalignError: None, a number or anything else that names no place.
+
+    Example:
+        >>> as_path("runs/mine").name
+        'mine'
+    """
+    try:
+        return Path(place)
+    except TypeError:
+        raise ModalignError(f"a {what} is a path or its name, got {type(place).__name__}") from None
+
+
 def absolute(place: str | Path) -> str:
     """A place that holds in any folder: the address of an object store (a ``Path`` has lost a slash of it), or a path.
 

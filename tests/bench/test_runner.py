@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,29 +24,15 @@ from modalign.errors import ModalignError
 from modalign.runs import Run
 from modalign.specification import dump_toml
 
-SUITE = """
-name = "tiny"
-seeds = [0, 1]
-trials = 2
-methods = ["cca", "procrustes"]
-focus = "cca"
-baseline = "procrustes"
-[data]
-features = "synthetic"
-n = 200
-shared = 6
-unique = 4
-width = 16
-noise = 0.5
-[targets]
-hidden-60 = 1.0
-[[settings]]
-regime = "hidden"
-pairs = [20, 60]
-[[settings]]
-regime = "disjoint"
-missing = 0.2
-"""
+
+@pytest.fixture
+def suite_file(tiny_suite: Mapping[str, Any], tmp_path: Path) -> Path:
+    """The suite as a file, with two methods, a second regime and an aim."""
+    more = {"methods": ["cca", "procrustes"], "targets": {"hidden-60": 1.0}}
+    settings = [*tiny_suite["settings"], {"regime": "disjoint", "missing": 0.2}]
+    path = tmp_path / "tiny.toml"
+    path.write_text(dump_toml({**tiny_suite, **more, "settings": settings}))
+    return path
 
 
 def results(out: Path) -> dict[str, Any]:
@@ -87,10 +73,8 @@ def test_a_second_run_does_only_what_is_missing_or_changed(tiny: Callable[..., S
     assert (more["done"], more["before"]) == (12, 0)
 
 
-def test_a_killed_run_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(SUITE)
-    call = [sys.executable, "-m", "modalign", "bench", str(path), "--workers", "2", "--out"]
+def test_a_killed_run_goes_on(suite_file: Path, tmp_path: Path) -> None:
+    call = [sys.executable, "-m", "modalign", "bench", str(suite_file), "--workers", "2", "--out"]
     killed = subprocess.Popen([*call, str(tmp_path / "a")], start_new_session=True, stderr=subprocess.DEVNULL)
     while not list((tmp_path / "a").glob("cells/*/*/*/scores.json")) and killed.poll() is None:
         time.sleep(0.02)
@@ -101,7 +85,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     counts = json.loads(done.stdout)["counts"]
     assert counts["before"] >= 1
     assert counts["before"] + counts["done"] == 12
-    whole = command.bench(str(path), tmp_path / "b", workers=1)
+    whole = command.bench(str(suite_file), tmp_path / "b", workers=1)
     assert whole["counts"]["done"] == 12
     assert results(tmp_path / "a") == results(tmp_path / "b")
 
@@ -172,10 +156,8 @@ def test_group_scores_add_up_to_mean_recall(tiny: Callable[..., Suite], tmp_path
     assert values.shape == (2, len(ids)) == (2, 40)
 
 
-def test_the_command_leaves_tables_and_a_page(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(SUITE)
-    found = command.bench(str(path), tmp_path / "out", workers=1, export=tmp_path / "docs" / "results.md")
+def test_the_command_leaves_tables_and_a_page(suite_file: Path, tmp_path: Path) -> None:
+    found = command.bench(str(suite_file), tmp_path / "out", workers=1, export=tmp_path / "docs" / "results.md")
     assert found["counts"]["done"] == 12
     assert set(found["mean_recall"]) == {"hidden-20", "hidden-60", "disjoint-lose20"}
     page = (tmp_path / "out" / "report.html").read_text()
@@ -189,13 +171,13 @@ def test_the_command_leaves_tables_and_a_page(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "cells" / "hidden-20" / "cca" / "seed-0" / "scores.json").exists()
     assert "<script src" not in page
     markdown = (tmp_path / "docs" / "results.md").read_text()
-    assert f"modalign bench {path}" in markdown
+    assert f"modalign bench {suite_file}" in markdown
     assert "Aim: 1;" in markdown
     table = (tmp_path / "out" / "tables" / "leaderboard.csv").read_text().splitlines()
     assert len(table) == 1 + 3 * 2
     latex = (tmp_path / "out" / "tables" / "leaderboard.tex").read_text()
     assert latex.count("\\mathbf") == 3
-    again = command.bench(str(path), tmp_path / "out", run=False)
+    again = command.bench(str(suite_file), tmp_path / "out", run=False)
     assert again["counts"]["done"] == 0
     assert again["mean_recall"] == found["mean_recall"]
 
@@ -213,12 +195,11 @@ def test_redo_forgets_only_the_chosen(tiny: Callable[..., Suite], tmp_path: Path
     [("[-10, 20]", "pairs' must be at least 0, got -10"), ("[20, 100000]", "setting 'hidden-100000' of the suite: ")],
 )
 def test_a_suite_that_the_data_cannot_give_is_refused_before_any_fit(
-    pairs: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pairs: str, said: str, suite_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(SUITE.replace("[20, 60]", pairs))
+    suite_file.write_text(suite_file.read_text().replace("[20, 60]", pairs))
     with pytest.raises(SystemExit) as stop:
-        cli.main(["bench", str(path), "--out", str(tmp_path / "out")])
+        cli.main(["bench", str(suite_file), "--out", str(tmp_path / "out")])
     out, err = capsys.readouterr()
     assert (stop.value.code, out) == (2, "")
     assert said in err
@@ -226,7 +207,7 @@ def test_a_suite_that_the_data_cannot_give_is_refused_before_any_fit(
 
 
 def test_failed_cells_end_in_exit_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    suite_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from modalign.methods.closed_form import CCA
 
@@ -234,10 +215,8 @@ def test_failed_cells_end_in_exit_1(
         raise ModalignError("broken on purpose")
 
     monkeypatch.setattr(CCA, "fit", broken)
-    path = tmp_path / "tiny.toml"
-    path.write_text(SUITE)
     with pytest.raises(SystemExit) as stop:
-        cli.main(["bench", str(path), "--out", str(tmp_path / "out"), "--workers", "1", "--json"])
+        cli.main(["bench", str(suite_file), "--out", str(tmp_path / "out"), "--workers", "1", "--json"])
     assert stop.value.code == 1
     assert json.loads(capsys.readouterr().out)["failed"][0]["error"] == "broken on purpose"
 
@@ -248,9 +227,9 @@ def test_nothing_stays_of_what_a_fit_needs_to_go_on(tiny: Callable[..., Suite], 
     assert not list(tmp_path.rglob("work"))
 
 
-def test_a_folder_belongs_to_one_suite(tmp_path: Path) -> None:
+def test_a_folder_belongs_to_one_suite(suite_file: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        (tmp_path / f"{name}.toml").write_text(SUITE.replace('"tiny"', f'"{name}"'))
+        (tmp_path / f"{name}.toml").write_text(suite_file.read_text().replace('"tiny"', f'"{name}"'))
     with pytest.raises(ModalignError, match="no results of the suite 'a' to sum up"):
         command.bench(str(tmp_path / "a.toml"), tmp_path / "out", run=False)
     command.bench(str(tmp_path / "a.toml"), tmp_path / "out", hours=1e-9)
@@ -258,19 +237,15 @@ def test_a_folder_belongs_to_one_suite(tmp_path: Path) -> None:
         command.bench(str(tmp_path / "b.toml"), tmp_path / "out", run=False)
 
 
-def test_listing_runs_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(SUITE)
-    found = command.listing(str(path))
+def test_listing_runs_nothing(suite_file: Path, tmp_path: Path) -> None:
+    found = command.listing(str(suite_file))
     assert found["cells"] == 12
     assert "hidden-20" in tables.suite(found)
     assert not list(tmp_path.glob("*/"))
 
 
-def test_a_suite_survives_its_own_overrides(tmp_path: Path) -> None:
-    path = tmp_path / "tiny.toml"
-    path.write_text(SUITE)
-    assert command.listing(str(path), ["seeds=[5]", "data.n=300"])["seeds"] == [5]
+def test_a_suite_survives_its_own_overrides(suite_file: Path) -> None:
+    assert command.listing(str(suite_file), ["seeds=[5]", "data.n=300"])["seeds"] == [5]
     assert "name" in dump_toml({"name": "x"})
 
 

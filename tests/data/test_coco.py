@@ -46,6 +46,18 @@ def test_official_lists(tree: Callable[..., Path]) -> None:
     assert next((x.reason, x.count) for x in coco(root, missing="drop").left_out) == ("not there", 3)
 
 
+def test_captions_that_an_entry_lacks_are_counted(tree: Callable[..., Path]) -> None:
+    official = _list(7, captions=[(1, 7, "A cat."), (2, 7, "x")])
+    del official["annotations"][1]["caption"]
+    made = coco(tree({"annotations/captions_val2017.json": official}))
+    assert [r.text for r in made if r.text] == ["A cat."]
+    assert [x.line for x in made.left_out] == ["1 text left out, empty: image_id 7"]
+    sentences = [{"raw": "A cat."}, {"tokens": ["a", "dog"]}]
+    entry = {"cocoid": 7, "filename": "000000000007.jpg", "split": "test", "sentences": sentences}
+    made = coco(tree({"dataset_coco.json": {"images": [entry]}}))
+    assert [x.line for x in made.left_out] == ["1 text left out, empty: image_id 7"]
+
+
 def test_photos_of_another_year_are_found_by_number(tree: Callable[..., Path]) -> None:
     files = _official()
     files["annotations/captions_val2014.json"] = files.pop("annotations/captions_val2017.json")

@@ -75,8 +75,7 @@ def test_lists_of_numbers(tree: Callable[..., Path]) -> None:
         ),
         ({"captions.txt": "image,caption\n../../x.jpg,a\n"}, "refused"),
         ({"captions.txt": "picture,caption\na.jpg,a\n"}, "no column image"),
-        ({"captions.txt": COMMA + "c.jpg"}, r"1 row .* \(lines 5\)"),
-        ({"Flickr8k.token.txt": TOKEN + "c.jpg\n"}, "line 4 is not"),
+        ({"captions.txt": "image,caption\na.jpg\n"}, r"1 row .* \(lines 2\)"),
         ({}, "captions of Flickr8k not found"),
     ],
 )
@@ -84,6 +83,27 @@ def test_damage_is_one_clear_line(tree: Callable[..., Path], files: dict[str, ob
     with pytest.raises(ModalignError, match=said) as caught:
         flickr8k(tree(files))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("loader", "name", "content", "wrong", "reason"),
+    [
+        (flickr8k, "captions.txt", COMMA, "c.jpg\n", "not of 2 fields, as the first line has"),
+        (flickr8k, "Flickr8k.token.txt", TOKEN, "c.jpg\n", "not 'name#number<tab>caption'"),
+        (flickr30k, "results.csv", BARS, "c.jpg, a cat\n", "not 'name| number| caption'"),
+        (flickr30k, "flickr_annotations_30k.csv", ANNOTATIONS, "[],[3],test,c.jpg,1,2\n", "not of 5 fields"),
+        (flickr30k, "flickr_annotations_30k.csv", ANNOTATIONS, "a cat,[3],test,c.jpg,1\n", "the column raw is not"),
+    ],
+)
+def test_a_wrong_row_is_counted_and_the_others_are_read(
+    tree: Callable[..., Path], loader, name: str, content: str, wrong: str, reason: str
+) -> None:
+    made = loader(tree({name: content + wrong}))
+    assert [(r.group, r.text) for r in made if r.text] == EXPECTED
+    (left,) = made.left_out
+    assert (left.what, left.count) == ("rows", 1)
+    assert left.reason.startswith(reason)
+    assert left.places == (f"{name}, line {len(content.splitlines()) + 1}",)
 
 
 @pytest.mark.data

@@ -229,7 +229,8 @@ def test_read_only_maps_are_read_without_a_warning(tmp_path: Path) -> None:
     x, y = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ma.Aligner("cca", dim=4).fit(x, y).transform(x)
+        z = ma.Aligner("cca", dim=4).fit(x, y).transform(x)
+    assert np.array_equal(z, ma.Aligner("cca", dim=4).fit(np.array(x), np.array(y)).transform(x))
 
 
 def test_what_cannot_be_read_is_refused_in_one_line() -> None:

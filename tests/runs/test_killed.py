@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,25 +18,8 @@ import pytest
 
 from modalign.features.store import Store
 from modalign.outputs import kind_of
+from modalign.specification import dump_toml
 
-SUITE = """
-name = "tiny"
-seeds = [0, 1]
-trials = 2
-methods = ["cca", "procrustes", "linear"]
-focus = "cca"
-baseline = "procrustes"
-[data]
-features = "synthetic"
-n = 200
-shared = 6
-unique = 4
-width = 16
-noise = 0.5
-[[settings]]
-regime = "hidden"
-pairs = [20, 60]
-"""
 TRAIN = """
 out = "{out}"
 [data]
@@ -88,7 +72,7 @@ class Place(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_suite: Mapping[str, Any]) -> Place:
     here = tmp_path_factory.mktemp("killed")
     draw = np.random.default_rng(0)
     x = draw.normal(size=(400, 16)).astype("float32")
@@ -96,7 +80,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     np.save(here / "b.npy", x @ draw.normal(size=(16, 12)).astype("float32"))
     rows = [f"thing number {i},this is the {i}th thing\n" for i in range(200)]
     (here / "list.csv").write_text("caption,narration\n" + "".join(rows))
-    (here / "tiny.toml").write_text(SUITE)
+    (here / "tiny.toml").write_text(dump_toml(tiny_suite))
     made = Place(here)
     assert finished(made.start("train", here / "base", "shared"))
     return made

@@ -156,7 +156,7 @@ cli.main(sys.argv[1:])
 
 
 def hears_ctrl_c() -> None:
-    """As a shell starts a program, whatever libraries in this process have made of the signal."""
+    """As a shell starts a program. Tests that it runs behind (``&``) ignore the signal, and so would their children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 

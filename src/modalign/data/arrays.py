@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ..errors import ModalignError, few
-from ..files import whole_text
+from ..files import as_path, whole_text
 from ..parameters import check_names
 from ..registry import register
 from ..views import Views
@@ -57,7 +57,7 @@ def load_array(path: str | Path) -> Tensor:
     """
     if lance.is_table(path):
         return lance.read_column(path)
-    path = Path(path)
+    path = as_path(path, "file")
     if whole_text(str(path)) != str(path):
         raise ModalignError(f"the name of {whole_text(str(path))} is no UTF-8: rename the file")
     if path.suffix.lower() not in ARRAYS:

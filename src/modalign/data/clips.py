@@ -64,6 +64,7 @@ def clips(
         (None, 'a dog barks')
     """
     base = existing_folder(root, "data set 'clips'")
+    rows = Rows("clips", ABOUT, missing)
     files = {m: Files([first_folder(base, names)], ends) for m, (names, ends) in FOLDERS.items()}
     found: dict[str, dict[str, Path]] = {}
     doubles = [name for index in files.values() for name in index.doubles]
@@ -73,13 +74,12 @@ def clips(
             if found.setdefault(_plain(stem, modality), {}).setdefault(modality, place) != place:
                 doubles.append(place.name)
     words = texts if isinstance(texts, Mapping) else None
-    annotations = _from_mapping(words) if words is not None else _annotations(base, texts)  # type: ignore[arg-type]
+    annotations = _from_mapping(words) if words is not None else _annotations(rows, base, texts)  # type: ignore[arg-type]
     if annotations and not set(annotations) & set(found):
         raise ModalignError(
             f"{base}: none of the {len(annotations)} texts is of a clip that is there "
             f"(texts of {few(sorted(annotations))}; clips {few(sorted(found)) or 'none'})"
         )
-    rows = Rows("clips", ABOUT, missing)
     for clip in sorted({*found, *annotations}):
         about = annotations.get(clip, {})
         part, extra = str(about.get("split", "")), _parts(clip)
@@ -126,18 +126,19 @@ def _from_mapping(texts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {clip: {"text": text} for clip, text in texts.items()}
 
 
-def _annotations(base: Path, texts: Path | str | None) -> dict[str, dict[str, Any]]:
+def _annotations(rows: Rows, base: Path, texts: Path | str | None) -> dict[str, dict[str, Any]]:
     """Clip -> what is said of it, from a file."""
     path = Path(texts).expanduser() if texts else next((base / n for n in ANNOTATIONS if (base / n).is_file()), None)
     if path is None:
         return {}
     if path.suffix == ".csv":
-        columns, _ = parse_csv(read_list(path, "texts of clips")[0].partition("\n")[0], path)
+        columns, records = parse_csv(
+            read_list(path, "texts of clips")[0], path, what="texts of clips", tell=rows.left_out
+        )
         if len(columns) < 2:
             raise ModalignError(f"texts of clips {path} need two columns, id and text; it has {few(columns)}")
-        table = parse_csv(read_list(path, "texts of clips")[0], path, what="texts of clips")[1]
         collected: dict[str, dict[str, Any]] = {}
-        for r in table:
+        for r in records:
             collected.setdefault(r.fields[columns[0]], {"text": []})["text"].append(r.fields[columns[1]])
         return collected
     content = read_json(path, "texts of clips", object)

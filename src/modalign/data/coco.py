@@ -26,10 +26,10 @@ KARPATHY = ("dataset_coco.json", "annotations/dataset_coco.json", "karpathy/data
 
 
 class CaptionRow(NamedTuple):
-    """A caption as a list gives it; number is COCO's annotation id, where the list has it."""
+    """A caption as a list gives it, None where an entry lacks it; number: COCO's annotation id, where there is one."""
 
     image: int
-    text: str
+    text: object
     number: int | None
 
 
@@ -141,8 +141,8 @@ def _official(
                 Photo(int(i["id"]), folder.group() if folder else "images", str(i["file_name"]), name)
                 for i in content["images"]
             ]
-            captions += [CaptionRow(int(a["image_id"]), a["caption"], int(a["id"])) for a in content["annotations"]]
-        except (KeyError, TypeError, ValueError) as problem:
+            captions += [CaptionRow(int(a["image_id"]), a.get("caption"), int(a["id"])) for a in content["annotations"]]
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise ModalignError(f"{path} is not a COCO caption list: {_missing_part(problem)}") from None
     return photos, captions
 
@@ -171,8 +171,8 @@ def _karpathy(path: Path, restval: bool) -> tuple[list[Photo], list[CaptionRow]]
             name = i["split"]
             name = ("train" if restval else "restval") if name == "restval" else name
             photos.append(Photo(int(i["cocoid"]), str(i.get("filepath", "images")), str(i["filename"]), name))
-            captions += [CaptionRow(int(i["cocoid"]), s["raw"], None) for s in i["sentences"]]
-    except (KeyError, TypeError, ValueError) as problem:
+            captions += [CaptionRow(int(i["cocoid"]), s.get("raw"), None) for s in i["sentences"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ModalignError(f"{path} is not Karpathy's list of COCO: {_missing_part(problem)}") from None
     return photos, captions
 
@@ -187,10 +187,10 @@ def _numbered(base: Path, captions: Sequence[CaptionRow]) -> list[CaptionRow]:
     _, official = _official(base, None, None, str(path.relative_to(base)))
     numbers: dict[tuple[int, str], list[int]] = {}
     for c in official:
-        numbers.setdefault((c.image, " ".join(c.text.split())), []).append(c.number or 0)
+        numbers.setdefault((c.image, " ".join(str(c.text).split())), []).append(c.number or 0)
     found = []
     for c in captions:
-        same = numbers.get((c.image, " ".join(c.text.split())), [])
+        same = numbers.get((c.image, " ".join(str(c.text).split())), [])
         found.append(c._replace(number=same.pop(0)) if same else c)
     return found
 

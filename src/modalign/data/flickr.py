@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from ..registry import register
 from .manifest import Manifest
 from .places import existing_folder, first_file, first_folder, inside
 from .rows import Missing, Rows
-from .tables import parse_csv, read_csv, read_json, read_list
+from .tables import Record, parse_csv, read_csv, read_json, read_list
 
 ABOUT_8K = {
     "source": "Hodosh, Young and Hockenmaier 2013",
@@ -41,6 +41,18 @@ PHOTOS_30K = (
 )  # fmt: skip
 LISTS_8K = tuple(f"{folder}Flickr_8k.{{}}Images.txt" for folder in ("", "Flickr8k_text/"))
 LISTS_30K = ("{}.txt", "splits/{}.txt", "flickr30k_{}.txt", "flickr30k_entities/{}.txt")
+
+
+class Form(NamedTuple):
+    """How a line gives a photo and a caption, and how a message says so."""
+
+    pattern: re.Pattern[str]
+    said: str
+
+
+TOKEN = Form(re.compile(r"(.+)#\d+\t(.*)"), "name#number<tab>caption")  # a name may hold # only before the number
+BARS = Form(re.compile(r"([^|]+)\|\s*\d+\s*(?:\||\s)\s*(.*)"), "name| number| caption")
+"""The common copy lacks a bar in one row, between number and caption."""
 
 
 class Captioned(NamedTuple):
@@ -115,7 +127,7 @@ def flickr30k(
 
 
 def _flickr(base: Path, split: str | None, path: Path, photos: Path, lists: Sequence[str], rows: Rows) -> Manifest:
-    content = _captions(path)
+    content = _captions(path, rows)
     names = dict.fromkeys(name for name, _ in content.captions)
     splits = {**content.splits, **_lists(base, lists, names, rows)}
     for name in names:
@@ -153,45 +165,34 @@ def _lists(base: Path, patterns: Sequence[str], names: Mapping[str, object], row
     return splits
 
 
-def _captions(path: Path) -> Captioned:
+def _captions(path: Path, rows: Rows) -> Captioned:
     if path.suffix == ".json":
         return _karpathy(path)
     text, _ = read_list(path, "caption list")
     first = text.partition("\n")[0]
     if re.match(r"[^\t,]+#\d+\t", first):
-        return Captioned(list(_token(text, path)), {})
+        return _matched(text.split("\n"), 1, TOKEN, path, rows)
     if "|" in first:
-        return Captioned(list(_bars(text, path)), {})
+        return _matched(text.split("\n")[1:], 2, BARS, path, rows)
     if "raw" in first and "split" in first:
-        return _annotations(path)
+        return _annotations(path, rows)
     columns, _ = parse_csv(first, path)
     image = next((c for c in ("image", "image_name", "filename", "file_name") if c in columns), "image")
     caption = next((c for c in ("caption", "comment", "text", "sentence") if c in columns), "caption")
-    table = read_csv(path, (image, caption), "caption list")
+    table = read_csv(path, (image, caption), "caption list", tell=rows.left_out)
     return Captioned([(r.fields[image].strip(), r.fields[caption]) for r in table.rows], {})
 
 
-def _token(text: str, path: Path) -> Iterable[tuple[str, str]]:
-    """``name#number`` tab ``caption``; a name may hold ``#`` only before the number."""
-    for line, row in enumerate(text.split("\n"), 1):
-        row = row.removesuffix("\r")
-        if not row.strip():
-            continue
-        found = re.match(r"(.+)#\d+\t(.*)", row)
-        if not found:
-            raise ModalignError(f"caption list is damaged: {path}, line {line} is not 'name#number<tab>caption'")
-        yield found.group(1).strip(), found.group(2)
+def _matched(lines: Sequence[str], first: int, form: Form, path: Path, rows: Rows) -> Captioned:
+    """Captions of a list with one form of line, without those of another form."""
 
+    def read(record: Record) -> tuple[str, str]:
+        if not (found := form.pattern.match(record.fields["row"])):
+            raise ModalignError(f"{path}, line {record.line}: not '{form.said}'")
+        return found[1].strip(), found[2]
 
-def _bars(text: str, path: Path) -> Iterable[tuple[str, str]]:
-    """``name| number| caption``. The common copy lacks a bar in one row, between number and caption."""
-    for line, row in enumerate(text.split("\n"), 1):
-        if line == 1 or not row.strip():
-            continue
-        found = re.match(r"([^|]+)\|\s*\d+\s*(?:\||\s)\s*(.*)", row.removesuffix("\r"))
-        if not found:
-            raise ModalignError(f"caption list is damaged: {path}, line {line} is not 'name| number| caption'")
-        yield found.group(1).strip(), found.group(2)
+    records = [Record(n, {"row": row.removesuffix("\r")}) for n, row in enumerate(lines, first) if row.strip()]
+    return Captioned([caption for _, caption in rows.readable(records, read, path)], {})
 
 
 def _karpathy(path: Path) -> Captioned:
@@ -207,13 +208,20 @@ def _karpathy(path: Path) -> Captioned:
     return Captioned(captions, splits)
 
 
-def _annotations(path: Path) -> Captioned:
+def _annotations(path: Path, rows: Rows) -> Captioned:
     """``flickr_annotations_30k.csv``: the captions of a photo as one JSON list in the column ``raw``."""
-    table = read_csv(path, ("raw", "split", "filename"), "caption list")
-    captions: list[tuple[str, str]] = []
-    for row in table.rows:
+
+    def read(record: Record) -> list[str]:
         try:
-            captions += [(row.fields["filename"], text) for text in from_json(row.fields["raw"])]
+            return list(from_json(record.fields["raw"]))
         except (json.JSONDecodeError, TypeError):
-            raise ModalignError(f"{path}, line {row.line}: the column raw is not a list of captions") from None
-    return Captioned(captions, {r.fields["filename"]: r.fields["split"] for r in table.rows})
+            raise ModalignError(f"{path}, line {record.line}: the column raw is not a list of captions") from None
+
+    table = read_csv(path, ("raw", "split", "filename"), "caption list", tell=rows.left_out)
+    captions: list[tuple[str, str]] = []
+    splits: dict[str, str] = {}
+    for row, texts in rows.readable(table.rows, read, path):
+        name = row.fields["filename"]
+        splits[name] = row.fields["split"]
+        captions += [(name, text) for text in texts]
+    return Captioned(captions, splits)

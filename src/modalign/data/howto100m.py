@@ -76,9 +76,9 @@ def howto100m(
     base = existing_folder(root, "data set 'howto100m'")
     if seconds < 0 or candidates < 1:
         raise ModalignError(f"howto100m: seconds must be >= 0 and candidates >= 1, got {seconds} and {candidates}")
-    tasks = _tasks(base)
-    files = Files([first_folder(base, ["videos", "video"]), base], VIDEOS)
     rows = Rows("howto100m", ABOUT, missing)
+    tasks = _tasks(rows, base)
+    files = Files([first_folder(base, ["videos", "video"]), base], VIDEOS)
     wanted = set(videos) if videos is not None else None
     count = segments_so_far = 0
     for video, triples in _captions(rows, base, captions, wanted):
@@ -110,12 +110,12 @@ def _add(
         rows.text(first + i, segment.text, "", "text", None, None, **words)
 
 
-def _tasks(base: Path) -> dict[str, dict[str, Any]]:
+def _tasks(rows: Rows, base: Path) -> dict[str, dict[str, Any]]:
     """Video -> its task and categories, from ``HowTo100M_v1.csv``; nothing where there is no such list."""
     path = next(iter(sorted(base.glob(LIST))), None)
     if path is None:
         return {}
-    table = read_csv(path, COLUMNS, "HowTo100M list")
+    table = read_csv(path, COLUMNS, "HowTo100M list", tell=rows.left_out)
     return {
         r.fields["video_id"]: {
             "task_id": r.fields["task_id"],
@@ -136,7 +136,7 @@ def _captions(rows: Rows, base: Path, which: str | None, wanted: set[str] | None
     if which in choices:
         yield from _from_json(rows, choices[which], wanted)
     elif which == "csv" and folder:
-        yield from _from_csv(folder, wanted)
+        yield from _from_csv(rows, folder, wanted)
     else:
         looked = [f"{which}.json"] if which not in (None, "csv") else ["caption.json", "raw_caption.json", *CSV_FOLDERS]
         raise ModalignError(f"no HowTo100M captions in {base}: looked for {few(looked)}")
@@ -160,9 +160,9 @@ def _from_json(rows: Rows, path: Path, wanted: set[str] | None) -> Iterator[Time
                 return
 
 
-def _from_csv(folder: Path, wanted: set[str] | None) -> Iterator[Timed]:
+def _from_csv(rows: Rows, folder: Path, wanted: set[str] | None) -> Iterator[Timed]:
     for path in sorted(p for p in folder.glob("*.csv") if not hidden(p.name)):
         if wanted is not None and path.stem not in wanted:
             continue
-        table = read_csv(path, ("start", "end", "text"), "captions of a video")
+        table = read_csv(path, ("start", "end", "text"), "captions of a video", tell=rows.left_out)
         yield path.stem, [(r.fields["start"], r.fields["end"], r.fields["text"]) for r in table.rows]

@@ -70,7 +70,7 @@ def msrvtt(
             raise ModalignError(f"msrvtt, protocol 'full', needs a file of sentences in {base}: {few(SENTENCES)}")
         captions, splits = sentences, official
     else:
-        captions, splits = _one_thousand(base, train, sentences)
+        captions, splits = _one_thousand(base, train, sentences, rows)
     files = Files([first_folder(base, FOLDERS), base], VIDEOS)
     for video, part in splits.items():
         extra: dict[str, Any] = {"video": video}
@@ -82,7 +82,7 @@ def msrvtt(
 
 
 def _one_thousand(
-    base: Path, train: str, sentences: dict[str, list[str]]
+    base: Path, train: str, sentences: dict[str, list[str]], rows: Rows
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Captions and splits of the 1k-A protocol: the test clips keep just the sentence of the test list."""
     test = next((base / n for n in TEST if (base / n).is_file()), None)
@@ -91,12 +91,12 @@ def _one_thousand(
     captions = dict(sentences)
     splits: dict[str, str] = {}
     chosen: dict[str, list[str]] = {}
-    for r in read_csv(test, ("video_id", "sentence"), "MSR-VTT test list").rows:
+    for r in read_csv(test, ("video_id", "sentence"), "MSR-VTT test list", tell=rows.left_out).rows:
         chosen.setdefault(r.fields["video_id"].strip(), []).append(r.fields["sentence"])
     captions |= chosen
     path = base / f"MSRVTT_train.{train}.csv"
     if path.is_file():
-        for r in read_csv(path, ("video_id",), "MSR-VTT training list").rows:
+        for r in read_csv(path, ("video_id",), "MSR-VTT training list", tell=rows.left_out).rows:
             splits[r.fields["video_id"].strip()] = "train"
         both = sorted(set(splits) & set(chosen))
         if both:

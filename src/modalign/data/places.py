@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ModalignError, few
+from ..files import as_path
 
 IMAGES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".svgz", ".avif", ".apng", ".jfif",
@@ -78,7 +79,7 @@ def clip_names(video: str, start: float, end: float) -> list[str]:
 
 def existing_folder(root: Path | str, what: str) -> Path:
     """The absolute path of a folder that must be there."""
-    path = Path(os.path.abspath(Path(root).expanduser()))
+    path = Path(os.path.abspath(as_path(root).expanduser()))
     if not path.is_dir():
         raise ModalignError(f"{what} needs a folder, and there is none at {path}")
     return path

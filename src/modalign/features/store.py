@@ -23,7 +23,7 @@ from ..data.left_out import LeftOut
 from ..data.links import links_of
 from ..data.manifest import Manifest
 from ..errors import ModalignError, unknown
-from ..files import atomic, read_json, write_json
+from ..files import as_path, atomic, read_json, write_json
 from ..views import Views
 from .pool import pool_name
 
@@ -168,7 +168,7 @@ class Store:
         Raises:
             ModalignError: no store there, one that is not finished or damaged, or of a newer modalign.
         """
-        folder = Path(folder)
+        folder = as_path(folder)
         if not (folder / INDEX).exists():
             raise ModalignError(f"no feature store in {folder}: it has no {INDEX} (make one with  modalign embed)")
         index = read_json(folder / INDEX, "index of the feature store")

@@ -165,13 +165,13 @@ class Full:
         folds: Sequence[Fold],
         kept: Path | None,
         progress: Progress,
-        without_hubs: bool,
+        crowded: bool,
     ) -> tuple[dict[str, Any], list[Heads]]:
         """The closed form to go on with, and its heads, one of each fold.
 
         Args:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
-            without_hubs: judge them with hubs removed, which needs many items to be more than noise.
+            crowded: judge them with hubs removed, which needs many items to be more than noise.
         """
         made: dict[str, list[Heads]] = {}
 
@@ -180,7 +180,7 @@ class Full:
             method = TransportCCA(self.dim, seed=self.seed, **s)
             spaces = [method.solve(f.trial, f.dev)[0] for f in folds]
             made[str(s)] = [space.heads(self.dim) for space in spaces]
-            if without_hubs:
+            if crowded:
                 return torch.cat([f.recalls(self.judged(h, f)) for h, f in zip(made[str(s)], folds, strict=True)])
             return torch.cat([f.recalls_of(space.embed_new(f.dev)) for space, f in zip(spaces, folds, strict=True)])
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import ModalignError, few, unknown
 from ..features.encoders.tuned import PREFIX
-from ..files import RunFile, atomic, read_json, write_json
+from ..files import RunFile, as_path, atomic, read_json, write_json
 from ..registry import check
 from ..views import Views
 from .heads import FeatureMap, Head, LocalScaling, Projection
@@ -161,7 +161,7 @@ class Model(nn.Module):
 
     def save(self, folder: Path | str) -> None:
         """Write weights and description, each atomically; the digest in the latter ties them together."""
-        folder = Path(folder)
+        folder = as_path(folder)
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.heads.state_dict().items()}
         for m, weights in self.tuned_weights.items():
             tensors |= {PREFIX.format(m) + k: v for k, v in weights.items()}
@@ -187,7 +187,7 @@ class Model(nn.Module):
         Raises:
             ModalignError: files missing, damaged, of a newer format, or not of one save.
         """
-        folder = Path(folder)
+        folder = as_path(folder)
         described = folder / RunFile.MODEL
         table = read_json(described, "model description")
         if not isinstance(table, dict) or not isinstance(table.get("format"), int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..files import as_path
 from ..outputs import claim
 from ..runs import Run
 from . import html
@@ -18,7 +19,7 @@ def write(folder: Path) -> Path:
     Raises:
         ModalignError: neither of them, a damaged file, which is named, or a folder that another program writes to.
     """
-    place = Path(folder)
+    place = as_path(folder)
     bench = is_bench(place)
     if not bench:
         Run.open(place)  # says what is amiss with the folder before it is held

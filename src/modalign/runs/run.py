@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError
-from ..files import RunFile, read_json, read_jsonl, write_json, write_text
+from ..files import RunFile, as_path, read_json, read_jsonl, write_json, write_text
 from ..model import Model
 from ..progress import Progress, silent
 from ..specification import Specification, from_toml
@@ -34,7 +34,7 @@ class Run:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
+        self.folder = as_path(folder)
 
     @classmethod
     def open(cls, folder: Path | str) -> Run:

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
-from ..files import RunFile, atomic, read_json, strict, write_json
+from ..files import RunFile, as_path, atomic, read_json, strict, write_json
 from ..outputs import claim
 from ..parameters import Count, check_value
 from ..progress import Progress, silent
@@ -49,7 +49,7 @@ class Index(Gallery):
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = folder = Path(folder)
+        self.folder = folder = as_path(folder)
         for attempt in range(3):
             self.current = segments.read_current(folder)
             try:
@@ -133,7 +133,7 @@ class Index(Gallery):
         Raises:
             ModalignError: rows and entries that do not match, unequal widths, equal ids, unknown modalities.
         """
-        folder, settings = Path(folder), settings or AnnSettings()
+        folder, settings = as_path(folder), settings or AnnSettings()
         check_value(Count, shards, "shards")
         chosen = list(only) if only else list(vectors)
         for m in chosen:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..features.store import Store
+from ..files import as_path
 from ..model import Model
 from ..parameters import Count, check_value
 from ..registry import make
@@ -296,7 +297,7 @@ def open_space(folder: Path | str, model: Path | None = None) -> Space:
     Raises:
         ModalignError: neither; or an index of another model, with both fingerprints.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if is_index(folder):
         index = Index(folder)
         if model is not None:

@@ -85,3 +85,11 @@ def test_loading_gives_the_callers_mode_back() -> None:
         raise ValueError("broken")
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
+
+
+@pytest.mark.parametrize(
+    "name", ["aisfx", "efficientnet-lite0", "frames", "logmel", "logmel-cnn", "minilm", "speech", "wordllama"]
+)
+def test_no_items_have_no_features(name: str) -> None:
+    encoder = make("encoder", name)
+    assert encoder(encoder.collate([])).shape == (0, encoder.dim)

@@ -132,6 +132,8 @@ class TransformerText(FrozenEncoder):
 
     def __call__(self, batch: Tokens) -> Tensor:
         """(n, dim) float32 sentence vectors."""
+        if not len(batch.ids):
+            return torch.empty(0, self.dim)
         ids, length = batch.ids.to(self.device), batch.length.to(self.device)
         mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
         with torch.inference_mode():

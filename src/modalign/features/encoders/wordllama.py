@@ -15,7 +15,7 @@ from torch.nn.functional import embedding_bag, normalize
 from ...errors import ModalignError, few, require
 from ...registry import register
 from .base import LOADING, FrozenEncoder, Item, Tokenised, file_hash, sentences
-from .text import Tokens, package_folder
+from .text import Tokens, package_folder, padded
 from .weights import Credit
 
 VERSION = 1
@@ -69,9 +69,7 @@ class WordLlama(FrozenEncoder):
         texts = sentences(items)
         if empty := [i for i, text in enumerate(texts) if not text.strip()]:
             raise ModalignError(f"text encoder got empty texts at positions {few(empty)}")
-        ids = [torch.tensor(i) for i in self._ids(texts)]
-        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True)
-        return Tokens(padded, torch.tensor([len(i) for i in ids]))
+        return padded(self._ids(texts), 0)
 
     def tokenise(self, texts: Sequence[str]) -> Tokenised:
         """The tokens of texts, in rising order, as their own order is not read; none is cut.
@@ -91,6 +89,8 @@ class WordLlama(FrozenEncoder):
 
     def __call__(self, batch: Tokens) -> Tensor:
         """(n, 256) features."""
+        if not len(batch.ids):
+            return torch.empty(0, self.dim)
         if self._table is None:
             with LOADING:
                 self._table = _weights(self.weights)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ...errors import ModalignError, unknown
-from ...files import atomic, read_json, write_json
+from ...files import as_path, atomic, read_json, write_json
 from ...registry import check
 from .beam import beam_search
 from .decoder import Decoder
@@ -87,7 +87,7 @@ class Captioner:
 
     def save(self, folder: Path | str) -> None:
         """Write captioner.safetensors and captioner.json, each atomically."""
-        folder = Path(folder)
+        folder = as_path(folder)
         tensors = {f"decoder.{k}": v.detach().cpu().contiguous() for k, v in self.decoder.state_dict().items()}
         blob = save(tensors | {f"mean.{m}": mean.detach().cpu().contiguous() for m, mean in self.means.items()})
         with atomic(folder / WEIGHTS) as partial:
@@ -102,13 +102,13 @@ class Captioner:
         Raises:
             ModalignError: files missing, damaged, of a newer format, or not of one save.
         """
-        path = Path(folder) / TABLE
+        path = as_path(folder) / TABLE
         table = read_json(path, "captioner")
         if not isinstance(table, dict) or not isinstance(table.get("format"), int):
             raise ModalignError(f"captioner is damaged: {path} has no format number")
         if table["format"] > FORMAT:
             raise ModalignError(f"{path} has format {table['format']}, this version reads up to {FORMAT}: update")
-        weights = Path(folder) / WEIGHTS
+        weights = path.with_name(WEIGHTS)
         try:
             blob = weights.read_bytes()
         except OSError as problem:
