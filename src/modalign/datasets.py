@@ -15,6 +15,7 @@ from typing import Any
 
 from . import public, registry
 
+__path__: list[str] = []  # an import of a module that was here in 0.1 is answered by `renamed`
 _parts = partial(registry.parts, "dataset")
 
 

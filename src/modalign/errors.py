@@ -7,6 +7,8 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+from . import renamed
+
 
 class ModalignError(ValueError):
     """A mistake in what the user gave us. The program prints its one line and exits with 2."""
@@ -48,7 +50,7 @@ def require(module: str, extra: str) -> ModuleType:
 
 
 def unknown(kind: str, name: object, known: Iterable[object]) -> ModalignError:
-    """The error for a name that is not in a list, with the nearest right one.
+    """The error for a name that is not in a list, with what it is called now or the nearest right one.
 
     Example:
         >>> print(unknown("metric", "recal", ["recall", "cka"]))
@@ -57,6 +59,8 @@ def unknown(kind: str, name: object, known: Iterable[object]) -> ModalignError:
     names = sorted(str(k) for k in known)
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
     hint = f": did you mean '{near[0]}'?" if near else ""
+    if (now := renamed.setting(kind, name)) is not None:
+        hint = f": it is now '{now}'"
     return ModalignError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names) or 'none'})")
 
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import renamed
+
 Parts = Callable[[], Mapping[str, Any]]
 
 
@@ -14,7 +16,7 @@ def load(package: str, name: str, homes: Mapping[str, str], parts: Parts = dict)
     """The value of a public name of a package: what its module-level ``__getattr__`` returns.
 
     A name is sought among the homes, then among the package's own modules, then among the registered parts, so that
-    a new part is public without a list to edit.
+    a new part is public without a list to edit; and last among those of an older version.
 
     Args:
         package: dotted name, for example ``"modalign.metrics"``.
@@ -40,7 +42,7 @@ def load(package: str, name: str, homes: Mapping[str, str], parts: Parts = dict)
                 raise
         if name in (found := parts()):
             return found[name]
-    raise AttributeError(f"module '{package}' has no attribute '{name}'")
+    return renamed.value(package, name)
 
 
 def listed(package: str, homes: Mapping[str, str], parts: Parts = dict) -> list[str]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .. import renamed
 from ..errors import ModalignError
 
 Links = tuple[Tensor, Tensor | None]  # (p, 2) row pairs and (p,) weights, None = equal
@@ -293,3 +294,6 @@ def _aligned_cross(x: Tensor, y: Tensor, of_x: PrincipalAxes, of_y: PrincipalAxe
     for a, b in zip(x.split(ROWS), y.split(ROWS), strict=True):
         total.addmm_((a.to(of_x.mean) - of_x.mean).T, b.to(of_y.mean) - of_y.mean)
     return of_x.axes.T @ (total / len(x)) @ of_y.axes
+
+
+__getattr__ = renamed.names_of(__name__)

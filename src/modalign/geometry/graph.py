@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import renamed
 from ..errors import ModalignError
 from .neighbours import knn, knn_graph
 from .neighbours.geodesic import edges_of
@@ -251,3 +252,6 @@ def _labels(graph: csr_array, label: Tensor) -> np.ndarray:
             f"one label per node is needed: {graph.shape[0]} nodes, labels of shape {tuple(label.shape)}"
         )
     return label.cpu().numpy()
+
+
+__getattr__ = renamed.names_of(__name__)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .. import renamed
 from ..errors import ModalignError
 from .cost import inner, working
 
@@ -274,3 +275,6 @@ def _equal_cosines(cosine: float, count: Tensor, epsilon: float) -> Tensor:
     count = count.double()
     spread = torch.log(torch.full_like(count, 1 - cosine + epsilon))
     return (count - 1) * spread + (1 - cosine + count * cosine + epsilon).log()
+
+
+__getattr__ = renamed.names_of(__name__)

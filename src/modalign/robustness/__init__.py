@@ -1,5 +1,6 @@
 """What is left of retrieval when modalities are missing, inputs are noisy, or somebody attacks."""
 
+from .. import renamed
 from .curves import Curve, curve, worst
 from .fill import FILLS, filler
 from .fusion import RULES, ranking
@@ -26,3 +27,5 @@ __all__ = [
     "missing_curves", "noise_curves", "ranking", "raw_curves", "refitted_curve", "subset_scores", "subsets",
     "targeted_scores", "unbalanced", "unbalanced_scores", "worst",
 ]  # fmt: skip
+
+__getattr__ = renamed.names_of(__name__)

@@ -1,5 +1,6 @@
 """Search in the shared space: from any modality to any modality, in memory or in a persistent index."""
 
+from .. import renamed
 from .ann import AnnSettings, parse_settings
 from .commands import index_run, search_run
 from .gallery import Gallery, in_memory
@@ -22,3 +23,5 @@ __all__ = [
     "parse_settings",
     "search_run",
 ]
+
+__getattr__ = renamed.names_of(__name__)

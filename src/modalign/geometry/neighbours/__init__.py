@@ -8,6 +8,7 @@
 - `collapse` measures directions in use and mean cosine; `plan_entropy` how undecided a transport plan is.
 """
 
+from ... import renamed
 from .collapse import collapse, plan_entropy
 from .diffusion import diffused
 from .geodesic import geodesic, geodesics, knn_graph, landmarks, stress
@@ -31,3 +32,5 @@ __all__ = [
     "stress",
     "structure",
 ]
+
+__getattr__ = renamed.names_of(__name__)

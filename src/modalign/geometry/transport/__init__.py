@@ -16,6 +16,7 @@ gradients), ``sinkhorn`` (iteration with absorbed potentials), ``kernel`` (one p
 ``sharing`` and ``parted`` let several processes hold one plan by rows.
 """
 
+from ... import renamed
 from .barycentre import barycentre
 from .divergence import barycentric, sinkhorn_divergence
 from .front import Partial, Problem, SemiPaired, Unbalanced, solve
@@ -32,3 +33,5 @@ __all__ = [
     "Solver", "Unbalanced", "barycentre", "barycentric", "between", "distortion", "fused_gromov", "gromov", "matches",
     "shared", "sinkhorn_divergence", "solve",
 ]  # fmt: skip
+
+__getattr__ = renamed.names_of(__name__)
