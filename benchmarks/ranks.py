@@ -26,7 +26,7 @@ from modalign.geometry.transport import Problem, Solver, between, shared, solve
 from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
-from modalign.training import ranks
+from modalign.training import launch, ranks
 from modalign.training.loop import TrainingSettings
 from modalign.training.plan_rows import PlanRows
 from modalign.training.sampling import Sampler
@@ -143,7 +143,7 @@ def on(count: int) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """What each process does."""
-    with ranks.together():
+    with launch.together():
         found = measure()
         if ranks.leads():
             print(json.dumps(found))

@@ -155,7 +155,8 @@ def indexes() -> Iterator[Row]:
     """A graph of 10,000 rows, built and asked with the same settings as bare faiss."""
     import faiss
 
-    from modalign.search.ann import AnnSettings, build, candidates
+    from modalign.search.ann import build, candidates
+    from modalign.search.settings import AnnSettings
 
     faiss.omp_set_num_threads(1)
     queries, vectors = (z.numpy() for z in retrieval.problem(10_000, 128)[:2])

@@ -46,7 +46,7 @@ import torch
 from torch import distributed
 from benchmarks.scaling import heads_of, views
 from modalign.registry import make
-from modalign.training import ranks
+from modalign.training import launch, ranks
 from modalign.training.loop import TrainingSettings, train
 torch.set_num_threads(1)
 sent = [0]
@@ -58,7 +58,7 @@ def counted(name):
     setattr(distributed, name, call)
 counted("all_gather")
 x = views(512, 256)
-with ranks.together():
+with launch.together():
     sizes = []
     for steps in (3, 4):
         sent[0] = 0

@@ -154,7 +154,7 @@ def test_mistakes_are_told_in_one_line(made: Path, tmp_path: Path) -> None:
         (lambda: ma.make("encoder", "cells", path=str(made), modality="rnas"), "did you mean 'rna'"),
         (lambda: views_of_cells(str(made), use="X_umap"), "unknown matrix of cells 'X_umap'"),
         (lambda: matrix_of(table(counts(3, 4) - 1, ["u", "v", "w"]), scale="log"), "negative values"),
-        (lambda: encoder.encode([0, 1]), "cell 1 of cells has no counts"),
+        (lambda: encoder.encode([0, 1]), "cell 1 has no counts"),
         (lambda: encoder.encode([7]), "has cells 0 to 2"),
     ]
     for act, said in cases:

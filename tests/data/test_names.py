@@ -14,8 +14,9 @@ import pytest
 
 from modalign.data.clips import clips
 from modalign.data.folders import folders
+from modalign.data.shards import open_member
 from modalign.data.table import table
-from modalign.data.webdataset import open_member, webdataset
+from modalign.data.webdataset import webdataset
 from modalign.errors import ModalignError
 from modalign.features.embed import embed
 from modalign.features.encoders.text import MiniLM

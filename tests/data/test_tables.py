@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from modalign.data.tables import decode, number, parse_csv, read_csv, read_json, read_list, stream_json
+from modalign.data.json_lists import read_json, stream_json
+from modalign.data.lists import decode, read_list
+from modalign.data.tables import number, parse_csv, read_csv
 from modalign.errors import ModalignError
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:7da8\nsize 64791348\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from modalign.data.webdataset import is_member, key_and_extension, open_member, webdataset
+from modalign.data.shards import is_member, open_member
+from modalign.data.webdataset import key_and_extension, webdataset
 from modalign.errors import ModalignError
 
 

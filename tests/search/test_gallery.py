@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.search.ann import KINDS, AnnSettings, build, candidates, parse_settings
+from modalign.search.ann import build, candidates
 from modalign.search.exact import best, top
 from modalign.search.gallery import Gallery, in_memory, unit_rows
 from modalign.search.items import ListItems, conditions
 from modalign.search.part import Part, Place
 from modalign.search.recall import cross_modal_recall, overlap, recall_text
+from modalign.search.settings import KINDS, AnnSettings, parse_settings
 
 from .conftest import cloud, entries
 

@@ -21,10 +21,10 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'mo
 
 from modalign.errors import ModalignError
 from modalign.search import AnnSettings, Index, open_space
-from modalign.search.ann import KINDS
 from modalign.search.index import model_fingerprint
 from modalign.search.items import conditions
 from modalign.search.part import Place
+from modalign.search.settings import KINDS
 from modalign.search.shards import join
 
 from .conftest import cloud, entries, write_run

@@ -13,8 +13,9 @@ import torch
 from modalign import cli
 from modalign.errors import ModalignError
 from modalign.search import Query, open_space
-from modalign.search.analysis import Analysis, neighbourhood, spot, standing
+from modalign.search.analysis import Analysis, neighbourhood
 from modalign.search.gallery import in_memory
+from modalign.search.layout import spot, standing
 from modalign.search.part import Place
 
 from .conftest import cloud, entries, write_run

@@ -23,7 +23,8 @@ from test_every_objective import NAMES, build
 from test_loop import heads, pairs, schedule
 
 from modalign.data.manifest import Manifest
-from modalign.data.webdataset import open_member, webdataset
+from modalign.data.shards import open_member
+from modalign.data.webdataset import webdataset
 from modalign.files import RunFile
 from modalign.geometry.transport import Problem, Solver, Unbalanced, between, shared, solve
 from modalign.geometry.transport.parted import Joined
@@ -32,7 +33,7 @@ from modalign.methods.gradient import Gradient
 from modalign.methods.transport_cca import TransportCCA
 from modalign.model import Heads
 from modalign.registry import make
-from modalign.training import ranks
+from modalign.training import launch, ranks
 from modalign.training.loop import TrainingSettings, train
 from modalign.training.plan_rows import PlanRows
 from modalign.training.stream import Stream, shards
@@ -322,7 +323,7 @@ def main(out: Path, which: str) -> None:
     torch.set_num_threads(1)
     waiting = list(checks(which))
     found = {}
-    with ranks.together():
+    with launch.together():
         for name, check in waiting:
             try:
                 check()

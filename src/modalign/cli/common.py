@@ -52,9 +52,9 @@ SeveralSeeds = Annotated[list[Seed] | None, Parameter(negative="", consume_multi
 def on_ranks() -> Iterator[Progress]:
     """Progress of work that torchrun may have started on several processes; the first of them shows it."""
     from ..progress import silent, terminal
-    from ..training import ranks
+    from ..training import launch, ranks
 
-    with ranks.together(), terminal() as progress:
+    with launch.together(), terminal() as progress:
         yield progress if ranks.leads() else silent
 
 

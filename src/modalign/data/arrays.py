@@ -21,8 +21,8 @@ from ..parameters import check_names
 from ..registry import register
 from ..views import Views
 from . import lance
+from .lists import read_list
 from .manifest import Manifest, Row
-from .tables import read_list
 
 T = TypeVar("T")
 ARRAYS = (".npy", ".npz", ".safetensors")

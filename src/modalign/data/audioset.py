@@ -13,11 +13,12 @@ from ..files import from_json
 from ..parameters import Place
 from ..registry import register
 from .entries import Entry
+from .lists import read_list
 from .manifest import Manifest
 from .ontology import Ontology
 from .places import SOUNDS, Files, clip_names, existing_folder, inside
 from .rows import Missing, Rows
-from .tables import Record, number, parse_csv, read_csv, read_list
+from .tables import Record, number, parse_csv, read_csv
 
 ABOUT = {
     "source": "https://research.google.com/audioset",

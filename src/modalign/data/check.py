@@ -10,11 +10,11 @@ from typing import Any
 from ..errors import few
 from .leakage import LeakReport, leakage
 from .left_out import lines as told
+from .lists import wrong_content
 from .manifest import Manifest
 from .named import read_named
 from .places import KIND_OF
-from .tables import wrong_content
-from .webdataset import is_member, open_member
+from .shards import is_member, open_member
 
 MAGIC = (
     (0, b"\xff\xd8\xff", ".jpg"), (0, b"\x89PNG\r\n", ".png"), (0, b"GIF8", ".gif"), (0, b"BM", ".bmp"),

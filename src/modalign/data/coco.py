@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 from ..errors import ModalignError, few, require
 from ..parameters import Place
 from ..registry import register
+from .json_lists import read_json
 from .manifest import Manifest
 from .places import existing_folder, first_file, hidden, inside
 from .rows import Missing, Rows, split_name
-from .tables import read_json
 
 ABOUT = {
     "source": "https://cocodataset.org",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, require, unknown
-from .tables import read_json
+from .json_lists import read_json
 
 LISTS = ("original", "cxc", "eccv")
 

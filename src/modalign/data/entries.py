@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from ..errors import ModalignError, require
 from ..files import from_json
-from .tables import Tell, parse_csv, read_list
+from .lists import read_list
+from .tables import Tell, parse_csv
 
 
 class Entry(NamedTuple):

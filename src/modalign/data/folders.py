@@ -11,10 +11,10 @@ from typing import Literal
 from ..errors import ModalignError
 from ..parameters import Place
 from ..registry import register
+from .lists import read_list
 from .manifest import Manifest
 from .places import KIND_OF, composed, existing_folder
 from .rows import SPLITS, Rows, split_name
-from .tables import read_list
 
 Layout = Literal["modalities", "flat", "classes"]
 NAMES = {

@@ -10,11 +10,12 @@ from typing import Any, Literal
 from ..errors import ModalignError, few
 from ..parameters import Count, Place, Weight
 from ..registry import register
+from .json_lists import stream_json
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder, hidden
 from .rows import Missing, Rows
 from .segments import Rolling, Segment, Short, clean, lengthen, positives, unroll
-from .tables import read_csv, stream_json
+from .tables import read_csv
 
 ABOUT = {
     "source": "https://www.di.ens.fr/willow/research/howto100m",

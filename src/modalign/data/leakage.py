@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import ModalignError, few
 from .hashes import near_pairs, picture_hash
 from .manifest import Manifest
-from .webdataset import is_member, open_member
+from .shards import is_member, open_member
 
 Pair = tuple[int, int]
 

@@ -8,10 +8,11 @@ from typing import Any, Literal
 from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
+from .json_lists import read_json
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder
 from .rows import Missing, Rows
-from .tables import read_csv, read_json
+from .tables import read_csv
 
 ABOUT = {
     "source": "Xu, Mei, Yao and Rui 2016",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ModalignError, few, unknown
-from .tables import read_json
+from .json_lists import read_json
 
 
 @dataclass(frozen=True)

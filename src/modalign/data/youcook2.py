@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
+from .json_lists import read_json
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder, inside
 from .rows import Missing, Rows
-from .tables import Table, number, read_csv, read_json
+from .tables import Table, number, read_csv
 
 ABOUT = {
     "source": "http://youcook2.eecs.umich.edu",

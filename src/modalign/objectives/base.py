@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from ..errors import ModalignError
 from ..views import Batch, Views
+from .scale import Scale
 
 
 class Objective(nn.Module):
@@ -49,11 +50,15 @@ class Objective(nn.Module):
         """Called once before training, with all training features, by objectives that fit teachers or size layers."""
 
     def after_step(self) -> None:
-        """Called after each optimiser step, for clamps on temperatures and the like."""
+        """Called after each optimiser step: brings temperatures back within their bounds."""
+        for part in self.modules():
+            if isinstance(part, Scale):
+                part.clamp()
 
     def log(self) -> dict[str, float]:
-        """Numbers of the last forward worth logging, for example the parts of a sum."""
-        return {}
+        """Numbers of the last forward worth logging: the scale, or for example the parts of a sum."""
+        scale = getattr(self, "scale", None)
+        return {"scale": scale.value()} if isinstance(scale, Scale) else {}
 
 
 NAMES = "xyzuvwabcdefgh"

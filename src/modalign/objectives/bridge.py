@@ -15,7 +15,8 @@ from ..parameters import Dim, Positive, Share, Weight
 from ..registry import register
 from ..views import Batch, Views
 from .base import Objective, nothing
-from .pairwise import Pairwise, Scale, chosen, matched
+from .pairwise import Pairwise, chosen, matched
+from .scale import Scale
 
 
 @register("objective", "bridge")
@@ -193,9 +194,6 @@ class Separation(Objective):
                 f"separation has no head for '{modality}': give its width in widths, or call prepare before training"
             )
         return normalize(self.heads[_key(modality)](x.to(self.scale.log_scale.dtype)), dim=1)
-
-    def after_step(self) -> None:
-        self.scale.clamp()
 
     def _add(self, modality: str, width: int) -> None:
         self.heads[_key(modality)] = nn.Linear(width, self.dim)

@@ -13,7 +13,8 @@ from ..registry import register
 from ..views import Batch, Views
 from .base import Objective
 from .bridge import Bridge, Consistency, Separation, augmented_of
-from .pairwise import Pairwise, Scale
+from .pairwise import Pairwise
+from .scale import Scale
 
 
 @register("objective", "jiang")
@@ -81,14 +82,6 @@ class Jiang(Objective):
         for name, term in self.terms.items():
             loss = loss + self.weights[name] * term(batch)
         return loss
-
-    def after_step(self) -> None:
-        self.scale.clamp()
-        if "separation" in self.terms:
-            self.terms["separation"].after_step()  # type: ignore[operator]
-
-    def log(self) -> dict[str, float]:
-        return {"scale": self.scale.value()}
 
 
 class InModal(Pairwise):

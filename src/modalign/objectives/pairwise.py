@@ -1,18 +1,15 @@
-"""What losses on two modalities share: which pairs of modalities to look at, the mean over them, the temperature."""
+"""What losses on two modalities share: which pairs of modalities to look at, the mean over them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import ModalignError
 from ..views import Batch, Pair
 from .base import Objective, nothing
-
-MAX_SCALE = 100.0
 
 
 class Pairwise(Objective):
@@ -52,53 +49,6 @@ class Pairwise(Objective):
     def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
         """Loss of modalities a and b, or None when there is nothing to learn from."""
         raise TypeError(f"{type(self).__name__} must define pair_loss(batch, a, b)")
-
-
-class Scale(nn.Module):
-    """A logit scale s = 1 / temperature, learned through its logarithm and always within bounds.
-
-    The value is clamped when it is used as well as after each step, so a parameter set to 1e3 or -1e3 (a bad
-    checkpoint, a bad step) still gives finite losses and gradients.
-
-    Args:
-        start: s at the start.
-        low: least s.
-        high: greatest s; CLIP uses 100.
-        learn: False keeps it fixed (a buffer).
-
-    Raises:
-        ModalignError: the start is outside the bounds.
-
-    Example:
-        >>> round(Scale(1 / 0.07).log_scale.item(), 6)
-        2.65926
-    """
-
-    log_scale: Tensor
-
-    def __init__(self, start: float, low: float = 1.0, high: float = MAX_SCALE, learn: bool = True) -> None:
-        super().__init__()
-        if not 0 < low <= start <= high:
-            raise ModalignError(f"the scale (1 / temperature) is {start:g}: it must be within [{low:g}, {high:g}]")
-        self.bounds = (math.log(low), math.log(high))
-        value = torch.tensor(math.log(start))
-        if learn:
-            self.log_scale = nn.Parameter(value)
-        else:
-            self.register_buffer("log_scale", value)
-
-    def forward(self) -> Tensor:
-        """s, a scalar within the bounds."""
-        return self.log_scale.clamp(*self.bounds).exp()
-
-    def clamp(self) -> None:
-        """Bring the parameter back within its bounds; for ``after_step``."""
-        with torch.no_grad():
-            self.log_scale.nan_to_num_(nan=self.bounds[0]).clamp_(*self.bounds)
-
-    def value(self) -> float:
-        """s as used, for logs."""
-        return float(self().detach())
 
 
 def chosen(modalities: Sequence[str] | None, at_least: int) -> list[str] | None:

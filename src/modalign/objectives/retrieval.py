@@ -13,7 +13,8 @@ from ..parameters import Finite, Positive, Share
 from ..registry import register
 from ..views import Batch
 from .base import nothing
-from .pairwise import Pairwise, Scale, learnable, matched
+from .pairwise import Pairwise, learnable, matched
+from .scale import Scale
 from .tuples import Tuples, seeded
 
 
@@ -61,15 +62,11 @@ class Clip(Pairwise):
             return None
         similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
         scale = self.scale()
-        there = contrast.infonce(similarity, positives, scale, self.label_smoothing)
-        back = contrast.infonce(similarity.mT, positives.mT, scale, self.label_smoothing)
-        return 0.5 * (there + back)
+        return 0.5 * (self.one_way(similarity, positives, scale) + self.one_way(similarity.mT, positives.mT, scale))
 
-    def after_step(self) -> None:
-        self.scale.clamp()
-
-    def log(self) -> dict[str, float]:
-        return {"scale": self.scale.value()}
+    def one_way(self, similarity: Tensor, positives: Tensor, scale: Tensor) -> Tensor:
+        """The loss of the rows, each looking for its columns."""
+        return contrast.infonce(similarity, positives, scale, self.label_smoothing)
 
 
 @register("objective", "mil_nce")
@@ -107,15 +104,8 @@ class MilNce(Clip):
     ) -> None:
         super().__init__(scale, learn_scale, modalities=modalities)
 
-    def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
-        positives = batch.z.positives(a, b)
-        if not learnable(positives):
-            return None
-        similarity = contrast.inner(*contrast.pair(batch.z[a], batch.z[b]))
-        scale = self.scale()
-        return 0.5 * (
-            contrast.mil_nce(similarity, positives, scale) + contrast.mil_nce(similarity.mT, positives.mT, scale)
-        )
+    def one_way(self, similarity: Tensor, positives: Tensor, scale: Tensor) -> Tensor:
+        return contrast.mil_nce(similarity, positives, scale)
 
 
 @register("objective", "siglip")
@@ -174,9 +164,6 @@ class SigLip(Pairwise):
             x, y, positives = x[rows], y[columns], positives[rows][:, columns]
         similarity = contrast.inner(*contrast.pair(x, y))
         return contrast.sigmoid(similarity, positives, self.scale(), self.bias, self.reduction)
-
-    def after_step(self) -> None:
-        self.scale.clamp()
 
     def log(self) -> dict[str, float]:
         return {"scale": self.scale.value(), "bias": float(self.bias.detach())}
@@ -280,9 +267,3 @@ class Symile(Tuples):
         if not self.official:
             scale = scale * whole.shape[2] ** (0.5 * (whole.shape[1] - 2))
         return multilinear.symile(list(whole.unbind(1)), scale, self.negatives, seeded(batch))
-
-    def after_step(self) -> None:
-        self.scale.clamp()
-
-    def log(self) -> dict[str, float]:
-        return {"scale": self.scale.value()}

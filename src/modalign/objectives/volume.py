@@ -18,7 +18,8 @@ from ..registry import register
 from ..views import Batch
 from .base import nothing
 from .matching import Matching
-from .pairwise import Scale, learnable
+from .pairwise import learnable
+from .scale import Scale
 from .tuples import AnchoredTuples, Tuples, seeded
 
 
@@ -94,9 +95,6 @@ class Gram(Tuples):
             return volume.gram_volume(tuples.anchor, tuples.others, tuples.present)
         return volume.gram_distance(tuples.anchor, tuples.others, tuples.present, self.epsilon)
 
-    def after_step(self) -> None:
-        self.scale.clamp()
-
     def log(self) -> dict[str, float]:
         return {"temperature": 1 / self.scale.value()}
 
@@ -169,9 +167,6 @@ class Triangle(Tuples):
         if self.official:
             return 2 * square
         return (square + 1e-8).sqrt() + 0.5 * self.cosine * (1 - inner(anchor, others.mean(1)))
-
-    def after_step(self) -> None:
-        self.scale.clamp()
 
     def log(self) -> dict[str, float]:
         return {"temperature": 1 / self.scale.value()}

@@ -22,7 +22,7 @@ from ..outputs import claim, tell
 from ..progress import Progress, note, silent
 from ..registry import check, make
 from ..specification import Specification, check_part, override
-from ..training import ranks
+from ..training import launch, ranks
 from ..training.finetune import finetune, fresh, raw_inputs, tunables
 from ..training.loop import TrainingSettings
 from ..training.stream import Stream, shards
@@ -79,7 +79,7 @@ def _finetune(
     )
     name, given = part(objective, "objective")
     check_part("objective", {"name": name, **given}, "objective")
-    with ranks.in_turn():
+    with launch.in_turn():
         data = load_data(spec, progress)
     if progress is not silent:
         note([*lines(data.left_out), *data.notes])

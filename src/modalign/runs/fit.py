@@ -23,7 +23,7 @@ from ..model import Heads, Model
 from ..outputs import tell
 from ..progress import Progress, kept, silent
 from ..registry import get, make, resolved
-from ..training import ranks
+from ..training import launch, ranks
 from ..training.checkpoint import FREE
 from ..views import Views
 from .data import Data
@@ -45,7 +45,7 @@ def fit(
     """
     key = _fingerprint({k: v for k, v in method.items() if k not in FREE}, train, dev)
     record = folder / RunFile.FIT
-    with ranks.in_turn():
+    with launch.in_turn():
         past = read_json(record, "record of the fit") if record.exists() else {}
         if past.get("key") != key and ranks.leads():
             _begin(folder)

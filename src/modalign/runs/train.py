@@ -16,7 +16,7 @@ from ..outputs import claim
 from ..parameters import Dim, Seed, Share, checked
 from ..progress import Progress, note, silent
 from ..specification import Specification, specification
-from ..training import ranks
+from ..training import launch, ranks
 from .data import facts, load_data
 from .fit import fit, measure, settings_of
 from .result import Result
@@ -35,7 +35,7 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
 
 
 def _train(spec: Specification, progress: Progress) -> Run:
-    with ranks.in_turn():  # what is encoded by the first process lies ready for the others
+    with launch.in_turn():  # what is encoded by the first process lies ready for the others
         data = load_data(spec, progress)
     if data.manifest is not None and progress is not silent:
         note([*lines(data.left_out), *data.notes, *doubles(data.manifest, near=False)])

@@ -1,11 +1,11 @@
 """Search in the shared space: from any modality to any modality, in memory or in a persistent index."""
 
 from .. import renamed
-from .ann import AnnSettings, parse_settings
 from .commands import index_run, search_run
 from .gallery import Gallery, in_memory
 from .index import Index
 from .query import Query, Term, parse_query
+from .settings import AnnSettings, parse_settings
 from .space import Hit, Space, open_space
 
 __all__ = [

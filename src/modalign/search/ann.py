@@ -5,66 +5,23 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError, require, unknown
+from ..errors import ModalignError, require
 from ..files import atomic
 from ..progress import Pause, Progress, silent
+from .settings import AnnSettings
 
-SETTINGS = {"exact": (), "hnsw": ("links", "effort", "beam"), "ivfpq": ("lists", "codes", "probes", "refine")}
-"""Kind of index -> what it can be told."""
-KINDS = tuple(SETTINGS)
 MIN_IVFPQ = 768  # a codebook of 256 words needs a few rows per word
 PER_LIST = 64  # rows per inverted list that k-means learns from; more cost much time and change little
 LINKED = 1024  # rows that are linked into a graph at a time
 WIDEST = 1000  # entries up to which a filtered walk through a graph may widen, or RARE of all
 RARE = 0.05  # share of allowed rows below which a filter is answered exactly
-
-
-@dataclass(frozen=True)
-class AnnSettings:
-    """How vectors are indexed.
-
-    Args:
-        kind: "exact", "hnsw" or "ivfpq".
-        links: neighbours per node of the HNSW graph (M).
-        effort: candidates looked at while building HNSW (efConstruction).
-        beam: candidates looked at while searching HNSW (efSearch).
-        lists: inverted lists of IVF-PQ; 0: about 4 sqrt(n).
-        codes: bytes per vector of IVF-PQ; 0: one for every four dimensions.
-        probes: inverted lists looked at in a search; 0: a sixteenth of them, at least 32.
-        refine: IVF-PQ candidates per result that are scored again with the full vectors.
-    """
-
-    kind: str = "exact"
-    links: int = 32
-    effort: int = 80
-    beam: int = 128
-    lists: int = 0
-    codes: int = 0
-    probes: int = 0
-    refine: int = 10
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise unknown("kind of index", self.kind, KINDS)
-        for name, least in {
-            "links": 2,
-            "effort": 1,
-            "beam": 1,
-            "lists": 0,
-            "codes": 0,
-            "probes": 0,
-            "refine": 1,
-        }.items():
-            if getattr(self, name) < least:
-                raise ModalignError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 class Opened(NamedTuple):
@@ -296,36 +253,6 @@ def _search(
     return np.asarray(ann.search(np.ascontiguousarray(queries, np.float32), want, params=options)[1])
 
 
-def parse_settings(kind: str, entries: Sequence[str]) -> AnnSettings:
-    """Settings from a kind and "name=number" texts.
-
-    Raises:
-        ModalignError: an unknown name, or a value that is no whole number.
-
-    Example:
-        >>> parse_settings("hnsw", ["links=16"]).links
-        16
-    """
-    table: dict[str, int] = {}
-    names = [name for known in SETTINGS.values() for name in known]
-    if kind not in SETTINGS:
-        raise unknown("kind of index", kind, KINDS)
-    for entry in entries:
-        name, _, value = entry.partition("=")
-        if name not in names:
-            raise unknown("setting of an index", name, names)
-        if name not in SETTINGS[kind]:
-            own = next(k for k, known in SETTINGS.items() if name in known)
-            raise ModalignError(
-                f"{name} is a setting of {own}, and the index is {kind}: give --kind {own}, or leave it out"
-            )
-        try:
-            table[name] = int(value)
-        except ValueError:
-            raise ModalignError(f"{name} is a whole number, as in {name}=32, got '{entry}'") from None
-    return AnnSettings(kind, **table)
-
-
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Faiss on a number of threads, then as before."""
@@ -336,11 +263,3 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         faiss.omp_set_num_threads(before)
-
-
-def settings_from(table: Mapping[str, Any], where: str) -> AnnSettings:
-    """Settings as an index file holds them."""
-    try:
-        return AnnSettings(**table)
-    except TypeError as problem:
-        raise ModalignError(f"index is damaged: {where}: {problem}") from None

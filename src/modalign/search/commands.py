@@ -14,12 +14,12 @@ from ..features.store import Store
 from ..parameters import Count, check_value
 from ..progress import Progress, silent
 from ..runs import Run
-from .ann import AnnSettings
 from .gallery import CORRECTIONS
 from .index import Index, model_fingerprint
 from .items import conditions
 from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
+from .settings import AnnSettings
 from .shards import join as joined
 from .sources import embedded, require_groups
 from .space import Space, open_space

@@ -12,18 +12,19 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
-from ..files import RunFile, as_path, atomic, read_json, strict, write_json
+from ..files import RunFile, as_path, atomic, read_json, write_json
 from ..outputs import claim
 from ..parameters import Count, check_value
 from ..progress import Progress, silent
 from . import segments
-from .ann import MIN_IVFPQ, AnnSettings, settings_from
+from .ann import MIN_IVFPQ
 from .gallery import Gallery, unit_rows
+from .items import Entries, with_ids
 from .part import Part, Place
 from .recall import cross_modal_recall
+from .settings import AnnSettings, settings_from
 from .shards import write_shards
 
-Entries = Mapping[str, Sequence[Mapping[str, Any]]]
 Vectors = Mapping[str, Tensor | np.ndarray]
 
 
@@ -227,21 +228,11 @@ class Index(Gallery):
         roots = {r for m in self.roots.values() for r in m if r is not None}
         if len(roots) > 1:
             raise ModalignError(f"the pictures of {self.folder} lie in {len(roots)} folders: build the index again")
-        model = self.model_folder
-        root = next(iter(roots), None)
         settings = self.settings
         if settings.kind == "ivfpq" and any(len(x) < MIN_IVFPQ for x in vectors.values()):
             settings = AnnSettings()  # too few are left to learn codes from
-        return Index.build(
-            self.folder,
-            vectors,
-            items,
-            settings=settings,
-            model=model,
-            root=root,
-            facts=facts,
-            progress=progress,
-        )
+        more: dict[str, Any] = {"settings": settings, "model": self.model_folder, "root": next(iter(roots), None)}
+        return Index.build(self.folder, vectors, items, **more, facts=facts, progress=progress)
 
     def check_model(self, fingerprint: str, whose: str) -> None:
         """Refuse a model that is not the one of this index.
@@ -278,34 +269,6 @@ class Index(Gallery):
                     break
                 start += len(part.vectors)
         return np.concatenate(rows)
-
-
-def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
-    """Entries with an id each: their own, or modality/row, with the row that the entry names if those differ.
-
-    Raises:
-        ModalignError: another number of entries than rows, or two items with one id.
-    """
-    out: dict[str, list[dict[str, Any]]] = {}
-    seen: set[str] = set()
-    for m, entries in items.items():
-        if m not in rows:
-            raise unknown("modality", m, rows)
-        if len(entries) != len(rows[m]):
-            raise ModalignError(f"'{m}' has {len(rows[m])} vectors but {len(entries)} item descriptions")
-        out[m] = []
-        numbers = [entry.get("row", r) for r, entry in enumerate(entries)]
-        numbers = numbers if len(set(numbers)) == len(numbers) else list(range(len(entries)))
-        for r, entry in zip(numbers, entries, strict=True):
-            known = strict(entry)
-            own = {"id": str(known.get("id") or f"{m}/{r}"), "text": None, "group": None} | {
-                k: v for k, v in known.items() if k not in ("id", "modality")
-            }
-            if own["id"] in seen:
-                raise ModalignError(f"two items have the id '{own['id']}': ids must differ")
-            seen.add(own["id"])
-            out[m].append(own)
-    return out
 
 
 def _width(rows: Mapping[str, np.ndarray]) -> int:

@@ -1,4 +1,4 @@
-"""What the items are: metadata in lists or in Arrow files, one row per vector, and filters on them."""
+"""What the items are: ids, metadata in lists or in Arrow files, one row per vector, and filters on them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from ..errors import ModalignError, require, unknown
-from ..files import to_json
+from ..files import strict, to_json
 
 if TYPE_CHECKING:
     import pyarrow
+
+
+Entries = Mapping[str, Sequence[Mapping[str, Any]]]
+"""What is known of the items of each modality, row by row."""
 
 
 class Metadata(Protocol):
@@ -195,3 +199,31 @@ def _number(value: Any) -> float | None:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
+    """Entries with an id each: their own, or modality/row, with the row that the entry names if those differ.
+
+    Raises:
+        ModalignError: another number of entries than rows, or two items with one id.
+    """
+    out: dict[str, list[dict[str, Any]]] = {}
+    seen: set[str] = set()
+    for m, entries in items.items():
+        if m not in rows:
+            raise unknown("modality", m, rows)
+        if len(entries) != len(rows[m]):
+            raise ModalignError(f"'{m}' has {len(rows[m])} vectors but {len(entries)} item descriptions")
+        out[m] = []
+        numbers = [entry.get("row", r) for r, entry in enumerate(entries)]
+        numbers = numbers if len(set(numbers)) == len(numbers) else list(range(len(entries)))
+        for r, entry in zip(numbers, entries, strict=True):
+            known = strict(entry)
+            own = {"id": str(known.get("id") or f"{m}/{r}"), "text": None, "group": None} | {
+                k: v for k, v in known.items() if k not in ("id", "modality")
+            }
+            if own["id"] in seen:
+                raise ModalignError(f"two items have the id '{own['id']}': ids must differ")
+            seen.add(own["id"])
+            out[m].append(own)
+    return out

@@ -13,6 +13,7 @@ from . import ann
 from .copies import Copies
 from .exact import best, top
 from .items import Metadata
+from .settings import AnnSettings
 
 FEW = 20_000  # allowed items up to which a filter is answered exactly, without the approximate index
 
@@ -45,7 +46,7 @@ class Part:
     items: Metadata
     dead: np.ndarray | None = None
     faiss: Any = None
-    settings: ann.AnnSettings = field(default_factory=ann.AnnSettings)
+    settings: AnnSettings = field(default_factory=AnnSettings)
     owner: Any = None
     copies: Copies | None = None
 

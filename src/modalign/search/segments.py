@@ -30,6 +30,7 @@ from . import ann
 from .copies import distinct, read_copies
 from .items import ArrowItems, write_arrow
 from .part import Part
+from .settings import AnnSettings, settings_from
 
 FORMAT = 1
 BLOCK = 4096  # entries hashed at once
@@ -77,7 +78,7 @@ def write_segment(
     folder: Path,
     vectors: Mapping[str, np.ndarray],
     items: Mapping[str, Sequence[Mapping[str, Any]]],
-    settings: ann.AnnSettings,
+    settings: AnnSettings,
     root: str | None,
     progress: Progress = silent,
     number: int = 0,
@@ -125,7 +126,7 @@ def write_segment(
     return name
 
 
-def _write_vectors(folder: Path, i: int, x: np.ndarray, settings: ann.AnnSettings, progress: Progress) -> None:
+def _write_vectors(folder: Path, i: int, x: np.ndarray, settings: AnnSettings, progress: Progress) -> None:
     """The index of one modality, of different rows where it is approximate, and what it does not hold itself."""
     target, unfinished = folder / f"{i}.faiss", folder / f"{i}.unfinished"
     if target.exists():
@@ -169,7 +170,7 @@ def read_segment(folder: Path, name: str, dim: int) -> tuple[dict[str, Part], Pa
 
 
 def _parts(folder: Path, place: Path, facts: Mapping[str, Any], dim: int) -> tuple[dict[str, Part], Path | None]:
-    settings = ann.settings_from(facts["settings"], str(place / SEGMENT))
+    settings = settings_from(facts["settings"], str(place / SEGMENT))
     parts = {}
     for i, (m, n) in enumerate(facts["modalities"].items()):
         copies = read_copies(place / f"{i}.copies.npy", n)

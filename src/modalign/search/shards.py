@@ -16,7 +16,7 @@ from ..files import read_json, write_json
 from ..outputs import claim
 from ..progress import Progress, silent
 from . import segments
-from .ann import AnnSettings
+from .settings import AnnSettings
 
 
 def write_shards(

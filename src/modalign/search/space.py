@@ -20,8 +20,8 @@ from ..parameters import Count, check_value
 from ..registry import make
 from ..runs import Run
 from .gallery import CORRECTIONS, Gallery, in_memory
-from .index import Index, model_fingerprint, with_ids
-from .items import conditions
+from .index import Index, model_fingerprint
+from .items import conditions, with_ids
 from .part import Place
 from .query import ITEM, VECTOR, Query, Term
 from .segments import is_index

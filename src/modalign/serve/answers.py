@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError
-from ..search import analysis
+from ..search import layout
 from ..search.commands import command_line, notes
 from ..search.examples import examples
 from ..search.index import Index
@@ -153,7 +153,7 @@ def why(state: State, body: Any) -> dict[str, Any]:
     vector = query.compose(rows)
     own = space.gallery.vectors(place.modality, [place.row])[0].astype(np.float64)
     cosine = float(own @ vector)
-    standing = analysis.standing(space.gallery, vector, {place.modality: [place.row]})[place.modality]
+    standing = layout.standing(space.gallery, vector, {place.modality: [place.row]})[place.modality]
     near_query, near_result = about.neighbours(vector), about.neighbours(own, without=place)
     shared = {m: len({f.place for f in near_query[m]} & {f.place for f in near_result[m]}) for m in near_query}
     path = about.path(vector, place)
@@ -220,9 +220,9 @@ def standings(state: State, body: Any) -> dict[str, Any]:
     query, rows = state.query(request, number)
     vector = query.compose(rows)
     flat = state.analysis[number].layout()
-    found = analysis.standing(state.spaces[number].gallery, vector, {m: p["rows"] for m, p in flat["points"].items()})
+    found = layout.standing(state.spaces[number].gallery, vector, {m: p["rows"] for m, p in flat["points"].items()})
     own = [state.spaces[number].gallery.find(str(t.value)) for t in query.terms if t.kind == ITEM]
-    return {"standing": found, "query": analysis.spot(flat, found), "items": [[p.modality, p.row] for p in own]}
+    return {"standing": found, "query": layout.spot(flat, found), "items": [[p.modality, p.row] for p in own]}
 
 
 # ------------------------------------------------------------------ media

@@ -1,4 +1,4 @@
-"""The one file that knows of ranks: processes that train one model together, started by torchrun.
+"""The one file that knows what ranks tell each other: processes that train one model together (`launch`).
 
 Every rank draws the same batch, encodes its share of it, and sees the embeddings of all: objectives know nothing of
 ranks, and their values and gradients are those of one process. With one process every function here does nothing.
@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import io
 import os
-import signal
-import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,13 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from ..errors import LostRankError, ModalignError
+from ..errors import ModalignError
 from ..views import Views
-
-PATIENCE = timedelta(minutes=10)
-"""How long a rank waits for another inside a step before it gives it up for lost."""
-LONG = timedelta(days=7)
-"""How long it waits while rank 0 does what is done once: encoding a data set, say."""
 
 
 def world() -> int:
@@ -65,110 +56,6 @@ def _device(name: str, number: int) -> torch.device:
     except (RuntimeError, AssertionError) as problem:
         raise ModalignError(f"MODALIGN_DEVICE={name} cannot be used ({str(problem).splitlines()[0]})") from None
     return found
-
-
-# ------------------------------------------------------------------ beginning and end
-
-
-@contextmanager
-def together() -> Iterator[None]:
-    """Join the processes that torchrun started with this one; alone, do nothing.
-
-    Only rank 0 prints. Where one rank fails or is lost, all end, and one of them says why.
-
-    Raises:
-        ModalignError: as inside, on the first rank that fails.
-        LostRankError: another rank ended.
-        SystemExit: on the ranks that have nothing to add.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or world() > 1:
-        yield
-        return
-    _join()
-    before = signal.signal(signal.SIGTERM, _ended)
-    try:
-        with _quiet_unless_leading():
-            yield
-    except ModalignError:
-        if _first_to_speak():
-            raise
-        raise SystemExit(2) from None
-    except (RuntimeError, _Ended) as problem:
-        if not _is_loss(problem):
-            raise
-        if _first_to_speak():
-            raise LostRankError(
-                "a process of this training was lost, so all end: the same command goes on from the last checkpoint"
-            ) from None
-        raise SystemExit(1) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        distributed.destroy_process_group()
-
-
-def _join() -> None:
-    store, number, of = next(distributed.rendezvous("env://", timeout=PATIENCE))
-    if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":  # torchrun's store keeps old addresses at a restart
-        store = distributed.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-    engine = "cuda:nccl,cpu:gloo" if device().type == "cuda" else "gloo"
-    distributed.init_process_group(engine, store=store, rank=number, world_size=of, timeout=PATIENCE)
-
-
-class _Ended(BaseException):
-    """torchrun ends this process because another one ended."""
-
-
-def _ended(*_: Any) -> None:
-    raise _Ended
-
-
-def _is_loss(problem: BaseException) -> bool:
-    return isinstance(problem, (_Ended, distributed.DistError)) or "gloo" in str(problem)
-
-
-def _first_to_speak() -> bool:
-    """Whether no other rank has said yet why all of them end."""
-    try:
-        return int(_store().add("modalign/said", 1)) == 1
-    except RuntimeError:  # whoever kept the count is gone as well
-        return True
-
-
-def _store() -> distributed.Store:
-    return distributed.distributed_c10d._get_default_store()
-
-
-@contextmanager
-def _quiet_unless_leading() -> Iterator[None]:
-    """Standard output and warnings of rank 0 alone."""
-    if leads():
-        yield
-        return
-    shown = sys.stdout
-    with warnings.catch_warnings(), open(os.devnull, "w", encoding="utf-8") as nowhere:
-        warnings.simplefilter("ignore")
-        sys.stdout = nowhere
-        try:
-            yield
-        finally:
-            sys.stdout = shown
-
-
-_turns = iter(range(sys.maxsize))
-
-
-@contextmanager
-def in_turn() -> Iterator[None]:
-    """Rank 0 first, then the others: what it leaves on disk, they find."""
-    if world() == 1:
-        yield
-        return
-    done = f"modalign/turn/{next(_turns)}"
-    if not leads():
-        _store().wait([done], LONG)
-    yield
-    if leads():
-        _store().set(done, "1")
 
 
 # ------------------------------------------------------------------ numbers that all agree on

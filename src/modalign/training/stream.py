@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..data.manifest import Manifest
-from ..data.webdataset import shard_of
+from ..data.shards import shard_of
 from ..views import Views
 from . import ranks
 

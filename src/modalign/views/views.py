@@ -13,11 +13,11 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, unknown
+from .checks import check_link, check_values
 from .groups import groups_of_pairs, join, relink
 
 Pair = tuple[str, str]
-BLOCK = 1 << 15  # rows that are looked at together
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,7 @@ class Views:
             if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
                 raise ModalignError(f"modality '{m}': group ids must be integers, got {ids.dtype}")
         for (a, b), link in (self.links or {}).items():
-            self._check_link(a, b, link)
-
-    def _check_link(self, a: str, b: str, link: Tensor) -> None:
-        for side, m in enumerate((a, b)):
-            n = len(self[m])
-            if link.ndim != 2 or link.shape[0] != 2:
-                raise ModalignError(f"links of ('{a}', '{b}') must have shape (2, p), got {tuple(link.shape)}")
-            outside = link[side][(link[side] < 0) | (link[side] >= n)]
-            if len(outside):
-                raise ModalignError(
-                    f"links of ('{a}', '{b}') name rows {few(outside.tolist())} of '{m}', which has {n} rows"
-                )
+            check_link(link, (a, b), (len(self[a]), len(self[b])))
 
     # ------------------------------------------------------------------ construction
 
@@ -299,28 +288,8 @@ class Views:
             Views(a (2, 2); 2 groups)
         """
         for m, x in self.data.items():
-            if x.ndim != 2 or x.shape[1] == 0:
-                raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
-            if not x.is_floating_point():
-                raise ModalignError(f"'{m}' must hold floating-point numbers, got {x.dtype}")
-            bad = _rows_where(x, lambda part: ~torch.isfinite(part).all(1))
-            if len(bad):
-                raise ModalignError(
-                    f"'{m}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): "
-                    "remove these rows"
-                )
-            empty = _rows_where(x, lambda part: (part == 0).all(1))
-            if len(empty) and not zero_rows and x.shape[1] > 1:
-                raise ModalignError(
-                    f"'{m}' has {len(empty)} all-zero rows of {len(x)} ({few(empty.tolist())}): "
-                    "a missing item is left out, not written as zeros; remove these rows"
-                )
+            check_values(x, m, zero_rows)
         return self
-
-
-def _rows_where(x: Tensor, test: Callable[[Tensor], Tensor]) -> Tensor:
-    """Rows for which a test is true, read in blocks: a memory-mapped array is never held."""
-    return torch.cat([test(part) for part in x.split(BLOCK)]).nonzero().flatten() if len(x) else torch.empty(0).long()
 
 
 def require_views(x: object, by: str) -> Views:

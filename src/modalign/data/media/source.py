@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from ...errors import ModalignError
-from ..webdataset import is_member, open_member
+from ..shards import is_member, open_member
 
 MAX_BYTES = 1 << 30
 """Largest file that is read into memory, in bytes."""

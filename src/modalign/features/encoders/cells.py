@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ...data import media
 from ...data.cells import matrix_of, open_assays
-from ...data.manifest import Row
-from ...errors import ModalignError, unknown
+from ...errors import unknown
 from ...parameters import Count
 from ...registry import register
-from .base import FrozenEncoder, Item
+from .features import StoredRows
 
 VERSION = 1
 
 
 @register("encoder", "cells")
-class Cells(FrozenEncoder):
+class Cells(StoredRows):
     """Rows of an AnnData or MuData file: coordinates that lie there, or principal components of its counts.
 
     An item is a row number, or a row of the data set "cells".
@@ -35,8 +32,8 @@ class Cells(FrozenEncoder):
         MissingExtraError: anndata, or mudata for .h5mu, is not installed.
     """
 
-    batch_size = 4096
-    shard_size = 65536
+    called = "cell"
+    empty = "has no counts"
 
     def __init__(
         self, path: str, modality: str = "cells", use: str = "auto", scale: str = "auto", components: Count = 50
@@ -54,23 +51,3 @@ class Cells(FrozenEncoder):
         """Which file, with which content, read how."""
         facts = hashlib.blake2b(media.signature(self.path).encode(), digest_size=16).hexdigest()
         return {"encoder": "cells", "version": VERSION, "file": facts, "assay": self.modality, **self.settings}
-
-    def collate(self, items: Sequence[Item]) -> Tensor:
-        """Row numbers, (n,) int64.
-
-        Raises:
-            ModalignError: a number outside the file, or a cell without any count.
-        """
-        numbers = [i.extra.get("index") if isinstance(i, Row) else i for i in items]
-        for number in numbers:
-            if not isinstance(number, int) or not 0 <= number < len(self.array):
-                raise ModalignError(f"{self.path} has cells 0 to {len(self.array) - 1}, but {number} was asked for")
-        rows = torch.tensor(numbers, dtype=torch.long)
-        empty = (self.array[rows] == 0).all(1)
-        if bool(empty.any()):
-            raise ModalignError(f"{self.path}: cell {int(rows[empty][0])} of {self.modality} has no counts")
-        return rows
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """(n, dim) float32 features."""
-        return self.array[batch].float()

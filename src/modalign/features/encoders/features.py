@@ -17,8 +17,43 @@ from ...registry import register
 from .base import FrozenEncoder, Item
 
 
+class StoredRows(FrozenEncoder):
+    """What encoders share whose features lie in a file: ``array``, (n, d), of ``path``. An item is a row number, or a
+    manifest row whose ``extra["index"]`` is one."""
+
+    batch_size = 4096
+    shard_size = 65536
+    called = "row"
+    empty = "holds zeros alone: a missing item is left out"
+
+    path: str
+    array: Tensor
+
+    def collate(self, items: Sequence[Item]) -> Tensor:
+        """Row numbers, (n,) int64.
+
+        Raises:
+            ModalignError: a number outside the file, an item without one, or a row of zeros: other programs write
+                "missing" so, and here what is missing is absent.
+        """
+        numbers = [i.extra.get("index") if isinstance(i, Row) else i for i in items]
+        for number in numbers:
+            if not isinstance(number, int) or not 0 <= number < len(self.array):
+                there = f"{self.called}s 0 to {len(self.array) - 1}"
+                raise ModalignError(f"{self.path} has {there}, but {self.called} {number} was asked for")
+        rows = torch.tensor(numbers, dtype=torch.long)
+        empty = (self.array[rows] == 0).all(1)
+        if bool(empty.any()):
+            raise ModalignError(f"{self.path}: {self.called} {int(rows[empty][0])} {self.empty}")
+        return rows
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """(n, dim) float32 features."""
+        return self.array[batch].float()
+
+
 @register("encoder", "features")
-class Features(FrozenEncoder):
+class Features(StoredRows):
     """Rows of an array as features, for any modality and any encoder that ran elsewhere.
 
     An item is a row number, or a manifest row whose ``extra["index"]`` is one (``data.arrays`` fills it in).
@@ -39,9 +74,6 @@ class Features(FrozenEncoder):
                 [1., 0., 0.]])
     """
 
-    batch_size = 4096
-    shard_size = 65536
-
     def __init__(self, path: str, modality: str = "features") -> None:
         self.path = path
         self.modality = modality
@@ -52,24 +84,3 @@ class Features(FrozenEncoder):
         """Which file, with which content."""
         facts = media.signature(self.path)
         return {"encoder": "features", "file": hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()}
-
-    def collate(self, items: Sequence[Item]) -> Tensor:
-        """Row numbers, (n,) int64.
-
-        Raises:
-            ModalignError: a number outside the array, an item without one, or a row of zeros: other programs write
-                "missing" so, and here what is missing is absent.
-        """
-        numbers = [i.extra.get("index") if isinstance(i, Row) else i for i in items]
-        for number in numbers:
-            if not isinstance(number, int) or not 0 <= number < len(self.array):
-                raise ModalignError(f"{self.path} has rows 0 to {len(self.array) - 1}, but row {number} was asked for")
-        rows = torch.tensor(numbers, dtype=torch.long)
-        empty = (self.array[rows] == 0).all(1)
-        if bool(empty.any()):
-            raise ModalignError(f"{self.path}: row {int(rows[empty][0])} holds zeros alone: a missing item is left out")
-        return rows
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """(n, dim) float32 features."""
-        return self.array[batch].float()

@@ -18,14 +18,13 @@ from ..attack import Scene, Threat, Victim, embedding, features, hubs
 from ..curves import Curve, curve
 from .noises import directions
 
-EMBEDDING_RADII = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
-"""On unit rows: 0.1 turns an embedding by six degrees."""
+RADII = {"embedding": (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), "features": (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)}
+"""Of unit rows (0.1 turns an embedding by six degrees), and in units of the typical distance of a feature vector from
+the mean."""
 HUB_RATE = Measure(
     "Queries that find the hub", "share", "Share of held-out queries with the attacked item among their first results.",
     higher_is_better=False, topic="Robustness",
 )  # fmt: skip
-FEATURE_RADII = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)
-"""In units of the typical distance of a feature vector from the mean."""
 
 
 def attack_curves(
@@ -34,7 +33,6 @@ def attack_curves(
     space: str = "features",
     norm: str = "l2",
     radii: Sequence[float] | None = None,
-    pairs: Sequence[tuple[str, str]] | None = None,
     sides: Sequence[str] = ("query", "gallery"),
     method: str = "apgd",
     steps: int = 20,
@@ -51,7 +49,7 @@ def attack_curves(
         norm: "l2" or "linf". radii: ascending, from 0: on unit rows (embedding), or in units of the root mean square
             distance of a modality's features from their mean (features); linf radii are divided by the square root of
             the width, so that both norms reach about as far.
-        pairs: of modalities; default all. sides: which to attack. method, steps: of the ascent. seed: of controls.
+        sides: which to attack. method, steps: of the ascent. seed: of controls.
 
     Example:
         >>> from modalign.data.synthetic import generate
@@ -62,10 +60,8 @@ def attack_curves(
         >>> found["query"].area.value < found["query/random"].area.value
         True
     """
-    if space not in ("embedding", "features"):
-        raise unknown("space of an attack on features", space, ("embedding", "features"))
-    levels = tuple(radii if radii is not None else (EMBEDDING_RADII if space == "embedding" else FEATURE_RADII))
-    ways = directions(test, pairs)
+    levels = _levels(radii, space)
+    ways = directions(test)
     z = heads.embed(test)
     out = {}
     for side in sides:
@@ -78,6 +74,13 @@ def attack_curves(
         out[side] = curve(levels, attacked, seed)
         out[f"{side}/random"] = curve(levels, control, seed)
     return out
+
+
+def _levels(radii: Sequence[float] | None, space: str) -> tuple[float, ...]:
+    """Radii as given, or those usual for the space."""
+    if space not in RADII:
+        raise unknown("space of an attack on features", space, RADII)
+    return RADII[space] if radii is None else tuple(radii)
 
 
 def _one(
@@ -122,10 +125,7 @@ def targeted_scores(
     heads: Heads,
     test: Views,
     space: str = "features",
-    norm: str = "l2",
     radii: Sequence[float] | None = None,
-    pairs: Sequence[tuple[str, str]] | None = None,
-    method: str = "apgd",
     steps: int = 20,
     most: int = 200,
     seed: int = 0,
@@ -136,15 +136,15 @@ def targeted_scores(
     the target query.
 
     Args:
-        most: attacked items, at most. Others: as in ``attack_curves``.
+        most: attacked items, at most. Others: as in ``attack_curves``, by "apgd" in "l2".
 
     Returns:
         rows of "query", "gallery", "side", "radius", "success", "random" (control), "items".
     """
-    levels = tuple(radii if radii is not None else (EMBEDDING_RADII if space == "embedding" else FEATURE_RADII))
+    levels = _levels(radii, space)
     z = heads.embed(test)
     rows = []
-    for a, b in directions(test, pairs):
+    for a, b in directions(test):
         for side in ("query", "gallery"):
             mine, other = (a, b) if side == "query" else (b, a)
             g = torch.Generator().manual_seed(seed)
@@ -152,8 +152,8 @@ def targeted_scores(
             part_x, part_z = (v.select({mine: keep}) for v in (test, z))
             target = torch.randint(len(z[other]), (len(keep),), generator=g)
             for radius in levels:
-                scene, threat = scene_of(heads, part_x, part_z, (a, b), side, space, norm, radius, target)
-                success = scene.success(scene.attack(threat, method, steps, seed=seed))
+                scene, threat = scene_of(heads, part_x, part_z, (a, b), side, space, "l2", radius, target)
+                success = scene.success(scene.attack(threat, "apgd", steps, seed=seed))
                 random = scene.success(threat.random(scene.x, seed, surface=True))
                 rows.append(
                     {"query": a, "gallery": b, "side": side, "radius": radius, "success": success, "random": random,
@@ -166,9 +166,7 @@ def hub_curves(
     heads: Heads,
     test: Views,
     space: str = "features",
-    norm: str = "l2",
     radii: Sequence[float] | None = None,
-    pairs: Sequence[tuple[str, str]] | None = None,
     items: int = 5,
     depth: int = 10,
     steps: int = 50,
@@ -180,7 +178,7 @@ def hub_curves(
 
     Args:
         items: gallery items attacked, each by itself, in every direction; the mean counts.
-        depth: of the list that counts as a hit. Others: as in ``attack_curves``.
+        depth: of the list that counts as a hit. Others: as in ``attack_curves``, in "l2".
 
     Returns:
         "hub", "hub/random" -> curve of the hit rate (higher is worse for the system); the first level is the rate
@@ -189,10 +187,10 @@ def hub_curves(
     Raises:
         ModalignError: fewer than four query groups.
     """
-    levels = tuple(radii if radii is not None else (EMBEDDING_RADII if space == "embedding" else FEATURE_RADII))
+    levels = _levels(radii, space)
     z = heads.embed(test)
     found: dict[str, list[list[Score]]] = {"hub": [], "hub/random": []}
-    ways = directions(test, pairs)
+    ways = directions(test)
     for radius in levels:
         parts: dict[str, list[Score]] = {"hub": [], "hub/random": []}
         for a, b in ways:
@@ -203,7 +201,7 @@ def hub_curves(
             mine = torch.isin(z.group[a], ids[torch.randperm(len(ids), generator=g)[: len(ids) // 2]])
             rows = torch.randperm(len(z[b]), generator=g)[:items]
             victim, x = victim_of(heads, test, z, b, space)
-            threat = Threat(norm, radius * unit_of(x, space, norm), victim.low, victim.high)
+            threat = Threat("l2", radius * unit_of(x, space, "l2"), victim.low, victim.high)
             hub = hubs(victim, x, rows, z[a][mine], z[a][~mine], threat, depth, steps=steps, seed=seed)
             chance = min(1.0, depth / len(z[b]))
             for name, matrix in (("hub", hub.hits), ("hub/random", hub.random)):

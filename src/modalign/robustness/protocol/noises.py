@@ -37,7 +37,6 @@ def noise_curves(
     heads: Heads,
     test: Views,
     train: Views | None = None,
-    pairs: Sequence[tuple[str, str]] | None = None,
     ratios: Sequence[float] = RATIOS,
     seed: int = 0,
 ) -> dict[str, Curve]:
@@ -45,7 +44,7 @@ def noise_curves(
 
     Args:
         heads: trained. test: features. train: gives the size of the signal; default test.
-        pairs: of modalities; default all. ratios: ascending, from 0. seed: of noise and intervals.
+        ratios: ascending, from 0. seed: of noise and intervals.
 
     Returns:
         "all" (every modality noisy) and each modality's name (only that one) -> curve.
@@ -59,7 +58,7 @@ def noise_curves(
         >>> list(found), [round(s.value, 1) for s in found["all"].scores][0] > found["all"].scores[-1].value
         (['all', 'a', 'b'], True)
     """
-    ways = directions(test, pairs)
+    ways = directions(test)
     clean = heads.embed(test)
     noisy = []
     for ratio in ratios:

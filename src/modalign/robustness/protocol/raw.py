@@ -11,11 +11,12 @@ from torch import Tensor
 from ...metrics.mean_recall import recalls
 from ...metrics.score import Score
 from ...views import Views
-from ..attack import Scene, Threat, Victim, on_grid
+from ..attack import SIDES, Scene, Threat, Victim, on_grid
 from ..curves import Curve, curve
 
 PIXEL_LEVELS = (0, 1, 2, 4, 8)
 """Of 255: the usual linf radii."""
+BATCH = 8  # inputs that are attacked together
 
 
 def raw_curves(
@@ -23,39 +24,33 @@ def raw_curves(
     x: Tensor,
     modality: str,
     z: Views,
-    norm: str = "linf",
     radii: Sequence[float] = PIXEL_LEVELS,
     unit: float = 1 / 255,
-    other: str | None = None,
-    sides: Sequence[str] = ("query", "gallery"),
-    method: str = "apgd",
     steps: int = 10,
-    batch: int = 8,
     seed: int = 0,
 ) -> tuple[dict[str, Curve], list[dict[str, Any]]]:
-    """Mean recall under attacks on raw inputs, and what the attacks achieved.
+    """Mean recall under attacks ("apgd", linf) on raw inputs, and what the attacks achieved.
 
     Args:
         victim: way of the inputs into the shared space, from ``attack.raw``.
         x: (n, ...) inputs, in the order of z[modality]. z: embeddings of both modalities.
-        radii: ascending from 0, in units of ``unit``. other: modality on the other side; default the first other one.
-        Others: as in ``attack_curves``.
+        radii: ascending from 0, in units of ``unit``. steps, seed: as in ``attack_curves``.
 
     Returns:
         "query", "query/random", "gallery", "gallery/random" -> curve of one direction each (the attacked inputs as
         queries, or as the gallery); and rows of "side", "radius", "success" (``Scene.success``), "random".
     """
-    facing = other or next(m for m in z.modalities if m != modality)
+    facing = next(m for m in z.modalities if m != modality)
     pairs = z.paired(modality, facing)
-    found: dict[str, list[list[Score]]] = {f"{side}{kind}": [] for side in sides for kind in ("", "/random")}
+    found: dict[str, list[list[Score]]] = {f"{side}{kind}": [] for side in SIDES for kind in ("", "/random")}
     rows = []
-    for side in sides:
+    for side in SIDES:
         scene = Scene(side, victim, x, z[facing], pairs)
         group = z.group[modality if side == "query" else facing]
         for radius in radii:
-            threat = Threat(norm, radius * unit, victim.low, victim.high)
+            threat = Threat("linf", radius * unit, victim.low, victim.high)
             inputs = {
-                "": scene.attack(threat, method, steps, batch=batch, seed=seed),
+                "": scene.attack(threat, "apgd", steps, batch=BATCH, seed=seed),
                 "/random": on_grid(x, threat.random(x, seed, surface=True), threat, victim.grid),
             }
             for kind, attacked in inputs.items():

@@ -1,0 +1,103 @@
+"""The text of lists, of any encoding, and what lies there in place of one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..errors import ModalignError
+
+LFS = b"version https://git-lfs.github.com/spec/"
+BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+OTHERS = (
+    (b"PK\x03\x04", "a zip archive, not text: unpack it first"),
+    (b"\x1f\x8b", "a gzip archive, not text: unpack it first"),
+    (b"7z\xbc\xaf", "a 7z archive, not text: unpack it first"),
+    (b"\xd0\xcf\x11\xe0", "an Excel file, not text: save it as CSV (UTF-8)"),
+    (b"PAR1", "a Parquet file: give it the ending .parquet"),
+    (b"SQLite format 3", "a database, not text: export the table as CSV"),
+    (b"%PDF", "a PDF, not text"),
+)
+"""What begins a file that is no list, and what to do."""
+SHEETS = (b"[Content_Types].xml", b"xl/", b"opendocument.spreadsheet", b"Index/Document.iwa")
+"""What is named at the beginning of the zip archives that Excel, LibreOffice and Numbers write."""
+
+
+def wrong_content(head: bytes) -> str | None:
+    """What a file holds in place of data, judged by its first bytes, or None when nothing speaks against it.
+
+    Example:
+        >>> wrong_content(b"version https://git-lfs.github.com/spec/v1")
+        'a Git LFS pointer, not the data: run  git lfs pull  or download the file itself'
+    """
+    if not head:
+        return "empty"
+    if head.startswith(LFS):
+        return "a Git LFS pointer, not the data: run  git lfs pull  or download the file itself"
+    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page, not the data: the download failed or needs a login"
+    return None
+
+
+def read_list(path: Path, what: str = "list") -> tuple[str, str]:
+    """Text of a list file and the encoding it turned out to have.
+
+    UTF-8 (with or without mark) and UTF-16 with mark are certain. Anything else is cp949 where it reads as Korean
+    words, else cp1252, else latin-1.
+
+    Raises:
+        ModalignError: no such file, or it is empty, an archive, a spreadsheet or other binary data, a Git LFS pointer
+            or a web page.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise ModalignError(f"{what} not found: {path}") from None
+    except OSError as problem:
+        raise ModalignError(f"{what} cannot be read: {path} ({problem.strerror})") from None
+    wrong = wrong_content(raw[:200])
+    if wrong:
+        raise ModalignError(f"{what} is {wrong} ({path})")
+    if other := _binary(raw):
+        raise ModalignError(f"{what} is {other} ({path})")
+    return decode(raw)
+
+
+def _binary(raw: bytes) -> str | None:
+    """What bytes are that are no text, and what to do about it; None where they may be one."""
+    found = next((said for magic, said in OTHERS if raw.startswith(magic)), None)
+    if found and raw.startswith(b"PK") and any(name in raw[:4096] for name in SHEETS):
+        return "a spreadsheet, not text: save it as CSV (UTF-8)"
+    head = raw[:4096]
+    marked = any(raw.startswith(mark) for mark, _ in BYTE_ORDER_MARKS)
+    return found or ("binary data, not text" if not marked and head.count(0) > len(head) / 50 else None)
+
+
+def decode(raw: bytes) -> tuple[str, str]:
+    """Text and encoding of bytes; see ``read_list``.
+
+    Example:
+        >>> decode("개가 짖는다".encode("cp949"))
+        ('개가 짖는다', 'cp949')
+        >>> decode("a dog\N{RIGHT SINGLE QUOTATION MARK}s bark".encode("cp1252"))[1]
+        'cp1252'
+    """
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if raw.startswith(mark):
+            return raw.decode(encoding, "replace"), encoding  # it may be cut within a letter
+    try:
+        return raw.decode("utf-8-sig"), "utf-8"
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = raw.decode("cp949")
+        # Single accented letters of cp1252 can pass for lone Hangul syllables; Korean words have runs of them.
+        foreign = len(re.findall(r"[^\x00-\x7f]", text))
+        if sum(map(len, re.findall(r"[가-힣]{2,}", text))) > foreign / 2:
+            return text, "cp949"
+    except UnicodeDecodeError:
+        pass
+    try:
+        return raw.decode("cp1252"), "cp1252"
+    except UnicodeDecodeError:
+        return raw.decode("latin-1"), "latin-1"

@@ -1,0 +1,46 @@
+"""What links and values of views must be like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..errors import ModalignError, few
+
+BLOCK = 1 << 15  # rows that are looked at together
+
+
+def check_link(link: Tensor, pair: tuple[str, str], lengths: tuple[int, int]) -> None:
+    """Refuse links that are not (2, p) rows of two modalities of these lengths."""
+    for side, (m, n) in enumerate(zip(pair, lengths, strict=True)):
+        if link.ndim != 2 or link.shape[0] != 2:
+            raise ModalignError(f"links of {pair} must have shape (2, p), got {tuple(link.shape)}")
+        outside = link[side][(link[side] < 0) | (link[side] >= n)]
+        if len(outside):
+            raise ModalignError(f"links of {pair} name rows {few(outside.tolist())} of '{m}', which has {n} rows")
+
+
+def check_values(x: Tensor, m: str, zero_rows: bool) -> None:
+    """Refuse what `Views.validate` refuses, in one modality."""
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise ModalignError(f"'{m}' must hold floating-point numbers, got {x.dtype}")
+    bad = _rows_where(x, lambda part: ~torch.isfinite(part).all(1))
+    if len(bad):
+        raise ModalignError(
+            f"'{m}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): remove these rows"
+        )
+    empty = _rows_where(x, lambda part: (part == 0).all(1))
+    if len(empty) and not zero_rows and x.shape[1] > 1:
+        raise ModalignError(
+            f"'{m}' has {len(empty)} all-zero rows of {len(x)} ({few(empty.tolist())}): "
+            "a missing item is left out, not written as zeros; remove these rows"
+        )
+
+
+def _rows_where(x: Tensor, test: Callable[[Tensor], Tensor]) -> Tensor:
+    """Rows for which a test is true, read in blocks: a memory-mapped array is never held."""
+    return torch.cat([test(part) for part in x.split(BLOCK)]).nonzero().flatten() if len(x) else torch.empty(0).long()
