@@ -160,6 +160,23 @@ def test_a_build_that_was_interrupted_goes_on_and_ends_with_the_same_bytes(
     assert faiss.serialize_index(ann.build(x, settings, kept)).tobytes() == whole
 
 
+def test_a_graph_does_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.nn.functional.normalize(torch.randn(3000, 8, generator=torch.Generator().manual_seed(0)), dim=1).numpy()
+    built, add = [], faiss.IndexHNSWFlat.add
+    used: list[int] = []
+
+    def counted(index: Any, rows: np.ndarray) -> None:
+        used.append(faiss.omp_get_max_threads())
+        add(index, rows)
+
+    monkeypatch.setattr(faiss.IndexHNSWFlat, "add", counted)
+    for count in (1, 2, 3):
+        with ann.threads(count):
+            built.append(faiss.serialize_index(ann.build(x, AnnSettings("hnsw", links=8, effort=20))).tobytes())
+    assert built[0] == built[1] == built[2]
+    assert set(used) == ({1, 2, 3} if ann._ordered(faiss) else {1})
+
+
 def test_an_interrupted_index_keeps_its_finished_modalities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = {m: np.random.default_rng(i).normal(size=(200, 8)).astype(np.float32) for i, m in enumerate(("a", "b"))}
     items = {m: [{} for _ in rows] for m, rows in x.items()}

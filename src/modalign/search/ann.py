@@ -71,7 +71,7 @@ def _hnsw(faiss: Any, vectors: np.ndarray, settings: AnnSettings, kept: Path | N
         for _ in range(index.ntotal):
             index.hnsw.random_level()
     pause = Pause()
-    with threads(1):  # several threads link in the order in which they happen to finish
+    with threads(faiss.omp_get_max_threads() if _ordered(faiss) else 1):
         for start in range(index.ntotal, len(vectors), LINKED):
             index.add(vectors[start : start + LINKED])
             if index.ntotal < len(vectors) and pause.over():
@@ -79,6 +79,16 @@ def _hnsw(faiss: Any, vectors: np.ndarray, settings: AnnSettings, kept: Path | N
                 _keep(index, kept)
                 pause = Pause(pause.spent())
     return index
+
+
+def _ordered(faiss: Any) -> bool:
+    """Whether this faiss links the same graph on any number of threads, which it does from 1.15 on.
+
+    Before, several threads link in the order in which they happen to finish.
+    """
+    if hasattr(faiss.cvar, "hnsw_deterministic_build"):  # while the new way was a choice
+        faiss.cvar.hnsw_deterministic_build = True
+    return hasattr(faiss.HNSW, "compute_forward_links_deterministic")
 
 
 def _kept(path: Path | None, d: int) -> Any:

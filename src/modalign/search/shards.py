@@ -16,6 +16,7 @@ from ..files import read_json, write_json
 from ..outputs import claim
 from ..progress import Progress, silent
 from . import segments
+from .ann import threads
 from .settings import AnnSettings
 
 
@@ -30,7 +31,7 @@ def write_shards(
 ) -> list[str]:
     """Write items as so many segments, each with equal parts of every modality, as many at a time as there are cores.
 
-    A graph is linked by one thread, so that it is the same every time; several graphs take as many. A shard that was
+    Each is indexed by one thread, so that several take no more threads than there are cores. A shard that was
     written before the work was interrupted is not written again.
 
     Args:
@@ -45,9 +46,9 @@ def write_shards(
         parts = {m: slice(len(x) * number // shards, len(x) * (number + 1) // shards) for m, x in vectors.items()}
         parts = {m: part for m, part in parts.items() if part.stop > part.start}
         own = {m: vectors[m][part] for m, part in parts.items()}
-        return segments.write_segment(
-            folder, own, {m: items[m][part] for m, part in parts.items()}, settings, root, number=number
-        )
+        rows = {m: items[m][part] for m, part in parts.items()}
+        with threads(1):
+            return segments.write_segment(folder, own, rows, settings, root, number=number)
 
     names = []
     with ThreadPoolExecutor(min(shards, len(os.sched_getaffinity(0)))) as pool:
