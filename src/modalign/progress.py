@@ -50,11 +50,13 @@ def terminal() -> Iterator[Progress]:
         yield show
 
 
-class _Lines:
-    """One line at the start, then at most one every five seconds, then one at the end of each piece of work."""
+EVERY = 5.0  # seconds between two lines, and between two savings, at least
 
-    def __init__(self, every: float = 5.0) -> None:
-        self.every = every
+
+class _Lines:
+    """One line at the start, then at most one every ``EVERY`` seconds, then one at the end of each piece of work."""
+
+    def __init__(self) -> None:
         self.start: dict[str, tuple[float, int]] = {}
         self.last: dict[str, float] = {}
 
@@ -62,7 +64,7 @@ class _Lines:
         now = time.monotonic()
         begun, before = self.start.setdefault(what, (now, done))
         finished = done >= total
-        if not finished and now - self.last.get(what, -1e9) < self.every:
+        if not finished and now - self.last.get(what, -1e9) < EVERY:
             return
         self.last[what] = now
         spent, new = now - begun, done - before  # what was there before took no time
@@ -77,8 +79,8 @@ class Pause:
         cost: seconds that the last saving took.
     """
 
-    def __init__(self, cost: float = 0.0, least: float = 5.0) -> None:
-        self.begun, self.length = time.monotonic(), max(least, 10 * cost)
+    def __init__(self, cost: float = 0.0) -> None:
+        self.begun, self.length = time.monotonic(), max(EVERY, 10 * cost)
         self.ended = self.begun
 
     def over(self) -> bool:

@@ -27,6 +27,7 @@ from ..specification import specification
 from ..views import Views, concat
 
 SPLITS = ("train", "dev", "test")
+DIM = 256  # of tags
 OWN_KEYS = ("features", "root", "resplit", "holdout", "modalities", "holdout_by", "encoders", "most")
 
 
@@ -252,8 +253,7 @@ def flickr8k(folder: Path) -> Source:
         Splits(
             *(
                 Views(
-                    {"image": f.image[r], "text": f.text[r].flatten(0, 1)},
-                    {"image": r, "text": r.repeat_interleave(5)},
+                    {"image": f.image[r], "text": f.text[r].flatten(0, 1)}, {"image": r, "text": r.repeat_interleave(5)}
                 )
                 for r in (f.rows[s] for s in SPLITS)
             )
@@ -278,27 +278,27 @@ def flickr8k3(folder: Path) -> Source:
 
 
 class Tags:
-    """TF-IDF (words of five documents at least, no English stop words, sublinear) reduced by SVD.
+    """TF-IDF (words of five documents at least, no English stop words, sublinear) reduced by SVD to ``DIM`` numbers.
 
     Fitted to the documents that the training views hold; documents without a known word are left out of the views,
     because they have no direction.
     """
 
-    def __init__(self, documents: list[str], dim: int = 256, modality: str = "tags") -> None:
-        self.documents, self.dim, self.modality = documents, dim, modality
+    def __init__(self, documents: list[str]) -> None:
+        self.documents = documents
 
     def __call__(self, splits: Splits) -> Splits:
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        numbers = [s[self.modality][:, 0].long().tolist() for s in splits]
+        numbers = [s["tags"][:, 0].long().tolist() for s in splits]
         seen = [self.documents[i] for i in numbers[0]]
         words = TfidfVectorizer(min_df=min(5, max(1, len(seen) // 10)), stop_words="english", sublinear_tf=True)
         try:
             table = words.fit_transform(seen)
         except ValueError as problem:
             raise ModalignError(f"the tags of {len(seen)} training items have no common word: {problem}") from None
-        svd = TruncatedSVD(min(self.dim, table.shape[1] - 1, table.shape[0] - 1), random_state=0).fit(table)
+        svd = TruncatedSVD(min(DIM, table.shape[1] - 1, table.shape[0] - 1), random_state=0).fit(table)
         made = []
         for split, own in zip(splits, numbers, strict=True):
             rows = svd.transform(words.transform([self.documents[i] for i in own])).astype(np.float32)
@@ -307,5 +307,4 @@ class Tags:
         return Splits(*made)
 
     def _put(self, x: Views, rows: Tensor, known: Tensor) -> Views:
-        m = self.modality
-        return Views({**x.data, m: rows[known]}, {**x.group, m: x.group[m][known]})
+        return Views({**x.data, "tags": rows[known]}, {**x.group, "tags": x.group["tags"][known]})

@@ -267,10 +267,10 @@ class Stability(NamedTuple):
     high: dict[str, float]
 
 
-def stability(matrices: Mapping[str, Matrix], samples: int = 2000, seed: int = 0) -> Stability:
+def stability(matrices: Mapping[str, Matrix]) -> Stability:
     """Rank stability of methods on one setting."""
     names = list(matrices)
-    drawn = ranks(draws([matrices[n] for n in names], samples, seed))
+    drawn = ranks(draws([matrices[n] for n in names]))
     tops = (drawn == drawn.min(1, keepdims=True)).astype(float)
     first = (tops / tops.sum(1, keepdims=True)).mean(0)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)

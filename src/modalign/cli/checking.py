@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from .common import Flag, Json, Set, emit
+from .common import DataSet, Flag, Json, OneSplit, Root, Set, emit
 
 
 def check(
-    dataset: str,
-    root: Path | None = None,
+    dataset: DataSet,
+    root: Root = None,
     *,
     set: Set = None,
-    split: str | None = None,
+    split: OneSplit = None,
     quick: Flag = False,
     against: str | None = None,
     json: Json = False,
@@ -21,12 +19,6 @@ def check(
 
     Parameters
     ----------
-    dataset
-        See: modalign list dataset.
-    root
-        Folder of the data set's files; not needed for built-in data.
-    split
-        Only this split.
     quick
         Leave out pictures that look alike without being the same file, for which each is decoded once.
     against

@@ -11,7 +11,7 @@ from cyclopts import CoercionError, Parameter, Token
 
 from ..errors import ModalignError, few
 from ..files import to_json
-from ..parameters import Seed
+from ..parameters import Count, Seed
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -44,8 +44,18 @@ def whole(kind: Any, tokens: Sequence[Token]) -> Any:
 
 WHOLE = Parameter(converter=whole)
 """Beside the kind of a whole number: ``Annotated[Dim, WHOLE]``."""
-Seeded = Annotated[Seed, WHOLE]
+Whole = Annotated[Count, WHOLE]
+MaybeWhole = Annotated[Count | None, WHOLE]
+Seeded = Annotated[Seed, Parameter(converter=whole, help="Of every random number.")]
 SeveralSeeds = Annotated[list[Seed] | None, Parameter(negative="", consume_multiple=True, converter=whole)]
+
+DataSet = Annotated[str, Parameter(help="See: modalign list dataset.")]
+Root = Annotated[Path | None, Parameter(help="Folder of the data set's files; not needed for built-in data.")]
+OneSplit = Annotated[str | None, Parameter(help="Only this split.")]
+Names = Annotated[Several, Parameter(help="Modality names, one per array; default: the file names.")]
+Address = Annotated[
+    str | None, Parameter(help="Of a Ray cluster: auto, ray://HOST:10001; default: processes of this machine.")
+]
 
 
 @contextmanager

@@ -5,15 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from ..parameters import Count, Dim, Portion, Share
-from .common import WHOLE, Flag, Json, Repeated, Seeded, Set, Several, emit, finish, on_ranks
+from ..parameters import Dim, Portion, Share
+from .common import (
+    WHOLE,
+    Address,
+    DataSet,
+    Flag,
+    Json,
+    MaybeWhole,
+    Names,
+    OneSplit,
+    Repeated,
+    Root,
+    Seeded,
+    Set,
+    Whole,
+    emit,
+    finish,
+    on_ranks,
+)
 
 
 def demo(
     *,
     out: Path = Path("runs/demo"),
-    pairs: Annotated[Count, WHOLE] = 200,
-    seeds: Annotated[Count, WHOLE] = 1,
+    pairs: Whole = 200,
+    seeds: Whole = 1,
     language: str = "en",
     speech: Flag = False,
     json: Json = False,
@@ -46,7 +63,7 @@ def align(
     *arrays: Path,
     out: Path,
     pairs: Path | None = None,
-    names: Several = None,
+    names: Names = None,
     method: str = "full",
     dim: Annotated[Dim, WHOLE] = 256,
     holdout: Share = 0.2,
@@ -63,16 +80,12 @@ def align(
         Folder of the run.
     pairs
         CSV or .npy of row numbers, one pair a line; all other rows are unpaired (two arrays only).
-    names
-        Modality names, one per array; default: the file names.
     method
         See: modalign list method.
     dim
         Width of the shared space.
     holdout
         Share of the pairs held out to measure the alignment; 0 measures nothing.
-    seed
-        Of every random number.
     """
     from ..progress import terminal
     from ..runs.train import align_arrays
@@ -114,42 +127,34 @@ def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = 
 
 
 def embed(
-    dataset: str,
-    root: Path | None = None,
+    dataset: DataSet,
+    root: Root = None,
     *,
     out: Path,
     encoder: Repeated = None,
     set: Set = None,
-    split: str | None = None,
-    limit: Annotated[Count | None, WHOLE] = None,
+    split: OneSplit = None,
+    limit: MaybeWhole = None,
     half: Flag = False,
     engine: str = "local",
-    address: str | None = None,
-    workers: Annotated[Count | None, WHOLE] = None,
+    address: Address = None,
+    workers: MaybeWhole = None,
     json: Json = False,
 ) -> None:
     """Encode a data set into a feature store.
 
     Parameters
     ----------
-    dataset
-        See: modalign list dataset.
-    root
-        Folder of the data set's files; not needed for built-in data.
     out
         Folder of the store; a second call does only what is missing.
     encoder
         modality=NAME[,setting=value...], once per modality.
-    split
-        Only this split.
     limit
         Only this many groups.
     half
         Keep features in half precision (float16): half the space.
     engine
         Where to encode: local, or ray (the extra 'scale'): actors that hold the encoder.
-    address
-        Of a Ray cluster: auto, ray://HOST:10001; default: processes of this machine.
     workers
         Actors at most; default: as many as there are processors for.
     """

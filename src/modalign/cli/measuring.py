@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
 from ..errors import ModalignError
-from ..parameters import Count, Positive
-from .common import WHOLE, Flag, Json, Seeded, Set, Several, SeveralFiles, SeveralSeeds, emit, unused
+from ..parameters import Positive
+from .common import (
+    Address,
+    Flag,
+    Json,
+    MaybeWhole,
+    Names,
+    Seeded,
+    Set,
+    Several,
+    SeveralFiles,
+    SeveralSeeds,
+    Whole,
+    emit,
+    unused,
+)
 
 
 def evaluate(
@@ -61,21 +74,16 @@ def evaluate(
     gallery
         modality that is searched while others are missing (with --robustness); default: image, else the last.
     """
-    from ..progress import terminal
-    from ..runs import Run
-    from . import tables
-
     if robustness is not None:
-        from ..runs.robustness import evaluate_robustness
-
         unused("beside --robustness, which is measured by itself", metrics=metrics, geometry=geometry,
                protocol=protocol, positives=positives, query=query, translation=translation, transfer=transfer,
                labels=labels, fusion=None if fusion == "mean" else fusion)  # fmt: skip
-        with terminal() as progress:
-            found = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
-        emit({"run": str(run), **found.json()}, json, lambda _: tables.robustness(found, Run(run)))
+        _evaluate_robustness(run, robustness, against or [], gallery, json)
         return
+    from ..progress import terminal
+    from ..runs import Run
     from ..runs.evaluate import Request, evaluate_run
+    from .tables import evaluation
 
     request = Request(
         _names(metrics), geometry, protocol, positives, _names(query), fusion, translation, transfer, labels
@@ -85,7 +93,18 @@ def evaluate(
     unused("without --query", fusion=None if query or fusion == "mean" else fusion)
     with terminal() as progress:
         found = evaluate_run(run, request, progress)
-    emit({"run": str(run), **found.json()}, json, lambda _: tables.evaluation(found, Run(run)))
+    emit({"run": str(run), **found.json()}, json, lambda _: evaluation(found, Run(run)))
+
+
+def _evaluate_robustness(run: Path, kinds: list[str], against: list[Path], gallery: str | None, json: bool) -> None:
+    from ..progress import terminal
+    from ..runs import Run
+    from ..runs.robustness import evaluate_robustness
+    from .tables import robustness
+
+    with terminal() as progress:
+        found = evaluate_robustness(run, kinds, against, gallery, progress=progress)
+    emit({"run": str(run), **found.json()}, json, lambda _: robustness(found, Run(run)))
 
 
 def _names(entries: list[str] | None) -> tuple[str, ...]:
@@ -99,8 +118,8 @@ def _names(entries: list[str] | None) -> tuple[str, ...]:
 def diagnose(
     *arrays: Path,
     pairs: Path | None = None,
-    names: Several = None,
-    rows: Annotated[Count, WHOLE] = 2000,
+    names: Names = None,
+    rows: Whole = 2000,
     seed: Seeded = 0,
     json: Json = False,
 ) -> None:
@@ -113,12 +132,8 @@ def diagnose(
         ``modalign embed``, whose captions and files are also searched for doubles and for leaks between splits.
     pairs
         CSV or .npy of row numbers, one pair a line (two arrays only).
-    names
-        Modality names, one per array; default: the file names.
     rows
         Pairs to look at, at most.
-    seed
-        Of every random number.
     """
     from ..diagnosis import diagnose_arrays
     from ..progress import terminal
@@ -137,10 +152,10 @@ def bench(
     setting: Several = None,
     part: Several = None,
     seed: SeveralSeeds = None,
-    workers: Annotated[Count | None, WHOLE] = None,
+    workers: MaybeWhole = None,
     hours: Positive | None = None,
     engine: str = "local",
-    address: str | None = None,
+    address: Address = None,
     set: Set = None,
     redo: Flag = False,
     show: Flag = False,
@@ -170,8 +185,6 @@ def bench(
         Start nothing new after so long.
     engine
         Where cells are done: local, or ray (the extra 'scale').
-    address
-        Of a Ray cluster: auto, ray://HOST:10001; default: processes of this machine.
     redo
         Forget the chosen cells first.
     show

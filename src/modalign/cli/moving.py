@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from ..parameters import Count
-from .common import WHOLE, Flag, Json, Seeded, Several, emit, unused
+from .common import Flag, Json, MaybeWhole, Seeded, Several, Whole, emit, unused
 
 
 def migrate(
@@ -18,12 +16,12 @@ def migrate(
     measure: str = "cosine",
     method: Several = None,
     direction: Several = None,
-    k: Annotated[Count, WHOLE] = 10,
+    k: Whole = 10,
     old_part: str | None = None,
     new_part: str | None = None,
     old_encoder: str | None = None,
     new_encoder: str | None = None,
-    choose: Annotated[Count | None, WHOLE] = None,
+    choose: MaybeWhole = None,
     how: str = "spread",
     seed: Seeded = 0,
     json: Json = False,
@@ -60,8 +58,6 @@ def migrate(
         Fit nothing: choose so many rows of OLD to embed with the new model.
     how
         Of --choose: spread (k-means++), farthest or random.
-    seed
-        Of every random number.
     """
     from ..migration.command import choose_file, migrate_files, summary
     from ..progress import terminal

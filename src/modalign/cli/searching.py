@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ..errors import ModalignError
 from ..parameters import Count, Port
-from .common import WHOLE, Flag, Json, Repeated, RepeatedFiles, emit, unused, whole
+from .common import WHOLE, Flag, Json, Repeated, RepeatedFiles, Whole, emit, unused, whole
 
 
 def index(
@@ -26,7 +26,7 @@ def index(
     delete: Repeated = None,
     compact: Flag = False,
     lance: str | None = None,
-    shards: Annotated[Count, WHOLE] = 1,
+    shards: Whole = 1,
     prefix: str = "",
     join: RepeatedFiles = None,
     json: Json = False,
@@ -162,7 +162,7 @@ def serve(
     host: str = "127.0.0.1",
     port: Annotated[Port, WHOLE] = 8765,
     allow_host: Repeated = None,
-    threads: Annotated[Count, WHOLE] = 2,
+    threads: Whole = 2,
 ) -> None:
     """Open a page to search, look at and compare runs or indexes.
 

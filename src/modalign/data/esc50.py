@@ -125,11 +125,7 @@ def _by_source(source: str) -> str:
 
 def _texts(record: Record, which: str) -> list[str]:
     category = record.fields["category"].replace("_", " ")
-    return {
-        "category": [category],
-        "title": [_title(record)],
-        "both": [category, _title(record)],
-    }[which]
+    return {"category": [category], "title": [_title(record)], "both": [category, _title(record)]}[which]
 
 
 def _title(record: Record) -> str:

@@ -10,6 +10,7 @@ from ..errors import ModalignError
 from . import media
 
 GRID = 8
+MOST = 1_000_000  # pairs
 COLOUR = 12.0  # root mean square of 8 x 8 colours out of 255: re-encoding and resizing stay below 6
 
 
@@ -32,18 +33,17 @@ def picture_hash(uri: str) -> np.ndarray | None:
     return np.concatenate([np.packbits(grey[:, 1:] > grey[:, :-1]), colours.reshape(-1)])
 
 
-def near_pairs(hashes: np.ndarray, bits: int, most: int = 1_000_000) -> list[tuple[int, int]]:
+def near_pairs(hashes: np.ndarray, bits: int) -> list[tuple[int, int]]:
     """All pairs i < j whose bits differ in at most ``bits`` places and whose colours are close.
 
     With bits + 1 bands of the 64 bits, two hashes that differ in at most ``bits`` places agree in one whole band
     (pigeonholes): only those are compared, so that the work grows far slower than the square of their number.
 
     Args:
-        hashes: (n, 200) uint8 of ``picture_hash``. bits: 0 to 7. most: give up after so many pairs (thousands of
-            pictures that are all the same).
+        hashes: (n, 200) uint8 of ``picture_hash``. bits: 0 to 7.
 
     Returns:
-        Sorted pairs.
+        Sorted pairs; ``MOST`` of them at least where pictures by the thousand are all the same.
 
     Example:
         >>> x = np.zeros((3, 200), np.uint8); x[1, 0] = 1; x[2, 8:] = 255
@@ -65,6 +65,6 @@ def near_pairs(hashes: np.ndarray, bits: int, most: int = 1_000_000) -> list[tup
                 others = others[np.bitwise_count(words[others] ^ words[i]) <= bits]
                 tint = np.sqrt(((colours[others] - colours[i]) ** 2).mean(1))
                 found.update((i, int(j)) for j in others[tint <= COLOUR])
-                if len(found) >= most:
+                if len(found) >= MOST:
                     return sorted(found)
     return sorted(found)

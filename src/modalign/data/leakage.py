@@ -18,6 +18,8 @@ from .hashes import near_pairs, picture_hash
 from .manifest import Manifest
 from .shards import is_member, open_member
 
+CHUNK = 1024  # rows that are compared together
+
 Pair = tuple[int, int]
 
 
@@ -216,15 +218,15 @@ def _alike(manifest: Manifest, bits: int, equal: Sequence[tuple[int, ...]], unre
     return [(rows[i], rows[j]) for i, j in pairs]
 
 
-def _near(manifest: Manifest, modality: str, x: Any, cosine: float, chunk: int = 1024) -> list[tuple[int, int, float]]:
+def _near(manifest: Manifest, modality: str, x: Any, cosine: float) -> list[tuple[int, int, float]]:
     """Pairs of rows of different groups whose features have at least this cosine, most alike first."""
     rows = manifest.rows(modality)
     group = np.asarray(manifest.group)[rows]
     unit = np.asarray(x, dtype=np.float32)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     found: list[tuple[int, int, float]] = []
-    for start in range(0, len(rows), chunk):
-        alike = unit[start : start + chunk] @ unit[start:].T
+    for start in range(0, len(rows), CHUNK):
+        alike = unit[start : start + CHUNK] @ unit[start:].T
         i, j = (alike >= cosine).nonzero()
         later = (j > i) & (group[start + i] != group[start + j])
         pairs = zip(i[later], j[later], strict=True)

@@ -11,6 +11,8 @@ import numpy as np
 from ..errors import ModalignError
 from .manifest import Manifest
 
+POSITIVES = "positives"  # the column that names what is right for an item
+
 Pair = tuple[str, str]
 
 
@@ -46,15 +48,15 @@ def positive_links(manifest: Manifest, a: str, b: str, key: str = "positives") -
     return _in_common(*sides)
 
 
-def links_of(manifest: Manifest, rows: Mapping[str, np.ndarray], key: str = "positives") -> dict[Pair, np.ndarray]:
+def links_of(manifest: Manifest, rows: Mapping[str, np.ndarray]) -> dict[Pair, np.ndarray]:
     """The links of all pairs of modalities, for ``Views.links``, where they say more than the group ids.
 
     The column says which things are right for an item: a clip lists several captions, a caption names itself. Two
     modalities that both list several (the picture and the sound of a clip) do not name each other: their groups hold.
 
     Args:
-        manifest: rows with the extra column ``key``, or without it: then there are no links.
-        rows: modality -> the manifest rows of the items that are really there, ascending. key: the column.
+        manifest: rows with the extra column ``positives``, or without it: then there are no links.
+        rows: modality -> the manifest rows of the items that are really there, ascending.
 
     Returns:
         (a, b) -> (2, p) positions among the rows of a and of b.
@@ -67,9 +69,9 @@ def links_of(manifest: Manifest, rows: Mapping[str, np.ndarray], key: str = "pos
         >>> links_of(m, {"video": np.array([0]), "text": np.array([1, 2])})["video", "text"].tolist()
         [[0, 0], [0, 1]]
     """
-    if key not in manifest.extra:
+    if POSITIVES not in manifest.extra:
         return {}
-    values = {m: [manifest.extra[key][r] for r in own] for m, own in rows.items()}
+    values = {m: [manifest.extra[POSITIVES][r] for r in own] for m, own in rows.items()}
     most = {m: max((len(_several(v)) for v in column), default=0) for m, column in values.items()}
     links = {}
     for a, b in combinations(rows, 2):

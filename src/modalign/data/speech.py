@@ -54,29 +54,29 @@ def speak(words: str, voice: str = "en") -> tuple[bytes, int]:
     return samples, rate
 
 
-def with_speech(manifest: Manifest, voice: str = "en", modality: str = "audio", folder: Path | None = None) -> Manifest:
-    """A manifest whose words have spoken ones beside them: rows of another modality, of the same groups and splits.
+def with_speech(manifest: Manifest, voice: str = "en", folder: Path | None = None) -> Manifest:
+    """A manifest whose words have spoken ones beside them: rows of "audio", of the same groups and splits.
 
     Args:
-        voice: see ``speak``. modality: of the sounds.
+        voice: see ``speak``.
         folder: for the WAV files, one per distinct text, written once; None: in the cache folder.
 
     Raises:
         MissingExtraError: eSpeak NG is not installed.
-        ModalignError: the manifest has no words, or has that modality already; see also ``speak``.
+        ModalignError: the manifest has no words, or has sounds already; see also ``speak``.
     """
-    if modality in manifest.modalities:
-        raise ModalignError(f"'{manifest.name}' has '{modality}' items already")
+    if "audio" in manifest.modalities:
+        raise ModalignError(f"'{manifest.name}' has 'audio' items already")
     texts = [row for row in manifest if row.text is not None]
     if not texts:
         raise ModalignError(f"'{manifest.name}' has no words that could be spoken")
     place = folder or cache_folder() / "speech" / f"{voice}-{VARIANT}-{SPEED}-{_version()}"
-    spoken = [_sound_of(row, voice, modality, place) for row in texts]
+    spoken = [_sound_of(row, voice, place) for row in texts]
     meta = {**manifest.meta, "speech": "eSpeak NG"}
     return Manifest.from_rows([*manifest, *spoken], name=manifest.name, meta=meta, left_out=manifest.left_out)
 
 
-def _sound_of(row: Row, voice: str, modality: str, folder: Path) -> Row:
+def _sound_of(row: Row, voice: str, folder: Path) -> Row:
     words = str(row.text)
     slug = re.sub(r"\W+", "-", words)[:40].strip("-")
     mark = hashlib.blake2b(words.encode(), digest_size=6).hexdigest()
@@ -86,7 +86,7 @@ def _sound_of(row: Row, voice: str, modality: str, folder: Path) -> Row:
         with atomic(path) as partial, wave.open(str(partial), "wb") as file:
             file.setparams((1, 2, rate, 0, "NONE", ""))
             file.writeframes(samples)
-    return row._replace(modality=modality, text=None, uri=str(path), extra={**row.extra, "words": words})
+    return row._replace(modality="audio", text=None, uri=str(path), extra={**row.extra, "words": words})
 
 
 def _version() -> str:

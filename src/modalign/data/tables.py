@@ -142,11 +142,7 @@ def _require(columns: Sequence[str], required: Iterable[str], path: Path, what: 
 
 
 def read_csv(
-    path: Path,
-    required: Sequence[str] = (),
-    what: str = "list",
-    delimiter: str | None = ",",
-    tell: Tell | None = None,
+    path: Path, required: Sequence[str] = (), what: str = "list", delimiter: str | None = ",", tell: Tell | None = None
 ) -> Table:
     """A CSV file with a header line as a ``Table``. Raises as ``read_list`` and ``parse_csv`` do."""
     text, encoding = read_list(path, what)

@@ -24,12 +24,7 @@ SHARES = {"train": 0.6, "dev": 0.15, "test": 0.25}
 
 @register("dataset", "tuxpaint")
 def tuxpaint(
-    root: Place = PLACE,
-    split: str | None = None,
-    *,
-    language: str = "fr",
-    text: str = "en",
-    missing: Missing = "keep",
+    root: Place = PLACE, split: str | None = None, *, language: str = "fr", text: str = "en", missing: Missing = "keep"
 ) -> Manifest:
     """Tux Paint stamps: pictures, names and spoken names.
 

@@ -41,11 +41,7 @@ class Instruction(NamedTuple):
 
 @register("dataset", "youcook2")
 def youcook2(
-    root: Place,
-    split: str | None = None,
-    *,
-    layout: Layout | None = None,
-    missing: Missing = "keep",
+    root: Place, split: str | None = None, *, layout: Layout | None = None, missing: Missing = "keep"
 ) -> Manifest:
     """YouCook2: steps of cooking videos with a human instruction each; or frames of them with speech as third modality.
 

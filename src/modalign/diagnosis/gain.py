@@ -18,6 +18,7 @@ from ..metrics.recall import Retrieval
 from ..metrics.score import Score
 from ..views import Views
 
+SHARE, MOST = 0.25, 500  # of the pairs held out
 RIDGES = (0.1, 1.0, 10.0)
 SHARES = (0.125, 0.25, 0.5, 1.0)
 """Of the training pairs, at which recall is measured: how the gain grows with pairs."""
@@ -43,7 +44,7 @@ class Gain:
     curve: list[dict[str, Any]]
 
 
-def gain(x: Tensor, y: Tensor, share: float = 0.25, most: int = 500, seed: int = 0) -> Gain:
+def gain(x: Tensor, y: Tensor, seed: int = 0) -> Gain:
     """Fit canonical correlation on some pairs, find the partners of the others.
 
     bits = mean_r log2 r over ranks 1 .. n - mean_i log2(rank_i), mean of both ways: s where partners are known up to a
@@ -51,7 +52,6 @@ def gain(x: Tensor, y: Tensor, share: float = 0.25, most: int = 500, seed: int =
 
     Args:
         x, y: (n, a), (n, b): row i of both is the same item; reduced by ``geometry.information.principal``.
-        share: of the pairs held out. most: of them.
         seed: of the split.
 
     Raises:
@@ -67,7 +67,7 @@ def gain(x: Tensor, y: Tensor, share: float = 0.25, most: int = 500, seed: int =
     if n < 20:
         raise ModalignError(f"a held-out alignment needs 20 or more pairs, got {n}")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    held = min(most, max(5, round(share * n)))
+    held = min(MOST, max(5, round(SHARE * n)))
     test, train = order[:held], order[held:]
     inner = max(5, len(train) // 4)
     ridge = max(RIDGES, key=lambda r: _bits(_fit(x, y, train[inner:], r), x, y, train[:inner]).mean())

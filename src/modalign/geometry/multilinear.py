@@ -37,10 +37,7 @@ def product(vectors: Sequence[Tensor]) -> Tensor:
 
 
 def symile(
-    vectors: Sequence[Tensor],
-    scale: float | Tensor,
-    negatives: str = "n",
-    generator: torch.Generator | None = None,
+    vectors: Sequence[Tensor], scale: float | Tensor, negatives: str = "n", generator: torch.Generator | None = None
 ) -> Tensor:
     """Each modality in turn as anchor must find the rest of its tuple among wrong tuples.
 

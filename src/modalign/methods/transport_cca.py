@@ -252,17 +252,17 @@ def score_of(space: CanonicalSpace, dev: Views | None) -> float:
     return -1.0 if dev is None else dev_recall(space.embed_new(dev))
 
 
-def narrowed(z: Sequence[Tensor], width: int = WIDTH) -> list[Tensor]:
+def narrowed(z: Sequence[Tensor]) -> list[Tensor]:
     """Unit rows of both sides in the leading directions of a sample of them, where that is cheaper than their product.
 
     Inner products change by what the other directions hold. Directions: orthogonal iteration on the second moment.
     """
     n, m, wide = len(z[0]), len(z[1]), z[0].shape[1]
-    if wide <= width or 2 * SAMPLE * wide * wide + (n + m) * wide * width > 2 * n * m * (wide - width):
+    if wide <= WIDTH or 2 * SAMPLE * wide * wide + (n + m) * wide * WIDTH > 2 * n * m * (wide - WIDTH):
         return list(z)
     sample = torch.cat([v[:: -(-len(v) // SAMPLE)] for v in z])
     moment = sample.T @ sample
-    axes = torch.randn(wide, width, generator=torch.Generator().manual_seed(0)).to(moment)
+    axes = torch.randn(wide, WIDTH, generator=torch.Generator().manual_seed(0)).to(moment)
     for _ in range(3):
         axes = torch.linalg.qr(moment @ axes).Q
     return [v @ axes for v in z]

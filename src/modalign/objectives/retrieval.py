@@ -97,10 +97,7 @@ class MilNce(Clip):
     """
 
     def __init__(
-        self,
-        scale: Positive = contrast.CLIP_SCALE,
-        learn_scale: bool = True,
-        modalities: Sequence[str] | None = None,
+        self, scale: Positive = contrast.CLIP_SCALE, learn_scale: bool = True, modalities: Sequence[str] | None = None
     ) -> None:
         super().__init__(scale, learn_scale, modalities=modalities)
 

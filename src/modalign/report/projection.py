@@ -101,7 +101,7 @@ def _project(sample: Views, names: list[str], groups: int, all_groups: int) -> L
     )
 
 
-def force_layout(points: Tensor, start: Tensor, steps: int = STEPS) -> Tensor:
+def force_layout(points: Tensor, start: Tensor) -> Tensor:
     """Gradient flow of a pull along the nearest-neighbour graph and a push between all points.
 
     With w the symmetrised graph of the nearest neighbours (rows sum to about 1) and d the distance on the map,
@@ -124,10 +124,10 @@ def force_layout(points: Tensor, start: Tensor, steps: int = STEPS) -> Tensor:
     graph = (graph + graph.T) / (2 * k)
     y = 3.0 * start / start.std(0).clamp(min=1e-6)
     speed = torch.zeros_like(y)
-    for step in range(steps):
+    for step in range(STEPS):
         square = y.square().sum(1)
         q = 1.0 / (1.0 + (square[:, None] + square[None] - 2.0 * y @ y.T).clamp_(min=0))
-        early = 1.0 + 4.0 * (1.0 - step / steps) ** 2
+        early = 1.0 + 4.0 * (1.0 - step / STEPS) ** 2
         force = q * (early * graph - (SPREAD / n) * q)
         speed = 0.8 * speed - 0.5 * (force.sum(1, keepdim=True) * y - force @ y)
         y = y + speed

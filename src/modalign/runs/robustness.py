@@ -35,6 +35,7 @@ LABELS = {"clip": "CLIP", "gram": "GRAM", "cca": "CCA"}
 RAW = {"pixels": "image", "waveform": "audio"}
 """Kinds of attack that go through an encoder, and the modality they change."""
 ITEMS, SECONDS = 16, 5
+SEED = 0
 DAMAGED, PIXELS = 100, 224
 """Groups whose inputs are damaged, and the shorter side of their pictures meanwhile."""
 
@@ -44,8 +45,6 @@ def evaluate_robustness(
     kinds: Sequence[str],
     against: Sequence[Path] = (),
     gallery: str | None = None,
-    most: int = 400,
-    seed: int = 0,
     progress: Progress = silent,
 ) -> Result:
     """Measure the robustness of a run; the run keeps the result, which the report shows.
@@ -53,7 +52,7 @@ def evaluate_robustness(
     Args:
         kinds: "missing", "noise", "attack", "corruptions", "typos", "pixels" or "waveform".
         against: other runs on the same data, for the same pictures; a demo's other methods join by themselves.
-        gallery, most, seed: see ``robustness.measure``.
+        gallery: see ``robustness.measure``.
 
     Raises:
         ModalignError: a folder that is no run or is written to by another program, features that are gone, runs whose
@@ -66,19 +65,13 @@ def evaluate_robustness(
     if folder.resolve() in (other.resolve() for other in against):
         raise ModalignError(f"{folder} cannot be compared with itself: leave it out of --against")
     with claim(run.folder, "run"):
-        result = _measured(run, kinds, against, gallery, most, seed, progress)
+        result = _measured(run, kinds, against, gallery, progress)
         run.keep(result, RunFile.ROBUSTNESS)
     return result
 
 
 def _measured(
-    run: Run,
-    kinds: Sequence[str],
-    against: Sequence[Path],
-    gallery: str | None,
-    most: int,
-    seed: int,
-    progress: Progress,
+    run: Run, kinds: Sequence[str], against: Sequence[Path], gallery: str | None, progress: Progress
 ) -> Result:
     """Curves of a run's heads, and of others."""
     data = run.data(progress)
@@ -96,10 +89,8 @@ def _measured(
         [k for k in kinds if k in KINDS],
         gallery,
         method_name(run.model),
-        most,
-        seed=seed,
-        raw=raw_of(run, data, spaces[0], ITEMS, seed) if spaces else None,
-        damage={k: damage_of(run, data, k, seed, progress) for k in kinds if k in DAMAGES},
+        raw=raw_of(run, data, spaces[0], ITEMS) if spaces else None,
+        damage={k: damage_of(run, data, k, progress) for k in kinds if k in DAMAGES},
         progress=progress,
     )
     return Result(
@@ -112,7 +103,7 @@ def _measured(
     )
 
 
-def raw_of(run: Run, data: Data, space: str, most: int, seed: int) -> Raw:
+def raw_of(run: Run, data: Data, space: str, most: int) -> Raw:
     """The pictures or sounds behind some of the test items, as their encoder sees them.
 
     Sounds are brought to one length, that of the longest but ``SECONDS`` at most, with silence at the end.
@@ -121,7 +112,7 @@ def raw_of(run: Run, data: Data, space: str, most: int, seed: int) -> Raw:
         ModalignError: the run's files or their encoder are not at hand, or it has no differentiable form.
     """
     modality = RAW[space]
-    encoder, rows, part = _encoded(run, data, modality, most, seed)
+    encoder, rows, part = _encoded(run, data, modality, most)
     differentiable(encoder)  # says at once where this encoder has no gradient
     if space == "pixels":
         return Raw(modality, encoder, encoder.collate(rows).float() / 255, part, space)
@@ -129,24 +120,24 @@ def raw_of(run: Run, data: Data, space: str, most: int, seed: int) -> Raw:
     return Raw(modality, encoder, torch.nn.utils.rnn.pad_sequence(sounds, batch_first=True).clamp(-1, 1), part, space)
 
 
-def damage_of(run: Run, data: Data, kind: str, seed: int, progress: Progress = silent) -> Damage:
+def damage_of(run: Run, data: Data, kind: str, progress: Progress = silent) -> Damage:
     """Some of the test items' pictures or texts, damaged and encoded again by the run's encoder.
 
     Raises:
         ModalignError: the run's files or their encoder are not at hand.
     """
     modality = "image" if kind == "corruptions" else "text"
-    encoder, rows, part = _encoded(run, data, modality, DAMAGED, seed)
+    encoder, rows, part = _encoded(run, data, modality, DAMAGED)
     clean = part[modality]
     families: Mapping[str, Sequence[str]]
     damaged: Callable[[str, int], list[Any]]
     if kind == "corruptions":
         families = FAMILIES
         pictures = [_small(load_image(source(row), PIXELS)) for row in rows]
-        damaged = lambda name, severity: [corrupt(p, name, severity, seed) for p in pictures]  # noqa: E731
+        damaged = lambda name, severity: [corrupt(p, name, severity, SEED) for p in pictures]  # noqa: E731
     else:
         families = {name: (name,) for name in TYPOS}
-        damaged = lambda name, severity: [misspell(r.text or "", severity, seed, name) for r in rows]  # noqa: E731
+        damaged = lambda name, severity: [misspell(r.text or "", severity, SEED, name) for r in rows]  # noqa: E731
     kinds = [k for family in families.values() for k in family]
     found: dict[str, list[Tensor]] = {}
     for number, name in enumerate(kinds):
@@ -163,14 +154,14 @@ def _small(picture: Image.Image) -> Image.Image:
     return picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC)
 
 
-def _encoded(run: Run, data: Data, modality: str, most: int, seed: int) -> tuple[Any, list[Row], Views]:
+def _encoded(run: Run, data: Data, modality: str, most: int) -> tuple[Any, list[Row], Views]:
     """A run's encoder, and some of the test items with the rows that it read."""
     entry, test = run.model.encoders.get(modality), data["test"]
     if entry is None or modality not in test or test.row is None or data.manifest is None:
         raise ModalignError(
             f"{run.folder} has no '{modality}' that an encoder of modalign reads: try noise, on its features"
         )
-    part = few_groups(test, most, seed)
+    part = few_groups(test, most, SEED)
     assert part.row is not None
     rows = [data.manifest[int(r)] for r in part.row[modality]]
     return make_encoders(data.manifest, {modality: named(entry)})[modality], rows, part

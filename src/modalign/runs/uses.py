@@ -39,11 +39,7 @@ def captions_of(items: Items) -> dict[int, list[str]]:
 
 
 def translation(
-    train: Items,
-    test: Items,
-    steps: int = STEPS,
-    seed: int = 0,
-    progress: Progress = silent,
+    train: Items, test: Items, steps: int = STEPS, seed: int = 0, progress: Progress = silent
 ) -> dict[str, Score]:
     """Scores of a captioner trained on the training texts' points alone, and of the nearest training caption.
 

@@ -202,12 +202,7 @@ def notes(space: Space, query: Query) -> list[str]:
 
 
 def command_line(
-    run: Path,
-    query: Query,
-    to: Sequence[str],
-    k: int,
-    where: Sequence[str] = (),
-    correction: str | None = None,
+    run: Path, query: Query, to: Sequence[str], k: int, where: Sequence[str] = (), correction: str | None = None
 ) -> str:
     """The command that gives the answer to a query, ready for a shell.
 

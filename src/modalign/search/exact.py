@@ -25,11 +25,7 @@ def exact_scores(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
 
 
 def top(
-    vectors: np.ndarray,
-    query: np.ndarray,
-    k: int,
-    allowed: np.ndarray | None = None,
-    bias: np.ndarray | None = None,
+    vectors: np.ndarray, query: np.ndarray, k: int, allowed: np.ndarray | None = None, bias: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows with the largest <y_i, q> + b_i, exactly; ties by row.
 

@@ -15,7 +15,7 @@ ON_MAP = 1400  # items on the map
 MAP_GROUPS = 3000  # groups looked at when the map is drawn
 
 
-def layout(gallery: Gallery, limit: int = ON_MAP) -> dict[str, Any]:
+def layout(gallery: Gallery) -> dict[str, Any]:
     """Positions of sampled items on a map, by the projection of the report."""
     from ..report.projection import project
 
@@ -31,7 +31,7 @@ def layout(gallery: Gallery, limit: int = ON_MAP) -> dict[str, Any]:
     )
     if sum(map(len, rows.values())) < 3:
         return {"points": {}, "kept": 1.0, "kept_pca": 1.0, "gap": 0.0, "of": {m: gallery.count(m) for m in rows}}
-    flat = project(z, limit)
+    flat = project(z, ON_MAP)
     points = {
         m: {
             "rows": rows[m][flat.rows[m].numpy()].tolist(),
@@ -79,12 +79,12 @@ def standing(gallery: Gallery, vector: np.ndarray, rows: Mapping[str, Sequence[i
     return out
 
 
-def spot(flat: Mapping[str, Any], standings: Mapping[str, Mapping[str, Any]], nearest: int = 5) -> list[float] | None:
-    """Where a query lies on the map: the mean place of its nearest items there; None where there is no map."""
+def spot(flat: Mapping[str, Any], standings: Mapping[str, Mapping[str, Any]]) -> list[float] | None:
+    """Where a query lies on the map: the mean place of its five nearest items there; None where there is no map."""
     points = [
         (c, x, y)
         for m, p in flat["points"].items()
-        for c, x, y in sorted(zip(standings[m]["cosine"], p["x"], p["y"], strict=True), reverse=True)[:nearest]
+        for c, x, y in sorted(zip(standings[m]["cosine"], p["x"], p["y"], strict=True), reverse=True)[:5]
     ]
     if not points:
         return None

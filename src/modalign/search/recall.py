@@ -19,6 +19,7 @@ KEPT = Measure(
     importance="main",
 )  # fmt: skip
 QUERIES = 256  # at most, for each pair of modalities
+K = 10
 
 
 def overlap(found: np.ndarray, right: np.ndarray) -> float:
@@ -47,13 +48,9 @@ def scores_of(gallery: Gallery, to: str, queries: np.ndarray, rows: np.ndarray) 
 
 
 def cross_modal_recall(
-    gallery: Gallery,
-    queries: Mapping[str, np.ndarray],
-    k: int = 10,
-    limit: int = QUERIES,
-    progress: Progress = silent,
+    gallery: Gallery, queries: Mapping[str, np.ndarray], progress: Progress = silent
 ) -> dict[str, Any]:
-    """Recall@k of the index against exact search, for queries of every modality in every indexed modality.
+    """Recall@10 of the index against exact search, for queries of every modality in every indexed modality.
 
     Quantised and graph indexes are tuned on neighbours of one modality; queries of another come from elsewhere in the
     space and may find far less. So each direction is measured by itself.
@@ -62,18 +59,19 @@ def cross_modal_recall(
         gallery: with an approximate index. queries: modality -> (n, d) unit rows, evenly sampled.
 
     Returns:
-        {"k", "queries": modality -> how many, "scores": key -> score as JSON}, with the chance of k items at random.
+        {"k": 10, "queries": modality -> how many, "scores": key -> score as JSON}, with the chance of ten random items.
     """
-    table: dict[str, Any] = {"k": k, "queries": {}, "scores": {}}
+    table: dict[str, Any] = {"k": K, "queries": {}, "scores": {}}
     directions = [(a, b) for b in gallery.modalities for a in queries if len(queries[a])]
     for done, (a, b) in enumerate(directions):
         progress(done, len(directions), "recall against exact search")
-        rows = np.arange(min(limit, len(queries[a]))) * len(queries[a]) // min(limit, len(queries[a]))
+        count = min(QUERIES, len(queries[a]))
+        rows = np.arange(count) * len(queries[a]) // count
         some = np.ascontiguousarray(queries[a][rows])
-        found, right = (scores_of(gallery, b, some, gallery.nearest_many(some, b, k, exact=e)) for e in (False, True))
+        found, right = (scores_of(gallery, b, some, gallery.nearest_many(some, b, K, exact=e)) for e in (False, True))
         value = round(overlap(found, right), 4)
-        score = KEPT.score(value, chance=min(1.0, k / max(1, gallery.count(b))))
-        table["scores"][str(Key("index_recall", a, b, k=k))] = score.json()
+        score = KEPT.score(value, chance=min(1.0, K / max(1, gallery.count(b))))
+        table["scores"][str(Key("index_recall", a, b, k=K))] = score.json()
         table["queries"][a] = len(rows)
     progress(len(directions), len(directions), "recall against exact search")
     return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -19,7 +18,6 @@ from ..geometry.neighbours import collapse
 from ..geometry.transport import shared
 from ..metrics.mean_recall import mean_of, recalls, sums_of
 from ..metrics.ranking import find_all
-from ..metrics.recall import KS
 from ..metrics.score import Score
 from ..objectives.base import Objective
 from ..objectives.collapse import pull
@@ -235,7 +233,7 @@ def assess(
     return z
 
 
-def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
+def dev_recall(z: Views) -> float:
     """Mean any-hit Recall@k over k and all directions with pairs, in [0, 1]: what weights and settings are chosen by.
 
     Of several ranks, all take the number of the first, so that all choose alike.
@@ -244,24 +242,24 @@ def dev_recall(z: Views, ks: Sequence[int] = KS) -> float:
         >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))
         1.0
     """
-    return ranks.agreed(mean_of([_dev_scores(z, ks)], samples=0).value)
+    return ranks.agreed(mean_of([_dev_scores(z)], samples=0).value)
 
 
-def dev_recalls(z: Views, ks: Sequence[int] = KS) -> Tensor:
+def dev_recalls(z: Views) -> Tensor:
     """(g,) what each dev group adds to `dev_recall`, which is their mean.
 
     Example:
         >>> dev_recalls(Views.from_arrays(a=torch.eye(20), b=torch.eye(20))).shape
         torch.Size([20])
     """
-    return sums_of(_dev_scores(z, ks)).of_each_group()
+    return sums_of(_dev_scores(z)).of_each_group()
 
 
-def _dev_scores(z: Views, ks: Sequence[int]) -> list[Score]:
+def _dev_scores(z: Views) -> list[Score]:
     found = find_all(z, list(permutations(z.modalities, 2)))
     if not found:
         raise ModalignError("the dev views have no pairs: nothing can be chosen on them")
-    return recalls(found.values(), ks)
+    return recalls(found.values())
 
 
 def spread_of(z: Views) -> tuple[float, float]:

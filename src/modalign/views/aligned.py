@@ -97,10 +97,7 @@ class Aligned(NamedTuple):
 
 
 def aligned(
-    x: Views,
-    modalities: Sequence[str] | None = None,
-    pick: str = "mean",
-    generator: torch.Generator | None = None,
+    x: Views, modalities: Sequence[str] | None = None, pick: str = "mean", generator: torch.Generator | None = None
 ) -> Aligned:
     """One row per group and modality, for every group that has any of the modalities.
 

@@ -48,22 +48,14 @@ class Frames(NamedTuple):
 
 
 def load_frames(
-    source: str | bytes | Any,
-    n: int = 8,
-    start: float | None = None,
-    end: float | None = None,
-    substitutes: int = 0,
+    source: str | bytes | Any, n: int = 8, start: float | None = None, end: float | None = None, substitutes: int = 0
 ) -> list[Image.Image]:
     """``sample_frames(...).pictures``: n upright RGB pictures at even steps in time."""
     return sample_frames(source, n, start, end, substitutes).pictures
 
 
 def sample_frames(
-    source: str | bytes | Any,
-    n: int = 8,
-    start: float | None = None,
-    end: float | None = None,
-    substitutes: int = 0,
+    source: str | bytes | Any, n: int = 8, start: float | None = None, end: float | None = None, substitutes: int = 0
 ) -> Frames:
     """Decode n frames at even steps in time.
 

@@ -147,12 +147,7 @@ def finish(found: Scaled, solver: Solver, a: Tensor | None, b: Tensor | None) ->
 
 
 def _without_idle(
-    source: CostSource,
-    a: Tensor,
-    b: Tensor,
-    solver: Solver,
-    start: Potentials | None,
-    rho: float | tuple[float, float],
+    source: CostSource, a: Tensor, b: Tensor, solver: Solver, start: Potentials | None, rho: float | tuple[float, float]
 ) -> Plan:
     """Solve among the items of positive weight; the others get no mass and the potential of their cost."""
     if len(source.shape) == 3:

@@ -151,14 +151,7 @@ def _solve(
 
 
 def _through_pot(
-    cost: Tensor,
-    cx: Tensor,
-    cy: Tensor,
-    a: Tensor,
-    b: Tensor,
-    alpha: float,
-    solver: Solver,
-    start: Tensor | None,
+    cost: Tensor, cx: Tensor, cy: Tensor, a: Tensor, b: Tensor, alpha: float, solver: Solver, start: Tensor | None
 ) -> Tensor:
     import ot
 

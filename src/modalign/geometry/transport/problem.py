@@ -50,11 +50,7 @@ class EntropicProblem:
 
 
 def pose(
-    source: CostSource,
-    a: Tensor | None,
-    b: Tensor | None,
-    epsilon: float,
-    rho: float | tuple[float, float] = math.inf,
+    source: CostSource, a: Tensor | None, b: Tensor | None, epsilon: float, rho: float | tuple[float, float] = math.inf
 ) -> EntropicProblem:
     """Check the weights of a problem and complete them with uniform ones.
 

@@ -63,9 +63,7 @@ def transport(
     free = entropic.transport(dense, left_a / rest, left_b / left_b.sum(), solver, start)
     scale = rest.detach()
     whole = Held(
-        plan.add_(free.plan, alpha=float(scale)),
-        paid.detach() + scale * free.value,
-        float(scale) * free.marginal_error,
+        plan.add_(free.plan, alpha=float(scale)), paid.detach() + scale * free.value, float(scale) * free.marginal_error
     )
     return replace(free, objective=paid + rest * free.objective, coupling=whole)
 

@@ -81,7 +81,7 @@ def _curves(
     return card(figures.curves(title, label, lines, log), "Bands: 95 % intervals. All methods are in the tables.")
 
 
-def leading(s: Summary, settings: Sequence[Mapping[str, Any]], most: int = MOST_LINES) -> list[str]:
+def leading(s: Summary, settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """The methods to draw: ours, the baseline, and the best others by their mean place.
 
     Ablations stay out, and so does what was measured once where others have a line.
@@ -95,9 +95,9 @@ def leading(s: Summary, settings: Sequence[Mapping[str, Any]], most: int = MOST_
             places[m].append(place)
     ranked = sorted(drawn, key=lambda m: (sum(places[m]) / len(places[m]), m))
     first = [m for m in ranked if s["groups"][m] in ("ours", "own")] + [m for m in (s["baseline"],) if m in drawn]
-    first = list(dict.fromkeys(first))[:most]
+    first = list(dict.fromkeys(first))[:MOST_LINES]
     kinds = [
         next((m for m in ranked if s["groups"][m] == g and m not in first), None) for g in ("contrastive", "closed")
     ]
     names = list(dict.fromkeys([*first, *(m for m in kinds if m), *ranked]))
-    return names[:most]
+    return names[:MOST_LINES]

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from ..figures.panel import Drawing, Scale, linear, spread, x_axis, y_grid
-from ..svg import join, line, marker, path_of, polyline, short_number, shorten, tag, text, ticks, width_of
+from ..figures.panel import Drawing, Scale, band, from_zero, linear, roomy, spread, x_axis, y_grid
+from ..svg import join, line, marker, polyline, short_number, shorten, tag, text, ticks, width_of
 
 COLOURS = ("var(--m0)", "var(--m1)", "var(--m3)", "var(--m4)", "var(--m5)", "var(--m2)", "var(--faint)")
 
@@ -31,8 +31,8 @@ class Line(NamedTuple):
     focus: bool = False
 
 
-def curves(title: str, x_label: str, lines: Sequence[Line], log: bool = False, unit: str = " %") -> Markup:
-    """Values against a number, with bands; on a logarithmic axis 0 stands at the left end, apart.
+def curves(title: str, x_label: str, lines: Sequence[Line], log: bool = False) -> Markup:
+    """Percentages against a number, with bands; on a logarithmic axis 0 stands at the left end, apart.
 
     Args:
         lines: at least one, of at least one point each.
@@ -43,16 +43,14 @@ def curves(title: str, x_label: str, lines: Sequence[Line], log: bool = False, u
     places = sorted({p.x for entry in lines for p in entry.points})
     at = _place(places, left + 12, right - 8, log)
     highest = max(p.high if p.high is not None else p.y for entry in lines for p in entry.points)
-    marks = ticks(0, highest, 5)
-    y = linear(0, marks[-1], bottom, top)
-    parts = [text(0, 16, title, 15, weight=700)]
-    parts.append(y_grid(y, [(v, f"{short_number(v)}{unit if v == marks[-1] else ''}") for v in marks], left, right))
-    parts.append(x_axis(at, _roomy(at, places), bottom, left, right))
+    y, grid = from_zero(highest, bottom, top, left, right)
+    parts = [text(0, 16, title, 15, weight=700), grid]
+    parts.append(x_axis(at, roomy(at, places), bottom, left, right))
     parts.append(text((left + right) / 2, height - 6, x_label, 12, "var(--muted)", "middle"))
     looks = _looks(lines)
     for entry, (colour, shape, weight) in sorted(zip(lines, looks, strict=True), key=lambda e: e[0].focus):
         spots = [(at(p.x), y(p.y)) for p in entry.points]
-        parts.append(_band(entry.points, at, y, colour))
+        parts.append(band([(p.x, p.low, p.high) for p in entry.points], at, y, colour))
         if len(spots) > 1:
             parts.append(polyline(spots, colour, weight))
         parts += [marker(shape, a, b, 4, colour, stroke="var(--card)", stroke_width=1) for a, b in spots]
@@ -60,8 +58,7 @@ def curves(title: str, x_label: str, lines: Sequence[Line], log: bool = False, u
     for name, level, (colour, _, _) in zip(names, spread(ends, 15, top, bottom), looks, strict=True):
         parts.append(text(right + 8, level + 4, name, 12, colour, weight=700))
     words = "; ".join(
-        f"{entry.label}: " + ", ".join(f"{p.y:.1f}{unit} at {short_number(p.x)}" for p in entry.points)
-        for entry in lines
+        f"{entry.label}: " + ", ".join(f"{p.y:.1f} % at {short_number(p.x)}" for p in entry.points) for entry in lines
     )
     return Drawing(join(parts), width, height).svg(title, words)
 
@@ -87,23 +84,6 @@ def _place(places: Sequence[float], start: float, end: float, log: bool) -> Scal
         return lambda _: start
     inner = linear(math.log(positive[0]), math.log(positive[-1]), first, end)
     return lambda v: start if v <= 0 else inner(math.log(v)) if len(positive) > 1 else (first + end) / 2
-
-
-def _roomy(at: Scale, places: Sequence[float]) -> list[tuple[float, str]]:
-    kept: list[tuple[float, str]] = []
-    for value in reversed(places):
-        label = short_number(value)
-        if not kept or at(kept[-1][0]) - at(value) > (width_of(label, 12) + width_of(kept[-1][1], 12)) / 2 + 8:
-            kept.append((value, label))
-    return kept[::-1]
-
-
-def _band(points: Sequence[Point], x: Scale, y: Scale, colour: str) -> Markup:
-    whole = [p for p in points if p.low is not None and p.high is not None]
-    if len(whole) < 2:
-        return Markup("")
-    corners = [(x(p.x), y(p.high or 0.0)) for p in whole] + [(x(p.x), y(p.low or 0.0)) for p in reversed(whole)]
-    return tag("path", d=path_of(corners, closed=True), fill=colour, fill_opacity=0.1)
 
 
 class Bar(NamedTuple):

@@ -35,9 +35,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "",
     return tag("div", tag("table", *inside, top, tag("tbody", *body)), class_="scroll")
 
 
-def paragraph(words: object, kind: str = "note") -> Markup:
-    """A paragraph of a class."""
-    return tag("p", words, class_=kind)
+def paragraph(words: object) -> Markup:
+    """A note."""
+    return tag("p", words, class_="note")
 
 
 def card(figure: Markup, caption: str = "") -> Markup:

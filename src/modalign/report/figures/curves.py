@@ -9,22 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from ...runs.result import Budget
-from ..svg import (
-    group,
-    join,
-    line,
-    marker,
-    path_of,
-    percent,
-    polyline,
-    short_number,
-    shorten,
-    tag,
-    text,
-    ticks,
-    width_of,
-)
-from .panel import Drawing, Scale, Series, brief, linear, spread, x_axis, y_grid
+from ..svg import group, join, line, marker, percent, polyline, short_number, shorten, text, ticks, width_of
+from .panel import Drawing, Scale, Series, band, brief, from_zero, linear, roomy, scaled, spread, x_axis, y_grid
 
 MOST_POINTS = 400  # of a drawn curve; longer logs are thinned evenly
 
@@ -54,16 +40,14 @@ def budget_panel(
     top, bottom = 40.0, height - 46
     sizes = sorted({b.pairs for b in budgets if b.pairs > 0})
     x = _log_scale(sizes, left + 10, right - 6)
-    marks = ticks(0, 100 * max(b.mean_recall.high or b.mean_recall.value for b in budgets), 5)
-    y = linear(0, marks[-1], bottom, top)
-    parts = [text(0, 16, "Mean recall against linked pairs", 15, weight=700)]
-    parts.append(y_grid(y, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], left, right))
-    parts.append(x_axis(x, _roomy(x, sizes), bottom, left, right))
+    y, grid = from_zero(100 * max(b.mean_recall.high or b.mean_recall.value for b in budgets), bottom, top, left, right)
+    parts = [text(0, 16, "Mean recall against linked pairs", 15, weight=700), grid]
+    parts.append(x_axis(x, roomy(x, sizes, "{:,}".format), bottom, left, right))
     parts.append(text((left + right) / 2, height - 6, "linked pairs (log scale)", 12, "var(--muted)", "middle"))
     ends = []
     for key in known:
         points = _of(budgets, key)
-        parts.append(_band(points, x, y, drawn[key].colour))
+        parts.append(band([(b.pairs, *scaled(b.mean_recall)) for b in points], x, y, drawn[key].colour))
         ends.append(y(100 * points[-1].mean_recall.value))
     for key in sorted(known, key=lambda k: drawn[k].shape == 0):  # the method in focus lies on top
         look = drawn[key]
@@ -166,25 +150,6 @@ def _log_scale(sizes: Sequence[int], start: float, end: float) -> Scale:
     low, high = math.log(sizes[0]), math.log(sizes[-1])
     inner = linear(low, high, start, end)
     return lambda value: inner(math.log(value)) if high > low else (start + end) / 2
-
-
-def _roomy(x: Scale, sizes: Sequence[int]) -> list[tuple[float, str]]:
-    """Ticks that have room for their labels, the largest first."""
-    kept: list[tuple[float, str]] = []
-    for size in reversed(sizes):
-        label = f"{size:,}"
-        if not kept or x(kept[-1][0]) - x(size) > width_of(label, 12) / 2 + width_of(kept[-1][1], 12) / 2 + 8:
-            kept.append((size, label))
-    return kept[::-1]
-
-
-def _band(points: Sequence[Budget], x: Scale, y: Scale, colour: str) -> Markup:
-    whole = [b for b in points if b.mean_recall.low is not None and b.mean_recall.high is not None]
-    if len(whole) < 2:
-        return Markup("")
-    corners = [(x(b.pairs), y(100 * (b.mean_recall.high or 0))) for b in whole]
-    corners += [(x(b.pairs), y(100 * (b.mean_recall.low or 0))) for b in reversed(whole)]
-    return tag("path", d=path_of(corners, closed=True), fill=colour, fill_opacity=0.13)
 
 
 def _saving(saving: Mapping[str, Any], x: Scale, y: Scale, sizes: Sequence[int]) -> Markup:

@@ -114,7 +114,7 @@ def mean_panel(methods: Mapping[str, MethodResult], drawn: Mapping[str, Series])
     return dot_panel(f"{title} of each pair of modalities", groups, labels=False)
 
 
-def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 420) -> Drawing:
+def dot_panel(title: str, groups: Sequence[Group], labels: bool) -> Drawing:
     """Rows of points with whiskers on one percent axis.
 
     Args:
@@ -122,6 +122,7 @@ def dot_panel(title: str, groups: Sequence[Group], labels: bool, width: float = 
         groups: a heading and its points; each point is (look, number).
         labels: whether each group is one method, whose name then stands before the axis, and not at the point.
     """
+    width = 420.0
     numbers = [n for _, points in groups for _, n in points]
     marks = ticks(0, 100 * max([n.high if n.high is not None else n.value for n in numbers] + [0.01]), 5)
     names = [shorten(heading, 18) for heading, _ in groups] if labels else []

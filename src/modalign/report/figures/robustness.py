@@ -8,22 +8,21 @@ from markupsafe import Markup
 
 from ...robustness.curves import Curve
 from ...robustness.kinds import Panel
-from ..svg import join, marker, path_of, percent, polyline, short_number, shorten, tag, text, ticks, width_of
+from ..svg import join, marker, percent, polyline, short_number, shorten, text, width_of
 from ..words import Words, compared
-from .panel import Drawing, Scale, linear, spread, x_axis, y_grid
+from .panel import Drawing, Scale, band, from_zero, linear, roomy, scaled, spread, x_axis
 
 COLOURS = 6
 
 
-def robustness_figure(
-    panel: Panel, said: Words, looks: Mapping[str, int], width: float = 440, height: float = 300
-) -> Markup:
+def robustness_figure(panel: Panel, said: Words, looks: Mapping[str, int]) -> Markup:
     """One panel: a line per curve with its 95 % band; controls dashed and without a band.
 
     Args:
         said: title, axis and names, see ``words``.
         looks: curve -> number of its colour and of the form of its points; a control has that of its curve.
     """
+    width, height = 440.0, 300.0
     curves = [*panel.curves.values(), *panel.controls.values()]
     names = {k: shorten(name, 18) for k, name in said.names.items()}
     left, right = 40.0, width - 18 - max([width_of(n, 12.5) for n in names.values()] + [0])
@@ -31,13 +30,12 @@ def robustness_figure(
     levels = sorted({v for c in curves for v in c.levels})
     x = linear(levels[0], levels[-1], left + 8, right - 6)
     highest = max(s.high or s.value for c in curves for s in c.scores)
-    marks = ticks(0, 100 * max(highest, 0.01), 5)
-    y = linear(0, marks[-1], bottom, top)
+    y, grid = from_zero(100 * max(highest, 0.01), bottom, top, left, right)
     parts = [
         text(0, 16, shorten(said.title, 60), 15, weight=700),
         text(0, 36, curves[0].scores[0].heading, 12, "var(--muted)"),
-        y_grid(y, [(v, f"{v:g}{' %' if v == marks[-1] else ''}") for v in marks], left, right),
-        x_axis(x, [(v, short_number(v)) for v in _roomy(x, levels)], bottom, left, right),
+        grid,
+        x_axis(x, roomy(x, levels), bottom, left, right),
         text((left + right) / 2, height - 6, said.axis, 12, "var(--muted)", "middle"),
     ]
     parts.append(_chance(curves, y, left, right))
@@ -89,12 +87,8 @@ def _dashes(c: Curve, x: Scale, y: Scale, look: int) -> Markup:
 
 def _line(c: Curve, x: Scale, y: Scale, look: int) -> Markup:
     points = _points(c, x, y)
-    upper = [(x(v), y(100 * s.high)) for v, s in zip(c.levels, c.scores, strict=True) if s.high is not None]
-    lower = [(x(v), y(100 * s.low)) for v, s in zip(c.levels, c.scores, strict=True) if s.low is not None]
-    parts = []
-    if len(upper) == len(lower) == len(points):
-        parts.append(tag("path", d=path_of(upper + lower[::-1], closed=True), fill=_colour(look), fill_opacity=0.12))
-    parts.append(polyline(points, _colour(look), 2.2))
+    ends = [(v, *scaled(s)) for v, s in zip(c.levels, c.scores, strict=True)]
+    parts = [band(ends, x, y, _colour(look)), polyline(points, _colour(look), 2.2)]
     parts += [marker(look, a, b, 4, _colour(look), stroke="var(--card)", stroke_width=1) for a, b in points]
     return join(parts)
 
@@ -102,13 +96,3 @@ def _line(c: Curve, x: Scale, y: Scale, look: int) -> Markup:
 def _told(name: str, c: Curve) -> str:
     found = ", ".join(f"{percent(s.value)} % at {short_number(v)}" for v, s in zip(c.levels, c.scores, strict=True))
     return f"{name}: {found}"
-
-
-def _roomy(x: Scale, levels: Sequence[float]) -> list[float]:
-    """Levels whose labels do not touch, from the last one down."""
-    kept: list[float] = []
-    for level in reversed(levels):
-        wide = width_of(short_number(level), 12)
-        if not kept or x(kept[-1]) - x(level) > (wide + width_of(short_number(kept[-1]), 12)) / 2 + 8:
-            kept.append(level)
-    return kept[::-1]

@@ -34,11 +34,7 @@ def found_between(z: Views, ways: Sequence[tuple[str, str]]) -> list[Score]:
 
 
 def noise_curves(
-    heads: Heads,
-    test: Views,
-    train: Views | None = None,
-    ratios: Sequence[float] = RATIOS,
-    seed: int = 0,
+    heads: Heads, test: Views, train: Views | None = None, ratios: Sequence[float] = RATIOS, seed: int = 0
 ) -> dict[str, Curve]:
     """Mean recall both ways with Gaussian noise on the features, against the ratio of noise to signal.
 
