@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ..errors import ModalignError, few, require
+from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
+from .eccv import listed_positives
 from .json_lists import read_json
 from .manifest import Manifest
 from .places import existing_folder, first_file, hidden, inside
@@ -108,12 +108,12 @@ def _manifest(
     photos: Sequence[Photo],
     captions: Sequence[CaptionRow],
     split: str | None,
-    positives: str | None,
+    which: str | None,
     missing: Missing,
 ) -> Manifest:
     rows = Rows("coco", ABOUT, missing)
     places = _Places(base)
-    pairs = _positives(positives) if positives else None
+    pairs = _positives(which) if which else None
     split_of = {p.image: p.split for p in photos}
     for p in photos:
         more: dict[str, Any] = {"image_id": p.image}
@@ -206,17 +206,11 @@ def _check(photos: Sequence[Photo], captions: Sequence[CaptionRow]) -> None:
 
 
 def _positives(which: str) -> Mapping[int | None, set[int]]:
-    """Caption number -> ids of the images that it fits, by one of the lists of the package eccv-caption."""
-    found = importlib.util.find_spec("eccv_caption")  # its data are wanted, its code (and imports) are not
-    if found is None or found.origin is None:
-        found = require("eccv_caption", "data").__spec__
-    folder = Path(str(found and found.origin)).parent / "data"
-    pairs: dict[int | None, set[int]] = {}
-    for caption, images in read_json(folder / f"{which}_caption_to_image.json").items():
-        pairs.setdefault(int(caption), set()).update(map(int, images))
-    for image, captions in read_json(folder / f"{which}_image_to_caption.json").items():
+    """Caption number -> ids of the images that it fits, in either direction of a list."""
+    pairs: dict[int | None, set[int]] = {k: set(v) for k, v in listed_positives(which, "caption_to_image").items()}
+    for image, captions in listed_positives(which, "image_to_caption").items():
         for caption in captions:
-            pairs.setdefault(int(caption), set()).add(int(image))
+            pairs.setdefault(caption, set()).add(image)
     return pairs
 
 

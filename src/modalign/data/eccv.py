@@ -15,9 +15,7 @@ from .json_lists import read_json
 LISTS = ("original", "cxc", "eccv")
 
 
-def caption_links(
-    images: Sequence[int], captions: Sequence[int], which: str, names: tuple[str, str] = ("image", "text")
-) -> dict[tuple[str, str], Tensor]:
+def caption_links(images: Sequence[int], captions: Sequence[int], which: str) -> dict[tuple[str, str], Tensor]:
     """Links for ``Views.links``, one table for each direction, as those lists are asked.
 
     The lists have their own queries for each direction: ECCV Caption asks with 1,261 photos and 1,332 captions. Items
@@ -26,7 +24,6 @@ def caption_links(
     Args:
         images: COCO ids of the image items, in their order. captions: annotation ids of the text items.
         which: "original" (five captions a photo), "cxc" or "eccv", from the data of the package eccv-caption.
-        names: of the two modalities.
 
     Returns:
         (image, text) and (text, image) -> (2, p) rows.
@@ -43,10 +40,9 @@ def caption_links(
     """
     if which not in LISTS:
         raise unknown("list of positives", which, LISTS)
-    image, text = names
     links = {
-        (image, text): _rows(_table(f"{which}_image_to_caption.json"), images, captions),
-        (text, image): _rows(_table(f"{which}_caption_to_image.json"), captions, images),
+        ("image", "text"): _rows(listed_positives(which, "image_to_caption"), images, captions),
+        ("text", "image"): _rows(listed_positives(which, "caption_to_image"), captions, images),
     }
     if not any(table.shape[1] for table in links.values()):
         raise ModalignError(
@@ -64,10 +60,11 @@ def _rows(table: Mapping[int, Sequence[int]], queries: Sequence[int], gallery: S
     return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
 
 
-def _table(name: str) -> dict[int, list[int]]:
+def listed_positives(which: str, direction: str) -> dict[int, list[int]]:
+    """One of the lists of the package eccv-caption: "caption_to_image" (caption's number -> images) or the reverse."""
     found = importlib.util.find_spec("eccv_caption")  # its data are wanted, its code (and imports) are not
     if found is None or found.origin is None:
         found = require("eccv_caption", "data").__spec__
-    path = Path(str(found and found.origin)).parent / "data" / name
+    path = Path(str(found and found.origin)).parent / "data" / f"{which}_{direction}.json"
     table = read_json(path, "list of positives")
     return {int(key): [int(v) for v in values] for key, values in table.items()}
