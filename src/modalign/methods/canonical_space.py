@@ -90,12 +90,14 @@ class CanonicalSpace:
         return x.map(lambda m, rows: self.embed(m, self._new_rows(m, rows)))
 
     def _new_rows(self, m: str, x: Tensor) -> Tensor:
-        """New items as prepared rows, smoothed as the heads do; kept for the same items and ridge."""
+        """New items as prepared rows, smoothed as the heads do; made once for the same items, which ``p`` holds."""
+        rows = self.p.new(m, x)
+        if not self.smoothing:
+            return rows
         name = ("new", m, id(x), self.ridge, self.neighbours, self.smoothing)
         if name not in self.p.memo:
-            rows = self.p.coordinates(m, x)
-            self.p.memo[name] = x, self._smoothed(m, rows) if self.smoothing else rows
-        return self.p.memo[name][1]
+            self.p.memo[name] = self._smoothed(m, rows)
+        return self.p.memo[name]
 
     def _smoothed(self, m: str, rows: Tensor) -> Tensor:
         scale = self.p.principal[m].scale(self.ridge)
@@ -127,14 +129,17 @@ class CanonicalSpace:
 
 
 def smoothed(p: Prepared, ridge: float, neighbours: int, smoothing: float) -> Prepared:
-    """Prepared views whose rows moved towards their neighbours in the bank, in whitened coordinates."""
-    rows = {}
+    """Prepared views whose rows moved towards their neighbours in the bank, in whitened coordinates; made once."""
+    name, rows = ("smoothed", ridge, neighbours, smoothing), {}
+    if name in p.memo:
+        return p.memo[name]
     for m, x in p.rows.items():
         scale = p.principal[m].scale(ridge)
         w, bank = (x * scale).to(PRECISION), (p.bank[m] * scale).to(PRECISION)
         weight, index = _nearest(p, m, w, bank, ridge, neighbours)
         rows[m] = moved(w, bank, weight, index, smoothing).double() / scale
-    return replace(p, rows=rows, memo={})
+    p.memo[name] = replace(p, rows=rows, memo={})
+    return p.memo[name]
 
 
 def _nearest(p: Prepared, m: str, w: Tensor, bank: Tensor, ridge: float, neighbours: int) -> tuple[Tensor, Tensor]:

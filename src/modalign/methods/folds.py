@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from ..model import Heads
 from ..training.loop import dev_recall, dev_recalls
 from ..views import Views, composed, linked_groups, queries_present, task_views
 from ..views.links import held_out
-from .local_scaling import some, without_hubs
+from .canonical_space import CanonicalSpace
+from .local_scaling import roughly_leading, scalings, some, without_hubs
 from .prepared import Prepared, prepare
 from .tuning import crowded, score_heads
 
@@ -50,6 +52,19 @@ class Fold(NamedTuple):
     def recalls_of(self, z: Views) -> Tensor:
         """The same of embedded dev views."""
         return dev_recalls(self.asked(z))
+
+    @torch.no_grad()
+    def recalls_in(self, space: CanonicalSpace, dim: int, hubs: bool, seed: int) -> Tensor:
+        """The same in a space of ``dim`` directions of the crowd, hubs removed where asked: quicker than with heads."""
+        z, dev = space.embed_new(self.crowd), space.embed_new(self.dev)
+        if next(iter(z.data.values())).shape[1] > dim:
+            axes = roughly_leading(z.data, dim)
+            z, dev = (v.map(lambda m, rows: normalize(rows @ axes, dim=1)) for v in (z, dev))
+        found = scalings(z, z.modalities, seed=seed, target=self.target) if hubs else None
+        if found is None:
+            return self.recalls_of(dev)
+        fewer, last = found
+        return self.recalls_of(dev.map(lambda m, rows: last[m](normalize(rows @ fewer, dim=1))))
 
     def score(self, heads: Heads) -> float:
         """Recall of dev partners."""

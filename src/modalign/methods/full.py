@@ -17,6 +17,7 @@ from ..parameters import Count, Dim, Number, Seed, Share, Weight
 from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views, linked_groups
+from .canonical_space import CanonicalSpace
 from .folds import TRIAL_ROWS, Fold, folds_of, within
 from .gradient import Gradient, with_residual
 from .joined import joined
@@ -27,6 +28,7 @@ from .tuning import TRIALS, keep_log, steady, trial_folder, tune
 
 RATE = 1e-3  # learning rate of descents from the closed form
 MANY = 2500  # linked groups from which on so many anchors do what a perceptron does
+FEWEST_TO_HALVE = 4  # settings: fewer are all tried in full
 FEWEST_TO_DESCEND = 500  # linked groups: with fewer, descent does not raise dev recall and its trials go to step 1
 
 
@@ -35,7 +37,8 @@ class Full:
     """Ours: transport-CCA with neighbours and anchors, then gradient descent on the total objective; chosen on dev.
 
     1. Transport-CCA with each of a list of settings. Which comes first follows from the numbers of links and of
-       unlinked items; another takes its place where it is better on dev by more than noise (`tuning.steady`).
+       unlinked items; another takes its place where it is better on dev by more than noise (`tuning.steady`). With many
+       links and small plans, only the half that does best on dev before any plan goes through its rounds.
     2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve, of
        linear maps and, below 2,500, of maps with a perceptron beside them, and both joined in one head; the best on
        dev goes on, or, where plans are large, the joined head.
@@ -142,7 +145,7 @@ class Full:
         if planned and dev is not None:
             folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
         kept = None if run is None else run / RunFile.TRIALS
-        settings, best = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case != "few")
+        settings, best = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case)
         method = TransportCCA(self.dim, seed=self.seed, **settings)
         if dev is not None:
             if folds[0].trial is not folds[0].p:
@@ -165,32 +168,48 @@ class Full:
         folds: Sequence[Fold],
         kept: Path | None,
         progress: Progress,
-        crowded: bool,
+        case: str,
     ) -> tuple[dict[str, Any], list[Heads]]:
         """The closed form to go on with, and its heads, one of each fold.
 
         Args:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
-            crowded: judge them with hubs removed, which needs many items to be more than noise.
+            case: of ``TRIED``. Where items are many enough for that to be more than noise, hubs are removed before
+                settings are judged.
         """
-        made: dict[str, list[Heads]] = {}
+        made: dict[str, list[CanonicalSpace]] = {}
 
         def score(s: dict[str, Any]) -> Tensor:
             progress(len(made), self.trials, "trials of full")
             method = TransportCCA(self.dim, seed=self.seed, **s)
-            spaces = [method.solve(f.trial, f.dev)[0] for f in folds]
-            made[str(s)] = [space.heads(self.dim) for space in spaces]
-            if crowded:
-                return torch.cat([f.recalls(self.judged(h, f)) for h, f in zip(made[str(s)], folds, strict=True)])
-            return torch.cat([f.recalls_of(space.embed_new(f.dev)) for space, f in zip(spaces, folds, strict=True)])
+            spaces = made[str(s)] = [method.solve(f.trial, f.dev)[0] for f in folds]
+            each = zip(spaces, folds, strict=True)
+            if case != "few":
+                return torch.cat([f.recalls_in(space, self.dim, self.hubs, self.seed) for space, f in each])
+            return torch.cat([f.recalls_of(space.embed_new(f.dev)) for space, f in each])
 
-        tuned = tune(closed, score, None, kept)
+        tuned = tune(self.promising(closed, folds) if case == "links" else closed, score, None, kept)
         tried = [(t, items) for t, items in zip(tuned.record, tuned.items, strict=True) if items is not None]
         best = tried[steady([items for _, items in tried])][0]
         if str(best["settings"]) not in made:  # tried by a call that was killed
             score(best["settings"])
         self.record |= {"chosen": best["settings"], "dev": best["score"], "trials": tuned.record}
-        return best["settings"], made[str(best["settings"])]
+        return best["settings"], [space.heads(self.dim) for space in made[str(best["settings"])]]
+
+    def promising(self, closed: Sequence[dict[str, Any]], folds: Sequence[Fold]) -> list[dict[str, Any]]:
+        """The half of the settings that does best on dev before any plan, in their order; the others cost a glance."""
+        if len(closed) < FEWEST_TO_HALVE:
+            return list(closed)
+        methods = [TransportCCA(self.dim, seed=self.seed, **s) for s in closed]
+        scores = [mean(float(f.recalls_of(m.glance(f.trial, f.dev)).mean()) for f in folds) for m in methods]
+        order = sorted(range(len(closed)), key=lambda k: -scores[k])
+        kept = set(order[: -(-len(closed) // 2)])
+        self.record["passed_over"] = [
+            {"settings": s, "score": score}
+            for k, (s, score) in enumerate(zip(closed, scores, strict=True))
+            if k not in kept
+        ]
+        return [s for k, s in enumerate(closed) if k in kept]
 
     def judged(self, heads: Heads, fold: Fold) -> Heads:
         """The heads with hubs removed, where that follows: some settings gain more by it than others."""

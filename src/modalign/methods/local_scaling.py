@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from ..views import Views, composed
 MOST = 8192  # rows of a bank: 8 MB at 256 dimensions
 USUAL = 2048  # rows whose mean crowdedness counts as the usual one
 WIDE, SPARE, ITERATIONS = 2048, 128, 6  # of a matrix whose leading directions are found by iteration
+ROUGH, ROUGHLY = (64, 2), 1024  # spare directions and iterations, and rows, where directions only serve to judge
 FEWEST = 20  # with fewer items of other modalities than this, crowdedness is noise
 
 
@@ -52,27 +53,49 @@ def without_hubs(
     """
     x = x.only(*[m for m in x.modalities if m in heads.modalities])
     most = max(1, MOST // max(1, len(heads.modalities) - 1))
-    drawn = {m: some(len(rows), most, seed) for m, rows in x.data.items()}
-    z = {m: heads.transform(x[m][rows], m) for m, rows in drawn.items()}
-    sizes = [sum(len(rows) for other, rows in z.items() if other != m) for m in heads.modalities]
-    if len(heads.modalities) < 2 or min(sizes) < FEWEST:
+    z = heads.embed(x.select({m: some(len(rows), most, seed) for m, rows in x.data.items()}))
+    found = scalings(z, heads.modalities, neighbours, strength, edge, seed, target)
+    if found is None:
         return heads
-    axes = leading(z, heads.dim - len(heads.modalities))
+    axes, last = found
+    return Heads({m: Head(heads[m].features, turned(heads[m].map, axes), last[m]) for m in heads.modalities}).eval()
+
+
+def scalings(
+    embedded: Views,
+    modalities: Sequence[str],
+    neighbours: int = 30,
+    strength: float = 1.0,
+    edge: float = 0.25,
+    seed: int = 0,
+    target: str | None = None,
+) -> tuple[Tensor, dict[str, LocalScaling]] | None:
+    """(d, k) principal directions of unit rows, and the stage that follows on unit rows of these, for each modality.
+
+    Args:
+        embedded: items of the bank, unit rows. modalities: all that there are.
+
+    Returns: None where the banks would be too small.
+    """
+    z: dict[str, Tensor] = dict(embedded.data)
+    sizes = [sum(len(rows) for other, rows in z.items() if other != m) for m in modalities]
+    if len(modalities) < 2 or min(sizes) < FEWEST:
+        return None
+    axes = leading(z, next(iter(z.values())).shape[1] - len(modalities))
     z = {m: normalize(rows @ axes, dim=1) for m, rows in z.items()}
-    searched = {m: [other for other in z if other != m] for m in heads.modalities}
+    searched = {m: [other for other in z if other != m] for m in modalities}
     banks = {m: torch.cat([z[other] for other in others]) for m, others in searched.items()}
     if target in z and len(z) > 2:
-        banks = dict.fromkeys(heads.modalities, z[target])
-        banks[target] = composed(Views(z, {m: x.group[m][rows] for m, rows in drawn.items()}), target)["query"]
+        banks = dict.fromkeys(modalities, z[target])
+        banks[target] = composed(Views(z, embedded.group), target)["query"]
     out = {}
-    for own, m in enumerate(heads.modalities):
+    for own, m in enumerate(modalities):
         near = min(neighbours, max(5, len(banks[m]) // 75))
-        last = LocalScaling(axes.shape[1], len(banks[m]), own, len(heads.modalities), near, strength, edge)
-        last.bank.copy_(banks[m])
+        out[m] = LocalScaling(axes.shape[1], len(banks[m]), own, len(modalities), near, strength, edge)
+        out[m].bank.copy_(banks[m])
         own_rows = z[m] if m in z else banks[m]
-        last.mean.copy_(last.crowd(own_rows[some(len(own_rows), USUAL, seed)]).mean())
-        out[m] = Head(heads[m].features, turned(heads[m].map, axes), last)
-    return Heads(out).eval()
+        out[m].mean.copy_(out[m].crowd(own_rows[some(len(own_rows), USUAL, seed)]).mean())
+    return axes, out
 
 
 def of_strength(heads: Heads, strength: float) -> Heads:
@@ -99,17 +122,32 @@ def leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
     return top(moment, max(dim, 1)).float()
 
 
+def roughly_leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
+    """The same in single precision, of some of the rows, and of a wide matrix only nearly so."""
+    some_rows = [rows[:: max(1, -(-len(rows) // ROUGHLY))] for rows in z.values()]
+    moment = torch.stack([rows.T @ rows / len(rows) for rows in some_rows]).sum(0)
+    spare, iterations = ROUGH
+    return iterated(moment, dim, spare, iterations) if len(moment) > 2 * (dim + spare) else top(moment, dim)
+
+
 def top(moment: Tensor, dim: int) -> Tensor:
     """(d, dim) leading eigenvectors of a symmetric matrix without negative eigenvalues, the first one first.
 
-    Of a wide matrix by iteration in a subspace of some more directions, which is much faster; what it misses lies
-    beside directions of nearly the same eigenvalue.
+    Of a wide matrix by iteration, which is much faster.
     """
     if len(moment) < max(WIDE, 5 * (dim + SPARE)):
         return torch.linalg.eigh(moment).eigenvectors[:, -dim:].flip(1)
-    start = torch.randn(len(moment), dim + SPARE, generator=torch.Generator().manual_seed(0), dtype=moment.dtype)
+    return iterated(moment, dim, SPARE, ITERATIONS)
+
+
+def iterated(moment: Tensor, dim: int, spare: int, iterations: int) -> Tensor:
+    """Leading eigenvectors by iteration in a subspace of some more directions.
+
+    What it misses lies beside directions of nearly the same eigenvalue.
+    """
+    start = torch.randn(len(moment), dim + spare, generator=torch.Generator().manual_seed(0), dtype=moment.dtype)
     axes = torch.linalg.qr(moment @ start).Q
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         axes = torch.linalg.qr(moment @ axes).Q
     return axes @ torch.linalg.eigh(axes.T @ moment @ axes).eigenvectors[:, -dim:].flip(1)
 

@@ -37,6 +37,7 @@ class Prepared:
         free: (a, b) -> how many rows of either side have no link to the other, those left out included.
         bank: modality -> rows towards which smoothing moves, drawn from all. banked: the group of each.
         memo: what is worth computing once for these rows.
+        seen: coordinates of new items, for all rows on the same axes; with the items, so that their ids stay theirs.
     """
 
     features: Mapping[str, FeatureMap]
@@ -48,6 +49,7 @@ class Prepared:
     bank: Mapping[str, Tensor]
     banked: Mapping[str, Tensor]
     memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    seen: dict[tuple[str, int], tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -69,6 +71,12 @@ class Prepared:
     def coordinates(self, m: str, x: Tensor) -> Tensor:
         """FeatureMap of one modality as rows."""
         return self.principal[m].coordinates(self.features[m].phi(x))
+
+    def new(self, m: str, x: Tensor) -> Tensor:
+        """`coordinates`, found once for the same items."""
+        if (m, id(x)) not in self.seen:
+            self.seen[m, id(x)] = x, self.coordinates(m, x)
+        return self.seen[m, id(x)][1]
 
     def thinned(self, most: int, seed: int) -> Prepared:
         """All rows with a link, and at most so many of the others, drawn at random."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from ..geometry.correlation import Canonical
 from ..geometry.neighbours import knn
 from ..geometry.transport import Matches, Solver, matches
 from ..model import Heads
@@ -154,16 +155,31 @@ class TransportCCA:
         for number in range(self.rounds + 1):
             if space is not None:
                 progress(number - 1, self.rounds, "transport-CCA")
-                plans = self.plans(space, number)
+                plans = self.plans_of(space, number)
                 if not plans:
                     return
             ridge = self.ridge * (self.last_ridge / self.ridge) ** (number / max(1, self.rounds))
             power = self.last_power if number == self.rounds else self.power
-            fit = solve(p, self.joined(p, known, plans), self.dim, ridge, power)
+            fit = self.fitted(p, self.joined(p, known, plans), ridge, power, first=not number)
             space = CanonicalSpace(p, fit, ridge, self.neighbours, self.smoothing, sharpness=self.sharpness)
             if anchors:
                 space = self.anchored(space, anchors, plans)
             yield Round(space, plans, ridge, score_of(space, dev))
+
+    def fitted(self, p: Prepared, cross: Mapping[Pair, Tensor], ridge: float, power: float, first: bool) -> Canonical:
+        """Canonical maps; those of the known pairs alone, the ``first`` ones, are found once for a ridge and power."""
+        name = ("fitted", self.dim, ridge, power)
+        if not first:
+            return solve(p, cross, self.dim, ridge, power)
+        if name not in p.memo:
+            p.memo[name] = solve(p, cross, self.dim, ridge, power)
+        return p.memo[name]
+
+    def glance(self, p: Prepared, dev: Views) -> Views:
+        """Dev views in the space of the known pairs and anchors, before any plan: how plausible the settings are."""
+        space = next(self.refits(p)).space
+        anchors = self.anchors(p) if self.late else {}
+        return (self.anchored(space, anchors, {}) if anchors else space).embed_new(dev)
 
     def anchors(self, p: Prepared) -> dict[str, Tensor]:
         """Modality -> rows of the known pairs that become anchors; none where there are too few, or with share 0."""
@@ -183,6 +199,18 @@ class TransportCCA:
             space = CanonicalSpace(p, solve(p, cross, self.dim, self.ridge, self.power), self.ridge)
             cross = self.joined(p, {}, self.plans(space, self.rounds))
         return space
+
+    def plans_of(self, space: CanonicalSpace, number: int) -> Plans:
+        """The plans of a round, made once for all settings that come to the same ones."""
+        same = [
+            self.dim, self.ridge, self.last_ridge, self.power, self.smoothing, self.neighbours, self.epsilon,
+            self.last_epsilon, self.plan_neighbours, self.weight, self.rounds, self.seed,
+        ]  # fmt: skip
+        relative = [] if self.late else [self.share, self.sharpness, self.matches, self.most_anchors]
+        name = ("plans", number, *same, *relative)
+        if name not in space.p.memo:
+            space.p.memo[name] = self.plans(space, number)
+        return space.p.memo[name]
 
     def plans(self, space: CanonicalSpace, number: int) -> Plans:
         """Pair -> what its plan says in a round (from 1 on), for pairs with unlinked items on both sides."""
@@ -261,8 +289,7 @@ def narrowed(z: Sequence[Tensor]) -> list[Tensor]:
     if wide <= WIDTH or 2 * SAMPLE * wide * wide + (n + m) * wide * WIDTH > 2 * n * m * (wide - WIDTH):
         return list(z)
     sample = torch.cat([v[:: -(-len(v) // SAMPLE)] for v in z])
-    moment = sample.T @ sample
-    axes = torch.randn(wide, WIDTH, generator=torch.Generator().manual_seed(0)).to(moment)
+    axes = torch.randn(wide, WIDTH, generator=torch.Generator().manual_seed(0)).to(sample)
     for _ in range(3):
-        axes = torch.linalg.qr(moment @ axes).Q
+        axes = torch.linalg.qr(sample.T @ (sample @ axes)).Q
     return [v @ axes for v in z]

@@ -1,0 +1,89 @@
+"""What the trials of "full" share, and what they are spared: the same ends as without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from modalign.methods import folds, full, local_scaling
+from modalign.methods.folds import folds_of
+from modalign.methods.full import Full
+from modalign.methods.local_scaling import roughly_leading, top
+from modalign.methods.prepared import prepare
+from modalign.methods.transport_cca import TransportCCA
+from modalign.views import Views, hide_links
+
+Problem = Callable[..., Views]
+LATE = {"ridge": 10.0, "last_ridge": 1.0, "late": True, "smoothing": 0.0, "plan_neighbours": 0, "rounds": 3}
+
+
+@pytest.mark.parametrize("other", [{"last_power": 0.9}, {"share": 0.4, "matches": 5}])
+def test_settings_that_come_to_the_same_plans_share_them(
+    latent: Problem, other: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, dev = hide_links(latent(300, 0), torch.arange(80)), latent(60, 1)
+    made: list[int] = []
+    plans = TransportCCA.plans
+
+    def counted(self: TransportCCA, *given: Any) -> Any:
+        made.append(1)
+        return plans(self, *given)
+
+    monkeypatch.setattr(TransportCCA, "plans", counted)
+    p = prepare(x, root=True, unit=True)
+    TransportCCA(8, **LATE).solve(p, dev)
+    shared = TransportCCA(8, **{**LATE, **other}).solve(p, dev)[0].embed_new(dev)
+    assert len(made) == 3
+    alone = TransportCCA(8, **{**LATE, **other}).solve(prepare(x, root=True, unit=True), dev)[0].embed_new(dev)
+    assert all(torch.equal(shared[m], alone[m]) for m in alone.modalities)
+    TransportCCA(8, **{**LATE, **other, "epsilon": 0.1}).solve(p, dev)
+    TransportCCA(8, **{**LATE, **other, "late": False}).solve(p, dev)
+    assert len(made) == 12
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_a_trial_is_judged_as_its_heads_are(latent: Problem, smoothing: float) -> None:
+    x, dev = hide_links(latent(300, 0), torch.arange(80)), latent(60, 1)
+    p = prepare(x, root=True, unit=True)
+    fold = folds_of(x, p, dev, 0)[0]
+    space = TransportCCA(8, smoothing=smoothing).solve(p, dev)[0]
+    for hubs in (False, True):
+        heads = space.heads(8)
+        slow = fold.recalls(fold.without_hubs(heads, 0) if hubs else heads)
+        torch.testing.assert_close(fold.recalls_in(space, 8, hubs, 0), slow, atol=0.35, rtol=0)  # of few items
+        assert float(fold.recalls_in(space, 8, hubs, 0).mean()) == pytest.approx(float(slow.mean()), abs=0.01)
+
+
+def test_rough_directions_hold_nearly_what_the_leading_ones_do() -> None:
+    draw = torch.Generator().manual_seed(0)
+    z = normalize(torch.randn(900, 200, generator=draw) * torch.linspace(1.0, 0.05, 200), dim=1)
+    moment = (z.T @ z).double() / len(z)
+
+    def held(axes: Tensor) -> float:
+        return float((axes.double().T @ moment @ axes.double()).trace() / moment.trace())
+
+    axes = roughly_leading({"a": z}, 20)
+    assert 2 * (20 + local_scaling.ROUGH[0]) < 200  # by iteration
+    torch.testing.assert_close(axes.T @ axes, torch.eye(20), atol=1e-5, rtol=0)
+    assert 0.97 * held(top(moment, 20)) < held(axes) <= held(top(moment, 20)) + 1e-6
+
+
+def test_only_the_better_half_at_a_glance_goes_through_its_rounds(
+    latent: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, dev = hide_links(latent(300, 0), torch.arange(80)), latent(60, 1)
+    first = {1.0: 0.3, 2.0: 0.1, 3.0: 0.5, 4.0: 0.2, 5.0: 0.4}
+    monkeypatch.setattr(TransportCCA, "glance", lambda self, p, dev: self.ridge)
+    monkeypatch.setattr(folds.Fold, "recalls_of", lambda self, ridge: torch.tensor([first[ridge]]))
+    method = Full(dim=8)
+    fold = folds_of(x, prepare(x, root=True, unit=True), dev, 0)[0]
+    settings = [{"ridge": r} for r in first]
+    assert [s["ridge"] for s in method.promising(settings, [fold])] == [1.0, 3.0, 5.0]
+    assert [t["settings"]["ridge"] for t in method.record["passed_over"]] == [2.0, 4.0]
+    assert method.promising(settings[:3], [fold]) == settings[:3]
+    assert full.FEWEST_TO_HALVE == 4
