@@ -8,12 +8,14 @@ Every way of a block is timed in turn, several times over; the best time of each
 thread, wall-clock time with more. "times" is the speed relative to the first row of the block; "difference" the
 largest absolute difference to that row relative to its largest value, "cosine" the smallest cosine. Pictures: the
 network alone on decoded pixels, then drawing included. Texts: names of pictograms (a few tokens) and sentences made
-of them (about 7 to 25 tokens, as captions have). Sounds: generated WAV files of 5 s at 44.1 kHz, to log-mel statistics.
+of them (about 7 to 25 tokens, as captions have). Sounds: generated WAV files of 5 s at 44.1 kHz, to log-mel statistics,
+and to the features of "aisfx" ("effects").
 Videos: generated H.264 files of 6 s, 320 x 240 pixels at 25 frames a second, to the mean of 8 frames' features.
 
 Peers: the network of the package efficientnet-lite-pytorch, as it comes, picture by picture; sentence-transformers,
 as it comes; for sounds the loop of soundfile, soxr and torch.stft, whose frames lie elsewhere by some milliseconds; for
-videos the loop that decodes every frame, keeps 8 of them, and runs that same network on each.
+sound effects the trained network block by block, norms and all; for videos the loop that decodes every frame, keeps
+8 of them, and runs that same network of pictures on each.
 On a machine that is busy with other things the peers, which share every operation among threads, look worse than
 they are: there only the rows with one thread mean anything.
 """
@@ -30,17 +32,21 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from modalign.data.openmoji import openmoji
 from modalign.features.batches import encode_batches
+from modalign.features.encoders.aisfx import AiSfx
+from modalign.features.encoders.aisfx_net import blocks_of, spectrogram
 from modalign.features.encoders.audio import LogMel
 from modalign.features.encoders.base import Encoder, FrozenEncoder
 from modalign.features.encoders.image import EfficientNetLite0
 from modalign.features.encoders.melbands import mel_filters, statistics
 from modalign.features.encoders.text import MiniLM, package_folder
 from modalign.features.encoders.video import FrameEncoder
+from modalign.features.encoders.weights import load_state
 
 PICTURES, NAMES, SENTENCES, SOUNDS, VIDEOS, FRAMES, REPEATS = 32, 400, 200, 32, 4, 8, 3
 Way = tuple[str, Callable[[], Tensor]]
@@ -72,7 +78,7 @@ def run() -> list[dict[str, Any]]:
 
 def blocks() -> Iterator[Block]:
     """The blocks that are wanted, made as they are needed."""
-    wanted = os.environ.get("ENCODE_ONLY", "image,text,audio,video").split(",")
+    wanted = os.environ.get("ENCODE_ONLY", "image,text,audio,effects,video").split(",")
     with tempfile.TemporaryDirectory() as folder:
         if "image" in wanted:
             yield from pictures()
@@ -80,6 +86,8 @@ def blocks() -> Iterator[Block]:
             yield from texts()
         if "audio" in wanted:
             yield sounds(Path(folder))
+        if "effects" in wanted:
+            yield effects(Path(folder))
         if "video" in wanted:
             yield films(Path(folder))
 
@@ -193,11 +201,7 @@ def sounds(folder: Path) -> Block:
     import soundfile
     import soxr
 
-    draw = np.random.default_rng(0)
-    paths = [str(folder / f"{i}.wav") for i in range(SOUNDS)]
-    for i, path in enumerate(paths):
-        tone = np.sin(2 * np.pi * (200 + 60 * i) * np.arange(5 * 44100) / 44100)
-        soundfile.write(path, 0.3 * tone + 0.05 * draw.normal(size=len(tone)), 44100)
+    paths = _tones(folder)
     filters, hann = mel_filters(), torch.hann_window(400)
     scale = 4.0 / (1024 * float(hann.square().sum()))
 
@@ -212,6 +216,47 @@ def sounds(folder: Path) -> Block:
 
     encoder = LogMel()
     return "audio, 5 s", len(paths), [("one by one, stft", one_by_one), ("modalign", lambda: all_of(encoder, paths))]
+
+
+def effects(folder: Path) -> Block:
+    """Sound files -> features of the network for sound effects."""
+    import soundfile
+
+    paths = _tones(folder)
+    encoder, half = AiSfx(), AiSfx(precision="bfloat16")
+    state = load_state(encoder.weights)
+
+    def network(x: Tensor) -> Tensor:
+        for block in (f"embedding_net.conv_block{i}." for i in range(1, 5)):
+            for half in ("1", "2"):
+                x = F.conv2d(x, state[f"{block}conv{half}.weight"], padding=1)
+                norm = (state[f"{block}bn{half}.{k}"] for k in ("running_mean", "running_var", "weight", "bias"))
+                x = F.batch_norm(x, *norm).relu()
+            x = F.max_pool2d(x, 2) if "block4" not in block else x
+        return x.mean(3).amax(2)
+
+    def one_by_one() -> Tensor:
+        rows = []
+        with torch.inference_mode():
+            for path in paths:
+                bands = spectrogram([torch.from_numpy(soundfile.read(path, dtype="float32")[0])])
+                rows.append(torch.stack([network(b[None])[0] for b in blocks_of(bands)]).mean(0))
+        return torch.stack(rows)
+
+    ways = [("block by block, batch norms", one_by_one), ("modalign", lambda: all_of(encoder, paths))]
+    return "effects, 5 s", len(paths), [*ways, ("modalign, bfloat16", lambda: all_of(half, paths))]
+
+
+def _tones(folder: Path) -> list[str]:
+    """Tones in noise, 5 s each."""
+    import soundfile
+
+    draw = np.random.default_rng(0)
+    paths = [str(folder / f"{i}.wav") for i in range(SOUNDS)]
+    for i, path in enumerate(paths):
+        tone = np.sin(2 * np.pi * (200 + 60 * i) * np.arange(5 * 44100) / 44100)
+        soundfile.write(path, 0.3 * tone + 0.05 * draw.normal(size=len(tone)), 44100)
+    return paths
 
 
 def films(folder: Path) -> Block:

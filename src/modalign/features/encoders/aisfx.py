@@ -30,8 +30,8 @@ class AiSfx(FrozenEncoder):
         f = mean over blocks b of net(L[50 b : 50 b + 100]),  L: 96 mel bands at 44.1 kHz, a block is 2.3 s
 
     Any length counts; a sound shorter than a block is filled up. Sounds recorded at less than 44.1 kHz leave the upper
-    bands empty: the features are then close to, but not those of the full band. The network runs in ONNX Runtime where
-    that is installed (the extras "demo" and "image" bring it), else in torch: the same values to rounding.
+    bands empty: the features are then close to, but not those of the full band. Wide convolutions are filtered in tiles
+    (``winograd``): the same values to rounding from half of the products.
 
     Args:
         weights: a copy of the checkpoint; None: that of the installed package aisfx.
@@ -76,7 +76,7 @@ class AiSfx(FrozenEncoder):
             if self._run is None:
                 net = Network(load_state(self.weights))
                 frozen(net)
-                self._run = net.compiled(getattr(torch, self.precision))
+                self._run = net.quick(getattr(torch, self.precision))
         return self._run
 
     def collate(self, items: Sequence[Item]) -> list[Tensor]:
