@@ -29,6 +29,7 @@ from modalign.bench.sources import load
 from modalign.bench.suite import read
 from modalign.model import Heads
 from modalign.registry import make
+from modalign.runs.fit import settings_of
 from modalign.views import Views, hide_links, linked_groups, task_views
 
 EVERYTHING = {"root": True, "unit": True, "hubs": True}
@@ -83,11 +84,11 @@ def problem(setting: str, seed: int) -> Problem:
 def fitted(method: str, p: Problem, seed: int, chosen: Mapping[str, Any] | None) -> tuple[Heads, dict[str, Any]]:
     """Heads, and what the method wrote down."""
     name, settings = METHODS[method]
-    seeded = {} if name in ("cca", "ridge") else {"seed": seed}
-    told: dict[str, Any] = {"target": p.target, "lost": p.lost} if name == "full" else {}
+    accepted = settings_of(name)
+    told = {k: v for k, v in {"seed": seed, "target": p.target, "lost": p.lost}.items() if k in accepted}
     if chosen is not None and name == "full":
         told["chosen"] = dict(chosen)
-    part = make("method", name, **settings, **seeded, **told)
+    part = make("method", name, **{**settings, **told})
     return part.fit(p.train, p.dev), part.record
 
 

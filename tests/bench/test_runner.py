@@ -103,6 +103,27 @@ def test_trials_of_a_killed_tuning_are_kept(tiny: Callable[..., Suite], tmp_path
     assert again["settings"] == {"ridge": 10.0, "power": 0.5}
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_refit_takes_what_dev_chose_and_fits_it_to_dev_items_too(
+    suite_file: Path, tmp_path: Path, workers: int
+) -> None:
+    out, page = tmp_path / "out", tmp_path / "page.md"
+    changes = ['settings=[{regime = "hidden", pairs = 20, refit = [false, true]}]', "targets={}"]
+    counts = command.bench(str(suite_file), out, methods=["cca"], workers=workers, overrides=changes, export=page)[
+        "counts"
+    ]
+    assert counts["done"] == 4
+    assert [p.name for p in (out / "tuning").iterdir()] == ["hidden-20"]  # one choice, for both
+    chosen = json.loads((out / "tuning" / "hidden-20" / "cca.json").read_text())
+    plain, refit = (results(out)[f"cells/hidden-20{end}/cca/seed-0/scores.json"] for end in ("", "-refit"))
+    assert (plain["data"]["pairs"], refit["data"]["pairs"]) == (20, 40)  # dev has 20 items, all linked
+    assert refit["settings"] == plain["settings"] == chosen["settings"]
+    assert refit["record"]["dev"] == chosen["dev"]
+    recall = [r["methods"]["cca"]["scores"]["mean_recall"]["value"] for r in (plain, refit)]
+    assert recall[0] != recall[1]
+    assert page.read_text().count("then fitted to training and dev items together") == 1
+
+
 def test_a_method_that_tunes_itself_is_told_at_other_seeds(tiny: Callable[..., Suite], tmp_path: Path) -> None:
     entries = {"mine": {"base": "full", "settings": {"steps": 5}}}
     block = [{"regime": "hidden", "pairs": 60}]

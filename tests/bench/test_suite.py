@@ -12,6 +12,7 @@ from modalign.bench.command import SHIPPED, find
 from modalign.bench.moving import is_moving
 from modalign.bench.suite import Setting, build, choose, read
 from modalign.errors import ModalignError
+from modalign.methods.full import Full
 from modalign.registry import check, get
 
 SUITES = [p for p in sorted(SHIPPED.glob("*.toml")) if not is_moving(p)]
@@ -136,10 +137,45 @@ def test_the_catalogue_holds_the_promised_methods_with_equal_trials() -> None:
             assert {tuple(sorted(c.items())) for c in own} == shared, name
 
 
+def test_with_twenty_trials_the_strongest_methods_try_twenty_settings() -> None:
+    entries = catalogue()
+    for name in ("cca-root-hubs", "clip-from-cca-hubs"):
+        entry = entries[name]
+        settings = [entry.with_candidate(c) for c in entry.tried(20)]
+        assert len(settings) == 20
+        assert all(a != b for k, a in enumerate(settings) for b in settings[:k])
+        assert entry.tried(8) == entry.candidates
+        for one in settings:
+            check(get("method", entry.method), one, name)
+    for case in Full.TRIED:
+        wide, usual = (Full(trials=n).candidates(case)[0] for n in (20, 8))
+        assert len(wide) >= 20
+        assert wide[: len(usual)] == usual == Full().candidates(case)[0]
+        for one in wide:
+            check(get("method", "transport_cca"), one, case)
+
+
+def test_trials_and_refits_of_a_setting_leave_the_fingerprints_of_others_alone() -> None:
+    block = {"regime": "hidden", "pairs": 20}
+    suite = build({**TABLE, "settings": [block, {**block, "trials": [8, 20]}, {**block, "refit": True}]})
+    plain, _, more, refit = suite.settings
+    assert [s.name for s in suite.settings] == [
+        "hidden-20",
+        "hidden-20-trials8",
+        "hidden-20-trials20",
+        "hidden-20-refit",
+    ]
+    assert [suite.trials_of(s) for s in suite.settings] == [8, 8, 20, 8]
+    assert not {"trials", "refit"} & set(plain.facts())
+    assert refit.tuned == plain
+    assert more.tuned == more
+    assert len({suite.identity(s, "cca", "data") for s in suite.settings}) == 4
+
+
 def test_names_of_settings_differ() -> None:
     settings = [
         Setting(), Setting(items=10), Setting("hidden", pairs=10), Setting("hidden", pairs=10, items=10),
         Setting("hidden", missing=0.1), Setting("disjoint", missing=0.1), Setting(dev=0.2), Setting(test_missing=0.2),
-        Setting(variant="a"),
+        Setting(variant="a"), Setting(trials=20), Setting(refit=True),
     ]  # fmt: skip
     assert len({s.name for s in settings}) == len(settings)

@@ -226,7 +226,9 @@ class Slow:
             parts = np.split(vectors_[:, ::-1] * len(names) ** 0.5, ends)
             s, vectors = values[::-1] / (len(names) - 1), dict(zip(names, parts, strict=True))
         keep = int((s[: self.s["dim"]] > 1e-9 * s[0]).sum())
-        self.maps = {m: v[:, :keep] * s[:keep] ** power for m, v in vectors.items()}
+        self.correlations = np.minimum(s[:keep], 1.0)
+        self.directions = {m: v[:, :keep] for m, v in vectors.items()}
+        self.maps = {m: v * s[:keep] ** power for m, v in self.directions.items()}
         self.anchors: Rows = {}
 
     def anchor(self, plans: Mapping[Any, Any]) -> None:
@@ -251,8 +253,19 @@ class Slow:
                 found[names[1]].append(right[j])
         self.chosen = found
         self.weight = np.array([1.0] * known + [0.5] * (len(found[names[0]]) - known))
-        there = {m: np.array(r) >= 0 for m, r in found.items()}
-        self.anchors = {m: unit(self.rows[m][r] @ self.white[m]) * there[m][:, None] for m, r in found.items()}
+        there = {m: self.rows[m][r] @ self.white[m] for m, r in found.items()}
+        self.anchors = {
+            m: unit(np.array([self.side(m, k, there, found) for k in range(len(r))])) for m, r in found.items()
+        }
+
+    def side(self, m: str, k: int, there: Rows, found: Mapping[str, list[int]]) -> Array:
+        """One side of a thing, whitened; where it is absent, its mean given the others in the probabilistic model."""
+        if found[m][k] >= 0:
+            return there[m][k]
+        others = [n for n in there if found[n][k] >= 0]
+        shared = sum(there[n][k] @ self.directions[n] for n in others)
+        r = self.correlations
+        return self.directions[m] @ (shared * r / (1 + (len(others) - 1) * r))
 
     def coordinates(self, m: str, w: Array) -> Array:
         """Whitened rows in the shared space, not reduced."""
@@ -274,6 +287,13 @@ class Slow:
             w = smooth(w, self.plain[m] @ self.white[m], self.s["neighbours"], self.s["smoothing"])
         return self.coordinates(m, w)
 
+    def placed(self, m: str) -> Array:
+        """Where plans see the items: of three sides and more, by all that a thing has."""
+        z = {n: self.embed(n) for n in self.rows}
+        if len(z) == 2:
+            return z[m]
+        return unit(np.array([sum(z[n][self.ids[n] == g].sum(0) for n in z) for g in self.ids[m]]))
+
     def plans(self, number: int) -> dict[Any, Any]:
         first, last = self.s["epsilon"], self.s["last_epsilon"]
         epsilon = first * (last / first) ** ((number - 1) / max(1, self.s["rounds"] - 1))
@@ -283,7 +303,7 @@ class Slow:
             right = [j for j in range(len(self.rows[b])) if j not in [p[1] for p in pairs]]
             if not left or not right:
                 continue
-            similarity = self.embed(a)[left] @ self.embed(b)[right].T
+            similarity = self.placed(a)[left] @ self.placed(b)[right].T
             if k := self.s["plan_neighbours"]:
                 by_row = nearest(self.rows[a][left] @ self.white[a], k)
                 by_column = nearest(self.rows[b][right] @ self.white[b], k)

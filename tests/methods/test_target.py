@@ -28,12 +28,38 @@ def test_the_targets_bank_holds_composed_queries_and_the_others_search_it_alone(
     heads = without_hubs(plain, x, target="image")
     z = plain.embed(x)
     moment = sum(v.double().T @ v.double() / len(v) for v in z.data.values())
-    axes = torch.linalg.eigh(moment).eigenvectors.flip(1)[:, : plain.dim - 3].float()
+    axes = torch.linalg.eigh(moment).eigenvectors.flip(1)[:, : plain.dim - 2].float()
     z = z.map(lambda _, rows: normalize(rows @ axes, dim=1))
     banks = {m: heads[m].hubs.bank for m in x.modalities}  # type: ignore[union-attr]
     torch.testing.assert_close(banks["image"].abs(), composed(z, "image")["query"].abs(), atol=1e-4, rtol=0)
     for m in ("text", "sound"):
         torch.testing.assert_close(banks[m].abs(), z["image"].abs(), atol=1e-4, rtol=0)
+
+
+def test_queries_of_one_part_and_of_several_lie_alike_beside_what_they_search(latent: MakeViews) -> None:
+    x = latent(90, 0, dims=DIMS)
+    plain = make("method", "cca", dim=8).fit(x)
+    heads = without_hubs(plain, x, strength=0.0, target="image")
+    assert heads.dim == plain.dim
+    roles = {m: (heads[m].hubs.own, heads[m].hubs.modalities) for m in x.modalities}  # type: ignore[union-attr]
+    assert roles == {"image": (1, 2), "text": (0, 2), "sound": (0, 2)}
+    z = heads.embed(x)
+    query = composed(z, "image")["query"]
+    for q in (query, z["text"], z["sound"]):  # no constant that sums would have more of
+        torch.testing.assert_close(q[:, -2:] @ z["image"][:, -2:].T, torch.zeros(90, 90), atol=1e-6, rtol=0)
+    alike = without_hubs(plain, x, strength=0.0).embed(x)
+    assert float((composed(alike, "image")["query"][:, -3:] @ alike["image"][:, -3:].T).min()) > 0.05
+
+
+@pytest.mark.parametrize("name", ["cca", "ridge", "gradient"])
+def test_baselines_too_remove_hubs_for_composed_queries(latent: MakeViews, name: str) -> None:
+    x = queries_present(latent(90, 0, dims=DIMS), "image", 0.3, seed=0)
+    more = {"steps": 2} if name == "gradient" else {}
+    heads = make("method", name, dim=6, hubs=True, target="image", **more).fit(x)
+    assert heads["image"].hubs is not None
+    assert heads["image"].hubs.modalities == 2
+    with pytest.raises(ModalignError, match="imagine"):
+        make("method", name, hubs=True, target="imagine", **more).fit(x)
 
 
 def test_two_modalities_have_the_same_banks_with_a_target(latent: MakeViews) -> None:

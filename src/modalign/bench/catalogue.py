@@ -113,7 +113,11 @@ def closed() -> dict[str, MethodEntry]:
     asif = [(800, 8.0), (800, 4.0), (200, 8.0), (200, 4.0), (50, 4.0), (800, 2.0), (50, 8.0), (200, 2.0)]
     found = {
         "procrustes": MethodEntry("Procrustes", "procrustes", {}, product(dim=[256, 128, 64, 32], root=root)),
-        "cca": MethodEntry("CCA", "cca", {}, product(ridge=[10.0, 3.0, 30.0, 1.0], power=[0.5, 1.0])),
+        "cca": MethodEntry(
+            "CCA", "cca", {}, product(ridge=[10.0, 3.0, 30.0, 1.0], power=[0.5, 1.0]),
+            product(ridge=[1.0, 3.0, 10.0, 5.0, 2.0, 0.3, 30.0], power=[0.75])
+            + product(ridge=[5.0, 2.0, 20.0, 0.3, 0.1], power=[0.5]),
+        ),
         "csa": MethodEntry("CSA", "csa", {}, product(ridge=[1e-3, 1e-2, 0.1, 1.0], dim=[256, 64])),
         "asif": MethodEntry("ASIF", "asif", {}, tuple({"nearest": n, "power": p} for n, p in asif)),
         "linear": MethodEntry("linear regression", "ridge", {}, product(ridge=[3.0, 1.0, 10.0, 30.0], root=root)),
@@ -139,7 +143,15 @@ def strong() -> dict[str, MethodEntry]:
             (3e-3, 3.0, 0.5), (1e-3, 1.0, 0.5), (1e-3, 10.0, 1.0),
         ]
     )  # fmt: skip
-    from_cca = replace(descended, candidates=rates)
+    further = tuple(
+        {"lr": lr, "start.ridge": ridge, "start.power": power, "hidden": hidden, "dropout": 0.5}
+        for lr, ridge, power, hidden in [
+            (1e-3, 1.0, 0.75, 0), (1e-3, 3.0, 0.5, 256), (1e-3, 3.0, 0.75, 0), (1e-3, 1.0, 0.75, 256),
+            (3e-4, 1.0, 0.75, 0), (1e-3, 10.0, 0.5, 256), (3e-4, 3.0, 0.5, 256), (2e-3, 3.0, 0.5, 0),
+            (1e-4, 1.0, 0.75, 0), (2e-3, 10.0, 0.5, 0), (1e-4, 3.0, 0.5, 0), (1e-3, 30.0, 0.5, 0),
+        ]
+    )  # fmt: skip
+    from_cca = replace(descended, candidates=rates, further=further)
     entries = {
         "cca-root": replace(found["cca"], label="CCA, root and unit features", settings=features),
         "cca-root-hubs": replace(found["cca"], label="CCA + hub", settings=grown),
@@ -253,7 +265,7 @@ def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, MethodEntry]
     change: dict[str, Any] = {k: table[k] for k in ("tunes_itself", "least_pairs", "paired_only") if k in table}
     change["settings"] = changed(entry.settings, table.get("settings", {}))
     if "candidates" in table:
-        change["candidates"] = tuple(table["candidates"])
+        change |= {"candidates": tuple(table["candidates"]), "further": ()}
     made = replace(entry, label=table.get("label", name), group="own", **change)
     for candidate in made.candidates or ({},):
         settings = made.with_candidate(candidate)

@@ -20,7 +20,7 @@ from ..model import Heads, Model
 from ..registry import make
 from ..runs import MethodResult, Result, Run
 from ..runs.fit import settings_of, work_folder
-from ..views import Views, linked_groups, queries_present, task_views
+from ..views import Views, concat, linked_groups, queries_present, task_views
 from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores
 from .setting import dev_views, draw, training
 from .sources import Source, Splits
@@ -51,7 +51,8 @@ def cell_data(source: Source, suite: Suite, setting: Setting, seed: int) -> Cell
     """Draw the data of a cell."""
     splits = source.splits
     p = draw(setting, splits.train, seed, suite.target)
-    drawn = Splits(training(splits.train, p, seed), dev_views(splits.dev, setting, p.pairs, seed), splits.test)
+    train, dev = training(splits.train, p, seed), dev_views(splits.dev, setting, p.pairs, seed)
+    drawn = Splits(concat([train, dev]) if setting.refit else train, dev, splits.test)
     if source.finish is not None:
         drawn = source.finish(drawn)
     train, dev, test = drawn
@@ -95,8 +96,9 @@ def prepared(method: Mapping[str, Any], name: str, seed: int, suite: Suite, sett
     """The method with its seed, and with the suite's task where it can choose by that."""
     accepted = settings_of(name)
     told: dict[str, Any] = {"seed": seed} if "seed" in accepted else {}
-    if suite.target is not None and {"target", "lost"} <= accepted:
-        told |= {"target": suite.target, "lost": setting.test_missing}
+    if suite.target is not None:
+        task = {"target": suite.target, "lost": setting.test_missing}
+        told |= {k: v for k, v in task.items() if k in accepted}
     return make("method", name, **{**method, **told})
 
 
@@ -122,7 +124,9 @@ def run_cell(
                 heads = part.fit(train_of(data, entry.paired_only), data.dev, run=work)
         scores, record = measure_heads(suite, heads, data, folder, seed)
         known |= {"setting": setting.name, "method": method, "cost": cost, **record}
-        known["dev"] = dev_score(heads, data.dev, suite.target, setting.test_missing, seed)
+        known["dev"] = tuning.get("dev")
+        if not setting.refit:
+            known["dev"] = dev_score(heads, data.dev, suite.target, setting.test_missing, seed)
         known["fit"] = {k: v for k, v in part.record.items() if k in ("chosen", "training", "cost", "dev_is")}
         result = Result(
             title=f"{entry.label} on {setting.name}",

@@ -18,7 +18,8 @@ class MethodEntry:
 
     Args:
         label: for people. method: registered name. settings: what holds in every trial.
-        candidates: changes to the settings, one per trial; empty: nothing to try.
+        candidates: changes to the settings, one per trial; empty: nothing to try. further: more of them, where more
+            trials are allowed.
         tunes_itself: the method tries settings itself (``trials``), says what it chose (``record["chosen"]``) and can
             be told (``chosen``).
         group: of the catalogue. least_pairs: with fewer it cannot be fitted.
@@ -29,16 +30,22 @@ class MethodEntry:
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     candidates: tuple[Mapping[str, Any], ...] = ()
+    further: tuple[Mapping[str, Any], ...] = ()
     tunes_itself: bool = False
     group: str = "own"
     least_pairs: int = 2
     paired_only: bool = False
     modalities: int | None = None
 
-    def facts(self) -> dict[str, Any]:
-        """What decides the outcome: everything but label and group."""
+    def tried(self, trials: int) -> tuple[Mapping[str, Any], ...]:
+        """The changes that so many trials try."""
+        return (*self.candidates, *self.further)[:trials]
+
+    def facts(self, trials: int) -> dict[str, Any]:
+        """What decides the outcome of so many trials: everything but label and group."""
+        tried = self.candidates if trials <= len(self.candidates) else self.tried(trials)
         return {
-            "method": self.method, "settings": dict(self.settings), "candidates": [dict(c) for c in self.candidates],
+            "method": self.method, "settings": dict(self.settings), "candidates": [dict(c) for c in tried],
             "tunes_itself": self.tunes_itself, "paired_only": self.paired_only,
         }  # fmt: skip
 

@@ -100,7 +100,7 @@ class BenchFolder:
 
     def tuning(self, setting: Setting, method: str) -> dict[str, Any]:
         """The record of a tuning, or nothing."""
-        path = tune.path_of(self.out, setting, method)
+        path = tune.path_of(self.out, setting.tuned, method)
         return read_json(path, "record of a tuning") if path.exists() else {}
 
 

@@ -111,10 +111,10 @@ def check_sizes(cells: Sequence[Cell], sources: Sources, target: str | None) -> 
 
 
 def tunings_of(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
-    """(setting, method) -> its cells, in order."""
+    """(setting that is tuned on, method) -> the cells of that tuning, in order."""
     found: dict[tuple[str, str], list[Cell]] = {}
     for c in cells:
-        found.setdefault((c[0].name, c[1]), []).append(c)
+        found.setdefault((c[0].tuned.name, c[1]), []).append(c)
     return found
 
 
@@ -127,8 +127,8 @@ def _here(
             if time.monotonic() > end:
                 counts["left"] += 1
                 continue
-            job = Job(setting, method)
-            if tune.finished(tune.path_of(work.out, setting, method), _tuning_key(work, setting, method)) is None:
+            job = Job(setting.tuned, method)
+            if tune.finished(tune.path_of(work.out, *job[:2]), _tuning_key(work, *job[:2])) is None:
                 do(job, cache)
                 effort.spent(job)
             counts[do(Job(setting, method, seed), cache)] += 1
@@ -145,7 +145,7 @@ def _elsewhere(
 ) -> None:
     """Tunings first; the cells of a tuning as soon as it is done."""
     groups = tunings_of(cells)
-    waiting = [Job(group[0][0], group[0][1]) for group in groups.values()][::-1]
+    waiting = [Job(group[0][0].tuned, group[0][1]) for group in groups.values()][::-1]
     running: dict[Future[str], Job] = {}
     effort, done = Effort(work, cells, progress), 0
     try:
@@ -178,7 +178,7 @@ class Effort:
 
     def __init__(self, work: Work, cells: Sequence[Cell], progress: Progress) -> None:
         self.work, self.progress = work, progress
-        jobs = [*(Job(group[0][0], group[0][1]) for group in tunings_of(cells).values()), *(Job(*c) for c in cells)]
+        jobs = [Job(group[0][0].tuned, group[0][1]) for group in tunings_of(cells).values()] + [Job(*c) for c in cells]
         self.done, self.total = 0, sum(map(self.of, jobs))
         progress(0, self.total, "fits")
 
@@ -187,7 +187,8 @@ class Effort:
         entry = self.work.suite.entries[job.method]
         if job.seed is not None:
             return 1
-        return self.work.suite.trials if entry.tunes_itself else min(len(entry.candidates), self.work.suite.trials)
+        trials = self.work.suite.trials_of(job.setting)
+        return trials if entry.tunes_itself else len(entry.tried(trials))
 
     def spent(self, job: Job) -> None:
         """A job is done."""
@@ -218,8 +219,8 @@ class Cache:
 def do(job: Job, cache: Cache) -> str:
     """Do a job unless it is done: "done", "before" or "failed"."""
     work, (setting, method, seed) = cache.work, job
-    suite, key = work.suite, _tuning_key(work, setting, method)
-    path = tune.path_of(work.out, setting, method)
+    suite, key = work.suite, _tuning_key(work, setting.tuned, method)
+    path = tune.path_of(work.out, setting.tuned, method)
     try:
         record = tune.finished(path, key)
         if seed is None:

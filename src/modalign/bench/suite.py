@@ -36,6 +36,8 @@ class Setting:
             items ("disjoint", three and more) that lose a modality, in [0, 1).
         test_missing: share of each query modality lost at test time; needs a composed task.
         dev: dev groups as a share of the training pairs; None: the whole dev split.
+        trials: settings that every method may try on dev; None: the suite's number.
+        refit: fit what was chosen on dev to training and dev items together.
         variant: of the data, a name among the suite's [variants]; None: the data as they are.
         part: a name for a piece of a long suite.
         methods: entries of the catalogue, or groups of them.
@@ -47,6 +49,8 @@ class Setting:
     missing: Share = 0.0
     test_missing: Share = 0.0
     dev: Portion | None = None
+    trials: Count | None = None
+    refit: bool = False
     variant: str | None = None
     part: str = "all"
     methods: tuple[str, ...] = ()
@@ -80,12 +84,22 @@ class Setting:
             parts.append(f"test{100 * self.test_missing:g}")
         if self.dev is not None:
             parts.append(f"dev{100 * self.dev:g}")
+        if self.trials is not None:
+            parts.append(f"trials{self.trials}")
+        if self.refit:
+            parts.append("refit")
         return "-".join(parts)
 
     def facts(self) -> dict[str, Any]:
-        """What decides the data of the setting: everything but part and methods."""
-        left = ("part", "methods", *(("variant",) if self.variant is None else ()))
-        return {k: v for k, v in asdict(self).items() if k not in left}
+        """What decides the data of the setting and the choice: everything but part and methods."""
+        usual = {"variant": None, "trials": None, "refit": False}
+        every = {k: v for k, v in asdict(self).items() if k not in ("part", "methods")}
+        return {k: v for k, v in every.items() if k not in usual or v != usual[k]}
+
+    @property
+    def tuned(self) -> Setting:
+        """The setting on which settings are chosen: the same without dev items among the training items."""
+        return replace(self, refit=False)
 
 
 @dataclass(frozen=True)
@@ -126,6 +140,10 @@ class Suite:
         """The data table of a variant."""
         return {**self.data, **(self.variants[variant] if variant is not None else {})}
 
+    def trials_of(self, setting: Setting) -> int:
+        """How many settings every method may try on dev."""
+        return self.trials if setting.trials is None else setting.trials
+
     def cells(self) -> list[tuple[Setting, str, int]]:
         """(setting, method, seed) in the order they are run; a cell of two parts stands twice."""
         return [(s, m, seed) for s in self.settings for m in s.methods for seed in self.seeds]
@@ -140,7 +158,8 @@ class Suite:
 
     def identity(self, setting: Setting, method: str, data: str) -> str:
         """What a tuning depends on, as a fingerprint; ``data`` is the fingerprint of the features."""
-        facts = [__version__, data, setting.facts(), self.entries[method].facts(), self.trials, self.tune_seed]
+        trials = self.trials_of(setting)
+        facts = [__version__, data, setting.facts(), self.entries[method].facts(trials), trials, self.tune_seed]
         facts += [self.target]
         return hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
 

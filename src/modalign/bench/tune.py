@@ -58,7 +58,7 @@ def by_trials(
     entry = suite.entries[method]
     past = read_json(path, "record of a tuning") if path.exists() else {}
     trials: list[dict[str, Any]] = past.get("trials", []) if past.get("key") == record["key"] else []
-    candidates = [dict(c) for c in entry.candidates[: suite.trials]]
+    candidates = [dict(c) for c in entry.tried(suite.trials_of(setting))]
     train = train_of(data, entry.paired_only)
     for candidate in candidates[len(trials) :]:
         start = time.perf_counter()
@@ -86,7 +86,7 @@ def by_itself(suite: Suite, setting: Setting, method: str, data: CellData, path:
     train = train_of(data, entry.paired_only)
     blind = not len(linked_groups(train))  # without any pair its trials all score alike, and each takes long
     if "trials" in accepted:
-        settings["trials"] = 1 if blind else suite.trials
+        settings["trials"] = 1 if blind else suite.trials_of(setting)
     try:
         part = prepared(settings, entry.method, suite.tune_seed, suite, setting)
         with work_folder(work_of(path), key) as work:

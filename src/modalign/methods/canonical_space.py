@@ -55,11 +55,28 @@ class CanonicalSpace:
         return relative(w, self.anchors[m], self.weight, self.sharpness) if self.anchors else w
 
     def anchored(self, rows: Mapping[str, Tensor], weight: Tensor, share: float) -> CanonicalSpace:
-        """The same space with the items of these rows as anchors; where a row is -1, nothing is like that anchor."""
-        anchors = {
-            m: normalize(self.whitened(m, self.p.rows[m][r]), dim=1) * (r >= 0)[:, None] for m, r in rows.items()
-        }
-        return replace(self, anchors=anchors, weight=weight, share=share)
+        """The same space with the items of these rows as anchors; what is absent (-1) is told from the rest."""
+        there = {m: self.whitened(m, self.p.rows[m][r]) * (r >= 0)[:, None] for m, r in rows.items()}
+        whole = there if all(bool((r >= 0).all()) for r in rows.values()) else self.imputed(there, rows)
+        return replace(self, anchors={m: normalize(w, dim=1) for m, w in whole.items()}, weight=weight, share=share)
+
+    def imputed(self, there: Mapping[str, Tensor], rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Whitened rows of the same things, absent ones set to their posterior mean given the sides that are there.
+
+        In the probabilistic model whose canonical correlations are r, the shared variate of a thing with n sides has
+        the mean s = r / (1 + (n - 1) r) sum_m V_m^T w_m, and an absent side V_m s; V: directions without their scale.
+
+        Args:
+            there: modality -> (k, r_m), zeros where absent. rows: modality -> (k,), -1 where absent.
+
+        Reference: Bach & Jordan 2005, A probabilistic interpretation of canonical correlation analysis.
+        """
+        scale = torch.stack([d.square().sum(0) for d in self.fit.directions]).mean(0).sqrt()
+        v = {m: (d / scale).to(PRECISION) for m, d in zip(self.p.modalities, self.fit.directions, strict=True)}
+        sides = torch.stack([r >= 0 for r in rows.values()]).sum(0)[:, None]
+        r = self.fit.correlations.to(PRECISION)
+        shared = torch.stack([w @ v[m] for m, w in there.items()]).sum(0) * r / (1 + (sides - 1) * r)
+        return {m: torch.where((rows[m] >= 0)[:, None], w, shared @ v[m].T) for m, w in there.items()}
 
     @cached_property
     def linear(self) -> dict[str, Tensor]:
@@ -84,6 +101,13 @@ class CanonicalSpace:
         c, linear = self.coordinates(m, rows), self.linear[m]
         front, back = c[:, : len(linear)] @ linear, c[:, len(linear) :]
         return normalize(torch.cat([front, back * self.share**0.5], 1), dim=1)
+
+    def composed(self) -> dict[str, Tensor]:
+        """Modality -> for each training row the normalised sum of the sides that its thing has."""
+        z = torch.cat([self.embed(m, rows) for m, rows in self.p.rows.items()])
+        things, thing = torch.unique(torch.cat(list(self.p.ids.values())), return_inverse=True)
+        whole = normalize(z.new_zeros(len(things), z.shape[1]).index_add_(0, thing, z), dim=1)
+        return dict(zip(self.p.rows, whole[thing].split([len(r) for r in self.p.rows.values()]), strict=True))
 
     def embed_new(self, x: Views) -> Views:
         """FeatureMap of new items in the shared space, as the heads embed them."""

@@ -59,6 +59,8 @@ class CCA:
         root: signed square root of modalities without negative values.
         unit: scale feature rows to unit length first.
         hubs: put `LocalScaling` behind the heads, as "full" may.
+        target: of three modalities and more, the one that queries composed of the others search: hubs are removed
+            for such queries; None: every modality searches every other one.
 
     Without dev views the defaults of ridge and power are 10 and .5 below 1,000 pairs, else 3 and .5.
 
@@ -78,18 +80,21 @@ class CCA:
         root: bool = False,
         unit: bool = False,
         hubs: bool = False,
+        target: str | None = None,
     ) -> None:
         self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
-        self.hubs = hubs
+        self.hubs, self.target = hubs, target
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs; needs at least two."""
+        if self.target is not None:
+            x[self.target]  # refuses a name that is no modality
         p = prepare(x, self.root, self.unit)
         require_links(p, 2)
         cross = known_cross(p)
         heads = p.heads(solve(p, cross, self.dim, **self.choose(p, cross, dev)))
-        return without_hubs(heads, x) if self.hubs else heads
+        return without_hubs(heads, x, target=self.target) if self.hubs else heads
 
     def choose(self, p: Prepared, cross: Mapping[Pair, Tensor], dev: Views | None) -> dict[str, float]:
         """Ridge and power: as set, or by dev recall, or by the number of pairs."""
@@ -241,7 +246,7 @@ class Ridge:
             own = (rows * w).T @ rows + self.ridge * p.principal[m].total * torch.eye(rows.shape[1], dtype=rows.dtype)
             maps[m] = torch.linalg.solve(own, (rows * w).T @ y)
         heads = linear_heads(p, {m: p.principal[m].axes for m in maps}, maps)
-        return without_hubs(heads, x) if self.hubs else heads
+        return without_hubs(heads, x, target=target) if self.hubs else heads
 
 
 @register("method", "asif")

@@ -89,12 +89,23 @@ class Full:
             "ridge": 1.0, "power": 0.75, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
             "most_anchors": 2500,
         },
+        {
+            "ridge": 10.0, "share": 1.0, "sharpness": 1.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
+            "weight": 0.3, "plan_neighbours": 0,
+        },
     )  # fmt: skip
     #: Which of these are tried, the most plausible first: with a plan of many items, where a trial takes long and
-    #: settings of small data are no match, with many links, and otherwise.
+    #: settings of small data are no match, with many links of three modalities and more or of two, and otherwise.
     TRIED: Mapping[str, tuple[int, ...]] = {
-        "plan": (8, 1), "links": (8, 1, 6, 9, 0, 2, 3, 4, 5, 7), "few": (0, 5, 4, 1, 2, 3, 6, 7),
+        "plan": (8, 1), "several": (10, 9, 8, 6, 1, 3), "links": (8, 1, 6, 9, 0, 2, 3, 4, 5, 7),
+        "few": (0, 5, 4, 1, 2, 3, 6, 7),
     }  # fmt: skip
+    #: One of them with a change, tried after all others where more trials are allowed than by default.
+    FURTHER: Sequence[tuple[int, Mapping[str, Any]]] = (
+        (8, {"epsilon": 0.015}), (8, {"share": 0.3}), (9, {"ridge": 3.0, "power": 0.5}), (8, {"weight": 0.6}),
+        (8, {"last_ridge": 3.0}), (9, {"share": 0.6}), (8, {"epsilon": 0.03}), (8, {"rounds": 6}),
+        (9, {"ridge": 2.0}), (8, {"last_power": 1.0}),
+    )  # fmt: skip
     DESCENTS: Mapping[str, Mapping[str, Any]] = {
         "linear": {"retrieval": "clip", "hidden": 0, "dropout": 0.0},
         "perceptron": {"retrieval": "siglip", "hidden": 256, "dropout": 0.5},
@@ -136,7 +147,8 @@ class Full:
             self.record["took_part"] = {"name": "transport_cca", **self.closed}
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
-        case = "plan" if planned else "links" if linked >= FEWEST_TO_DESCEND else "few"
+        links = "several" if len(x.modalities) > 2 else "links"
+        case = "plan" if planned else links if linked >= FEWEST_TO_DESCEND else "few"
         closed, descents = self.candidates(case)
         descents = descents if self.steps and dev is not None and linked >= FEWEST_TO_DESCEND else []
         descents = descents[:1] if self.chosen is None and linked >= MANY else descents
@@ -188,7 +200,8 @@ class Full:
                 return torch.cat([f.recalls_in(space, self.dim, self.hubs, self.seed) for space, f in each])
             return torch.cat([f.recalls_of(space.embed_new(f.dev)) for space, f in each])
 
-        tuned = tune(self.promising(closed, folds) if case == "links" else closed, score, None, kept)
+        halved = case == "links" and self.trials <= TRIALS  # who allows many trials wants them whole
+        tuned = tune(self.promising(closed, folds) if halved else closed, score, None, kept)
         tried = [(t, items) for t, items in zip(tuned.record, tuned.items, strict=True) if items is not None]
         best = tried[steady([items for _, items in tried])][0]
         if str(best["settings"]) not in made:  # tried by a call that was killed
@@ -221,7 +234,8 @@ class Full:
             closed = {k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}
             return [closed], list(self.chosen.get("descent", ()))
         settings: list[dict[str, Any]] = []
-        for candidate in (self.CLOSED[k] for k in self.TRIED[case]):
+        more = (*self.CLOSED, *({**self.CLOSED[k], **new} for k, new in self.FURTHER)) if self.trials > TRIALS else ()
+        for candidate in (*(self.CLOSED[k] for k in self.TRIED[case]), *more):
             settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
         return settings, list(self.DESCENTS)[: max(0, self.trials - 1)]
 

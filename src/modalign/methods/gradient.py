@@ -49,7 +49,7 @@ class Gradient:
         dim: of the shared space; a closed-form start may give fewer.
         hidden: units of a residual two-layer perceptron beside the linear map; 0: linear heads.
         dropout: on its hidden units.
-        hubs: put `LocalScaling` behind the trained heads, as "full" may.
+        hubs: put `LocalScaling` behind the trained heads, as "full" may. target: as in "cca".
         steps, batch, unpaired, lr, optimiser, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints,
             patience, precision, seed, mini_batch, workers, sharded: as in ``training.TrainingSettings``.
 
@@ -81,13 +81,14 @@ class Gradient:
         patience: Number = 6,
         precision: str = "auto",
         hubs: bool = False,
+        target: str | None = None,
         seed: Seed = 0,
         mini_batch: Number = 0,
         workers: Number = 0,
         sharded: bool = False,
     ) -> None:
         self.objective, self.start, self.dim, self.hidden, self.dropout = objective, start, dim, hidden, dropout
-        self.hubs = hubs
+        self.hubs, self.target = hubs, target
         self.training = TrainingSettings(
             steps=steps, batch=batch, unpaired=unpaired, lr=lr, optimiser=optimiser, weight_decay=weight_decay,
             warmup=warmup, clip=clip,
@@ -99,9 +100,11 @@ class Gradient:
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Start, then train."""
         x.validate()
+        if self.target is not None:
+            x[self.target]  # refuses a name that is no modality
         heads = self.begin(x, dev)
         heads = self.descend(heads, x, dev, run, progress)
-        return without_hubs(heads, x, seed=self.training.seed) if self.hubs else heads
+        return without_hubs(heads, x, seed=self.training.seed, target=self.target) if self.hubs else heads
 
     def begin(self, x: Views, dev: Views | None) -> Heads:
         """The heads to start from."""

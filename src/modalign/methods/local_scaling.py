@@ -16,6 +16,7 @@ MOST = 8192  # rows of a bank: 8 MB at 256 dimensions
 USUAL = 2048  # rows whose mean crowdedness counts as the usual one
 WIDE, SPARE, ITERATIONS = 2048, 128, 6  # of a matrix whose leading directions are found by iteration
 ROUGH, ROUGHLY = (64, 2), 1024  # spare directions and iterations, and rows, where directions only serve to judge
+EDGE, EDGE_OF_SUMS = 0.25, 0.4  # constant coordinates; the sum of two unit rows is longer than one, and wants more
 FEWEST = 20  # with fewer items of other modalities than this, crowdedness is noise
 
 
@@ -25,7 +26,7 @@ def without_hubs(
     x: Views,
     neighbours: int = 30,
     strength: float = 1.0,
-    edge: float = 0.25,
+    edge: float | None = None,
     seed: int = 0,
     target: str | None = None,
 ) -> Heads:
@@ -33,14 +34,17 @@ def without_hubs(
 
     Args:
         heads: without such a stage. x: training views, paired or not.
-        neighbours, strength, edge: of `LocalScaling`; of a small bank one row in 75 counts as near, but at least 5.
+        neighbours, strength: of `LocalScaling`; of a small bank one row in 75 counts as near, but at least 5.
+        edge: of `LocalScaling`; None: ``EDGE``, with a target ``EDGE_OF_SUMS``.
         seed: draws banks from larger sets.
         target: modality that queries composed of all others search: its bank holds such queries, of the training
-            groups, and the banks of the others its items alone; None: every modality searches every other one.
+            groups, and the banks of the others its items alone. To `LocalScaling` there are two modalities then, what
+            is composed and what is searched, so that queries of one part and of several are treated alike. None:
+            every modality searches every other one.
 
     Returns:
-        Heads of the same width, whose last coordinates, one per modality, are those of `LocalScaling`; the others are
-        reduced to their principal directions. The heads as they are where the banks would be too small.
+        Heads of the same width, whose last coordinates, one per modality or two, are those of `LocalScaling`; the
+        others are reduced to their principal directions. The heads as they are where the banks would be too small.
 
     Example:
         >>> from modalign.registry import make
@@ -66,7 +70,7 @@ def scalings(
     modalities: Sequence[str],
     neighbours: int = 30,
     strength: float = 1.0,
-    edge: float = 0.25,
+    edge: float | None = None,
     seed: int = 0,
     target: str | None = None,
 ) -> tuple[Tensor, dict[str, LocalScaling]] | None:
@@ -81,17 +85,21 @@ def scalings(
     sizes = [sum(len(rows) for other, rows in z.items() if other != m) for m in modalities]
     if len(modalities) < 2 or min(sizes) < FEWEST:
         return None
-    axes = leading(z, next(iter(z.values())).shape[1] - len(modalities))
+    by_queries = target in z and len(z) > 2
+    roles = {m: int(m == target) if by_queries else k for k, m in enumerate(modalities)}
+    wide = edge if edge is not None else EDGE_OF_SUMS if by_queries else EDGE
+    columns = max(roles.values()) + 1
+    axes = leading(z, next(iter(z.values())).shape[1] - columns)
     z = {m: normalize(rows @ axes, dim=1) for m, rows in z.items()}
     searched = {m: [other for other in z if other != m] for m in modalities}
     banks = {m: torch.cat([z[other] for other in others]) for m, others in searched.items()}
-    if target in z and len(z) > 2:
+    if by_queries and target is not None:
         banks = dict.fromkeys(modalities, z[target])
         banks[target] = composed(Views(z, embedded.group), target)["query"]
     out = {}
-    for own, m in enumerate(modalities):
+    for m, own in roles.items():
         near = min(neighbours, max(5, len(banks[m]) // 75))
-        out[m] = LocalScaling(axes.shape[1], len(banks[m]), own, len(modalities), near, strength, edge)
+        out[m] = LocalScaling(axes.shape[1], len(banks[m]), own, columns, near, strength, wide)
         out[m].bank.copy_(banks[m])
         own_rows = z[m] if m in z else banks[m]
         out[m].mean.copy_(out[m].crowd(own_rows[some(len(own_rows), USUAL, seed)]).mean())

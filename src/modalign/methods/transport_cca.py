@@ -79,6 +79,7 @@ class TransportCCA:
         plan_neighbours: neighbours that vouch for a match in the plan; 0: none, which halves the time.
         weight: of an unlinked item against a known pair; of more than 8192 items no more count.
         rounds: of plan and refit; with dev the best round is kept, so that unlinked items never harm there.
+        barycentre: of three modalities and more, items are matched by all the sides that they have, not by their own.
         matches: mutual best matches of the plan that become anchors, at most (two modalities only).
         most_anchors: known pairs that become anchors, at most.
         seed: draws anchors and rows where there are too many.
@@ -109,6 +110,7 @@ class TransportCCA:
         plan_neighbours: Number = 5,
         weight: Weight = 1.0,
         rounds: Number = 2,
+        barycentre: bool = True,
         matches: Count = 300,
         most_anchors: Count = 1000,
         seed: Seed = 0,
@@ -118,7 +120,7 @@ class TransportCCA:
         self.late, self.last_power = late, power if last_power is None else last_power
         self.last_ridge, self.plan_neighbours = ridge if last_ridge is None else last_ridge, plan_neighbours
         self.epsilon, self.last_epsilon = epsilon, epsilon if last_epsilon is None else last_epsilon
-        self.weight, self.rounds = weight, rounds
+        self.weight, self.rounds, self.barycentre = weight, rounds, barycentre
         self.matches, self.most_anchors, self.seed = matches, most_anchors, seed
         self.record: dict[str, Any] = {}
 
@@ -217,10 +219,12 @@ class TransportCCA:
         out = {}
         epsilon = self.epsilon * (self.last_epsilon / self.epsilon) ** ((number - 1) / max(1, self.rounds - 1))
         most = MOST_ROWS if number > self.rounds - FULL_ROUNDS else EARLY_ROWS
+        shared = space.composed() if self.barycentre and len(space.p.modalities) > 2 else None
         for a, b in space.p.links:
             rows = {m: self.some(space.p.unlinked(m, other), most) for m, other in ((a, b), (b, a))}
             if all(len(r) for r in rows.values()):
-                z = narrowed([space.embed(m, space.p.rows[m][r]) for m, r in rows.items()])
+                sides = rows.items()
+                z = narrowed([shared[m][r] if shared else space.embed(m, space.p.rows[m][r]) for m, r in sides])
                 x, y = (self.vouched(space, v, m, rows[m], (m, a, b)) for v, m in zip(z, (a, b), strict=True))
                 left, right = (space.p.rows[m][r].to(z[0]) for m, r in rows.items())
                 found = matches(x, y, left, right, Solver(epsilon, TOLERANCE, ITERATIONS))

@@ -252,7 +252,8 @@ def tuning(s: Summary) -> Content:
             failed = f" ({t['failed']} failed)" if t["failed"] else ""
             chosen = tag("code", json.dumps(t["chosen"], ensure_ascii=False))
             said = chosen if not t["note"] else tag("span", chosen, tag("small", t["note"]))
-            rows.append([one["name"], s["labels"][m], f"{t['trials']}{failed}", percent(row["dev"]), said])
+            dev = "" if row["dev"] is None else percent(row["dev"])
+            rows.append([one["name"], s["labels"][m], f"{t['trials']}{failed}", dev, said])
     words = (
         f"Every method tried up to {s['trials']} settings on dev with seed {s['tune_seed']}, from one list for what "
         "methods share; methods with fewer distinct settings tried all they have. The chosen settings then served all "
