@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+# Without bytecode of the whole of every package, a fifth of the size; what is imported is compiled then.
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q --no-compile -c constraints.txt
 SEEDS  ?= 1
 OUT    ?= runs/demo
 DIST   ?= worksteal
@@ -55,11 +56,12 @@ clean:
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("modalign needs Python 3.11 or newer; set PYTHON=python3.x") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q "$$(grep '^torch==' constraints.txt)"
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[demo]'
+	$(BIN)/python -m benchmarks.size --extra demo
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml

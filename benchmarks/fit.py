@@ -90,6 +90,12 @@ def demo(pairs: int, seed: int) -> dict[str, Any]:
     return {name: (dict(v.data), dict(v.group)) for name, v in splits.items()}
 
 
+def known(revision: str) -> bool:
+    """Whether the checkout has a revision."""
+    asked = ["git", "-C", ROOT, "cat-file", "-e", f"{revision}^{{commit}}"]
+    return subprocess.run(asked, capture_output=True).returncode == 0
+
+
 @contextmanager
 def builds(against: str | None) -> Iterator[dict[str, Path]]:
     """Name -> sources: this build, and another revision in a work tree of its own that is removed afterwards."""
@@ -98,7 +104,7 @@ def builds(against: str | None) -> Iterator[dict[str, Path]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
-        subprocess.run(["git", "-C", ROOT, "worktree", "add", "--detach", tree, against], check=True)
+        subprocess.run(["git", "-C", ROOT, "worktree", "add", "-q", "--detach", tree, against], check=True)
         try:
             yield {"old": tree / "src", "new": ROOT / "src"}
         finally:

@@ -1,0 +1,53 @@
+"""How the rows of `make bench` are measured, and what an installation weighs."""
+
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+def test_a_row_that_measures_itself_is_called_as_often_as_asked_and_no_more(monkeypatch):
+    from benchmarks._rows import Measured, Row
+
+    from benchmarks import ratios
+
+    calls = []
+
+    def takes(seconds, who):
+        calls.append(who)
+        return Measured(seconds)
+
+    row = Row("fit", lambda: takes(1.0, "ours"), lambda: takes(4.0, "peer"), 0.5, factor=2.0, apart=True)
+    assert ratios.measured(row, 3) == {"what": "fit", "ratio": 0.125, "asked": 0.5, "ours_s": 1.0, "peer_s": 8.0}
+    assert calls == ["ours", "peer"] * 3
+    calls.clear()
+    ratios.measured(row._replace(apart=False), 3)
+    assert calls == ["ours", "peer"] * 4  # the first pair warms up
+    monkeypatch.setattr(ratios, "LONG", -1.0)
+    calls.clear()
+    ratios.measured(row._replace(apart=False), 3)
+    assert calls == ["ours", "peer"] * 2
+
+
+def test_what_a_part_weighs_is_the_sum_of_what_it_needs(monkeypatch):
+    from benchmarks import size
+
+    names = list(size.needed("modalign", frozenset({"demo"})))
+    assert len(set(names)) == len(names)
+    assert {"numpy", "starlette", "tokenizers"} <= set(names)
+    assert "ray" not in names  # of another part
+    sizes = [f.locate().stat().st_size for f in metadata.files("markupsafe")]
+    assert size.weight("markupsafe")[0] == pytest.approx(sum(sizes) / 1e6)
+    monkeypatch.setattr(size, "weight", lambda name: (len(name), 0.5))
+    rows = size.run("demo", most=3)
+    assert len(rows) == 5
+    assert [row["MB"] for row in rows[:3]] == sorted(map(len, names), reverse=True)[:3]
+    assert rows[-1] == {"package": "all", "MB": sum(map(len, names)), "of it bytecode": 0.5 * len(names)}
+    assert sum(row["MB"] for row in rows[:-1]) == rows[-1]["MB"]
