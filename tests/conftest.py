@@ -82,6 +82,14 @@ def _state_of_the_process_is_left_alone() -> Iterator[None]:
     assert not changed, f"this test leaves changed for all others: {', '.join(changed)}"
 
 
+@pytest.fixture
+def device() -> torch.device:
+    """Where tests of devices put their tensors: MODALIGN_DEVICE, else the CPU."""
+    from modalign.training import ranks
+
+    return ranks.device()
+
+
 @pytest.fixture(scope="session")
 def external_data() -> Path:
     """The folder named by MODALIGN_DATA, or a skip with the reason."""
