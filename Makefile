@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# Without bytecode of the whole of every package, a fifth of the size; what is imported is compiled then.
+# Without bytecode, a sixth less on disk: the demo compiles what it imports, the tools of development get all of it.
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q --no-compile -c constraints.txt
 SEEDS  ?= 1
 OUT    ?= runs/demo
@@ -16,7 +16,7 @@ export TOKENIZERS_PARALLELISM = false
 .PHONY: demo test test-slow fuzz mutants lint types bench site release-check clean
 
 demo: $(VENV)/.demo
-	$(BIN)/modalign demo --out $(OUT) --seeds $(SEEDS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/modalign demo --out $(OUT) --seeds $(SEEDS)
 
 test: lint types
 	$(BIN)/python -m pytest -n 2 --dist $(DIST)
@@ -66,4 +66,5 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[dev]'
+	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null
 	touch $@
