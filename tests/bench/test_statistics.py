@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from modalign.bench import correlation
+from modalign.bench import correlation, rankings
 from modalign.bench import statistics as s
 from modalign.errors import ModalignError
 
@@ -80,11 +80,12 @@ def test_effect_is_the_mean_gap_over_its_standard_deviation() -> None:
 
 
 def test_concordance_of_rankings_with_ties() -> None:
-    assert s.kendall_w(np.array([[1.5, 1.5, 3.0, 4.0]] * 3)) == pytest.approx(1.0)  # full agreement, ties and all
+    whole = rankings.kendall_w(np.array([[1.5, 1.5, 3.0, 4.0]] * 3))
+    assert whole == pytest.approx(1.0)  # full agreement, ties and all
     one, two = np.array([1.5, 1.5, 3.0, 4.0]), np.array([1.0, 2.0, 3.0, 4.0])
     squares = ((one + two - 5.0) ** 2).sum()
-    assert s.kendall_w(np.array([one, two])) == pytest.approx(12 * squares / (4 * 60 - 2 * 6))
-    assert s.kendall_w(np.array([[2.0, 2.0, 2.0]] * 2)) == 1.0
+    assert rankings.kendall_w(np.array([one, two])) == pytest.approx(12 * squares / (4 * 60 - 2 * 6))
+    assert rankings.kendall_w(np.array([[2.0, 2.0, 2.0]] * 2)) == 1.0
 
 
 def test_correlations_within_methods_weigh_by_their_cells() -> None:
@@ -106,21 +107,21 @@ def test_correlations_within_methods_weigh_by_their_cells() -> None:
 def test_critical_difference_is_the_table_of_demsar() -> None:
     # q(.05) for 2, 5, 10 methods: 1.960, 2.728, 3.164 (Demšar 2006, table 5a)
     for k, q in ((2, 1.960), (5, 2.728), (10, 3.164)):
-        assert s.critical_difference(k, 14) == pytest.approx(q * (k * (k + 1) / (6 * 14)) ** 0.5, rel=1e-3)
+        assert rankings.critical_difference(k, 14) == pytest.approx(q * (k * (k + 1) / (6 * 14)) ** 0.5, rel=1e-3)
 
 
 def test_ranks_friedman_and_concordance(random: np.random.Generator) -> None:
     values = random.random((6, 4))
-    assert s.friedman(values) == pytest.approx(stats.friedmanchisquare(*values.T).pvalue)
-    rankings = s.ranks(values)
+    assert rankings.friedman(values) == pytest.approx(stats.friedmanchisquare(*values.T).pvalue)
+    order = rankings.ranks(values)
     chi = stats.friedmanchisquare(*values.T).statistic
-    assert s.kendall_w(rankings) == pytest.approx(chi / (6 * 3))
-    assert s.ranks(np.array([3.0, 1.0, 3.0])).tolist() == [1.5, 3.0, 1.5]
-    assert s.kendall_w(np.array([[1, 2, 3], [3, 2, 1]])) == 0.0
+    assert rankings.kendall_w(order) == pytest.approx(chi / (6 * 3))
+    assert rankings.ranks(np.array([3.0, 1.0, 3.0])).tolist() == [1.5, 3.0, 1.5]
+    assert rankings.kendall_w(np.array([[1, 2, 3], [3, 2, 1]])) == 0.0
 
 
 def test_profiles_rise_to_one(random: np.random.Generator) -> None:
-    found = s.profile(random.random((20, 3)) + 0.1, [1.0, 1.5, 100.0])
+    found = rankings.profile(random.random((20, 3)) + 0.1, [1.0, 1.5, 100.0])
     assert found[0].sum() == pytest.approx(1.0)
     assert np.all(np.diff(found, axis=0) >= 0)
     assert np.all(found[-1] == 1.0)
@@ -128,10 +129,10 @@ def test_profiles_rise_to_one(random: np.random.Generator) -> None:
 
 def test_stability_of_a_clear_and_of_an_open_race(random: np.random.Generator) -> None:
     x = random.normal(size=(3, 300))
-    clear = s.stability({"a": x + 5, "b": x})
+    clear = rankings.stability({"a": x + 5, "b": x})
     assert clear.first == {"a": 1.0, "b": 0.0}
     assert clear.concordance == 1.0
-    open_race = s.stability({"a": random.normal(size=(3, 300)) * 0.01, "b": random.normal(size=(3, 300)) * 0.01})
+    open_race = rankings.stability({"a": random.normal(size=(3, 300)) * 0.01, "b": random.normal(size=(3, 300)) * 0.01})
     assert sum(open_race.first.values()) == pytest.approx(1.0)
 
 

@@ -20,7 +20,8 @@ from modalign.data.coco import coco
 from modalign.data.folders import folders
 from modalign.data.hf import hf
 from modalign.data.manifest import Manifest
-from modalign.data.table import table, write_table
+from modalign.data.table import table
+from modalign.data.table_out import write_table
 from modalign.data.tuxpaint import tuxpaint
 from modalign.data.webdataset import webdataset
 from modalign.data.youcook2 import youcook2

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from modalign.data.manifest import Manifest
-from modalign.data.table import table, write_table
+from modalign.data.table import table
+from modalign.data.table_out import write_table
 from modalign.errors import MissingExtraError, ModalignError
 
 HARD = 'He said "hi", then\nleft'

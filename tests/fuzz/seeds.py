@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from modalign.data.manifest import Manifest
-from modalign.data.table import write_table
+from modalign.data.table_out import write_table
 from modalign.features.embed import embed
 from modalign.features.encoders.base import FrozenEncoder, source
 from modalign.runs.train import align_arrays

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from modalign.errors import ModalignError
-from modalign.geometry import contrast
+from modalign.geometry import contrast, dispersion
 
 
 def rows(n, d, seed=0):
@@ -148,11 +148,11 @@ def test_cyclic_terms_equal_their_double_sums():
 def test_uniformity_equals_its_double_sum_and_ignores_itself_by_index():
     x = rows(5, 3)
     terms = [math.exp(-2 * float((x[i] - x[j]).square().sum())) for i in range(5) for j in range(5) if i != j]
-    assert contrast.uniformity(x).item() == pytest.approx(math.log(sum(terms) / 20))
-    assert contrast.uniformity(torch.ones(4, 3)).item() == 0.0
-    assert contrast.uniformity(rows(1, 3)).item() == 0.0
+    assert dispersion.uniformity(x).item() == pytest.approx(math.log(sum(terms) / 20))
+    assert dispersion.uniformity(torch.ones(4, 3)).item() == 0.0
+    assert dispersion.uniformity(rows(1, 3)).item() == 0.0
     doubled = torch.cat([x, x[:1]])  # a duplicate is another item, not itself
-    assert contrast.uniformity(doubled) > contrast.uniformity(x)
+    assert dispersion.uniformity(doubled) > dispersion.uniformity(x)
 
 
 def test_uniformity_leaves_out_pairs_that_are_the_same_thing():
@@ -161,7 +161,7 @@ def test_uniformity_leaves_out_pairs_that_are_the_same_thing():
     same[0, 1] = same[1, 0] = True
     kept = [(i, j) for i in range(4) for j in range(4) if i != j and (i, j) not in ((0, 1), (1, 0))]
     terms = [math.exp(-2 * float((x[i] - x[j]).square().sum())) for i, j in kept]
-    assert contrast.uniformity(x, same=same).item() == pytest.approx(math.log(sum(terms) / 10))
+    assert dispersion.uniformity(x, same=same).item() == pytest.approx(math.log(sum(terms) / 10))
 
 
 def test_variance_and_covariance_equal_numpy():
@@ -170,15 +170,15 @@ def test_variance_and_covariance_equal_numpy():
     x = rows(7, 4) * 0.5
     matrix = np.cov(x.numpy().T)
     off = (matrix**2).sum() - (np.diag(matrix) ** 2).sum()
-    assert contrast.covariance(x).item() == pytest.approx(off / 4)
+    assert dispersion.covariance(x).item() == pytest.approx(off / 4)
     deviation = np.sqrt(np.diag(matrix) + 1e-4)
-    assert contrast.variance(x).item() == pytest.approx(np.maximum(0, 1 - deviation).mean())
-    assert contrast.variance(x[:1]).item() == contrast.covariance(x[:1]).item() == 0.0
+    assert dispersion.variance(x).item() == pytest.approx(np.maximum(0, 1 - deviation).mean())
+    assert dispersion.variance(x[:1]).item() == dispersion.covariance(x[:1]).item() == 0.0
 
 
 def test_variance_has_a_finite_gradient_at_zero_spread():
     x = torch.ones(5, 3, requires_grad=True)
-    contrast.variance(x).backward()
+    dispersion.variance(x).backward()
     assert torch.isfinite(x.grad).all()
 
 

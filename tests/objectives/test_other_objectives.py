@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.geometry import bridge, contrast, matching
+from modalign.geometry import bridge, contrast, dispersion, matching
 from modalign.geometry.cost import cosine
 from modalign.geometry.transport import Problem, Solver, solve
 from modalign.objectives.bridge import Bridge, Consistency, Separation
@@ -293,7 +293,7 @@ def test_uniformity_does_not_push_captions_of_one_photo_apart(rows):
     one_photo = Views({"text": caption}, {"text": torch.tensor([0, 0, 0, 0])})
     assert Uniformity()(as_batch(one_photo)).item() == 0.0
     apart = Views({"text": caption}, {"text": torch.arange(4)})
-    torch.testing.assert_close(Uniformity()(as_batch(apart)), contrast.uniformity(caption))
+    torch.testing.assert_close(Uniformity()(as_batch(apart)), dispersion.uniformity(caption))
 
 
 def test_spread_terms_may_look_at_one_modality(make_batch):
@@ -315,7 +315,7 @@ def test_vicreg_equals_its_formula_official_and_rescaled(make_batch):
     def whole(scale):
         rows = [v * scale for v in z.data.values()]
         near = 25 * (rows[0] - rows[1]).square().mean()
-        own = [25 * contrast.variance(v) + contrast.covariance(v) for v in rows]
+        own = [25 * dispersion.variance(v) + dispersion.covariance(v) for v in rows]
         return near + 0.5 * (own[0] + own[1])
 
     torch.testing.assert_close(VicReg(official=True)(as_batch(z)), whole(1.0))

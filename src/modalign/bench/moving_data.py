@@ -15,7 +15,8 @@ from torch.nn.functional import normalize
 
 from ..data.media import load_image
 from ..errors import ModalignError, unknown
-from ..features.encoders.efficientnet_lite import EfficientNetLite, Tail, fold
+from ..features.encoders.efficientnet_folded import fold
+from ..features.encoders.efficientnet_lite import EfficientNetLite, Tail
 from ..features.encoders.image import EfficientNetLite0
 from ..files import atomic, save_array
 from ..progress import Progress, silent

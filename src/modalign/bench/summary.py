@@ -11,7 +11,7 @@ from ..files import write_json
 from ..metrics.score import Score
 from ..metrics.shown import heading, number
 from ..progress import Progress, silent
-from . import correlation, statistics
+from . import correlation, rankings, statistics
 from .results import BenchFolder, Cell, matrix
 from .robust import stored
 from .suite import Setting
@@ -61,7 +61,7 @@ def one_setting(
     best = max(names, key=lambda m: matrices[m].mean())
     focus = bench.suite.focus if bench.suite.focus in names else best
     others = [(focus, m) for m in names if m != focus]
-    firm = statistics.stability(matrices)
+    firm = rankings.stability(matrices)
     return {
         **setting.facts(), "name": setting.name, "part": setting.part, "methods": methods, "focus": focus, "best": best,
         "pairs_known": int(np.mean([r.pairs for r in results[names[0]]])),
@@ -144,12 +144,12 @@ def ranking(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if len(names) < 2 or len(full) < 2:
         return None
     values = np.array([[s["methods"][m]["value"] for m in names] for s in full])
-    mean = statistics.ranks(values).mean(0)
+    mean = rankings.ranks(values).mean(0)
     return {
         "methods": names, "settings": [s["name"] for s in full], "mean_rank": mean.tolist(),
-        "critical_difference": statistics.critical_difference(len(names), len(full)),
-        "friedman": statistics.friedman(values), "concordance": statistics.kendall_w(statistics.ranks(values)),
-        "ratios": RATIOS, "profiles": statistics.profile(values, RATIOS).T.tolist(),
+        "critical_difference": rankings.critical_difference(len(names), len(full)),
+        "friedman": rankings.friedman(values), "concordance": rankings.kendall_w(rankings.ranks(values)),
+        "ratios": RATIOS, "profiles": rankings.profile(values, RATIOS).T.tolist(),
     }  # fmt: skip
 
 

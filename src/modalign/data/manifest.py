@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, unknown
 from ..files import atomic, read_json, strict, to_json
 from .left_out import LeftOut
+from .manifest_checks import check_rows, group_ids, times
 
 NOTHING: Mapping[str, Any] = {}
 
@@ -86,12 +87,12 @@ class Manifest:
     def __post_init__(self) -> None:
         n = len(self.modality_names)
         columns: dict[str, Any] = {
-            "group": _group_ids(self.group),
+            "group": group_ids(self.group),
             "modality_names": tuple(self.modality_names),
             "uri": tuple(self.uri) or (None,) * n,
             "text": tuple(strict(v) for v in self.text) or (None,) * n,
-            "start": _times(self.start, n, "start"),
-            "end": _times(self.end, n, "end"),
+            "start": times(self.start, n, "start"),
+            "end": times(self.end, n, "end"),
             "splits": tuple(self.splits) or ("",) * n,
         }
         for column, values in columns.items():
@@ -101,7 +102,7 @@ class Manifest:
         lengths = {c: len(v) for c, v in {**columns, **self.extra}.items()}
         if len(set(lengths.values())) > 1:
             raise ModalignError(f"the columns of '{self.name}' have different lengths: {lengths}")
-        _check_rows(self)
+        check_rows(self)
 
     # ------------------------------------------------------------------ building
 
@@ -277,45 +278,3 @@ def _row(values: Mapping[str, Any], where: str) -> Row:
     if not isinstance(row.extra, Mapping):
         raise ModalignError(f"{where} has extra values that are no table: {row.extra!r}")
     return row
-
-
-def _group_ids(values: Any) -> np.ndarray:
-    ids = np.asarray(values)
-    if ids.ndim != 1 or not (np.issubdtype(ids.dtype, np.integer) or ids.size == 0):
-        raise ModalignError(f"group ids must be a list of integers, got {ids.dtype} of shape {ids.shape}")
-    if ids.size and (ids.min() < 0 or ids.max() > np.iinfo(np.int64).max):
-        raise ModalignError("group ids must be integers from 0 to 2**63 - 1")
-    return ids.astype(np.int64)
-
-
-def _times(values: Any, n: int, column: str) -> np.ndarray:
-    if len(values) == 0:
-        return np.full(n, math.nan)
-    try:
-        return np.asarray([math.nan if v is None else v for v in values], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ModalignError(f"column '{column}' must hold seconds as numbers") from None
-
-
-def _check_rows(m: Manifest) -> None:
-    """Refuse rows that cannot mean anything, naming them."""
-
-    def refuse(rows: Iterable[int], what: str) -> None:
-        found = list(rows)
-        if found:
-            raise ModalignError(f"'{m.name}' has {len(found)} rows {what} (rows {few(found)})")
-
-    refuse((i for i, v in enumerate(m.modality_names) if not isinstance(v, str) or not v), "without a modality name")
-    refuse((i for i, v in enumerate(m.splits) if not isinstance(v, str)), "whose split is not a name")
-    for column in ("uri", "text"):
-        values = getattr(m, column)
-        refuse(
-            (i for i, v in enumerate(values) if v is not None and not isinstance(v, str)), f"whose {column} is no text"
-        )
-        refuse((i for i, v in enumerate(values) if v is not None and not v.strip()), f"with an empty {column}")
-    pairs = list(zip(m.uri, m.text, strict=True))
-    refuse((i for i, (u, t) in enumerate(pairs) if u is None and t is None), "with neither a file nor a text")
-    refuse((i for i, (u, t) in enumerate(pairs) if u is not None and t is not None), "with both a file and a text")
-    start, end = np.asarray(m.start), np.asarray(m.end)
-    refuse(((start < 0) | (end <= 0) | (start >= end)).nonzero()[0].tolist(), "whose times are not 0 <= start < end")
-    refuse((np.isinf(start) | np.isinf(end)).nonzero()[0].tolist(), "with an infinite time")

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..data.left_out import summary
 from ..data.manifest import Manifest, Row
@@ -20,11 +18,11 @@ from ..errors import ModalignError, unknown
 from ..files import cache_folder
 from ..outputs import claim, tell
 from ..parameters import Count, checked
-from ..progress import Pause, Progress, kept, silent
+from ..progress import Progress, kept, silent
 from .batches import Encoded, encode_batches
 from .choose import entries_for, lasting, make_encoders, parse_entries
 from .encoders.base import Encoder, FrozenEncoder, credits_of
-from .pool import Pool, item_key
+from .pool import Passing, Pool, item_key
 from .reading import remarks
 from .store import Failure, Store
 
@@ -237,7 +235,7 @@ def _fill(
         parts = [todo[start : start + size] for start in range(0, len(todo), size)]
         shards = ([manifest[r] for _, r in part] for part in parts)
         for part, batches in zip(parts, engine(modality, encoder, shards), strict=True):
-            with _Shard(bank) as shard:
+            with Passing(bank) as shard:
                 for places, block, errors in batches:
                     shard.add([part[i][0] for i in places], block)
                     reasons |= {part[i][0]: reason for i, reason in errors.items()}
@@ -246,46 +244,6 @@ def _fill(
     broken |= {r: reasons[key] for r, key in keys.items() if key in reasons}
     found = [(r, key) for r, key in keys.items() if r not in broken]
     return found, [Failure(r, modality, manifest[r].name, broken[r]) for r in sorted(broken)]
-
-
-class _Shard:
-    """Features on their way to the pool: written at its end, after an interruption too, and every few seconds.
-
-    In a pool of the store's own, what was written on the way is replaced at the end: a shard is one file whatever time
-    it took. In a shared one, others may read it already.
-    """
-
-    def __init__(self, bank: Pool) -> None:
-        self.bank, self.pause = bank, Pause()
-        self.keys: list[bytes] = []
-        self.blocks: list[Tensor] = []
-        self.written: str | None = None
-
-    def add(self, keys: Sequence[bytes], block: Tensor) -> None:
-        """Take features; what waits is written where it waits for long."""
-        self.keys += keys
-        self.blocks.append(block)
-        if self.pause.over():
-            self.write(passing=self.bank.alone)
-
-    def write(self, passing: bool = False) -> None:
-        """Write what waits."""
-        if not self.keys:
-            return
-        name = self.bank.add(self.keys, torch.cat(self.blocks), passing)
-        if self.written not in (None, name):
-            self.bank.drop(str(self.written))
-        if passing:
-            self.written = name
-        else:
-            self.keys, self.blocks = [], []
-        self.pause = Pause(self.pause.spent())
-
-    def __enter__(self) -> _Shard:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self.write()
 
 
 def engine_of(name: str, entries: Mapping[str, Any], address: str | None, workers: int | None) -> Engine:

@@ -24,6 +24,7 @@ from ..data import media
 from ..data.manifest import Row
 from ..errors import ModalignError
 from ..files import atomic
+from ..progress import Pause
 
 KEY_BYTES = 16
 LARGEST_HALF = 65504.0
@@ -138,3 +139,43 @@ def pool_name(encoder: str, half: bool) -> str:
         '0123-half'
     """
     return f"{encoder}-half" if half else encoder
+
+
+class Passing:
+    """Features on their way to the pool: written at its end, after an interruption too, and every few seconds.
+
+    In a pool of the store's own, what was written on the way is replaced at the end: a shard is one file whatever time
+    it took. In a shared one, others may read it already.
+    """
+
+    def __init__(self, bank: Pool) -> None:
+        self.bank, self.pause = bank, Pause()
+        self.keys: list[bytes] = []
+        self.blocks: list[Tensor] = []
+        self.written: str | None = None
+
+    def add(self, keys: Sequence[bytes], block: Tensor) -> None:
+        """Take features; what waits is written where it waits for long."""
+        self.keys += keys
+        self.blocks.append(block)
+        if self.pause.over():
+            self.write(passing=self.bank.alone)
+
+    def write(self, passing: bool = False) -> None:
+        """Write what waits."""
+        if not self.keys:
+            return
+        name = self.bank.add(self.keys, torch.cat(self.blocks), passing)
+        if self.written not in (None, name):
+            self.bank.drop(str(self.written))
+        if passing:
+            self.written = name
+        else:
+            self.keys, self.blocks = [], []
+        self.pause = Pause(self.pause.spent())
+
+    def __enter__(self) -> Passing:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.write()

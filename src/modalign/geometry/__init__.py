@@ -10,6 +10,7 @@
 | ``cost``, ``graph`` | cosine and squared costs; neighbourhood graphs, their pieces, gaps and bridges |
 | ``spread``, ``information`` | uniformity, dimensions in use, hubs; what one set tells of another |
 | ``contrast``, ``multilinear``, ``volume``, ``bridge``, ``matching`` | what the objectives of these names compute |
+| ``dispersion`` | losses that keep rows, or coordinates, from saying the same |
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from .contrast import cyclic, pair, uniformity
+from .contrast import cyclic, pair
 from .cost import unit, working
+from .dispersion import uniformity
 
 
 def bridge_mean(x: Tensor, y: Tensor, t: float | Tensor = 0.25) -> Tensor:

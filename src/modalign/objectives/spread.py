@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..geometry import contrast
+from ..geometry import dispersion
 from ..geometry.cost import working
 from ..parameters import Weight
 from ..registry import register
@@ -46,7 +46,7 @@ class Uniformity(Pairwise):
 
     def forward(self, batch: Batch) -> Tensor:
         names = [m for m in self.modalities or batch.z.modalities if m in batch.z and len(batch.z[m]) > 1]
-        spread = [contrast.uniformity(batch.z[m], self.t, batch.z.positives(m, m)) for m in names]
+        spread = [dispersion.uniformity(batch.z[m], self.t, batch.z.positives(m, m)) for m in names]
         loss = torch.stack(spread).mean() if spread else nothing(batch)
         return loss + self.alignment * super().forward(batch) if self.alignment else loss
 
@@ -109,7 +109,7 @@ class VicReg(Pairwise):
     def own(self, z: Tensor) -> Tensor:
         """Variance and covariance terms of one modality."""
         rows = working(z)[0] if self.official else working(z)[0] * z.shape[1] ** 0.5
-        return self.variance * contrast.variance(rows) + self.covariance * contrast.covariance(rows)
+        return self.variance * dispersion.variance(rows) + self.covariance * dispersion.covariance(rows)
 
 
 def closeness(batch: Batch, a: str, b: str) -> Tensor | None:

@@ -4,9 +4,10 @@ from .. import renamed
 from .commands import index_run, search_run
 from .gallery import Gallery, in_memory
 from .index import Index
+from .part import Hit
 from .query import Query, Term, parse_query
 from .settings import AnnSettings, parse_settings
-from .space import Hit, Space, open_space
+from .space import Space, open_space
 
 __all__ = [
     "Gallery",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -31,6 +32,27 @@ class Match(NamedTuple):
     score: float
     cosine: float
     place: Place
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result: its place, its score (the cosine, unless a correction was asked for), and what it is."""
+
+    rank: int
+    score: float
+    cosine: float
+    modality: str
+    id: str
+    group: int | None
+    name: str
+    picture: str | None
+    file: str | None
+    split: str | None
+    extra: Mapping[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        """The hit as plain values."""
+        return vars(self) | {"extra": dict(self.extra)}
 
 
 @dataclass

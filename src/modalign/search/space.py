@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +21,13 @@ from ..runs import Run
 from .gallery import CORRECTIONS, Gallery, in_memory
 from .index import Index, model_fingerprint
 from .items import conditions, with_ids
-from .part import Place
+from .part import Hit, Place
 from .query import ITEM, VECTOR, Query, Term
 from .segments import is_index
 from .sources import embedded, require_groups
 
 INTERNAL = frozenset({"id", "modality", "group", "text", "uri", "picture", "split", "row", "start", "end", "name"})
 CHANCE = 2000  # items looked at for the cosine of a random one
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One result: its place, its score (the cosine, unless a correction was asked for), and what it is."""
-
-    rank: int
-    score: float
-    cosine: float
-    modality: str
-    id: str
-    group: int | None
-    name: str
-    picture: str | None
-    file: str | None
-    split: str | None
-    extra: Mapping[str, Any]
-
-    def json(self) -> dict[str, Any]:
-        """The hit as plain values."""
-        return vars(self) | {"extra": dict(self.extra)}
 
 
 class Space:

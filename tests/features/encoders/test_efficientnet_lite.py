@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from modalign.errors import ModalignError
-from modalign.features.encoders.efficientnet_lite import EfficientNetLite, Folded, InvertedResidual, SameConv2d, fold
+from modalign.features.encoders.efficientnet_folded import Folded, fold
+from modalign.features.encoders.efficientnet_lite import EfficientNetLite, InvertedResidual, SameConv2d
 
 
 def shaken(net, seed=0):
@@ -94,7 +95,7 @@ def test_folded_convolution_equals_the_two_steps_with_and_without_fusion(
     expected = F.relu6(conv(x)) if clip else conv(x)
     folded = Folded(conv, conv.weight.detach(), conv.bias.detach(), clip)
     torch.testing.assert_close(folded(x.contiguous(memory_format=layout)), expected, rtol=1e-5, atol=1e-5)
-    monkeypatch.setattr("modalign.features.encoders.efficientnet_lite.FUSED", None)
+    monkeypatch.setattr("modalign.features.encoders.efficientnet_folded.FUSED", None)
     torch.testing.assert_close(folded(x.contiguous(memory_format=layout)), expected, rtol=1e-5, atol=1e-5)
 
 

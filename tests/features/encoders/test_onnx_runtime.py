@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from modalign.features.encoders import onnx_runtime
-from modalign.features.encoders.efficientnet_lite import EfficientNetLite, fold
+from modalign.features.encoders.efficientnet_folded import fold
+from modalign.features.encoders.efficientnet_lite import EfficientNetLite
 from modalign.features.encoders.image import EfficientNetLite0
 
 pytestmark = pytest.mark.skipif(not onnx_runtime.available(), reason="onnxruntime and onnx are not installed")

@@ -15,7 +15,8 @@ from ...errors import ModalignError
 from ...registry import register
 from . import onnx_runtime
 from .base import LOADING, FrozenEncoder, Item, file_hash, source
-from .efficientnet_lite import EfficientNetLite, Tail, fold
+from .efficientnet_folded import fold
+from .efficientnet_lite import EfficientNetLite, Tail
 from .text import Precision, package_folder
 from .tuning import Tunable, Tuning
 from .weights import Credit
