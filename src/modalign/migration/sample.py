@@ -39,10 +39,6 @@ class Sample:
         """Only some of the links."""
         return replace(self, x=self.x[rows], y=self.y[rows], tag=tag)
 
-    def at_most(self, rows: int, seed: int = 0) -> Sample:
-        """With no more than so many rows of either model beside the links."""
-        return replace(self, more_x=some(self.more_x, rows, seed), more_y=some(self.more_y, rows, seed + 1))
-
 
 def some(x: Tensor, rows: int, seed: int) -> Tensor:
     """At most so many rows, drawn at random."""
