@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -128,8 +129,27 @@ def test_mistakes_are_told_in_one_line(latent: MakeViews) -> None:
         (lambda: Aligner("cca").fit(x, y).transform(x, "z"), "unknown modality 'z'"),
         (lambda: Aligner("cca").fit(x, y).transform(y, "x"), r"takes rows of 12 features.*\(30, 8\)"),
         (lambda: Aligner("cca").fit(x, y).transform(bad), r"\(2, 5\)"),
+        (lambda: Aligner("cca").fit(x, y).transform(x, y), "side is a name.*got ndarray"),
+        (lambda: Aligner("cca").fit(x, y).transform(x, 0), "side is a name.*got int"),
+        (lambda: Aligner("cca").fit(x, y, pairs="pairs.csv"), "read a file"),
+        (lambda: Aligner("cca").fit(x.astype(float) * 1e60, y), "'x' holds numbers beyond those of float32"),
+        (lambda: Aligner("cca").fit(x, torch.from_numpy(y).double() * 1e60), "'y' holds numbers beyond"),
+        (lambda: Aligner("cca").fit(torch.from_numpy(x).to("meta"), y), "device 'meta'"),
+        (lambda: Aligner("cca").fit(pd.DataFrame(x), pd.DataFrame(y)[::-1]), "same index in another order"),
     ]
     for act, message in cases:
         with pytest.raises(ModalignError, match=message) as problem:
             act()
         assert "\n" not in str(problem.value)
+
+
+def test_data_frames_are_paired_as_they_stand_unless_their_indices_contradict(latent: MakeViews) -> None:
+    x, y = (pd.DataFrame(rows) for rows in arrays(latent, 40))
+    plain = Aligner("cca", dim=4).fit(x, y)
+    shifted = Aligner("cca", dim=4).fit(x, y.set_index(y.index + 100))
+    known = Aligner("cca", dim=4).fit(x, y[::-1], pairs=np.stack([np.arange(40), np.arange(39, -1, -1)], 1))
+    expected = plain.transform(x)
+    assert np.array_equal(shifted.transform(x), expected)
+    assert np.allclose(known.transform(x), expected, atol=1e-5)
+    with pytest.raises(ModalignError, match="same index in another order"):
+        plain.score(x, y.sample(frac=1, random_state=0))

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -116,3 +117,12 @@ def test_a_large_gap_is_refused():
         solve(Problem(between(rows(6), rows(6, seed=1)), torch.full((6,), 1.01 / 6)))
     with pytest.raises(ModalignError, match="different mass"):
         gromov(torch.zeros(2, 2), torch.zeros(2, 2), torch.tensor([0.6, 0.6]))
+
+
+@pytest.mark.parametrize("kind", [Problem, Unbalanced])
+def test_costs_and_weights_of_numpy_are_taken_as_they_are(kind):
+    cost, weights = sqeuclidean(rows(5), rows(6, seed=1)).double(), np.arange(1.0, 6.0) / 15
+    expected = solve(kind(cost, torch.from_numpy(weights)), SOLVER)
+    found = solve(kind(cost.numpy(), weights), SOLVER)
+    assert torch.equal(found.objective, expected.objective)
+    assert torch.equal(solve(kind(cost.numpy()[::-1].copy()[::-1]), SOLVER).f, solve(kind(cost), SOLVER).f)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -188,3 +189,12 @@ def test_two_models_are_what_the_tests_say() -> None:
     one = two_models(50)
     assert torch.allclose(one.old, normalize(one.old, dim=1))
     assert torch.equal(one.new, two_models(50).new)
+
+
+def test_arrays_and_pairs_are_taken_as_people_hold_them(models: Models) -> None:
+    frame = pd.DataFrame({"old": range(60), "new": range(60)}, index=range(5, 65))
+    told = ma.migrate(models.old[:300], models.new[:300], frame, methods="ridge", directions=["queries"]).facts
+    assert told["queries"]["method"] == "ridge"
+    assert told["pairs"]["given"] == 60
+    with pytest.raises(ModalignError, match="integer row numbers"):
+        ma.migrate(models.old[:300], models.new[:300], [[i + 0.5, i] for i in range(60)])

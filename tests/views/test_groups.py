@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from modalign.errors import ModalignError
 from modalign.views import Views
-from modalign.views.groups import HIGHEST, LOWEST, groups_of_pairs, join, places, unused
+from modalign.views.groups import HIGHEST, LOWEST, groups_of_pairs, join, places, row_pairs, unused
 
 
 @settings(max_examples=40, deadline=None)
@@ -58,3 +60,40 @@ def test_unused_ids_lie_above_or_below_or_nowhere() -> None:
     assert unused(torch.tensor([1, HIGHEST - 3]), 4) == -3
     with pytest.raises(ModalignError, match="number the groups anew"):
         unused(torch.tensor([LOWEST, HIGHEST]), 1)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [[0, 3], [1, 4]],
+        ((0, 3), (1, 4)),
+        zip([0, 1], [3, 4], strict=True),
+        ((i, i + 3) for i in range(2)),
+        dict.fromkeys([(0, 3), (1, 4)]).keys(),
+        np.array([[0, 3], [1, 4]], dtype=np.uint16),
+        torch.tensor([[0, 3], [1, 4]], dtype=torch.int32),
+        pd.DataFrame({"x": [0, 1], "y": [3, 4]}, index=[7, 5]),
+        pd.DataFrame({"x": [0, 1], "y": [3, 4]}, dtype="Int64"),
+    ],
+    ids=["lists", "tuples", "zip", "generator", "keys", "array", "tensor", "frame", "nullable frame"],
+)
+def test_pairs_are_read_as_people_hold_them(pairs: object) -> None:
+    assert row_pairs(pairs).tolist() == [[0, 3], [1, 4]]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        ({0: 3}, "list\\(pairs.items"),
+        ("pairs.csv", "read a file"),
+        (7, "got 7"),
+        ([[0, 1], [2]], "unequal lengths"),
+        ([["a", "b"]], "got an array of <U1"),
+        ([[0, None]], "got an array of object"),
+        ([[0.5, 1.5]], "integer row numbers"),
+        ([0, 1], "shape"),
+    ],
+)
+def test_pairs_that_are_none_are_told_in_one_line(pairs: object, said: str) -> None:
+    with pytest.raises(ModalignError, match=said):
+        row_pairs(pairs)

@@ -18,7 +18,7 @@ from ..geometry.information import Explained, explained, kernel_features, princi
 from ..geometry.neighbours import collapse, knn
 from ..geometry.similarity import calibrate, cka, permuted
 from ..geometry.spread import intrinsic_dimension
-from ..parameters import Count, Number, Seed, checked
+from ..parameters import Count, Number, Seed, check_value, checked
 from ..progress import Progress, silent
 from ..views import Views, require_views
 from .advice import judge, overall, say
@@ -93,7 +93,7 @@ class Diagnosis:
 
 @checked
 def diagnose(
-    x: Views, rows: Count = 2000, permutations: Number = 20, seed: Seed = 0, progress: Progress = silent
+    x: Views, rows: int = 2000, permutations: Number = 20, seed: Seed = 0, progress: Progress = silent
 ) -> Diagnosis:
     """Judge whether features of two or more modalities are worth aligning.
 
@@ -119,6 +119,7 @@ def diagnose(
         'none'
     """
     require_views(x, "diagnose").validate()
+    check_value(Count, rows, "rows")  # after x: whoever gives two arrays is told of views
     if len(x.modalities) < 2:
         raise ModalignError(f"a diagnosis needs two or more modalities, got {', '.join(x.modalities) or 'none'}")
     if permutations < 10:

@@ -17,12 +17,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, few, unknown
 from ..model import Model
 from ..registry import check, get, names
 from ..training.loop import dev_recall
 from ..views import Views
-from .tables import matrix, names_of
+from ..views.groups import pair_table
+from .tables import matrix, names_of, require_one_order
 
 Table = Any
 """(n, d): array, tensor, pandas or polars data frame, or what speaks DLPack."""
@@ -202,18 +203,26 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 raise ModalignError("a mapping names every array: give fit({name: array, ...}) without a second one")
             if len(X) < 2 or "pairs" in X or not all(isinstance(m, str) for m in X):
                 raise ModalignError(f"a mapping needs two arrays or more, under words as names, got {list(X)}")
-            arrays = {m: matrix(table, m) for m, table in X.items()}
+            tables = dict(X)
         elif y is None:
             raise ModalignError(
                 "an aligner requires y to be passed, but the target y is None: fit needs two arrays, fit(X, y), "
                 "or a mapping or Views of named arrays"
             )
         else:
-            arrays = {"x": matrix(X, "x"), "y": matrix(y, "y", column=True)}
-        return Views.from_arrays(_row_numbers(pairs), **arrays)
+            tables = {"x": X, "y": y}
+        numbers = _row_numbers(pairs)
+        if numbers is None:
+            require_one_order(tables)
+        return Views.from_arrays(numbers, **{m: matrix(t, m, column=m == "y" and t is y) for m, t in tables.items()})
 
     def _rows(self, X: Table, side: str | None) -> np.ndarray:
         self._check_fitted()
+        if not isinstance(side, str | None):
+            raise ModalignError(
+                f"side is a name ({few(self.modalities_)}), got {type(side).__name__}: "
+                "give one array at a time, or {name: array}"
+            )
         rows = matrix(X, side or "X")
         side = side or self._side_of(X, rows)
         self._check_columns(X, rows, side)
@@ -259,10 +268,8 @@ def _row_numbers(pairs: Table | None) -> Tensor | None:
     """(p, 2) row numbers of pairs that are given so, or as booleans for the rows of both."""
     if pairs is None:
         return None
-    given = np.asarray(pairs)
-    if given.dtype == bool and given.ndim == 1:
-        given = np.repeat(np.flatnonzero(given)[:, None], 2, axis=1)
-    return torch.as_tensor(given)
+    given = pair_table(pairs)
+    return given.nonzero().expand(-1, 2) if given.dtype == torch.bool and given.ndim == 1 else given
 
 
 def _by_name(wrapped: Callable[..., Any]) -> Callable[..., Any]:

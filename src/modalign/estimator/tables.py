@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,10 @@ def matrix(x: Any, name: str, column: bool = False) -> Tensor:
         )
     if rows.shape[1] == 0:
         raise ModalignError(f"'{name}' has 0 feature(s) (shape={tuple(rows.shape)}) while a minimum of 1 is required.")
-    return rows.float()
+    narrow = rows.float()
+    if narrow is not rows and bool(narrow.isinf().any()) and not bool(rows.isinf().any()):
+        raise _too_large(name)
+    return narrow
 
 
 def names_of(x: Any) -> list[str] | None:
@@ -55,6 +60,21 @@ def names_of(x: Any) -> list[str] | None:
     return names if names and all(isinstance(n, str) for n in names) else None
 
 
+def require_one_order(tables: Mapping[str, Any]) -> None:
+    """Refuse row-aligned data frames whose indices say that other rows belong together.
+
+    Raises:
+        ModalignError: two of them have the same index in another order.
+    """
+    indexed = {m: t.index for m, t in tables.items() if hasattr(t, "iloc")}
+    for (a, first), (b, other) in pairwise(indexed.items()):
+        if len(first) == len(other) and not first.equals(other) and set(first) == set(other):
+            raise ModalignError(
+                f"'{a}' and '{b}' have the same index in another order: give {b}.loc[{a}.index] where equal labels "
+                "belong together, or reset_index(drop=True) of both where row i belongs to row i"
+            )
+
+
 def _is_frame(x: Any) -> bool:
     return hasattr(x, "columns") and hasattr(x, "to_numpy")
 
@@ -65,6 +85,8 @@ def _tensor(x: Any, name: str) -> Tensor:
     if isinstance(x, np.ma.MaskedArray):
         raise ModalignError(f"'{name}' is a masked array: leave the masked rows out, or fill them in, and give x.data")
     if isinstance(x, Tensor):
+        if x.is_meta:
+            raise ModalignError(f"'{name}' is on the device 'meta', which holds no numbers")
         if x.is_complex():
             raise _complex(name, x.dtype)
         return x.detach().cpu()
@@ -100,9 +122,17 @@ def _of_array(x: np.ndarray, name: str) -> Tensor:
     if x.dtype.kind not in "fiubO":
         raise NotNumbersError(f"'{name}' must hold numbers, got an array of {x.dtype}")
     try:
-        return tensor_of(x)
+        with np.errstate(over="ignore"):
+            rows = tensor_of(x)
     except (TypeError, ValueError) as problem:
         raise NotNumbersError(f"'{name}' must hold numbers, got an array of {x.dtype}: {problem}") from None
+    if x.dtype != np.float32 and bool(rows.isinf().any()) and not np.isinf(x.astype(np.float64)).any():
+        raise _too_large(name)
+    return rows
+
+
+def _too_large(name: str) -> ModalignError:
+    return ModalignError(f"'{name}' holds numbers beyond those of float32 (3.4e38): scale it")
 
 
 def _complex(name: str, kind: object) -> ModalignError:

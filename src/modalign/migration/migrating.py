@@ -16,6 +16,7 @@ from ..errors import ModalignError, few, unknown
 from ..files import read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
 from ..progress import Progress, silent
+from ..views.groups import row_pairs
 from . import export, gradual
 from .adapter import Adapter, load_adapter
 from .choose import METHODS, Candidate, Direction, Kept
@@ -126,11 +127,12 @@ def _migrate(
     directions: Sequence[Direction], k: int, old_part: str | None, new_part: str | None,
     encoders: Mapping[str, str] | None, seed: int, progress: Progress,
 ) -> Migration:  # fmt: skip
+    methods = [methods] if isinstance(methods, str) else methods
     stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
     for d in directions:
         if d not in DIRECTIONS:
             raise unknown("direction", d, DIRECTIONS)
-    links = load_pairs(pairs) if isinstance(pairs, str | Path) else torch.as_tensor(pairs).long()
+    links = load_pairs(pairs) if isinstance(pairs, str | Path) else row_pairs(pairs)
     if not 1 <= k <= 1000:
         raise ModalignError(f"lists have 1 to 1000 entries, got k = {k}")
     s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)

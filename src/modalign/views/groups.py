@@ -5,6 +5,10 @@ Ids may be any 64-bit integers: nothing here is as long as an id is large.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,11 +75,61 @@ def one_per_group(
     return out.index_put((present.nonzero().flatten(),), x[chosen]), present
 
 
-def groups_of_pairs(pairs: Tensor, n: int, m: int, a: str, b: str) -> tuple[Tensor, Tensor]:
+def pair_table(pairs: Any) -> Tensor:
+    """Known pairs as people hold them as a tensor, of whatever shape: arrays, data frames, lists, zips, sets.
+
+    Raises:
+        ModalignError: words, paths, mappings, rows of unequal lengths, what is no number.
+
+    Example:
+        >>> pair_table(zip([0, 1], [2, 3])).tolist()
+        [[0, 2], [1, 3]]
+    """
+    if isinstance(pairs, Tensor):
+        return pairs
+    if isinstance(pairs, Mapping):
+        raise ModalignError(f"pairs must be (p, 2) row numbers, got a {type(pairs).__name__}: give list(pairs.items())")
+    if not hasattr(pairs, "__array__"):
+        if not isinstance(pairs, Iterable) or isinstance(pairs, str | bytes):
+            raise ModalignError(f"pairs must be (p, 2) row numbers, got {pairs!r}: read a file of them first")
+        pairs = list(pairs)
+    try:
+        table = np.array(pairs)  # a copy: a data frame shares its memory read-only
+    except ValueError:
+        raise ModalignError("pairs must be (p, 2) row numbers, got rows of unequal lengths") from None
+    if table.dtype == object and all(isinstance(v, int | np.integer) for v in table.flat):
+        table = table.astype(np.int64)
+    if table.dtype.kind not in "biuf":
+        raise ModalignError(f"pairs must be (p, 2) row numbers, got an array of {table.dtype}")
+    return torch.from_numpy(table)
+
+
+def row_pairs(pairs: Any) -> Tensor:
+    """Known pairs as (p, 2) whole row numbers.
+
+    Raises:
+        ModalignError: another shape or kind, and what `pair_table` refuses.
+
+    Example:
+        >>> row_pairs([]).shape
+        torch.Size([0, 2])
+    """
+    table = pair_table(pairs)
+    if table.numel() == 0:
+        return table.reshape(0, 2).long()
+    if table.ndim != 2 or table.shape[1] != 2:
+        raise ModalignError(f"pairs must have shape (p, 2), got {tuple(table.shape)}")
+    if table.is_floating_point() or table.dtype == torch.bool:
+        raise ModalignError(f"pairs must be integer row numbers, got {table.dtype}")
+    return table.long()
+
+
+def groups_of_pairs(pairs: Any, n: int, m: int, a: str, b: str) -> tuple[Tensor, Tensor]:
     """Group ids of two arrays from known pairs: connected items share a group, the rest are alone.
 
     Args:
-        pairs: (p, 2) row numbers, may be empty. n, m: rows of the arrays. a, b: their names, for messages.
+        pairs: (p, 2) row numbers, may be empty, as `row_pairs` takes them.
+        n, m: rows of the arrays. a, b: their names, for messages.
 
     Raises:
         ModalignError: pairs of another shape or kind, or of rows that are not there.
@@ -84,13 +138,7 @@ def groups_of_pairs(pairs: Tensor, n: int, m: int, a: str, b: str) -> tuple[Tens
         >>> [ids.tolist() for ids in groups_of_pairs(torch.tensor([[0, 1]]), 2, 3, "a", "b")]
         [[0, 1], [2, 0, 3]]
     """
-    if pairs.numel() == 0:
-        pairs = pairs.reshape(0, 2).long()
-    if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise ModalignError(f"pairs must have shape (p, 2), got {tuple(pairs.shape)}")
-    if pairs.is_floating_point() or pairs.dtype == torch.bool:
-        raise ModalignError(f"pairs must be integer row numbers, got {pairs.dtype}")
-    pairs = pairs.long()
+    pairs = row_pairs(pairs)
     for side, (name, size) in enumerate(((a, n), (b, m))):
         outside = ((pairs[:, side] < 0) | (pairs[:, side] >= size)).nonzero().flatten()
         if len(outside):

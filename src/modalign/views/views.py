@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,12 +73,12 @@ class Views:
     # ------------------------------------------------------------------ construction
 
     @classmethod
-    def from_arrays(cls, pairs: Tensor | None = None, **arrays: Tensor) -> Views:
+    def from_arrays(cls, pairs: Any = None, **arrays: Tensor) -> Views:
         """Views of named arrays: row-aligned, or two arrays with known pairs and all other rows unpaired.
 
         Args:
-            pairs: (p, 2) row indices into the first and second array; None: row i of every array is group i,
-                so every array must have the same length.
+            pairs: (p, 2) row indices into the first and second array, as array, data frame or list; None: row i of
+                every array is group i, so every array must have the same length.
             **arrays: modality -> (n_m, d_m) array or tensor.
 
         Pairs that share a row (one picture, five captions) join one group.
@@ -105,7 +106,7 @@ class Views:
         if len(data) != 2:
             raise ModalignError(f"pairs join exactly two arrays, got {len(data)}: {', '.join(data)}")
         (a, x), (b, y) = data.items()
-        ga, gb = groups_of_pairs(torch.as_tensor(pairs), len(x), len(y), a, b)
+        ga, gb = groups_of_pairs(pairs, len(x), len(y), a, b)
         return cls(data, {a: ga, b: gb})
 
     # ------------------------------------------------------------------ looking

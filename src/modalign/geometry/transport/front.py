@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from . import entropic, partial, semipaired
@@ -17,8 +19,9 @@ class Problem:
     """Move all of the mass: min over P >= 0 of <P, C> + epsilon KL(P | a b^T) with P 1 = a, P^T 1 = b.
 
     Args:
-        cost: C, (n, m) or (batch, n, m), any float dtype, +inf forbids a pair; or `between` two sets of embeddings.
-        a: weights of the rows, (n,) or (batch, n), non-negative; None: uniform with mass 1.
+        cost: C, (n, m) or (batch, n, m), tensor or array of any float dtype, +inf forbids a pair; or `between` two sets
+            of embeddings.
+        a: weights of the rows, (n,) or (batch, n), non-negative; None: uniform with mass 1. Arrays of numpy will do.
         b: weights of the columns, with the mass of a where marginals are hard; a gap of rounding (at most 1e-4) is
             taken from them by scaling b.
 
@@ -29,6 +32,11 @@ class Problem:
     cost: Tensor | CostSource
     a: Tensor | None = None
     b: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("cost", "a", "b"):
+            if isinstance(given := getattr(self, name), np.ndarray):
+                object.__setattr__(self, name, torch.from_numpy(np.require(given, requirements=["C", "W"])))
 
     def solved(self, solver: Solver, start: Potentials | None = None) -> Plan:
         """Its plan: what `solve` calls."""
