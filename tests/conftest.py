@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -49,6 +50,14 @@ def same_start(seed: int = SEED) -> None:
     np.random.seed(seed)  # noqa: NPY002  (for programs that draw from it)
     random.seed(seed)
     torch.set_num_threads(THREADS)
+
+
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Children hear Ctrl-C, as a shell starts them; tests that run behind (``&``) ignore it, and so would they."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -155,17 +155,12 @@ cli.main(sys.argv[1:])
 """
 
 
-def hears_ctrl_c() -> None:
-    """As a shell starts a program. Tests that it runs behind (``&``) ignore the signal, and so would their children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_ends_in_one_line_that_says_what_was_kept(tmp_path: Path) -> None:
     files = arrays(tmp_path)
     call = [sys.executable, "-c", SLOW, "align", *map(str, files), "--out", str(tmp_path / "run"), "--dim", "4"]
     pipe = subprocess.PIPE
-    child = subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True, preexec_fn=hears_ctrl_c)
+    child = subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True)
     assert child.stdout is not None
     for _ in range(4):  # the first trial has three folds
         assert child.stdout.readline().strip() == "trial"

@@ -468,6 +468,7 @@ def test_videos_are_shown_and_played(tmp_path: Path) -> None:
         state.decoders.close()
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_the_program_serves_until_it_is_interrupted(folders: tuple[list[Path], Path]) -> None:
     import http.client
     import re
