@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,10 +26,26 @@ from .prepared import prepare
 from .transport_cca import TransportCCA
 from .tuning import TRIALS, keep_log, steady, trial_folder, tune
 
-RATE = 1e-3  # learning rate of descents from the closed form
-MANY = 2500  # linked groups from which on so many anchors do what a perceptron does
+MANY = 2500  # linked groups from which on so many anchors do what a perceptron does, and pairs alone fill the batches
 FEWEST_TO_HALVE = 4  # settings: fewer are all tried in full
 FEWEST_TO_DESCEND = 500  # linked groups: with fewer, descent does not raise dev recall and its trials go to step 1
+
+
+class Descent(NamedTuple):
+    """A way of gradient descent from the closed form.
+
+    retrieval: term of the objective. hidden, dropout: of a perceptron beside the maps. lr: learning rate. longer:
+    times ``steps``. unpaired: share of a batch without partners. closed: begins at this one of ``Full.CLOSED``; None:
+    at the chosen one.
+    """
+
+    retrieval: str = "clip"
+    hidden: int = 0
+    dropout: float = 0.0
+    lr: float = 1e-3
+    longer: float = 1.0
+    unpaired: float = 0.5
+    closed: int | None = None
 
 
 @register("method", "full")
@@ -40,8 +56,9 @@ class Full:
        unlinked items; another takes its place where it is better on dev by more than noise (`tuning.steady`). With many
        links and small plans, only the half that does best on dev before any plan goes through its rounds.
     2. From 500 linked groups on, gradient descent from there on L = alpha L_OT + beta L_RMA + gamma L_retrieve, of
-       linear maps and, below 2,500, of maps with a perceptron beside them, and both joined in one head; the best on
-       dev goes on, or, where plans are large, the joined head.
+       linear maps, of maps with a perceptron beside them, and both joined in one head; the best on dev goes on, or,
+       where plans are large, the joined head. From 2,500 on it is of linear maps, slower and longer on pairs alone,
+       from there and from a closed form with a high ridge.
     3. `LocalScaling` behind the heads, with few items of half or full strength, where that raises the dev score among
        training items.
 
@@ -53,7 +70,7 @@ class Full:
         dim: of the shared space, at most.
         alpha, beta, gamma: weights of transport, neighbourhoods carried over by pairs, and retrieval.
         trials: settings to try, those of all three steps together, joined heads included.
-        steps: optimiser steps at most; 0: closed form alone.
+        steps: optimiser steps at most, half as many again from 2,500 linked groups on; 0: closed form alone.
         seed: of everything random.
         target: of three modalities and more, the one that queries composed of the others search: settings are chosen
             by such queries and hubs removed for them; None: every modality searches every other one.
@@ -106,9 +123,11 @@ class Full:
         (8, {"last_ridge": 3.0}), (9, {"share": 0.6}), (8, {"epsilon": 0.03}), (8, {"rounds": 6}),
         (9, {"ridge": 2.0}), (8, {"last_power": 1.0}),
     )  # fmt: skip
-    DESCENTS: Mapping[str, Mapping[str, Any]] = {
-        "linear": {"retrieval": "clip", "hidden": 0, "dropout": 0.0},
-        "perceptron": {"retrieval": "siglip", "hidden": 256, "dropout": 0.5},
+    DESCENTS: Mapping[str, Descent] = {
+        "linear": Descent(),
+        "perceptron": Descent("siglip", hidden=256, dropout=0.5),
+        "pairs": Descent(lr=3e-4, longer=1.5, unpaired=0.0),
+        "ridged": Descent(lr=3e-4, longer=1.5, unpaired=0.0, closed=6),
     }
     STRENGTHS = (0.5, 1.0)  # of `LocalScaling`; where items are many, the last alone
 
@@ -149,10 +168,9 @@ class Full:
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
         links = "several" if len(x.modalities) > 2 else "links"
         case = "plan" if planned else links if linked >= FEWEST_TO_DESCEND else "few"
-        closed, descents = self.candidates(case)
-        descents = descents if self.steps and dev is not None and linked >= FEWEST_TO_DESCEND else []
-        descents = descents[:1] if self.chosen is None and linked >= MANY else descents
-        left = self.trials - 1 - len(descents) - (len(descents) > 1)
+        closed = self.candidates(case)
+        descents = self.descents(linked) if dev is not None else []
+        left = self.trials - 1 - len(descents) - self.joins(descents)
         strengths = (self.STRENGTHS if case == "few" else self.STRENGTHS[-1:])[: max(0, left)] if self.hubs else ()
         if planned and dev is not None:
             folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
@@ -228,16 +246,28 @@ class Full:
         """The heads with hubs removed, where that follows: some settings gain more by it than others."""
         return fold.without_hubs(heads, self.seed) if self.hubs else heads
 
-    def candidates(self, case: str) -> tuple[list[dict[str, Any]], list[str]]:
-        """What to try: settings of the closed form, each once, the most plausible first; and descents."""
+    def candidates(self, case: str) -> list[dict[str, Any]]:
+        """What to try: settings of the closed form, each once, the most plausible first."""
         if self.chosen is not None:
-            closed = {k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}
-            return [closed], list(self.chosen.get("descent", ()))
+            return [{k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}]
         settings: list[dict[str, Any]] = []
         more = (*self.CLOSED, *({**self.CLOSED[k], **new} for k, new in self.FURTHER)) if self.trials > TRIALS else ()
         for candidate in (*(self.CLOSED[k] for k in self.TRIED[case]), *more):
             settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
-        return settings, list(self.DESCENTS)[: max(0, self.trials - 1)]
+        return settings
+
+    def descents(self, linked: int) -> list[str]:
+        """Ways of descent that follow, by the number of linked groups; or that of an earlier fit."""
+        if not self.steps or linked < FEWEST_TO_DESCEND:
+            return []
+        if self.chosen is not None:
+            return list(self.chosen.get("descent", ()))
+        ways = ["linear", "perceptron"] if linked < MANY else ["pairs", "ridged"]
+        return ways[: max(0, self.trials - 1)]
+
+    def joins(self, names: Sequence[str]) -> bool:
+        """Whether these descents end in one head too: several from one start."""
+        return len(names) > 1 and all(self.DESCENTS[name].closed is None for name in names)
 
     def strength(self, heads: Sequence[Heads], folds: Sequence[Fold], strengths: Sequence[float]) -> float:
         """Of the third step: what is best on dev, over all folds together, or was in an earlier fit; 0 without it."""
@@ -270,16 +300,18 @@ class Full:
         for name in names:
             how = self.DESCENTS[name]
             method = Gradient(
-                self.objective(how["retrieval"]), steps=self.steps, lr=RATE, mixing=1.0, unpaired=0.5, every=10,
-                patience=4, checkpoints=run is not None, seed=self.seed,
+                self.objective(how.retrieval), steps=int(how.longer * self.steps), lr=how.lr, mixing=1.0,
+                unpaired=how.unpaired, every=round(10 * how.longer), patience=4, checkpoints=run is not None,
+                seed=self.seed,
             )  # fmt: skip
             draw = torch.Generator().manual_seed(self.seed)
-            begun = with_residual(start, how["hidden"], how["dropout"], draw) if how["hidden"] else start
+            begun = start if how.closed is None else self.begun(how.closed, fold)
+            begun = with_residual(begun, how.hidden, how.dropout, draw) if how.hidden else begun
             ends[name] = method.descend(copy.deepcopy(begun), x, fold.dev, trial_folder(run, name), silent)
             logs[name] = method.record["training"]["dev"]
         keep_log(trial_folder(run, max(logs, key=lambda n: logs[n])), run)
         ways: dict[tuple[str, ...], Heads] = {(name,): end for name, end in ends.items()}
-        if len(ends) > 1:
+        if self.joins(names):
             both: dict[tuple[str, ...], Heads] = {tuple(ends): joined(list(ends.values()), x, start.dim, self.seed)}
             ways = both if planned else {**ways, **both}
         every = {**ways, (): start} if planned else {(): start, **ways}  # of equals the first
@@ -290,6 +322,11 @@ class Full:
         if best:
             self.record |= {"chosen": {**self.record["chosen"], "descent": list(best)}, "dev": scores[best]}
         return every[best]
+
+    def begun(self, number: int, fold: Fold) -> Heads:
+        """Heads of one of the closed forms, whatever was chosen."""
+        method = TransportCCA(self.dim, seed=self.seed, **{**self.CLOSED[number], **self.closed})
+        return method.solve(fold.p, fold.dev)[0].heads(self.dim)
 
     def objective(self, retrieval: str = "clip") -> dict[str, Any]:
         """The total objective as a table, with one of the retrieval terms."""
