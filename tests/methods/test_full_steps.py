@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from modalign.methods import folds, full
@@ -191,3 +192,51 @@ def test_full_descends_only_where_dev_rises(
     place = places[str(best)]
     assert all((found is heads) == (k == place) for k, heads in enumerate(ends))
     assert method.record["dev"] == pytest.approx(start + (0.0 if place is None else gains[place]))
+
+
+@pytest.mark.parametrize("best", ["pairs", "ridged"])
+def test_many_links_descend_on_pairs_alone_from_two_starts(
+    slow: Any, monkeypatch: pytest.MonkeyPatch, best: str
+) -> None:
+    x, dev = slow.problem(linked=20), slow.dev_of()
+    ends: list[Heads] = []
+
+    class Scripted:
+        """Gradient descent that stays where it begins."""
+
+        def __init__(self, objective: dict[str, Any], **settings: Any) -> None:
+            assert (objective["name"], objective["retrieval"]["name"]) == ("total", "clip")
+            assert (settings["lr"], settings["steps"], settings["unpaired"]) == (3e-4, 150, 0.0)
+            self.record = {"training": {"dev": 0.0}}
+
+        def descend(self, heads: Heads, *_: Any) -> Heads:
+            ends.append(heads)
+            return heads
+
+    def recalls(fold: folds.Fold, heads: Heads) -> Tensor:
+        return torch.full((30,), 0.5 if len(ends) == 2 and heads is ends[best == "ridged"] else 0.1)
+
+    monkeypatch.setattr(full, "Gradient", Scripted)
+    monkeypatch.setattr(full, "FEWEST_TO_DESCEND", 2)
+    monkeypatch.setattr(full, "MANY", 2)
+    monkeypatch.setattr(folds.Fold, "recalls", recalls)
+    monkeypatch.setattr(Full, "TRIED", {"plan": (0, 5, 4), "links": (0, 5, 4), "few": (0, 5, 4)})
+    method = Full(dim=7, trials=6, steps=100, hubs=False)
+    found = method.fit(x, dev)
+    assert found is ends[best == "ridged"]
+    assert method.record["chosen"]["descent"] == [best]
+    assert [t["settings"] for t in method.record["trials"][-2:]] == [{"descent": ["pairs"]}, {"descent": ["ridged"]}]
+    begun = Full(dim=7, steps=0, hubs=False, chosen=Full.CLOSED[6]).fit(x, dev)
+    assert torch.equal(ends[1].embed(dev)["image"], begun.embed(dev)["image"])
+    again = Full(dim=7, steps=100, hubs=False, chosen=method.record["chosen"])
+    assert again.descents(20) == [best]
+    assert not again.joins([best])
+
+
+def test_what_descends_follows_from_the_number_of_links() -> None:
+    method = Full()
+    assert [method.descents(n) for n in (499, 500, 2499)] == [[], ["linear", "perceptron"], ["linear", "perceptron"]]
+    assert method.descents(2500) == ["pairs", "ridged"]
+    assert [method.joins(method.descents(n)) for n in (499, 2499, 2500)] == [False, True, False]
+    assert Full(trials=2).descents(2500) == ["pairs"]
+    assert Full(steps=0).descents(2500) == []
