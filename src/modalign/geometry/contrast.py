@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, softplus
 
+from .. import renamed
 from ..errors import ModalignError
 from .cost import inner, working
 
@@ -225,3 +226,6 @@ def _mask(similarity: Tensor, positives: Tensor | None) -> Tensor:
             f"got {positives.dtype} of shape {tuple(positives.shape)}"
         )
     return positives
+
+
+__getattr__ = renamed.names_of(__name__)
