@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import modalign
+from modalign.errors import MissingExtraError
 from modalign.features.encoders.audio import LogMel
 from modalign.features.encoders.base import LOADING
 from modalign.features.encoders.image import EfficientNetLite0
@@ -91,5 +92,8 @@ def test_loading_gives_the_callers_mode_back() -> None:
     "name", ["aisfx", "efficientnet-lite0", "frames", "logmel", "logmel-cnn", "minilm", "speech", "wordllama"]
 )
 def test_no_items_have_no_features(name: str) -> None:
-    encoder = make("encoder", name)
+    try:
+        encoder = make("encoder", name)
+    except MissingExtraError as missing:
+        pytest.skip(str(missing))
     assert encoder(encoder.collate([])).shape == (0, encoder.dim)

@@ -129,6 +129,7 @@ class EfficientNetLite(nn.Module):
         M. Tan, Q. V. Le, 2019. arXiv 1905.11946, section 4 (without squeeze-and-excitation, with ReLU6).
 
     Example:
+        >>> import torch
         >>> net = EfficientNetLite(0).eval()
         >>> net(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 1280])
@@ -191,6 +192,7 @@ class Tail(nn.Module):
     """The last blocks of a network and its head: maps of ``before`` -> features. Shares the network's weights.
 
     Example:
+        >>> import torch
         >>> net = EfficientNetLite(0).eval()
         >>> x = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
         >>> with torch.inference_mode():
