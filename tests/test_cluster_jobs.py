@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -71,3 +72,16 @@ def test_the_slurm_job_is_bash_that_calls_a_command_that_exists() -> None:
     assert len(given) == len(re.findall(r"^#SBATCH", text, re.MULTILINE)) == 8
     assert text.index("#SBATCH --output") < text.index("set -euo")  # Slurm reads no directive behind a command
     assert re.search(r"-m modalign train ", text)
+
+
+@pytest.mark.parametrize("tool", ["shellcheck", "sbatch"])
+def test_the_slurm_job_passes_its_tools(tool: str) -> None:
+    """ShellCheck reads the script; sbatch asks the controller that SLURM_CONF names whether it would take the job."""
+    if not shutil.which(tool):
+        pytest.skip(f"{tool} is not installed")
+    command = {"shellcheck": ["shellcheck"], "sbatch": ["sbatch", "--test-only"]}[tool]
+    done = subprocess.run([*command, str(FOLDER / "train.sbatch")], check=False, capture_output=True, text=True)
+    if "Unable to contact slurm controller" in done.stderr:
+        pytest.skip("no Slurm controller answers")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tool != "sbatch" or re.search(r"Job \d+ to start at .* on nodes ", done.stderr)

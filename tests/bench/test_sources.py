@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from modalign.bench.sources import Source, Splits, completed, load, read_flickr
+from modalign.bench.flickr_arrays import read_flickr
+from modalign.bench.sources import load
+from modalign.bench.splits import Source, Splits, completed
 from modalign.errors import ModalignError
 from modalign.views import Views
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from modalign.bench.catalogue import SHARED, catalogue, groups
+from modalign.bench.catalogue import SHARED, catalogue
 from modalign.bench.command import SHIPPED, find
+from modalign.bench.entries import groups
 from modalign.bench.moving import is_moving
-from modalign.bench.suite import Setting, build, choose, read
+from modalign.bench.setting import Setting
+from modalign.bench.suite import build, choose, read
 from modalign.errors import ModalignError
 from modalign.methods.full import Full
 from modalign.registry import check, get

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import ModalignError, unknown
 from ..registry import check, get
-from .entries import MethodEntry, Settings, changed, product
+from .entries import MethodEntry, Settings, changed, groups, product
 
 MLP: Settings = {"hidden": 256, "dropout": 0.6}
 LINEAR: Settings = {"hidden": 0}
@@ -271,31 +271,3 @@ def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, MethodEntry]
         settings = made.with_candidate(candidate)
         check(get("method", made.method), settings, f"{place}: method '{made.method}'")
     return made
-
-
-def groups(entries: Mapping[str, MethodEntry]) -> dict[str, list[str]]:
-    """Names of groups -> names of their entries; "baselines" is contrastive, closed and strong together."""
-    found: dict[str, list[str]] = {}
-    for name, entry in entries.items():
-        found.setdefault(entry.group, []).append(name)
-    found.pop("closed", None)  # the name of an entry, too
-    found["closed-forms"] = [n for n, e in entries.items() if e.group == "closed"]
-    found["baselines"] = [n for n, e in entries.items() if e.group in ("contrastive", "closed", "strong")]
-    return found
-
-
-def names_of(asked: Sequence[str], entries: Mapping[str, MethodEntry], where: str) -> list[str]:
-    """Names of entries, with groups taken apart, each once.
-
-    Raises:
-        ModalignError: neither an entry nor a group; the nearest is named.
-    """
-    if not isinstance(asked, list | tuple) or not all(isinstance(name, str) for name in asked):
-        raise ModalignError(f"{where}: methods are a list of names, got {asked!r}")
-    together = groups(entries)
-    found: list[str] = []
-    for name in asked:
-        if name not in entries and name not in together:
-            raise unknown(f"method of {where}", name, [*entries, *together])
-        found += [name] if name in entries else together[name]
-    return list(dict.fromkeys(found))

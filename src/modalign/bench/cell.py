@@ -21,10 +21,11 @@ from ..registry import make
 from ..runs import MethodResult, Result, Run
 from ..runs.fit import settings_of, work_folder
 from ..views import Views, concat, linked_groups, queries_present, task_views
+from .draws import dev_views, draw, training
 from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores
-from .setting import dev_views, draw, training
-from .sources import Source, Splits
-from .suite import Setting, Suite
+from .setting import Setting
+from .splits import Source, Splits
+from .suite import Suite
 
 FOUND = "found.npz"
 REFUSED, CRASH = "error", "crash"

@@ -1,4 +1,4 @@
-"""An entry of the catalogue of methods, and how the settings of its trials are written down."""
+"""An entry of the catalogue of methods, how the settings of its trials are written down, and groups of entries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ModalignError
+from ..errors import ModalignError, unknown
 
 Settings = dict[str, Any]
 
@@ -85,3 +85,31 @@ def product(**axes: Sequence[Any]) -> tuple[Settings, ...]:
     return tuple(
         dict(zip(names[::-1], values[::-1], strict=True)) for values in itertools.product(*(axes[n] for n in names))
     )
+
+
+def groups(entries: Mapping[str, MethodEntry]) -> dict[str, list[str]]:
+    """Names of groups -> names of their entries; "baselines" is contrastive, closed and strong together."""
+    found: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        found.setdefault(entry.group, []).append(name)
+    found.pop("closed", None)  # the name of an entry, too
+    found["closed-forms"] = [n for n, e in entries.items() if e.group == "closed"]
+    found["baselines"] = [n for n, e in entries.items() if e.group in ("contrastive", "closed", "strong")]
+    return found
+
+
+def names_of(asked: Sequence[str], entries: Mapping[str, MethodEntry], where: str) -> list[str]:
+    """Names of entries, with groups taken apart, each once.
+
+    Raises:
+        ModalignError: neither an entry nor a group; the nearest is named.
+    """
+    if not isinstance(asked, list | tuple) or not all(isinstance(name, str) for name in asked):
+        raise ModalignError(f"{where}: methods are a list of names, got {asked!r}")
+    together = groups(entries)
+    found: list[str] = []
+    for name in asked:
+        if name not in entries and name not in together:
+            raise unknown(f"method of {where}", name, [*entries, *together])
+        found += [name] if name in entries else together[name]
+    return list(dict.fromkeys(found))

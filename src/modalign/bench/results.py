@@ -16,7 +16,8 @@ from ..metrics.mean_recall import recalls, sums_of
 from ..metrics.score import Score
 from ..runs import Result
 from . import cell, tune
-from .suite import Setting, Suite, choose
+from .setting import Setting
+from .suite import Suite, choose
 
 
 @dataclass(frozen=True)

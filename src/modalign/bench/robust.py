@@ -12,8 +12,9 @@ from ..progress import Progress, silent
 from ..robustness.kinds import Kind, Panel
 from ..runs import Result, Run
 from . import cell
-from .sources import Source, limited
-from .suite import Setting, Suite
+from .setting import Setting
+from .splits import Source, limited
+from .suite import Suite
 
 #: Keys of a suite's [robustness] table, and their defaults.
 DEFAULTS: Mapping[str, Any] = {

@@ -19,10 +19,12 @@ from ..files import write_json
 from ..progress import Progress, kept, silent
 from ..runs import Run
 from . import cell, robust, tune
+from .draws import draw
 from .on_ray import RayWorkers
-from .setting import draw
-from .sources import Source, load
-from .suite import Setting, Suite
+from .setting import Setting
+from .sources import load
+from .splits import Source
+from .suite import Suite
 from .workers import Workers
 
 Cell = tuple[Setting, str, int]

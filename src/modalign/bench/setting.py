@@ -1,124 +1,121 @@
-"""The data of one cell: which training items there are, which are linked or lost, and what is lost at test time."""
+"""One column of a bench's grid, and the columns that a [[settings]] table of a suite file asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
-import torch
-from torch import Tensor
+from ..errors import ModalignError, unknown
+from ..parameters import Count, Number, Portion, Share, checked
+from ..registry import check
+from .entries import MethodEntry, names_of
 
-from ..errors import ModalignError
-from ..views import Views, hide_links, keep_items, linked_groups
-from ..views.presence import by_group
-from .suite import Setting
+REGIMES = ("complete", "hidden", "disjoint")
 
 
+@checked
 @dataclass(frozen=True)
-class Draw:
-    """What a setting and a seed make of the training groups.
+class Setting:
+    """One column of the grid: what of the training data is linked, lost or left.
 
     Args:
-        groups: ids that take part. present: modality -> ids that keep it. linked: ids whose links are known.
+        regime: "complete": every item whole; "hidden": both sides of an item exist, but only some links are known;
+            "disjoint": items lose modalities, and what is lost exists nowhere.
+        items: training groups used, nested over numbers for one seed; None: all.
+        pairs: groups that stay linked ("hidden"); None: those that ``missing`` leaves.
+        missing: share of the links hidden ("hidden"), or of items ("disjoint", two modalities) or of each modality's
+            items ("disjoint", three and more) that lose a modality, in [0, 1).
+        test_missing: share of each query modality lost at test time; needs a composed task.
+        dev: dev groups as a share of the training pairs; None: the whole dev split.
+        trials: settings that every method may try on dev; None: the suite's number.
+        refit: fit what was chosen on dev to training and dev items together.
+        variant: of the data, a name among the suite's [variants]; None: the data as they are.
+        part: a name for a piece of a long suite.
+        methods: entries of the catalogue, or groups of them.
     """
 
-    groups: Tensor
-    present: Mapping[str, Tensor]
-    linked: Tensor
+    regime: str = "complete"
+    items: Count | None = None
+    pairs: Number | None = None
+    missing: Share = 0.0
+    test_missing: Share = 0.0
+    dev: Portion | None = None
+    trials: Count | None = None
+    refit: bool = False
+    variant: str | None = None
+    part: str = "all"
+    methods: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.regime not in REGIMES:
+            raise unknown("regime", self.regime, REGIMES)
+        if self.pairs is not None and self.regime != "hidden":
+            raise ModalignError(f"pairs is a budget of the regime 'hidden', not of '{self.regime}'")
+        if self.missing and self.regime == "complete":
+            raise ModalignError("a missing rate needs the regime 'hidden' or 'disjoint'")
+        if self.missing and self.pairs is not None:
+            raise ModalignError("give either pairs or missing for the regime 'hidden', not both")
 
     @property
-    def pairs(self) -> int:
-        """Groups with known links of two modalities at least."""
-        kept = sum(torch.isin(self.linked, ids).long() for ids in self.present.values())
-        return int((kept >= 2).sum()) if isinstance(kept, Tensor) else 0
+    def name(self) -> str:
+        """A short name, fit for a folder; shares in percent.
+
+        Example:
+            >>> Setting("hidden", pairs=100).name, Setting("disjoint", items=1000, missing=0.3, dev=0.2).name
+            ('hidden-100', 'disjoint-1000-lose30-dev20')
+        """
+        parts = [self.regime] if self.variant is None else [self.variant, self.regime]
+        if self.pairs is not None:
+            parts.append(str(self.pairs))
+        if self.items is not None:
+            parts.append(f"of{self.items}" if self.pairs is not None else str(self.items))
+        if self.missing:
+            parts.append(f"lose{100 * self.missing:g}")
+        if self.test_missing:
+            parts.append(f"test{100 * self.test_missing:g}")
+        if self.dev is not None:
+            parts.append(f"dev{100 * self.dev:g}")
+        if self.trials is not None:
+            parts.append(f"trials{self.trials}")
+        if self.refit:
+            parts.append("refit")
+        return "-".join(parts)
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the data of the setting and the choice: everything but part and methods."""
+        usual = {"variant": None, "trials": None, "refit": False}
+        every = {k: v for k, v in asdict(self).items() if k not in ("part", "methods")}
+        return {k: v for k, v in every.items() if k not in usual or v != usual[k]}
+
+    @property
+    def tuned(self) -> Setting:
+        """The setting on which settings are chosen: the same without dev items among the training items."""
+        return replace(self, refit=False)
 
 
-def draw(setting: Setting, x: Views, seed: int, anchor: str | None = None) -> Draw:
-    """Draw who takes part. Items, links and losses of one seed are nested over numbers and rates.
+def expand(
+    block: Mapping[str, Any], methods: Sequence[str], entries: Mapping[str, MethodEntry], where: str
+) -> list[Setting]:
+    """The settings of one [[settings]] table: every list of numbers is an axis of the grid.
 
-    Args:
-        x: training views with all links.
-        anchor: modality that stays where an item would lose all of three and more; None: the first.
-
-    Raises:
-        ModalignError: more items or pairs asked for than there are.
+    ``methods`` replaces the suite's; ``also`` adds to them.
     """
-    ids = x.group_ids()
-    order = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(1000 + seed))]
-    if setting.items is not None:
-        if not 1 <= setting.items <= len(ids):
-            raise ModalignError(f"{setting.items} items were asked for, but the training data have {len(ids)}")
-        order = order[: setting.items]
-    chosen = order.sort().values
-    part = x.groups(chosen)
-    whole = {m: torch.unique(g.long()) for m, g in part.group.items()}
-    if setting.regime == "disjoint":
-        present = losses(chosen, whole, setting.missing, 2000 + seed, anchor, ids)
-        return Draw(chosen, present, chosen)
-    if setting.regime == "hidden":
-        pairs = setting.pairs
-        if pairs is None:
-            pairs = round((1 - setting.missing) * len(linked_groups(part)))
-        return Draw(chosen, whole, linked_groups(part, pairs, seed))
-    return Draw(chosen, whole, chosen)
-
-
-def losses(
-    ids: Tensor,
-    whole: Mapping[str, Tensor],
-    rate: float,
-    seed: int,
-    anchor: str | None = None,
-    among: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """Modality -> ids that keep it.
-
-    Two modalities: an item keeps both with probability 1 - rate, else it loses one of them at random. More: each is
-    lost independently at the rate; where all would be lost the anchor stays.
-
-    Args:
-        ids: of the groups. whole: modality -> ids that have it.
-        among: ascending ids of the larger set that ``ids`` are chosen from, whose draws they keep; default: ``ids``.
-
-    Example:
-        >>> ids = torch.arange(1000)
-        >>> kept = losses(ids, {"a": ids, "b": ids}, 0.3, seed=0)
-        >>> both = torch.isin(kept["a"], kept["b"]).sum()
-        >>> 660 < int(both) < 740, len(torch.unique(torch.cat(list(kept.values()))))
-        (True, 1000)
-    """
-    names = list(whole)
-    draw = by_group(ids, len(names), seed, among)
-    if len(names) == 2:
-        loses, side = draw[:, 0] < rate, (draw[:, 1] < 0.5).long()
-        lost = {m: loses & (side == k) for k, m in enumerate(names)}
-    else:
-        lost = {m: draw[:, k] < rate for k, m in enumerate(names)}
-        all_lost = torch.stack(list(lost.values())).all(0)
-        lost[anchor if anchor in lost else names[0]] &= ~all_lost
-    return {m: have[torch.isin(have, ids[~lost[m]])] for m, have in whole.items()}
-
-
-def training(x: Views, p: Draw, seed: int) -> Views:
-    """The training views of a draw; items without known links get ids and places that say nothing of their partners."""
-    part = keep_items(x.groups(p.groups), p.present)
-    if len(p.linked) == len(p.groups):
-        return part
-    hidden = hide_links(part, p.linked)
-    generator = torch.Generator().manual_seed(3000 + seed)
-    group, order = {}, {}
-    for m, g in hidden.group.items():
-        free = torch.unique(g[~torch.isin(g, p.linked)])
-        renamed = free[torch.randperm(len(free), generator=generator)]
-        where = torch.searchsorted(free, g).clamp(max=max(0, len(free) - 1))
-        group[m] = torch.where(torch.isin(g, p.linked), g, renamed[where]) if len(free) else g
-        order[m] = torch.randperm(len(g), generator=generator)
-    return replace(hidden, group=group).select(order)
-
-
-def dev_views(dev: Views, setting: Setting, pairs: int, seed: int) -> Views:
-    """The dev groups that settings are chosen on: all, or a share of the number of training pairs, at least 4."""
-    if setting.dev is None:
-        return dev
-    most = len(linked_groups(dev))
-    return dev.groups(linked_groups(dev, min(most, max(4, round(setting.dev * pairs))), seed))
+    known = {f.name for f in fields(Setting)} | {"also"}
+    for key in block:
+        if key not in known:
+            raise unknown(f"key of [[settings]] in {where}", key, known)
+    own = list(methods)
+    if "methods" in block:
+        own = names_of(block["methods"], entries, where)
+    own += [m for m in names_of(block.get("also", []), entries, where) if m not in own]
+    axes = {k: v if isinstance(v, list) else [v] for k, v in block.items() if k not in ("methods", "also", "part")}
+    found = []
+    for values in itertools.product(*axes.values()):
+        given = {**dict(zip(axes, values, strict=True)), "part": block.get("part", "all")}
+        setting = Setting(**check(Setting, given, f"[[settings]] of {where}"), methods=())
+        least = 0 if setting.pairs is None else setting.pairs
+        fit = tuple(m for m in own if setting.pairs is None or entries[m].least_pairs <= least)
+        found.append(Setting(**{**asdict(setting), "methods": fit}))
+    return found

@@ -2,69 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import itertools
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from ..data.arrays import load_array
 from ..data.manifest import Manifest
 from ..data.synthetic import generate
 from ..errors import ModalignError, unknown
-from ..files import read_text
 from ..progress import Progress, silent
 from ..registry import check
 from ..runs.data import load_data
 from ..specification import specification
-from ..views import Views, concat
+from ..views import concat
+from .flickr_arrays import flickr8k, flickr8k3
+from .splits import Source, Splits, completed, limited
 
-SPLITS = ("train", "dev", "test")
-DIM = 256  # of tags
 OWN_KEYS = ("features", "root", "resplit", "holdout", "modalities", "holdout_by", "encoders", "most")
-
-
-class Splits(NamedTuple):
-    """Features of one suite by split."""
-
-    train: Views
-    dev: Views
-    test: Views
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where cells get their features from.
-
-    Args:
-        splits: with all items and links.
-        finish: for features that are fitted to the training items of a cell (tags): splits in which such a modality
-            holds numbers of documents -> splits with features; None: the features are ready.
-        facts: what the report says of the data.
-    """
-
-    splits: Splits
-    finish: Callable[[Splits], Splits] | None = None
-    facts: Mapping[str, Any] | None = None
-
-    def fingerprint(self) -> str:
-        """Identity of every number and group id."""
-        digest = hashlib.blake2b(digest_size=12)
-        for part in self.splits:
-            for m, rows in part.data.items():
-                digest.update(f"{m}{tuple(rows.shape)}{rows.dtype}".encode())
-                digest.update(rows.contiguous().view(torch.uint8).numpy().data)
-                digest.update(part.group[m].long().contiguous().view(torch.uint8).numpy().data)
-            for pair, link in (part.links or {}).items():
-                digest.update(f"{pair}{link.tolist()}".encode())
-        return digest.hexdigest()
 
 
 def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
@@ -94,12 +50,6 @@ def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
         "modalities": {m: list(x.shape) for m, x in source.splits.test.data.items()},
     }  # fmt: skip
     return replace(source, facts=facts)
-
-
-def limited(x: Views, most: int) -> Views:
-    """Views of a random set of groups, always the same one."""
-    ids = x.group_ids()
-    return x.groups(ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(7))[:most]])
 
 
 def place(root: str | Path) -> Path:
@@ -156,41 +106,6 @@ def keys_of(manifest: Manifest, column: str) -> dict[int, str]:
     return {int(g): str(v) for g, v in rows if v is not None}
 
 
-def completed(found: Mapping[str, Views], share: float, by: Mapping[int, str] | None = None) -> Splits:
-    """The three splits: a missing test is taken from dev, or held out of train; a missing dev is held out of train.
-
-    Where there is one split only, whatever its name, dev and test are held out of it.
-    """
-    if len(found) == 1:
-        found = {"train": next(iter(found.values()))}
-    if "train" not in found:
-        raise ModalignError(f"the suite's data have no split 'train' (they have: {', '.join(found) or 'none'})")
-    train, dev, test = found["train"], found.get("dev"), found.get("test")
-    if test is None:
-        dev, test = None, dev
-    if test is None:
-        train, test = held_out(train, share, 11, by)
-    if dev is None:
-        train, dev = held_out(train, share, 12, by)
-    return Splits(train, dev, test)
-
-
-def held_out(x: Views, share: float, seed: int, by: Mapping[int, str] | None = None) -> tuple[Views, Views]:
-    """The rest and a random share of the groups, always the same one; groups of one key (a video) stay together."""
-    if not 0 < share < 1:
-        raise ModalignError(f"holdout is {share}: it must be between 0 and 1")
-    ids = x.group_ids()
-    keys = [int(i) if by is None else by.get(int(i), str(int(i))) for i in ids]
-    distinct = list(dict.fromkeys(keys))
-    order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed)).tolist()
-    chosen = {distinct[i] for i in order[: max(2 if by is None else 1, round(share * len(distinct)))]}
-    inside = torch.tensor([k in chosen for k in keys])
-    return x.groups(ids[~inside]), x.groups(ids[inside])
-
-
-# ------------------------------------------------------------------ arrays that lie ready
-
-
 def ready_made(table: Mapping[str, Any]) -> Source:
     """Flickr8k from feature arrays: two modalities, or three with tags."""
     kinds = {"flickr8k": flickr8k, "flickr8k3": flickr8k3}
@@ -208,103 +123,3 @@ def synthetic(settings: Mapping[str, Any]) -> Source:
     n = len(views)
     cuts = [0, round(0.7 * n), round(0.8 * n), n]
     return Source(Splits(*(views.groups(range(a, b)) for a, b in itertools.pairwise(cuts))))
-
-
-class Flickr(NamedTuple):
-    """image: (n, d); text: (n, 5, d); words: n lists of five captions; rows: split -> photos."""
-
-    image: Tensor
-    text: Tensor
-    words: list[list[str]]
-    rows: dict[str, Tensor]
-
-
-def read_flickr(folder: Path) -> Flickr:
-    """The arrays of ``features/`` and the official lists.
-
-    Raises:
-        ModalignError: arrays that do not fit the names, or files that are not there.
-    """
-    names = read_text(folder / "features" / "image_names.txt", "list of photos").split()
-    image = load_array(folder / "features" / "image_efficientnet_lite0.npy")
-    text = load_array(folder / "features" / "text_minilm_l6.npy")
-    if len(image) != len(names) or len(text) != 5 * len(names):
-        raise ModalignError(
-            f"{folder / 'features'}: {len(names)} names need as many photos and five times as many captions, got "
-            f"{len(image)} and {len(text)}"
-        )
-    captions = read_text(folder / "features" / "captions.csv", "captions").removesuffix("\n").split("\n")
-    lines = list(csv.reader(captions))[1:]
-    if [line[0] for line in lines[::5]] != names:
-        raise ModalignError(f"{folder / 'features' / 'captions.csv'} is not in the order of image_names.txt")
-    words = [[line[1] for line in lines[5 * i : 5 * i + 5]] for i in range(len(names))]
-    row = {name: i for i, name in enumerate(names)}
-    rows = {}
-    for split in SPLITS:
-        listed = read_text(folder / f"Flickr_8k.{split}Images.txt", "official list").split()
-        rows[split] = torch.tensor([row[name] for name in listed if name in row])
-    return Flickr(image, text.view(len(names), 5, -1), words, rows)
-
-
-def flickr8k(folder: Path) -> Source:
-    """Photos and their five captions, official split; a pair is a photo with all five."""
-    f = read_flickr(folder)
-    return Source(
-        Splits(
-            *(
-                Views(
-                    {"image": f.image[r], "text": f.text[r].flatten(0, 1)}, {"image": r, "text": r.repeat_interleave(5)}
-                )
-                for r in (f.rows[s] for s in SPLITS)
-            )
-        )
-    )
-
-
-def flickr8k3(folder: Path) -> Source:
-    """Photo, first caption, and tags: TF-IDF of captions 3 to 5, fitted to the training items of each cell."""
-    f = read_flickr(folder)
-    documents = [" ".join(captions[2:]) for captions in f.words]
-    splits = Splits(
-        *(
-            Views(
-                {"image": f.image[r], "text": f.text[r, 0], "tags": r[:, None].float()},
-                {"image": r, "text": r, "tags": r},
-            )
-            for r in (f.rows[s] for s in SPLITS)
-        )
-    )
-    return Source(splits, Tags(documents))
-
-
-class Tags:
-    """TF-IDF (words of five documents at least, no English stop words, sublinear) reduced by SVD to ``DIM`` numbers.
-
-    Fitted to the documents that the training views hold; documents without a known word are left out of the views,
-    because they have no direction.
-    """
-
-    def __init__(self, documents: list[str]) -> None:
-        self.documents = documents
-
-    def __call__(self, splits: Splits) -> Splits:
-        from sklearn.decomposition import TruncatedSVD
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        numbers = [s["tags"][:, 0].long().tolist() for s in splits]
-        seen = [self.documents[i] for i in numbers[0]]
-        words = TfidfVectorizer(min_df=min(5, max(1, len(seen) // 10)), stop_words="english", sublinear_tf=True)
-        try:
-            table = words.fit_transform(seen)
-        except ValueError as problem:
-            raise ModalignError(f"the tags of {len(seen)} training items have no common word: {problem}") from None
-        svd = TruncatedSVD(min(DIM, table.shape[1] - 1, table.shape[0] - 1), random_state=0).fit(table)
-        made = []
-        for split, own in zip(splits, numbers, strict=True):
-            rows = svd.transform(words.transform([self.documents[i] for i in own])).astype(np.float32)
-            known = np.abs(rows).sum(1) > 1e-6
-            made.append(self._put(split, torch.from_numpy(rows), torch.from_numpy(known)))
-        return Splits(*made)
-
-    def _put(self, x: Views, rows: Tensor, known: Tensor) -> Views:
-        return Views({**x.data, "tags": rows[known]}, {**x.group, "tags": x.group["tags"][known]})

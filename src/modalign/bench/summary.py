@@ -14,7 +14,7 @@ from ..progress import Progress, silent
 from . import correlation, rankings, statistics
 from .results import BenchFolder, Cell, matrix
 from .robust import stored
-from .suite import Setting
+from .setting import Setting
 
 SUMMARY = "summary.json"
 BESIDE = ("foscttm", "procrustes")

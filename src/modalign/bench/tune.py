@@ -13,7 +13,8 @@ from ..runs.fit import settings_of, work_folder
 from ..views import linked_groups
 from .cell import CellData, prepared, train_of
 from .scoring import dev_score
-from .suite import Setting, Suite
+from .setting import Setting
+from .suite import Suite
 
 
 def path_of(out: Path, setting: Setting, method: str) -> Path:

@@ -50,8 +50,9 @@ class Gradient:
         hidden: units of a residual two-layer perceptron beside the linear map; 0: linear heads.
         dropout: on its hidden units.
         hubs: put `LocalScaling` behind the trained heads, as "full" may. target: as in "cca".
-        steps, batch, unpaired, lr, optimiser, weight_decay, warmup, clip, mixing, noise, drop, every, checkpoints,
-            patience, precision, seed, mini_batch, workers, sharded: as in ``training.TrainingSettings``.
+        steps, batch, unpaired, lr, optimiser, weight_decay, warmup, clip: as in ``training.TrainingSettings``.
+        mixing, noise, drop, every, checkpoints, patience: likewise.
+        precision, seed, mini_batch, workers, sharded: likewise.
 
     Use when: an objective of your own, or any of `modalign.objectives`, is to be trained on frozen features.
     Related: "full", which chooses start, objective and settings; `modalign.training.finetune`, which trains the

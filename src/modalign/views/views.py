@@ -260,18 +260,11 @@ class Views:
             >>> Views.from_arrays(a=torch.eye(2)).to(dtype=torch.float64)["a"].dtype
             torch.float64
         """
-
-        def move(t: Tensor) -> Tensor:
-            return t.to(device=device, dtype=dtype if t.is_floating_point() else None)
-
-        def move_all(table: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
-            return None if table is None else {k: v.to(device=device) for k, v in table.items()}
-
         return Views(
-            {m: move(x) for m, x in self.data.items()},
+            {m: x.to(device=device, dtype=dtype if x.is_floating_point() else None) for m, x in self.data.items()},
             {m: g.to(device=device) for m, g in self.group.items()},
-            None if self.links is None else {p: v.to(device=device) for p, v in self.links.items()},
-            move_all(self.row),
+            {p: v.to(device=device) for p, v in self.links.items()} if self.links else None,
+            {m: r.to(device=device) for m, r in self.row.items()} if self.row else None,
         )
 
     def validate(self, zero_rows: bool = False) -> Views:

@@ -64,7 +64,9 @@ class OnnxGraph:
         self.constants: list[Any] = []
 
     def build(self, net: EfficientNetLite, pixels: int) -> bytes:
-        """The serialised model."""
+        """The serialised model, from "x" (n, 3, pixels, pixels) to "features" (n, net.dim)."""
+        from onnx import TensorProto, helper
+
         self.constant("low", torch.tensor(0.0))
         self.constant("high", torch.tensor(6.0))
         y, size = self.conv(net._conv_stem, "x", pixels)
@@ -77,15 +79,9 @@ class OnnxGraph:
             y = self.node("Add", y, z) if block.residual and size == before else z
         y, _ = self.conv(net._conv_head, y, size)
         self.node("Flatten", self.node("GlobalAveragePool", y), name="features")
-        return self.serialised("efficientnet-lite", [3, pixels, pixels], net.dim)
-
-    def serialised(self, name: str, shape: list[int], dim: int) -> bytes:
-        """The model from "x", (n, ...shape), to "features", (n, dim)."""
-        from onnx import TensorProto, helper
-
-        inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape])]
-        outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", dim])]
-        graph = helper.make_graph(self.nodes, name, inputs, outputs, self.constants)
+        inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, pixels, pixels])]
+        outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", net.dim])]
+        graph = helper.make_graph(self.nodes, "efficientnet-lite", inputs, outputs, self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
         blob: bytes = model.SerializeToString()
         return blob

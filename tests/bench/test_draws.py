@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modalign.bench.setting import dev_views, draw, losses, training
-from modalign.bench.suite import Setting
+from modalign.bench.draws import dev_views, draw, losses, training
+from modalign.bench.setting import Setting
 from modalign.errors import ModalignError
 from modalign.views import Views, linked_groups, queries_present
 
