@@ -83,7 +83,7 @@ def test_folds_compose_what_crowds_around_dev_items(latent: MakeViews) -> None:
     x, dev = latent(80, 0, dims=DIMS), latent(40, 1, dims=DIMS)
     (fold,) = folds_of(x, prepare(x, True, True), dev, 0, "image", 0.3)
     heads = make("method", "cca", dim=8).fit(x)
-    alone, among = fold.score(heads), fold.crowded_recalls([heads])[0]
+    alone, among = fold.score(heads), float(fold.crowded_recalls([heads])[0].mean())
     query, around = (composed(heads.embed(v), "image") for v in (fold.dev, fold.crowd))
     found = []
     for a, b in (("query", "image"), ("image", "query")):

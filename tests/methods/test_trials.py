@@ -87,3 +87,23 @@ def test_only_the_better_half_at_a_glance_goes_through_its_rounds(
     assert [t["settings"]["ridge"] for t in method.record["passed_over"]] == [2.0, 4.0]
     assert method.promising(settings[:3], [fold]) == settings[:3]
     assert full.FEWEST_TO_HALVE == 4
+
+
+@pytest.mark.parametrize(
+    ("strengths", "lost", "best"), [((1.0,), 0.1, 1.0), ((1.0,), 0.5, 0.0), ((0.5, 1.0), 0.1, 0.0)]
+)
+def test_where_items_are_many_hubs_go_unless_dev_says_otherwise_beyond_noise(
+    latent: Problem, monkeypatch: pytest.MonkeyPatch, strengths: tuple[float, ...], lost: float, best: float
+) -> None:
+    x, dev = latent(60, 0), latent(20, 1)
+    uneven = torch.tensor([1.0, -1.0] * 10)  # what single dev items add differs much
+    monkeypatch.setattr(
+        folds.Fold,
+        "crowded_recalls",
+        lambda self, ends: [torch.full((20,), 0.9), *[0.9 - lost - uneven for _ in ends[1:]]],
+    )
+    method = Full(dim=8, steps=0)
+    method.record |= {"trials": [], "chosen": {}}
+    fold = folds_of(x, prepare(x, root=True, unit=True), dev, 0)[0]
+    heads = TransportCCA(8).fit(x)
+    assert method.strength([heads], [fold], strengths) == best

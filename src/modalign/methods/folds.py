@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..model import Heads
-from ..training.loop import dev_recall, dev_recalls
+from ..training.loop import dev_recalls
 from ..views import Views, composed, linked_groups, queries_present, task_views
 from ..views.links import held_out
 from .canonical_space import CanonicalSpace
@@ -71,8 +71,8 @@ class Fold(NamedTuple):
         return score_heads(heads, self.dev, self.target)
 
     @torch.no_grad()
-    def crowded_recalls(self, heads: Sequence[Heads]) -> list[float]:
-        """Recall of dev partners among dev and training items: a small dev set alone has few hubs.
+    def crowded_recalls(self, heads: Sequence[Heads]) -> list[Tensor]:
+        """(g,) what each dev group adds to recall among dev and training items: a small dev set alone has few hubs.
 
         Args:
             heads: whose fronts are the same, and differ in what is behind.
@@ -86,7 +86,7 @@ class Fold(NamedTuple):
             found = self.asked(replace(dev, data=z, row=None))
             if self.target is not None:
                 others = dict(composed(Views(others, {m: self.crowd.group[m] for m in others}), self.target).data)
-            out.append(dev_recall(crowded(found, found.data, others)))
+            out.append(dev_recalls(crowded(found, found.data, others)))
         return out
 
 

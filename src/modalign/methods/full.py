@@ -270,7 +270,10 @@ class Full:
         return len(names) > 1 and all(self.DESCENTS[name].closed is None for name in names)
 
     def strength(self, heads: Sequence[Heads], folds: Sequence[Fold], strengths: Sequence[float]) -> float:
-        """Of the third step: what is best on dev, over all folds together, or was in an earlier fit; 0 without it."""
+        """Of the third step, 0 without it: the best on dev, over all folds together, or that of an earlier fit.
+
+        Where one alone is tried, it stays unless doing without is better beyond noise.
+        """
         if self.chosen is not None and "hubs" in self.chosen:
             return float(self.chosen["hubs"])
         if not strengths:
@@ -278,8 +281,12 @@ class Full:
         fewer = [f.without_hubs(h, self.seed) for h, f in zip(heads, folds, strict=True)]
         ends = {0.0: list(heads), **{s: [of_strength(h, s) for h in fewer] for s in strengths}}
         found = [f.crowded_recalls(list(end)) for f, end in zip(folds, zip(*ends.values(), strict=True), strict=True)]
-        scores = dict(zip(ends, map(mean, zip(*found, strict=True)), strict=True))
+        items = dict(zip(ends, map(torch.cat, zip(*found, strict=True)), strict=True))
+        scores = {s: float(each.mean()) for s, each in items.items()}
         best = max(scores, key=lambda s: scores[s])
+        if len(strengths) == 1:  # many items have hubs: the few of a small dev set say otherwise by chance only
+            order = (*strengths, 0.0)
+            best = order[steady([items[s] for s in order])]
         self.record["trials"] += [{"settings": {"hubs": s}, "score": scores[s]} for s in strengths]
         score = mean(f.score(h) for h, f in zip(ends[best], folds, strict=True))
         self.record |= {"chosen": {**self.record["chosen"], "hubs": best}, "dev": score}
