@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from modalign.errors import ModalignError
 from modalign.geometry import neighbours as nb
+from modalign.geometry.neighbours import flat
 
 
 def rows(n, d, seed=0, dtype=torch.float32):
@@ -63,6 +64,27 @@ def test_large_galleries_take_the_grouped_selection_and_agree(m, k, without_self
         expected, order = expected[others].view(20, k), order[others].view(20, k)
     assert torch.equal(indices, order)
     torch.testing.assert_close(values.double(), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("case", ["distinct", "twins", "crowded", "equal"])
+def test_candidates_of_faiss_change_no_bit(metric, case, monkeypatch):
+    pytest.importorskip("faiss")
+    y = rows(3000, 16, seed=1)
+    if case == "twins":  # ties far apart, more of them than neighbours
+        y[1500:] = y[:100].repeat(15, 1)
+    elif case == "crowded":  # gaps below the error of single precision
+        y = rows(1, 16) + 1e-6 * y
+    elif case == "equal":
+        y = torch.ones_like(y)
+    x = rows(300, 16, seed=2)
+    for queries, gallery in ((x, y), (y, None)):
+        plain = nb.knn(queries, gallery, 10, metric=metric)
+        monkeypatch.setattr(flat, "LEAST", 0)
+        found = nb.knn(queries, gallery, 10, metric=metric)
+        monkeypatch.undo()
+        assert torch.equal(plain[0], found[0])
+        assert torch.equal(plain[1], found[1])
 
 
 def test_twins_find_each_other_and_not_themselves():

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from . import flat
 from .scorer import Scorer
 
 BLOCK_NUMBERS = 1 << 25  # scores held at once: 128 MB of float32
 QUERIES = 512  # at most at a time
 TILE = 1024  # gallery items in one product, so that its scores are still in the cache when their maxima are taken
-GROUP = 16  # gallery items whose best score is taken first, so that the selection sorts few numbers
-SPARE = 3  # candidates beyond k, to make it unlikely that rounding hides a neighbour
+GROUP = 8  # gallery items whose best score is taken first, so that the selection sorts few numbers
+GROUPS = 8  # groups of them whose best score is taken before that
+SPARE = 2  # candidates beyond k, to make it unlikely that rounding hides a neighbour
 
 
 def knn(
@@ -72,50 +76,88 @@ def knn(
     return values.to(dtype), indices
 
 
+class _Task(NamedTuple):
+    """What is searched: exact scores, single-precision operands and the error of their products, k, and self or not."""
+
+    exact: Scorer
+    x: Tensor
+    y: Tensor
+    bias: Tensor | None
+    error: Tensor
+    k: int
+    without_self: bool
+
+
 def _search(scorer: Scorer, k: int, without_self: bool, block: int | None) -> tuple[Tensor, Tensor]:
     """Exact float64 scores and indices of the k best of each query."""
-    x, y, bias = scorer.single()
-    error = scorer.error(x, y, bias)
-    n, m = len(x), len(y)
-    width = -(-m // TILE) * TILE if m > TILE else m
-    rows = block or max(16, min(QUERIES, BLOCK_NUMBERS // width))
-    keep = min(k + SPARE, m - without_self)
-    # Rows a power of two apart would fall on the same lines of the cache: hence the odd stride.
-    memory = torch.full((min(rows, n), width + 24), -torch.inf, device=x.device)[:, :width]
-    values = torch.empty(n, k, dtype=torch.float64, device=x.device)
-    indices = torch.empty(n, k, dtype=torch.long, device=x.device)
-    for start in range(0, n, rows):
-        here = torch.arange(start, min(start + rows, n), device=x.device)
-        scores = memory[: len(here)]
-        best = _scores(x[start : start + rows], y, bias, scores, start if without_self else None)
-        top, candidates = _largest(scores, best, min(keep + 1, m))
-        # What was left out scores at most top[:, keep]; within twice the error it might belong to the k best.
-        hidden = top[:, keep] if top.shape[1] > keep else torch.full_like(top[:, 0], -torch.inf)
-        unsure = (top[:, k - 1].double() - hidden.double()) <= 2 * error[here]
-        values[here], indices[here] = _order(scorer, here, candidates[:, :keep], k)
-        doubtful = unsure.nonzero().flatten()
-        for part in doubtful.split(max(1, BLOCK_NUMBERS // (4 * m))) if len(doubtful) else ():
-            values[here[part]], indices[here[part]] = _thorough(scorer, here[part], k, without_self)
+    operands = scorer.single()
+    task = _Task(scorer, *operands, scorer.error(*operands), k, without_self)
+    left = torch.arange(len(task.x), device=task.x.device)
+    values = torch.empty(len(left), k, dtype=torch.float64, device=left.device)
+    indices = torch.empty(len(left), k, dtype=torch.long, device=left.device)
+    if block is None and task.bias is None and flat.suits(task.x, task.y, k + 2 + without_self):
+        unsure = []
+        for here in left.split(flat.QUERIES):
+            values[here], indices[here], again = _by_faiss(task, here)
+            unsure.append(here[again])
+        left = torch.cat(unsure)
+    if len(left):
+        _by_blocks(task, left, block, values, indices)
     return values, indices
 
 
-def _scores(x: Tensor, y: Tensor, bias: Tensor | None, out: Tensor, self_start: int | None) -> Tensor | None:
+def _by_faiss(task: _Task, here: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores and indices of neighbouring queries, and for which of them one candidate more was not enough."""
+    top, found = flat.candidates(task.x[here[0] : here[-1] + 1], task.y, task.k + 2 + task.without_self)
+    if task.without_self:  # where the query itself is not among them, the last one goes
+        own = found == here[:, None]
+        own[:, -1] |= ~own.any(1)
+        top, found = (v[~own].view(len(here), -1) for v in (top, found))
+    return _settled(task, here, top, found, task.k + 1)
+
+
+def _by_blocks(task: _Task, queries: Tensor, block: int | None, values: Tensor, indices: Tensor) -> None:
+    """Write scores and indices of some queries, from products in blocks."""
+    m = len(task.y)
+    width = -(-m // TILE) * TILE if m > TILE else m
+    rows = block or max(16, min(QUERIES, BLOCK_NUMBERS // width))
+    keep = min(task.k + SPARE, m - task.without_self)
+    # Rows a power of two apart would fall on the same lines of the cache: hence the odd stride.
+    memory = torch.empty(min(rows, len(queries)), width + 24, device=queries.device)[:, :width]
+    memory[:, m:] = -torch.inf
+    for here in queries.split(rows):
+        scores = memory[: len(here)]
+        best = _scores(task.x[here], task.y, task.bias, scores, here if task.without_self else None)
+        values[here], indices[here], unsure = _settled(task, here, *_largest(scores, best, min(keep + 1, m)), keep)
+        doubtful = here[unsure]
+        for part in doubtful.split(max(1, BLOCK_NUMBERS // (4 * m))) if len(doubtful) else ():
+            values[part], indices[part] = _thorough(task.exact, part, task.k, task.without_self)
+
+
+def _settled(task: _Task, queries: Tensor, top: Tensor, found: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Exact scores and indices of the k best among the first candidates, and where others might belong to them."""
+    # What was left out scores at most top[:, keep]; within twice the error it might belong to the k best.
+    hidden = top[:, keep] if top.shape[1] > keep else torch.full_like(top[:, 0], -torch.inf)
+    unsure = (top[:, task.k - 1].double() - hidden.double()) <= 2 * task.error[queries]
+    return *_order(task.exact, queries, found[:, :keep], task.k), unsure
+
+
+def _scores(x: Tensor, y: Tensor, bias: Tensor | None, out: Tensor, own: Tensor | None) -> Tensor | None:
     """Write the scores of some queries to ``out`` (b, width); return the maxima of its groups, None for a single tile.
 
     The columns of a tile are dealt into TILE / GROUP groups: column c of a tile is in its group c mod (TILE / GROUP).
-    ``self_start``: the gallery row that is query 0 itself, and so on; its score becomes -inf.
+    ``own``: the gallery row that is each query itself; its score becomes -inf.
     """
     b, width = out.shape
     best = torch.empty(b, width // GROUP, device=x.device) if width > TILE else None
-    own = None if self_start is None else torch.arange(b, device=x.device)
     for start in range(0, len(y), TILE):
         stop = min(start + TILE, len(y))
         torch.mm(x, y[start:stop].T, out=out[:, start:stop])
         if bias is not None:
             out[:, start:stop] += bias[start:stop]
-        if own is not None and self_start is not None:
-            mine = own[(own + self_start >= start) & (own + self_start < stop)]
-            out[mine, mine + self_start] = -torch.inf
+        if own is not None:
+            mine = ((own >= start) & (own < stop)).nonzero().flatten()
+            out[mine, own[mine]] = -torch.inf
         if best is not None:
             groups = best[:, start // GROUP : (start + TILE) // GROUP]
             torch.amax(out[:, start : start + TILE].unflatten(1, (GROUP, TILE // GROUP)), 1, out=groups)
@@ -123,14 +165,31 @@ def _scores(x: Tensor, y: Tensor, bias: Tensor | None, out: Tensor, self_start: 
 
 
 def _largest(scores: Tensor, best: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row, falling, with their columns (b, k): they lie in the k groups with the best maxima."""
+    """The k largest of each row, falling, with their columns (b, k).
+
+    They lie in the k groups with the best maxima, and these in the k groups of groups with the best of these.
+    """
     if best is None or k > best.shape[1]:
         top, where = scores.topk(k, 1)
         return top, where
     per_tile = TILE // GROUP
-    group = best.topk(k, 1).indices
-    first = group // per_tile * TILE + group % per_tile
-    columns = (first[:, :, None] + per_tile * torch.arange(GROUP, device=scores.device)).flatten(1)
+    coarse = best.unflatten(1, (-1, GROUPS, per_tile // GROUPS)).amax(2).flatten(1)
+    if k > coarse.shape[1]:
+        groups = best.topk(k, 1).indices
+    else:
+        groups = _among(best, _members(coarse.topk(k, 1).indices, per_tile, GROUPS), k)[1]
+    return _among(scores, _members(groups, TILE, GROUP), k)
+
+
+def _members(groups: Tensor, tile: int, size: int) -> Tensor:
+    """(b, k size) columns of groups (b, k): column c of a tile is in its group c mod (tile / size)."""
+    count = tile // size
+    first = groups // count * tile + groups % count
+    return (first[:, :, None] + count * torch.arange(size, device=groups.device)).flatten(1)
+
+
+def _among(scores: Tensor, columns: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row among some columns (b, c), with their columns."""
     top, where = scores.gather(1, columns).topk(k, 1)
     return top, columns.gather(1, where)
 

@@ -1,0 +1,36 @@
+"""Candidates of an exact search from faiss, where it is installed: on a CPU it selects while it multiplies."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+LEAST = 1 << 30  # multiplications from which on importing faiss is worth it
+QUERIES = 1 << 16  # answered at once
+MOST_KEPT = 64  # neighbours up to which its selection is quick
+
+
+def candidates(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest inner products of each row of x with the rows of y, falling, and their rows: (n, k) both.
+
+    Args:
+        x: (n, d), y: (m, d) float32 on the CPU. On as many threads as torch has.
+    """
+    import faiss
+
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    try:
+        top, found = faiss.knn(x.numpy(), y.numpy(), k, metric=faiss.METRIC_INNER_PRODUCT)
+    finally:
+        faiss.omp_set_num_threads(threads)
+    return torch.from_numpy(top), torch.from_numpy(found)
+
+
+def suits(x: Tensor, y: Tensor, k: int) -> bool:
+    """Whether faiss is there and quicker. On Linux alone: elsewhere two copies of OpenMP in a process may end it."""
+    large = len(x) * len(y) * x.shape[1] >= LEAST and k <= min(MOST_KEPT, len(y))
+    return large and x.device.type == "cpu" and sys.platform == "linux" and find_spec("faiss") is not None
