@@ -11,7 +11,7 @@ import torch
 
 from modalign.methods import transport_cca
 from modalign.methods.prepared import prepare
-from modalign.methods.transport_cca import Round, TransportCCA, better
+from modalign.methods.transport_cca import Round, TransportCCA, better, recall_of
 
 CLOSE = {"rtol": 0, "atol": 1e-9}
 SETTINGS: list[dict[str, Any]] = [
@@ -40,7 +40,7 @@ def test_every_round_has_its_ridge_plan_anchors_and_vectors(
     slow: Any, parts: tuple[str, ...], settings: dict[str, Any]
 ) -> None:
     x, dev, settings = slow.problem(parts, linked=10 + 4 * len(parts)), slow.dev_of(parts), {**EASY, **settings}
-    found = list(TransportCCA(**settings).refits(prepare(x), dev))
+    found = list(TransportCCA(**settings).refits(prepare(x), recall_of(dev)))
     by_hand = slow.Slow(x, **settings)
     assert len(found) == settings.get("rounds", 2) + 1
     for number, (now, (ridge, _, plans)) in enumerate(zip(found, by_hand.rounds(), strict=True)):
@@ -99,17 +99,17 @@ def test_scores_choose_the_round(slow: Any, monkeypatch: pytest.MonkeyPatch) -> 
         waiting = iter(scores)
         spaces = []
 
-        def scripted(space: Any, dev: Any, waiting=waiting, spaces=spaces) -> float:  # type: ignore[no-untyped-def]
+        def scripted(space: Any, waiting=waiting, spaces=spaces) -> float:  # type: ignore[no-untyped-def]
             spaces.append(space)
             return next(waiting)
 
-        monkeypatch.setattr(transport_cca, "score_of", scripted)
+        monkeypatch.setattr(transport_cca, "recall_of", lambda _: scripted)
         space, score = TransportCCA(rounds=2).solve(prepare(x), dev)
         assert (space is spaces[best], score) == (True, scores[best])
     monkeypatch.undo()
-    a, b = (Round(None, {}, 1.0, s) for s in (0.5, 0.1))  # type: ignore[arg-type]
-    assert better(a, b, dev) is a
-    assert better(a, b, None) is b
+    a, b, later = (Round(None, {}, 1.0, s) for s in (0.5, 0.1, -1.0))  # type: ignore[arg-type]
+    assert better(a, b) is a
+    assert better(later, later._replace(ridge=2.0)).ridge == 2.0
 
 
 def test_without_dev_the_last_round_is_kept(slow: Any) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from modalign.methods import folds, full, local_scaling
+from modalign.methods.canonical_space import CanonicalSpace
 from modalign.methods.folds import folds_of
 from modalign.methods.full import Full
 from modalign.methods.local_scaling import roughly_leading, top
@@ -57,6 +58,25 @@ def test_a_trial_is_judged_as_its_heads_are(latent: Problem, smoothing: float) -
         slow = fold.recalls(fold.without_hubs(heads, 0) if hubs else heads)
         torch.testing.assert_close(fold.recalls_in(space, 8, hubs, 0), slow, atol=0.35, rtol=0)  # of few items
         assert float(fold.recalls_in(space, 8, hubs, 0).mean()) == pytest.approx(float(slow.mean()), abs=0.01)
+
+
+def test_rounds_are_judged_as_settings_are(latent: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, dev = hide_links(latent(300, 0), torch.arange(80)), latent(60, 1)
+    fold = folds_of(x, prepare(x, root=True, unit=True), dev, 0)[0]
+    plain, items = Full(dim=8).solved(LATE, fold, "few")
+    assert torch.equal(items, fold.recalls_of(plain.embed_new(dev)))
+    waiting, spaces = iter([0.1, 0.5, 0.3, 0.2, 0.4]), []
+
+    def scripted(self: folds.Fold, space: CanonicalSpace, dim: int, hubs: bool, seed: int) -> Tensor:
+        assert (dim, hubs, seed) == (8, True, 3)
+        spaces.append(space)
+        return torch.full((60,), next(waiting))
+
+    monkeypatch.setattr(folds.Fold, "recalls_in", scripted)
+    best, items = Full(dim=8, seed=3).solved(LATE, fold, "links")
+    assert best is spaces[1]
+    assert items.tolist() == [0.5] * 60
+    assert [bool(space.anchors) for space in spaces] == [False] * 4 + [True]
 
 
 def test_rough_directions_hold_nearly_what_the_leading_ones_do() -> None:

@@ -176,10 +176,9 @@ class Full:
             folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
         kept = None if run is None else run / RunFile.TRIALS
         settings, best = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case)
-        method = TransportCCA(self.dim, seed=self.seed, **settings)
         if dev is not None:
             if folds[0].trial is not folds[0].p:
-                best = [method.solve(p, folds[0].dev)[0].heads(self.dim)]
+                best = [self.solved(settings, folds[0]._replace(trial=p), case)[0].heads(self.dim)]
             self.record["dev"] = folds[0].score(best[0])
             best = [self.descend(best[0], within(x, p), folds[0], descents, run, planned)]
         learnt = {k: v for k, v in self.record["chosen"].items() if k != "descent"}
@@ -188,7 +187,7 @@ class Full:
         strength = self.strength(best, folds, strengths)
         if dev is None:
             self.record["dev_is"] = f"{len(folds)} x {len(folds[0].dev)} linked groups held out, then refitted"
-            best = [method.solve(p)[0].heads(self.dim)]
+            best = [TransportCCA(self.dim, seed=self.seed, **settings).solve(p)[0].heads(self.dim)]
         progress(self.trials, self.trials, "trials of full")
         return without_hubs(best[0], x, strength=strength, seed=self.seed, target=target) if strength else best[0]
 
@@ -211,12 +210,9 @@ class Full:
 
         def score(s: dict[str, Any]) -> Tensor:
             progress(len(made), self.trials, "trials of full")
-            method = TransportCCA(self.dim, seed=self.seed, **s)
-            spaces = made[str(s)] = [method.solve(f.trial, f.dev)[0] for f in folds]
-            each = zip(spaces, folds, strict=True)
-            if case != "few":
-                return torch.cat([f.recalls_in(space, self.dim, self.hubs, self.seed) for space, f in each])
-            return torch.cat([f.recalls_of(space.embed_new(f.dev)) for space, f in each])
+            solved = [self.solved(s, f, case) for f in folds]
+            made[str(s)] = [space for space, _ in solved]
+            return torch.cat([items for _, items in solved])
 
         halved = case == "links" and self.trials <= TRIALS  # who allows many trials wants them whole
         tuned = tune(self.promising(closed, folds) if halved else closed, score, None, kept)
@@ -226,6 +222,26 @@ class Full:
             score(best["settings"])
         self.record |= {"chosen": best["settings"], "dev": best["score"], "trials": tuned.record}
         return best["settings"], [space.heads(self.dim) for space in made[str(best["settings"])]]
+
+    def solved(self, settings: dict[str, Any], fold: Fold, case: str) -> tuple[CanonicalSpace, Tensor]:
+        """The closed form of a fold's trial rows, and what each dev group adds to its score.
+
+        Its rounds, and whether late anchors stay, are judged as settings are: a round that is the better one with hubs
+        often is the worse one without their removal.
+        """
+        seen: list[tuple[CanonicalSpace, Tensor]] = []
+
+        def judge(space: CanonicalSpace) -> float:
+            if case == "few":
+                items = fold.recalls_of(space.embed_new(fold.dev))
+            else:
+                items = fold.recalls_in(space, self.dim, self.hubs, self.seed)
+            seen.append((space, items))
+            return float(items.mean())
+
+        method = TransportCCA(self.dim, seed=self.seed, **settings)
+        best, _ = method.solve(fold.trial, fold.dev, judge=judge)
+        return best, next(items for space, items in seen if space is best)
 
     def promising(self, closed: Sequence[dict[str, Any]], folds: Sequence[Fold]) -> list[dict[str, Any]]:
         """The half of the settings that does best on dev before any plan, in their order; the others cost a glance."""
@@ -332,8 +348,8 @@ class Full:
 
     def begun(self, number: int, fold: Fold) -> Heads:
         """Heads of one of the closed forms, whatever was chosen."""
-        method = TransportCCA(self.dim, seed=self.seed, **{**self.CLOSED[number], **self.closed})
-        return method.solve(fold.p, fold.dev)[0].heads(self.dim)
+        settings = {**self.CLOSED[number], **self.closed}
+        return self.solved(settings, fold._replace(trial=fold.p), "links")[0].heads(self.dim)
 
     def objective(self, retrieval: str = "clip") -> dict[str, Any]:
         """The total objective as a table, with one of the retrieval terms."""

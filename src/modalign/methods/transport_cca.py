@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,13 +38,14 @@ class Match(NamedTuple):
 
 
 Plans = dict[Pair, Match]
+Judge = Callable[[CanonicalSpace], float]
 
 
 class Round(NamedTuple):
     """Where transport-CCA stands after one refit.
 
     space: canonical maps and anchors. plans: what they were refitted to; none at the start. ridge: of the refit.
-    score: dev recall; -1 without dev views.
+    score: by which the best round is kept, dev recall as a rule; -1 without a judge.
     """
 
     space: CanonicalSpace
@@ -128,26 +129,34 @@ class TransportCCA:
         """Heads of the known pairs and the plan of the others."""
         return self.solve(prepare(x, self.root, self.unit, seed=self.seed), dev, progress)[0].heads(self.dim)
 
-    def solve(self, p: Prepared, dev: Views | None = None, progress: Progress = silent) -> tuple[CanonicalSpace, float]:
-        """The space of the best round on dev and its score, or that of the last round."""
+    def solve(
+        self, p: Prepared, dev: Views | None = None, progress: Progress = silent, judge: Judge | None = None
+    ) -> tuple[CanonicalSpace, float]:
+        """The space of the best round on dev and its score, or that of the last round.
+
+        Args:
+            judge: space -> score, where something else than recall of the dev views in it counts.
+        """
+        if judge is None and dev is not None:
+            judge = recall_of(dev)
         if not any(len(pairs) for pairs, _ in p.links.values()):
             return self.without_pairs(p), -1.0
         best: Round | None = None
         scores = []
-        for now in self.refits(p, dev, progress):
+        for now in self.refits(p, judge, progress):
             scores.append(now.score)
-            best = better(best, now, dev)
+            best = better(best, now)
         assert best is not None
         anchors = self.anchors(p) if self.late else {}
         if anchors:
             space = self.anchored(best.space, anchors, best.plans)
-            scores.append(score_of(space, dev))
-            best = better(best, best._replace(space=space, score=scores[-1]), dev)
+            scores.append(-1.0 if judge is None else judge(space))
+            best = better(best, best._replace(space=space, score=scores[-1]))
         progress(self.rounds, self.rounds, "transport-CCA")
-        self.record["rounds"] = [] if dev is None else scores
+        self.record["rounds"] = [] if judge is None else scores
         return best.space, best.score
 
-    def refits(self, p: Prepared, dev: Views | None = None, progress: Progress = silent) -> Iterator[Round]:
+    def refits(self, p: Prepared, judge: Judge | None = None, progress: Progress = silent) -> Iterator[Round]:
         """The fit to the known pairs, of which there must be some, and then each plan with its refit."""
         if self.smoothing:
             p = smoothed(p, self.ridge, self.neighbours, self.smoothing)
@@ -166,7 +175,7 @@ class TransportCCA:
             space = CanonicalSpace(p, fit, ridge, self.neighbours, self.smoothing, sharpness=self.sharpness)
             if anchors:
                 space = self.anchored(space, anchors, plans)
-            yield Round(space, plans, ridge, score_of(space, dev))
+            yield Round(space, plans, ridge, -1.0 if judge is None else judge(space))
 
     def fitted(self, p: Prepared, cross: Mapping[Pair, Tensor], ridge: float, power: float, first: bool) -> Canonical:
         """Canonical maps; those of the known pairs alone, the ``first`` ones, are found once for a ridge and power."""
@@ -274,14 +283,14 @@ class TransportCCA:
         return space.anchored(found, torch.cat([torch.ones(count), torch.full((more,), 0.5)]), self.share)
 
 
-def better(best: Round | None, now: Round, dev: Views | None) -> Round:
-    """The round with the higher dev score, of equals the earlier one; without dev views the later one."""
-    return now if best is None or dev is None or now.score > best.score else best
+def better(best: Round | None, now: Round) -> Round:
+    """The round with the higher score, of equals the earlier one; without a judge the later one."""
+    return now if best is None or now.score < 0 or now.score > best.score else best
 
 
-def score_of(space: CanonicalSpace, dev: Views | None) -> float:
-    """Dev recall; -1 without dev views."""
-    return -1.0 if dev is None else dev_recall(space.embed_new(dev))
+def recall_of(dev: Views) -> Judge:
+    """Recall of the dev views in a space."""
+    return lambda space: dev_recall(space.embed_new(dev))
 
 
 def narrowed(z: Sequence[Tensor]) -> list[Tensor]:
