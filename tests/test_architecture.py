@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_imports_point_the_same_way(path: Path) -> None:
 def test_geometry_is_the_functional_core() -> None:
     used = {name for p in (SOURCE / "geometry").rglob("*.py") for name in imports(p)}
     assert used <= {"geometry", "errors", "public", "renamed"}
+
+
+def test_the_files_of_a_run_are_named_below_and_in_runs_alone() -> None:
+    """Their names stand in one module; what is above asks a Run for what it holds."""
+    texts = {p: p.read_text() for p in modules()}
+    named = {"/".join(p.relative_to(SOURCE).parts) for p, text in texts.items() if re.search(r"\bRunFile\b", text)}
+    assert not {name for name in named if DEPTH[name.partition("/")[0].removesuffix(".py")] > DEPTH["runs"]}
+    own = ("config.toml", "metrics.jsonl", "model.json", "scores.json", "evaluation.json", "items.jsonl")
+    pattern = re.compile("|".join(f'["/]{re.escape(name)}"' for name in own))
+    assert {p.name for p, text in texts.items() if pattern.search(text)} == {"files.py"}
 
 
 def test_modules_stay_short() -> None:

@@ -18,7 +18,7 @@ from modalign import geometry as g
 from modalign import registry
 from modalign.metrics.evaluate import evaluate
 from modalign.model.heads import FeatureMap, Head, LocalScaling, Projection
-from modalign.views import Views
+from modalign.views import Views, aligned, composed, presence
 
 N, DIM = 40, 6
 T = g.transport
@@ -84,6 +84,9 @@ FUNCTIONS: Mapping[str, Callable[[Tensor, Tensor, Tensor], Any]] = {
     "neighbours.landmarks": lambda x, y, _: g.neighbours.landmarks(x, 4),
     "neighbours.collapse": lambda x, y, _: tuple(g.neighbours.collapse(x).values()),
     "information.principal": lambda x, y, _: g.information.principal(x).abs(),
+    "views.composed": lambda x, y, z: composed(Views.from_arrays(a=x, b=y, c=z), "c")["query"],
+    "views.presence": lambda x, y, z: presence(aligned(Views.from_arrays(a=x, b=y, c=z)).present, 0.5),
+    "views.presence, blocks": lambda x, y, z: presence(x > 0, 0.5, "blocks"),
     "transport.exact": solved(T.Problem, epsilon=0),
     "transport.entropic": solved(T.Problem),
     "transport.by_rows": solved(T.Problem, rows=7),

@@ -126,8 +126,8 @@ def instead(name: str) -> str | None:
 
 
 def setting(kind: str, name: object) -> str | None:
-    """What a setting of 0.1 is called now."""
-    return SETTINGS.get((kind.partition(" ")[0], str(name)))
+    """What a setting of 0.1 is called now; one of [data] has the place of today."""
+    return None if "[data]" in kind else SETTINGS.get((kind.partition(" ")[0], str(name)))
 
 
 def value(module: str, name: str) -> Any:

@@ -47,6 +47,23 @@ def test_an_objective_is_the_same_there(name: str) -> None:
             torch.testing.assert_close(there, here, atol=1e-4, rtol=1e-3)
 
 
+#: Words become tensors on the host, and are carried over.
+HOST = {"caption", "total-with-tasks"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in HOST])
+def test_an_objective_makes_its_tensors_where_its_batch_is(name: str) -> None:
+    """With "meta" as the place of new tensors, one that is made without saying where can be joined with no other."""
+    x, z = points(6), points(4)
+    objective, found = build(name, Batch(x, x)).eval(), []
+    for place in ("cpu", "meta"):
+        torch.manual_seed(0)
+        with torch.device(place):
+            found.append(copy.deepcopy(objective)(Batch(z, x, z, 3)))
+    assert found[1].device.type == "cpu"
+    torch.testing.assert_close(*found, atol=0, rtol=0)
+
+
 def test_a_plan_is_the_same_there() -> None:
     x, y = (torch.randn(n, 6, generator=torch.Generator().manual_seed(n)) for n in (30, 20))
     here, there = (solve(Problem(between(x.to(d), y.to(d))), Solver(tolerance=1e-5)) for d in ("cpu", ranks.device()))

@@ -20,8 +20,8 @@ pytest.importorskip("faiss", reason="faiss is not installed (pip install 'modali
 pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'modalign[search]')")
 
 from modalign.errors import ModalignError
+from modalign.model import model_fingerprint
 from modalign.search import AnnSettings, Index, open_space
-from modalign.search.index import model_fingerprint
 from modalign.search.items import conditions
 from modalign.search.part import Place
 from modalign.search.settings import KINDS

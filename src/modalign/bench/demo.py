@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import MissingExtraError, ModalignError
-from ..files import RunFile, read_jsonl
 from ..metrics.mean_recall import mean_recall, over_runs
 from ..metrics.score import Score
 from ..model import Model
@@ -27,7 +26,7 @@ from ..progress import Progress, kept, note, silent
 from ..registry import make
 from ..runs import Budget, MethodResult, Result, Run
 from ..runs.data import Data, facts, load_data, manifest_of
-from ..runs.fit import fit, is_fitted, scores_of, settings_of
+from ..runs.fit import fit, is_fitted, scores_of, settings_of, tried
 from ..specification import Specification, specification
 from ..views import hide_links, linked_groups
 from .workers import Workers
@@ -191,13 +190,6 @@ def show_trials(spec: Specification, futures: Mapping[FitJob, Future[None]], pro
     trials = {job: TRIALS if "trials" in settings_of(job.method) else 1 for job in futures}
     done = sum(trials[job] if f.done() else tried(folder_of(spec, job), trials[job]) for job, f in futures.items())
     progress(done, sum(trials.values()), f"trials of {len(futures)} fits")
-
-
-def tried(folder: Path, most: int) -> int:
-    """Trials that an unfinished fit has written down."""
-    kept = folder / RunFile.TRIALS
-    closed = len(read_jsonl(kept, "trials")) if kept.exists() else 0
-    return min(most, closed + len(list(folder.glob(f"{RunFile.TRAININGS}/*/{RunFile.CHECKPOINT}"))))
 
 
 def _fit_elsewhere(spec: Specification, job: FitJob) -> None:

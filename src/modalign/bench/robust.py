@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError, unknown
-from ..files import RunFile
 from ..progress import Progress, silent
 from ..robustness.kinds import Kind, Panel
 from ..runs import Result, Run
@@ -69,7 +68,7 @@ def run_robustness(suite: Suite, sources: Mapping[str | None, Source], out: Path
     ]
     for number, (setting, folder) in enumerate(todo):
         progress(number, len(todo), "robustness")
-        Run(folder).keep(curves_of(suite, sources[setting.variant], setting, folder, plan, seed), RunFile.ROBUSTNESS)
+        Run(folder).keep(curves_of(suite, sources[setting.variant], setting, folder, plan, seed), "robustness")
     progress(len(todo), len(todo), "robustness")
     return len(todo)
 

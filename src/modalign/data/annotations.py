@@ -111,5 +111,5 @@ def annotated(group: Tensor, known: Mapping[int, Any]) -> Tensor:
 
 def pick(groups: Sequence[int], known: Mapping[int, Sequence[Any]]) -> list[Any]:
     """One annotation of each group, drawn from torch's generator, so that a resumed run draws the same."""
-    draws = torch.rand(len(groups)).tolist()
+    draws = torch.rand(len(groups), device="cpu").tolist()
     return [known[g][int(u * len(known[g]))] for g, u in zip(groups, draws, strict=True)]

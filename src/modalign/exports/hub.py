@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError, require
-from ..files import RunFile, write_json
+from ..files import write_json
 from ..model import Heads, Model
+from ..model.model import FILES
 from ..runs.run import Run
 from .card import card, write_figures
 
 hub: Any = require("huggingface_hub", "hub")
-FILES = [RunFile.MODEL, RunFile.WEIGHTS]
 
 
 class HubModel(Model, hub.ModelHubMixin):
@@ -82,7 +82,7 @@ class HubModel(Model, hub.ModelHubMixin):
             return cls.load(model_id)
         keep = ("revision", "cache_dir", "force_download", "local_files_only", "token")
         asked = {k: v for k, v in wish.items() if k in keep}
-        return cls.load(hub.snapshot_download(model_id, allow_patterns=[str(f) for f in FILES], **asked))
+        return cls.load(hub.snapshot_download(model_id, allow_patterns=list(FILES), **asked))
 
     def generate_model_card(self, *args: Any, **more: Any) -> Any:
         """The card; keywords are further metadata, as ``license`` or ``datasets``."""

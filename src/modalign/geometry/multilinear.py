@@ -90,7 +90,7 @@ def _permuted(
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Scores (n, n) with mixed tuples, and where off the diagonal a mixed tuple happens to be the anchor's own."""
     n, device = len(anchor), anchor.device
-    orders = [torch.randperm(n, generator=generator).to(device) for _ in others]
+    orders = [torch.randperm(n, generator=generator, device="cpu").to(device) for _ in others]
     scores = inner(anchor, reduce(torch.mul, [o[p] for o, p in zip(others, orders, strict=True)]))
     whole = reduce(torch.logical_and, [p == orders[0] for p in orders])
     column = (whole & (orders[0] != torch.arange(n, device=device))).nonzero().flatten()

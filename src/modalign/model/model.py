@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ..registry import check
 from ..views import Views
 from .heads import FeatureMap, Head, LocalScaling, Projection
 
+FILES = (RunFile.WEIGHTS, RunFile.MODEL)
 FORMAT = 2
 """Of models with tuned encoders; others are written as 1, so that older versions read them."""
 
@@ -230,3 +232,22 @@ def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def load_model(folder: Path | str) -> Model:
     """The model of a run folder; see `Model.load`."""
     return Model.load(folder)
+
+
+def model_fingerprint(folder: Path) -> str:
+    """Identity of a saved model: its weights and the encoders they belong to, 16 hexadecimal digits."""
+    table = read_json(folder / RunFile.MODEL, "model description")
+    facts = [table.get("sha256"), table.get("fingerprints"), table.get("encoders")]
+    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def copy_model(folder: Path, target: Path) -> None:
+    """Copy the files of a saved model, those that are not there yet, each atomically."""
+    for name in FILES:
+        if not (target / name).exists():
+            try:
+                blob = (folder / name).read_bytes()
+            except OSError as problem:
+                raise ModalignError(f"model cannot be read: {folder / name} ({problem.strerror})") from None
+            with atomic(target / name) as partial:
+                partial.write_bytes(blob)

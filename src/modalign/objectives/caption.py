@@ -112,5 +112,5 @@ def jitter(z: Tensor, noise: float, generator: torch.Generator | None = None) ->
     """
     if not noise:
         return z
-    draw = torch.randn(z.shape, generator=generator).to(z) / z.shape[1] ** 0.5
+    draw = torch.randn(z.shape, generator=generator, device="cpu").to(z) / z.shape[1] ** 0.5
     return normalize(z + noise * draw, dim=1)

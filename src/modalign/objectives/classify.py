@@ -88,17 +88,17 @@ class Classify(Objective):
             if batch.z[m].shape[1] != self.dim:
                 raise ModalignError(f"the classifier takes points of {self.dim} dimensions, got {batch.z[m].shape[1]}")
             scores = self.layer(self.scale * batch.z[m][rows].to(self.layer.weight.dtype))
-            truth = self.targets(batch.z.group[m][rows].tolist()).to(scores)
+            truth = self.targets(batch.z.group[m][rows].tolist(), scores)
             if self.several:
                 losses.append(F.binary_cross_entropy_with_logits(scores, truth))
             else:
                 losses.append(F.cross_entropy(scores, truth))
         return torch.stack(losses).mean() if losses else nothing(batch)
 
-    def targets(self, groups: Sequence[int]) -> Tensor:
-        """(n, classes) 0 or 1."""
+    def targets(self, groups: Sequence[int], like: Tensor) -> Tensor:
+        """(n, classes) 0 or 1, of the kind and in the place of ``like``."""
         number = {name: i for i, name in enumerate(self.classes)}
-        out = torch.zeros(len(groups), len(self.classes))
+        out = like.new_zeros(len(groups), len(self.classes))
         for row, g in enumerate(groups):
             out[row, [number[label] for label in self.labels[g]]] = 1.0
         return out

@@ -11,12 +11,10 @@ from typing import Any
 
 import torch
 
-from ..errors import ModalignError
-from ..files import RunFile
 from ..metrics.found import Direction, Found
 from ..metrics.ranking import find_all
 from ..runs import MethodResult, Result, Run
-from ..runs.items import Items
+from ..runs.items import Items, picture_of
 from ..views import Views
 from .thumbs import data_uri
 
@@ -132,9 +130,6 @@ def _items(run: Run, split: str) -> tuple[Views, dict[str, list[Item]], str | No
         shown, chosen = run.items, None
     z, entries = shown
     z.validate(zero_rows=True)
-    widths = {m: x.shape[1] for m, x in z.data.items()}
-    if len(set(widths.values())) > 1:
-        raise ModalignError(f"embeddings are damaged: {run.folder / RunFile.VECTORS} has unequal widths {widths}")
     unit = z.map(lambda _, x: torch.nn.functional.normalize(x.float(), dim=1))
     names = _names(shown)
     items = {
@@ -164,13 +159,4 @@ def _words(text: object) -> str:
 
 def _item(folder: Path, modality: str, row: int, entry: Mapping[str, Any], named: str | None) -> Item:
     text = _words(entry["text"]) if entry.get("text") is not None else named
-    picture = None
-    if entry.get("picture"):
-        picture = (folder / str(entry["picture"])).resolve()
-        if not picture.is_relative_to(folder.resolve()):
-            raise ModalignError(
-                f"item list is damaged: {folder / RunFile.ITEMS} names the picture {entry['picture']!r}, "
-                "which lies outside the run folder"
-            )
-        picture = picture if picture.is_file() else None
-    return Item(row, text or f"{modality}, row {entry.get('row', row)}", text, picture)
+    return Item(row, text or f"{modality}, row {entry.get('row', row)}", text, picture_of(folder, entry))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ..data.eccv import caption_links
 from ..errors import ModalignError, unknown
-from ..files import RunFile
 from ..metrics.corrected import WAYS, CorrectedRetrieval
 from ..metrics.evaluate import evaluate
 from ..metrics.intervals import bootstrap_all
@@ -101,7 +100,7 @@ def evaluate_run(folder: Path, request: Request | None = None, progress: Progres
     run = Run.open(folder)
     with claim(run.folder, "run"):
         result = _measured(run, wish, progress)
-        run.keep(result, RunFile.EVALUATION)
+        run.keep(result, "evaluation")
     return result
 
 

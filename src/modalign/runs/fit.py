@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..files import RunFile, read_json, write_json
+from ..files import RunFile, read_json, read_jsonl, write_json
 from ..metrics.evaluate import DEFAULT, evaluate
 from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Score
@@ -155,3 +155,10 @@ def method_name(model: Model) -> str:
 def settings_of(method: str) -> set[str]:
     """Names of a method's settings."""
     return set(inspect.signature(get("method", method)).parameters)
+
+
+def tried(folder: Path, most: int) -> int:
+    """Trials that an unfinished fit has written down, at most so many."""
+    kept = folder / RunFile.TRIALS
+    closed = len(read_jsonl(kept, "trials")) if kept.exists() else 0
+    return min(most, closed + len(list(folder.glob(f"{RunFile.TRAININGS}/*/{RunFile.CHECKPOINT}"))))

@@ -92,6 +92,9 @@ class Items(NamedTuple):
                     f"{folder}: {listed.name} lists {len(entries[m])} items of '{m}', "
                     f"{path.name} {len(tensors[f'data.{m}'])}"
                 )
+        widths = {m: tensors[f"data.{m}"].shape[-1] for m in names}
+        if len(set(widths.values())) > 1:
+            raise ModalignError(f"embeddings are damaged: {path} has unequal widths {widths}")
         links = {_pair(key, path): table for key, table in tensors.items() if key.startswith("links.")}
         data, group = ({m: tensors[f"{kind}.{m}"] for m in names} for kind in ("data", "group"))
         return cls(Views(data, group, links or None), entries)
@@ -151,3 +154,20 @@ def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent)
                 with atomic(place) as partial:
                     partial.write_bytes(thumbnail(uri, THUMBNAIL))
             progress(done, len(todo), "thumbnails")
+
+
+def picture_of(folder: Path, entry: Mapping[str, Any]) -> Path | None:
+    """The thumbnail of an item; None where there is none.
+
+    Raises:
+        ModalignError: the entry names a place outside the run folder.
+    """
+    if not entry.get("picture"):
+        return None
+    picture = (folder / str(entry["picture"])).resolve()
+    if not picture.is_relative_to(folder.resolve()):
+        raise ModalignError(
+            f"item list is damaged: {folder / RunFile.ITEMS} names the picture {entry['picture']!r}, "
+            "which lies outside the run folder"
+        )
+    return picture if picture.is_file() else None

@@ -16,7 +16,6 @@ from ..errors import ModalignError, unknown
 from ..features.choose import make_encoders
 from ..features.encoders.audio import RATE, hear
 from ..features.encoders.base import source
-from ..files import RunFile
 from ..model import Heads
 from ..outputs import claim
 from ..progress import Progress, silent
@@ -66,7 +65,7 @@ def evaluate_robustness(
         raise ModalignError(f"{folder} cannot be compared with itself: leave it out of --against")
     with claim(run.folder, "run"):
         result = _measured(run, kinds, against, gallery, progress)
-        run.keep(result, RunFile.ROBUSTNESS)
+        run.keep(result, "robustness")
     return result
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import ModalignError
 from ..files import RunFile, as_path, read_json, read_jsonl, write_json, write_text
@@ -85,9 +85,9 @@ class Run:
         ):  # fmt: skip
             (self.folder / name).unlink(missing_ok=True)
 
-    def keep(self, result: Result, as_: RunFile = RunFile.RESULT) -> None:
+    def keep(self, result: Result, of: Literal["result", "evaluation", "robustness"] = "result") -> None:
         """Write a result: that of the fit, of an evaluation, or of a robustness check."""
-        write_json(self.folder / as_, result.json())
+        write_json(self.folder / RunFile[of.upper()], result.json())
 
     # ------------------------------------------------------------------ what was asked for, and by what means
 

@@ -11,11 +11,12 @@ from ..data.left_out import LeftOut
 from ..errors import ModalignError, unknown
 from ..features.reading import remarks
 from ..features.store import Store
+from ..model import model_fingerprint
 from ..parameters import Count, check_value
 from ..progress import Progress, silent
 from ..runs import Run
 from .gallery import CORRECTIONS
-from .index import Index, model_fingerprint
+from .index import Index
 from .items import conditions
 from .query import NO_QUERY, Query, parse_query
 from .segments import is_index

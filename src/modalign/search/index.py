@@ -12,7 +12,8 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
-from ..files import RunFile, as_path, atomic, read_json, write_json
+from ..files import as_path, write_json
+from ..model import copy_model, model_fingerprint
 from ..outputs import claim
 from ..parameters import Count, check_value
 from ..progress import Progress, silent
@@ -26,16 +27,6 @@ from .settings import AnnSettings, settings_from
 from .shards import write_shards
 
 Vectors = Mapping[str, Tensor | np.ndarray]
-
-
-def model_fingerprint(run: Path) -> str:
-    """Identity of a run's model: its weights and the encoders they belong to, 16 hexadecimal digits."""
-    import hashlib
-    import json
-
-    table = read_json(run / RunFile.MODEL, "model description")
-    facts = [table.get("sha256"), table.get("fingerprints"), table.get("encoders")]
-    return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 class Index(Gallery):
@@ -283,13 +274,5 @@ def _width(rows: Mapping[str, np.ndarray]) -> int:
 def _copy_model(folder: Path, run: Path) -> dict[str, Any]:
     """Copy a run's model into the index."""
     fingerprint = model_fingerprint(run)
-    target = folder / "model" / fingerprint
-    for name in (RunFile.WEIGHTS, RunFile.MODEL):
-        if not (target / name).exists():
-            try:
-                blob = (run / name).read_bytes()
-            except OSError as problem:
-                raise ModalignError(f"model cannot be read: {run / name} ({problem.strerror})") from None
-            with atomic(target / name) as partial:
-                partial.write_bytes(blob)
+    copy_model(run, folder / "model" / fingerprint)
     return {"fingerprint": fingerprint, "folder": fingerprint}

@@ -14,12 +14,12 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..features.store import Store
 from ..files import as_path
-from ..model import Model
+from ..model import Model, model_fingerprint
 from ..parameters import Count, check_value
 from ..registry import make
 from ..runs import Run
 from .gallery import CORRECTIONS, Gallery, in_memory
-from .index import Index, model_fingerprint
+from .index import Index
 from .items import conditions, with_ids
 from .part import Hit, Place
 from .query import ITEM, VECTOR, Query, Term

@@ -76,7 +76,8 @@ def compose(s: Stack, weight: Sequence[float] | None = None) -> Tensor:
         >>> compose(Stack(z, torch.tensor([[True, True]]), torch.tensor([0])), [3.0, 4.0])
         tensor([[0.6000, 0.8000]])
     """
-    w = torch.ones(s.data.shape[1]) if weight is None else torch.as_tensor(weight, dtype=torch.float32)
+    given = [1.0] * s.data.shape[1] if weight is None else weight
+    w = torch.as_tensor(given, dtype=torch.float32, device=s.data.device)
     if len(w) != s.data.shape[1] or bool((w < 0).any()):
         raise ModalignError(f"fusion needs {s.data.shape[1]} weights >= 0, got {w.tolist()}")
     share = s.present * w

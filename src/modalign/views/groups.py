@@ -66,7 +66,7 @@ def one_per_group(
     if pick == "first":
         offset = torch.zeros_like(count)
     elif pick == "sample":
-        draw = torch.rand(groups, generator=generator, dtype=torch.float64).to(x.device)
+        draw = torch.rand(groups, generator=generator, dtype=torch.float64, device="cpu").to(x.device)
         offset = (draw * count).long()
     else:
         raise unknown("pick", pick, ["first", "sample", "mean"])

@@ -53,12 +53,12 @@ def presence(
     """
     if kind not in KINDS:
         raise unknown("kind of missingness", kind, KINDS)
-    rates = torch.as_tensor(rate, dtype=torch.float64).expand(there.shape[1])
+    rates = torch.as_tensor(rate, dtype=torch.float64, device=there.device).expand(there.shape[1])
     if not bool(((rates >= 0) & (rates <= 1)).all()):
         raise ModalignError(f"missing rates must lie in [0, 1], got {rates.tolist()}")
     if length < 1:
         raise ModalignError(f"a block needs at least one group, got {length}")
-    group = torch.arange(len(there)) if group is None else group
+    group = torch.arange(len(there), device=there.device) if group is None else group
     if len(group) != len(there):
         raise ModalignError(f"presence needs one id for each of {len(there)} groups, got {len(group)}")
     u = _draws(there.shape[1], kind, seed, group, length, site)
@@ -76,13 +76,13 @@ def _draws(modalities: int, kind: str, seed: int, group: Tensor, length: int, si
         return by_group(group, modalities, seed, dtype=torch.float64)
     g = torch.Generator().manual_seed(seed)
     if kind == "blocks":
-        unit = torch.arange(len(group)) // length
+        unit = torch.arange(len(group), device=group.device) // length
     elif site is None:
         where = places(group)
-        unit = torch.randint(10, (_rows(where),), generator=g)[where]
+        unit = torch.randint(10, (_rows(where),), generator=g, device="cpu").to(where.device)[where]
     else:
         unit = torch.unique(site, return_inverse=True)[1]
-    return torch.rand(_rows(unit), modalities, generator=g, dtype=torch.float64)[unit]
+    return torch.rand(_rows(unit), modalities, generator=g, dtype=torch.float64, device="cpu").to(unit.device)[unit]
 
 
 def by_group(
@@ -104,7 +104,7 @@ def by_group(
     if among is not None:
         where = where[torch.searchsorted(among, ids.long().contiguous())]
     generator = torch.Generator().manual_seed(seed)
-    return torch.rand(_rows(where), columns, generator=generator, dtype=dtype)[where]
+    return torch.rand(_rows(where), columns, generator=generator, dtype=dtype, device="cpu").to(where.device)[where]
 
 
 def _rows(where: Tensor) -> int:

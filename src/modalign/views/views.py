@@ -91,7 +91,7 @@ class Views:
             >>> {m: g.tolist() for m, g in v.group.items()}
             {'x': [0, 1], 'y': [2, 0, 3]}
         """
-        data = {m: torch.as_tensor(x) for m, x in arrays.items()}
+        data = {m: x if isinstance(x, Tensor) else torch.as_tensor(x) for m, x in arrays.items()}
         for m, x in data.items():
             if x.ndim != 2:
                 raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
@@ -236,7 +236,7 @@ class Views:
             >>> Views.from_arrays(a=torch.eye(3), b=torch.eye(3)).groups([0, 2])
             Views(a (2, 3), b (2, 3); 2 groups)
         """
-        want = torch.as_tensor(list(ids) if not isinstance(ids, Tensor) else ids).long()
+        want = (ids if isinstance(ids, Tensor) else torch.as_tensor(list(ids))).long()
         return self.select({m: torch.isin(g.long(), want.to(g.device)) for m, g in self.group.items()})
 
     def map(self, f: Callable[[str, Tensor], Tensor]) -> Views:

@@ -126,4 +126,5 @@ class _History:
         """Drop the history of the problems marked in ``which`` (..., 1)."""
         self.residuals.masked_fill_(which.unsqueeze(-1), 0.0)
         self.steps.masked_fill_(which.unsqueeze(-1), 0.0)
-        self.gram = torch.where(which.unsqueeze(-1), RIDGE * torch.eye(self.memory).to(self.gram), self.gram)
+        alone = RIDGE * torch.eye(self.memory, dtype=self.gram.dtype, device=self.gram.device)
+        self.gram = torch.where(which.unsqueeze(-1), alone, self.gram)

@@ -93,7 +93,7 @@ def _checked(weights: Tensor | None, source: CostSource, name: str) -> Tensor:
     shape = (*source.shape[:-2], source.shape[place])
     if weights is None:
         return torch.full(shape, 1.0 / shape[-1], dtype=source.dtype, device=source.device)
-    weights = torch.as_tensor(weights).to(device=source.device, dtype=source.dtype)
+    weights = torch.as_tensor(weights, device=source.device, dtype=source.dtype)
     if weights.shape not in (shape, shape[-1:]):
         raise ModalignError(
             f"the weights {name} have shape {tuple(weights.shape)} for {shape[-1]} {side}: give one per item"

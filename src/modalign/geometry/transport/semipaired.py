@@ -37,7 +37,7 @@ def transport(
     cost = dense.given
     if cost.dim() != 2:
         raise ModalignError(f"semi-paired transport takes one cost (n, m), got shape {tuple(cost.shape)}")
-    rows, columns = check_pairs(pairs, *cost.shape).to(cost.device).unbind(-1)
+    rows, columns = check_pairs(torch.as_tensor(pairs, device=cost.device), *cost.shape).unbind(-1)
     if strength is not None:
         return _favoured(dense, a, b, solver, start, (rows, columns), strength)
     a, b = one_mass(dense, a, b)
@@ -92,7 +92,6 @@ def check_pairs(pairs: Tensor, n: int, m: int) -> Tensor:
     Raises:
         ModalignError: wrong shape, or numbers outside the two sides.
     """
-    pairs = torch.as_tensor(pairs)
     if pairs.dim() != 2 or pairs.shape[1] != 2 or pairs.is_floating_point():
         raise ModalignError(f"pairs must be (p, 2) whole numbers, got {tuple(pairs.shape)} {pairs.dtype}")
     if len(pairs) and (pairs.amin() < 0 or pairs[:, 0].max() >= n or pairs[:, 1].max() >= m):

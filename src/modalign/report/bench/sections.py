@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ...files import RunFile
+from ...runs import Run
 from ..page import Absent
 from ..svg import join, tag
 from . import figures
@@ -105,7 +105,7 @@ def _interval(row: Mapping[str, Any]) -> Markup:
 
 def _links(row: Mapping[str, Any]) -> Markup:
     return Markup(" ").join(
-        tag("a", seed, href=f"{folder}/{RunFile.RESULT}")
+        tag("a", seed, href=Run(folder).result_file.as_posix())
         for seed, folder in zip(row["seeds"], row["folders"], strict=True)
     )
 
