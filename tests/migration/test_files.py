@@ -40,7 +40,9 @@ def adapter_of(bend: str, models: Models, norm: bool = False) -> Adapter:
     s = Sample(models.old[:400], models.new[:400], models.old[:1000], models.new[1000:])
     fits: dict[str, Any] = {
         "": linear.ridge,
-        "kernel": lambda s: transport.with_kernel(transport.turn(s, rows=500).adapter(), s, 1.0, landmarks=50),
+        "kernel": lambda s: transport.with_kernel(
+            transport.turn(s, rows=500).adapter(), s, 1.0, transport.landmarks(s, most=50)
+        ),
         "perceptron": lambda s: curved.perceptron(s, hidden=8, epochs=3),
         "local": lambda s: curved.local(s, places=4),
     }

@@ -82,18 +82,33 @@ def _six(method: str, fit: Any, **axes: Sequence[Any]) -> list[Candidate]:
 
 
 def _orthogonal() -> list[Candidate]:
-    gains = (1.0, 0.75, 1.5, 0.5, 2.0)
-    fits = {f"centred, gain {g:g}": partial(linear.orthogonal, centred=True, gain=g) for g in gains}
-    centred = [Candidate("orthogonal", label, fit) for label, fit in fits.items()]
-    return [Candidate("orthogonal", "", linear.orthogonal), *centred]
+    centred = [(1.5, False), (2.0, False), (3.0, False), (2.0, True)]
+    return [
+        Candidate("orthogonal", "", linear.orthogonal),
+        Candidate("orthogonal", "scaled", partial(linear.orthogonal, scaled=True)),
+        *(
+            Candidate(
+                "orthogonal",
+                f"centred, gain {g:g}{', scaled' * s}",
+                partial(linear.orthogonal, centred=True, gain=g, scaled=s),
+            )
+            for g, s in centred
+        ),
+    ]
+
+
+def _low_rank() -> list[Candidate]:
+    plain = _six("low_rank", linear.low_rank, rank=[64, 128], strength=[0.01, 0.1])
+    scaled = partial(linear.low_rank, strength=0.1, scaled=True)
+    return [*plain, *(Candidate("low_rank", f"rank {r}, scaled", partial(scaled, rank=r)) for r in (64, 128))]
 
 
 #: The adapters with what each may try. The first four are those of arXiv 2509.23471 and ridge regression.
 TRIED: Mapping[str, Any] = {
     "orthogonal": lambda full: _orthogonal(),
     "ridge": lambda full: _six("ridge", linear.ridge, strength=[0.01, 0.03, 0.1, 0.3, 1.0, 3.0]),
-    "low_rank": lambda full: _six("low_rank", linear.low_rank, rank=[32, 64, 128], strength=[0.01, 0.1]),
-    "perceptron": lambda full: _six("perceptron", curved.perceptron, lr=[1e-3, 3e-3, 3e-4], decay=[0.01, 0.1]),
+    "low_rank": lambda full: _low_rank(),
+    "perceptron": lambda full: _six("perceptron", curved.perceptron, lr=[1e-3, 3e-3, 3e-4], scaled=[False, True]),
     "cca": lambda full: _six("cca", linear.canonical, strength=[0.3, 1.0, 3.0], power=[1.0, 0.5]),
     "local": lambda full: _six("local", curved.local, places=[4, 8, 16], strength=[0.3, 1.0]),
     "full": lambda full: full.candidates(),

@@ -39,9 +39,12 @@ def plain() -> list[Candidate]:
         Candidate("identity", "", linear.identity),
         Candidate("orthogonal", "", linear.orthogonal),
         Candidate("ridge", "leave-one-out", linear.ridge),
+        Candidate("orthogonal", "scaled", partial(linear.orthogonal, scaled=True)),
         *(Candidate("low_rank", f"rank {r}", partial(linear.low_rank, rank=r)) for r in (32, 64)),
+        Candidate("low_rank", "rank 64, scaled", partial(linear.low_rank, rank=64, scaled=True)),
         *(Candidate("cca", f"ridge {r:g}", partial(linear.canonical, strength=r)) for r in (0.3, 3.0)),
         Candidate("perceptron", "256 hidden", curved.perceptron),
+        Candidate("perceptron", "256 hidden, scaled", partial(curved.perceptron, scaled=True)),
         Candidate("local", "8 places", curved.local),
     ]
 
@@ -54,12 +57,14 @@ class FullAdapter:
             that what they keep is a little less than what the last fit does.
     """
 
-    #: Strengths of the kernel on the rotation, and on the rotation with a ridge correction.
-    bent, straightened = (1.0, 0.2, 0.05), (1.0, 0.1)
+    #: Strengths of the kernel on the rotation, and on the rotation with a ridge correction; places with a map and their
+    #: ridge.
+    bent, straightened, placed = (1.0, 0.2, 0.05), 0.1, (16, 1.0)
 
     def __init__(self, seed: int = 0, rows: int = transport.MOST_ROWS, progress: Progress = silent) -> None:
         self.seed, self.rows, self.progress = seed, rows, progress
         self.known: dict[str, transport.Turn] = {}
+        self.marked: tuple[tuple[str, bool], transport.Landmarks] | None = None
 
     def turn(self, s: Sample) -> transport.Turn:
         """The rotation of a sample, kept by the sample's tag; seen from the other side it is the same one."""
@@ -70,22 +75,33 @@ class FullAdapter:
             self.known[s.tag] = transport.turn(s.flipped() if s.swapped else s, self.seed, rows, self.progress)
         return self.known[s.tag].flipped() if s.swapped else self.known[s.tag]
 
-    def fit(self, s: Sample, strength: float | None = None, first: bool = False) -> Adapter:
-        """One candidate: the rotation, ``first`` a ridge correction of it, then a kernel of so much strength."""
+    def fit(self, s: Sample, strength: float | None = None, first: bool = False, placed: bool = False) -> Adapter:
+        """One candidate: the rotation, ``first`` a ridge correction of it, then a kernel of so much strength.
+
+        placed: maps of places in place of the kernel.
+        """
         base = self.turn(s).adapter()
         if first:
             base = linear.corrected(base, s)
-        return base if strength is None else transport.with_kernel(base, s, strength, seed=self.seed)
+        if placed:
+            return curved.with_places(base, s, *self.placed, seed=self.seed)
+        return base if strength is None else transport.with_kernel(base, s, strength, self.marks(s))
+
+    def marks(self, s: Sample) -> transport.Landmarks:
+        """The landmarks of a sample; those of the last one are kept, as strengths are tried in turn."""
+        key = (s.tag, s.swapped)
+        if not s.tag or self.marked is None or self.marked[0] != key:
+            self.marked = key, transport.landmarks(s, seed=self.seed)
+        return self.marked[1]
 
     def candidates(self) -> list[Candidate]:
         """The rotation alone, and with corrections; which of them pays depends on the models and on the pairs."""
+        straight, (places, _) = self.straightened, self.placed
         return [
             Candidate("full", "rotation", self.fit),
             *(Candidate("full", f"kernel {s:g}", partial(self.fit, strength=s)) for s in self.bent),
-            *(
-                Candidate("full", f"ridge, kernel {s:g}", partial(self.fit, strength=s, first=True))
-                for s in self.straightened
-            ),
+            Candidate("full", f"ridge, kernel {straight:g}", partial(self.fit, strength=straight, first=True)),
+            Candidate("full", f"ridge, {places} places", partial(self.fit, first=True, placed=True)),
         ]
 
 

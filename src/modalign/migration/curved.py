@@ -14,14 +14,16 @@ BATCH = 256
 
 
 def perceptron(
-    s: Sample, hidden: int = 256, lr: float = 1e-3, decay: float = 0.01, epochs: int = 50, seed: int = 0
-) -> Adapter:
+    s: Sample, hidden: int = 256, lr: float = 1e-3, decay: float = 0.01, epochs: int = 50, seed: int = 0,
+    scaled: bool = False,
+) -> Adapter:  # fmt: skip
     """y = u W + b + gelu(u A + a) B by gradient descent on the mean square; B starts at zero, W at the rotation.
 
     AdamW in batches of 256, a tenth of the links held out to stop at the best epoch.
 
     Args:
         hidden: published 256. lr, decay: of AdamW. epochs: passes over the links, at most; patience 5.
+        scaled: a diagonal scaling of the output is learned with the rest and then multiplied into it.
 
     Reference: Vejendla 2025, arXiv 2509.23471 (residual perceptron; there W stays the
         identity, which says nothing between two models that were not trained from one).
@@ -32,15 +34,15 @@ def perceptron(
     w, d = s.x.shape[1], s.y.shape[1]
     weights = [
         orthogonal(s).weight, torch.zeros(d),
-        torch.randn(w, hidden, generator=draw) / w**0.5, torch.zeros(hidden), torch.zeros(hidden, d),
+        torch.randn(w, hidden, generator=draw) / w**0.5, torch.zeros(hidden), torch.zeros(hidden, d), torch.ones(d),
     ]  # fmt: skip
-    tensors = [nn.Parameter(t) for t in weights]
+    tensors = [nn.Parameter(t, requires_grad=scaled or t is not weights[-1]) for t in weights]
 
     def predict(x: Tensor) -> Tensor:
-        weight, bias, inner, offset, outer = tensors
-        return x @ weight + bias + gelu(x @ inner + offset) @ outer
+        weight, bias, inner, offset, outer, scale = tensors
+        return (x @ weight + bias + gelu(x @ inner + offset) @ outer) * scale
 
-    descent = torch.optim.AdamW(tensors, lr=lr, weight_decay=decay)
+    descent = torch.optim.AdamW([t for t in tensors if t.requires_grad], lr=lr, weight_decay=decay)
     best, kept, waited = float("inf"), [t.detach().clone() for t in tensors], 0
     for _ in range(epochs * max(1, 2 * BATCH // max(len(own), 1))):  # few links make short epochs
         for rows in own[torch.randperm(len(own), generator=draw)].split(BATCH):
@@ -54,12 +56,20 @@ def perceptron(
             best, kept = loss, [t.detach().clone() for t in tensors]
         if waited >= 5:
             break
-    weight, bias, inner, offset, outer = kept
-    return Adapter("perceptron", weight, bias, "perceptron", {"inner": inner, "offset": offset, "outer": outer})
+    weight, bias, inner, offset, outer, scale = kept
+    parts = {"inner": inner, "offset": offset, "outer": outer * scale}
+    return Adapter("perceptron", weight * scale, bias * scale, "perceptron", parts)
 
 
 def local(s: Sample, places: int = 8, strength: float = 0.3, sharpness: float = 8.0, seed: int = 0) -> Adapter:
-    """One ridge map for all, and one more for what it leaves in each of several places, blended by nearness.
+    """One ridge map for all, and one more for what it leaves in each of several places. See ``with_places``."""
+    return with_places(Adapter("local", *ridge_map(s.x, s.y)), s, places, strength, sharpness, seed)
+
+
+def with_places(
+    base: Adapter, s: Sample, places: int, strength: float, sharpness: float = 8.0, seed: int = 0
+) -> Adapter:
+    """A linear adapter and one ridge map more for what it leaves in each of several places, blended by nearness.
 
     Places are centres of k-means on the directions of all rows of x; the map of a place is fitted on links weighted by
     their share in it.
@@ -69,12 +79,11 @@ def local(s: Sample, places: int = 8, strength: float = 0.3, sharpness: float = 
 
     Reference: Jacobs et al. 1991 (local experts); the closed form is a varying-coefficient regression.
     """
-    weight, bias = ridge_map(s.x, s.y)
     places = max(1, min(places, len(s.x) // 20))
     centre = s.more_x.mean(0)
     anchors = spherical_means(normalize(some(s.more_x, 10_000, seed) - centre, dim=1), places, seed)
     gate = torch.softmax(sharpness * normalize(s.x - centre, dim=1) @ anchors.T, 1)
-    rest = s.y - s.x @ weight - bias
+    rest = s.y - s.x @ base.weight - base.bias
     unit = float(torch.var(s.x, 0).mean())
     maps, shifts = [], []
     for share in gate.T:
@@ -86,7 +95,7 @@ def local(s: Sample, places: int = 8, strength: float = 0.3, sharpness: float = 
         maps.append(found)
         shifts.append(mr - mx @ found)
     parts = {"centre": centre, "anchors": anchors, "maps": torch.stack(maps), "shifts": torch.stack(shifts)}
-    return Adapter("local", weight, bias, "local", parts, sharpness)
+    return Adapter(base.method, base.weight, base.bias, "local", parts, sharpness)
 
 
 def spherical_means(rows: Tensor, k: int, seed: int, rounds: int = 15) -> Tensor:

@@ -18,23 +18,37 @@ def identity(s: Sample) -> Adapter:
     return Adapter("identity", torch.eye(s.x.shape[1], s.y.shape[1]), torch.zeros(s.y.shape[1]))
 
 
-def orthogonal(s: Sample, centred: bool = False, gain: float = 1.0) -> Adapter:
+def orthogonal(s: Sample, centred: bool = False, gain: float = 1.0, scaled: bool = False) -> Adapter:
     """y = u R, R the rotation (or its first rows or columns, for unequal widths) that lays the links on each other.
 
     Args:
         centred: y = gain scale (u - mean_x) R + mean_y, means over the links, scale by least squares.
-        gain: of the centred form.
+        gain: of the centred form. scaled: a diagonal scaling behind the rotation, see ``scales``.
 
     Reference: Schönemann 1966; as an adapter: Vejendla 2025, arXiv 2509.23471.
     """
-    if not centred:
-        return Adapter("orthogonal", turned(s.x.T @ s.y), torch.zeros(s.y.shape[1]))
-    mx, my = s.x.mean(0), s.y.mean(0)
+    mx, my = (v.mean(0) if centred else torch.zeros(v.shape[1]) for v in (s.x, s.y))
     x, y = s.x - mx, s.y - my
-    turn = turned(x.T @ y)
-    laid = x @ turn
-    weight = gain * float((laid * y).sum() / laid.square().sum().clamp(min=1e-12)) * turn
+    weight = turned(x.T @ y)
+    if centred:
+        laid = x @ weight
+        weight = gain * float((laid * y).sum() / laid.square().sum().clamp(min=1e-12)) * weight
+    if scaled:
+        weight = weight * (gain if centred else 1.0) * scales(x @ weight, y)
     return Adapter("orthogonal", weight, my - mx @ weight)
+
+
+def scales(laid: Tensor, y: Tensor) -> Tensor:
+    """(d,) diagonal scaling behind an adapter: s_j = argmin sum_i (y_ij - s_j laid_ij)^2, 1 where laid is zero.
+
+    Reference: Vejendla 2025, arXiv 2509.23471 (diagonal scaling of an adapter's output).
+
+    Example:
+        >>> scales(torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([[3.0, 1.0], [6.0, 1.0]]))
+        tensor([3., 1.])
+    """
+    power = laid.square().sum(0)
+    return torch.where(power > 1e-12, (laid * y).sum(0) / power.clamp(min=1e-12), torch.ones_like(power))
 
 
 def turned(cross: Tensor) -> Tensor:
@@ -95,13 +109,13 @@ def left_out(u: Tensor, shrink: Tensor, target: Tensor, y: Tensor) -> float:
     return float((residual / (1.0 - leverage)[:, None]).square().mean())
 
 
-def low_rank(s: Sample, rank: int = 64, strength: float = 0.01) -> Adapter:
+def low_rank(s: Sample, rank: int = 64, strength: float = 0.01, scaled: bool = False) -> Adapter:
     """y = u A B + b, A (w, rank), B (rank, d): the least-squares map of that rank, solved exactly.
 
     Ridge regression projected on the leading directions of what it predicts.
 
     Args:
-        rank: published 64. strength: as in ``ridge``.
+        rank: published 64. strength: as in ``ridge``. scaled: a diagonal scaling behind it, see ``scales``.
 
     Reference: Izenman 1975 (reduced rank); as an adapter: arXiv 2509.23471, which descends on the same loss.
     """
@@ -110,6 +124,8 @@ def low_rank(s: Sample, rank: int = 64, strength: float = 0.01) -> Adapter:
     _, _, axes = torch.linalg.svd((s.x - mx) @ weight, full_matrices=False)
     kept = axes[:rank]
     weight = weight @ kept.T @ kept
+    if scaled:
+        weight = weight * scales((s.x - mx) @ weight, s.y - my)
     return Adapter("low_rank", weight, my - mx @ weight)
 
 
@@ -133,9 +149,9 @@ def canonical(s: Sample, strength: float = 1.0, power: float = 1.0) -> Adapter:
     return Adapter("cca", weight.float(), (my - mx @ weight).float())
 
 
-def roots(x: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-    """Inverse square root and square root of a covariance with a ridge, float64."""
+def roots(x: Tensor, strength: float, power: float = 0.5) -> tuple[Tensor, Tensor]:
+    """C^-power and C^power of a covariance with a ridge, float64."""
     covariance = torch.cov(x.double().T).reshape(x.shape[1], x.shape[1])
     values, axes = torch.linalg.eigh(covariance)
     values = values.clamp(min=0.0) + strength * float(values.clamp(min=0.0).mean()) + 1e-12
-    return (axes * values.rsqrt()) @ axes.T, (axes * values.sqrt()) @ axes.T
+    return (axes * values.pow(-power)) @ axes.T, (axes * values.pow(power)) @ axes.T
