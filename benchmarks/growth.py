@@ -2,11 +2,13 @@
 
     python -m benchmarks.growth --rows 10000 100000 1000000
     python -m benchmarks.growth --rows 10000000 --methods cca
+    python -m benchmarks.growth --rows 100000 --links 500 --methods transport_cca --apart
 
 Generated data of known structure: 64 latent coordinates with a falling spectrum and long tails, seen through two random
 linear maps, 512 and 384 wide, with noise. Some rows are linked (half of them where that is less), the others have no
 known partner and stand in another order. Recall is the mean of Recall@1/5/10 both ways on 1,000 new items. Memory is
-the peak of what the process holds itself, pages of the files not counted.
+the peak of what the process holds itself, pages of the files not counted. ``--apart``: rows that plans see are drawn
+for each side alone, not near each other's (`modalign.methods.meeting`), to tell what that is worth.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ from modalign.registry import make
 from modalign.training.loop import dev_recall
 from modalign.views import Views
 folder, method, links, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+if sys.argv[5] == "apart":
+    from modalign.methods import meeting
+    meeting.FEWEST_LINKS = links + 1
 torch.set_num_threads(threads)
 def held():
     for line in open("/proc/self/status"):
@@ -57,9 +62,9 @@ print(json.dumps({"cpu_s": cpu, "wall_s": wall, "memory_gb": peak[0] - before, "
 """
 
 
-def write(folder: Path, rows: int, links: int) -> None:
+def write(folder: Path, rows: int, links: int, seed: int = 0) -> None:
     """Two arrays whose first rows are partners, the others shuffled within blocks of one side, and a test set."""
-    draw = np.random.default_rng(0)
+    draw = np.random.default_rng(seed)
     spectrum = np.linspace(1.5, 0.3, 64, dtype=np.float32)
     maps = [draw.standard_normal((64, d), dtype=np.float32) / d**0.5 for d in WIDTHS]
 
@@ -88,21 +93,31 @@ def run(
     linked: int = 10_000,
     threads: int = 2,
     place: str | None = None,
+    seed: int = 0,
+    apart: bool = False,
 ) -> list[dict[str, Any]]:
     """One line per method and number of rows."""
     lines = []
     for n in rows:
         links = min(linked, n // 2)
         with tempfile.TemporaryDirectory(dir=place) as folder:
-            write(Path(folder), n, links)
+            write(Path(folder), n, links, seed)
             for method in methods:
-                command = [sys.executable, "-c", CHILD, folder, method, str(links), str(threads)]
+                command = [sys.executable, "-c", CHILD, folder, method, str(links), str(threads), "apart" * apart]
                 done = subprocess.run(
                     command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}
                 )
                 if done.returncode:
                     raise RuntimeError(done.stderr)
-                lines.append({"rows": n, "links": links, "method": method, **json.loads(done.stdout.splitlines()[-1])})
+                lines.append(
+                    {
+                        "rows": n,
+                        "links": links,
+                        "seed": seed,
+                        "method": method,
+                        **json.loads(done.stdout.splitlines()[-1]),
+                    }
+                )
                 print(json.dumps(lines[-1]), file=sys.stderr, flush=True)
     return lines
 
@@ -116,9 +131,11 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["cca", "full"])
     parser.add_argument("--links", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0, help="of the data")
+    parser.add_argument("--apart", action="store_true")
     parser.add_argument("--place", help="folder for the files; default: the system's temporary folder")
     asked = parser.parse_args()
-    print(table(run(asked.rows, asked.methods, asked.links, asked.threads, asked.place)))
+    print(table(run(asked.rows, asked.methods, asked.links, asked.threads, asked.place, asked.seed, asked.apart)))
 
 
 if __name__ == "__main__":

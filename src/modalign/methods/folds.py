@@ -113,7 +113,7 @@ def folds_of(
         groups = held_out(x, seed=seed + k)
         if x.links:
             ids = x.group_ids()
-            part = prepare(x.groups(ids[~torch.isin(ids, groups)]), root=True, unit=True, seed=seed)
+            part = prepare(x.groups(ids[~torch.isin(ids, groups)]), root=True, unit=True, seed=seed, meet=True)
         else:
             part = p.without(groups)
         held = posed(x.groups(groups))

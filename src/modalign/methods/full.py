@@ -156,7 +156,7 @@ class Full:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """The best heads on dev, or those refitted to all pairs."""
-        p = prepare(x, root=True, unit=True, seed=self.seed)
+        p = prepare(x, root=True, unit=True, seed=self.seed, meet=True)
         if self.target is not None:
             x[self.target]  # refuses a name that is no modality
         target = self.target if len(x.modalities) > 2 else None

@@ -16,11 +16,11 @@ from ..model.heads import FeatureMap, Head, Projection
 from ..training import ranks
 from ..views import Pair, Views, connected_groups
 from ..views.groups import join
+from .meeting import BLOCK, Side, partners
 
 FEWEST_ANCHORS = 10
 MOST_ROWS = 8192  # unlinked rows of a modality that are kept: a kernel of 8192 x 8192 float32 takes 268 MB
 MOST_BANK = 8192  # rows of a smoothing bank
-BLOCK = 1 << 15  # rows read at once
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Prepared:
         for m, x in self.rows.items():
             alone = _alone(m, len(x), self.links)
             kept[m] = torch.ones(len(x), dtype=torch.bool)
-            kept[m][alone[_order(len(alone), seed)[most:]]] = False
+            kept[m][_drawn(alone, seed)[most:]] = False
         return self if all(bool(mask.all()) for mask in kept.values()) else self._only(kept)
 
     def without(self, groups: Tensor) -> Prepared:
@@ -149,7 +149,13 @@ def linear_map(weight: Tensor) -> Projection:
 
 
 def prepare(
-    x: Views, root: bool = False, unit: bool = False, most: int = 512, rows: int | None = None, seed: int = 0
+    x: Views,
+    root: bool = False,
+    unit: bool = False,
+    most: int = 512,
+    rows: int | None = None,
+    seed: int = 0,
+    meet: bool = False,
 ) -> Prepared:
     """Fit the fronts of the heads and bring the views on their principal axes.
 
@@ -163,6 +169,7 @@ def prepare(
         most: principal axes to keep per modality; what lies beyond is below the ridge and only costs time.
         rows: of groups without any link, how many to keep per modality at most; None: MOST_ROWS.
         seed: draws them, and the bank.
+        meet: half of those that are kept are chosen near the other modalities' (`meeting`): for plans.
 
     Raises:
         ModalignError: rows that are not finite or all zero, or a modality with fewer than two items.
@@ -188,11 +195,19 @@ def prepare(
         pairs = x.paired(a, b) if x.links else join(ids[a], ids[b])
         links[a, b] = (pairs, _weights(pairs, len(ids[a]), len(ids[b])))
         free[a, b] = (len(ids[a]) - len(pairs[:, 0].unique()), len(ids[b]) - len(pairs[:, 1].unique()))
+    rows = MOST_ROWS if rows is None else rows
+    sides = {m: Side(x[m], place[m], features[m], principal[m]) for m in x.modalities}
+    # Each side is drawn for itself, so that the order of rows without a link says nothing about partners.
+    alone = {m: _drawn(_alone(m, len(ids[m]), links), seed + k) for k, m in enumerate(ids)}
+    stay = partners(sides, links, alone, rows) if meet else {m: order[:rows] for m, order in alone.items()}
     kept, banks, banked, out = {}, {}, {}, {}
-    for m in x.modalities:
-        kept[m], banked[m] = _draw(m, len(ids[m]), links, MOST_ROWS if rows is None else rows, seed)
+    for m, side in sides.items():
+        kept[m], banked[m] = torch.ones(len(ids[m]), dtype=torch.bool), torch.zeros(len(ids[m]), dtype=torch.bool)
+        kept[m][alone[m]] = False
+        kept[m][stay[m]] = True
+        banked[m][_order(len(ids[m]), seed)[:MOST_BANK]] = True
         either = kept[m] | banked[m]
-        coordinates = _group_means(x[m], place[m], either, features[m], principal[m])
+        coordinates = side.means(either)
         out[m], banks[m] = (coordinates[some[either]] for some in (kept[m], banked[m]))
     kept_ids, banked_ids = ({m: ids[m][some[m]] for m in ids} for some in (kept, banked))
     return Prepared(features, principal, out, kept_ids, _moved(links, kept), free, banks, banked_ids)
@@ -206,15 +221,9 @@ def _axes(items: Tensor, front: FeatureMap, most: int) -> PrincipalAxes:
     return principal_axes_of(blocks, most, front.phi(items[:BLOCK].float()).double().mean(0), ranks.total)
 
 
-def _draw(
-    m: str, count: int, links: Mapping[Pair, tuple[Tensor, Tensor]], rows: int, seed: int
-) -> tuple[Tensor, Tensor]:
-    """Which of a modality's groups are kept as rows, and which are in its bank."""
-    kept, banked = torch.ones(count, dtype=torch.bool), torch.zeros(count, dtype=torch.bool)
-    alone = _alone(m, count, links)
-    kept[alone[_order(len(alone), seed)[rows:]]] = False
-    banked[_order(count, seed)[:MOST_BANK]] = True
-    return kept, banked
+def _drawn(rows: Tensor, seed: int) -> Tensor:
+    """Rows in the order in which they are drawn."""
+    return rows[_order(len(rows), seed)]
 
 
 def _order(count: int, seed: int) -> Tensor:
@@ -241,17 +250,6 @@ def _moved(
         pairs = pairs[both]
         out[a, b] = torch.stack([place[a][pairs[:, 0]], place[b][pairs[:, 1]]], 1), weight[both]
     return out
-
-
-def _group_means(items: Tensor, place: Tensor, wanted: Tensor, front: FeatureMap, axes: PrincipalAxes) -> Tensor:
-    """(wanted groups, r) means of the coordinates of each group's items; ``place``: the group of each item."""
-    chosen = wanted[place].nonzero().flatten()
-    where = (wanted.long().cumsum(0) - 1)[place[chosen]]
-    own = ranks.share(len(chosen))
-    total = torch.zeros(int(wanted.sum()), axes.axes.shape[1], dtype=axes.axes.dtype)
-    for some, groups in zip(chosen[own].split(BLOCK), where[own].split(BLOCK), strict=True):
-        total.index_add_(0, groups, axes.coordinates(front.phi(items[some].float())))
-    return ranks.total(total).div_(torch.bincount(where, minlength=len(total))[:, None])
 
 
 def _first(ids: Tensor, wanted: Tensor) -> Tensor:
