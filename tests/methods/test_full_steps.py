@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from modalign.methods import folds, full
+from modalign.methods import descents, folds, full
+from modalign.methods.descents import joins
 from modalign.methods.full import Full
 from modalign.model import Heads
 from modalign.training.loop import dev_recalls
@@ -176,12 +177,12 @@ def test_full_descends_only_where_dev_rises(
         assert fold.dev is dev
         return each + next((gain for h, gain in zip(ends, gains, strict=False) if h is heads), 0.0)
 
-    monkeypatch.setattr(full, "Gradient", Scripted)
+    monkeypatch.setattr(descents, "Gradient", Scripted)
     monkeypatch.setattr(full, "joined", both)
     Full(dim=7, trials=5, hubs=False).fit(x, dev)  # too few pairs to descend
     assert not ends
     monkeypatch.setattr(folds.Fold, "recalls", recalls)
-    monkeypatch.setattr(full, "FEWEST_TO_DESCEND", 2)
+    monkeypatch.setattr(descents, "FEWEST_TO_DESCEND", 2)
     monkeypatch.setattr(full, "TRIAL_ROWS", 1 if planned else 1 << 30)
     monkeypatch.setattr(Full, "TRIED", {"plan": (0, 5, 4), "links": (0, 5, 4), "few": (0, 5, 4)})
     method = Full(dim=7, trials=6, hubs=False, alpha=0.2, beta=0.3, gamma=2.0)
@@ -216,9 +217,9 @@ def test_many_links_descend_on_pairs_alone_from_two_starts(
     def recalls(fold: folds.Fold, heads: Heads) -> Tensor:
         return torch.full((30,), 0.5 if len(ends) == 2 and heads is ends[best == "ridged"] else 0.1)
 
-    monkeypatch.setattr(full, "Gradient", Scripted)
-    monkeypatch.setattr(full, "FEWEST_TO_DESCEND", 2)
-    monkeypatch.setattr(full, "MANY", 2)
+    monkeypatch.setattr(descents, "Gradient", Scripted)
+    monkeypatch.setattr(descents, "FEWEST_TO_DESCEND", 2)
+    monkeypatch.setattr(descents, "MANY", 2)
     monkeypatch.setattr(folds.Fold, "recalls", recalls)
     monkeypatch.setattr(Full, "TRIED", {"plan": (0, 5, 4), "links": (0, 5, 4), "few": (0, 5, 4)})
     method = Full(dim=7, trials=6, steps=100, hubs=False)
@@ -230,13 +231,13 @@ def test_many_links_descend_on_pairs_alone_from_two_starts(
     assert torch.equal(ends[1].embed(dev)["image"], begun.embed(dev)["image"])
     again = Full(dim=7, steps=100, hubs=False, chosen=method.record["chosen"])
     assert again.descents(20) == [best]
-    assert not again.joins([best])
+    assert not joins([best])
 
 
 def test_what_descends_follows_from_the_number_of_links() -> None:
     method = Full()
     assert [method.descents(n) for n in (499, 500, 2499)] == [[], ["linear", "perceptron"], ["linear", "perceptron"]]
     assert method.descents(2500) == ["pairs", "ridged"]
-    assert [method.joins(method.descents(n)) for n in (499, 2499, 2500)] == [False, True, False]
+    assert [joins(method.descents(n)) for n in (499, 2499, 2500)] == [False, True, False]
     assert Full(trials=2).descents(2500) == ["pairs"]
     assert Full(steps=0).descents(2500) == []

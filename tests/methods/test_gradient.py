@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.methods import full as full_method
+from modalign.methods import descents
 from modalign.methods.clip import ClipPreset
+from modalign.methods.descents import DESCENTS
 from modalign.methods.full import Full
 from modalign.methods.tuning import TRIALS, score_heads
 from modalign.model import Model
@@ -62,7 +63,7 @@ def test_objectives_need_a_name(latent: MakeViews) -> None:
 
 
 def test_presets_get_equal_trials(latent: MakeViews) -> None:
-    assert len(ClipPreset.CANDIDATES) == TRIALS <= len(Full.CLOSED) + len(Full.DESCENTS) + len(Full.STRENGTHS) + 1
+    assert len(ClipPreset.CANDIDATES) == TRIALS <= len(Full.CLOSED) + len(DESCENTS) + len(Full.STRENGTHS) + 1
     x, dev = hide_links(latent(80, 0, noise=0.4), torch.arange(30)), latent(40, 1, noise=0.4)
     records = {}
     for name in ("clip", "full"):
@@ -77,7 +78,7 @@ def test_presets_get_equal_trials(latent: MakeViews) -> None:
 def test_full_beats_clip_when_pairs_are_few_and_logs_its_training(
     latent: MakeViews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(full_method, "FEWEST_TO_DESCEND", 10)
+    monkeypatch.setattr(descents, "FEWEST_TO_DESCEND", 10)
     sets = [latent(n, seed, (60, 40), noise=0.4) for n, seed in ((300, 0), (60, 1), (150, 2))]
     x, dev, test = hide_links(sets[0], torch.arange(20)), sets[1], sets[2]
     clip = make("method", "clip", trials=3, steps=60).fit(x, dev)

@@ -18,7 +18,7 @@ from modalign import cli
 from modalign.bench.workers import Workers
 from modalign.errors import ModalignError
 from modalign.files import RunFile, read_json, read_jsonl
-from modalign.methods import full
+from modalign.methods import full, gradient
 from modalign.methods.clip import ClipPreset
 from modalign.methods.full import Full
 from modalign.methods.gradient import random_heads
@@ -66,11 +66,11 @@ def test_align_goes_on_with_the_trials_of_an_interrupted_call(
     files, solve, calls = arrays(tmp_path), full.TransportCCA.solve, []
     whole = align_arrays(files, tmp_path / "whole", dim=4)
 
-    def counted(self: Any, *given: Any) -> Any:
+    def counted(self: Any, *given: Any, **named: Any) -> Any:
         calls.append(given)
         if len(calls) == moment * 3 + 1:  # three folds each
             raise KeyboardInterrupt
-        return solve(self, *given)
+        return solve(self, *given, **named)
 
     monkeypatch.setattr(full.TransportCCA, "solve", counted)
     with pytest.raises(KeyboardInterrupt) as stop:
@@ -108,7 +108,7 @@ def test_clip_goes_on_with_its_trainings(tmp_path: Path, monkeypatch: pytest.Mon
     shared = torch.randn(120, 4, generator=rng)
     x = Views.from_arrays(a=shared @ torch.randn(4, 8, generator=rng), b=shared @ torch.randn(4, 6, generator=rng))
     whole = ClipPreset(dim=4, trials=3, steps=30).fit(x)
-    fit, calls = full.Gradient.fit, []
+    fit, calls = gradient.Gradient.fit, []
 
     def counted(self: Any, *given: Any) -> Any:
         calls.append(given)
@@ -116,7 +116,7 @@ def test_clip_goes_on_with_its_trainings(tmp_path: Path, monkeypatch: pytest.Mon
             raise KeyboardInterrupt
         return fit(self, *given)
 
-    monkeypatch.setattr(full.Gradient, "fit", counted)
+    monkeypatch.setattr(gradient.Gradient, "fit", counted)
     with pytest.raises(KeyboardInterrupt):
         ClipPreset(dim=4, trials=3, steps=30).fit(x, run=tmp_path)
     checkpoints = sorted(tmp_path.glob(f"trials/*/{RunFile.CHECKPOINT}"))
@@ -146,10 +146,10 @@ import sys, time, signal
 import modalign.methods.full as full
 from modalign import cli
 solve = full.TransportCCA.solve
-def slow(self, *given):
+def slow(self, *given, **named):
     print("trial", flush=True)
     time.sleep(0.2)
-    return solve(self, *given)
+    return solve(self, *given, **named)
 full.TransportCCA.solve = slow
 cli.main(sys.argv[1:])
 """

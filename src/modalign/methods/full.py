@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,34 +17,15 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views, linked_groups
 from .canonical_space import CanonicalSpace
+from .descents import DESCENTS, joins, ways
 from .folds import TRIAL_ROWS, Fold, folds_of, within
-from .gradient import Gradient, with_residual
 from .joined import joined
 from .local_scaling import of_strength, without_hubs
 from .prepared import prepare
 from .transport_cca import TransportCCA
 from .tuning import TRIALS, keep_log, steady, trial_folder, tune
 
-MANY = 2500  # linked groups from which on so many anchors do what a perceptron does, and pairs alone fill the batches
 FEWEST_TO_HALVE = 4  # settings: fewer are all tried in full
-FEWEST_TO_DESCEND = 500  # linked groups: with fewer, descent does not raise dev recall and its trials go to step 1
-
-
-class Descent(NamedTuple):
-    """A way of gradient descent from the closed form.
-
-    retrieval: term of the objective. hidden, dropout: of a perceptron beside the maps. lr: learning rate. longer:
-    times ``steps``. unpaired: share of a batch without partners. closed: begins at this one of ``Full.CLOSED``; None:
-    at the chosen one.
-    """
-
-    retrieval: str = "clip"
-    hidden: int = 0
-    dropout: float = 0.0
-    lr: float = 1e-3
-    longer: float = 1.0
-    unpaired: float = 0.5
-    closed: int | None = None
 
 
 @register("method", "full")
@@ -123,12 +103,6 @@ class Full:
         (8, {"last_ridge": 3.0}), (9, {"share": 0.6}), (8, {"epsilon": 0.03}), (8, {"rounds": 6}),
         (9, {"ridge": 2.0}), (8, {"last_power": 1.0}),
     )  # fmt: skip
-    DESCENTS: Mapping[str, Descent] = {
-        "linear": Descent(),
-        "perceptron": Descent("siglip", hidden=256, dropout=0.5),
-        "pairs": Descent(lr=3e-4, longer=1.5, unpaired=0.0),
-        "ridged": Descent(lr=3e-4, longer=1.5, unpaired=0.0, closed=6),
-    }
     STRENGTHS = (0.5, 1.0)  # of `LocalScaling`; where items are many, the last alone
 
     def __init__(
@@ -167,10 +141,10 @@ class Full:
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
         links = "several" if len(x.modalities) > 2 else "links"
-        case = "plan" if planned else links if linked >= FEWEST_TO_DESCEND else "few"
+        case = "plan" if planned else links if ways(linked) else "few"
         closed = self.candidates(case)
         descents = self.descents(linked) if dev is not None else []
-        left = self.trials - 1 - len(descents) - self.joins(descents)
+        left = self.trials - 1 - len(descents) - joins(descents)
         strengths = (self.STRENGTHS if case == "few" else self.STRENGTHS[-1:])[: max(0, left)] if self.hubs else ()
         if planned and dev is not None:
             folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
@@ -274,16 +248,11 @@ class Full:
 
     def descents(self, linked: int) -> list[str]:
         """Ways of descent that follow, by the number of linked groups; or that of an earlier fit."""
-        if not self.steps or linked < FEWEST_TO_DESCEND:
+        if not self.steps or not ways(linked):
             return []
         if self.chosen is not None:
             return list(self.chosen.get("descent", ()))
-        ways = ["linear", "perceptron"] if linked < MANY else ["pairs", "ridged"]
-        return ways[: max(0, self.trials - 1)]
-
-    def joins(self, names: Sequence[str]) -> bool:
-        """Whether these descents end in one head too: several from one start."""
-        return len(names) > 1 and all(self.DESCENTS[name].closed is None for name in names)
+        return ways(linked)[: max(0, self.trials - 1)]
 
     def strength(self, heads: Sequence[Heads], folds: Sequence[Fold], strengths: Sequence[float]) -> float:
         """Of the third step, 0 without it: the best on dev, over all folds together, or that of an earlier fit.
@@ -321,20 +290,13 @@ class Full:
         ends: dict[str, Heads] = {}
         logs: dict[str, float] = {}
         for name in names:
-            how = self.DESCENTS[name]
-            method = Gradient(
-                self.objective(how.retrieval), steps=int(how.longer * self.steps), lr=how.lr, mixing=1.0,
-                unpaired=how.unpaired, every=round(10 * how.longer), patience=4, checkpoints=run is not None,
-                seed=self.seed,
-            )  # fmt: skip
-            draw = torch.Generator().manual_seed(self.seed)
+            how = DESCENTS[name]
             begun = start if how.closed is None else self.begun(how.closed, fold)
-            begun = with_residual(begun, how.hidden, how.dropout, draw) if how.hidden else begun
-            ends[name] = method.descend(copy.deepcopy(begun), x, fold.dev, trial_folder(run, name), silent)
-            logs[name] = method.record["training"]["dev"]
+            objective, folder = self.objective(how.retrieval), trial_folder(run, name)
+            ends[name], logs[name] = how.end(begun, objective, x, fold.dev, self.steps, self.seed, folder)
         keep_log(trial_folder(run, max(logs, key=lambda n: logs[n])), run)
         ways: dict[tuple[str, ...], Heads] = {(name,): end for name, end in ends.items()}
-        if self.joins(names):
+        if joins(names):
             both: dict[tuple[str, ...], Heads] = {tuple(ends): joined(list(ends.values()), x, start.dim, self.seed)}
             ways = both if planned else {**ways, **both}
         every = {**ways, (): start} if planned else {(): start, **ways}  # of equals the first
