@@ -2,7 +2,7 @@
 
     python -m benchmarks.growth --rows 10000 100000 1000000
     python -m benchmarks.growth --rows 10000000 --methods cca
-    python -m benchmarks.growth --rows 100000 --links 500 --methods transport_cca --apart
+    python -m benchmarks.growth --rows 100000 --links 500 --methods full --apart
 
 Generated data of known structure: 64 latent coordinates with a falling spectrum and long tails, seen through two random
 linear maps, 512 and 384 wide, with noise. Some rows are linked (half of them where that is less), the others have no

@@ -1,7 +1,8 @@
 """Which rows without a link are kept where there are too many: a plan finds partners only where both are in it.
 
 Of 100,000 rows a side, 8,192 drawn of each meet 8 % of their partners. So half of the rows are drawn, and the
-others are those nearest to what was drawn from the other sides, in the canonical space of the known links.
+others are those nearest to what was drawn from the other sides, in the canonical space of the known links. That helps
+where a plan has a small share beside the links; a large one would confirm the space in which rows were chosen.
 """
 
 from __future__ import annotations

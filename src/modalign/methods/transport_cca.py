@@ -127,7 +127,7 @@ class TransportCCA:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs and the plan of the others."""
-        return self.solve(prepare(x, self.root, self.unit, seed=self.seed, meet=True), dev, progress)[0].heads(self.dim)
+        return self.solve(prepare(x, self.root, self.unit, seed=self.seed), dev, progress)[0].heads(self.dim)
 
     def solve(
         self, p: Prepared, dev: Views | None = None, progress: Progress = silent, judge: Judge | None = None
