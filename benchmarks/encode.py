@@ -16,6 +16,7 @@ Peers: the network of the package efficientnet-lite-pytorch, as it comes, pictur
 as it comes; for sounds the loop of soundfile, soxr and torch.stft, whose frames lie elsewhere by some milliseconds; for
 sound effects the trained network block by block, norms and all; for videos the loop that decodes every frame, keeps
 8 of them, and runs that same network of pictures on each.
+"processor s" is that of all threads together: what two threads take, halved, is their time on two free cores.
 On a machine that is busy with other things the peers, which share every operation among threads, look worse than
 they are: there only the rows with one thread mean anything.
 """
@@ -94,15 +95,16 @@ def blocks() -> Iterator[Block]:
 
 def compare(what: str, count: int, threads: int, ways: list[Way]) -> list[dict[str, Any]]:
     """Time the ways in turn and compare their results with those of the first."""
-    best = [float("inf")] * len(ways)
+    best, spent = ([float("inf")] * len(ways) for _ in range(2))
     results: list[Tensor] = [torch.empty(0)] * len(ways)
     clock = time.process_time if threads == 1 else time.perf_counter
     for repeat in range(REPEATS + 1):
         for i, (_, way) in enumerate(ways):
-            start = clock()
+            start, processor = clock(), time.process_time()
             results[i] = way()
             if repeat:  # the first round warms up
                 best[i] = min(best[i], clock() - start)
+                spent[i] = min(spent[i], time.process_time() - processor)
     expected = results[0]
     return [
         {
@@ -111,6 +113,7 @@ def compare(what: str, count: int, threads: int, ways: list[Way]) -> list[dict[s
             "threads": threads,
             "items/s": count / best[i],
             "times": best[0] / best[i],
+            "processor s": spent[i],
             "difference": float((results[i] - expected).abs().max() / expected.abs().max()),
             "cosine": float(torch.cosine_similarity(results[i].double(), expected.double()).min()),
         }
