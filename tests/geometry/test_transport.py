@@ -555,3 +555,17 @@ def test_every_method_is_silent_where_it_converges():
             ("exact", "entropic", "unbalanced", "partial", "semi_paired"), (torch.float32, torch.float64)
         ):
             assert solved(cost.to(dtype), method=method, **extra.get(method, {})).converged
+
+
+def test_a_plan_shows_its_shape_and_how_it_went_in_one_line() -> None:
+    found = solve(Problem(torch.rand(40, 30)), Solver(epsilon=0.1))
+    assert repr(found).startswith("Plan(40 x 30, objective ")
+    assert repr(found).endswith("iterations, converged)")
+    assert len(repr(found)) < 80
+    assert repr(solve(Problem(torch.rand(2, 4, 3)), Solver(epsilon=0.1))).startswith("Plan(2 x 4 x 3, ")
+
+
+def test_a_cost_in_place_of_a_problem_is_refused_in_one_line() -> None:
+    for cost in (torch.rand(4, 3), np.ones((4, 3))):
+        with pytest.raises(ModalignError, match=r"solve takes a problem, got .*: solve\(Problem\(cost\)\)"):
+            solve(cost)  # type: ignore[arg-type]

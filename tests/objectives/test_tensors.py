@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -53,6 +55,21 @@ def test_three_tensors_and_groups() -> None:
         Clip()(x, y[:5])
     with pytest.raises(ma.ModalignError, match="one group id per row"):
         Clip()(x, y, group=group[:5])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (lambda x, y: (x.detach().numpy(), y.detach().numpy()), "got ndarray, ndarray: torch.as_tensor"),
+        (lambda x, y: (x, y.detach().numpy()), "got ndarray: torch.as_tensor"),
+        (lambda x, y: ({"x": x, "y": y},), "got dict"),
+        (lambda x, y: (Views.from_arrays(x=x, y=y),), "got Views.*Batch"),
+    ],
+)
+def test_what_is_no_tensor_is_refused_in_one_line(given: Callable[..., tuple[object, ...]], said: str) -> None:
+    for objective in (Clip(), Gram()):
+        with pytest.raises(ma.ModalignError, match=said):
+            objective(*given(*rows()))
 
 
 @pytest.mark.parametrize("name", ["clip", "siglip", *(pytest.param(n, marks=pytest.mark.slow) for n in COMPILED[2:])])

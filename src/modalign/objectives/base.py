@@ -37,10 +37,13 @@ class Objective(nn.Module):
 
         Returns:
             Scalar tensor, with gradients to every tensor given.
+
+        Raises:
+            ModalignError: arrays of other libraries, views, or one tensor alone.
         """
-        if isinstance(batch, Tensor):
-            batch = _batch_of([batch, *more], group)
-        return super().__call__(batch)
+        if isinstance(batch, Batch):
+            return super().__call__(batch)
+        return super().__call__(_batch_of([batch, *more], group))
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar tensor."""
@@ -66,6 +69,12 @@ NAMES = "xyzuvwabcdefgh"
 
 def _batch_of(rows: Sequence[Tensor], group: Tensor | None) -> Batch:
     """A batch whose inputs are the tensors and whose points are their rows at length 1."""
+    strange = [type(part).__name__ for part in rows if not isinstance(part, Tensor)]
+    if strange:
+        raise ModalignError(
+            f"an objective takes a Batch or tensors of torch, got {', '.join(strange)}: "
+            f"torch.as_tensor(x) makes a tensor of an array, Batch(z, z) a batch of views"
+        )
     names = NAMES[: len(rows)]
     if len(names) < len(rows):
         raise ModalignError(f"an objective takes {len(NAMES)} tensors at most, got {len(rows)}: give a Batch")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...errors import ModalignError
 from . import entropic, partial, semipaired
 from .result import Plan, Potentials
 from .solver import DEFAULT, Solver
@@ -123,7 +124,7 @@ def solve(problem: Problem, solver: Solver = DEFAULT, start: Potentials | None =
         `Plan`: plan, value <P, C>, objective (differentiable), potentials and how well it converged.
 
     Raises:
-        ModalignError: misfitting shapes, NaN, negative weights, unequal masses, an infeasible problem.
+        ModalignError: no problem at all, an infeasible one, misfitting shapes, NaN, negative weights, unequal masses.
 
     Warns:
         ConvergenceWarning: the tolerance was not reached; the message carries the marginal error.
@@ -145,4 +146,9 @@ def solve(problem: Problem, solver: Solver = DEFAULT, start: Potentials | None =
         >>> solve(Problem(between(x, torch.eye(3))), Solver(epsilon=0)).objective.item()
         0.0
     """
+    if not isinstance(problem, Problem):
+        raise ModalignError(
+            f"solve takes a problem, got {type(problem).__name__}: solve(Problem(cost)) of an (n, m) cost, "
+            f"solve(Problem(between(x, y))) of embeddings"
+        )
     return problem.solved(solver, start)

@@ -83,6 +83,13 @@ class Plan:
     log_domain: bool
     coupling: Coupling
 
+    def __repr__(self) -> str:
+        """The shape and how it went, not n numbers; nothing that has yet to be computed."""
+        shape = (*self.f.shape, self.g.shape[-1])
+        went = f"{self.iterations} iterations, {'converged' if self.converged else 'not converged'}"
+        cost = f"objective {self.objective.item():.4g}, " if self.objective.ndim == 0 else ""
+        return f"Plan({' x '.join(map(str, shape))}, {cost}{went})"
+
     @property
     def value(self) -> Tensor:
         """<P, C>, a scalar or (batch,), in units of the cost; forbidden pairs count 0."""
