@@ -66,6 +66,7 @@ def test_rows_for_plans_meet_their_partners(latent: MakeViews, monkeypatch: pyte
 
     apart, near = prepare(x, rows=200), prepare(x, rows=200, meet=True)
     assert met(apart) < 0.25
+    assert met(prepare(x).thinned(200, 0)) < 0.25
     assert met(near) > 0.4
     for m in x.modalities:
         assert len(near.ids[m]) == len(apart.ids[m]) == 400

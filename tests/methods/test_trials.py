@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from modalign.methods import folds, full, local_scaling
+from modalign.methods import folds, full, local_scaling, transport_cca
 from modalign.methods.canonical_space import CanonicalSpace
 from modalign.methods.folds import folds_of
 from modalign.methods.full import Full
@@ -45,6 +45,17 @@ def test_settings_that_come_to_the_same_plans_share_them(
     TransportCCA(8, **{**LATE, **other, "epsilon": 0.1}).solve(p, dev)
     TransportCCA(8, **{**LATE, **other, "late": False}).solve(p, dev)
     assert len(made) == 12
+
+
+def test_the_order_of_unlinked_rows_brings_no_partners_into_a_plan(
+    latent: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = prepare(hide_links(latent(1000, 0), torch.arange(100)), root=True, unit=True)
+    monkeypatch.setattr(transport_cca, "EARLY_ROWS", 200)
+    method = TransportCCA(8, rounds=6)
+    ((rows, columns, _),) = method.plans(method.solve(p)[0], 1).values()
+    assert len(rows) == len(columns) == 200
+    assert int(torch.isin(rows, columns).sum()) < 80  # things share their place; about 44 by chance
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.5])

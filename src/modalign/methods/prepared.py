@@ -79,12 +79,12 @@ class Prepared:
         return self.seen[m, id(x)][1]
 
     def thinned(self, most: int, seed: int) -> Prepared:
-        """All rows with a link, and at most so many of the others, drawn at random."""
+        """All rows with a link, and at most so many of the others, drawn at random, of each side for itself."""
         kept = {}
-        for m, x in self.rows.items():
+        for k, (m, x) in enumerate(self.rows.items()):
             alone = _alone(m, len(x), self.links)
             kept[m] = torch.ones(len(x), dtype=torch.bool)
-            kept[m][_drawn(alone, seed)[most:]] = False
+            kept[m][drawn(alone, seed + k)[most:]] = False
         return self if all(bool(mask.all()) for mask in kept.values()) else self._only(kept)
 
     def without(self, groups: Tensor) -> Prepared:
@@ -198,7 +198,7 @@ def prepare(
     rows = MOST_ROWS if rows is None else rows
     sides = {m: Side(x[m], place[m], features[m], principal[m]) for m in x.modalities}
     # Each side is drawn for itself, so that the order of rows without a link says nothing about partners.
-    alone = {m: _drawn(_alone(m, len(ids[m]), links), seed + k) for k, m in enumerate(ids)}
+    alone = {m: drawn(_alone(m, len(ids[m]), links), seed + k) for k, m in enumerate(ids)}
     stay = partners(sides, links, alone, rows) if meet else {m: order[:rows] for m, order in alone.items()}
     kept, banks, banked, out = {}, {}, {}, {}
     for m, side in sides.items():
@@ -221,9 +221,14 @@ def _axes(items: Tensor, front: FeatureMap, most: int) -> PrincipalAxes:
     return principal_axes_of(blocks, most, front.phi(items[:BLOCK].float()).double().mean(0), ranks.total)
 
 
-def _drawn(rows: Tensor, seed: int) -> Tensor:
-    """Rows in the order in which they are drawn."""
+def drawn(rows: Tensor, seed: int) -> Tensor:
+    """Rows in the order in which they are drawn; each side has a seed of its own, lest equal order tell partners."""
     return rows[_order(len(rows), seed)]
+
+
+def at_most(rows: Tensor, most: int, seed: int) -> Tensor:
+    """The rows as they are, or so many of them drawn."""
+    return rows if len(rows) <= most else drawn(rows, seed)[:most]
 
 
 def _order(count: int, seed: int) -> Tensor:

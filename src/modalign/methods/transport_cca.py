@@ -21,7 +21,7 @@ from ..training.loop import dev_recall
 from ..views import Pair, Views
 from .canonical_space import CanonicalSpace, smoothed
 from .closed_form import known_cross, solve
-from .prepared import FEWEST_ANCHORS, MOST_ROWS, Prepared, prepare
+from .prepared import FEWEST_ANCHORS, MOST_ROWS, Prepared, at_most, prepare
 from .wasserstein import WassersteinProcrustes, axes_of
 
 TOLERANCE, ITERATIONS = 2e-2, 60  # of a plan: a rough one serves as well, and costs less
@@ -230,10 +230,10 @@ class TransportCCA:
         most = MOST_ROWS if number > self.rounds - FULL_ROUNDS else EARLY_ROWS
         shared = space.composed() if self.barycentre and len(space.p.modalities) > 2 else None
         for a, b in space.p.links:
-            rows = {m: self.some(space.p.unlinked(m, other), most) for m, other in ((a, b), (b, a))}
+            sides = {m: space.p.unlinked(m, other) for m, other in ((a, b), (b, a))}
+            rows = {m: at_most(free, most, self.seed + k) for k, (m, free) in enumerate(sides.items())}
             if all(len(r) for r in rows.values()):
-                sides = rows.items()
-                z = narrowed([shared[m][r] if shared else space.embed(m, space.p.rows[m][r]) for m, r in sides])
+                z = narrowed([shared[m][r] if shared else space.embed(m, space.p.rows[m][r]) for m, r in rows.items()])
                 x, y = (self.vouched(space, v, m, rows[m], (m, a, b)) for v, m in zip(z, (a, b), strict=True))
                 left, right = (space.p.rows[m][r].to(z[0]) for m, r in rows.items())
                 found = matches(x, y, left, right, Solver(epsilon, TOLERANCE, ITERATIONS))
@@ -254,12 +254,6 @@ class TransportCCA:
         if key not in space.p.memo:
             space.p.memo[key] = knn(space.whitened(m, space.p.rows[m][rows])[:, :WIDTH], k=self.plan_neighbours)[1]
         return torch.cat([z, embedding_bag(space.p.memo[key], z, mode="mean")], 1) / 2**0.5
-
-    def some(self, rows: Tensor, most: int) -> Tensor:
-        """At most so many of them."""
-        if len(rows) <= most:
-            return rows
-        return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(self.seed))[:most]]
 
     def joined(self, p: Prepared, known: Mapping[Pair, Tensor], plans: Plans) -> dict[Pair, Tensor]:
         """Cross-covariances of known pairs and plans together."""

@@ -21,7 +21,7 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views
 from .closed_form import linear_heads
-from .prepared import Prepared, prepare
+from .prepared import Prepared, drawn, prepare
 
 ANNEALING = (0.2, 0.1, 0.05, 0.02, 0.02, 0.02)  # epsilon of the plan in each round, on cosine cost
 
@@ -184,7 +184,7 @@ class WassersteinProcrustes:
     def between(self, p: Prepared, a: str, b: str, k: int) -> tuple[Matched, Tensor, Tensor]:
         """Matched of modality a onto b, and the rows of either that took part."""
         pairs = p.between(a, b)[0]
-        rows = [self._some(p, m, pairs[:, s]) for s, m in enumerate((a, b))]
+        rows = [self._some(p, m, pairs[:, s], self.seed + s) for s, m in enumerate((a, b))]
         position = [torch.full((len(p.rows[m]),), -1) for m in (a, b)]
         for place, chosen in zip(position, rows, strict=True):
             place[chosen] = torch.arange(len(chosen))
@@ -192,10 +192,9 @@ class WassersteinProcrustes:
         x, y = (normalize(p.rows[m][r, :k].float(), dim=1) for m, r in zip((a, b), rows, strict=True))
         return match(x, y, known, self.restarts, self.clusters, self.seed), rows[0], rows[1]
 
-    def _some(self, p: Prepared, m: str, linked: Tensor) -> Tensor:
+    def _some(self, p: Prepared, m: str, linked: Tensor, seed: int) -> Tensor:
         """All linked rows and others up to ``most``."""
         is_linked = torch.zeros(len(p.rows[m]), dtype=torch.bool)
         is_linked[linked] = True
-        others = (~is_linked).nonzero().flatten()
-        order = torch.randperm(len(others), generator=torch.Generator().manual_seed(self.seed))
-        return torch.cat([is_linked.nonzero().flatten(), others[order[: max(0, self.most - int(is_linked.sum()))]]])
+        others = drawn((~is_linked).nonzero().flatten(), seed)
+        return torch.cat([is_linked.nonzero().flatten(), others[: max(0, self.most - int(is_linked.sum()))]])
