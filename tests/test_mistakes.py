@@ -22,7 +22,6 @@ from modalign import cli
 from modalign.cli.tables import fitted
 from modalign.errors import ModalignError
 from modalign.features.store import Store
-from modalign.files import RunFile
 from modalign.metrics.score import Measure
 from modalign.model import Model
 from modalign.model.captioner import Captioner
@@ -269,7 +268,7 @@ def test_what_was_measured_stays_readable_where_a_score_is_not_a_number(run: Pat
     mine = Measure("Mine", "share", "Of mine.", topic="Mine").score(float("nan"))
     first = next(iter(result.methods.values()))
     first.scores["mine/a"] = mine  # type: ignore[index]
-    copy.keep(result, RunFile.EVALUATION)
+    copy.keep(result, "evaluation")
     table = json.loads(copy.evaluation_file.read_text(), parse_constant=lambda name: pytest.fail(name))
     assert next(iter(table["methods"].values()))["scores"]["mine/a"]["value"] is None
     assert "mine/a" not in next(iter(Run(copy.folder).evaluation.methods.values())).scores  # type: ignore[union-attr]

@@ -38,7 +38,7 @@ def test_all_combinations_equal_a_slow_reference(count):
 
 def test_a_permutation_that_rebuilds_the_own_tuple_is_no_negative(monkeypatch):
     """Identity permutations: every wrong tuple k of anchor i is tuple k, and k = i never competes with itself."""
-    monkeypatch.setattr(torch, "randperm", lambda n, generator=None: torch.tensor([1, 0, 2])[:n])
+    monkeypatch.setattr(torch, "randperm", lambda n, **_: torch.tensor([1, 0, 2])[:n])
     x, y, z = (rows(3, 4, s) for s in range(3))
     losses = []
     for anchor, others in ((x, (y, z)), (y, (x, z)), (z, (x, y))):

@@ -215,6 +215,8 @@ class Full:
 
         method = TransportCCA(self.dim, seed=self.seed, **settings)
         best, _ = method.solve(fold.trial, fold.dev, judge=judge)
+        if all(space is not best for space, _ in seen):  # without pairs there are no rounds to judge
+            judge(best)
         return best, next(items for space, items in seen if space is best)
 
     def promising(self, closed: Sequence[dict[str, Any]], folds: Sequence[Fold]) -> list[dict[str, Any]]:

@@ -8,6 +8,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from ...errors import require
+
 LEAST = 1 << 30  # multiplications from which on importing faiss is worth it
 QUERIES = 1 << 16  # answered at once
 MOST_KEPT = 64  # neighbours up to which its selection is quick
@@ -19,8 +21,7 @@ def candidates(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Args:
         x: (n, d), y: (m, d) float32 on the CPU. On as many threads as torch has.
     """
-    import faiss
-
+    faiss = require("faiss", "search")
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(torch.get_num_threads())
     try:
