@@ -116,7 +116,9 @@ CASES = {
     "mkv-hevc": Case(lambda: made("matroska", "libx265", options=QUICK)),
     "webm-vp9": Case(lambda: made("webm", "libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"})),
     "webm-open": Case(lambda: made("webm", "libvpx", muxer={"live": "1"}, options={"deadline": "realtime"})),
-    "mkv-av1": Case(lambda: made("matroska", "libsvtav1", options={"preset": "12", "svtav1-params": "log-level=0"})),
+    # In a process of its own: as root, PyAV's only AV1 encoder (SVT-AV1) leaves its caller with real-time priority.
+    "mkv-av1": Case(lambda: by_ffmpeg(h264(), "-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8",
+                                      form="matroska")),
     "ts": Case(lambda: made("mpegts", "libx264", options=X264)),
     "ts-wrap": Case(lambda: by_ffmpeg(made("mpegts", "libx264", options=X264), "-c", "copy", "-copyts",
                                       "-output_ts_offset", "95442", form="mpegts")),
