@@ -42,6 +42,7 @@ bench: $(VENV)/.dev
 
 site: $(VENV)/.dev
 	$(BIN)/python site/drawings.py
+	$(BIN)/python site/charts.py
 	$(BIN)/python -m zensical build --clean --strict
 
 # More versions of Python: make release-check PYTHONS="python3.11 python3.12 python3.13"; with the lowest: LOWEST=--lowest
