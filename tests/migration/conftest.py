@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from modalign.migration import Adapter, curved, linear, transport
+from modalign.migration.sample import Sample
 
 
 class Models(NamedTuple):
@@ -44,3 +47,19 @@ def stores(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "new.npy", torch.cat([models.new[:300].flip(0), models.new[2000:]]).numpy())
     (folder / "pairs.csv").write_text("old,new\n" + "".join(f"{i},{299 - i}\n" for i in range(200)))
     return folder
+
+
+def adapter_of(bend: str, models: Models, norm: bool = False) -> Adapter:
+    """From the old model to the new, with a part that is not linear where named."""
+    s = Sample(models.old[:400], models.new[:400], models.old[:1000], models.new[1000:])
+    fits: dict[str, Any] = {
+        "": linear.ridge,
+        "kernel": lambda s: transport.with_kernel(
+            transport.turn(s, rows=500).adapter(), s, 1.0, transport.landmarks(s, most=50)
+        ),
+        "perceptron": lambda s: curved.perceptron(s, hidden=8, epochs=3),
+        "local": lambda s: curved.local(s, places=4),
+    }
+    found: Adapter = fits[bend](s)
+    assert found.bend == bend
+    return Adapter(**{**vars(found), "norm": (0.5, 0.2)}) if norm else found

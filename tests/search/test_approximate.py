@@ -144,17 +144,17 @@ def test_a_build_that_was_interrupted_goes_on_and_ends_with_the_same_bytes(
     settings = AnnSettings(kind, links=8, effort=20)
     whole = faiss.serialize_index(ann.build(x, settings)).tobytes()
     monkeypatch.setattr("modalign.progress.Pause.over", lambda self: True)
-    kept, keep, written = tmp_path / "kept", ann._keep, []
+    kept, keep, written = tmp_path / "kept", ann.keep, []
 
     def stop(index: Any, path: Path | None) -> None:
         keep(index, path)
         written.append(index.ntotal)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ann, "_keep", stop)
+    monkeypatch.setattr(ann, "keep", stop)
     with pytest.raises(KeyboardInterrupt):
         ann.build(x, settings, kept)
-    monkeypatch.setattr(ann, "_keep", keep)
+    monkeypatch.setattr(ann, "keep", keep)
     assert kept.exists()
     assert written == [1024 if kind == "hnsw" else 0]
     assert faiss.serialize_index(ann.build(x, settings, kept)).tobytes() == whole

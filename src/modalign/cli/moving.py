@@ -31,7 +31,7 @@ def migrate(
     Parameters
     ----------
     old
-        Vectors of the old model: .npy, .safetensors, .parquet, .arrow, a Lance table or a search index.
+        Vectors of the old model: .npy, .safetensors, .parquet, .arrow, .faiss, a Lance table or a search index.
     new
         Vectors of the new model, for some of the same items and any others.
     pairs

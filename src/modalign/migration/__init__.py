@@ -4,14 +4,16 @@
 """
 
 from .adapter import Adapter, load_adapter
-from .apply import map_faiss, map_file, map_lance, queries_in_faiss
+from .apply import Mapped, map_file
 from .curve import choose_rows
 from .gradual import Calibration, calibrate, mixed_query, mixed_rows
+from .in_faiss import map_faiss, queries_in_faiss
+from .in_lance import map_lance
 from .migrating import Migration, load_migration, migrate
 from .vectors import Vectors, in_memory, open_vectors
 
 __all__ = [
-    "Adapter", "Calibration", "Migration", "Vectors", "calibrate", "choose_rows", "in_memory", "load_adapter",
+    "Adapter", "Calibration", "Mapped", "Migration", "Vectors", "calibrate", "choose_rows", "in_memory", "load_adapter",
     "load_migration", "map_faiss", "map_file", "map_lance", "migrate", "mixed_query", "mixed_rows", "open_vectors",
     "queries_in_faiss",
 ]  # fmt: skip

@@ -15,7 +15,10 @@ from ..progress import Progress, silent
 from ..search.index import Index
 from ..search.part import Place
 from ..search.segments import is_index
-from . import apply, gradual
+from . import gradual
+from .apply import map_file
+from .in_faiss import map_faiss, queries_in_faiss
+from .in_lance import map_lance, told_lost
 from .migrating import Migration, load_migration
 from .vectors import open_vectors
 
@@ -53,7 +56,7 @@ def remap(
     if store.suffix == ".lance":
         if out is not None or queries:
             raise ModalignError("a LanceDB table is mapped beside itself: leave out --out and --queries")
-        found = apply.map_lance(adapter, str(store.parent), store.stem, part, replace, progress)
+        found = map_lance(adapter, str(store.parent), store.stem, part, replace, progress)
         return {**told, **found, "out": str(store.parent / f"{found['table']}.lance")}
     if out is None:
         raise ModalignError("say where the mapped vectors go: --out FILE.npy, FILE.faiss or a folder")
@@ -65,10 +68,10 @@ def remap(
     endings = FAISS if store.suffix in FAISS else (".npy",)
     with claim_file(out, endings, [store, folder], new=True):
         if store.suffix not in FAISS:
-            return {**told, "rows": apply.map_file(adapter, open_vectors(store, part), out, progress)}
+            return {**told, **map_file(adapter, open_vectors(store, part), out, progress)._asdict()}
         if queries:
-            return {**told, "rows": apply.queries_in_faiss(adapter, store, out)}
-        return {**told, "rows": apply.map_faiss(adapter, store, out, progress)}
+            return {**told, "rows": queries_in_faiss(adapter, store, out)}
+        return {**told, **map_faiss(adapter, store, out, progress)._asdict()}
 
 
 def map_index(
@@ -136,4 +139,9 @@ def remapped(result: Mapping[str, Any]) -> str:
     kept = ""
     if result.get("version_before") is not None:
         kept = f" (the table before it is version {result['version_before']}: table.restore brings it back)"
-    return f"{count} of {result['store']} -> {result['out']}{kept}"
+    lines = [f"{count} of {result['store']} -> {result['out']}{kept}"]
+    if result.get("bare"):
+        lines.append(f"note: {result['bare']:,} rows are zero or not finite, and stay so: no query finds them")
+    if result.get("lost") and result.get("version_before") is not None:
+        lines.append(f"note: {told_lost(result['lost'])}")
+    return "\n".join(lines)

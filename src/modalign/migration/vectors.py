@@ -1,4 +1,4 @@
-"""Vectors where they lie: .npy, safetensors, Parquet, Arrow, Lance or a search index, read by rows and by blocks.
+"""Vectors where they lie: .npy, safetensors, Parquet, Arrow, Lance, faiss or a search index, by rows and by blocks.
 
 Nothing here holds a whole store: files are mapped into memory or read in pieces, so 10 M rows need no more than a few.
 """
@@ -18,7 +18,7 @@ from ..search.index import Index
 from ..search.segments import is_index
 
 BLOCK = 16_384  # rows in one piece: 25 MB of 384 float32
-KINDS = (".npy", ".safetensors", ".parquet", ".arrow", ".feather", ".lance")
+KINDS = (".npy", ".safetensors", ".parquet", ".arrow", ".feather", ".lance", ".faiss")
 _SAFE = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I8": "i1", "U8": "u1", "I32": "<i4"}
 
 
@@ -61,7 +61,7 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
 
     Args:
         path: .npy (n, d); .safetensors; .parquet, .arrow or .feather with a column of lists; a Lance table
-            (``DATABASE/NAME.lance``); or the folder of a search index.
+            (``DATABASE/NAME.lance``); a .faiss index that holds its vectors; or the folder of a search index.
         part: which tensor, column or modality, where there are several.
 
     Raises:
@@ -81,7 +81,7 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
     if place.is_dir() and is_index(place):
         return _index(place, part)
     if place.suffix not in KINDS:
-        raise ModalignError(f"a store of vectors ends in {few(KINDS, 6)}, or is a search index, got: {place}")
+        raise ModalignError(f"a store of vectors ends in {few(KINDS, 7)}, or is a search index, got: {place}")
     try:
         found = _OPENERS[place.suffix](place, part)
     except ModalignError:
@@ -202,7 +202,23 @@ def _column(path: Path, schema: Any, part: str | None) -> str:
 
 
 def _lance(path: Path, part: str | None) -> Vectors:
-    table = require("lancedb", "lance").connect(str(path.parent)).open_table(path.stem)
+    return lance_store(path, part)[0]
+
+
+def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]:
+    """The vectors of a LanceDB table, the name of their column, and the table.
+
+    Raises:
+        ModalignError: no such table, no column of vectors, or several and none chosen.
+    """
+    if not path.is_dir():
+        raise ModalignError(f"no vectors at {path}: the folder does not exist")
+    database = require("lancedb", "lance").connect(str(path.parent))
+    try:
+        table = database.open_table(path.stem)
+    except (ValueError, OSError, RuntimeError) as problem:
+        why = " ".join(str(problem).split())[:160]
+        raise ModalignError(f"{path} cannot be read as a LanceDB table ({why})") from None
     column = _column(path, table.schema, part)
     fields = table.schema.field(column).type
 
@@ -212,7 +228,14 @@ def _lance(path: Path, part: str | None) -> Vectors:
 
     rows = table.count_rows()
     width = fields.list_size if hasattr(fields, "list_size") else 0
-    return Vectors(str(path), rows, width or take(np.arange(1)).shape[1], take, lambda a, b: take(np.arange(a, b)))
+    width = width or (take(np.arange(1)).shape[1] if rows else 0)
+    return Vectors(str(path), rows, width, take, lambda a, b: take(np.arange(a, b))), column, table
+
+
+def _faiss(path: Path, part: str | None) -> Vectors:
+    from .in_faiss import open_faiss
+
+    return open_faiss(path).vectors
 
 
 def _index(path: Path, part: str | None) -> Vectors:
@@ -231,8 +254,12 @@ def _choose(path: Path, what: str, known: Any, part: str | None) -> str:
         if part not in names:
             raise unknown(f"{what} of {path}", part, names)
         return part
-    if len(names) != 1:
-        raise ModalignError(f"{path} has {len(names)} {what}s ({few(names) or 'none'}): one is needed, name it")
+    if not names:
+        raise ModalignError(f"{path} has no {what}")
+    if len(names) > 1:
+        raise ModalignError(
+            f"{path} has several ({few(names)}): say which {what} with --part, --old-part or --new-part"
+        )
     return str(names[0])
 
 
@@ -250,4 +277,5 @@ _OPENERS: dict[str, Callable[[Path, str | None], Vectors]] = {
     ".arrow": _arrow,
     ".feather": _arrow,
     ".lance": _lance,
+    ".faiss": _faiss,
 }

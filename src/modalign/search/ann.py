@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,23 +50,35 @@ def build(vectors: np.ndarray, settings: AnnSettings, kept: Path | None = None, 
     elif settings.kind == "hnsw":
         index = _hnsw(faiss, vectors, settings, kept, progress)
     else:
-        index = _kept(kept, d)
+        index = read_kept(kept, d)
         if index is None:
             index = _ivfpq(faiss, n, d, settings)
             index.train(_sample(vectors, max(PER_LIST * index.nlist, 65536)))
-            _keep(index, kept)
+            keep(index, kept)
         index.add(vectors)
         index.nprobe = settings.probes or max(32, index.nlist // 16)
     return index
 
 
 def _hnsw(faiss: Any, vectors: np.ndarray, settings: AnnSettings, kept: Path | None, progress: Progress) -> Any:
-    """A graph, linked block by block. What was kept goes on with the random numbers that it would have drawn."""
-    index = _kept(kept, vectors.shape[1])
-    if index is None:
+    def empty() -> Any:
         index = faiss.IndexHNSWFlat(vectors.shape[1], settings.links, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = settings.effort
-        index.hnsw.efSearch = settings.beam
+        index.hnsw.efConstruction, index.hnsw.efSearch = settings.effort, settings.beam
+        return index
+
+    return link(empty, vectors, kept, progress)
+
+
+def link(empty: Callable[[], Any], vectors: np.ndarray, kept: Path | None = None, progress: Progress = silent) -> Any:
+    """A graph, linked block by block. What was kept goes on with the random numbers that it would have drawn.
+
+    Args:
+        empty: makes the ``IndexHNSWFlat`` to fill. vectors, kept: as in ``build``.
+    """
+    faiss = require("faiss", "search")
+    index = read_kept(kept, vectors.shape[1])
+    if index is None:
+        index = empty()
     else:
         for _ in range(index.ntotal):
             index.hnsw.random_level()
@@ -76,7 +88,7 @@ def _hnsw(faiss: Any, vectors: np.ndarray, settings: AnnSettings, kept: Path | N
             index.add(vectors[start : start + LINKED])
             if index.ntotal < len(vectors) and pause.over():
                 progress(index.ntotal, len(vectors), "linking the graph")
-                _keep(index, kept)
+                keep(index, kept)
                 pause = Pause(pause.spent())
     return index
 
@@ -91,7 +103,7 @@ def _ordered(faiss: Any) -> bool:
     return hasattr(faiss.HNSW, "compute_forward_links_deterministic")
 
 
-def _kept(path: Path | None, d: int) -> Any:
+def read_kept(path: Path | None, d: int) -> Any:
     """The index that an interrupted build left behind; None where there is none that can be read."""
     if path is None or not path.exists():
         return None
@@ -102,7 +114,8 @@ def _kept(path: Path | None, d: int) -> Any:
     return None
 
 
-def _keep(index: Any, path: Path | None) -> None:
+def keep(index: Any, path: Path | None) -> None:
+    """Write what a build has so far, for ``read_kept``; None: nowhere."""
     if path is not None:
         with atomic(path) as partial:
             write(index, partial)
