@@ -1,10 +1,10 @@
 """One's own sounds, found by words: a page with players.
 
-    python examples/sounds.py [OUT] [LIST.csv]
+    python examples/sounds.py [OUT] [LIST.csv | FOLDER] [WORDS ...]
 
 LIST.csv has the columns sound and caption: files beside the list, and words for those that have some; leave the caption
-empty where nobody wrote one. Without a list 60 sounds are generated, of which 36 have words. The sounds without words
-are searched as well: that is what it is for.
+empty where nobody wrote one. FOLDER is one of ESC-50 or of its CC0 part, which has titles. Without either 60 sounds are
+generated, of which 36 have words. The sounds without words are searched as well: that is what it is for.
 
 Needs the extras "audio" and "demo" and the package aisfx (weights CC BY 4.0, by Alison B. Ma and Alexander Lerch).
 """
@@ -14,8 +14,10 @@ from __future__ import annotations
 import csv
 import os
 import sys
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -24,25 +26,27 @@ from modalign.files import write_text
 from modalign.search import Query, open_space
 
 RATE = 44100
+Found = dict[str, list[str]]
 QUERIES = ("a low hum", "a high whistle", "something that hisses", "clicking")
 SETTINGS = """
 out = "{out}"
 seed = 0
-data = {{ name = "table", root = "{list}" }}
+data = {{ name = "{kind}", root = "{place}" }}
 encoders = {{ audio = "aisfx", text = "minilm" }}
 method = {{ name = "cca", dim = 16 }}
 """
 
 
-def main(out: Path = Path("runs/sounds"), own: Path | None = None) -> dict[str, list[str]]:
+def main(out: Path = Path("runs/sounds"), own: Path | None = None, queries: Sequence[str] = ()) -> Found:
     """The files found for each query; OUT/sounds.html plays them."""
     out.mkdir(parents=True, exist_ok=True)
-    settings = out / "sounds.toml"
-    write_text(settings, SETTINGS.format(out=(out / "run").as_posix(), list=(own or generated(out)).as_posix()))
+    settings, place = out / "sounds.toml", own or generated(out)
+    kind = "esc50" if place.is_dir() else "table"
+    write_text(settings, SETTINGS.format(out=(out / "run").as_posix(), kind=kind, place=place.as_posix()))
     modalign(["train", str(settings)])
     space = open_space(out / "run")
     sections, found = [], {}
-    for words in QUERIES:
+    for words in queries or QUERIES:
         hits = space.search(Query().text(words), to="audio", k=5)["hits"]
         found[words] = [Path(hit["file"]).name for hit in hits]
         players = "".join(player(hit, out) for hit in hits)
@@ -53,8 +57,9 @@ def main(out: Path = Path("runs/sounds"), own: Path | None = None) -> dict[str, 
 
 def player(hit: dict, out: Path) -> str:
     """A sound that can be played, with its file and how near it is to the words."""
-    place = escape(os.path.relpath(hit["file"], out))
-    return f"<li><audio controls preload=none src='{place}'></audio><br>{place}, cosine {hit['cosine']:.2f}</li>"
+    place = Path(os.path.relpath(hit["file"], out)).as_posix()
+    told = f"{escape(place)}, cosine {hit['cosine']:.2f}"
+    return f"<li><audio controls preload=none src='{quote(place)}'></audio><br>{told}</li>"
 
 
 def generated(out: Path) -> Path:
@@ -110,5 +115,5 @@ audio {{ width: 100% }} li {{ margin-bottom: .7rem; overflow-wrap: anywhere }}
 """
 
 if __name__ == "__main__":
-    for words, names in main(*map(Path, sys.argv[1:3])).items():
+    for words, names in main(*map(Path, sys.argv[1:3]), queries=sys.argv[3:]).items():
         print(f"{words:24}", ", ".join(names))

@@ -59,6 +59,27 @@ def test_sounds(tmp_path: Path) -> None:
     assert all((tmp_path / place).is_file() for place in played)
 
 
+def test_players_find_files_of_any_name(tmp_path: Path) -> None:
+    module = example("sounds")
+    made = module.player({"file": str(tmp_path / "a" / "50% #1 it's.wav"), "cosine": 0.5}, tmp_path / "out")
+    assert "src='../a/50%25%20%231%20it%27s.wav'" in made
+    assert "../a/50% #1 it&#x27;s.wav, cosine 0.50" in made
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_sounds_of_esc50(tmp_path: Path, external_data: Path) -> None:
+    """Words find recordings of what they name; most of the library was heard in training, as one's own is."""
+    pytest.importorskip("aisfx")
+    kinds = {"a dog barks": 0, "rain": 10, "church bells": 46, "a baby cries": 20, "a train passes": 45}
+    found = example("sounds").main(tmp_path, external_data / "esc50_cc0", tuple(kinds))
+    for words, kind in kinds.items():
+        assert sum(name.endswith(f"-{kind}.wav") for name in found[words]) >= 4, (words, found[words])
+    played = re.findall(r"<audio controls preload=none src='([^']+)'", (tmp_path / "sounds.html").read_text())
+    assert len(played) == 25
+    assert all((tmp_path / place).is_file() for place in played)
+
+
 @pytest.mark.slow
 def test_board(tmp_path: Path) -> None:
     """Two of six sentences have pictograms that nobody could take for wrong ones; pictures are there and credited."""

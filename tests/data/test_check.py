@@ -98,3 +98,18 @@ def test_what_lies_in_two_data_sets_is_told(tmp_path: Path) -> None:
     ]
     assert any("parts of one recording: 1 sets, 1 in both" in line for line in found["lines"])
     assert check_dataset("audiocaps", tmp_path / "a")["shared"] == {}
+
+
+@pytest.mark.data
+def test_clips_that_audiocaps_shares_with_a_part_of_audioset(external_data: Path) -> None:
+    """AudioCaps captions clips of AudioSet: none of its balanced and evaluation lists, many of the rest."""
+    found = check_dataset(
+        "audioset",
+        external_data / "audioset_meta",
+        ["segments=audioset_small_test.jsonl"],
+        near=False,
+        against=f"audiocaps={external_data / 'audiocaps_meta'}",
+    )
+    assert found["rows"] == {"audio": 2843, "text": 2843}
+    assert len(found["shared"]["recordings"]) == 234
+    assert any("parts of one recording: 234 sets, 234 in both" in line for line in found["lines"])

@@ -89,6 +89,12 @@ def test_parts_of_one_recording_in_two_splits_are_told() -> None:
     assert any(line.startswith("parts of one recording: 2 sets, 1 across splits") for line in found.lines())
 
 
+def test_an_example_of_a_leak_shows_both_splits() -> None:
+    rows = [{"group": i, "modality": "text", "text": "rain", "split": "train"} for i in range(5)]
+    rows.append({"group": 9, "modality": "text", "text": "Rain.", "split": "test"})
+    assert leakage(Manifest.from_rows(rows)).lines()[1].endswith(": rain (train) = Rain. (test) = rain (train)")
+
+
 def test_flat_pictures_of_different_colours_are_not_alike(tmp_path: Path) -> None:
     for name, colour in (("red", (250, 0, 0)), ("blue", (0, 0, 250)), ("grey", (90, 90, 90)), ("ash", (92, 90, 90))):
         Image.new("RGB", (40, 40), colour).save(tmp_path / f"{name}.png")

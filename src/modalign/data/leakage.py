@@ -71,14 +71,20 @@ class LeakReport:
         found = []
         for kind, sets in self.across().items():
             total = totals[kind]
-            shown = few(
-                (" = ".join(f"{self.names[r]} ({self.splits[r] or 'no split'})" for r in s[:3]) for s in sets), 3
-            )
+            shown = few((" = ".join(self._said(r) for r in self._first(s)) for s in sets), 3)
             label = what.get(kind, f"near {kind}")
             found.append(f"{label}: {total:,} sets, {len(sets):,} across splits" + (f": {shown}" if sets else ""))
         if self.unread:
             found.append(f"{len(self.unread):,} files could not be read: {few(Path(n).name for n in self.unread)}")
         return found
+
+    def _first(self, rows: tuple[int, ...]) -> list[int]:
+        """Three rows of a set, of different splits where it has them."""
+        ahead = {self.splits[r]: r for r in reversed(rows)}.values()
+        return [*sorted(ahead), *(r for r in rows if r not in ahead)][:3]
+
+    def _said(self, row: int) -> str:
+        return f"{self.names[row]} ({self.splits[row] or 'no split'})"
 
 
 def leakage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ..errors import ModalignError, few, unknown
@@ -54,7 +55,7 @@ class Ontology:
         except (KeyError, TypeError) as problem:
             raise ModalignError(f"{path} is not AudioSet's ontology: an entry has no {problem}") from None
 
-    @property
+    @cached_property
     def parents(self) -> Mapping[str, tuple[str, ...]]:
         """id -> ids of the parents."""
         found: dict[str, list[str]] = {i: [] for i in self.names}

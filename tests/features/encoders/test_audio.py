@@ -245,6 +245,35 @@ def test_the_network_learns_and_keeps_what_it_learnt(tmp_path: Path) -> None:
     torch.testing.assert_close(learnt.encode(fresh), net(learnt.collate(fresh)).detach())  # one without gradient
 
 
+def test_the_network_tells_parts_of_time_apart(tmp_path: Path) -> None:
+    """Hidden frames cut into parts by hand; silence first and silence last differ, which the whole does not tell."""
+    whole, halves = LogMelCNN(width=4, dim=8, seconds=1.0), LogMelCNN(width=4, dim=8, seconds=1.0, parts=2)
+    assert (whole.dim, halves.dim) == (8, 16)
+    assert whole.fingerprint() == LogMelCNN(width=4, dim=8, seconds=1.0, parts=1).fingerprint() != halves.fingerprint()
+    bands = torch.randn(1, 64, 64)  # 4 frames are left after four halvings, two a part
+    seen: list[torch.Tensor] = []
+    hook = halves.net.convolutions[-1].register_forward_hook(lambda *given: seen.append(given[2]))
+    got = halves.net(Bands(bands, torch.tensor([64]), torch.tensor([0])))
+    hook.remove()
+    h = F.avg_pool2d(F.gelu(seen[0]), 2).movedim(2, -1).flatten(1, 2)
+    expected = [halves.net.head(h[..., a : a + 2].mean(2) + h[..., a : a + 2].amax(2)) for a in (0, 2)]
+    assert torch.allclose(got, torch.cat(expected, 1), atol=1e-6)
+    half = noise(0.5)[0]
+    late, early = (np.concatenate(s) for s in ((0 * half, half), (half, 0 * half)))
+    apart = halves.encode([(late, 16000), (early, 16000)]).view(2, 2, 8)
+    assert F.cosine_similarity(apart[0, 1], apart[1, 0], dim=0) > 0.9
+    assert F.cosine_similarity(apart[0, 0], apart[0, 1], dim=0) < 0.5
+    one, two = (halves.encode([s]) for s in (noise(2.0), noise(0.3)))  # two windows: the first is the first half
+    assert torch.allclose(halves.encode([noise(2.0), noise(0.3)]), torch.cat([one, two]), atol=1e-5)
+    bands = log_mel(torch.from_numpy(noise(2.0)[0]).float())
+    cuts = [bands[a:b] for a, b in windows(len(bands), 100)]
+    alone = halves.net(Bands(torch.stack(cuts), torch.full((2,), 100), torch.arange(2))).view(2, 2, 8)
+    assert torch.allclose(one.view(2, 8), alone.mean(1), atol=1e-5)
+    halves.net.save(tmp_path / "net.safetensors")
+    again = LogMelCNN(weights=str(tmp_path / "net.safetensors"), seconds=1.0, parts=2)
+    assert torch.equal(again.encode([noise(2.0)]), one)
+
+
 def test_wrong_weights_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"no weights")
     for path in (tmp_path / "x", tmp_path / "gone"):

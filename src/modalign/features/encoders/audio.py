@@ -96,6 +96,7 @@ class LogMelCNN(FrozenEncoder):
         weights: file that ``MelCNN.save`` wrote; None: random weights, drawn from ``seed``.
         gain: as in "logmel". seconds: longest window.
         width, dim: size of the network where there are no weights yet.
+        parts: features of that many equal parts of time, one after the other, ``dim`` numbers each.
 
     Raises:
         MissingExtraError: soundfile or soxr is not installed.
@@ -119,6 +120,7 @@ class LogMelCNN(FrozenEncoder):
         dim: Dim = 256,
         seed: Seed = 0,
         device: str = "cpu",
+        parts: Count = 1,
     ) -> None:
         if seconds < 1.0:
             raise ModalignError(f"seconds must be at least 1, got {seconds}")
@@ -128,9 +130,10 @@ class LogMelCNN(FrozenEncoder):
         self.size = {"width": width, "dim": dim}
         self.seed = seed
         self.device = device
+        self.parts = check_parts(parts)
         self.net = self.trainable()
         frozen(self.net)
-        self.dim = self.net.shape["dim"]
+        self.dim = parts * self.net.shape["dim"]
 
     def description(self) -> dict[str, Any]:
         """Decoding, weights or what they were drawn from, gain, windows, version of this code."""
@@ -142,6 +145,7 @@ class LogMelCNN(FrozenEncoder):
             "weights": file_hash(self.weights) if self.weights else drawn,
             "gain": self.gain,
             "frames": self.frames,
+            **({"parts": self.parts} if self.parts > 1 else {}),
         }
 
     def collate(self, items: Sequence[Item]) -> Bands:
@@ -174,10 +178,10 @@ class LogMelCNN(FrozenEncoder):
     def trainable(self) -> MelCNN:
         """A fresh network with these weights, to be trained on what ``collate`` returns."""
         if self.weights:
-            return MelCNN.load(self.weights).to(self.device)
+            return MelCNN.load(self.weights, self.parts).to(self.device)
         with LOADING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return MelCNN(**self.size).to(self.device)
+            return MelCNN(**self.size, parts=self.parts).to(self.device)
 
 
 def hear(item: Item, rate: int) -> Tensor:

@@ -39,10 +39,32 @@ def part_means(frames: Tensor, parts: int) -> Tensor:
     count = len(frames)
     if parts == 1:
         return frames.mean(0)
-    edges = torch.arange(parts + 1, dtype=torch.float64) * count / parts
-    t = torch.arange(count, dtype=torch.float64)
-    weight = torch.minimum(edges[1:, None], t + 1) - torch.maximum(edges[:-1, None], t)
-    return (weight.clamp(min=0).to(frames.dtype) @ frames * (parts / count)).flatten()
+    share = shares(torch.tensor([count]), count, parts)[0].to(frames.dtype)
+    return (share @ frames * (parts / count)).flatten()
+
+
+def shares(length: Tensor, count: int, parts: int) -> Tensor:
+    """How much of each frame lies within each equal part of time.
+
+        w_pt = length of [t, t + 1] within [p T / P, (p + 1) T / P]
+
+    Args:
+        length: (n,) frames that each item has, T. count: frames of the longest. parts: P.
+
+    Returns:
+        (n, P, count) float64; 0 from T on.
+
+    Example:
+        >>> shares(torch.tensor([3, 2]), 3, 2)
+        tensor([[[1.0000, 0.5000, 0.0000],
+                 [0.0000, 0.5000, 1.0000]],
+        <BLANKLINE>
+                [[1.0000, 0.0000, 0.0000],
+                 [0.0000, 1.0000, 0.0000]]], dtype=torch.float64)
+    """
+    edges = torch.arange(parts + 1, dtype=torch.float64, device=length.device) * length[:, None] / parts
+    t = torch.arange(count, dtype=torch.float64, device=length.device)
+    return (torch.minimum(edges[:, 1:, None], t + 1) - torch.maximum(edges[:, :-1, None], t)).clamp(min=0)
 
 
 def spread(frames: Tensor) -> Tensor:
