@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,12 @@ import modalign as ma
 from modalign import cli
 from modalign.errors import ModalignError
 from modalign.migration import Migration, load_migration
+from modalign.migration.charts import adapters, by_place, over_pairs
+from modalign.migration.curve import forecast
+from modalign.migration.inputs import load_links
 from modalign.migration.lists import nearest, overlap
+from modalign.migration.migrating import verdict
+from modalign.migration.page import COLUMNS, needed
 
 from .conftest import Models, two_models
 
@@ -151,6 +157,11 @@ def test_other_lengths_on_either_side_change_nothing_for_a_cosine_store(models: 
         ({"directions": ["query"]}, "queries"),
         ({"k": 0}, "k = 0"),
         ({"old": np.zeros(4)}, "OLD"),
+        ({"old": np.ones((100, 4))}, "all rows of OLD are equal"),
+        ({"new": np.ones((100, 4))}, "all rows of NEW are equal"),
+        ({"methods": []}, "no adapter to try: name some of identity"),
+        ({"methods": ["identity"]}, "'identity' needs two models of one width"),
+        ({"directions": []}, "name queries, rows or both"),
     ],
 )
 def test_mistakes_get_one_clear_line(change: dict[str, object], told: str, models: Models) -> None:
@@ -158,6 +169,92 @@ def test_mistakes_get_one_clear_line(change: dict[str, object], told: str, model
     with pytest.raises(ModalignError, match=told) as problem:
         ma.migrate(**{**given, **change})  # type: ignore[arg-type]
     assert "\n" not in str(problem.value)
+
+
+def test_a_list_of_pairs_that_is_wrong_as_a_whole_is_refused(models: Models) -> None:
+    mixed = torch.stack([torch.arange(100), torch.arange(100).roll(37)], 1)
+    with pytest.raises(ModalignError, match=r"pairs look wrong, too many to trust .* is each pair one item"):
+        ma.migrate(models.old[:500], models.new[:500], mixed, methods=["ridge"])
+
+
+@pytest.mark.parametrize("head", ["new,old", '"New row";"Old row"', "new_id\told_id"])
+def test_columns_that_name_new_first_are_refused(head: str, tmp_path: Path) -> None:
+    between = next(c for c in ",;\t" if c in head)
+    path = tmp_path / "pairs.csv"
+    path.write_text(head + "\n" + "".join(f"{i}{between}{i}\n" for i in range(20)))
+    with pytest.raises(ModalignError, match="give the row numbers of OLD first"):
+        load_links(path)
+    path.write_text(f"old{between}new\n3{between}4\n")
+    assert load_links(path).tolist() == [[3, 4]]
+
+
+def facts_of(kept: float, agreement: float, take: str = "queries") -> dict[str, Any]:
+    share = {"value": kept, "low": kept - 0.02, "high": kept + 0.02}
+    return {"take": take, take: {"kept": share}, "agreement": {"value": agreement}, "k": 10, "pairs": {"used": 1000}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            facts_of(0.534, 0.543),
+            "Keep the index and map each query: 1,000 pairs keep 53.4 % of the old top 10 (51.4 to 55.4); "
+            "the two models' own lists have 54.3 % in common.",
+        ),
+        (
+            facts_of(0.97, 0.9, "rows"),
+            "Rewrite the old vectors once: 1,000 pairs keep 97.0 % of the old top 10 (95.0 to 99.0), "
+            "so users will hardly notice.",
+        ),
+        (
+            facts_of(0.098, 0.3, "rows"),
+            "Embed again what you can: with the old vectors rewritten, 1,000 pairs keep 9.8 % of the old top 10 "
+            "(7.8 to 11.8); the two models' own lists have 30.0 % in common.",
+        ),
+    ],
+)
+def test_the_verdict_is_one_sentence_and_says_so_where_little_is_kept(facts: dict[str, Any], said: str) -> None:
+    assert verdict(facts) == said
+
+
+def test_a_forecast_beyond_the_pairs_at_hand_is_no_promise() -> None:
+    """Curves r(p) = top - a p^-b: needed for 95 % of top is (a / (0.05 top))^(1/b)."""
+    slow = [50, 100, 200, 400]
+    far = forecast(slow, [0.9 - 1.2 * n**-0.2 for n in slow])
+    assert far["reliable"] is False
+    assert far["at_ten_times"] == pytest.approx(0.9 - 1.2 * 4000**-0.2, abs=0.01)
+    said = needed({"forecast": far, "curve": [{"pairs": n} for n in slow]})
+    assert "not in sight" in said
+    assert "ten times as many pairs (4,000)" in said
+    quick = forecast(slow, [0.99 - 2 / n for n in slow])
+    assert quick["pairs_of_all"] == pytest.approx(2 / 0.04, rel=0.1)
+    assert "about 50 pairs are needed" in needed({"forecast": quick, "curve": [{"pairs": n} for n in slow]})
+
+
+def test_charts_say_what_the_facts_say(moved: Migration) -> None:
+    assert moved.folder is not None
+    text, f = (moved.folder / "report.html").read_text(), moved.facts
+    for d in ("queries", "rows"):
+        tried = [t for t in f[d]["tried"] if t["method"] == "ridge"]
+        best = max(tried, key=lambda t: t["kept"]["value"] + t["kept_new"]["value"])
+        old, new = ("".join(x) for x in adapters(f, d))
+        assert f"ridge {100 * best['kept']['value']:.1f} %" in old
+        assert f"ridge {100 * best['kept_new']['value']:.1f} %" in new
+        assert old in text
+    overlap_chart, ndcg_chart = over_pairs(f)
+    last = f["curve"][-1]
+    assert f"{100 * last['kept']['value']:.1f} % at {last['pairs']}" in overlap_chart
+    assert f"{100 * last['kept_new_ndcg']['value']:.1f} % at {last['pairs']}" in ndcg_chart
+    known = [p for p in f["places"] if p["kept"]]
+    assert len(known) > 1
+    for p in known:
+        assert f"place {p['place']}: {100 * p['share']:.1f} % of the store" in by_place(f)[0]
+
+
+def test_the_last_point_of_the_curve_is_the_trial_of_the_chosen_adapter(models: Models) -> None:
+    pairs = torch.arange(1000)[:, None].expand(1000, 2)  # from 1,000 pairs on there is one part that is held out
+    f = ma.migrate(models.old[:1500], models.new[:1500], pairs, methods=["ridge"]).facts
+    assert f["curve"][-1] == {"pairs": 800, **{key: f["queries"]["tried"][0][key] for key in COLUMNS}}
 
 
 def test_the_command_fits_and_prints(stores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from .common import Flag, Json, MaybeWhole, Seeded, Several, Whole, emit, unused
+from cyclopts import Parameter
+
+from ..parameters import Count
+from .common import Flag, Json, MaybeWhole, Seeded, Several, emit, unused, whole
 
 
 def migrate(
@@ -16,7 +20,7 @@ def migrate(
     measure: str = "cosine",
     method: Several = None,
     direction: Several = None,
-    k: Whole = 10,
+    k: Annotated[Count, Parameter(alias="-k", converter=whole)] = 10,
     old_part: str | None = None,
     new_part: str | None = None,
     old_encoder: str | None = None,

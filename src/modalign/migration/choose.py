@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import unknown
+from ..errors import ModalignError, unknown
 from ..progress import Progress, silent
 from . import curved, linear, transport
 from .adapter import Adapter, fit_norm
@@ -112,13 +112,17 @@ def candidates(methods: Sequence[str], full: FullAdapter, equal: bool) -> list[C
     """All candidates of some methods; leaving rows as they are needs equal widths.
 
     Raises:
-        ModalignError: an unknown method; the nearest is named.
+        ModalignError: an unknown method; the nearest is named. No method that fits.
     """
     for name in methods:
         if name not in METHODS:
             raise unknown("adapter", name, METHODS)
     every = [*plain(), *full.candidates()]
-    return [c for c in every if c.method in methods and (equal or c.method != "identity")]
+    found = [c for c in every if c.method in methods and (equal or c.method != "identity")]
+    if not found:
+        why = "'identity' needs two models of one width" if methods else f"name some of {', '.join(METHODS)}"
+        raise ModalignError(f"no adapter to try: {why}")
+    return found
 
 
 def folds(n: int, seed: int) -> list[Tensor]:
@@ -212,18 +216,19 @@ class Trials:
             mapped[held] = adapter(raw.x[held])
             asked, store = (mapped[held], g.store) if queries else (raw.y[held], adapter(g.store))
             found[held] = nearest(asked, store, g.truth.shape[1], g.measure, g.own[held]).rows
-        kept = self._scored(raw, mapped[self.rows], found[self.rows], queries)
+        kept = self.scored(raw, self.rows, mapped[self.rows], found[self.rows], queries)
         return Trial(candidate, kept, mapped[self.rows])
 
-    def _scored(self, raw: Sample, mapped: Tensor, found: Tensor, queries: bool) -> Kept:
-        g, own = self.gallery, torch.arange(len(self.rows))
+    def scored(self, raw: Sample, held: Tensor, mapped: Tensor, found: Tensor, queries: bool = True) -> Kept:
+        """What is kept of some held-out links (q,), given as they were mapped, with what was found of the store."""
+        g, own = self.gallery, torch.arange(len(held))
         new, old = (raw.x, raw.y) if queries else (raw.y, raw.x)
-        new, old = new[self.rows], old[self.rows]
+        new, old = new[held], old[held]
         k = g.truth.shape[1]
         want = nearest(new, new, k, g.measure, own).rows
         asked, store = (mapped, old) if queries else (new, mapped)
         lists = nearest(asked, store, k, g.measure, own).rows
-        truth = g.truth[self.rows]
+        truth = g.truth[held]
         return Kept(overlap(found, truth), ndcg(found, truth), overlap(lists, want), ndcg(lists, want))
 
 

@@ -10,24 +10,24 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..errors import ModalignError, unknown
-from .choose import Candidate, Trials, with_norm
+from .choose import Candidate, Kept, Trials, with_norm
 from .inputs import LEAST
-from .lists import nearest, overlap
+from .lists import nearest
 
 SIZES = (25, 50, 100, 200, 300, 500, 1000, 2000, 3000, 5000, 10_000, 20_000, 50_000)
 MOST_POINTS = 6
 
 
 class CurvePoint(NamedTuple):
-    """Overlap with the old lists, (q,) per held-out link, with so many links."""
+    """What is kept, per held-out link, with so many links."""
 
     pairs: int
-    kept: Tensor
+    kept: Kept
 
 
 def measured(trials: Trials, candidate: Candidate, seed: int = 0) -> list[CurvePoint]:
     """The chosen adapter for queries with fewer links, on the first part that was held out; nested draws."""
-    g, held, rest = trials.gallery, trials.parts[0], trials.rests[0]
+    g, held, rest = trials.gallery, trials.parts[0].sort().values, trials.rests[0]
     order = rest[torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))]
     sizes = [n for n in SIZES if LEAST <= n < 0.8 * len(rest)]
     step = max(1, -(-len(sizes) // (MOST_POINTS - 1)))
@@ -37,8 +37,9 @@ def measured(trials: Trials, candidate: Candidate, seed: int = 0) -> list[CurveP
         tag = "part 0" if n == len(rest) else f"first {n}"
         fit = candidate.fit(units.linked(rows, tag))
         adapter = with_norm(fit, trials.raw.x[rows], trials.raw.y[rows], g.measure)
-        found = nearest(adapter(trials.raw.x[held]), g.store, g.truth.shape[1], g.measure, g.own[held]).rows
-        out.append(CurvePoint(n, overlap(found, g.truth[held])))
+        mapped = adapter(trials.raw.x[held])
+        found = nearest(mapped, g.store, g.truth.shape[1], g.measure, g.own[held]).rows
+        out.append(CurvePoint(n, trials.scored(trials.raw, held, mapped, found)))
     return out
 
 
@@ -48,8 +49,9 @@ def forecast(pairs: list[int], kept: list[float], target: float = 0.95) -> dict[
     r(p) = top - a p^-b, fitted by least squares over a grid of b; top at most 1.
 
     Returns:
-        {"top", "pairs_of_top", "pairs_of_all", "reliable"}: counts are None where the curve does not get there.
-        Beyond ten times the pairs at hand a count is a guess: ``reliable`` is then False.
+        {"top", "pairs_of_top", "pairs_of_all", "reliable", "at_ten_times"}: counts are None where the curve does not
+        get there. Beyond ten times the pairs at hand a count is a guess: ``reliable`` is then False, and what the curve
+        says is the level at ten times as many.
 
     Example:
         >>> p = [50, 100, 400, 1600]
@@ -57,7 +59,10 @@ def forecast(pairs: list[int], kept: list[float], target: float = 0.95) -> dict[
         2500
     """
     if len(pairs) < 3:
-        return {"target": target, "top": None, "pairs_of_top": None, "pairs_of_all": None, "reliable": False}
+        return {
+            "target": target, "top": None, "pairs_of_top": None, "pairs_of_all": None, "reliable": False,
+            "at_ten_times": None,
+        }  # fmt: skip
     p, r = np.asarray(pairs, float), np.asarray(kept, float)
     fits = []
     for power in np.arange(0.1, 1.55, 0.05):
@@ -75,8 +80,10 @@ def forecast(pairs: list[int], kept: list[float], target: float = 0.95) -> dict[
 
     of_top, of_all = needed(target * top), needed(target)
     reliable = of_top is not None and of_top <= 10 * max(pairs)
+    ahead = max(float(r.max()), top - a * (10.0 * p.max()) ** -power)
     return {
         "target": target, "top": round(top, 4), "pairs_of_top": of_top, "pairs_of_all": of_all, "reliable": reliable,
+        "at_ten_times": round(ahead, 4),
     }  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..data.arrays import load_pairs
 from ..errors import ModalignError, few, unknown
 from ..files import read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
@@ -21,7 +20,7 @@ from . import export, gradual
 from .adapter import Adapter, load_adapter
 from .choose import METHODS, Candidate, Direction, Kept
 from .curve import forecast
-from .inputs import DOUBT
+from .inputs import DOUBT, load_links
 from .lists import K
 from .study import Side, Study, by_place, score, study, worst
 from .vectors import Vectors, in_memory, open_vectors
@@ -29,6 +28,10 @@ from .vectors import Vectors, in_memory, open_vectors
 FORMAT = 1
 FACTS = "migration.json"
 DIRECTIONS = ("queries", "rows")
+ACTS = {
+    "queries": ("Keep the index and map each query", "with each query mapped"),
+    "rows": ("Rewrite the old vectors once", "with the old vectors rewritten"),
+}  # what to do; what it is that keeps too little
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,12 @@ def _migrate(
 ) -> Migration:  # fmt: skip
     methods = [methods] if isinstance(methods, str) else methods
     stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
+    if not directions:
+        raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
     for d in directions:
         if d not in DIRECTIONS:
             raise unknown("direction", d, DIRECTIONS)
-    links = load_pairs(pairs) if isinstance(pairs, str | Path) else row_pairs(pairs)
+    links = load_links(pairs) if isinstance(pairs, str | Path) else row_pairs(pairs)
     if not 1 <= k <= 1000:
         raise ModalignError(f"lists have 1 to 1000 entries, got k = {k}")
     s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
@@ -151,8 +156,8 @@ def describe(
     s: Study, stores: Sequence[Vectors], pairs: int, k: int, seed: int, encoders: Mapping[str, str]
 ) -> dict[str, Any]:
     """All numbers of a study, as JSON holds them."""
-    points = [{"pairs": p.pairs, **score(p.kept)} for p in s.points]
-    numbers, levels = [p.pairs for p in s.points], [float(p.kept.mean()) for p in s.points]
+    points = [{"pairs": p.pairs, **_scores(p.kept)} for p in s.points]
+    numbers, levels = [p.pairs for p in s.points], [float(p.kept.old.mean()) for p in s.points]
     facts: dict[str, Any] = {
         "format": FORMAT, "modalign": __version__, "seed": seed, "k": k, "measure": s.measure,
         "encoders": dict(encoders),
@@ -209,14 +214,16 @@ def take(facts: Mapping[str, Any]) -> str:
 
 
 def verdict(facts: Mapping[str, Any]) -> str:
-    """One sentence: what to do, and what it keeps."""
+    """One sentence: what to do, and what it keeps. Where it is less than half of what the models agree on: not this."""
     side = facts[facts["take"]]
     value, low, high = (100 * side["kept"][key] for key in ("value", "low", "high"))
-    act = "Keep the index and map each query" if facts["take"] == "queries" else "Rewrite the old vectors once"
+    act, how = ACTS[facts["take"]]
     kept = f"{facts['pairs']['used']:,} pairs keep {value:.1f} % of the old top {facts['k']} ({low:.1f} to {high:.1f})"
     level = 100 * facts["agreement"]["value"]
     if value >= 95:
         return f"{act}: {kept}, so users will hardly notice."
+    if value < level / 2:
+        act, kept = "Embed again what you can", f"{how}, {kept}"
     return f"{act}: {kept}; the two models' own lists have {level:.1f} % in common."
 
 

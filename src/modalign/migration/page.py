@@ -8,17 +8,13 @@ from typing import Any
 from markupsafe import Markup
 
 from .. import __version__
-from ..report.bench.figures import Line, Point, curves
-from ..report.bench.parts import card, cards, paragraph, table
+from ..report.bench.parts import cards, paragraph, table
 from ..report.html import source
 from ..report.page import Section, render
 from ..report.svg import join, printable, tag
+from . import charts
+from .charts import NAMES
 
-NAMES = {
-    "identity": "no change", "orthogonal": "orthogonal", "low_rank": "low rank", "ridge": "ridge",
-    "cca": "canonical (CCA)", "perceptron": "residual perceptron", "local": "local maps",
-    "full": "full (unlinked rows too)",
-}  # fmt: skip
 WAYS = {
     "queries": ("New queries into the old space", "The index stays as it is; the adapter runs on each query."),
     "rows": (
@@ -124,7 +120,7 @@ def methods(f: Mapping[str, Any]) -> Markup:
             f"new lists, nDCG@{k}",
         ]
         note = paragraph(f"{words} Percent, with 95 % intervals over queries.")
-        parts += [tag("h3", title), note, table(head, rows, focus=chosen)]
+        parts += [tag("h3", title), note, cards(charts.adapters(f, d)), table(head, rows, focus=chosen)]
     return join(parts)
 
 
@@ -133,16 +129,7 @@ COLUMNS = ("kept", "kept_ndcg", "kept_new", "kept_new_ndcg")
 
 def pairs(f: Mapping[str, Any]) -> Markup:
     """The curve over numbers of pairs, and what it says about more."""
-    points = [Point(p["pairs"], *(100 * p[c] for c in ("value", "low", "high"))) for p in f["curve"]]
-    parts = [paragraph(needed(f))]
-    if len(points) > 1:
-        line = Line("old lists kept", points, True)
-        level = 100 * f["agreement"]["value"]
-        models = Line("both models", [Point(p.x, level) for p in points])
-        figure = curves("Old lists kept against pairs", "pairs (log scale)", [line, models], log=True)
-        words = "Band: 95 % interval over the tested pairs, the same at every point. Both models: what they agree on."
-        parts.append(cards([card(figure, words)]))
-    return join(parts)
+    return join([paragraph(needed(f)), cards(charts.over_pairs(f)) if len(f["curve"]) > 1 else Markup("")])
 
 
 def needed(f: Mapping[str, Any]) -> str:
@@ -151,13 +138,18 @@ def needed(f: Mapping[str, Any]) -> str:
     if g["top"] is None:
         return "There are too few pairs to say how many would be needed for 95 %."
     top = f"With more pairs of this kind the curve runs to {100 * g['top']:.1f} %. "
-    if g["pairs_of_all"] is not None:
+    most = 10 * f["curve"][-1]["pairs"]
+    if g["pairs_of_all"] is not None and g["pairs_of_all"] <= most:
         return f"For 95 % of the old lists about {g['pairs_of_all']:,} pairs are needed. {top}"
-    middle = "95 % of the old lists are out of reach with these adapters, whatever the number of pairs. "
     if g["pairs_of_top"] is None:
-        return middle + top
-    guess = "" if g["reliable"] else ", a guess far beyond the pairs at hand"
-    return f"{middle}{top}For 95 % of that level about {g['pairs_of_top']:,} pairs are needed{guess}."
+        return f"95 % of the old lists are out of reach with these adapters, whatever the number of pairs. {top}"
+    if not g["reliable"]:
+        return (
+            f"95 % of the old lists are not in sight: continued, the curve is at {100 * g['at_ten_times']:.1f} % with "
+            f"ten times as many pairs ({most:,}), and where it ends cannot be told from those at hand."
+        )
+    middle = "95 % of the old lists are out of reach with these adapters, whatever the number of pairs. "
+    return f"{middle}{top}For 95 % of that level about {g['pairs_of_top']:,} pairs are needed."
 
 
 def places(f: Mapping[str, Any]) -> Markup:
@@ -165,7 +157,7 @@ def places(f: Mapping[str, Any]) -> Markup:
     k = f["k"]
     rows = [
         (str(p["place"]), f"{100 * p['share']:.1f} %", f"{p['pairs']:,}", f"{p['tested']:,}", shown(p["kept"]),
-         "–" if p["example_old_row"] is None else f"{p['example_old_row']:,}")
+         "–" if p["example_old_row"] is None else str(p["example_old_row"]))
         for p in f["places"]
     ]  # fmt: skip
     head = [
@@ -177,13 +169,14 @@ def places(f: Mapping[str, Any]) -> Markup:
         "a row of OLD in it",
     ]
     bad = [
-        (f"{w['old_row']:,}", f"{w['new_row']:,}", f"{100 * w['overlap']:.0f}", f"{100 * w['ndcg']:.0f}")
+        (str(w["old_row"]), str(w["new_row"]), f"{100 * w['overlap']:.0f}", f"{100 * w['ndcg']:.0f}")
         for w in f["worst"]
     ]
     words = "Places are clusters of the old store, worst first. A place without pairs is covered by no number here."
     note = paragraph("Tested pairs whose old lists are kept least, percent.")
     below = table(["Row of OLD", "row of NEW", f"overlap@{k}", "nDCG"], bad)
-    return join([paragraph(words), table(head, rows), tag("h3", "Worst queries"), note, below])
+    drawn = cards(charts.by_place(f))
+    return join([paragraph(words), drawn, table(head, rows), tag("h3", "Worst queries"), note, below])
 
 
 def mixed(f: Mapping[str, Any]) -> Markup | None:
@@ -195,9 +188,10 @@ def mixed(f: Mapping[str, Any]) -> Markup | None:
         (name, f"{100 * m[key]:.1f}", f"{100 * m[f'old_share_{key}']:.1f}")
         for name, key in (("scores as they are", "raw"), ("calibrated per origin", "calibrated"))
     ]
+    level = f"{'-' if m['level'] < 0 else '+'} {abs(m['level'])}"
     words = (
         f"Half of {m['items']:,} tested items as mapped old vectors, half as new vectors, in one list; queries of the "
-        f"new model. A fair share of old items is 50 %. Score of an old item = {m['slope']} x cosine + {m['level']}."
+        f"new model. A fair share of old items is 50 %. Score of an old item = {m['slope']} x cosine {level}."
     )
     head = ["Scores", "new lists kept, %", "old items in the lists, %"]
     return join([paragraph(words), table(head, rows, focus=[False, True])])

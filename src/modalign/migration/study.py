@@ -39,6 +39,7 @@ from .vectors import Vectors
 
 SAMPLE = 20_000  # rows of either store that are looked at
 WORST = 20
+MOST_WRONG = 0.5  # share of wrong links above which the list of pairs is at fault, and not some of its lines
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def gather(old: Vectors, new: Vectors, pairs: Tensor, seed: int = 0, progress: P
     """Read what is needed of both stores: the links, and at most 20,000 other rows of each.
 
     Raises:
-        ModalignError: too few usable links.
+        ModalignError: too few usable links; rows that are all equal.
     """
     links = usable(pairs, old.rows, new.rows)
     progress(0, 2, "reading the stores")
@@ -78,8 +79,11 @@ def gather(old: Vectors, new: Vectors, pairs: Tensor, seed: int = 0, progress: P
     for name, lost in zip(("OLD", "NEW"), (o[1] for o in others), strict=True):
         if lost:
             aside[f"sampled rows of {name} that are zero or not finite"] = lost
-    store = torch.cat([y, others[0][0]])
-    return LinkedRows(rows, Sample(x, y, torch.cat([x, others[1][0]]), store), store, aside)
+    store, more = torch.cat([y, others[0][0]]), torch.cat([x, others[1][0]])
+    for name, found in (("OLD", store), ("NEW", more)):
+        if bool((found == found[0]).all()):
+            raise ModalignError(f"all rows of {name} are equal: there is nothing to find in it")
+    return LinkedRows(rows, Sample(x, y, more, store), store, aside)
 
 
 def _sound(x: Tensor) -> Tensor:
@@ -144,6 +148,8 @@ def study(
 ) -> Study:
     """Fit, choose and measure. See ``migrate`` for the arguments."""
     check_measure(measure)
+    full = FullAdapter(seed, progress=progress)
+    choices = candidates(methods, full, old.width == new.width)
     rows = gather(old, new, pairs, seed, progress)
     places = cover(rows.store, rows.raw.y, seed)
     progress(0, 1, "checking the pairs")
@@ -151,17 +157,15 @@ def study(
     progress(1, 1, "checking the pairs")
     good = torch.ones(len(rows.links), dtype=torch.bool)
     good[doubt.rows] = False
-    if int(good.sum()) < LEAST:
+    if doubt.share > MOST_WRONG or int(good.sum()) < LEAST:
         raise ModalignError(
-            f"{int((~good).sum())} of {len(good)} pairs look wrong: fewer than {LEAST} are left. Are the row numbers "
-            "of OLD first and those of NEW second, counted from 0?"
+            f"{int((~good).sum())} of {len(good)} pairs look wrong, too many to trust the others. Are the row numbers "
+            "of OLD first and those of NEW second, counted from 0, and is each pair one item?"
         )
     kept_links = good.nonzero().flatten()
     raw = rows.raw.linked(kept_links)
     gallery = StoreSample.of(rows.store, kept_links, raw.y, measure, k)
     trials = Trials(raw, gallery, seed)
-    full = FullAdapter(seed, progress=progress)
-    choices = candidates(methods, full, raw.x.shape[1] == raw.y.shape[1])
     sides: dict[str, Side] = {}
     for direction in directions:
         tried = compare(trials, choices, direction, progress)

@@ -40,12 +40,12 @@ def paragraph(words: object) -> Markup:
     return tag("p", words, class_="note")
 
 
-def card(figure: Markup, caption: str = "") -> Markup:
-    """A figure on a card."""
+def card(figure: Markup, caption: str = "", width: int = 46) -> Markup:
+    """A figure on a card, at most so many times the size of letters wide."""
     words = [tag("figcaption", caption)] if caption else []
-    return tag("figure", figure, *words, class_="card", style="max-width: 46rem")
+    return tag("figure", figure, *words, class_="card", style=f"max-width: {width}rem")
 
 
 def cards(parts: Sequence[Markup]) -> Markup:
     """Figures side by side."""
-    return tag("div", *parts, class_="grid", style="margin-top: 1rem")
+    return tag("div", *parts, class_="grid", style="margin: 1rem 0")
