@@ -40,7 +40,7 @@ types: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.ratios
 
-site: $(VENV)/.dev
+site: $(VENV)/.site
 	$(BIN)/python site/drawings.py
 	$(BIN)/python site/charts.py
 	$(BIN)/python -m zensical build --clean --strict
@@ -68,4 +68,8 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[dev]'
 	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null
+	touch $@
+
+$(VENV)/.site: $(VENV)/.dev
+	$(PIP) -e '.[site]'
 	touch $@

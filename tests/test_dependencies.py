@@ -75,6 +75,15 @@ def test_every_optional_module_is_in_the_extra_that_the_message_names() -> None:
         assert name in requirements(PROJECT["optional-dependencies"][extra]), f"{module} is not in [{extra}]"
 
 
+def test_every_extra_that_is_named_anywhere_exists() -> None:
+    places = (p for name in ("src", "docs", "tests", "examples") for p in (ROOT / name).rglob("*"))
+    texts = [p.read_text() for p in [*places, *ROOT.glob("*.md")] if p.suffix in {".py", ".md", ".toml", ".html"}]
+    lists = [found for text in texts for found in re.findall(r"modalign\[([\w, ]+)\]", text)]
+    named = {extra.strip() for found in lists for extra in found.split(",")}
+    assert len(named) > 5
+    assert named <= set(PROJECT["optional-dependencies"])
+
+
 def test_every_requirement_has_a_lower_bound_and_a_pin_above_it() -> None:
     pins = dict(re.findall(r"^([^#=\s]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
