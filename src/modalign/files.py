@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -248,6 +249,18 @@ def absolute(place: str | Path) -> str:
     """
     found = re.match(r"([a-z][a-z0-9+.-]+):/+(?=[^/])", str(place))
     return f"{found[1]}://{str(place)[found.end() :]}" if found else os.path.abspath(os.path.expanduser(place))
+
+
+def file_size(path: str | os.PathLike[str]) -> int:
+    """Bytes of a file that has an end.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or a device: whoever opens one may wait for ever.
+    """
+    facts = os.stat(path)
+    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):  # a folder is refused where it is opened
+        raise OSError(errno.ESPIPE, "a pipe or a device, not a file")
+    return facts.st_size
 
 
 def read_text(path: Path, what: str = "file") -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import few
+from ..files import file_size
 from .leakage import LeakReport, leakage
 from .left_out import lines as told
 from .lists import wrong_content
@@ -121,6 +122,7 @@ def _heads(names: list[str]) -> Iterator[tuple[str, bytes | None]]:
             if is_member(name):
                 yield name, open_member(name).read(200)
             else:
+                file_size(name)
                 with open(name, "rb") as handle:
                     yield name, handle.read(200)
         except (OSError, ValueError):

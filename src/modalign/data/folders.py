@@ -144,6 +144,8 @@ def _together(rows: Rows, place: Path, part: str, layout: Layout, lines: bool, n
         named.setdefault(key, group)
         if kind == "text":
             try:
+                if path.is_fifo():
+                    raise ModalignError("a pipe, not a file")
                 content = read_list(path, "text")[0]
             except ModalignError as problem:  # one broken text is counted and named; it does not stop the rest
                 rows.left_out("texts", str(problem).replace(f" ({path})", ""), path.name)

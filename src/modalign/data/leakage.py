@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModalignError, few
+from ..files import file_size
 from .hashes import near_pairs, picture_hash
 from .manifest import Manifest
 from .shards import is_member, open_member
@@ -175,7 +176,7 @@ def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:
     sizes: dict[str, int] = {}
     for uri in {u for u in manifest.uri if u is not None}:
         try:
-            sizes[uri] = len(open_member(uri).getbuffer()) if is_member(uri) else Path(uri).stat().st_size
+            sizes[uri] = len(open_member(uri).getbuffer()) if is_member(uri) else file_size(uri)
         except (OSError, ValueError):
             unread.add(uri)
     of_size: dict[int, list[str]] = defaultdict(list)

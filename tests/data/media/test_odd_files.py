@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,30 @@ def test_drawings_of_any_encoding_are_drawn(data: bytes) -> None:
     assert load_image(data, 4).getpixel((1, 1)) == (255, 0, 0)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        re.sub(r"<(/?)(svg|rect)", r"<\1ns0:\2", RECT).replace("xmlns=", "xmlns:ns0="),
+        f"<!-- {'licence ' * 2000} -->{RECT}",
+        f"<!DOCTYPE svg [\n<!ENTITY a 'b'>\n<!ENTITY c 'd'>\n]>\n<?xml-stylesheet href='x'?>{RECT}",
+        f"{'<!-- a -->' * 200}{RECT}",
+    ],
+    ids=["a prefix of its own", "a long comment", "declarations", "many comments"],
+)  # fmt: skip
+def test_drawings_are_known_whatever_stands_before_them(text: str) -> None:
+    pytest.importorskip("resvg_py")
+    assert load_image(text.encode(), 4).getpixel((1, 1)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["<!-- a -->" * 200 + "<html><svg></svg></html>", "<!--" * 500, "<?a" * 500, "<!DOCTYPE [" * 500]
+)
+def test_what_is_no_drawing_is_known_at_once(text: str) -> None:
+    """Forty comments before another root once took hours."""
+    with pytest.raises(ModalignError, match="not a picture"):
+        load_image(text.encode())
+
+
 def test_compressed_drawings_are_known_by_their_ending(tree: Callable[..., Path]) -> None:
     assert folders(tree({"a.svgz": gzip.compress(RECT.encode())})).modalities == ("image",)
 
@@ -71,6 +96,19 @@ WMF = b"\xd7\xcd\xc6\x9a\0\0\0\0\0\0\x0a\0\x0a\0\x48\0" + bytes(6) + b"\x01\0\x0
 def test_pictures_that_are_not_read_are_called_by_their_name(data: bytes, said: str) -> None:
     with pytest.raises(ModalignError, match=said):
         load_image(data)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "GIF", "TIFF"])
+def test_pictures_that_end_early_are_damaged_pictures(form: str) -> None:
+    """Also within their header, and also where they come opened."""
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(out, form)
+    for size in (16, len(out.getvalue()) // 2):
+        with pytest.raises(ModalignError, match="picture is truncated or damaged: <"):
+            load_image(out.getvalue()[:size])
+    if form not in ("TIFF", "WEBP"):  # which Pillow does not open so
+        with pytest.raises(ModalignError, match="picture is truncated or damaged: <picture>"):
+            load_image(Image.open(io.BytesIO(out.getvalue()[: len(out.getvalue()) // 2])))
 
 
 def test_arrays_are_pictures_where_nobody_must_guess() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 from PIL import Image
 
 from modalign.data import media
+from modalign.data.check import check_files
+from modalign.data.folders import folders
+from modalign.data.leakage import leakage
 from modalign.data.manifest import Row
 from modalign.data.webdataset import webdataset
 from modalign.errors import ModalignError
@@ -85,6 +89,21 @@ def test_what_holds_nothing_is_refused_by_both_ways_in(tmp_path: Path, content: 
     for read in (media.read_bytes, media.open_bytes):
         with pytest.raises(ModalignError, match=f"{reason}.*x.wav"):
             read(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "a.txt")
+    for place in (tmp_path / "a.png", Path("/dev/zero")):
+        for read in (media.load_image, media.load_sound, media.load_frames, media.signature):
+            with pytest.raises(ModalignError, match=r"a pipe or a device, not a file"):
+                read(place)
+    (tmp_path / "b.txt").write_text("a thing")
+    made = folders(tmp_path)
+    assert [x.line for x in made.left_out] == ["1 text left out, a pipe, not a file: a.txt"]
+    assert check_files(made).missing == (str(tmp_path / "a.png"),)
+    assert leakage(made).unread == (str(tmp_path / "a.png"),)
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:

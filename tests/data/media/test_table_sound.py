@@ -30,11 +30,13 @@ def sweep(seconds: float, rate: int) -> np.ndarray:
     return ((0.2 + 0.2 * t / seconds) * np.sin(2 * np.pi * (200 * t + 150 * t * t))).astype(np.float32)
 
 
-def plain(form: str, subtype: str | None = None, seconds: float = 3.0, rate: int = 16000, channels: int = 1) -> bytes:
+def plain(
+    form: str, subtype: str | None = None, seconds: float = 3.0, rate: int = 16000, channels: int = 1, **more: Any
+) -> bytes:
     """A file by libsndfile."""
     out = io.BytesIO()
     x = np.stack([sweep(seconds, rate) / (c + 1) for c in range(channels)], 1)
-    soundfile.write(out, x, rate, format=form, subtype=subtype)
+    soundfile.write(out, x, rate, format=form, subtype=subtype, **more)
     return out.getvalue()
 
 
@@ -69,10 +71,10 @@ def by_ffmpeg(*arguments: str, form: str, data: bytes | None = None, rate: int =
     return subprocess.run(command, input=given, capture_output=True, check=True).stdout
 
 
-def open_ended(data: bytes) -> bytes:
+def open_ended(data: bytes, size: bytes = b"\xff" * 4) -> bytes:
     """A WAV whose sizes were never filled in."""
     at = data.index(b"data") + 4
-    return data[:4] + b"\xff" * 4 + data[8:at] + b"\xff" * 4 + data[at + 4 :]
+    return data[:4] + size + data[8:at] + size + data[at + 4 :]
 
 
 def tagged(data: bytes) -> bytes:
@@ -96,6 +98,7 @@ class Case(NamedTuple):
     slack: float = 0.0
 
 
+SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n"
 BARE = ("-c:a", "libmp3lame", "-write_xing", "0", "-id3v2_version", "0")
 CASES = {
     "wav-pcm": Case(lambda: plain("WAV", "PCM_16"), exact=None, loss=1e-4),
@@ -110,6 +113,8 @@ CASES = {
     "wav-nms": Case(lambda: plain("WAV", "NMS_ADPCM_32", rate=8000), rate=8000, exact=None, loss=0.1, slack=0.05),
     "wav-mp3": Case(lambda: by_ffmpeg("-c:a", "libmp3lame", form="wav"), exact=2e-4, slack=0.15),
     "wav-open": Case(lambda: open_ended(plain("WAV", "PCM_16")), exact=None, loss=1e-4),
+    "wav-zero": Case(lambda: open_ended(plain("WAV", "PCM_16"), bytes(4)), exact=None, loss=1e-4),
+    "wav-rifx": Case(lambda: plain("WAV", "PCM_16", endian="BIG"), exact=None, loss=1e-4),
     "wav-channels": Case(lambda: plain("WAV", "FLOAT", channels=6), exact=None, loss=0.41),
     "rf64": Case(lambda: plain("RF64", "PCM_16")),
     "w64": Case(lambda: plain("W64", "PCM_16")),
@@ -118,6 +123,8 @@ CASES = {
     "au-g723": Case(lambda: plain("AU", "G723_24", rate=8000), rate=8000, exact=None, loss=0.2, slack=0.05),
     "caf-alac": Case(lambda: plain("CAF", "ALAC_16"), exact=None, loss=1e-4),
     "flac": Case(lambda: plain("FLAC", "PCM_16")),
+    "flac-open": Case(lambda: by_ffmpeg("-c:a", "flac", form="flac")),
+    "flac-chained": Case(lambda: plain("FLAC", "PCM_16") * 2, seconds=6.0),
     "ogg-vorbis": Case(lambda: plain("OGG", "VORBIS"), exact=1e-3, window=1e-3, slack=0.02),
     "ogg-opus": Case(lambda: plain("OGG", "OPUS", rate=48000), rate=48000, exact=2e-3, window=2e-2, slack=0.01),
     "ogg-chained": Case(lambda: plain("OGG", "VORBIS") * 2, seconds=6.0, exact=1e-3, slack=0.1),
@@ -125,6 +132,7 @@ CASES = {
     "mp3-xing": Case(lambda: by_av("mp3", "libmp3lame", 3.0), exact=2e-4, slack=0.12),
     "mp3-vbr": Case(lambda: by_ffmpeg(*BARE, "-q:a", "4", form="mp3"), exact=2e-4, slack=0.12),
     "mp3-cbr": Case(lambda: by_ffmpeg(*BARE, "-b:a", "64k", form="mp3"), exact=2e-4, slack=0.12),
+    "mp3-chained": Case(lambda: by_av("mp3", "libmp3lame", 3.0) * 2, seconds=6.0, exact=2e-4, slack=0.25),
     "mp3-cover": Case(lambda: tagged(by_av("mp3", "libmp3lame", 3.0)), exact=2e-4, slack=0.12),
     "mp2": Case(lambda: by_ffmpeg("-c:a", "mp2", "-b:a", "64k", form="mp2"), exact=2e-4, slack=0.12),
     "aac-adts": Case(lambda: by_ffmpeg("-c:a", "aac", form="adts"), exact=2e-4, slack=0.14),
@@ -209,6 +217,30 @@ def test_arrays_have_time_first_or_are_turned() -> None:
     assert len(media.load_sound((np.zeros((1, 2)), 16000))[0]) == 1
     with pytest.raises(ModalignError, match="which side"):
         media.load_sound((np.zeros((2, 50)), 16000))
+
+
+@pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125), tagged(b"")], ids=["nothing", "ID3v1", "a cover"])
+def test_what_stands_between_two_mp3_files_is_no_sound(between: bytes) -> None:
+    one, own = by_av("mp3", "libmp3lame", 3.0), media.load_sound(by_av("mp3", "libmp3lame", 3.0))[0]
+    both, rate = media.load_sound(one + between + one)
+    assert abs(len(both) / rate - 6.0) < 0.25
+    shift = max(
+        range(round(2.9 * rate), round(3.2 * rate), 8),
+        key=lambda at: float(both[at:][: len(own)] @ own[: len(both) - at]),
+    )
+    assert np.corrcoef(both[shift:][: 2 * rate], own[: 2 * rate])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile other.wav\n", SDP], ids=["ffconcat", "SDP"])
+def test_lists_of_other_files_and_of_streams_open_neither(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("other.wav").write_bytes(plain("WAV"))
+    Path("list.wav").write_text(text)
+    for read in (media.load_sound, media.load_frames, media.film_length):
+        with pytest.raises(ModalignError, match=r"list\.wav \(looks like text\)"):
+            read("list.wav")
 
 
 def test_half_a_chain_is_refused() -> None:

@@ -6,6 +6,7 @@ import io
 import re
 import struct
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -69,8 +70,6 @@ def made(
 
 def by_ffmpeg(data: bytes, *arguments: str, form: str, before: Sequence[str] = (), tmp: Path | None = None) -> bytes:
     """A file remade by ffmpeg, through files, since some formats need to seek."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in.bin"), Path(folder, "out.bin")
         source.write_bytes(data)
@@ -92,6 +91,18 @@ X264 = {"preset": "ultrafast", "bf": "2", "x264-params": "bframes=2:keyint=10"}
 UNEVEN = [0]
 for _step in range(1, 50):
     UNEVEN.append(UNEVEN[-1] + (20 if _step % 3 else 90))
+
+
+def see_through(form: str, codec: str, *more: str) -> bytes:
+    """A green upper half; below it a hidden magenta, wholly transparent, then half transparent black."""
+    pixels = np.zeros((*SIZE[::-1], 4), np.uint8)
+    pixels[:32], pixels[32:48], pixels[48:] = [30, 200, 30, 255], [255, 0, 255, 0], [0, 0, 0, 128]
+    command = [FFMPEG, "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgba", "-s", "96x64", "-r", "5", "-i", "pipe:0",
+               "-c:v", codec, *more]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, f"film.{form}")
+        subprocess.run([*command, target], input=pixels.tobytes() * 5, check=True)
+        return target.read_bytes()
 
 
 def h264(**more: Any) -> bytes:
@@ -135,6 +146,8 @@ CASES = {
     "hdr": Case(lambda: made("matroska", "libx265", pixels="yuv420p10le", options={
         "preset": "ultrafast", "x265-params": "log-level=0:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"})),
     "wide-pixels": Case(lambda: h264(aspect=Fraction(2, 1))),
+    "mov-alpha": Case(lambda: see_through("mov", "png"), ()),
+    "webm-alpha": Case(lambda: see_through("webm", "libvpx-vp9", "-pix_fmt", "yuva420p"), ()),
     "turned": Case(lambda: matrix(h264(), 0, 1, -1, 0), ()),
     "mirrored": Case(lambda: matrix(h264(), -1, 0, 0, 1), ()),
     "turned-mirrored": Case(lambda: matrix(h264(), 0, 1, 1, 0), ()),
@@ -165,6 +178,21 @@ def test_frames_stand_as_ffmpeg_shows_them(name: str, tmp_path: Path) -> None:
     theirs = Image.open(tmp_path / "one.png").convert("RGB")
     assert ours.size == theirs.size
     assert np.abs(np.asarray(ours, float) - np.asarray(theirs, float)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [("mov", "png"), ("mov", "qtrle"), ("mkv", "ffv1"), ("apng", "apng"), ("mov", "prores_ks", "-profile:v", "4444")],
+)
+def test_transparent_frames_lie_on_white(make: tuple[str, ...]) -> None:
+    shown = np.asarray(media.load_frames(see_through(*make), 1)[0], float)
+    for rows, colour in ((slice(2, 30), [30, 200, 30]), (slice(34, 46), [255] * 3), (slice(50, 62), [127] * 3)):
+        assert np.abs(shown[rows] - colour).mean() < 3
+
+
+def test_the_alpha_of_webm_is_left_aside_by_its_decoder() -> None:
+    shown = np.asarray(media.load_frames(CASES["webm-alpha"].make(), 1)[0], float)
+    assert np.abs(shown[36:44] - [255, 0, 255]).mean() < 20
 
 
 def test_wide_pixels_are_made_square() -> None:

@@ -10,6 +10,9 @@ from typing import IO, Any
 from ...errors import ModalignError, require
 from .source import looks_like
 
+ALONE = {"protocol_whitelist": "none"}
+"""A file is read alone: lists of files (ffconcat, playlists) and of streams (SDP) open no other file and no socket."""
+
 TIMED = ("mov", "mp4", "matroska", "webm", "avi", "flv")
 """Formats whose headers state durations that can be relied on; elsewhere they are guessed from the bit rate."""
 
@@ -26,7 +29,7 @@ def open_container(handle: IO[bytes] | Any, name: str) -> Iterator[Any]:
     head = handle.read(64)
     handle.seek(0)
     try:
-        container = av.open(handle, metadata_errors="ignore")
+        container = av.open(handle, options=ALONE, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError, MemoryError) as problem:
         raise ModalignError(
             f"not a sound or video, or cut off before its index: {name} ({_reason(head, problem)})"

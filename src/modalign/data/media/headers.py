@@ -9,6 +9,9 @@ from typing import IO, Any
 STREAMED = 0x7FFFF000
 """Sizes from here on were written before the length was known."""
 
+FLAC = b"fLaC\0\0\0\x22"
+"""How a FLAC file begins: its name, and 34 bytes on the stream."""
+
 
 def stated_frames(form: str, frames: int, handle: IO[bytes] | Any) -> int | None:
     """Frames (samples per channel) that a sound file promises; None where it does not say.
@@ -25,7 +28,7 @@ def stated_frames(form: str, frames: int, handle: IO[bytes] | Any) -> int | None
         if form in ("RF64", "W64", "AU"):
             return _by_size(form, frames, handle)
         if form in ("MP3", "MPEG"):
-            return _by_xing(handle)
+            return xing_frames(handle)
         if form == "OGG":
             return frames + 1 if last_page_is_cut(handle) else None
         return None
@@ -41,7 +44,7 @@ def _by_chunks(frames: int, handle: Any) -> int | None:
     """RIFF and AIFF: the size of the chunk of samples, against what is there of it."""
     total = _size(handle)
     handle.seek(0)
-    order = ">" if handle.read(12).startswith(b"FORM") else "<"
+    order = ">" if handle.read(12).startswith((b"FORM", b"RIFX")) else "<"
     while len(head := handle.read(8)) == 8:
         kind, size = struct.unpack(f"{order}4sI", head)
         here = handle.tell()
@@ -73,12 +76,13 @@ def _by_size(form: str, frames: int, handle: Any) -> int | None:
     return max(frames + 1, round(frames * stated / total))
 
 
-def _by_xing(handle: Any) -> int | None:
-    """MP3: the number of frames in the Xing or Info header of the first one, if it has that."""
+def xing_frames(handle: Any) -> int | None:
+    """MP3: the number of frames in the Xing or Info header of the first one; None where it has none, or where another
+    file follows the one that it tells of."""
     start = 0
     handle.seek(0)
-    while (head := handle.read(10)).startswith(b"ID3") and len(head) == 10:  # some programs put a tag before a tag
-        start += 10 + sum((b & 0x7F) << shift for b, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    while size := tag_size(handle.read(10)):  # some programs put a tag before a tag
+        start += size
         handle.seek(start)
     handle.seek(start)
     first = handle.read(256)
@@ -87,7 +91,26 @@ def _by_xing(handle: Any) -> int | None:
         return None
     flags, count = struct.unpack(">II", first[at + 4 : at + 12])
     samples = 1152 if first[1] >> 3 & 3 == 3 else 576
+    if flags & 2:
+        size = int.from_bytes(first[at + 8 + 4 * (flags & 1) :][:4])
+        handle.seek(start + size)
+        rest = handle.read(132)  # a tag of 128 bytes may stand between
+        rest = rest[128:] if rest.startswith(b"TAG") else rest
+        if rest.startswith(b"ID3") or (rest[:1] == b"\xff" and rest[1:2] > b"\xe0"):
+            return None
     return count * samples if flags & 1 else None
+
+
+def tag_size(head: bytes) -> int:
+    """Bytes of the ID3 tag that begins here; 0 where none does.
+
+    Example:
+        >>> tag_size(b"ID3\\4\\0\\0\\0\\0\\1\\2")
+        140
+    """
+    if len(head) < 10 or not head.startswith(b"ID3"):
+        return 0
+    return 10 + sum((b & 0x7F) << shift for b, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
 
 
 def is_chained(handle: Any) -> bool:
@@ -107,6 +130,20 @@ def is_chained(handle: Any) -> bool:
             started |= not begins
             lacing = handle.read(head[26])
             handle.seek(sum(lacing), os.SEEK_CUR)
+        return False
+    finally:
+        handle.seek(place)
+
+
+def is_doubled(handle: Any) -> bool:
+    """FLAC: whether another file follows in the same one. Reads all of it."""
+    place, tail = handle.tell(), b""
+    handle.seek(len(FLAC))
+    try:
+        while block := handle.read(1 << 20):
+            if FLAC in tail + block:
+                return True
+            tail = block[1 - len(FLAC) :]
         return False
     finally:
         handle.seek(place)

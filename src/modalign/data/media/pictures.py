@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -56,30 +58,42 @@ def load_image(source: Source, size: int | None = None) -> Image.Image:
         >>> load_image(Image.new("LA", (2, 1), (0, 0))).getpixel((0, 0))
         (255, 255, 255)
     """
-    if isinstance(source, Image.Image):
-        return _as_rgb(source)
-    if isinstance(source, np.ndarray):
-        return _as_rgb(_from_array(source))
-    data = read_bytes(source)
-    if (drawing := svg_text(data, named(source))) is not None:
-        return draw_svg(drawing, size, named(source), MAX_PIXELS)
+    if isinstance(source, Image.Image | np.ndarray):
+        with _clear("<picture>"):
+            return _as_rgb(source if isinstance(source, Image.Image) else _from_array(source))
+    data, name = read_bytes(source), named(source)
+    if (drawing := svg_text(data, name)) is not None:
+        return draw_svg(drawing, size, name, MAX_PIXELS)
+    with _clear(name, data), Image.open(io.BytesIO(data)) as picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if picture.format in FOREIGN:
+            raise ModalignError(f"picture is {FOREIGN[picture.format]}: {name} (save it as SVG or PNG)")
+        if size is not None and picture.format == "JPEG":
+            picture.draft(None, (2 * size, 2 * size))
+        return _as_rgb(picture)
+
+
+@contextmanager
+def _clear(name: str, data: bytes = b"") -> Iterator[None]:
+    """What goes wrong inside becomes one clear line."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            if picture.format in FOREIGN:
-                raise ModalignError(f"picture is {FOREIGN[picture.format]}: {named(source)} (save it as SVG or PNG)")
-            if size is not None and picture.format == "JPEG":
-                picture.draft(None, (2 * size, 2 * size))
-            return _as_rgb(picture)
-    except UnidentifiedImageError:
-        raise ModalignError(f"not a picture: {named(source)} ({looks_like(data)})") from None
-    except Image.DecompressionBombError:
-        raise ModalignError(f"picture has more than {MAX_PIXELS:,} pixels, refused: {named(source)}") from None
+        yield
     except (MissingExtraError, ModalignError):
         raise
+    except Image.DecompressionBombError:
+        raise ModalignError(f"picture has more than {MAX_PIXELS:,} pixels, refused: {name}") from None
+    except UnidentifiedImageError:
+        guess = looks_like(data)
+        if guess != "looks like a picture":
+            raise ModalignError(f"not a picture: {name} ({guess})") from None
+        raise ModalignError(
+            f"picture is truncated or damaged: {name} (it ends within its header, or its header is wrong)"
+        ) from None
     except Exception as problem:  # decoders raise many kinds for damaged files
-        raise ModalignError(f"picture is truncated or damaged: {named(source)} ({problem})") from None
+        raise ModalignError(
+            f"picture is truncated or damaged: {name} ({str(problem) or type(problem).__name__})"
+        ) from None
 
 
 def thumbnail(source: Source, px: int) -> bytes:
@@ -112,10 +126,15 @@ def _as_rgb(picture: Image.Image) -> Image.Image:
     if upright.mode == "CMYK":
         return upright.convert("RGB")
     if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, layer).convert("RGB")
+        return on_white(upright)
     return upright.convert("RGB")
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """A picture with transparency as RGB, white behind it."""
+    layer = picture.convert("RGBA")
+    white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, layer).convert("RGB")
 
 
 def _from_array(x: np.ndarray) -> Image.Image:

@@ -7,28 +7,35 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 from ...errors import ModalignError, require
-from .headers import is_chained, stated_frames
+from .headers import is_chained, is_doubled, stated_frames, xing_frames
 from .window import LATE, Blocks, Mono, places
 
 BLOCK = 1 << 18
 """Values that are decoded at a time, all channels together."""
 
-PLAIN = (b"RIFF", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"riff", b"ID3")
-"""How files begin that libsndfile may know. MPEG audio may also begin with a frame."""
+PLAIN = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b".snd", b"caff", b"riff")
+"""How files begin that libsndfile may know, MPEG audio apart: with a tag or with a frame."""
 
 
 @contextmanager
-def open_plain(handle: IO[bytes] | Any) -> Iterator[Any]:
+def open_plain(handle: IO[bytes] | Any, end: float) -> Iterator[Any]:
     """The file as libsndfile opens it; None where it does not know it, or would return a part of it without a word.
 
-    That is an Ogg file of several chained streams, of which it reads the first, and MPEG audio that does not state how
-    long it is, for which it goes by the bit rate of the first frames.
+    That are several files in one (Ogg, MP3, FLAC), of which it reads the first, MPEG audio that does not state how long
+    it is, for which it goes by the bit rate of the first frames, and what was written before its length was known:
+    FLAC, in which it then cannot find its place, and headers that still say 0.
+
+    Args:
+        end: of the window that is wanted, in seconds.
     """
     head = handle.read(12)
     handle.seek(0)
-    if not head.startswith(PLAIN) and not (head[:1] == b"\xff" and head[1:2] > b"\xe0"):
+    mpeg = head.startswith(b"ID3") or (head[:1] == b"\xff" and head[1:2] > b"\xe0")
+    if not (mpeg or head.startswith(PLAIN)) or (mpeg and xing_frames(handle) is None):
+        handle.seek(0)
         yield None
         return
+    handle.seek(0)
     soundfile = require("soundfile", "audio")
     try:
         file = soundfile.SoundFile(handle)
@@ -37,18 +44,21 @@ def open_plain(handle: IO[bytes] | Any) -> Iterator[Any]:
         yield None
         return
     with file:
-        if _trusted(file, handle):
+        if _trusted(file, handle, end):
             yield file
             return
     handle.seek(0)
     yield None
 
 
-def _trusted(file: Any, handle: Any) -> bool:
-    """Whether libsndfile returns all of the file, or knows that it does not."""
+def _trusted(file: Any, handle: Any, end: float) -> bool:
+    """Whether libsndfile returns all of the file up to a moment, or knows that it does not."""
     if file.format == "OGG":
         return not is_chained(handle)
-    return not _mpeg(file) or file.format == "WAV" or stated_frames(file.format, file.frames, handle) is not None
+    if file.format == "FLAC":
+        stated = stated_frames(file.format, file.frames, handle)
+        return stated is not None and (end * file.samplerate <= stated or not is_doubled(handle))
+    return bool(file.frames > 0)
 
 
 def plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) -> Blocks:

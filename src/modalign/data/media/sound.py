@@ -24,7 +24,7 @@ from .soundtrack import track_blocks
 from .source import named, open_bytes
 from .window import Mono, places
 
-VERSION = 2
+VERSION = 3
 """Raised whenever decoding gives other samples for the same file, so that cached features are made anew."""
 
 MAX_SAMPLES = 1 << 28
@@ -96,7 +96,7 @@ def sound_blocks(
     name = named(source)
     first, last = check_window(start, end, name)
     with open_bytes(source) as handle:
-        with open_plain(handle) as file:
+        with open_plain(handle, last) as file:
             if file is not None:
                 yield from _finished(file.samplerate, plain_blocks(file, handle, first, last, name), rate, first, name)
                 return

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...errors import ModalignError, require
 from .container import start_of, stated_duration
+from .headers import tag_size
 from .window import LATE, Blocks, Mono, places
 
 EXACT = ("mov", "mp4", "matroska", "webm", "avi", "flv", "asf")
@@ -21,7 +22,6 @@ RUN_UP = 1.0
 FAR = 30.0
 """Seconds from which on a window is sought; up to there all is decoded, which is exact to the sample everywhere. Time
 stamps of Matroska and ASF are whole milliseconds: windows behind may be off by one."""
-
 
 GAP = 0.1
 """Seconds between the end of a frame and the next one's time stamp from which on there is silence between them."""
@@ -94,7 +94,7 @@ def _planes(container: Any, stream: Any, own: int, first: int, name: str) -> Ite
 def _frames(container: Any, stream: Any, own: int, name: str) -> Iterator[tuple[float | None, np.ndarray]]:
     """(time stamp in seconds, (t, channels) samples) of decoded frames."""
     resampler = require("av", "video").AudioResampler(format="fltp")
-    for frame in container.decode(stream):
+    for frame in _decoded(container, stream):
         if frame.sample_rate != own:
             raise ModalignError(f"sound changes its rate midway, {own} to {frame.sample_rate} Hz: {name}")
         try:
@@ -105,3 +105,15 @@ def _frames(container: Any, stream: Any, own: int, name: str) -> Iterator[tuple[
         for part in parts:
             yield at, part
             at = None
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """Decoded frames. A tag between MP3 files that were put one behind the other is no sound, and no damage."""
+    tag = 0
+    for packet in container.demux(stream):
+        if tag <= 0 and container.format.name == "mp3":
+            tag = tag_size(bytes(packet))
+        if tag > 0:
+            tag -= packet.size
+        else:
+            yield from packet.decode()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 from pathlib import Path
 
 from ...errors import ModalignError
+from ...files import file_size
 from ..shards import is_member, open_member
 
 MAX_BYTES = 1 << 30
@@ -20,8 +22,8 @@ KNOWN = {
     b"%PDF": "a PDF", b"PK\x03\x04": "a zip archive", b"RIFF": "a sound or video", b"<!DO": "a web page",
     b"<htm": "a web page", b"\x1f\x8b": "gzip data", b"%!PS": "PostScript: save it as SVG or PNG",
     b"\xff\x0a": "JPEG XL: save it as JPEG or PNG", b"\0\0\0\x0cJXL ": "JPEG XL: save it as JPEG or PNG",
-    b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture", b"GIF8": "a picture",
-    b"MThd": "MIDI, which is notes, not sound",
+    b"\x89PNG": "a picture", b"II*\0": "a picture", b"MM\0*": "a picture", b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture", b"MThd": "MIDI, which is notes, not sound",
 }  # fmt: skip
 """How files begin that are met in place of others."""
 
@@ -43,8 +45,8 @@ def read_bytes(source: str | os.PathLike[str] | bytes) -> bytes:
         data = open_member(str(source), MAX_BYTES).getvalue()
     else:
         try:
-            if Path(source).stat().st_size > MAX_BYTES:
-                raise ModalignError(f"file is larger than {MAX_BYTES >> 20} MiB: {source}")
+            if file_size(source) > MAX_BYTES:
+                raise OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB")
             data = Path(source).read_bytes()
         except FileNotFoundError:
             raise ModalignError(f"file not found: {source}") from None
@@ -65,6 +67,7 @@ def open_bytes(source: str | os.PathLike[str] | bytes) -> io.BufferedIOBase:
     if isinstance(source, bytes) or is_member(str(source)):
         return io.BytesIO(read_bytes(source))
     try:
+        file_size(source)
         handle = open(source, "rb")  # noqa: SIM115  (handed on)
         head = handle.read(len(POINTER))
         handle.seek(0)
@@ -96,9 +99,12 @@ def signature(uri: str | os.PathLike[str]) -> str:
         return f"member {member} of {signature(shard)}"
     try:
         path = Path(uri).resolve(strict=True)
+        file_size(path)
         facts = path.stat()
-    except (OSError, ValueError, RuntimeError):
+    except (FileNotFoundError, ValueError, RuntimeError):
         raise ModalignError(f"file not found: {uri}") from None
+    except OSError as problem:
+        raise ModalignError(f"file cannot be read: {uri} ({problem.strerror})") from None
     if facts.st_size <= HASHED_BYTES:
         try:
             return f"content {hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}"
@@ -119,6 +125,8 @@ def looks_like(data: bytes) -> str:
         >>> looks_like(b"%PDF-1.4")
         'looks like a PDF'
     """
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "looks like a picture"
     for magic, what in KNOWN.items():
         if data.startswith(magic):
             return f"looks like {what}"

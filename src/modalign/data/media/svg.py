@@ -26,7 +26,10 @@ UNITS = {"": 1.0, "px": 1.0, "in": DPI, "cm": DPI / 2.54, "mm": DPI / 25.4, "q":
 
 GZIP = b"\x1f\x8b"
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-NOT_DRAWN = re.compile(r"<(?:svg:)?text[\s>]|<(?:svg:)?image\b[^>]*href\s*=\s*[\"'](?!data:)", re.I)
+ROOT = re.compile(r"<(?:[\w.-]+:)?svg(?=[\s/>])[^>]*>", re.I)
+"""The root element. Programs give its namespace prefixes of their own, such as ns0."""
+
+NOT_DRAWN = re.compile(r"<(?:[\w.-]+:)?text[\s>]|<(?:[\w.-]+:)?image\b[^>]*href\s*=\s*[\"'](?!data:)", re.I)
 """Letters, which need fonts of the system, and pictures in files of their own."""
 
 
@@ -34,9 +37,35 @@ def is_svg(data: bytes) -> bool:
     """Whether bytes are an SVG document: its root element comes first, after declarations and comments."""
     if data.startswith(GZIP):
         data = _unpacked(data)
-    head = data[:8192].decode("utf-16", "replace").encode() if data.startswith(WIDE) else data[:4096]
-    head = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return re.match(rb"(<\?xml.*?\?>|<!--.*?-->|<!DOCTYPE.*?>|\s)*<(svg:)?svg[\s>]", head, re.DOTALL | re.I) is not None
+    wide = data.startswith(WIDE)
+    if not wide and not data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return False
+    return root_tag(data.decode("utf-16" if wide else "latin-1", "replace")) is not None
+
+
+def root_tag(text: str) -> str | None:
+    """The tag of the root element, if that is ``svg``, behind declarations, comments and a document type.
+
+    Example:
+        >>> root_tag('<?xml version="1.0"?><!-- drawn --><s:svg width="2">'), root_tag("<p><svg></p>")
+        ('<s:svg width="2">', None)
+    """
+    at = re.match(r"[\ufeffï»¿\s]*", text).end()  # type: ignore[union-attr]
+    while (end := _end_of_prolog(text, at)) is not None:
+        at = end
+    found = ROOT.match(text, at)
+    return found and found.group()
+
+
+def _end_of_prolog(text: str, at: int) -> int | None:
+    """Where what stands here ends, if it may stand before the root element."""
+    for opening, closing in (("<?", "?>"), ("<!--", "-->"), ("<!doctype", ">")):
+        if text[at : at + len(opening)].lower() == opening:
+            inner, end = text.find("[", at), text.find(closing, at)
+            if opening == "<!doctype" and at < inner < end:  # declarations of its own, each with an end
+                end = text.find(closing, text.find("]", inner))
+            return re.compile(r"\s*").match(text, end + len(closing)).end() if end >= 0 else None  # type: ignore[union-attr]
+    return None
 
 
 def svg_text(data: bytes, name: str) -> str | None:
@@ -101,8 +130,7 @@ def draw_svg(text: str, size: int | None, name: str, most: int) -> Image.Image:
 
 def svg_size(text: str) -> tuple[float, float]:
     """Width and height in pixels, from the attributes or else viewBox; (1, 1) where neither can be read."""
-    root = re.search(r"<(?:svg:)?svg\b[^>]*>", text, re.I)
-    tag = root.group() if root else ""
+    tag = root_tag(text) or ""
     wide, high = (_length(tag, side) for side in ("width", "height"))
     if wide > 0 and high > 0:
         return wide, high

@@ -16,10 +16,10 @@ from PIL import Image
 
 from ...errors import ModalignError, require
 from .container import check_window, open_container, start_of, stated_duration
-from .pictures import MAX_PIXELS
+from .pictures import MAX_PIXELS, on_white
 from .source import named, open_bytes
 
-VERSION = 2
+VERSION = 3
 """Raised whenever decoding gives other pixels for the same file, so that cached features are made anew."""
 
 MAX_DECODED = 100_000
@@ -265,14 +265,18 @@ def _scanned_duration(container: Any, stream: Any, name: str) -> float:
 
 
 def _upright(frame: Any, stream: Any) -> Image.Image:
-    """RGB with square pixels, turned and mirrored as the file's display matrix says."""
-    picture: Image.Image = frame.to_image()
+    """RGB on white with square pixels, turned and mirrored as the file's display matrix says."""
+    picture = on_white(Image.fromarray(frame.to_ndarray(format="rgba"))) if _transparent(frame) else frame.to_image()
     shape = stream.sample_aspect_ratio
     if shape and shape > 0 and shape != 1:
         wide = max(1, round(picture.width * float(shape)))
         if wide * picture.height <= MAX_PIXELS:
             picture = picture.resize((wide, picture.height), Image.Resampling.BICUBIC)
     return _displayed(picture, frame)
+
+
+def _transparent(frame: Any) -> bool:
+    return bool(frame.format.has_palette or any(part.is_alpha for part in frame.format.components))
 
 
 def _displayed(picture: Image.Image, frame: Any) -> Image.Image:
