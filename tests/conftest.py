@@ -35,6 +35,12 @@ hypothesis.settings.load_profile("modalign")
 def pytest_configure(config: pytest.Config) -> None:
     """pytest-randomly shuffles; random states are set here, each time to the same value."""
     config.option.randomly_reset_seed = False
+    if os.environ.get("MODALIGN_DEVICE", "cpu") != "cpu":
+        from modalign.training import ranks
+
+        from .places import Elsewhere
+
+        Elsewhere(ranks.device()).__enter__()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

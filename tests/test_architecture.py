@@ -67,6 +67,21 @@ def test_the_files_of_a_run_are_named_below_and_in_runs_alone() -> None:
     assert {p.name for p, text in texts.items() if pattern.search(text)} == {"files.py"}
 
 
+DRAWS = {"bernoulli", "multinomial", "normal", "rand", "randint", "randn", "randperm"}
+
+
+def test_draws_name_their_generator_or_their_place() -> None:
+    """Else they come from the state of the process, on the device that is the default there; parameters of a module
+    are drawn so, as in torch."""
+    for path in modules():
+        for where in ast.walk(ast.parse(path.read_text())):
+            if isinstance(where, ast.FunctionDef) and where.name != "__init__":
+                for call in (n for n in ast.walk(where) if isinstance(n, ast.Call)):
+                    if ast.unparse(call.func) in {f"torch.{name}" for name in DRAWS}:
+                        named = {keyword.arg for keyword in call.keywords}
+                        assert named & {"generator", "device"}, f"{path.name}:{call.lineno} draws from anywhere"
+
+
 def test_modules_stay_short() -> None:
     long = {str(p.relative_to(SOURCE)): n for p in modules() if (n := len(p.read_text().splitlines())) > 400}
     assert not long

@@ -148,3 +148,24 @@ def test_a_head_with_all_its_stages_is_the_same_there(device: torch.device) -> N
         here, there = head(x), head.to(device)(x.to(device)).cpu()
         assert torch.isfinite(here).all()
     torch.testing.assert_close(there, here, atol=1e-5, rtol=1e-4)
+
+
+#: Settings with which methods take a second.
+QUICK: Mapping[str, dict[str, Any]] = {
+    "clip": {"trials": 1, "steps": 2},
+    "full": {"trials": 2, "steps": 2},
+    "gradient": {"steps": 2, "batch": 8, "precision": "float32"},
+    "sotalign": {"steps": 2},
+    "wasserstein_procrustes": {"restarts": 1},
+}
+
+
+@pytest.mark.parametrize("name", registry.names("method"))
+def test_a_method_takes_views_from_there(name: str, device: torch.device) -> None:
+    shared = rows(1).float()
+    x = Views.from_arrays(a=shared + 0.3 * rows(2).float(), b=shared + 0.3 * rows(3).float())
+    found = []
+    for place in (torch.device("cpu"), device):
+        heads = registry.make("method", name, **QUICK.get(name, {})).fit(x.to(place), x.to(place))
+        found.append(heads.embed(x)["a"])
+    torch.testing.assert_close(found[1], found[0], atol=1e-3, rtol=1e-2)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -60,6 +62,25 @@ def test_settings_of_ray_without_ray_are_refused(tmp_path: Path) -> None:
     (tmp_path / "texts" / "a.txt").write_text("a")
     with pytest.raises(ModalignError, match="give --engine ray"):
         embed_dataset("folders", tmp_path, tmp_path / "store", [], workers=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "joined"),
+    [(None, None, "local"), (None, "10.0.0.1:6379", None), ("auto", None, "auto"), ("ray://a:1", "b:2", "ray://a:1")],
+)
+def test_a_cluster_is_joined_only_where_one_is_named(
+    given: str | None, known: str | None, joined: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray itself would also try the cluster that was started last on this machine, whether it still lives or not."""
+    ray, asked = ModuleType("ray"), []
+    ray.is_initialized = lambda: False  # type: ignore[attr-defined]
+    ray.init = lambda address, **_: asked.append(address)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if known:
+        monkeypatch.setenv("RAY_ADDRESS", known)
+    assert connect(given) is ray
+    assert asked == [joined]
 
 
 @pytest.mark.slow

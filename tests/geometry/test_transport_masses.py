@@ -125,4 +125,4 @@ def test_costs_and_weights_of_numpy_are_taken_as_they_are(kind):
     expected = solve(kind(cost, torch.from_numpy(weights)), SOLVER)
     found = solve(kind(cost.numpy(), weights), SOLVER)
     assert torch.equal(found.objective, expected.objective)
-    assert torch.equal(solve(kind(cost.numpy()[::-1].copy()[::-1]), SOLVER).f, solve(kind(cost), SOLVER).f)
+    assert torch.equal(solve(kind(cost.numpy()[::-1].copy()[::-1]), SOLVER).f, solve(kind(cost.cpu()), SOLVER).f)

@@ -102,6 +102,9 @@ def wants_ray(engine: str, *settings: Any) -> bool:
 def connect(address: str | None = None) -> Any:
     """Ray, joined to a cluster, or to processes of this machine that end with this one.
 
+    Without an address the cluster is that of ``RAY_ADDRESS``, as in a job that Ray started; never one that Ray finds
+    noted in a file, which may have ended long ago.
+
     Raises:
         MissingExtraError: Ray is not installed.
         ModalignError: no cluster at this address.
@@ -110,8 +113,9 @@ def connect(address: str | None = None) -> Any:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     ray = require("ray", "scale")
     if not ray.is_initialized():
+        place = address or (None if os.environ.get("RAY_ADDRESS") else "local")
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            ray.init(address=place, log_to_driver=False, logging_level="error")
         except (ConnectionError, ValueError, RuntimeError) as problem:
             line = " ".join(str(problem).split())[:150]
             raise ModalignError(f"no Ray cluster can be reached at {address or 'this machine'} ({line})") from None

@@ -106,7 +106,7 @@ def kernel_features(x: Tensor, landmarks: Tensor) -> Tensor:
 
 def _by_order(x: Tensor, y: Tensor, fold: Tensor, orders: list[Tensor]) -> Tensor:
     """(orders,) explained variance of y[order] by x."""
-    wrong, total = torch.zeros(len(orders)), torch.zeros(len(orders))
+    wrong, total = y.new_zeros(2, len(orders))
     for k in range(int(fold.max()) + 1):
         train, test = (fold != k).nonzero().flatten(), (fold == k).nonzero().flatten()
         mean = x[train].mean(0)

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..progress import Progress, silent
 from ..views import Views
 
 if TYPE_CHECKING:
     from ..model import Heads
+
+
+V = TypeVar("V", Views, Views | None)
+
+
+def on_cpu(x: V) -> V:
+    """Views where methods compute, wherever they were; trainings carry batches to ``MODALIGN_DEVICE`` themselves.
+
+    Example:
+        >>> import torch
+        >>> on_cpu(Views.from_arrays(a=torch.eye(2)))["a"].device.type
+        'cpu'
+    """
+    return x if x is None or all(rows.device.type == "cpu" for rows in x.data.values()) else x.to("cpu")
 
 
 class Method(Protocol):

@@ -10,6 +10,7 @@ from ..parameters import Count, Dim, Number, Seed
 from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views, hold_out
+from .base import on_cpu
 from .gradient import Gradient
 from .local_scaling import without_hubs
 from .tuning import TRIALS, keep_log, trial_folder, tune
@@ -64,6 +65,7 @@ class ClipPreset:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """The heads of the best trial. Without dev views a fifth of the linked groups is held out to choose by."""
+        x, dev = on_cpu(x), on_cpu(dev)
         if dev is None:
             x, dev = hold_out(x, seed=self.seed)
             self.record["dev_is"] = f"{len(dev)} linked groups held out of training"

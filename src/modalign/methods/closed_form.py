@@ -20,6 +20,7 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
 from ..views import Pair, Views, linked_groups
+from .base import on_cpu
 from .local_scaling import without_hubs
 from .prepared import Prepared, linear_map, prepare
 from .tuning import grid, tune
@@ -88,6 +89,7 @@ class CCA:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs; needs at least two."""
+        x, dev = on_cpu(x), on_cpu(dev)
         if self.target is not None:
             x[self.target]  # refuses a name that is no modality
         p = prepare(x, self.root, self.unit)
@@ -149,6 +151,7 @@ class CSA:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs; needs at least two."""
+        x, dev = on_cpu(x), on_cpu(dev)
         require_links(prepare(x), 2)
         p = prepare(x.groups(linked_groups(x)), most=4096)
         return p.heads(solve(p, known_cross(p), self.dim, self.ridge, 0.5))
@@ -178,6 +181,7 @@ class Procrustes:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs, which must join all modalities, directly or in a chain."""
+        x, dev = on_cpu(x), on_cpu(dev)
         p = prepare(x, self.root, self.unit)
         k = min(self.dim, *(rows.shape[1] for rows in p.rows.values()))
         first = p.modalities[0]
@@ -228,6 +232,7 @@ class Ridge:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs; every modality needs pairs with the target."""
+        x, dev = on_cpu(x), on_cpu(dev)
         if self.target is not None:
             x[self.target]
         p = prepare(x, self.root, self.unit)
@@ -273,6 +278,7 @@ class ASIF:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads whose anchors are the known pairs; of several items of a group, their mean direction."""
+        x, dev = on_cpu(x), on_cpu(dev)
         p = prepare(x, rows=max(map(len, x.data.values())))
         require_links(p, 2)
         rows = p.anchors(self.most_anchors, self.seed)

@@ -16,6 +16,7 @@ from ..parameters import Count, Dim, Number, Seed, Share, Weight
 from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views, linked_groups
+from .base import on_cpu
 from .canonical_space import CanonicalSpace
 from .descents import DESCENTS, joins, ways
 from .folds import TRIAL_ROWS, Fold, folds_of, within
@@ -130,6 +131,7 @@ class Full:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """The best heads on dev, or those refitted to all pairs."""
+        x, dev = on_cpu(x), on_cpu(dev)
         p = prepare(x, root=True, unit=True, seed=self.seed, meet=True)
         if self.target is not None:
             x[self.target]  # refuses a name that is no modality

@@ -19,6 +19,7 @@ from ..progress import Progress, silent
 from ..registry import make, register
 from ..training.loop import TrainingSettings, train
 from ..views import Views
+from .base import on_cpu
 from .local_scaling import without_hubs
 
 
@@ -100,6 +101,7 @@ class Gradient:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Start, then train."""
+        x, dev = on_cpu(x), on_cpu(dev)
         x.validate()
         if self.target is not None:
             x[self.target]  # refuses a name that is no modality

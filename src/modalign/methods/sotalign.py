@@ -10,6 +10,7 @@ from ..parameters import Count, Dim, Number, Positive, Seed, Weight
 from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views
+from .base import on_cpu
 from .gradient import Gradient
 from .local_scaling import without_hubs
 
@@ -61,6 +62,7 @@ class SotAlign:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Teacher, then descent from it; needs at least two pairs."""
+        x, dev = on_cpu(x), on_cpu(dev)
         method = self.descent()
         heads = method.fit(x, dev, run, progress)
         self.record |= method.record

@@ -19,6 +19,7 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
 from ..views import Pair, Views
+from .base import on_cpu
 from .canonical_space import CanonicalSpace, smoothed
 from .closed_form import known_cross, solve
 from .prepared import FEWEST_ANCHORS, MOST_ROWS, Prepared, at_most, prepare
@@ -127,6 +128,7 @@ class TransportCCA:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs and the plan of the others."""
+        x, dev = on_cpu(x), on_cpu(dev)
         return self.solve(prepare(x, self.root, self.unit, seed=self.seed), dev, progress)[0].heads(self.dim)
 
     def solve(

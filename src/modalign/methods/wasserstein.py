@@ -20,6 +20,7 @@ from ..parameters import Count, Dim, Seed
 from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views
+from .base import on_cpu
 from .closed_form import linear_heads
 from .prepared import Prepared, drawn, prepare
 
@@ -172,6 +173,7 @@ class WassersteinProcrustes:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads; every modality is turned onto the first."""
+        x = on_cpu(x)
         p = prepare(x, self.root, self.unit)
         k, first = axes_of(p, self.dim), p.modalities[0]
         maps, costs = {first: torch.eye(k)}, {}

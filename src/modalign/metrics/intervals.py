@@ -83,11 +83,11 @@ def bootstrap_all(
 
 
 def group_sums(per_item: Tensor, group: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Sum of the items and number of items of each group, (g,) float64 each."""
-    values = per_item.double()
+    """Sum of the items and number of items of each group, (g,) float64 each, on the CPU, where groups are drawn."""
+    values = per_item.cpu().double()
     if group is None:
         return values, torch.ones_like(values)
-    ids, where = torch.unique(group, return_inverse=True)
+    ids, where = torch.unique(group.cpu(), return_inverse=True)
     sums = torch.zeros(len(ids), dtype=torch.float64).index_add(0, where, values)
     return sums, torch.bincount(where, minlength=len(ids)).double()
 
@@ -104,6 +104,7 @@ def bootstrap_means(sums: Tensor, counts: Tensor, samples: int = 1000, seed: int
 
 def bootstrap_medians(per_item: Tensor, group: Tensor | None, samples: int = 1000, seed: int = 0) -> Tensor:
     """Bootstrap medians over draws of groups, (samples,); the lower one of two middle items, as torch.median."""
+    per_item, group = per_item.cpu(), None if group is None else group.cpu()
     order = per_item.argsort()
     values = per_item[order].double()
     ids = torch.arange(len(values)) if group is None else torch.unique(group, return_inverse=True)[1]

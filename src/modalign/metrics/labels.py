@@ -113,6 +113,7 @@ def mean_average_precision(
         0.8333
     """
     _check(scores, truth, truth.shape == scores.shape)
+    scores, truth, group = scores.cpu(), truth.cpu(), None if group is None else group.cpu()  # where draws are made
     if bool(((truth != 0) & (truth != 1)).any()):
         raise ModalignError("the truth of several labels is 0 or 1 for each item and class")
     there = truth.bool().any(0)

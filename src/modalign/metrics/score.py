@@ -57,6 +57,7 @@ class Score:
         higher_is_better: direction.
         per_item: (n,) values whose mean (or median) is ``value``; None for metrics of whole sets (Procrustes, CKA).
         group: (n,) group of each item: the unit that is resampled, so that five captions of one photo move together.
+            Both are kept on the CPU, where draws are the same whatever device the items were on.
         low, high: ends of the interval, once computed.
         chance: the value that a random aligner would reach, where it is known.
         skipped: items left out because the metric is undefined for them (queries without a positive).
@@ -96,6 +97,9 @@ class Score:
             raise unknown("unit of a score", self.unit, UNITS)
         if self.importance not in IMPORTANCE:
             raise unknown("importance of a score", self.importance, IMPORTANCE)
+        for name in ("per_item", "group"):
+            if (samples := getattr(self, name)) is not None:
+                object.__setattr__(self, name, samples.cpu())
 
     def at_least(self, importance: str) -> bool:
         """Whether it is as important, or more.

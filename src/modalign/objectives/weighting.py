@@ -171,8 +171,8 @@ class Balance(Weighting):
             if name not in terms or not terms[name].requires_grad:
                 continue
             grads = torch.autograd.grad(terms[name], leaves, retain_graph=True, allow_unused=True)
-            square = sum((g.detach().float().square().sum() for g in grads if g is not None), torch.zeros(()))
-            norm = square.sqrt().to(self.norms)
+            square = sum((g.detach().float().square().sum() for g in grads if g is not None), self.norms.new_zeros(()))
+            norm = square.sqrt()
             if torch.isfinite(norm) and norm > 0:
                 old = self.norms[i]
                 self.norms[i] = norm if old == 0 else self.momentum * old + (1 - self.momentum) * norm

@@ -210,7 +210,7 @@ def _descend(decoder: Decoder, points: Tensor, tokens: Tensor, s: Training, prog
 def _batches(rows: int, batch: int) -> Iterator[Tensor]:
     """Rows of endless shuffled passes; the last batch of a pass may be smaller."""
     while True:
-        yield from torch.randperm(rows).split(batch)
+        yield from torch.randperm(rows, device="cpu").split(batch)
 
 
 def pair_distance(z: Views, a: str = "image", b: str = "text", centre: bool = False) -> float:

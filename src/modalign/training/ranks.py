@@ -238,14 +238,14 @@ def gather(x: Views) -> Views:
     counts = {m: [table["rows"].get(m, (0,))[0] for table in found] for m in forms}
     data, group, row = {}, {}, {}
     for m, (tail, dtype) in forms.items():
-        none = torch.zeros(0, *tail, dtype=getattr(torch, dtype))
+        none = torch.zeros(0, *tail, dtype=getattr(torch, dtype), device=device())
         data[m] = _Gathered.apply(x.data.get(m, none), counts[m])
         group[m] = _Gathered.apply(x.group.get(m, none.new_zeros(0)).long(), counts[m])
         if all(table["row"] for table in found):
             row[m] = _Gathered.apply((x.row or {}).get(m, none.new_zeros(0)).long(), counts[m])
     joined = {}
     for a, b in dict.fromkeys(pair for table in found for pair in table["links"]):
-        start = torch.tensor([sum(counts[m][: rank()]) for m in (a, b)])
+        start = torch.tensor([sum(counts[m][: rank()]) for m in (a, b)], device=device())
         own = (links[a, b].long().T + start) if (a, b) in links else start.new_zeros(0, 2)
         joined[a, b] = _Gathered.apply(own, [table["links"].get((a, b), 0) for table in found]).T
     return Views(data, group, joined or None, row or None)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, few
 
-BLOCK = 1 << 15  # rows that are looked at together
+BLOCK = 1 << 12  # rows that are looked at together
 
 
 def check_link(link: Tensor, pair: tuple[str, str], lengths: tuple[int, int]) -> None:

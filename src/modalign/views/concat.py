@@ -44,6 +44,6 @@ def _shifted(parts: Sequence[Views], a: str, b: str) -> Tensor:
     for p in parts:
         if a in p and b in p:
             link = (p.links or {}).get((a, b), p.paired(a, b).T)
-            found.append(link.long().cpu() + start)
+            found.append(link.long() + start.to(link.device))
         start = start + torch.tensor([[len(p[m]) if m in p else 0] for m in (a, b)])
     return torch.cat(found, 1)

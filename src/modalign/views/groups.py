@@ -147,7 +147,7 @@ def groups_of_pairs(pairs: Any, n: int, m: int, a: str, b: str) -> tuple[Tensor,
     left, right = pairs[:, 0], pairs[:, 1] + n
     ids = connected(n + m, left, right)
     # Renumber: groups of pairs first, in order of appearance, then the items that are alone.
-    linked = torch.zeros(n + m, dtype=torch.bool)
+    linked = torch.zeros(n + m, dtype=torch.bool, device=pairs.device)
     linked[left] = linked[right] = True
     key = ids + (~linked) * (n + m)
     _, dense = torch.unique(key, return_inverse=True)
@@ -165,8 +165,9 @@ def connected(n: int, left: Tensor, right: Tensor) -> Tensor:
     from scipy.sparse.csgraph import connected_components
 
     edges = coo_array((torch.ones(len(left)).numpy(), (left.cpu().numpy(), right.cpu().numpy())), (n, n))
-    label = torch.from_numpy(connected_components(edges, directed=False)[1]).long()
-    return torch.full((n,), n).scatter_reduce(0, label, torch.arange(n), "amin")[label]
+    label = torch.from_numpy(connected_components(edges, directed=False)[1]).to(left)
+    things = torch.arange(n, device=left.device)
+    return torch.full_like(things, n).scatter_reduce(0, label, things, "amin")[label]
 
 
 def relink(link: Tensor, rows_a: Tensor, rows_b: Tensor) -> Tensor:

@@ -106,8 +106,8 @@ def connected_groups(x: Views) -> dict[str, Tensor]:
     start, total = {}, 0
     for m, rows in x.data.items():
         start[m], total = total, total + len(rows)
-    edges = [x.paired(a, b) + torch.tensor([start[a], start[b]]) for a, b in x.pairs()]
-    least = connected(total, *torch.cat([torch.empty(0, 2, dtype=torch.long), *edges]).T)
+    edges = [x.paired(a, b) + x.paired(a, b).new_tensor([start[a], start[b]]) for a, b in x.pairs()]
+    least = connected(total, *torch.cat(edges).T)
     return {m: least[start[m] : start[m] + len(rows)] for m, rows in x.data.items()}
 
 
@@ -169,7 +169,7 @@ def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
     have = torch.stack([torch.isin(ids, x.group[m].long()) for m in queries], 1)
     keep = have & (draw >= rate)
     first = have.long().argmax(1)
-    keep[torch.arange(len(ids)), first] |= ~keep.any(1) & have.any(1)
+    keep[torch.arange(len(ids), device=ids.device), first] |= ~keep.any(1) & have.any(1)
     return keep_items(x, {m: ids[keep[:, k]] for k, m in enumerate(queries)})
 
 

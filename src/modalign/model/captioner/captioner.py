@@ -40,7 +40,7 @@ def centred(z: Tensor, modality: str, means: Mapping[str, Tensor]) -> Tensor:
         return z
     if modality not in means:
         raise unknown("modality with a mean", modality, means)
-    return normalize(z - means[modality], dim=1)
+    return normalize(z - means[modality].to(z.device), dim=1)
 
 
 class Captioner:
