@@ -29,7 +29,7 @@ from modalign.objectives.caption import Caption
 from modalign.registry import make
 from modalign.runs.data import encode
 from modalign.tasks.captions import Captions, Examples, Nearest, Training, examples, fit_captioner
-from modalign.tasks.translate import choose_noise, evaluate_translation
+from modalign.tasks.translation import choose_noise, evaluate_translation
 from modalign.training.loop import dev_recall
 from modalign.views import Views, linked_groups
 

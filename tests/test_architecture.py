@@ -54,7 +54,7 @@ def test_imports_point_the_same_way(path: Path) -> None:
 
 def test_geometry_is_the_functional_core() -> None:
     used = {name for p in (SOURCE / "geometry").rglob("*.py") for name in imports(p)}
-    assert used <= {"geometry", "errors", "public", "renamed"}
+    assert used <= {"geometry", "errors", "parameters", "public", "renamed"}
 
 
 def test_the_files_of_a_run_are_named_below_and_in_runs_alone() -> None:

@@ -120,9 +120,9 @@ def test_names_that_are_no_utf8_and_terminals_that_lack_letters(made: Path) -> N
 def test_arrays_where_views_are_wanted() -> None:
     x = np.eye(8, dtype="float32")
     for call in (ma.evaluate, ma.diagnose):
-        with pytest.raises(ModalignError, match=r"takes views, got ndarray: Views\.from_arrays"):
+        with pytest.raises(ModalignError, match=r"must be Views, got ndarray of shape \(8, 8\): Views\.from_arrays"):
             call(x)
-        with pytest.raises(ModalignError, match=r"takes views, got dict: Views\.from_arrays"):
+        with pytest.raises(ModalignError, match=r"must be Views, got .*: Views\.from_arrays"):
             call({"a": x, "b": x})
     with pytest.raises(ModalignError, match=r"modality 'a': data and groups are tensors, got ndarray and list"):
         ma.Views({"a": x}, {"a": [0] * 8})
@@ -165,7 +165,7 @@ def test_values_of_another_kind_in_python(made: Path, tmp_path: Path) -> None:
     for call, said in (
         (lambda: embed(rows, {"text": "minilm"}, tmp_path / "s"), "the encoder of 'text' is named, not made"),  # type: ignore[dict-item]
         (lambda: embed([1], {}, tmp_path / "s"), "what is embedded is a Manifest"),  # type: ignore[arg-type]
-        (lambda: ma.datasets.arrays("a.npy"), "arrays are named by modality"),
+        (lambda: ma.datasets.arrays("a.npy"), "files must be a table of names and values, got 'a.npy'"),
         (lambda: ma.datasets.hf({"train": iter([])}), "a streamed data set has no row numbers"),
         (lambda: Query().text(["a", "b"]), "words to search for are one text, got list"),  # type: ignore[arg-type]
     ):

@@ -29,7 +29,7 @@ def test_make_checks_names_and_types() -> None:
     assert registry.describe("method") == {"toy": "A toy."}
     with pytest.raises(ModalignError, match="did you mean 'ridge'"):
         registry.make("method", "toy", rigde=2)
-    with pytest.raises(ModalignError, match="setting 'ridge' is 'much'"):
+    with pytest.raises(ModalignError, match="setting 'ridge' must be a number, got 'much'"):
         registry.make("method", "toy", ridge="much")
     with pytest.raises(ModalignError, match="unknown method 'toi': did you mean 'toy'"):
         registry.make("method", "toi")

@@ -12,7 +12,7 @@ the package, and the program's help, stay quick.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import public
 
@@ -33,20 +33,16 @@ if TYPE_CHECKING:
     from .views import Batch, Views
 
 _HOMES = {
-    "Aligner": "estimator",
-    "Batch": "views",
-    "Model": "model",
-    "ModalignError": "errors",
-    "Result": "runs.result",
-    "Run": "runs.run",
-    "Views": "views",
-    "diagnose": "diagnosis",
-    "evaluate": "metrics.evaluate",
-    "load": "model:load_model",
-    "make": "registry",
-    "migrate": "migration",
-    "names": "registry",
-    "register": "registry",
+    "diagnosis": "diagnose",
+    "errors": "ModalignError",
+    "estimator": "Aligner",
+    "metrics.evaluate": "evaluate",
+    "migration": "migrate",
+    "model": "Model load=load_model",
+    "registry": "make names register",
+    "runs.result": "Result",
+    "runs.run": "Run",
+    "views": "Batch Views",
 }
 
 __all__ = [
@@ -54,10 +50,4 @@ __all__ = [
     "geometry", "load", "make", "methods", "metrics", "migrate", "names", "objectives", "register", "robustness",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, _HOMES)
+__getattr__, __dir__ = public.lazily(__name__, _HOMES)

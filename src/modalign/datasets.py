@@ -11,17 +11,10 @@ Example:
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from . import public, registry
 
 __path__: list[str] = []  # an import of a module that was here in 0.1 is answered by `renamed`
 _parts = partial(registry.parts, "dataset")
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, {}, _parts)
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, {}, _parts)
+__getattr__, __dir__ = public.lazily(__name__, parts=_parts)

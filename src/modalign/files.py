@@ -46,6 +46,10 @@ class RunFile(StrEnum):
     REPORT = "report.html"  # all of it, to look at
 
 
+TUNED = "encoder.{}."
+"""Of a modality: what the names of its encoder's tensors begin with in ``RunFile.WEIGHTS``."""
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; on success it takes its place in one step, on failure it is removed.

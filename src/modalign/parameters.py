@@ -1,7 +1,7 @@
-"""Kinds of parameters: one range for each, checked alike for Python and for the command line.
+"""Kinds of parameters, checked alike for Python, for specifications and for the command line.
 
 A signature says ``seed: Seed``; whoever calls through ``checked`` (every registered part and every command) is told at
-once, in one line, what does not lie in the range. To a type checker they are plain numbers.
+once, in one line, what is of another type or does not lie in the range. To a type checker they are plain numbers.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import math
 import os
 import re
 import reprlib
+import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from .errors import ModalignError
 
@@ -36,17 +38,6 @@ class Range:
     most: float | None = None
     above: float | None = None
     below: float | None = None
-
-    def check(self, value: Any, name: str, whole: bool = False) -> None:
-        """Refuse what is no such number.
-
-        Raises:
-            ModalignError: naming the parameter, the range and the value.
-        """
-        if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
-            raise ModalignError(f"{name} must be a {'whole ' * whole}number, got {reprlib.repr(value)}")
-        if not self.holds(float(value)):
-            raise ModalignError(f"{name} must {self}, got {value}")
 
     def holds(self, value: float) -> bool:
         """Whether a number lies in the range.
@@ -94,6 +85,32 @@ class Absolute:
         return type(value)(os.path.abspath(os.path.expanduser(value)))
 
 
+@dataclass(frozen=True)
+class Shape:
+    """The axes of a tensor of real numbers. In one call axes of one name have one length, and numbers one precision.
+
+    Args:
+        axes: names, or lengths: "n d", "p 2".
+    """
+
+    axes: str
+
+    def check(self, value: Any, name: str, known: dict[str, Any]) -> None:
+        """Refuse another shape. ``known``: what is known of this call's axes and precision, to which this adds."""
+        if not value.is_floating_point():
+            raise ModalignError(f"{name} must hold real numbers in floating point, got {value.dtype}")
+        axes = self.axes.split()
+        said = f"{name} must have the shape ({', '.join(axes)})"
+        if value.ndim != len(axes):
+            raise ModalignError(f"{said}, got {tuple(value.shape)}")
+        for axis, length in zip(axes, value.shape, strict=True):
+            wanted = int(axis) if axis.isdigit() else known.setdefault(axis, length)
+            if wanted != length:
+                raise ModalignError(f"{said} with {axis} = {wanted}, got {tuple(value.shape)}")
+        if known.setdefault("precision", value.dtype) != value.dtype:
+            raise ModalignError(f"{name} must be of {known['precision']} as the others are, got {value.dtype}")
+
+
 Place = Annotated[Path | str, Absolute()]
 """Files of a data set: what is read from there is named by absolute paths."""
 Seed = Annotated[int, Range(least=0, most=2**32 - 1)]
@@ -110,6 +127,8 @@ Share = Annotated[float, Range(least=0, below=1)]
 Portion = Annotated[float, Range(above=0, most=1)]
 """A part that is used: it may be all, not nothing."""
 Fraction = Annotated[float, Range(least=0, most=1)]
+Level = Annotated[float, Range(above=0, below=1)]
+"""Coverage of an interval."""
 Positive = Annotated[float, Range(above=0)]
 """Rates, temperatures, seconds."""
 Weight = Annotated[float, Range(least=0)]
@@ -117,33 +136,116 @@ Weight = Annotated[float, Range(least=0)]
 Finite = Annotated[float, Range()]
 
 
-def check_value(annotation: Any, value: Any, name: str) -> None:
-    """Hold a value against the ranges of its type; what has none passes.
+def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | None = None) -> Any:
+    """Hold a value against its type and the ranges in it; a type that cannot be told at run time lets all pass.
 
     Args:
-        annotation: ``Seed``, ``Count | None``, ``tuple[Count, ...]`` and the like.
+        annotation: ``Seed``, ``Count | None``, ``tuple[Count, ...]``, ``Literal["a", "b"]``, ``Views`` and the like. A
+            class may say how one of it is made, in ``HOW``.
+        known: axes of the tensors of a call, see ``Shape``.
+
+    Returns:
+        The value, converted where that loses nothing: a list for a tuple, text for a path or a path for text,
+        1 for a float.
 
     Raises:
-        ModalignError: outside the range.
+        ModalignError: another type, or outside the range; it names the parameter, what it takes and the value.
 
     Example:
         >>> check_value(Seed, -1, "seed")
         Traceback (most recent call last):
         modalign.errors.ModalignError: seed must lie in [0, 4,294,967,295], got -1
     """
-    origin, args = get_origin(annotation), get_args(annotation)
+    kinds = _kinds(annotation)
+    kind = type(value) if type(value) in kinds else next((k for k in kinds if _fits(k, value)), None)
+    if kind is None:
+        wanted = " or ".join(map(_described, kinds))
+        how = [getattr(k, "HOW", "") for k in kinds]
+        if "Tensor" in wanted and hasattr(value, "__array__"):
+            how.append("torch.as_tensor(x) makes one")
+        raise ModalignError(": ".join(filter(None, [f"{name} must be {wanted}, got {_shown(value)}", *how])))
+    origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         for entry in args[1:]:
-            if isinstance(entry, Range):
-                entry.check(value, name, whole=args[0] is int)
-        check_value(args[0], value, name)
-    elif origin in (Union, types.UnionType):
-        for kind in args:
-            if isinstance(value, Real) or (isinstance(value, list | tuple) and get_origin(kind) is not Annotated):
-                check_value(kind, value, name)
-    elif isinstance(value, list | tuple) and origin is not None and args:
-        for entry in value:
-            check_value(args[0], entry, name)
+            if isinstance(entry, Range) and not entry.holds(float(value)):
+                raise ModalignError(f"{name} must {entry}, got {value}")
+            elif isinstance(entry, Absolute):
+                value = entry.of(value)
+            elif isinstance(entry, Shape):
+                entry.check(value, name, {} if known is None else known)
+        return check_value(args[0], value, name)
+    if _described(kind) == "Tensor" and value.is_complex():
+        raise ModalignError(f"{name} must hold real numbers, got {value.dtype}")
+    if kind is float and not math.isfinite(value):
+        raise ModalignError(f"{name} must be finite, got {value}")
+    if origin in (tuple, list, Sequence):
+        same = origin is not tuple or args[-1] is ...
+        entries = args[:1] * len(value) if same else args
+        if len(entries) != len(value):
+            raise ModalignError(f"{name} must have {len(entries)} entries, got {_shown(value)}")
+        if same and set(map(type, value)) <= {str, int, type(None)} & set(_kinds(args[0])):
+            made = list(value)  # as all of a long list mostly are
+        else:
+            made = [check_value(k, entry, f"an entry of {name}") for k, entry in zip(entries, value, strict=True)]
+        return tuple(made) if origin is tuple else made
+    if origin in (dict, Mapping):
+        return {check_value(args[0], k, name): check_value(args[1], v, f"{name} ({k})") for k, v in value.items()}
+    if kind is str:
+        return os.fspath(value)
+    return kind(value) if kind in (int, float, bool, Path) else value
+
+
+_NAMES: Mapping[Any, str] = {
+    int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path", type(None): "None",
+    tuple: "a list", list: "a list", Sequence: "a list", dict: "a table of names and values",
+    Mapping: "a table of names and values", Callable: "a function",
+}  # fmt: skip
+_WIDER: Mapping[Any, Any] = {
+    int: Integral, float: Real, Path: (str, Path), str: (str, Path), tuple: (list, tuple), list: (list, tuple),
+    dict: Mapping,
+}  # fmt: skip
+"""What counts as one of a type, where Python's own is narrower."""
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The members of a union; or the one kind."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return [kind for member in get_args(annotation) for kind in _kinds(member)]
+    return [type(None) if annotation is None else annotation]
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether a value is of a kind, its range and its entries aside."""
+    origin = get_origin(kind) or kind
+    if origin is Any:
+        return True
+    if origin is Annotated:
+        return any(_fits(k, value) for k in _kinds(get_args(kind)[0]))
+    if origin is Literal:
+        return any(type(value) is type(known) and value == known for known in get_args(kind))
+    if origin is Callable:
+        return callable(value)
+    if not isinstance(origin, type):
+        return True
+    if getattr(origin, "_is_protocol", False):
+        return callable(value) if "__call__" in vars(origin) else True
+    if origin is bool or type(value).__name__ in ("bool", "bool_"):  # numpy's too
+        return origin in (bool, object) and type(value).__name__ in ("bool", "bool_")
+    return isinstance(value, _WIDER.get(origin, origin)) and not (origin is Sequence and isinstance(value, str | bytes))
+
+
+def _described(kind: Any) -> str:
+    origin = get_origin(kind) or kind
+    if origin is Annotated:
+        return " or ".join(map(_described, _kinds(get_args(kind)[0])))
+    if origin is Literal:
+        return " or ".join(map(repr, get_args(kind)))
+    return _NAMES.get(origin, getattr(origin, "__name__", str(origin)))
+
+
+def _shown(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return reprlib.repr(value) if shape is None else f"{type(value).__name__} of shape {tuple(shape)}"
 
 
 def check_names(names: Sequence[str], what: str = "a modality") -> None:
@@ -163,23 +265,8 @@ def check_names(names: Sequence[str], what: str = "a modality") -> None:
             raise ModalignError(f"the name of {what} has no slash and no blank at its ends{limit}, got {name[:120]!r}")
 
 
-def has_range(annotation: Any) -> bool:
-    """Whether a type says what range a number must lie in."""
-    if get_origin(annotation) is Annotated and any(isinstance(entry, Range) for entry in get_args(annotation)[1:]):
-        return True
-    return any(has_range(kind) for kind in get_args(annotation))
-
-
-def _place(annotation: Any) -> Absolute | None:
-    if get_origin(annotation) is not Annotated:
-        return None
-    return next((entry for entry in get_args(annotation)[1:] if isinstance(entry, Absolute)), None)
-
-
 def checked(part: T) -> T:
-    """A function, or a class whose constructor, that holds its arguments against their types' ranges before it runs.
-
-    Arguments that are a ``Place`` become absolute paths.
+    """A function, or a class whose constructor, that holds its arguments against their types before it runs.
 
     Example:
         >>> @checked
@@ -192,25 +279,37 @@ def checked(part: T) -> T:
     if isinstance(part, type):
         part.__init__ = checked(part.__init__)  # type: ignore[misc]
         return part
-    known: list[tuple[inspect.Signature, dict[str, Any]]] = []
 
     @wraps(part)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not known:  # annotations are read at the first call: imports stay quick
-            signature = inspect.signature(part, eval_str=True)
-            kinds = {n: p.annotation for n, p in signature.parameters.items()}
-            known.append((signature, {n: k for n, k in kinds.items() if has_range(k) or _place(k)}))
-        signature, table = known[0]
-        if not table:
-            return part(*args, **kwargs)
+        if "torch" in sys.modules and sys.modules["torch"].compiler.is_compiling():
+            return part(*args, **kwargs)  # a graph has no room for questions
+        signature, table = _read(part)
         try:
             bound = signature.bind_partial(*args, **kwargs)
         except TypeError:
+            for name, value in zip(signature.parameters, args, strict=False):
+                check_value(table.get(name, Any), value, name)
             return part(*args, **kwargs)  # which says what is wrong with the call
-        for name in table.keys() & bound.arguments.keys():
-            check_value(table[name], bound.arguments[name], name)
-            if (place := _place(table[name])) is not None:
-                bound.arguments[name] = place.of(bound.arguments[name])
+        axes: dict[str, Any] = {}
+        for name, value in bound.arguments.items():
+            if name in table:
+                bound.arguments[name] = check_value(table[name], value, name, axes)
         return part(*bound.args, **bound.kwargs)
 
     return call  # type: ignore[return-value]
+
+
+@cache
+def _read(part: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, Any]]:
+    """The signature of a function, and the types of its parameters that can be read.
+
+    They are read at the first call, so that imports stay quick.
+    """
+    signature, table = inspect.signature(part), {}
+    for name, parameter in signature.parameters.items():
+        kind = parameter.annotation
+        if kind is not parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            with suppress(NameError):  # a type that is imported for a type checker alone
+                table[name] = eval(kind, inspect.unwrap(part).__globals__) if isinstance(kind, str) else kind
+    return signature, table

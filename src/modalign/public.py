@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from . import renamed
 
 Parts = Callable[[], Mapping[str, Any]]
+Getattr = Callable[[str], Any]
+Dir = Callable[[], list[str]]
 
 
 def load(package: str, name: str, homes: Mapping[str, str], parts: Parts = dict) -> Any:
@@ -57,3 +60,18 @@ def listed(package: str, homes: Mapping[str, str], parts: Parts = dict) -> list[
     inside = getattr(sys.modules[package], "__path__", [])
     own = {m.name for m in pkgutil.iter_modules(inside) if not m.name.startswith("_")}
     return sorted({*vars(sys.modules[package]), *own, *homes, *parts()})
+
+
+def lazily(package: str, homes: Mapping[str, str] | None = None, parts: Parts = dict) -> tuple[Getattr, Dir]:
+    """``load`` and ``listed`` of one package: its ``__getattr__`` and its ``__dir__``.
+
+    Args:
+        homes: module of the package -> the names that it holds, with blanks between; ``new=old`` where a name is
+            another one there. parts: see ``load``.
+    """
+    where: dict[str, str] = {}
+    for module, held in (homes or {}).items():
+        for entry in held.split():
+            name, _, other = entry.partition("=")
+            where[name] = f"{module}:{other}" if other else module
+    return partial(load, package, homes=where, parts=parts), partial(listed, package, where, parts)

@@ -15,14 +15,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, TypeVar
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from .errors import ModalignError, unknown
 from .parameters import check_value, checked
@@ -34,6 +31,9 @@ FAMILIES: Mapping[str, str] = {
     "method": "modalign.methods",
     "metric": "modalign.metrics",
 }
+
+CALLED: Mapping[str, str] = {"method": "fit", "metric": "__call__"}
+"""By which verb parts of a family are used: what it is given is ``checked`` as the constructor's arguments are."""
 
 T = TypeVar("T", bound=Callable[..., Any])
 _parts: dict[str, dict[str, Callable[..., Any]]] = {family: {} for family in FAMILIES}
@@ -54,6 +54,8 @@ def register(family: str, name: str) -> Callable[[T], T]:
         if other is not None and _origin(other) != _origin(part):
             raise ModalignError(f"{family} '{name}' is defined twice: in {_origin(other)} and {_origin(part)}")
         _parts[family][name] = made = checked(part)
+        if (verb := CALLED.get(family)) in vars(part):
+            setattr(part, verb, checked(vars(part)[verb]))
         return made
 
     return file
@@ -123,7 +125,7 @@ def check(part: Callable[..., Any], settings: Mapping[str, Any], where: str) -> 
     checked: dict[str, Any] = {}
     for key, value in settings.items():
         if key in accepted:
-            checked[key] = convert(accepted[key].annotation, value, f"{where}: setting '{key}'")
+            checked[key] = check_value(accepted[key].annotation, value, f"{where}: setting '{key}'")
         elif open_ended:
             checked[key] = value
         else:
@@ -132,27 +134,6 @@ def check(part: Callable[..., Any], settings: Mapping[str, Any], where: str) -> 
     if missing:
         raise ModalignError(f"{where} needs the setting{'s' * (len(missing) > 1)} {', '.join(missing)}")
     return checked
-
-
-def convert(annotation: Any, value: Any, where: str) -> Any:
-    """Convert one value to its annotated type, or raise one clear line."""
-    if annotation is inspect.Parameter.empty or annotation is Any:
-        return value
-    config = ConfigDict(arbitrary_types_allowed=True)
-    try:
-        try:
-            adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=config)
-        except Exception:  # pydantic refuses a config on types that carry their own (dataclasses, models)
-            adapter = TypeAdapter(annotation)
-        check_value(annotation, value, where)
-        made = adapter.validate_python(value)
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        spot = ".".join(str(p) for p in first["loc"])
-        raise ModalignError(f"{where}{f' ({spot})' if spot else ''} is {value!r}: {first['msg']}") from None
-    if isinstance(made, float) and not math.isfinite(made):
-        raise ModalignError(f"{where} must be finite, got {made}")
-    return made
 
 
 def _origin(part: Callable[..., Any]) -> str:

@@ -132,7 +132,7 @@ def test_what_cannot_be_judged_is_refused(views: Views, message: str) -> None:
 
 def test_two_arrays_in_place_of_views_are_told_how_to_become_some() -> None:
     x = generate(40, 4, 2).views
-    with pytest.raises(ModalignError, match="diagnose takes views, got Tensor"):
+    with pytest.raises(ModalignError, match="x must be Views, got Tensor"):
         diagnose(x["a"], x["b"])  # type: ignore[arg-type]
     with pytest.raises(ModalignError, match="rows must be at least 1"):
         diagnose(x, 0)

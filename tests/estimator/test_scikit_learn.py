@@ -161,6 +161,27 @@ def test_parameters_are_checked_by_name_when_they_are_set() -> None:
     assert aligner.set_params(dim=8) is aligner
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"method": "ful"}, "did you mean 'full'"),
+        ({"method": 3}, "method must be text, got 3"),
+        ({"seed": "x"}, "seed must be a whole number, got 'x'"),
+        ({"seed": -1}, "seed must lie in"),
+        ({"method": "cca", "seed": "x"}, "seed must be a whole number, got 'x'"),
+        ({"dim": 2.5}, "dim must be a whole number, got 2.5"),
+        ({"dim": 0}, "dim must lie in"),
+        ({"trials": None}, "trials' must be a whole number, got None"),
+        ({"closed": [1]}, "closed' must be a table"),
+        ({"rigde": 1.0, "method": "cca"}, "did you mean 'ridge'"),
+        ({"ridge": True, "method": "cca"}, "ridge' must be a number or None, got True"),
+    ],
+)
+def test_parameters_are_checked_by_fit(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ma.ModalignError, match=said):
+        ma.Aligner(**settings).fit(*sides())
+
+
 def test_not_fitted_is_scikit_learns_own_error() -> None:
     aligner = ma.Aligner()
     for act in (lambda: check_is_fitted(aligner), lambda: aligner.transform(np.eye(3)), lambda: aligner.save("x")):

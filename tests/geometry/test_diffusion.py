@@ -61,8 +61,8 @@ def test_what_cannot_be_reached_has_no_target() -> None:
 
 def test_few_items_and_mistakes() -> None:
     assert diffused(torch.ones(1, 2), torch.tensor([[0, 1]]), 2).tolist() == [[0.0, 1.0]]
-    with pytest.raises(ModalignError, match="pairs must have shape"):
+    with pytest.raises(ModalignError, match="pairs must be"):
         diffused(points(), torch.zeros(3), 2)
     for settings in ({"temperature": 0.0}, {"restarts": ()}, {"restarts": (0.0,)}, {"restarts": (1.5,)}):
-        with pytest.raises(ModalignError, match="diffusion needs"):
+        with pytest.raises(ModalignError, match=r"must be positive|diffusion needs"):
             diffused(points(), torch.tensor([[0, 0]]), 1, **settings)

@@ -311,7 +311,7 @@ def test_carried_refuses_mistakes():
         nb.carried(rows(2, 2), rows(3, 2), torch.ones(3, 2))
     with pytest.raises(ModalignError, match="unknown form"):
         nb.carried(rows(2, 2), rows(2, 2), torch.eye(2), form="soft")
-    with pytest.raises(ModalignError, match=r"own in \[0, 1\]"):
+    with pytest.raises(ModalignError, match=r"own must lie in \[0, 1\]"):
         nb.carry(rows(2, 2), torch.tensor([[0, 0]]), 1, own=1.5)
 
 

@@ -528,16 +528,16 @@ def test_forbidden_pairs_have_a_finite_gradient():
         ({"a": torch.ones(4)}, r"weights a have shape \(4,\) for 2 rows"),
         ({"b": torch.tensor([1.5, -0.5, 0.0])}, "weights b must be finite, non-negative"),
         ({"a": torch.tensor([1.0, 1.0])}, "different mass"),
-        ({"epsilon": -1.0}, "epsilon is -1.0: it must be positive, or 0"),
-        ({"epsilon": math.nan}, "epsilon is nan"),
+        ({"epsilon": -1.0}, "epsilon must be at least 0, got -1.0"),
+        ({"epsilon": math.nan}, "epsilon must be at least 0, got nan"),
         ({"method": "unbalanced", "epsilon": 0.0}, "needs epsilon > 0"),
         ({"method": "unbalanced", "rho": -1.0}, "rho is -1.0"),
         ({"method": "partial", "mass": 2.0}, r"needs a mass in \(0, 1\], got 2.0"),
         ({"method": "semi_paired", "pairs": torch.tensor([[0, 3]])}, "outside the 2 rows and 3 columns"),
         ({"method": "semi_paired", "pairs": torch.tensor([0, 1])}, r"must be \(p, 2\)"),
         ({"method": "semi_paired", "pairs": torch.tensor([[0, 0]]), "strength": -1.0}, "strength is -1.0"),
-        ({"anneal": 2.0}, "anneal is 2.0"),
-        ({"max_iterations": 0}, "max_iterations is 0"),
+        ({"anneal": 2.0}, "anneal must lie in"),
+        ({"max_iterations": 0}, "max_iterations must be at least 1"),
     ],
 )
 def test_mistakes_are_named(arguments, message):
@@ -567,5 +567,5 @@ def test_a_plan_shows_its_shape_and_how_it_went_in_one_line() -> None:
 
 def test_a_cost_in_place_of_a_problem_is_refused_in_one_line() -> None:
     for cost in (torch.rand(4, 3), np.ones((4, 3))):
-        with pytest.raises(ModalignError, match=r"solve takes a problem, got .*: solve\(Problem\(cost\)\)"):
+        with pytest.raises(ModalignError, match=r"problem must be Problem, got .*: Problem\(cost\) makes one"):
             solve(cost)  # type: ignore[arg-type]

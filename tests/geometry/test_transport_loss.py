@@ -366,7 +366,7 @@ def test_hard_marginals_leave_no_constant_open():
 
 def test_mistakes_with_blocks_are_named():
     source = between(rows(2, 3), rows(2, 3))
-    with pytest.raises(ModalignError, match="rows is 0"):
+    with pytest.raises(ModalignError, match="rows must be at least 1"):
         Solver(rows=0)
     with pytest.raises(ModalignError, match="columns cannot send"):
         solved(source, rows=1).apply(rows(5, 3))

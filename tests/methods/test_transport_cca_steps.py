@@ -84,7 +84,8 @@ def test_fewer_than_ten_known_pairs_are_no_anchors(slow: Any) -> None:
 def test_the_best_round_on_dev_becomes_the_heads(slow: Any, settings: dict[str, Any]) -> None:
     x, dev, settings = slow.problem(), slow.dev_of(), {**EASY, **settings}
     method = TransportCCA(**settings)
-    space, score = method.solve(prepare(x), dev)
+    found = method.solve(prepare(x), dev)
+    space, score = found.space, found.score
     best, embed, rows = slow.Slow(x, **settings).solved(dev)
     assert score == pytest.approx(best, abs=1e-12) == max(method.record["rounds"])
     ours = {m: space.embed(m, space.p.rows[m]).numpy() for m in x.modalities}
@@ -99,22 +100,23 @@ def test_scores_choose_the_round(slow: Any, monkeypatch: pytest.MonkeyPatch) -> 
         waiting = iter(scores)
         spaces = []
 
-        def scripted(space: Any, waiting=waiting, spaces=spaces) -> float:  # type: ignore[no-untyped-def]
+        def scripted(space: Any, waiting=waiting, spaces=spaces) -> torch.Tensor:  # type: ignore[no-untyped-def]
             spaces.append(space)
-            return next(waiting)
+            return torch.tensor(next(waiting), dtype=torch.float64)
 
         monkeypatch.setattr(transport_cca, "recall_of", lambda _: scripted)
-        space, score = TransportCCA(rounds=2).solve(prepare(x), dev)
-        assert (space is spaces[best], score) == (True, scores[best])
+        found = TransportCCA(rounds=2).solve(prepare(x), dev)
+        assert (found.space is spaces[best], found.score) == (True, scores[best])
     monkeypatch.undo()
-    a, b, later = (Round(None, {}, 1.0, s) for s in (0.5, 0.1, -1.0))  # type: ignore[arg-type]
+    a, b, later = (Round(None, {}, 1.0, s) for s in (torch.tensor(0.5), torch.tensor(0.1), None))  # type: ignore[arg-type]
     assert better(a, b) is a
     assert better(later, later._replace(ridge=2.0)).ridge == 2.0
 
 
 def test_without_dev_the_last_round_is_kept(slow: Any) -> None:
     x = slow.problem()
-    space, score = TransportCCA().solve(prepare(x))
+    found = TransportCCA().solve(prepare(x))
+    space, score = found.space, found.score
     last = list(TransportCCA().refits(prepare(x)))[-1]
     assert score == -1.0
     assert torch.equal(

@@ -38,9 +38,9 @@ def test_settings_that_come_to_the_same_plans_share_them(
     monkeypatch.setattr(TransportCCA, "plans", counted)
     p = prepare(x, root=True, unit=True)
     TransportCCA(8, **LATE).solve(p, dev)
-    shared = TransportCCA(8, **{**LATE, **other}).solve(p, dev)[0].embed_new(dev)
+    shared = TransportCCA(8, **{**LATE, **other}).solve(p, dev).space.embed_new(dev)
     assert len(made) == 3
-    alone = TransportCCA(8, **{**LATE, **other}).solve(prepare(x, root=True, unit=True), dev)[0].embed_new(dev)
+    alone = TransportCCA(8, **{**LATE, **other}).solve(prepare(x, root=True, unit=True), dev).space.embed_new(dev)
     assert all(torch.equal(shared[m], alone[m]) for m in alone.modalities)
     TransportCCA(8, **{**LATE, **other, "epsilon": 0.1}).solve(p, dev)
     TransportCCA(8, **{**LATE, **other, "late": False}).solve(p, dev)
@@ -53,7 +53,7 @@ def test_the_order_of_unlinked_rows_brings_no_partners_into_a_plan(
     p = prepare(hide_links(latent(1000, 0), torch.arange(100)), root=True, unit=True)
     monkeypatch.setattr(transport_cca, "EARLY_ROWS", 200)
     method = TransportCCA(8, rounds=6)
-    ((rows, columns, _),) = method.plans(method.solve(p)[0], 1).values()
+    ((rows, columns, _),) = method.plans(method.solve(p).space, 1).values()
     assert len(rows) == len(columns) == 200
     assert int(torch.isin(rows, columns).sum()) < 80  # things share their place; about 44 by chance
 
@@ -63,7 +63,7 @@ def test_a_trial_is_judged_as_its_heads_are(latent: Problem, smoothing: float) -
     x, dev = hide_links(latent(300, 0), torch.arange(80)), latent(60, 1)
     p = prepare(x, root=True, unit=True)
     fold = folds_of(x, p, dev, 0)[0]
-    space = TransportCCA(8, smoothing=smoothing).solve(p, dev)[0]
+    space = TransportCCA(8, smoothing=smoothing).solve(p, dev).space
     for hubs in (False, True):
         heads = space.heads(8)
         slow = fold.recalls(fold.without_hubs(heads, 0) if hubs else heads)

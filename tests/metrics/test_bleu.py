@@ -235,9 +235,9 @@ def test_human_captions_of_flickr8k_score_what_the_coco_tools_say():
         ([], [], "no hypotheses"),
         (["a", "b"], [["a"]], "2 hypotheses but 1 lists"),
         (["A B C"] * 2, [["A B C", "B C D"], ["B C D", "x"], ["C D E", "y"]], "2 hypotheses but 3 lists"),
-        (["a", "b"], ["a", ["b"]], "string each"),
-        ("a b", [["a b"]], "got one string"),
-        (["a"], "a", "got one string"),
+        (["a", "b"], ["a", ["b"]], "an entry of references must be a list"),
+        ("a b", [["a b"]], "hypotheses must be a list"),
+        (["a"], "a", "references must be a list"),
         (["a", "b"], [["a"], []], "no references"),
     ],
 )

@@ -115,7 +115,7 @@ def test_scores_and_vectors_give_one_ranking():
 
 
 def test_mistakes_are_refused():
-    with pytest.raises(ModalignError, match="outside 3 queries and 2 gallery items"):
+    with pytest.raises(ModalignError, match="pairs name rows outside the 3 and 2"):
         rank(rows(3, 2), rows(2, 2), torch.tensor([[0, 2]]))
     with pytest.raises(ModalignError, match="without NaN"):
         rank_scores(torch.tensor([[float("nan")]]), torch.tensor([[0, 0]]))

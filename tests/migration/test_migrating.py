@@ -155,7 +155,7 @@ def test_other_lengths_on_either_side_change_nothing_for_a_cosine_store(models: 
         ({"measure": "cos"}, "cosine"),
         ({"methods": ["rigde"]}, "did you mean 'ridge'"),
         ({"directions": ["query"]}, "queries"),
-        ({"k": 0}, "k = 0"),
+        ({"k": 0}, r"k must lie in \[1, 1,000\]"),
         ({"old": np.zeros(4)}, "OLD"),
         ({"old": np.ones((100, 4))}, "all rows of OLD are equal"),
         ({"new": np.ones((100, 4))}, "all rows of NEW are equal"),

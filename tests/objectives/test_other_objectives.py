@@ -155,7 +155,7 @@ def test_plan_divergence_is_zero_only_at_equal_plans():
     plan = matching.iterated_plan(k, 0.5, 500)
     assert matching.plan_divergence(k, plan, plan, 0.5).item() == pytest.approx(0.0, abs=1e-12)
     assert matching.plan_divergence(k, plan, matching.iterated_plan(-k, 0.5, 500), 0.5) > 0
-    with pytest.raises(ModalignError, match="one shape"):
+    with pytest.raises(ModalignError, match=r"target must have the shape \(n, m\) with n = 4"):
         matching.plan_divergence(k, plan, plan[:2], 0.5)
     with pytest.raises(ModalignError, match="positive"):
         matching.plan_divergence(k, plan, plan, 0.0)

@@ -166,7 +166,7 @@ def test_pmrl_inter_does_not_depend_on_the_sign_of_a_singular_vector(make_batch)
     [
         (lambda: Gram(pick="last"), "pick"),
         (lambda: Gram(modalities=["text"]), "at least 2"),
-        (lambda: Gram(modalities="text"), "at least 2"),
+        (lambda: Gram(modalities="text"), "must be a list"),
         (lambda: Gram(temperature=5.0), "within"),
         (lambda: Pmrl(temperature=0.0), "positive"),
     ],

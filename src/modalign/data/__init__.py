@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import public
 
 if TYPE_CHECKING:
     from .manifest import Manifest, Row
 
-_HOMES = {"Manifest": "manifest", "Row": "manifest"}
+_HOMES = {
+    "manifest": "Manifest Row",
+}
 
 __all__ = ["Manifest", "Row"]
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, _HOMES)
+__getattr__, __dir__ = public.lazily(__name__, _HOMES)

@@ -183,8 +183,6 @@ def arrays(files: Mapping[str, str], split: str = "train") -> Manifest:
     Raises:
         ModalignError: no file, files of unequal length, or what ``load_array`` refuses.
     """
-    if not isinstance(files, Mapping):
-        raise ModalignError(f"arrays are named by modality, as {{'text': 'text.npy'}}, got {type(files).__name__}")
     files = {m: os.path.abspath(path) for m, path in files.items()}
     lengths = {m: len(load_array(path)) for m, path in files.items()}
     if not lengths or len(set(lengths.values())) > 1:

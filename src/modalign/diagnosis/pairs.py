@@ -18,9 +18,9 @@ from ..geometry.information import Explained, explained, kernel_features, princi
 from ..geometry.neighbours import collapse, knn
 from ..geometry.similarity import calibrate, cka, permuted
 from ..geometry.spread import intrinsic_dimension
-from ..parameters import Count, Number, Seed, check_value, checked
+from ..parameters import Count, Number, Seed, checked
 from ..progress import Progress, silent
-from ..views import Views, require_views
+from ..views import Views
 from .advice import judge, overall, say
 from .doubles import doubles
 from .gain import Gain, gain
@@ -93,7 +93,7 @@ class Diagnosis:
 
 @checked
 def diagnose(
-    x: Views, rows: int = 2000, permutations: Number = 20, seed: Seed = 0, progress: Progress = silent
+    x: Views, rows: Count = 2000, permutations: Number = 20, seed: Seed = 0, progress: Progress = silent
 ) -> Diagnosis:
     """Judge whether features of two or more modalities are worth aligning.
 
@@ -118,8 +118,7 @@ def diagnose(
         >>> diagnose(generate(300, shared=0, unique=8).views).advice
         'none'
     """
-    require_views(x, "diagnose").validate()
-    check_value(Count, rows, "rows")  # after x: whoever gives two arrays is told of views
+    x.validate()
     if len(x.modalities) < 2:
         raise ModalignError(f"a diagnosis needs two or more modalities, got {', '.join(x.modalities) or 'none'}")
     if permutations < 10:

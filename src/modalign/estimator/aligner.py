@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
 from ..model import Model
+from ..parameters import Dim, Seed, check_value
 from ..registry import check, get, names
 from ..training.loop import dev_recall
 from ..views import Views
@@ -41,6 +42,8 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         dim: of the shared space, at most.
         seed: of every random number.
         **settings: further settings of the method, by the names of its constructor.
+
+    What is wrong with these is told by ``fit``, as scikit-learn has it.
 
     Attributes:
         model_: heads and what they belong to.
@@ -103,14 +106,16 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         Raises:
             ModalignError: NaN or zero rows (with their numbers), unequal lengths without pairs, too few pairs,
-                an unknown method or setting.
+                an unknown method or setting, or a value of another type or out of range.
         """
+        for name, kind in _OWN.items():
+            check_value(kind, getattr(self, name), name)
+        part = get("method", self.method)
+        method = part(**check(part, self._method_settings(part), f"method '{self.method}'"))
         views = self._views(X, y, pairs).validate()
         most = max(len(rows) for rows in views.data.values())
         if most < 2:
             raise ModalignError(f"a shared space cannot be learnt from {most} sample(s): give 2 or more, better 100")
-        part = get("method", self.method)
-        method = part(**check(part, self._method_settings(part), f"method '{self.method}'"))
         heads = method.fit(views)
         self.record_ = method.record
         self._keep(Model(heads, method={"name": self.method, **self._method_settings(part)}, record=method.record))
@@ -256,7 +261,7 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise ModalignError(f"the columns of '{side}' are not those of the fit, in their order: {own}")
 
 
-_OWN = ("method", "dim", "seed")
+_OWN = {"method": str, "dim": Dim, "seed": Seed}
 
 
 def _is_named(x: Any) -> bool:

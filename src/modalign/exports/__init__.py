@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import public
 
 _HOMES = {
-    "HubModel": "hub",
-    "MtebEncoder": "benchmark",
-    "exported": "graphs",
-    "Tracker": "trackers",
-    "tracked": "trackers",
-    "views_of": "columns",
-    "with_points": "columns",
-    "write_atlas": "atlas",
-    "write_onnx": "graphs",
-    "write_router": "router",
+    "atlas": "write_atlas",
+    "benchmark": "MtebEncoder",
+    "columns": "views_of with_points",
+    "graphs": "exported write_onnx",
+    "hub": "HubModel",
+    "router": "write_router",
+    "trackers": "Tracker tracked",
 }
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, _HOMES)
+__getattr__, __dir__ = public.lazily(__name__, _HOMES)

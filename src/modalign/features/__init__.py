@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import public
 
@@ -11,14 +11,12 @@ if TYPE_CHECKING:
     from .embed import embed_cached
     from .store import Store
 
-_HOMES = {"Store": "store", "embed_cached": "embed", "entries_for": "choose", "make_encoders": "choose"}
+_HOMES = {
+    "choose": "entries_for make_encoders",
+    "embed": "embed_cached",
+    "store": "Store",
+}
 
 __all__ = ["Store", "embed_cached", "entries_for", "make_encoders"]
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, _HOMES)
+__getattr__, __dir__ = public.lazily(__name__, _HOMES)

@@ -15,14 +15,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import public
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, {})
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, {})
+__getattr__, __dir__ = public.lazily(__name__)

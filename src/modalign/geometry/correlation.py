@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, combinations
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .. import renamed
 from ..errors import ModalignError
+from ..parameters import Dim, Shape, Weight, checked
+from .pairs import known_pairs
 
 Links = tuple[Tensor, Tensor | None]  # (p, 2) row pairs and (p,) weights, None = equal
 
@@ -67,6 +69,7 @@ class Canonical(NamedTuple):
         return (x.to(self.means[view]) - self.means[view]) @ self.bases[view] @ self.directions[view]
 
 
+@checked
 def principal_axes(x: Tensor, weight: Tensor | None = None, most: int | None = None) -> PrincipalAxes:
     """Principal axes of the rows of x.
 
@@ -103,6 +106,7 @@ def principal_axes(x: Tensor, weight: Tensor | None = None, most: int | None = N
     return _leading(mean, values, centred.T @ left / values.clamp(min=1e-300).sqrt(), most, len(x))
 
 
+@checked
 def principal_axes_of(
     blocks: Iterable[Tensor],
     most: int | None = None,
@@ -159,7 +163,13 @@ def _leading(mean: Tensor, values: Tensor, axes: Tensor, most: int | None, count
     return PrincipalAxes(mean, values[:rank], axes[:, :rank], total)
 
 
-def cross_covariance(x: Tensor, y: Tensor, pairs: Tensor | None = None, weight: Tensor | None = None) -> Tensor:
+@checked
+def cross_covariance(
+    x: Annotated[Tensor, Shape("n a")],
+    y: Annotated[Tensor, Shape("m b")],
+    pairs: Tensor | None = None,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Weighted cross-covariance of centred rows over known pairs.
 
     C_xy = sum_p w_p x_{i_p} y_{j_p}^T / sum_p w_p. The rows are taken as they are: centre them first, by the means
@@ -184,18 +194,20 @@ def cross_covariance(x: Tensor, y: Tensor, pairs: Tensor | None = None, weight: 
         if len(x) != len(y):
             raise ModalignError(f"without pairs x and y must be row-aligned, got {len(x)} and {len(y)} rows")
         pairs = torch.arange(len(x), device=x.device)[:, None].expand(-1, 2)
+    pairs = known_pairs(pairs, len(x), len(y))
     if len(pairs) == 0:
         raise ModalignError("a cross-covariance needs at least one pair")
     w = torch.ones(len(pairs), dtype=x.dtype, device=x.device) if weight is None else weight.to(x)
     return (x[pairs[:, 0]] * (w / w.sum())[:, None]).T @ y[pairs[:, 1]]
 
 
+@checked
 def canonical(
     principal: Sequence[PrincipalAxes],
     cross: Mapping[tuple[int, int], Tensor],
-    dim: int = 256,
-    ridge: float = 1.0,
-    power: float = 0.5,
+    dim: Dim = 256,
+    ridge: Weight = 1.0,
+    power: Weight = 0.5,
 ) -> Canonical:
     """Canonical directions from own principal axes and cross-covariances in their coordinates.
 
@@ -251,12 +263,13 @@ def _generalised(blocks: Mapping[tuple[int, int], Tensor], sizes: list[int]) -> 
     return parts, values / (len(sizes) - 1)
 
 
+@checked
 def cca(
     views: Sequence[Tensor],
     links: Mapping[tuple[int, int], Links] | None = None,
-    dim: int = 256,
-    ridge: float = 1.0,
-    power: float = 0.5,
+    dim: Dim = 256,
+    ridge: Weight = 1.0,
+    power: Weight = 0.5,
 ) -> Canonical:
     """Regularised canonical correlation of two or more views, of any lengths and widths, with partial pairs.
 

@@ -6,19 +6,18 @@ which edges exist, not at their lengths.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from .. import renamed
 from ..errors import ModalignError
+from ..parameters import checked
 from .neighbours import knn, knn_graph
 from .neighbours.geodesic import edges_of
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 DENSE = 600  # nodes up to which spectra are computed from full matrices
 EXACT = 3000  # points up to which merge lengths come from all distances
@@ -31,6 +30,7 @@ class SpectralGaps(NamedTuple):
     gap: float
 
 
+@checked
 def components(graph: csr_array) -> tuple[int, float]:
     """Number of connected components and the share of nodes in the largest.
 
@@ -46,6 +46,7 @@ def components(graph: csr_array) -> tuple[int, float]:
     return int(count), float(np.bincount(label).max() / len(label))
 
 
+@checked
 def spectral_gaps(graph: csr_array) -> SpectralGaps:
     """How well a graph is knit: 0 when it falls apart, larger when no few edges hold it together.
 
@@ -103,6 +104,7 @@ def _second(adjacency: csr_array, degree: np.ndarray, normalised: bool) -> float
     return float(max(0.0, top - largest))
 
 
+@checked
 def connecting_k(x: Tensor, *, metric: str = "cosine", near: Tensor | None = None) -> int:
     """The smallest k whose symmetric k-nearest-neighbour graph is connected; 0 for fewer than two points.
 
@@ -135,6 +137,7 @@ def _connected(index: np.ndarray, k: int) -> bool:
     return bool(connected_components(edges_of(index[:, :k]), directed=False)[0] == 1)
 
 
+@checked
 def cross_edges(graph: csr_array, label: Tensor) -> tuple[float, float]:
     """Share of edges that join different labels (modalities), and the share expected if labels were dealt at random.
 
@@ -158,6 +161,7 @@ def cross_edges(graph: csr_array, label: Tensor) -> tuple[float, float]:
     return float((kinds[i] != kinds[j]).mean()), float(1.0 - (count * (count - 1)).sum() / (n * (n - 1)))
 
 
+@checked
 def conductance(graph: csr_array, label: Tensor) -> float:
     """Least conductance over the labels: how hard a modality's part of the graph is to leave; 0 when it is apart.
 
@@ -186,6 +190,7 @@ def conductance(graph: csr_array, label: Tensor) -> float:
     return float(np.min(values)) if len(values) > 1 else float("nan")
 
 
+@checked
 def merge_lengths(
     x: Tensor, k: int = 15, *, metric: str = "cosine", near: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:

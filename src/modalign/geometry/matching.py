@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError
+from ..parameters import Count, Positive, Shape, checked
 from .cost import working
 
 
-def plan_divergence(similarity: Tensor, plan: Tensor, target: Tensor, epsilon: float) -> Tensor:
+@checked
+def plan_divergence(
+    similarity: Annotated[Tensor, Shape("n m")],
+    plan: Annotated[Tensor, Shape("n m")],
+    target: Annotated[Tensor, Shape("n m")],
+    epsilon: Positive,
+) -> Tensor:
     """KL from the teacher's plan to the student's, differentiable in the student's similarities.
 
     L = sum_ij P*_ij log(P*_ij / P_ij); dL/dK = (P - P*) / epsilon, epsilon the *student's*: with the marginals of P*
@@ -38,11 +45,6 @@ def plan_divergence(similarity: Tensor, plan: Tensor, target: Tensor, epsilon: f
         >>> loss.backward(); round(loss.item(), 4), k.grad.tolist()
         (0.6931, [[-0.5, 0.5], [0.5, -0.5]])
     """
-    if not similarity.shape == plan.shape == target.shape:
-        shapes = ", ".join(str(tuple(t.shape)) for t in (similarity, plan, target))
-        raise ModalignError(f"similarity, plan and target must have one shape, got {shapes}")
-    if not epsilon > 0:
-        raise ModalignError(f"epsilon is {epsilon}: it must be positive")
     k, p, q = working(similarity, plan.detach(), target.detach())
     tiny = torch.finfo(p.dtype).tiny
     value = (torch.xlogy(q, q) - q * p.clamp_min(tiny).log()).sum()
@@ -50,8 +52,9 @@ def plan_divergence(similarity: Tensor, plan: Tensor, target: Tensor, epsilon: f
     return value + (slope * (k - k.detach())).sum()
 
 
+@checked
 @torch.no_grad()
-def iterated_plan(similarity: Tensor, epsilon: float, iterations: int = 100) -> Tensor:
+def iterated_plan(similarity: Annotated[Tensor, Shape("n m")], epsilon: Positive, iterations: Count = 100) -> Tensor:
     """A fixed number of Sinkhorn iterations, then half a row update: the plan of KLOT's public program.
 
     P = exp((f + g + K) / epsilon) / (n m), f and g alternately updated in the log domain, the last f averaged with one

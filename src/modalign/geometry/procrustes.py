@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
+from ..parameters import Count, Number, checked
 
 
 class Rotation(NamedTuple):
@@ -21,6 +22,7 @@ class Rotation(NamedTuple):
     trace: float
 
 
+@checked
 def rotation(x: Tensor, y: Tensor, *, reflection: bool = True) -> Rotation:
     """The orthogonal matrix R that minimises |X R - Y|_F; nothing is centred or scaled.
 
@@ -53,6 +55,7 @@ def rotation(x: Tensor, y: Tensor, *, reflection: bool = True) -> Rotation:
     return Rotation((u @ vt).to(dtype), float(s.sum()))
 
 
+@checked
 def spread(x: Tensor) -> float:
     """Frobenius norm about the mean, in float64; exactly 0 for equal points.
 
@@ -73,6 +76,7 @@ class Distances(NamedTuple):
     size_and_shape: float
 
 
+@checked
 def distances(x: Tensor, y: Tensor, *, reflection: bool = True) -> Distances:
     """Three Procrustes distances between two sets, from one set of singular values.
 
@@ -124,6 +128,7 @@ def distances(x: Tensor, y: Tensor, *, reflection: bool = True) -> Distances:
     return Distances((1.0 - cosine) * (1.0 + cosine), angle, math.sqrt(max(0.0, rest)))
 
 
+@checked
 def disparity(x: Tensor, y: Tensor, *, reflection: bool = True) -> float:
     """Procrustes distance between two sets, scipy's disparity: 1 - (sum s)^2 of the centred, scaled sets.
 
@@ -164,7 +169,8 @@ class FreeOfSpectrum(NamedTuple):
     given_spectra: float
 
 
-def free_of_spectrum(x: Tensor, y: Tensor, rank: int, null: int = 3) -> FreeOfSpectrum:
+@checked
+def free_of_spectrum(x: Tensor, y: Tensor, rank: Count, null: Number = 3) -> FreeOfSpectrum:
     """How far two shapes are apart in direction alone, whatever the variances along their principal axes.
 
     X' = U S V^T, Y' = P T Q^T the centred sets, each cut to its ``rank`` leading axes; s the singular values of U^T P.

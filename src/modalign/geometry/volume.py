@@ -12,11 +12,13 @@ from torch import Tensor
 
 from .. import renamed
 from ..errors import ModalignError
+from ..parameters import checked
 from .cost import inner, working
 
 Gram = tuple[Tensor, Tensor, Tensor]
 
 
+@checked
 def gram_volume(anchor: Tensor, others: Tensor, present: Tensor | None = None) -> Tensor:
     """Volume of the parallelotope that an anchor spans with the other items of a tuple: GRAM's official score.
 
@@ -53,6 +55,7 @@ def gram_volume(anchor: Tensor, others: Tensor, present: Tensor | None = None) -
     return root((det[:, None] * norms - quadratic).abs()).mT.to(dtype)
 
 
+@checked
 def gram_distance(anchor: Tensor, others: Tensor, present: Tensor | None = None, epsilon: float = 0.1) -> Tensor:
     """Sound form of the GRAM volume: a normalised log-volume that knows signs and compares tuples of any size.
 
@@ -97,6 +100,7 @@ def gram_distance(anchor: Tensor, others: Tensor, present: Tensor | None = None,
     return torch.where(count > 0, distance, 1.0).mT.to(dtype)
 
 
+@checked
 def triangle_area(anchor: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Squared areas of the triangles (anchor_i, a_j, b_j), from inner products alone.
 
@@ -132,6 +136,7 @@ def triangle_area(anchor: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return (0.25 * (uu * vv - uv.square())).clamp_min(0.0).mT.to(dtype)
 
 
+@checked
 def singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Singular values of each tuple's matrix and its leading direction, with a sign that means something.
 
@@ -175,6 +180,7 @@ def singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple[Tens
     return singular.to(dtype), direction.to(dtype)
 
 
+@checked
 def mean_singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The same about each tuple's mean: how much of it is the mean, what is left, and the mean's direction.
 
@@ -209,6 +215,7 @@ def _masked(tuples: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:
     return tuples.double() * present[..., None], present
 
 
+@checked
 def root(x: Tensor) -> Tensor:
     """Square root with gradient 0 at 0, where the true one is infinite.
 

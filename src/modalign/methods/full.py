@@ -163,7 +163,7 @@ class Full:
         strength = self.strength(best, folds, strengths)
         if dev is None:
             self.record["dev_is"] = f"{len(folds)} x {len(folds[0].dev)} linked groups held out, then refitted"
-            best = [TransportCCA(self.dim, seed=self.seed, **settings).solve(p)[0].heads(self.dim)]
+            best = [TransportCCA(self.dim, seed=self.seed, **settings).solve(p).space.heads(self.dim)]
         progress(self.trials, self.trials, "trials of full")
         return without_hubs(best[0], x, strength=strength, seed=self.seed, target=target) if strength else best[0]
 
@@ -205,21 +205,15 @@ class Full:
         Its rounds, and whether late anchors stay, are judged as settings are: a round that is the better one with hubs
         often is the worse one without their removal.
         """
-        seen: list[tuple[CanonicalSpace, Tensor]] = []
 
-        def judge(space: CanonicalSpace) -> float:
+        def judge(space: CanonicalSpace) -> Tensor:
             if case == "few":
-                items = fold.recalls_of(space.embed_new(fold.dev))
-            else:
-                items = fold.recalls_in(space, self.dim, self.hubs, self.seed)
-            seen.append((space, items))
-            return float(items.mean())
+                return fold.recalls_of(space.embed_new(fold.dev))
+            return fold.recalls_in(space, self.dim, self.hubs, self.seed)
 
-        method = TransportCCA(self.dim, seed=self.seed, **settings)
-        best, _ = method.solve(fold.trial, fold.dev, judge=judge)
-        if all(space is not best for space, _ in seen):  # without pairs there are no rounds to judge
-            judge(best)
-        return best, next(items for space, items in seen if space is best)
+        best = TransportCCA(self.dim, seed=self.seed, **settings).solve(fold.trial, judge=judge)
+        assert best.items is not None
+        return best.space, best.items
 
     def promising(self, closed: Sequence[dict[str, Any]], folds: Sequence[Fold]) -> list[dict[str, Any]]:
         """The half of the settings that does best on dev before any plan, in their order; the others cost a glance."""

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from ..model import Heads
 from ..model.heads import Head, LocalScaling, Projection
+from ..parameters import Count, Seed, Weight, checked
 from ..views import Views, composed
 
 MOST = 8192  # rows of a bank: 8 MB at 256 dimensions
@@ -20,14 +21,15 @@ EDGE, EDGE_OF_SUMS = 0.25, 0.4  # constant coordinates; the sum of two unit rows
 FEWEST = 20  # with fewer items of other modalities than this, crowdedness is noise
 
 
+@checked
 @torch.no_grad()
 def without_hubs(
     heads: Heads,
     x: Views,
-    neighbours: int = 30,
-    strength: float = 1.0,
+    neighbours: Count = 30,
+    strength: Weight = 1.0,
     edge: float | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     target: str | None = None,
 ) -> Heads:
     """The same heads with `LocalScaling` behind them, whose banks are training items of the other modalities.

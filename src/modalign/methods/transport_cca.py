@@ -39,20 +39,30 @@ class Match(NamedTuple):
 
 
 Plans = dict[Pair, Match]
-Judge = Callable[[CanonicalSpace], float]
+Judge = Callable[[CanonicalSpace], Tensor]
+"""What each of the things that a space is judged by adds to its score, their mean."""
 
 
 class Round(NamedTuple):
     """Where transport-CCA stands after one refit.
 
     space: canonical maps and anchors. plans: what they were refitted to; none at the start. ridge: of the refit.
-    score: by which the best round is kept, dev recall as a rule; -1 without a judge.
+    items: what its judge found, as a rule recall of dev groups; None without a judge.
     """
 
     space: CanonicalSpace
     plans: Plans
     ridge: float
-    score: float
+    items: Tensor | None
+
+    @property
+    def score(self) -> float:
+        """By which the best round is kept; -1 without a judge."""
+        return -1.0 if self.items is None else float(self.items.mean())
+
+    def judged(self, judge: Judge | None) -> Round:
+        """The same with what a judge finds."""
+        return self if judge is None else self._replace(items=judge(self.space))
 
 
 @register("method", "transport_cca")
@@ -129,20 +139,20 @@ class TransportCCA:
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs and the plan of the others."""
         x, dev = on_cpu(x), on_cpu(dev)
-        return self.solve(prepare(x, self.root, self.unit, seed=self.seed), dev, progress)[0].heads(self.dim)
+        return self.solve(prepare(x, self.root, self.unit, seed=self.seed), dev, progress).space.heads(self.dim)
 
     def solve(
         self, p: Prepared, dev: Views | None = None, progress: Progress = silent, judge: Judge | None = None
-    ) -> tuple[CanonicalSpace, float]:
-        """The space of the best round on dev and its score, or that of the last round.
+    ) -> Round:
+        """The best round on dev, or the last one.
 
         Args:
-            judge: space -> score, where something else than recall of the dev views in it counts.
+            judge: where something else counts than recall of the dev views.
         """
         if judge is None and dev is not None:
             judge = recall_of(dev)
         if not any(len(pairs) for pairs, _ in p.links.values()):
-            return self.without_pairs(p), -1.0
+            return Round(self.without_pairs(p), {}, self.ridge, None).judged(judge)
         best: Round | None = None
         scores = []
         for now in self.refits(p, judge, progress):
@@ -151,12 +161,12 @@ class TransportCCA:
         assert best is not None
         anchors = self.anchors(p) if self.late else {}
         if anchors:
-            space = self.anchored(best.space, anchors, best.plans)
-            scores.append(-1.0 if judge is None else judge(space))
-            best = better(best, best._replace(space=space, score=scores[-1]))
+            last = best._replace(space=self.anchored(best.space, anchors, best.plans)).judged(judge)
+            scores.append(last.score)
+            best = better(best, last)
         progress(self.rounds, self.rounds, "transport-CCA")
         self.record["rounds"] = [] if judge is None else scores
-        return best.space, best.score
+        return best
 
     def refits(self, p: Prepared, judge: Judge | None = None, progress: Progress = silent) -> Iterator[Round]:
         """The fit to the known pairs, of which there must be some, and then each plan with its refit."""
@@ -177,7 +187,7 @@ class TransportCCA:
             space = CanonicalSpace(p, fit, ridge, self.neighbours, self.smoothing, sharpness=self.sharpness)
             if anchors:
                 space = self.anchored(space, anchors, plans)
-            yield Round(space, plans, ridge, -1.0 if judge is None else judge(space))
+            yield Round(space, plans, ridge, None).judged(judge)
 
     def fitted(self, p: Prepared, cross: Mapping[Pair, Tensor], ridge: float, power: float, first: bool) -> Canonical:
         """Canonical maps; those of the known pairs alone, the ``first`` ones, are found once for a ridge and power."""
@@ -286,7 +296,7 @@ def better(best: Round | None, now: Round) -> Round:
 
 def recall_of(dev: Views) -> Judge:
     """Recall of the dev views in a space."""
-    return lambda space: dev_recall(space.embed_new(dev))
+    return lambda space: torch.tensor(dev_recall(space.embed_new(dev)), dtype=torch.float64)
 
 
 def narrowed(z: Sequence[Tensor]) -> list[Tensor]:

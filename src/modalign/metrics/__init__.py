@@ -6,7 +6,7 @@ Every registered metric is here under its class name: ``modalign.metrics.Procrus
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import public, registry
 
@@ -17,27 +17,13 @@ if TYPE_CHECKING:
     from .score import Measure, Metric, Score, Unit
 
 _HOMES = {
-    "Measure": "score",
-    "Metric": "score",
-    "Found": "found",
-    "Key": "key",
-    "Score": "score",
-    "Unit": "score",
-    "find": "ranking",
-    "find_all": "ranking",
-    "rank": "ranking",
-    "rank_scores": "ranking",
+    "found": "Found",
+    "key": "Key",
+    "ranking": "find find_all rank rank_scores",
+    "score": "Measure Metric Score Unit",
 }
 _parts = partial(registry.by_class, "metric")
 
-__all__ = [
-    "Found", "Key", "Measure", "Metric", "Score", "Unit", "find", "find_all", "rank", "rank_scores",
-]  # fmt: skip
+__all__ = ["Found", "Key", "Measure", "Metric", "Score", "Unit", "find", "find_all", "rank", "rank_scores"]
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, _HOMES, _parts)
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, _HOMES, _parts)
+__getattr__, __dir__ = public.lazily(__name__, _HOMES, _parts)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from ..parameters import Level, Number, Seed, checked
 from .coco_tokens import coco_tokens
 from .score import Measure, Score
 from .sentences import References, check_sentences, with_interval
@@ -22,14 +23,15 @@ BLEU = Measure(
 GAIN = Measure("Gain in BLEU-4", "points", "BLEU-4 of the first system minus that of the other.", topic="Translation")
 
 
+@checked
 def corpus_bleu(
     hypotheses: Sequence[str],
     references: References,
     tokenize: Tokenise = "coco",
     group: Tensor | None = None,
-    samples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    samples: Number = 1000,
+    level: Level = 0.95,
+    seed: Seed = 0,
 ) -> Score:
     """BLEU-4 of a corpus against any number of references.
 
@@ -73,6 +75,7 @@ def corpus_bleu(
     return with_interval(score, counts, lambda sums: bleu_values(sums, tokenize), group, samples, level, seed)
 
 
+@checked
 def bleu_statistics(hypotheses: Sequence[str], references: References, tokenize: Tokenise = "coco") -> Tensor:
     """(n, 10) float64: matched n-grams of orders 1 to 4, n-grams of orders 1 to 4, hypothesis and reference length.
 
@@ -90,6 +93,7 @@ def bleu_statistics(hypotheses: Sequence[str], references: References, tokenize:
     return torch.tensor(rows, dtype=torch.float64)
 
 
+@checked
 def bleu_values(sums: Tensor, tokenize: Tokenise = "coco") -> Tensor:
     """BLEU of each row of summed statistics, (k, 10) to (k,). Rows may be scaled: only ratios count."""
     matched, total, length, target = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS], sums[:, -2], sums[:, -1]
@@ -103,6 +107,7 @@ def bleu_values(sums: Tensor, tokenize: Tokenise = "coco") -> Tensor:
     return 100.0 * torch.where(length > 0, brevity * geometric, 0.0)
 
 
+@checked
 def bleu_signature(references: References, tokenize: Tokenise = "coco") -> str:
     """sacrebleu's signature; "tok:coco" and "case:lc" where the words were cut before sacrebleu saw them."""
     metric = _sacrebleu_bleu(tokenize)
@@ -115,15 +120,16 @@ def bleu_signature(references: References, tokenize: Tokenise = "coco") -> str:
     return "|".join(f"{key}:{value}" for key, value in parts.items())
 
 
+@checked
 def bleu_difference(
     ours: Sequence[str],
     theirs: Sequence[str],
     references: References,
     tokenize: Tokenise = "coco",
     group: Tensor | None = None,
-    samples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    samples: Number = 1000,
+    level: Level = 0.95,
+    seed: Seed = 0,
 ) -> Score:
     """BLEU of one system minus BLEU of another on the same sentences, with a paired bootstrap interval.
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..parameters import Level, Number, Seed, checked
 from .score import Measure, Score
 from .sentences import References, check_sentences, with_interval
 
@@ -16,13 +17,14 @@ CHRF_SCORE = Measure(
 )
 
 
+@checked
 def corpus_chrf(
     hypotheses: Sequence[str],
     references: References,
     group: Tensor | None = None,
-    samples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    samples: Number = 1000,
+    level: Level = 0.95,
+    seed: Seed = 0,
 ) -> Score:
     """chrF2: F-score of character n-grams up to 6, recall counted twice; of each sentence's best reference.
 

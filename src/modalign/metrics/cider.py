@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
+from ..parameters import Level, Number, Positive, Seed, checked
 from .coco_tokens import coco_tokens
 from .intervals import bootstrap
 from .score import Measure, Score
@@ -23,14 +24,15 @@ CIDER = Measure(
 )  # fmt: skip
 
 
+@checked
 def cider(
     hypotheses: Sequence[str],
     references: References,
     group: Tensor | None = None,
-    samples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-    sigma: float = 6.0,
+    samples: Number = 1000,
+    level: Level = 0.95,
+    seed: Seed = 0,
+    sigma: Positive = 6.0,
 ) -> Score:
     """CIDEr-D of captions: mean over captions of 10 times the mean clipped cosine of TF-IDF n-gram vectors.
 

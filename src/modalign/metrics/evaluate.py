@@ -7,7 +7,8 @@ from dataclasses import fields, is_dataclass, replace
 
 from .. import registry
 from ..errors import ModalignError
-from ..views import Views, require_views
+from ..parameters import Count, Level, Seed, checked
+from ..views import Views
 from .intervals import bootstrap_all, resample_scores
 from .key import Key
 from .score import UNITS, Metric, Score
@@ -17,13 +18,14 @@ LEAST_GROUPS = 3  # from which on an interval can be drawn
 FEW_GROUPS = 10  # below which every score says that it is of few
 
 
+@checked
 def evaluate(
     z: Views,
-    metrics: Sequence[str | Metric] = DEFAULT,
+    metrics: str | Sequence[str | Metric] = DEFAULT,
     intervals: bool = True,
-    seed: int = 0,
-    level: float = 0.95,
-    draws: int = 50,
+    seed: Seed = 0,
+    level: Level = 0.95,
+    draws: Count = 50,
 ) -> dict[str, Score]:
     """Scores of views in the shared space.
 
@@ -54,7 +56,7 @@ def evaluate(
     if isinstance(metrics, str):
         metrics = [metrics]
     # Heads in training leave a graph behind.
-    z = require_views(z, "evaluate").map(lambda _, rows: rows.detach()).validate(zero_rows=True)
+    z = z.map(lambda _, rows: rows.detach()).validate(zero_rows=True)
     out: dict[str, Score] = {}
     groups = len(z.group_ids())
     for entry in metrics:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..parameters import Level, Number, Seed, checked
 from .coco_tokens import coco_tokens
 from .intervals import bootstrap
 from .score import Measure, Score
@@ -17,13 +18,14 @@ EXACT = Measure(
 )
 
 
+@checked
 def exact_match(
     hypotheses: Sequence[str],
     references: References,
     group: Tensor | None = None,
-    samples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
+    samples: Number = 1000,
+    level: Level = 0.95,
+    seed: Seed = 0,
 ) -> Score:
     """Share of hypotheses with the same words as one of their references; case and punctuation aside.
 

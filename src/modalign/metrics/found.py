@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..files import atomic
+from ..parameters import checked
 from .key import Key
 
 Direction = tuple[str, str]  # (query modality, gallery modality)
@@ -106,6 +107,7 @@ class Found:
         )
 
 
+@checked
 def save(path: Path, found: Mapping[Direction, Found]) -> None:
     """Write what the queries of every direction found, compressed; scores in single precision.
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few
+from ..parameters import Level, Number, Seed, checked
 from .intervals import bootstrap, bootstrap_means, group_sums, percentile_interval
 from .score import Measure, Score
 
@@ -20,8 +21,14 @@ PRECISION = Measure(
 PRECISION_DRAWS = 200
 
 
+@checked
 def accuracy(
-    scores: Tensor, truth: Tensor, group: Tensor | None = None, samples: int = 1000, level: float = 0.95, seed: int = 0
+    scores: Tensor,
+    truth: Tensor,
+    group: Tensor | None = None,
+    samples: Number = 1000,
+    level: Level = 0.95,
+    seed: Seed = 0,
 ) -> Score:
     """Share of items whose class has the greatest score; k tied classes count 1/k.
 
@@ -50,8 +57,14 @@ def accuracy(
     return bootstrap(score, level, samples, seed) if samples else score
 
 
+@checked
 def balanced_accuracy(
-    scores: Tensor, truth: Tensor, group: Tensor | None = None, samples: int = 1000, level: float = 0.95, seed: int = 0
+    scores: Tensor,
+    truth: Tensor,
+    group: Tensor | None = None,
+    samples: Number = 1000,
+    level: Level = 0.95,
+    seed: Seed = 0,
 ) -> Score:
     """Mean over classes with items of the share of their items that are right; arguments as ``accuracy``.
 
@@ -80,13 +93,14 @@ def balanced_accuracy(
     return replace(score, low=low, high=high)
 
 
+@checked
 def mean_average_precision(
     scores: Tensor,
     truth: Tensor,
     group: Tensor | None = None,
-    samples: int = PRECISION_DRAWS,
-    level: float = 0.95,
-    seed: int = 0,
+    samples: Number = PRECISION_DRAWS,
+    level: Level = 0.95,
+    seed: Seed = 0,
 ) -> Score:
     """Mean over classes of the average precision of their ranking of all items: AudioSet's mAP.
 

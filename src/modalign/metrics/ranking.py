@@ -14,6 +14,8 @@ from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..geometry.neighbours import Scorer
+from ..geometry.pairs import known_pairs
+from ..parameters import checked
 from ..views import Views
 from .counting import FEW, by_comparison, by_sorting, count, levels
 from .found import Direction, Found
@@ -21,6 +23,7 @@ from .found import Direction, Found
 QUERIES, ITEMS = 1024, 2048  # scores held at once
 
 
+@checked
 def rank(
     x: Tensor,
     y: Tensor,
@@ -80,6 +83,7 @@ def rank(
     return replace(entries, above=above, tied=tied)
 
 
+@checked
 def rank_scores(scores: Tensor, positives: Tensor, group: Tensor | None = None) -> Found:
     """The same from a matrix of scores; here scores are tied when they are equal.
 
@@ -113,6 +117,7 @@ def rank_scores(scores: Tensor, positives: Tensor, group: Tensor | None = None) 
     return replace(entries, above=above, tied=tied)
 
 
+@checked
 def find(z: Views, query: str, gallery: str) -> Found:
     """What the items of one modality find among those of another, by cosine.
 
@@ -126,6 +131,7 @@ def find(z: Views, query: str, gallery: str) -> Found:
     return _find(z, query, gallery, z.paired(query, gallery))
 
 
+@checked
 def find_all(z: Views, directions: Sequence[Direction] | None = None) -> dict[Direction, Found]:
     """``find`` in every direction in which any query has a positive.
 
@@ -141,11 +147,7 @@ def _find(z: Views, query: str, gallery: str, pairs: Tensor) -> Found:
 
 
 def _checked_pairs(pairs: Tensor, n: int, m: int) -> Tensor:
-    if pairs.dim() != 2 or pairs.shape[1] != 2:
-        raise ModalignError(f"positives must be (p, 2) pairs of rows, got shape {tuple(pairs.shape)}")
-    pairs = pairs.long()
-    if len(pairs) and (pairs.min() < 0 or pairs[:, 0].max() >= n or pairs[:, 1].max() >= m):
-        raise ModalignError(f"positives name rows outside {n} queries and {m} gallery items")
+    pairs = known_pairs(pairs, n, m)
     code = torch.unique(pairs[:, 0] * m + pairs[:, 1])
     return torch.stack([code // max(m, 1), code % max(m, 1)], 1)
 

@@ -16,13 +16,11 @@ References = Sequence[Sequence[str]]
 
 
 def check_sentences(hypotheses: Sequence[str], references: References) -> None:
-    """Refuse what other programs score silently: transposed references, a string in place of a list, nothing at all.
+    """Refuse what other programs score silently: transposed references, or nothing at all.
 
     Raises:
         ModalignError: see ``corpus_bleu``.
     """
-    if isinstance(hypotheses, str) or isinstance(references, str):
-        raise ModalignError("hypotheses must be a list of sentences and references a list of lists, got one string")
     if not len(hypotheses):
         raise ModalignError("there are no hypotheses to score")
     if len(hypotheses) != len(references):
@@ -30,9 +28,6 @@ def check_sentences(hypotheses: Sequence[str], references: References) -> None:
             f"{len(hypotheses)} hypotheses but {len(references)} lists of references: give one list of references "
             "for each hypothesis"
         )
-    flat = [i for i, several in enumerate(references) if isinstance(several, str)]
-    if flat:
-        raise ModalignError(f"references of {few(flat)} are a string each: put it in a list, also where it is the only")
     empty = [i for i, several in enumerate(references) if not len(several)]
     if empty:
         raise ModalignError(f"{len(empty)} hypotheses have no references ({few(empty)}): leave them out")

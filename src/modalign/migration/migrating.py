@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from .. import __version__
 from ..errors import ModalignError, few, unknown
 from ..files import read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
+from ..parameters import Range, Seed, checked
 from ..progress import Progress, silent
 from ..views.groups import row_pairs
 from . import export, gradual
@@ -28,6 +29,8 @@ from .vectors import Vectors, in_memory, open_vectors
 FORMAT = 1
 FACTS = "migration.json"
 DIRECTIONS = ("queries", "rows")
+Length = Annotated[int, Range(least=1, most=1000)]
+"""Of a list of neighbours."""
 ACTS = {
     "queries": ("Keep the index and map each query", "with each query mapped"),
     "rows": ("Rewrite the old vectors once", "with the old vectors rewritten"),
@@ -70,6 +73,7 @@ def _rows(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else torch.as_tensor(x)
 
 
+@checked
 def migrate(
     old: Any,
     new: Any,
@@ -77,13 +81,13 @@ def migrate(
     out: Path | str | None = None,
     *,
     measure: str = "cosine",
-    methods: Sequence[str] = METHODS,
+    methods: str | Sequence[str] = METHODS,
     directions: Sequence[Direction] = DIRECTIONS,  # type: ignore[assignment]
-    k: int = K,
+    k: Length = K,
     old_part: str | None = None,
     new_part: str | None = None,
     encoders: Mapping[str, str] | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
     progress: Progress = silent,
 ) -> Migration:
     """Change the embedding model of a store without embedding it again.
@@ -126,7 +130,7 @@ def migrate(
 
 
 def _migrate(
-    old: Any, new: Any, pairs: Any, out: Path | None, measure: str, methods: Sequence[str],
+    old: Any, new: Any, pairs: Any, out: Path | None, measure: str, methods: str | Sequence[str],
     directions: Sequence[Direction], k: int, old_part: str | None, new_part: str | None,
     encoders: Mapping[str, str] | None, seed: int, progress: Progress,
 ) -> Migration:  # fmt: skip
@@ -138,8 +142,6 @@ def _migrate(
         if d not in DIRECTIONS:
             raise unknown("direction", d, DIRECTIONS)
     links = load_links(pairs) if isinstance(pairs, str | Path) else row_pairs(pairs)
-    if not 1 <= k <= 1000:
-        raise ModalignError(f"lists have 1 to 1000 entries, got k = {k}")
     s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
     facts = describe(s, stores, len(links), k, seed, encoders or {})
     moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, out)

@@ -14,8 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ..errors import ModalignError, few, unknown
-from ..features.encoders.tuned import PREFIX
-from ..files import RunFile, as_path, atomic, read_json, write_json
+from ..files import TUNED, RunFile, as_path, atomic, read_json, write_json
 from ..registry import check
 from ..views import Views
 from .heads import FeatureMap, Head, LocalScaling, Projection
@@ -161,12 +160,21 @@ class Model(nn.Module):
         """Features into the shared space; see `Heads.transform`."""
         return self.heads.transform(x, modality)
 
+    @property
+    def method_name(self) -> str:
+        """The method that learnt it, or for plain gradient descent its objective."""
+        name = str(self.method.get("name", "method"))
+        objective = self.method.get("objective")
+        if name != "gradient" or objective is None:
+            return name
+        return str(objective["name"] if isinstance(objective, dict) else objective)
+
     def save(self, folder: Path | str) -> None:
         """Write weights and description, each atomically; the digest in the latter ties them together."""
         folder = as_path(folder)
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.heads.state_dict().items()}
         for m, weights in self.tuned_weights.items():
-            tensors |= {PREFIX.format(m) + k: v for k, v in weights.items()}
+            tensors |= {TUNED.format(m) + k: v for k, v in weights.items()}
         blob = save(tensors)
         table = {
             "format": FORMAT if self.tuned else 1,
@@ -212,7 +220,7 @@ class Model(nn.Module):
             heads = Heads.from_specification(table["heads"])
             tensors = load(blob)
             tuned: dict[str, Any] = table.get("tuned", {})
-            weights = {m: _taken(tensors, PREFIX.format(m)) for m in tuned}
+            weights = {m: _taken(tensors, TUNED.format(m)) for m in tuned}
             heads.load_state_dict(tensors)
             parts = {k: table[k] for k in ("encoders", "fingerprints", "method", "record")}
             parts["encoders"] = {

@@ -6,7 +6,7 @@ Every registered objective is here under its class name: ``modalign.objectives.C
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import public, registry
 
@@ -20,40 +20,19 @@ if TYPE_CHECKING:
     from .weighting import Balance, Schedule, Uncertainty, Weighting
 
 _HOMES = {
-    "Balance": "weighting",
-    "Objective": "base",
-    "Pairwise": "pairwise",
-    "Schedule": "weighting",
-    "Teacher": "teacher",
-    "Tuples": "tuples",
-    "Uncertainty": "weighting",
-    "Weighting": "weighting",
-    "build": "total",
-    "matched": "pairwise",
-    "nothing": "base",
-    "pull": "collapse",
+    "base": "Objective nothing",
+    "collapse": "pull",
+    "pairwise": "Pairwise matched",
+    "teacher": "Teacher",
+    "total": "build",
+    "tuples": "Tuples",
+    "weighting": "Balance Schedule Uncertainty Weighting",
 }
 _parts = partial(registry.by_class, "objective")
 
 __all__ = [
-    "Balance",
-    "Objective",
-    "Pairwise",
-    "Schedule",
-    "Teacher",
-    "Tuples",
-    "Uncertainty",
-    "Weighting",
-    "build",
-    "matched",
-    "nothing",
-    "pull",
-]
+    "Balance", "Objective", "Pairwise", "Schedule", "Teacher", "Tuples", "Uncertainty", "Weighting", "build", "matched",
+    "nothing", "pull",
+]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, _HOMES, _parts)
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, _HOMES, _parts)
+__getattr__, __dir__ = public.lazily(__name__, _HOMES, _parts)

@@ -23,7 +23,6 @@ from ..registry import get, make
 from ..robustness.fusion import RULES
 from ..views import Views, linked_groups
 from .data import manifest_of
-from .fit import method_name
 from .fused import FusedRetrieval
 from .items import Items
 from .result import MethodResult, Result
@@ -127,7 +126,7 @@ def _measured(run: Run, wish: Request, progress: Progress) -> Result:
             scores |= measure()
         except ModalignError as problem:
             skipped[job] = str(problem)
-    name = method_name(run.model)
+    name = run.model.method_name
     return Result(
         title=f"evaluation of {name}",
         methods={name: MethodResult(name, scores)},

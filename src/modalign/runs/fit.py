@@ -143,15 +143,6 @@ def is_fitted(folder: Path) -> bool:
     return record.exists() and read_json(record, "record of the fit").get("seconds") is not None
 
 
-def method_name(model: Model) -> str:
-    """The method, or for plain gradient descent its objective."""
-    name = str(model.method.get("name", "method"))
-    objective = model.method.get("objective")
-    if name != "gradient" or objective is None:
-        return name
-    return str(objective["name"] if isinstance(objective, dict) else objective)
-
-
 def settings_of(method: str) -> set[str]:
     """Names of a method's settings."""
     return set(inspect.signature(get("method", method)).parameters)

@@ -21,11 +21,10 @@ from ..outputs import claim
 from ..progress import Progress, silent
 from ..robustness.attack import differentiable
 from ..robustness.corruptions import FAMILIES, SEVERITIES, TYPOS, corrupt, misspell
-from ..robustness.measure import DAMAGES, KINDS, RAW_SPACES, Damage, Raw, few_groups, measure
+from ..robustness.measuring import DAMAGES, KINDS, RAW_SPACES, Damage, Raw, few_groups, measure
 from ..specification import named
 from ..views import Views
 from .data import Data
-from .fit import method_name
 from .result import MethodResult, Result
 from .run import Run
 
@@ -87,7 +86,7 @@ def _measured(
         data.splits.get("dev"),
         [k for k in kinds if k in KINDS],
         gallery,
-        method_name(run.model),
+        run.model.method_name,
         raw=raw_of(run, data, spaces[0], ITEMS) if spaces else None,
         damage={k: damage_of(run, data, k, progress) for k in kinds if k in DAMAGES},
         progress=progress,
@@ -171,7 +170,7 @@ def methods_of(run: Run, against: Sequence[Path] = ()) -> dict[str, Heads]:
     others = [fit for fit in run.fits if _same_budget(fit, run)] + [Run.open(folder) for folder in against]
     out: dict[str, Heads] = {}
     for model in [*(other.model for other in others), run.model]:
-        name = method_name(model)
+        name = model.method_name
         while name in out:
             name += "'"
         out[name] = model.heads

@@ -17,7 +17,7 @@ from ..progress import Progress, note, silent
 from ..registry import make
 from ..tasks import Nearest, Training, evaluate_transfer, evaluate_translation, examples, fit_captioner
 from ..tasks.topics import pictogram_topics
-from ..tasks.translate import Writer
+from ..tasks.translation import Writer
 from ..views import Views
 from .items import Items
 

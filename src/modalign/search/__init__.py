@@ -10,19 +10,8 @@ from .settings import AnnSettings, parse_settings
 from .space import Space, open_space
 
 __all__ = [
-    "Gallery",
-    "Hit",
-    "Index",
-    "Query",
-    "AnnSettings",
-    "Space",
-    "Term",
-    "in_memory",
-    "index_run",
-    "open_space",
-    "parse_query",
-    "parse_settings",
-    "search_run",
-]
+    "Gallery", "Hit", "Index", "Query", "AnnSettings", "Space", "Term", "in_memory", "index_run", "open_space",
+    "parse_query", "parse_settings", "search_run",
+]  # fmt: skip
 
 __getattr__ = renamed.names_of(__name__)

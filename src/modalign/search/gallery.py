@@ -10,6 +10,7 @@ import torch
 
 from ..errors import ModalignError, unknown
 from ..metrics.corrected import csls_bias, softmax_bias
+from ..parameters import checked
 from .exact import exact_scores, scores
 from .items import Condition, ListItems, mask
 from .part import Match, Part, Place
@@ -26,6 +27,7 @@ class Gallery:
         dim: width of the shared space.
     """
 
+    @checked
     def __init__(self, parts: Mapping[str, Sequence[Part]], dim: int) -> None:
         self.parts = {m: list(p) for m, p in parts.items()}
         self.dim = dim
@@ -176,6 +178,7 @@ class Gallery:
         found.sort(key=lambda f: (-f.score, order[f.place.modality], f.place.row))
         return found[:k]
 
+    @checked
     def allowed(self, modality: str, where: Sequence[Condition] = ()) -> np.ndarray | None:
         """(rows,) bool: not deleted and meeting the conditions; None: all rows."""
         parts = self._of(modality)
@@ -248,6 +251,7 @@ class Gallery:
         return out
 
 
+@checked
 def in_memory(z: Mapping[str, torch.Tensor], items: Mapping[str, Sequence[Mapping[str, Any]]]) -> Gallery:
     """A gallery of embeddings that are scaled to length 1.
 

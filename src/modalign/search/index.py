@@ -15,7 +15,7 @@ from ..errors import ModalignError, few, unknown
 from ..files import as_path, write_json
 from ..model import copy_model, model_fingerprint
 from ..outputs import claim
-from ..parameters import Count, check_value
+from ..parameters import Count, check_value, checked
 from ..progress import Progress, silent
 from . import segments
 from .ann import MIN_IVFPQ
@@ -96,6 +96,7 @@ class Index(Gallery):
     # ------------------------------------------------------------------ writing
 
     @classmethod
+    @checked
     def build(
         cls,
         folder: Path | str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from ..errors import ModalignError, unknown
+from ..parameters import Finite, checked
 from ..views.compose import blend
 
 ITEM, VECTOR = "item", "vector"
@@ -21,6 +21,7 @@ NO_QUERY = 'search needs a query: words, as in  modalign search RUN "a word"  or
 LONGEST = 10_000  # characters of one text
 
 
+@checked
 @dataclass(frozen=True)
 class Term:
     """One part of a query.
@@ -31,12 +32,10 @@ class Term:
 
     kind: str
     value: Any
-    weight: float = 1.0
+    weight: Finite = 1.0
     label: str = ""
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.weight):
-            raise ModalignError(f"a weight must be a finite number, got {self.weight}")
         if self.kind == "text":
             if not str(self.value).strip():
                 raise ModalignError("the words to search for are empty")
@@ -134,6 +133,7 @@ def _file(value: Any) -> Any:
     return Path(value) if isinstance(value, str) else value
 
 
+@checked
 def parse_query(given: Mapping[str, Sequence[Any]], minus: Sequence[str] = (), weights: Sequence[str] = ()) -> Query:
     """A query from the options of a command.
 

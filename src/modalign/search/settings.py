@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from ..errors import ModalignError, unknown
+from ..parameters import Count, Number, Range, checked
 
 SETTINGS = {"exact": (), "hnsw": ("links", "effort", "beam"), "ivfpq": ("lists", "codes", "probes", "refine")}
 """Kind of index -> what it can be told."""
 KINDS = tuple(SETTINGS)
-LEAST = {"links": 2, "effort": 1, "beam": 1, "lists": 0, "codes": 0, "probes": 0, "refine": 1}
+Links = Annotated[int, Range(least=2)]
 
 
+@checked
 @dataclass(frozen=True)
 class AnnSettings:
     """How vectors are indexed.
@@ -30,22 +32,20 @@ class AnnSettings:
     """
 
     kind: str = "exact"
-    links: int = 32
-    effort: int = 80
-    beam: int = 128
-    lists: int = 0
-    codes: int = 0
-    probes: int = 0
-    refine: int = 10
+    links: Links = 32
+    effort: Count = 80
+    beam: Count = 128
+    lists: Number = 0
+    codes: Number = 0
+    probes: Number = 0
+    refine: Count = 10
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise unknown("kind of index", self.kind, KINDS)
-        for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise ModalignError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
+@checked
 def parse_settings(kind: str, entries: Sequence[str]) -> AnnSettings:
     """Settings from a kind and "name=number" texts.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import public
 
@@ -11,14 +11,12 @@ if TYPE_CHECKING:
     from .mixing import augment, mix
     from .sampling import Sampler
 
-_HOMES = {"Sampler": "sampling", "TrainingSettings": "loop", "augment": "mixing", "mix": "mixing", "train": "loop"}
+_HOMES = {
+    "loop": "TrainingSettings train",
+    "mixing": "augment mix",
+    "sampling": "Sampler",
+}
 
 __all__ = ["Sampler", "TrainingSettings", "augment", "mix", "train"]
 
-
-def __getattr__(name: str) -> Any:
-    return public.load(__name__, name, _HOMES)
-
-
-def __dir__() -> list[str]:
-    return public.listed(__name__, _HOMES)
+__getattr__, __dir__ = public.lazily(__name__, _HOMES)

@@ -6,10 +6,10 @@ from .compose import compose, composed, side, task_views
 from .concat import concat
 from .links import connected_groups, hide_links, hold_out, keep_items, linked_groups, lose, queries_present
 from .presence import presence
-from .views import Pair, Views, require_views
+from .views import Pair, Views
 
 __all__ = [
     "Aligned", "Batch", "Pair", "Stack", "Views", "aligned", "compose", "composed", "concat", "connected_groups",
-    "hide_links", "hold_out", "keep_items", "linked_groups", "lose", "presence", "queries_present", "require_views",
-    "row_aligned", "side", "task_views",
+    "hide_links", "hold_out", "keep_items", "linked_groups", "lose", "presence", "queries_present", "row_aligned",
+    "side", "task_views",
 ]  # fmt: skip

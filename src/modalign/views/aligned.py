@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
+from ..parameters import checked
 from .groups import one_per_group
 from .views import Views
 
@@ -96,6 +97,7 @@ class Aligned(NamedTuple):
         return Stack(torch.stack(list(self.data.values()), 1), self.present, self.group)
 
 
+@checked
 def aligned(
     x: Views, modalities: Sequence[str] | None = None, pick: str = "mean", generator: torch.Generator | None = None
 ) -> Aligned:
@@ -125,6 +127,7 @@ def aligned(
     return Aligned(ids, data, torch.stack(present, 1) if present else torch.empty(0, 0, dtype=torch.bool))
 
 
+@checked
 def row_aligned(x: Views, modalities: Sequence[str]) -> Stack | None:
     """The stack of modalities of one width whose rows are the same groups, one item each; None for others.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,16 @@ from torch import Tensor
 from ..errors import ModalignError, few
 
 BLOCK = 1 << 12  # rows that are looked at together
+
+
+def as_numbers(x: Any, m: str) -> Tensor:
+    """An array of any kind as a tensor."""
+    if isinstance(x, Tensor):
+        return x
+    try:
+        return torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise ModalignError(f"'{m}' must hold numbers, (rows, features), got {type(x).__name__}: {problem}") from None
 
 
 def check_link(link: Tensor, pair: tuple[str, str], lengths: tuple[int, int]) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..errors import ModalignError, few
+from ..parameters import checked
 from .aligned import Aligned, Stack, aligned
 from .groups import join
 from .views import Views
@@ -16,6 +17,7 @@ from .views import Views
 SHORTEST = 1e-6  # length of a sum of unit vectors below which its direction is rounding
 
 
+@checked
 def blend(rows: Tensor, weight: Tensor) -> Tensor:
     """(..., d) unit vectors: normalise(sum_m w_m z_m).
 
@@ -35,6 +37,7 @@ def blend(rows: Tensor, weight: Tensor) -> Tensor:
     return normalize(total, dim=-1)
 
 
+@checked
 def side(z: Aligned, modalities: Sequence[str]) -> Stack:
     """Queries or gallery: unit rows of some modalities, (g, M, d), zeros where absent.
 
@@ -61,6 +64,7 @@ def side(z: Aligned, modalities: Sequence[str]) -> Stack:
     return Stack(normalize(rows, dim=-1), present, group)
 
 
+@checked
 def compose(s: Stack, weight: Sequence[float] | None = None) -> Tensor:
     """(g, d) unit rows: normalise(sum_m w_m z_m) over what is present.
 
@@ -84,6 +88,7 @@ def compose(s: Stack, weight: Sequence[float] | None = None) -> Tensor:
     return blend(s.data, torch.where(share.sum(1, keepdim=True) > 0, share, s.present.float()))
 
 
+@checked
 def composed(z: Views, target: str) -> Views:
     """Queries of all modalities but the target, each group's the normalised sum of what it has, beside the target.
 
@@ -102,11 +107,13 @@ def composed(z: Views, target: str) -> Views:
     return Views({"query": compose(asked), target: z[target]}, {"query": asked.group, target: z.group[target]}, links)
 
 
+@checked
 def task_views(z: Views, target: str | None) -> Views:
     """What is compared: all modalities, or composed queries beside the target."""
     return z if target is None else composed(z, target)
 
 
+@checked
 def positives_of(z: Views, asked: Tensor, modalities: Sequence[str], target: str) -> Tensor:
     """(p, 2) positive pairs of composed queries and the items of a modality, in order.
 

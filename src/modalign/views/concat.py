@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
+from ..parameters import checked
 from .views import Views
 
 
+@checked
 def concat(parts: Sequence[Views]) -> Views:
     """Views one after another; group ids keep their meaning, so equal ids in two parts are the same thing.
 

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
+from ..parameters import checked
 
 SPARSE = 1 << 22  # numbers by id in a table: 4 million rows, so that ids that count items keep theirs
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
 
 
+@checked
 def join(a: Tensor, b: Tensor) -> Tensor:
     """(p, 2) index pairs with a[i] == b[j], ordered by i then j; O((n + m) log m + p).
 
@@ -36,6 +38,7 @@ def join(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack([left, order[low[left] + offset]], 1)
 
 
+@checked
 def one_per_group(
     x: Tensor, where: Tensor, groups: int, pick: str, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
@@ -75,6 +78,7 @@ def one_per_group(
     return out.index_put((present.nonzero().flatten(),), x[chosen]), present
 
 
+@checked
 def pair_table(pairs: Any) -> Tensor:
     """Known pairs as people hold them as a tensor, of whatever shape: arrays, data frames, lists, zips, sets.
 
@@ -124,6 +128,7 @@ def row_pairs(pairs: Any) -> Tensor:
     return table.long()
 
 
+@checked
 def groups_of_pairs(pairs: Any, n: int, m: int, a: str, b: str) -> tuple[Tensor, Tensor]:
     """Group ids of two arrays from known pairs: connected items share a group, the rest are alone.
 
@@ -154,6 +159,7 @@ def groups_of_pairs(pairs: Any, n: int, m: int, a: str, b: str) -> tuple[Tensor,
     return dense[:n], dense[n:]
 
 
+@checked
 def connected(n: int, left: Tensor, right: Tensor) -> Tensor:
     """(n,) the least number that each of n things is connected to by the edges left[i] - right[i].
 
@@ -170,6 +176,7 @@ def connected(n: int, left: Tensor, right: Tensor) -> Tensor:
     return torch.full_like(things, n).scatter_reduce(0, label, things, "amin")[label]
 
 
+@checked
 def relink(link: Tensor, rows_a: Tensor, rows_b: Tensor) -> Tensor:
     """Links after a selection of rows: kept where both ends are kept, renumbered.
 
@@ -186,6 +193,7 @@ def relink(link: Tensor, rows_a: Tensor, rows_b: Tensor) -> Tensor:
     return torch.stack([ends_a[both[:, 0], 1], ends_b[both[:, 1], 1]])
 
 
+@checked
 def places(ids: Tensor) -> Tensor:
     """(n,) small numbers >= 0 that stand for ids, for draws by id: the ids while those are small, else ranks.
 
@@ -202,6 +210,7 @@ def places(ids: Tensor) -> Tensor:
     return torch.unique(ids, return_inverse=True)[1]
 
 
+@checked
 def unused(ids: Tensor, count: int) -> int:
     """The first of ``count`` successive integers that are not among the ids: above all of them, else below.
 

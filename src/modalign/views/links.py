@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
+from ..parameters import checked
 from .groups import connected, unused
 from .presence import by_group, presence
 from .views import Views
@@ -22,6 +23,7 @@ from .views import Views
 Rate = float | Mapping[str, float]
 
 
+@checked
 def linked_groups(x: Views, pairs: int | None = None, seed: int = 0) -> Tensor:
     """The linked groups, or a random set of them, nested over budgets for one seed.
 
@@ -59,6 +61,7 @@ def linked_groups(x: Views, pairs: int | None = None, seed: int = 0) -> Tensor:
     return whole[order[:pairs]]
 
 
+@checked
 def hide_links(x: Views, keep: Tensor | Mapping[str, Tensor]) -> Views:
     """The same items, but only the groups in ``keep`` stay linked across modalities.
 
@@ -89,6 +92,7 @@ def hide_links(x: Views, keep: Tensor | Mapping[str, Tensor]) -> Views:
     return replace(x, group=group, links=links or None)
 
 
+@checked
 def connected_groups(x: Views) -> dict[str, Tensor]:
     """Modality -> (n_m,) ids by which items are one group that positives connect, directly or over other items.
 
@@ -111,6 +115,7 @@ def connected_groups(x: Views) -> dict[str, Tensor]:
     return {m: least[start[m] : start[m] + len(rows)] for m, rows in x.data.items()}
 
 
+@checked
 def keep_items(x: Views, keep: Mapping[str, Tensor]) -> Views:
     """The items whose group is among the ids that their modality keeps; modalities that are not named stay whole.
 
@@ -122,6 +127,7 @@ def keep_items(x: Views, keep: Mapping[str, Tensor]) -> Views:
     return x.select(_rows_of(x, keep))
 
 
+@checked
 def lose(x: Views, rate: Rate, kind: str = "random", seed: int = 0, how: str = "disjoint", length: int = 25) -> Views:
     """Training views of which each modality is lost at a rate.
 
@@ -149,6 +155,7 @@ def lose(x: Views, rate: Rate, kind: str = "random", seed: int = 0, how: str = "
     return keep_items(x, keep) if how == "disjoint" else hide_links(x, keep)
 
 
+@checked
 def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
     """Views whose query modalities lose items at a rate; where all would be lost the first query modality stays.
 
@@ -173,6 +180,7 @@ def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
     return keep_items(x, {m: ids[keep[:, k]] for k, m in enumerate(queries)})
 
 
+@checked
 def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tuple[Views, Views]:
     """Split off linked groups as dev views; the rest, with all unlinked items, is for training.
 
@@ -198,6 +206,7 @@ def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tup
     return x.groups(kept[~torch.isin(kept, dev)]), x.groups(dev)
 
 
+@checked
 def held_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> Tensor:
     """The groups that `hold_out` takes for dev.
 

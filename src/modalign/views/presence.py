@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
+from ..parameters import checked
 from .groups import places
 
 KINDS = ("random", "blocks", "sites")
 
 
+@checked
 def presence(
     there: Tensor,
     rate: float | Sequence[float],
@@ -85,6 +87,7 @@ def _draws(modalities: int, kind: str, seed: int, group: Tensor, length: int, si
     return torch.rand(_rows(unit), modalities, generator=g, dtype=torch.float64, device="cpu").to(unit.device)[unit]
 
 
+@checked
 def by_group(
     ids: Tensor, columns: int, seed: int, among: Tensor | None = None, dtype: torch.dtype = torch.float32
 ) -> Tensor:

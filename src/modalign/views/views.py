@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
-from .checks import check_link, check_values
+from ..parameters import checked
+from .checks import as_numbers, check_link, check_values
 from .groups import groups_of_pairs, join, relink
 
 Pair = tuple[str, str]
@@ -42,6 +43,8 @@ class Views:
         [[1, 0], [1, 0], [0, 0]]
     """
 
+    HOW: ClassVar[str] = "Views.from_arrays(text=X, image=Y) makes some"
+
     data: Mapping[str, Tensor]
     group: Mapping[str, Tensor]
     links: Mapping[Pair, Tensor] | None = None
@@ -51,6 +54,10 @@ class Views:
     kept by ``map`` alone: nothing needs to be compared then, and a compiled graph depends on no value."""
 
     def __post_init__(self) -> None:
+        for name in ("data", "group"):
+            if not isinstance(getattr(self, name), Mapping):
+                kind = type(getattr(self, name)).__name__
+                raise ModalignError(f"{name} must be a table, modality -> tensor, got {kind}: {self.HOW}")
         if set(self.data) != set(self.group):
             raise ModalignError(
                 f"data has the modalities {sorted(self.data)} but group has {sorted(self.group)}: they must match"
@@ -91,7 +98,7 @@ class Views:
             >>> {m: g.tolist() for m, g in v.group.items()}
             {'x': [0, 1], 'y': [2, 0, 3]}
         """
-        data = {m: x if isinstance(x, Tensor) else torch.as_tensor(x) for m, x in arrays.items()}
+        data = {m: as_numbers(x, m) for m, x in arrays.items()}
         for m, x in data.items():
             if x.ndim != 2:
                 raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
@@ -207,6 +214,7 @@ class Views:
             {m: v for m, v in self.row.items() if m in modalities} if self.row else None,
         )
 
+    @checked
     def select(self, rows: Mapping[str, Tensor]) -> Views:
         """Rows of each modality, by index or boolean mask; modalities that are not named keep all rows.
 
@@ -229,6 +237,7 @@ class Views:
             {m: r[index[m].to(r.device)] for m, r in self.row.items()} if self.row else None,
         )
 
+    @checked
     def groups(self, ids: Tensor | Iterable[int]) -> Views:
         """The items whose group is among ``ids``.
 
@@ -239,6 +248,7 @@ class Views:
         want = (ids if isinstance(ids, Tensor) else torch.as_tensor(list(ids))).long()
         return self.select({m: torch.isin(g.long(), want.to(g.device)) for m, g in self.group.items()})
 
+    @checked
     def map(self, f: Callable[[str, Tensor], Tensor]) -> Views:
         """New data ``f(modality, data)``, same groups.
 
@@ -284,14 +294,3 @@ class Views:
         for m, x in self.data.items():
             check_values(x, m, zero_rows)
         return self
-
-
-def require_views(x: object, by: str) -> Views:
-    """Views, or one line that says how arrays become some.
-
-    Raises:
-        ModalignError: anything else.
-    """
-    if not isinstance(x, Views):
-        raise ModalignError(f"{by} takes views, got {type(x).__name__}: Views.from_arrays(text=X, image=Y) makes some")
-    return x

@@ -11,13 +11,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...errors import ModalignError, unknown
-from ...files import RunFile, read_json
+from ...files import TUNED, RunFile, read_json
 from ...registry import make, register
 from .base import LOADING, FrozenEncoder, Item, credits_of, frozen, plan
 from .tuning import Tunable, TunableEncoder, Tuning, digest, restore
 from .weights import Credit
 
-PREFIX = "encoder.{}."
 """Names of a modality's tuned weights in the model's file of a run."""
 
 
@@ -53,7 +52,7 @@ class TunedEncoder(FrozenEncoder):
         """The trained weights, read at first use."""
         with LOADING:
             if self._weights is None:
-                prefix = PREFIX.format(self.modality)
+                prefix = TUNED.format(self.modality)
                 try:
                     with safe_open(self.run / RunFile.WEIGHTS, framework="pt") as file:
                         names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118

@@ -17,20 +17,8 @@ from .scorer import Scorer
 from .search import knn
 
 __all__ = [
-    "Scorer",
-    "carried",
-    "carry",
-    "collapse",
-    "diffused",
-    "geodesic",
-    "geodesics",
-    "knn",
-    "knn_graph",
-    "landmarks",
-    "literal",
-    "plan_entropy",
-    "stress",
-    "structure",
-]
+    "Scorer", "carried", "carry", "collapse", "diffused", "geodesic", "geodesics", "knn", "knn_graph", "landmarks",
+    "literal", "plan_entropy", "stress", "structure",
+]  # fmt: skip
 
 __getattr__ = renamed.names_of(__name__)

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import checked
 from ..cost import unit
 
 
+@checked
 def collapse(z: Tensor) -> dict[str, float]:
     """How near a set of embeddings is to a single point or to few directions.
 
@@ -41,6 +43,7 @@ def collapse(z: Tensor) -> dict[str, float]:
     return {"effective_rank": float(rank), "mean_cosine": float(mean)}
 
 
+@checked
 def plan_entropy(plan: Tensor) -> float:
     """How undecided a transport plan is: 0 for one-to-one, 1 for everything to everything.
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import Count, Number, Positive, Shape, checked
 from ..cost import unit
+from ..pairs import known_pairs
 from .search import knn
 
 RESTARTS = (0.5, 0.2, 0.05)
 
 
+@checked
 def diffused(
-    frozen: Tensor,
+    frozen: Annotated[Tensor, Shape("n f")],
     pairs: Tensor,
-    others: int,
-    k: int = 15,
+    others: Number,
+    k: Count = 15,
     *,
-    temperature: float = 0.1,
+    temperature: Positive = 0.1,
     restarts: Sequence[float] = RESTARTS,
 ) -> Tensor:
     """Targets of ``carried`` by many hops: how much of what starts at each linked item's partners arrives at an item.
@@ -53,10 +57,9 @@ def diffused(
         >>> [[round(v, 2) for v in row] for row in found.tolist()]
         [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     """
-    if pairs.dim() != 2 or pairs.shape[1] != 2:
-        raise ModalignError(f"pairs must have shape (p, 2), got {tuple(pairs.shape)}")
-    if temperature <= 0.0 or not restarts or not all(0.0 < a <= 1.0 for a in restarts):
-        raise ModalignError(f"diffusion needs temperature > 0 and restarts in (0, 1], got {temperature}, {restarts}")
+    pairs = known_pairs(pairs, len(frozen), others)
+    if not restarts or not all(0.0 < a <= 1.0 for a in restarts):
+        raise ModalignError(f"diffusion needs restarts in (0, 1], got {restarts}")
     frozen = unit(frozen.detach())
     start = torch.zeros(len(frozen), others, dtype=frozen.dtype, device=frozen.device)
     start[pairs[:, 0], pairs[:, 1]] = 1.0

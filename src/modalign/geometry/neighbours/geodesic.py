@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import checked
 from ..cost import sqeuclidean, unit, working
 from .search import knn
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 NEAREST = 1e-12  # length of an edge between equal points: a sparse graph would drop an edge of length 0
 
 
+@checked
 def knn_graph(
     x: Tensor,
     k: int = 10,
@@ -87,6 +89,7 @@ def _links(x: Tensor, label: Tensor) -> csr_array:
     return _symmetric(len(x), np.array(rows), np.array(columns), np.array(lengths))
 
 
+@checked
 def landmarks(x: Tensor, count: int) -> Tensor:
     """Rows that cover a cloud: each next one is the farthest from those chosen, the first from the mean.
 
@@ -115,6 +118,7 @@ def landmarks(x: Tensor, count: int) -> Tensor:
     return torch.tensor(chosen, dtype=torch.long, device=x.device)
 
 
+@checked
 def geodesics(frozen: Tensor, k: int = 10, count: int | None = None) -> tuple[Tensor, Tensor]:
     """Shortest-path distances over the kNN graph of unit rows, from landmarks to all points.
 
@@ -145,6 +149,7 @@ def geodesics(frozen: Tensor, k: int = 10, count: int | None = None) -> tuple[Te
     return rows, torch.as_tensor(length, dtype=torch.float32, device=frozen.device)
 
 
+@checked
 def stress(aligned: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
     """How far distances in the shared space are from being proportional to given lengths.
 
@@ -184,6 +189,7 @@ def stress(aligned: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
     return 1.0 - (distance * target).sum().square() / norms.clamp(min=tiny)
 
 
+@checked
 def geodesic(frozen: Tensor, aligned: Tensor, k: int = 10, landmarks: int | None = None) -> Tensor:
     """Preserve the frozen features' geodesic distances: ``stress`` of the aligned items against ``geodesics``.
 

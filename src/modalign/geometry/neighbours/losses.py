@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError, unknown
+from ...parameters import Fraction, Number, Positive, Shape, checked
 from ..cost import cosine, inner, sqeuclidean, unit, working
+from ..pairs import known_pairs
 from .search import knn
 
 WEIGHTS = ("uniform", "mutual", "self_tuning")
 
 
+@checked
 def literal(x: Tensor, y: Tensor, k: int = 5, *, weights: str = "uniform", symmetric: bool = True) -> Tensor:
     """Squared distance from each anchor to its k nearest items of the other modality.
 
@@ -69,14 +74,15 @@ def _pulled(
     return (weight * squares).sum() / weight.sum().clamp(min=torch.finfo(squares.dtype).tiny)
 
 
+@checked
 def carry(
-    frozen: Tensor,
+    frozen: Annotated[Tensor, Shape("n f")],
     pairs: Tensor,
-    others: int,
-    k: int = 5,
+    others: Number,
+    k: Number = 5,
     *,
-    temperature: float = 0.1,
-    own: float = 0.5,
+    temperature: Positive = 0.1,
+    own: Fraction = 0.5,
     weights: str = "uniform",
 ) -> Tensor:
     """Targets of ``carried``: each anchor's frozen neighbours, carried to the other modality by the known pairs.
@@ -110,10 +116,7 @@ def carry(
                 [1.0000, 0.0000],
                 [0.5000, 0.5000]])
     """
-    if pairs.dim() != 2 or pairs.shape[1] != 2:
-        raise ModalignError(f"pairs must have shape (p, 2), got {tuple(pairs.shape)}")
-    if not 0.0 <= own <= 1.0 or temperature <= 0.0:
-        raise ModalignError(f"carry needs own in [0, 1] and temperature > 0, got {own} and {temperature}")
+    pairs = known_pairs(pairs, len(frozen), others)
     frozen = unit(frozen.detach())
     partners = torch.zeros(len(frozen), others, dtype=frozen.dtype, device=frozen.device)
     partners[pairs[:, 0], pairs[:, 1]] = 1.0
@@ -146,6 +149,7 @@ def _neighbour_weights(f: Tensor, paired: Tensor, k: int, temperature: float, we
     return torch.softmax(logits.masked_fill(~chosen, -torch.inf), 1).nan_to_num(0.0)
 
 
+@checked
 def carried(
     z_anchor: Tensor, z_other: Tensor, target: Tensor, *, temperature: float = 0.07, form: str = "contrastive"
 ) -> Tensor:
@@ -187,6 +191,7 @@ def carried(
     return -(target * torch.log_softmax(-distance / temperature, 1)).sum() / anchors
 
 
+@checked
 def structure(
     frozen: Tensor,
     aligned: Tensor,

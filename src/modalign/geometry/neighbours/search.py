@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import Count, checked
 from . import flat
 from .scorer import Scorer
 
@@ -19,6 +20,7 @@ GROUPS = 8  # groups of them whose best score is taken before that
 SPARE = 2  # candidates beyond k, to make it unlikely that rounding hides a neighbour
 
 
+@checked
 def knn(
     x: Tensor,
     y: Tensor | None = None,
@@ -26,7 +28,7 @@ def knn(
     *,
     metric: str = "cosine",
     exclude_self: bool | None = None,
-    block: int | None = None,
+    block: Count | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The k nearest rows of y for every row of x, exactly.
 

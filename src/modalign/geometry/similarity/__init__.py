@@ -17,15 +17,6 @@ from .null import calibrate, permuted
 from .ranks import trustworthiness
 
 __all__ = [
-    "calibrate",
-    "cka",
-    "cknna",
-    "cycle_knn",
-    "lcs_knn",
-    "mutual_knn",
-    "permuted",
-    "pwcca",
-    "rsa",
-    "svcca",
+    "calibrate", "cka", "cknna", "cycle_knn", "lcs_knn", "mutual_knn", "permuted", "pwcca", "rsa", "svcca",
     "trustworthiness",
-]
+]  # fmt: skip

@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import Count, Seed, checked
 from ..cost import unit
 from .common import check
 
 
+@checked
 def svcca(x: Tensor, y: Tensor, variance: float = 0.99) -> float:
     """Mean canonical correlation after keeping the leading singular directions of each set.
 
@@ -35,6 +37,7 @@ def svcca(x: Tensor, y: Tensor, variance: float = 0.99) -> float:
     return float(correlations.mean())
 
 
+@checked
 def pwcca(x: Tensor, y: Tensor, variance: float = 0.99) -> float:
     """Canonical correlations weighted by how much of x each direction accounts for. Not symmetric.
 
@@ -59,7 +62,8 @@ def pwcca(x: Tensor, y: Tensor, variance: float = 0.99) -> float:
     return float((weight * correlations.clamp(max=1.0)).sum() / weight.sum())
 
 
-def rsa(x: Tensor, y: Tensor, rows: int = 2000, seed: int = 0) -> float:
+@checked
+def rsa(x: Tensor, y: Tensor, rows: Count = 2000, seed: Seed = 0) -> float:
     """Representational similarity: Spearman correlation of all pairwise cosine distances.
 
     Args:

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError, unknown
+from ...parameters import checked
 from .common import CELLS, LEAST_UNBIASED, check
 
 FEW = 1000  # rows of which the median distance is taken
 Kernel = Callable[[slice], Tensor]  # rows -> (rows, n) block
 
 
+@checked
 def cka(
     x: Tensor, y: Tensor, *, kernel: str = "linear", unbiased: bool = False, bandwidth: float | None = None
 ) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...parameters import checked
 from ..cost import unit
 from ..neighbours import knn
 from .common import CELLS, LEAST_UNBIASED, check
 
 
+@checked
 def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> Tensor:
     """Share of each item's k nearest neighbours that both representations agree on.
 
@@ -39,6 +41,7 @@ def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> Tensor:
     return torch.cat(parts).double() / a.shape[1]
 
 
+@checked
 def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> Tensor:
     """Whether an item is among the x-neighbours of its own y-neighbours.
 
@@ -62,6 +65,7 @@ def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> Tensor:
     return torch.cat(parts).double()
 
 
+@checked
 def lcs_knn(x: Tensor, y: Tensor, k: int = 10) -> Tensor:
     """Longest common subsequence of the two ordered neighbour lists, as a share of k: agreement in order too.
 
@@ -88,6 +92,7 @@ def lcs_knn(x: Tensor, y: Tensor, k: int = 10) -> Tensor:
     return length[:, k].double() / k
 
 
+@checked
 def cknna(x: Tensor, y: Tensor, k: int = 10, *, constant: float = 0.0) -> float:
     """Centred kernel nearest-neighbour alignment: unbiased CKA of the entries that are neighbours in both sets.
 

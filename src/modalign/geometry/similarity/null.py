@@ -7,8 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ...parameters import Count, Level, Seed, checked
 
-def calibrate(value: float, null: Tensor, maximum: float = 1.0, alpha: float = 0.05) -> float:
+
+@checked
+def calibrate(value: float, null: Tensor, maximum: float = 1.0, alpha: Level = 0.05) -> float:
     """A similarity above what shuffled pairs reach: 0 at the null's (1 - alpha) quantile, 1 at the maximum.
 
     max(0, (s - q) / (max - q)), q = the (1 - alpha) quantile of ``null``.
@@ -27,8 +30,9 @@ def calibrate(value: float, null: Tensor, maximum: float = 1.0, alpha: float = 0
     return 0.0 if value <= edge or maximum <= edge else (value - edge) / (maximum - edge)
 
 
+@checked
 def permuted(
-    measure: Callable[[Tensor, Tensor], float], x: Tensor, y: Tensor, times: int = 20, seed: int = 0
+    measure: Callable[[Tensor, Tensor], float], x: Tensor, y: Tensor, times: Count = 20, seed: Seed = 0
 ) -> Tensor:
     """(times,) values of a similarity when the rows of y are shuffled: its null distribution.
 

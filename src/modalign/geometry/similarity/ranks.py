@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import checked
 from ..neighbours import Scorer, knn
 from .common import CELLS, check
 
 
+@checked
 def trustworthiness(x: Tensor, y: Tensor, k: int = 10) -> Tensor:
     """How little each item's neighbours in y are strangers in x; 1 is best.
 

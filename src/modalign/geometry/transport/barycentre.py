@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ...errors import ModalignError
+from ...parameters import checked
 from ..cost import cost as cost_matrix
 from .divergence import barycentric
 from .front import Problem, solve
 from .solver import DEFAULT, Solver
 
 
+@checked
 @torch.no_grad()
 def barycentre(
     sets: Sequence[Tensor],

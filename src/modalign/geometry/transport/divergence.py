@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import checked
 from ..cost import working
 from .entropic import finish, transport
 from .points import between
@@ -14,6 +15,7 @@ from .sinkhorn import sinkhorn_symmetric
 from .solver import DEFAULT, Solver
 
 
+@checked
 def sinkhorn_divergence(
     x: Tensor,
     y: Tensor,
@@ -72,6 +74,7 @@ def _within(x: Tensor, a: Tensor | None, cost: str, solver: Solver) -> Tensor:
     return finish(found, solver, a, a).objective
 
 
+@checked
 def barycentric(plan: Tensor, y: Tensor) -> Tensor:
     """Where a plan sends each row: the mean of its targets.
 

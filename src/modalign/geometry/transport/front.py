@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import ModalignError
+from ...parameters import checked
 from . import entropic, partial, semipaired
 from .result import Plan, Potentials
 from .solver import DEFAULT, Solver
@@ -29,6 +30,8 @@ class Problem:
     Use when: every item has a counterpart somewhere on the other side.
     Related: `Unbalanced` and `Partial` where some have none, `SemiPaired` where some counterparts are known.
     """
+
+    HOW: ClassVar[str] = "Problem(cost) makes one of an (n, m) cost, Problem(between(x, y)) of embeddings"
 
     cost: Tensor | CostSource
     a: Tensor | None = None
@@ -111,6 +114,7 @@ class SemiPaired(Problem):
         return semipaired.transport(self.source(), self.a, self.b, solver, start, self.pairs, self.strength)
 
 
+@checked
 def solve(problem: Problem, solver: Solver = DEFAULT, start: Potentials | None = None) -> Plan:
     """Solve an optimal transport problem between n and m weighted items.
 
@@ -146,9 +150,4 @@ def solve(problem: Problem, solver: Solver = DEFAULT, start: Potentials | None =
         >>> solve(Problem(between(x, torch.eye(3))), Solver(epsilon=0)).objective.item()
         0.0
     """
-    if not isinstance(problem, Problem):
-        raise ModalignError(
-            f"solve takes a problem, got {type(problem).__name__}: solve(Problem(cost)) of an (n, m) cost, "
-            f"solve(Problem(between(x, y))) of embeddings"
-        )
     return problem.solved(solver, start)

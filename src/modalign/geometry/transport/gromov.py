@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import Shape, checked
 from ..cost import working
 from .coupling import Held
 from .dual import Envelope
@@ -20,6 +22,7 @@ from .source import dense_cost
 DESCENT = Solver(epsilon=0.0, tolerance=1e-7, max_iterations=1000)  # conditional gradients
 
 
+@checked
 def gromov(
     cx: Tensor,
     cy: Tensor,
@@ -67,6 +70,7 @@ def gromov(
     return _solve(None, cx, cy, a, b, 1.0, solver, start)
 
 
+@checked
 def fused_gromov(
     cost: Tensor,
     cx: Tensor,
@@ -109,7 +113,10 @@ def fused_gromov(
     return _solve(cost, cx, cy, a, b, alpha, solver, start)
 
 
-def distortion(plan: Tensor, cx: Tensor, cy: Tensor) -> Tensor:
+@checked
+def distortion(
+    plan: Annotated[Tensor, Shape("n m")], cx: Annotated[Tensor, Shape("n n")], cy: Annotated[Tensor, Shape("m m")]
+) -> Tensor:
     """sum_ijkl (cx_ik - cy_jl)^2 P_ij P_kl in O(n^2 m): the squares need only the marginals of P."""
     rows, columns = plan.sum(1), plan.sum(0)
     squares = rows @ (cx * cx) @ rows + columns @ (cy * cy) @ columns

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from ...parameters import Shape, checked
 from .coupling import Solved
 from .entropic import iterate
 from .points import PointCost
@@ -37,8 +39,15 @@ class Matches:
         return rows[self.certainty[rows].argsort(descending=True, stable=True)[:most]]
 
 
+@checked
 @torch.no_grad()
-def matches(x: Tensor, y: Tensor, left: Tensor, right: Tensor, solver: Solver) -> Matches:
+def matches(
+    x: Annotated[Tensor, Shape("n d")],
+    y: Annotated[Tensor, Shape("m d")],
+    left: Annotated[Tensor, Shape("n r")],
+    right: Annotated[Tensor, Shape("m s")],
+    solver: Solver,
+) -> Matches:
     """Entropic transport between vectors at cost 1 - <x_i, y_j>, uniform weights, reduced to `Matches`.
 
     The kernel's rows come straight from the product of the vectors, no cost is built; the scaled kernel is read once,

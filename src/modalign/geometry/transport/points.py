@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError, unknown
+from ...parameters import checked
 from ..cost import KINDS, checked_pair, cosine_of_units, inner, sqeuclidean, unit
 from .result import Coupling
 from .sharing import ALONE, Sharing
@@ -124,6 +125,7 @@ class PointCost:
         return total.to(self.dtype)
 
 
+@checked
 def between(x: Tensor, y: Tensor, cost: str = "cosine") -> PointCost:
     """The cost between two sets of embeddings, for any transport problem, without ever building its matrix.
 

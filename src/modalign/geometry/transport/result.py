@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ...parameters import checked
 from ..cost import working
 
 
@@ -144,8 +145,8 @@ def warn_unless(converged: bool, marginal_error: float, tolerance: float, iterat
 
 def _callers() -> int:
     """How far up the stack, seen from `warn_unless`, the first caller outside this package is."""
-    package, level = __name__.rpartition(".")[0], 1
+    inside, level = (__name__.rpartition(".")[0], checked.__module__), 1
     frame = sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(package):
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(inside):
         frame, level = frame.f_back, level + 1
     return level

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from ...errors import ModalignError
+from ...parameters import Count, Portion, Weight, checked
 
 
+@checked
 @dataclass(frozen=True)
 class Solver:
     """How exactly, by which way and in how much memory a transport problem is solved.
@@ -31,27 +31,12 @@ class Solver:
         0.0001
     """
 
-    epsilon: float = 0.05
-    tolerance: float = 1e-4
-    max_iterations: int = 2000
-    anneal: float | None = None
+    epsilon: Weight = 0.05
+    tolerance: Weight = 1e-4
+    max_iterations: Count = 2000
+    anneal: Portion | None = None
     accelerate: bool = True
-    rows: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.epsilon < math.inf:
-            raise ModalignError(f"epsilon is {self.epsilon}: it must be positive, or 0 for exact transport")
-        if self.max_iterations < 1 or not self.tolerance >= 0:
-            raise ModalignError(
-                f"max_iterations is {self.max_iterations} and tolerance {self.tolerance}: "
-                "give at least one iteration and a tolerance of at least 0"
-            )
-        if self.anneal is not None and not 0.0 < self.anneal <= 1.0:
-            raise ModalignError(
-                f"anneal is {self.anneal}: it is the factor between successive epsilons, in (0, 1], 1 for none"
-            )
-        if self.rows is not None and self.rows < 1:
-            raise ModalignError(f"rows is {self.rows}: hold at least one row of the cost")
+    rows: Count | None = None
 
 
 DEFAULT = Solver()

@@ -6,11 +6,6 @@ from .recall import recall_figure, recall_picture
 from .space import space_figure
 
 __all__ = [
-    "architecture_figure",
-    "budget_figure",
-    "rank_figure",
-    "recall_figure",
-    "recall_picture",
-    "space_figure",
+    "architecture_figure", "budget_figure", "rank_figure", "recall_figure", "recall_picture", "space_figure",
     "training_figure",
-]
+]  # fmt: skip

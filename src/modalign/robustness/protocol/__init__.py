@@ -7,15 +7,6 @@ from .noises import noise_curves
 from .raw import PIXEL_LEVELS, raw_curves
 
 __all__ = [
-    "PIXEL_LEVELS",
-    "attack_curves",
-    "damaged_curves",
-    "hub_curves",
-    "missing_curves",
-    "noise_curves",
-    "raw_curves",
-    "refitted_curve",
-    "subset_scores",
-    "targeted_scores",
-    "unbalanced_scores",
-]
+    "PIXEL_LEVELS", "attack_curves", "damaged_curves", "hub_curves", "missing_curves", "noise_curves", "raw_curves",
+    "refitted_curve", "subset_scores", "targeted_scores", "unbalanced_scores",
+]  # fmt: skip

@@ -1,0 +1,165 @@
+"""Whatever is given for whichever parameter of what the API pages show: one clear error that names it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import modalign as ma
+from modalign.errors import ModalignError
+from modalign.parameters import check_value, checked
+from modalign.registry import parts
+
+PAGES = Path(__file__).parents[1] / "docs" / "api"
+NOT_VIEWS = {
+    "array": np.eye(3), "tensor": torch.eye(3), "frame": pd.DataFrame(np.eye(3)), "table": {"a": torch.eye(3)},
+    "list": [[1.0]], "text": "views.npy", "nothing": None, "number": 5,
+}  # fmt: skip
+
+
+def shown() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every function and constructor that checks what it is given, of the modules that the API pages show."""
+    places = [name for page in sorted(PAGES.glob("*.md")) for name in re.findall(r"^::: (\S+)", page.read_text(), re.M)]
+    for place in places:
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError:
+            continue  # a class
+        for name in getattr(module, "__all__", vars(module)):
+            part = getattr(module, name)
+            call = part.__init__ if isinstance(part, type) else part
+            code = getattr(call, "__code__", None)
+            if code is not None and code.co_qualname == "checked.<locals>.call" and not name.startswith("_"):
+                yield f"{place}.{name}", call
+
+
+SHOWN = dict(shown())
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_is_of_no_type_is_refused_by_name(name: str) -> None:
+    call = SHOWN[name]
+    module = inspect.getmodule(inspect.unwrap(call))
+    tried = 0
+    for parameter in inspect.signature(call).parameters.values():
+        kind = parameter.annotation
+        kind = eval(kind, vars(module)) if isinstance(kind, str) else kind
+        if kind in (Any, parameter.empty) or Any in get_args(kind) or parameter.kind.name.startswith("VAR"):
+            continue
+        with pytest.raises(ModalignError, match=f"^{parameter.name} must be "):
+            pytest.fail(f"{name} took an object as {parameter}: {call(**{parameter.name: object()})}")
+        tried += 1
+    assert tried or not inspect.signature(call).parameters
+
+
+def test_the_pages_show_many_such_parts() -> None:
+    """Else the table above has lost its rows."""
+    assert len(SHOWN) > 100
+
+
+@pytest.mark.parametrize("given", NOT_VIEWS)
+@pytest.mark.parametrize("family", ["metric", "method"])
+def test_metrics_and_methods_say_how_views_are_made(family: str, given: str) -> None:
+    for name, part in parts(family).items():
+        needed = {p.name for p in inspect.signature(part).parameters.values() if p.default is p.empty}
+        if needed:
+            continue
+        made = part()
+        with pytest.raises(ModalignError, match=r"must be Views, got .*: Views.from_arrays\(text=X, image=Y\)"):
+            pytest.fail(f"{name} took {given}: {(made if family == 'metric' else made.fit)(NOT_VIEWS[given])}")
+
+
+@pytest.mark.parametrize("given", [k for k in NOT_VIEWS if k != "tensor"])
+def test_objectives_say_what_a_batch_is_made_of(given: str) -> None:
+    with pytest.raises(ModalignError, match="takes a Batch or tensors of torch"):
+        ma.objectives.Clip()(NOT_VIEWS[given], torch.eye(3))
+
+
+@pytest.mark.parametrize("given", NOT_VIEWS)
+def test_evaluate_and_diagnose_say_how_views_are_made(given: str) -> None:
+    for call in (ma.evaluate, ma.diagnose):
+        with pytest.raises(ModalignError, match=r"must be Views, got .*: Views.from_arrays"):
+            call(NOT_VIEWS[given], torch.eye(3))  # type: ignore[operator]
+
+
+SOME = ma.Views.from_arrays(a=torch.eye(20), b=torch.eye(20))
+CASES: dict[str, tuple[Callable[[], Any], str]] = {
+    "two arrays to a metric": (lambda: ma.metrics.Procrustes()(np.eye(3), np.eye(3)), "must be Views"),
+    "a metric by number": (lambda: ma.evaluate(SOME, metrics=[5]), "an entry of metrics must be text or Metric"),
+    "an unknown metric": (lambda: ma.evaluate(SOME, metrics=["recal"]), "unknown metric 'recal'"),
+    "a level of 95": (lambda: ma.evaluate(SOME, level=95), "level must lie in"),
+    "no draws": (lambda: ma.evaluate(SOME, draws=0), "draws must be at least 1"),
+    "no modality": (lambda: ma.evaluate(ma.Views({}, {})), "nothing to evaluate"),
+    "a seed as text": (lambda: ma.evaluate(SOME, seed="x"), "seed must be a whole number"),
+    "NaN": (lambda: ma.evaluate(SOME.map(lambda m, x: x * torch.nan)), "NaN or infinite values in 20 of 20 rows"),
+    "no rows": (lambda: ma.diagnose(SOME.select({m: torch.arange(0) for m in "ab"})), "at least 30"),
+    "a run that is not there": (lambda: ma.Run.open("no/run"), "no/run"),
+    "a model that is not there": (lambda: ma.load("no/run"), "no/run"),
+    "a number for a run": (lambda: ma.Run.open(5), "a folder is a path or its name, got int"),
+    "an Aligner that is not there": (lambda: ma.Aligner.load("no/run"), "no/run"),
+    "a family as number": (lambda: ma.names(5), "unknown family"),
+    "a part as number": (lambda: ma.make("metric", 5), "unknown metric"),
+    "a store that is not there": (lambda: ma.migrate("no.npy", "no2.npy", [[0, 0]]), "no.npy"),
+    "pairs as text": (lambda: ma.Views.from_arrays("pairs.csv", a=torch.eye(2), b=torch.eye(2)), "read a file"),
+    "nothing as array": (lambda: ma.Views.from_arrays(a=None, b=torch.eye(2)), "'a' must hold numbers"),
+    "text as array": (lambda: ma.Views.from_arrays(a="x", b=torch.eye(2)), "'a' must hold numbers"),
+    "a list as data": (lambda: ma.Views([1], [1]), "data must be a table"),
+    "tensors of other shape": (
+        lambda: ma.geometry.transport.distortion(torch.eye(2), torch.eye(3), torch.eye(2)),
+        r"cx must have the shape \(n, n\) with n = 2, got \(3, 3\)",
+    ),
+    "two precisions": (
+        lambda: ma.geometry.correlation.cross_covariance(torch.eye(2), torch.eye(2).double()),
+        "y must be of torch.float32 as the others are, got torch.float64",
+    ),
+    "whole numbers as rows": (
+        lambda: ma.geometry.correlation.cross_covariance(torch.eye(2).long(), torch.eye(2)),
+        "x must hold real numbers in floating point, got torch.int64",
+    ),
+    "complex rows": (lambda: ma.geometry.neighbours.knn(torch.eye(3) * 1j, k=1), "x must hold real numbers"),
+    "half a neighbour": (lambda: ma.geometry.neighbours.knn(torch.eye(3), k=1.5), "k must be a whole number"),
+    "pairs beyond the rows": (
+        lambda: ma.geometry.neighbours.carry(torch.eye(3), torch.tensor([[0, 7]]), 2),
+        "pairs name rows outside the 3 and 2",
+    ),
+    "a cost for a problem": (lambda: ma.geometry.transport.solve(np.eye(3)), "problem must be Problem"),
+    "a negative ridge": (lambda: ma.geometry.correlation.cca([torch.eye(3)] * 2, ridge=-1.0), "ridge must be at least"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mistakes_get_one_clear_line(case: str) -> None:
+    call, said = CASES[case]
+    with pytest.raises(ModalignError, match=said) as refused:
+        call()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_compiled_graph_has_no_room_for_checks() -> None:
+    """Functions that are compiled check nothing, and break no graph."""
+
+    @checked
+    def double(x: torch.Tensor, k: int = 2) -> torch.Tensor:
+        return x * k
+
+    compiled = torch.compile(lambda x: double(x) + 1, fullgraph=True, backend="eager")
+    assert compiled(torch.ones(2)).tolist() == [3.0, 3.0]
+
+
+def test_what_only_a_type_checker_imports_is_let_pass() -> None:
+    def part(x: Unknown, k: int) -> None:  # type: ignore[name-defined] # noqa: F821
+        pass
+
+    with pytest.raises(ModalignError, match="k must be a whole number"):
+        checked(part)(object(), "x")
+    checked(part)(object(), 1)
+    assert check_value(Any, 3, "x") == 3
