@@ -117,6 +117,7 @@ def killed(folder: Path, stage: str, after: int, when: str = "") -> None:
     assert told == after
 
 
+@pytest.mark.slow
 def test_a_killed_mapping_loses_nothing_at_any_stage(models: Models, tmp_path: Path) -> None:
     table = table_of(tmp_path / "db", models, 12_000)
     adapter = square(models)

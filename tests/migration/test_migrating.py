@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from modalign.migration.charts import adapters, by_place, over_pairs
 from modalign.migration.curve import forecast
 from modalign.migration.inputs import load_links
 from modalign.migration.lists import nearest, overlap
-from modalign.migration.migrating import verdict
 from modalign.migration.page import COLUMNS, needed
+from modalign.migration.verdict import verdict
 
 from .conftest import Models, two_models
 
@@ -188,9 +189,10 @@ def test_columns_that_name_new_first_are_refused(head: str, tmp_path: Path) -> N
     assert load_links(path).tolist() == [[3, 4]]
 
 
-def facts_of(kept: float, agreement: float, take: str = "queries") -> dict[str, Any]:
+def facts_of(kept: float, agreement: float, take: str = "queries", bare: float = 0.0) -> dict[str, Any]:
     share = {"value": kept, "low": kept - 0.02, "high": kept + 0.02}
-    return {"take": take, take: {"kept": share}, "agreement": {"value": agreement}, "k": 10, "pairs": {"used": 1000}}
+    more = {"agreement": {"value": agreement}, "k": 10, "pairs": {"used": 1000}, "bare": bare}
+    return {"take": take, take: {"kept": share}, **more}
 
 
 @pytest.mark.parametrize(
@@ -207,6 +209,11 @@ def facts_of(kept: float, agreement: float, take: str = "queries") -> dict[str, 
             "so users will hardly notice.",
         ),
         (
+            facts_of(0.688, 0.603, bare=0.58),
+            "Keep the index and map each query: 1,000 pairs keep 68.8 % of the old top 10 (66.8 to 70.8) where they "
+            "lie, and leave out 58 % of the store; the two models' own lists have 60.3 % in common.",
+        ),
+        (
             facts_of(0.098, 0.3, "rows"),
             "Embed again what you can: with the old vectors rewritten, 1,000 pairs keep 9.8 % of the old top 10 "
             "(7.8 to 11.8); the two models' own lists have 30.0 % in common.",
@@ -217,18 +224,38 @@ def test_the_verdict_is_one_sentence_and_says_so_where_little_is_kept(facts: dic
     assert verdict(facts) == said
 
 
+def curve_of(pairs: list[int], level: Callable[[int], float], noise: float = 0.0) -> dict[str, Any]:
+    """Facts with a forecast: 400 queries that keep ``level(n)`` in the mean with n pairs."""
+    draw = torch.randn(400, generator=torch.Generator().manual_seed(0))
+    kept = torch.stack([level(n) + noise * (draw - draw.mean()) for n in pairs])
+    return {"forecast": forecast(pairs, kept), "curve": [{"pairs": n} for n in pairs]}
+
+
 def test_a_forecast_beyond_the_pairs_at_hand_is_no_promise() -> None:
     """Curves r(p) = top - a p^-b: needed for 95 % of top is (a / (0.05 top))^(1/b)."""
-    slow = [50, 100, 200, 400]
-    far = forecast(slow, [0.9 - 1.2 * n**-0.2 for n in slow])
-    assert far["reliable"] is False
-    assert far["at_ten_times"] == pytest.approx(0.9 - 1.2 * 4000**-0.2, abs=0.01)
-    said = needed({"forecast": far, "curve": [{"pairs": n} for n in slow]})
-    assert "not in sight" in said
-    assert "ten times as many pairs (4,000)" in said
-    quick = forecast(slow, [0.99 - 2 / n for n in slow])
-    assert quick["pairs_of_all"] == pytest.approx(2 / 0.04, rel=0.1)
-    assert "about 50 pairs are needed" in needed({"forecast": quick, "curve": [{"pairs": n} for n in slow]})
+    pairs = [50, 100, 200, 400]
+    far = curve_of(pairs, lambda n: 0.9 - 1.2 * n**-0.2)
+    assert far["forecast"]["reliable"] is False
+    assert far["forecast"]["at_ten_times"] == pytest.approx(0.9 - 1.2 * 4000**-0.2, abs=0.01)
+    assert "not in sight" in needed(far)
+    assert "ten times as many pairs (4,000)" in needed(far)
+    quick = curve_of(pairs, lambda n: 0.99 - 8 / n)
+    assert quick["forecast"]["pairs_of_all"] == pytest.approx(8 / 0.04, rel=0.1)
+    assert "about 200 (200 to 200) pairs are needed" in needed(quick)
+    assert needed(curve_of(pairs, lambda n: 1.0)) == (
+        "95 % of the old lists are kept with the fewest pairs that were tried (50)."
+    )
+    assert "too few pairs" in needed(curve_of(pairs[:2], lambda n: 1.0))
+
+
+def test_a_forecast_has_the_range_of_its_queries() -> None:
+    """Queries that differ by a constant move the whole curve: top +- 1.96 noise / sqrt(q), the pairs needed hardly."""
+    f = curve_of([50, 100, 200, 400], lambda n: 0.6 - 3 / n, noise=0.2)["forecast"]
+    low, high = f["range"]["top"]
+    assert (low + high) / 2 == pytest.approx(f["top"], abs=0.005)
+    assert (high - low) / 2 == pytest.approx(1.96 * 0.2 / 20, rel=0.2)
+    assert f["pairs_of_top"] == pytest.approx(3 / 0.03, rel=0.1)
+    assert f["pairs_of_all"] is None
 
 
 def test_charts_say_what_the_facts_say(moved: Migration) -> None:

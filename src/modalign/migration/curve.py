@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -43,48 +44,80 @@ def measured(trials: Trials, candidate: Candidate, seed: int = 0) -> list[CurveP
     return out
 
 
-def forecast(pairs: list[int], kept: list[float], target: float = 0.95) -> dict[str, Any]:
+def forecast(pairs: list[int], kept: Tensor, target: float = 0.95, seed: int = 0) -> dict[str, Any]:
     """How many pairs for a share of the level that the curve runs to, and for that share of everything.
 
-    r(p) = top - a p^-b, fitted by least squares over a grid of b; top at most 1.
+    r(p) = top - a p^-b, fitted by least squares over a grid of b; top at most 1. Ranges are 95 % intervals: the curve
+    is fitted again to queries drawn with replacement, the same ones at every point.
+
+    Args:
+        pairs: (m,) rising. kept: (m, q) what is kept per query with so many.
 
     Returns:
-        {"top", "pairs_of_top", "pairs_of_all", "reliable", "at_ten_times"}: counts are None where the curve does not
-        get there. Beyond ten times the pairs at hand a count is a guess: ``reliable`` is then False, and what the curve
-        says is the level at ten times as many.
+        {"target", "top", "at_ten_times": the level with ten times the pairs at hand, "pairs_of_top", "pairs_of_all",
+        "reliable", "range": of each}; counts are None where the curve does not get there. Beyond ten times the pairs at
+        hand a count is a guess: ``reliable`` is then False. Of fewer than three points all is None.
 
     Example:
         >>> p = [50, 100, 400, 1600]
-        >>> forecast(p, [0.8 - 2 / n**0.5 for n in p])["pairs_of_top"]
+        >>> forecast(p, torch.tensor([[0.8 - 2 / n**0.5] * 5 for n in p]))["pairs_of_top"]
         2500
     """
     if len(pairs) < 3:
-        return {
-            "target": target, "top": None, "pairs_of_top": None, "pairs_of_all": None, "reliable": False,
-            "at_ten_times": None,
-        }  # fmt: skip
-    p, r = np.asarray(pairs, float), np.asarray(kept, float)
-    fits = []
+        return {"target": target, **dict.fromkeys(FORESEEN), "reliable": False, "range": dict.fromkeys(FORESEEN)}
+    rows = kept.double().numpy()
+    draws = np.random.default_rng(seed).integers(0, rows.shape[1], (DRAWS, rows.shape[1]))
+    levels = np.concatenate([rows.mean(1)[:, None], rows[:, draws].mean(2)], 1)
+    p = np.asarray(pairs, float)
+    laws = zip(levels.T, *_power_laws(p, levels), strict=True)
+    found = [_foreseen(p, r, float(top), float(a), float(power), target) for r, top, a, power in laws]
+    first = dict(zip(FORESEEN, found[0], strict=True))
+    ranges = {name: _range([f[i] for f in found[1:]]) for i, name in enumerate(FORESEEN)}
+    reliable = first["pairs_of_top"] is not None and first["pairs_of_top"] <= 10 * max(pairs)
+    return {"target": target, **first, "reliable": reliable, "range": ranges}
+
+
+DRAWS = 200
+FORESEEN = ("top", "at_ten_times", "pairs_of_top", "pairs_of_all")
+
+
+def _power_laws(p: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """top, a and b of each column of levels (m, n), each (n,)."""
+    least = np.full(levels.shape[1], np.inf)
+    found = np.zeros((3, levels.shape[1]))
     for power in np.arange(0.1, 1.55, 0.05):
         basis = np.stack([np.ones(len(p)), -(p**-power)], 1)
-        (top, a), *_ = np.linalg.lstsq(basis, r, rcond=None)
-        top, a = min(float(top), 1.0), max(float(a), 0.0)
-        fits.append((float(((basis @ [top, a] - r) ** 2).sum()), top, a, float(power)))
-    _, top, a, power = min(fits)
+        top, a = np.linalg.lstsq(basis, levels, rcond=None)[0]
+        top, a = np.minimum(top, 1.0), np.maximum(a, 0.0)
+        error = ((basis @ np.stack([top, a]) - levels) ** 2).sum(0)
+        better = error < least
+        least[better] = error[better]
+        found[:, better] = np.stack([top, a, np.full_like(a, power)])[:, better]
+    return found[0], found[1], found[2]
+
+
+def _foreseen(
+    p: np.ndarray, r: np.ndarray, top: float, a: float, power: float, target: float
+) -> tuple[float, float, int | None, int | None]:
+    """What a curve says, in the order of ``FORESEEN``; of levels that were measured never less than those."""
     top = max(top, float(r.max()))
 
     def needed(level: float) -> int | None:
-        if level >= top:
+        if level <= r[0]:
+            return int(p[0])  # the fewest that were tried
+        if level >= top or a == 0:
             return None
-        return 1 if a == 0 else max(1, round((a / (top - level)) ** (1 / power), -int(np.log10(p.max())) + 1).__int__())
+        return max(1, int(round((a / (top - level)) ** (1 / power), -int(np.log10(p.max())) + 1)))
 
-    of_top, of_all = needed(target * top), needed(target)
-    reliable = of_top is not None and of_top <= 10 * max(pairs)
     ahead = max(float(r.max()), top - a * (10.0 * p.max()) ** -power)
-    return {
-        "target": target, "top": round(top, 4), "pairs_of_top": of_top, "pairs_of_all": of_all, "reliable": reliable,
-        "at_ten_times": round(ahead, 4),
-    }  # fmt: skip
+    return round(top, 4), round(ahead, 4), needed(target * top), needed(target)
+
+
+def _range(values: Sequence[float | None]) -> list[float | None]:
+    """The ends of the middle 95 %; None stands for more than any number."""
+    ordered = sorted(values, key=lambda v: np.inf if v is None else v)
+    cut = round(0.025 * len(ordered))
+    return [ordered[cut], ordered[-1 - cut]]
 
 
 How = Literal["spread", "farthest", "random"]

@@ -25,16 +25,12 @@ from .inputs import DOUBT, load_links
 from .lists import K
 from .study import Side, Study, by_place, score, study, worst
 from .vectors import Vectors, in_memory, open_vectors
+from .verdict import DIRECTIONS, not_tested, take, verdict, warnings
 
 FORMAT = 1
 FACTS = "migration.json"
-DIRECTIONS = ("queries", "rows")
 Length = Annotated[int, Range(least=1, most=1000)]
 """Of a list of neighbours."""
-ACTS = {
-    "queries": ("Keep the index and map each query", "with each query mapped"),
-    "rows": ("Rewrite the old vectors once", "with the old vectors rewritten"),
-}  # what to do; what it is that keeps too little
 
 
 @dataclass(frozen=True)
@@ -159,7 +155,7 @@ def describe(
 ) -> dict[str, Any]:
     """All numbers of a study, as JSON holds them."""
     points = [{"pairs": p.pairs, **_scores(p.kept)} for p in s.points]
-    numbers, levels = [p.pairs for p in s.points], [float(p.kept.old.mean()) for p in s.points]
+    ahead = forecast([p.pairs for p in s.points], torch.stack([p.kept.old for p in s.points]), seed=seed)
     facts: dict[str, Any] = {
         "format": FORMAT, "modalign": __version__, "seed": seed, "k": k, "measure": s.measure,
         "encoders": dict(encoders),
@@ -174,7 +170,7 @@ def describe(
         "agreement": score(s.agreement),
         **{d: _side(side) for d, side in s.sides.items()},
         "curve": points,
-        "forecast": forecast(numbers, levels),
+        "forecast": ahead,
         "places": by_place(s), "bare": round(s.places.bare, 4), "worst": worst(s),
     }  # fmt: skip
     if "rows" in s.sides:
@@ -203,70 +199,6 @@ def _named(c: Candidate) -> dict[str, Any]:
 def _scores(kept: Kept) -> dict[str, Any]:
     names = ("kept", "kept_ndcg", "kept_new", "kept_new_ndcg")
     return {name: score(values) for name, values in zip(names, kept, strict=True)}
-
-
-def take(facts: Mapping[str, Any]) -> str:
-    """Which direction to take: the one that keeps more by both truths; the store stays where they are equal."""
-    both = [d for d in DIRECTIONS if d in facts]
-    if len(both) == 1:
-        return both[0]
-    levels = [(facts[d]["kept"]["value"] + facts[d]["kept_new"]["value"]) / 2 for d in DIRECTIONS]
-    half = (facts["queries"]["kept"]["high"] - facts["queries"]["kept"]["low"]) / 2
-    return "rows" if levels[1] > levels[0] + half else "queries"
-
-
-def verdict(facts: Mapping[str, Any]) -> str:
-    """One sentence: what to do, and what it keeps. Where it is less than half of what the models agree on: not this."""
-    side = facts[facts["take"]]
-    value, low, high = (100 * side["kept"][key] for key in ("value", "low", "high"))
-    act, how = ACTS[facts["take"]]
-    kept = f"{facts['pairs']['used']:,} pairs keep {value:.1f} % of the old top {facts['k']} ({low:.1f} to {high:.1f})"
-    level = 100 * facts["agreement"]["value"]
-    if value >= 95:
-        return f"{act}: {kept}, so users will hardly notice."
-    if value < level / 2:
-        act, kept = "Embed again what you can", f"{how}, {kept}"
-    return f"{act}: {kept}; the two models' own lists have {level:.1f} % in common."
-
-
-def warnings(facts: Mapping[str, Any]) -> list[str]:
-    """What a reader must know before trusting the numbers."""
-    out = []
-    pairs = facts["pairs"]
-    if "look wrong" in pairs["aside"]:
-        out.append(
-            f"{pairs['aside']['look wrong']:,} pairs look wrong (about {100 * pairs['wrong_share']:.0f} % of all are) "
-            "and were put aside: see wrong_pairs.csv."
-        )
-    rest = {why: n for why, n in pairs["aside"].items() if why != "look wrong"}
-    if rest:
-        out.append("Put aside: " + ", ".join(f"{n:,} {why}" for why, n in rest.items()) + ".")
-    if facts["bare"] > 0:
-        out.append(
-            f"The pairs leave out {100 * facts['bare']:.0f} % of the store: in those places hardly any row is "
-            "linked, and the numbers below do not cover them. Embed rows from there (modalign migrate OLD --choose N)."
-        )
-    if pairs["tested"] < 100:
-        out.append(f"Only {pairs['tested']} pairs were tested: the intervals are wide.")
-    return out
-
-
-def not_tested(facts: Mapping[str, Any]) -> list[str]:
-    """What the numbers do not say."""
-    old = facts["old"]
-    out = [
-        f"Lists longer or shorter than {facts['k']}.",
-        "Queries that differ from the linked rows: other languages, other lengths, other topics.",
-        "The quality of the old model's lists themselves: what is kept is the old ranking, good or bad.",
-        "An approximate index, filters and re-ranking: lists here are exact.",
-        f"The new model's own lists are known among the {facts['pairs']['tested']:,} tested pairs only.",
-    ]
-    if old["rows"] > facts["gallery"]:
-        out.append(
-            f"The whole store: lists were taken from {facts['gallery']:,} of {old['rows']:,} rows; in a denser "
-            "store the nearest rows lie closer together and less of a list is kept."
-        )
-    return out
 
 
 def write(moved: Migration, s: Study) -> None:

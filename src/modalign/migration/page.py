@@ -137,19 +137,34 @@ def needed(f: Mapping[str, Any]) -> str:
     g = f["forecast"]
     if g["top"] is None:
         return "There are too few pairs to say how many would be needed for 95 %."
-    top = f"With more pairs of this kind the curve runs to {100 * g['top']:.1f} %. "
-    most = 10 * f["curve"][-1]["pairs"]
+    fewest, most = f["curve"][0]["pairs"], 10 * f["curve"][-1]["pairs"]
+    top = f"With more pairs of this kind the curve runs to {level(g, 'top')}."
+    if g["pairs_of_all"] is not None and g["pairs_of_all"] <= fewest:
+        return f"95 % of the old lists are kept with the fewest pairs that were tried ({fewest:,})."
     if g["pairs_of_all"] is not None and g["pairs_of_all"] <= most:
-        return f"For 95 % of the old lists about {g['pairs_of_all']:,} pairs are needed. {top}"
+        return f"For 95 % of the old lists about {count(g, 'pairs_of_all', most)} pairs are needed. {top}"
     if g["pairs_of_top"] is None:
         return f"95 % of the old lists are out of reach with these adapters, whatever the number of pairs. {top}"
     if not g["reliable"]:
         return (
-            f"95 % of the old lists are not in sight: continued, the curve is at {100 * g['at_ten_times']:.1f} % with "
+            f"95 % of the old lists are not in sight: continued, the curve is at {level(g, 'at_ten_times')} with "
             f"ten times as many pairs ({most:,}), and where it ends cannot be told from those at hand."
         )
     middle = "95 % of the old lists are out of reach with these adapters, whatever the number of pairs. "
-    return f"{middle}{top}For 95 % of that level about {g['pairs_of_top']:,} pairs are needed."
+    return f"{middle}{top} For 95 % of that level about {count(g, 'pairs_of_top', most)} pairs are needed."
+
+
+def level(g: Mapping[str, Any], key: str) -> str:
+    """A level of the forecast in percent, with its range."""
+    low, high = g["range"][key]
+    return f"{100 * g[key]:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def count(g: Mapping[str, Any], key: str, most: int) -> str:
+    """A number of pairs of the forecast, with its range as far as it can be told."""
+    low, high = g["range"][key]
+    end = f"{high:,}" if high is not None and high <= most else f"more than {most:,}"
+    return f"{g[key]:,} ({low:,} to {end})"
 
 
 def places(f: Mapping[str, Any]) -> Markup:

@@ -96,7 +96,8 @@ def map_index(
         _with_new(Index(new_items), vectors, items)
     facts = {"migration": str(moved.folder), "mixed": new_items is not None}
     index = Index.build(out, vectors, items, settings=old.settings, facts=facts, progress=progress)
-    return {"rows": {m: index.count(m) for m in index.modalities}, "mixed": facts["mixed"]}
+    rows = {m: index.count(m) for m in index.modalities}
+    return {"rows": rows, "mixed": facts["mixed"], "new_items": None if new_items is None else str(new_items)}
 
 
 def _with_new(new: Index, vectors: dict[str, np.ndarray], items: dict[str, list[dict[str, Any]]]) -> None:
@@ -139,7 +140,8 @@ def remapped(result: Mapping[str, Any]) -> str:
     kept = ""
     if result.get("version_before") is not None:
         kept = f" (the table before it is version {result['version_before']}: table.restore brings it back)"
-    lines = [f"{count} of {result['store']} -> {result['out']}{kept}"]
+    source = " and ".join(x for x in (result["store"], result.get("new_items")) if x)
+    lines = [f"{count} of {source} -> {result['out']}{kept}"]
     if result.get("bare"):
         lines.append(f"note: {result['bare']:,} rows are zero or not finite, and stay so: no query finds them")
     if result.get("lost") and result.get("version_before") is not None:
