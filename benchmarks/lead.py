@@ -36,6 +36,7 @@ EVERYTHING = {"root": True, "unit": True, "hubs": True}
 METHODS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "CCA": ("cca", {"root": True, "unit": True}),
     "CCA + hub": ("cca", EVERYTHING),
+    "CCA tilted + hub": ("cca", {**EVERYTHING, "tilt": 2.0}),
     "linear regression + hub": ("ridge", {**EVERYTHING, "ridge": 10.0}),
     "CLIP from CCA + hub": (
         "gradient",

@@ -191,6 +191,8 @@ class Slow:
         return unit(x) if self.unit else x
 
     def regular(self, m: str, ridge: float) -> Array:
+        sizes = [len(own) for own in self.own.values()]
+        ridge = ridge * (len(self.own[m]) / np.prod(sizes) ** (1 / len(sizes))) ** self.s["tilt"]
         return self.own[m] + ridge * np.trace(self.own[m]) / len(self.own[m]) * np.eye(len(self.own[m]))
 
     def fit(self, plans: Mapping[Any, Any], ridge: float, power: float) -> None:

@@ -30,6 +30,25 @@ def test_blocks_give_the_axes_of_the_whole(far: float) -> None:
     assert len(flat.values) == 3
 
 
+def test_a_tilt_moves_ridges_towards_the_modality_of_more_features(latent: MakeViews) -> None:
+    x = latent(80, 0)
+    wide, narrow = sorted(x.modalities, key=lambda m: -x[m].shape[1])
+    p = prepare(x)
+    ratio = x[wide].shape[1] / x[narrow].shape[1]
+    assert ratio > 1
+    assert p.tilted(0.0) is p
+    assert p.tilted(2.0) is p.tilted(2.0)
+    for tilt in (1.0, 2.0):
+        tilted = p.tilted(tilt)
+        times = {m: float(tilted.principal[m].total / p.principal[m].total) for m in x.modalities}
+        assert times[wide] / times[narrow] == pytest.approx(ratio**tilt)
+        assert times[wide] * times[narrow] == pytest.approx(1.0)
+        assert not tilted.memo
+        assert all(torch.equal(tilted.principal[m].values, p.principal[m].values) for m in x.modalities)
+    whole = {m: float(p.tilted(1.0).principal[m].total / p.principal[m].values.sum()) for m in x.modalities}
+    assert whole[wide] == pytest.approx(whole[narrow])  # a tilt of 1: the ridge is in units of the whole variance
+
+
 def test_small_blocks_change_no_row(latent: MakeViews, monkeypatch: pytest.MonkeyPatch) -> None:
     x = hide_links(latent(80, 0), torch.arange(30))
     whole = prepare(x, unit=True)

@@ -57,6 +57,7 @@ class CCA:
         dim: of the shared space, at most.
         ridge: in units of the mean variance; None: chosen on dev among .1, 1, 3, 10, 30.
         power: of the correlations; None: chosen on dev among .5 and 1.
+        tilt: the ridge of a modality of d features is (d / geometric mean of all d) ** tilt times that.
         root: signed square root of modalities without negative values.
         unit: scale feature rows to unit length first.
         hubs: put `LocalScaling` behind the heads, as "full" may.
@@ -82,9 +83,10 @@ class CCA:
         unit: bool = False,
         hubs: bool = False,
         target: str | None = None,
+        tilt: Weight = 0.0,
     ) -> None:
         self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
-        self.hubs, self.target = hubs, target
+        self.hubs, self.target, self.tilt = hubs, target, tilt
         self.record: dict[str, Any] = {}
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
@@ -92,7 +94,7 @@ class CCA:
         x, dev = on_cpu(x), on_cpu(dev)
         if self.target is not None:
             x[self.target]  # refuses a name that is no modality
-        p = prepare(x, self.root, self.unit)
+        p = prepare(x, self.root, self.unit).tilted(self.tilt)
         require_links(p, 2)
         cross = known_cross(p)
         heads = p.heads(solve(p, cross, self.dim, **self.choose(p, cross, dev)))

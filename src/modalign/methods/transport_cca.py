@@ -82,6 +82,7 @@ class TransportCCA:
         dim: of the shared space, at most.
         ridge, power, root, unit: as in "cca".
         last_ridge: the ridge falls to this one over the rounds, since a plan tells more than few pairs do; None: stays.
+        tilt: ridges follow the numbers of features: (d / geometric mean of the modalities' d) ** tilt times ``ridge``.
         last_power: of the last round's refit, whose maps no further plan is made from; None: as in the others.
         smoothing: how far items move towards their neighbours; 0: not at all. neighbours: how many.
         share: weight of the relative part against the linear one; 0: none, as with fewer than 10 known pairs.
@@ -108,6 +109,7 @@ class TransportCCA:
         dim: Dim = 256,
         ridge: Weight = 10.0,
         last_ridge: Weight | None = None,
+        tilt: Weight = 0.0,
         power: Weight = 0.5,
         last_power: Weight | None = None,
         root: bool = True,
@@ -129,7 +131,7 @@ class TransportCCA:
     ) -> None:
         self.dim, self.ridge, self.power, self.root, self.unit = dim, ridge, power, root, unit
         self.smoothing, self.neighbours, self.share, self.sharpness = smoothing, neighbours, share, sharpness
-        self.late, self.last_power = late, power if last_power is None else last_power
+        self.tilt, self.late, self.last_power = tilt, late, power if last_power is None else last_power
         self.last_ridge, self.plan_neighbours = ridge if last_ridge is None else last_ridge, plan_neighbours
         self.epsilon, self.last_epsilon = epsilon, epsilon if last_epsilon is None else last_epsilon
         self.weight, self.rounds, self.barycentre = weight, rounds, barycentre
@@ -170,6 +172,7 @@ class TransportCCA:
 
     def refits(self, p: Prepared, judge: Judge | None = None, progress: Progress = silent) -> Iterator[Round]:
         """The fit to the known pairs, of which there must be some, and then each plan with its refit."""
+        p = p.tilted(self.tilt)
         if self.smoothing:
             p = smoothed(p, self.ridge, self.neighbours, self.smoothing)
         known, anchors = known_cross(p), {} if self.late else self.anchors(p)
@@ -212,7 +215,7 @@ class TransportCCA:
 
     def without_pairs(self, p: Prepared) -> CanonicalSpace:
         """A linear space from the plan of Wasserstein-Procrustes, refined in rounds."""
-        start = WassersteinProcrustes(seed=self.seed)
+        p, start = p.tilted(self.tilt), WassersteinProcrustes(seed=self.seed)
         cross = {}
         for a, b in p.links:
             found, rows, columns = start.between(p, a, b, axes_of(p, start.dim))
