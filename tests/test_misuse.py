@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +21,7 @@ from modalign.parameters import check_value, checked
 from modalign.registry import parts
 
 PAGES = Path(__file__).parents[1] / "docs" / "api"
+COUNTED = ("int", "float", "Count", "Number", "Dim", "Positive")
 NOT_VIEWS = {
     "array": np.eye(3), "tensor": torch.eye(3), "frame": pd.DataFrame(np.eye(3)), "table": {"a": torch.eye(3)},
     "list": [[1.0]], "text": "views.npy", "nothing": None, "number": 5,
@@ -34,7 +36,7 @@ def shown() -> Iterator[tuple[str, Callable[..., Any]]]:
             module = importlib.import_module(place)
         except ModuleNotFoundError:
             continue  # a class
-        for name in getattr(module, "__all__", vars(module)):
+        for name in list(getattr(module, "__all__", vars(module))):  # a name may load a module
             part = getattr(module, name)
             call = part.__init__ if isinstance(part, type) else part
             code = getattr(call, "__code__", None)
@@ -64,6 +66,32 @@ def test_what_is_of_no_type_is_refused_by_name(name: str) -> None:
 def test_the_pages_show_many_such_parts() -> None:
     """Else the table above has lost its rows."""
     assert len(SHOWN) > 100
+
+
+def rows(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+BAD_ROWS = {
+    "one number": rows(), "a vector": rows(5), "three axes": rows(4, 3, 2), "no row": rows(0, 3),
+    "no column": rows(4, 0), "more rows": rows(9, 3), "more columns": rows(4, 7), "whole": rows(4, 3).long(),
+    "truths": rows(4, 3) > 0, "half": rows(4, 3).half(), "NaN": rows(4, 3) * torch.nan, "infinite": rows(4, 3) / 0,
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [n for n in SHOWN if n.startswith(("modalign.geometry", "modalign.metrics"))])
+def test_rows_of_any_shape_and_kind_are_taken_or_refused(name: str) -> None:
+    """Never an error of torch or scipy, whichever tensor that a function needs is a bad one."""
+    needed = [p for p in inspect.signature(SHOWN[name]).parameters.values() if p.default is p.empty]
+    kinds = {p.name: str(p.annotation) for p in needed}
+    if not all("Tensor" in k or "Rows" in k or k in COUNTED for k in kinds.values()) or "Iterable" in str(kinds):
+        return
+    for tensor in BAD_ROWS.values():
+        for wrong in (n for n, k in kinds.items() if k not in COUNTED):
+            given = {n: 1 if k in COUNTED else rows(4, 3) for n, k in kinds.items()} | {wrong: tensor}
+            with suppress(ModalignError):
+                SHOWN[name](**given)
 
 
 @pytest.mark.parametrize("given", NOT_VIEWS)

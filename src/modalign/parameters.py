@@ -91,9 +91,11 @@ class Shape:
 
     Args:
         axes: names, or lengths: "n d", "p 2".
+        mixed: whether its numbers may have another precision than those of the call's other tensors.
     """
 
     axes: str
+    mixed: bool = False
 
     def check(self, value: Any, name: str, known: dict[str, Any]) -> None:
         """Refuse another shape. ``known``: what is known of this call's axes and precision, to which this adds."""
@@ -107,7 +109,7 @@ class Shape:
             wanted = int(axis) if axis.isdigit() else known.setdefault(axis, length)
             if wanted != length:
                 raise ModalignError(f"{said} with {axis} = {wanted}, got {tuple(value.shape)}")
-        if known.setdefault("precision", value.dtype) != value.dtype:
+        if not self.mixed and known.setdefault("precision", value.dtype) != value.dtype:
             raise ModalignError(f"{name} must be of {known['precision']} as the others are, got {value.dtype}")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
-from ..files import read_json, read_text, to_json, write_json, write_text
+from ..files import read_json, to_json, write_json, write_text
 from ..migration import curved, linear
 from ..migration.choose import LAST, Candidate, FullAdapter, StoreSample, Trials, best
 from ..migration.curve import choose_rows
@@ -26,7 +26,7 @@ from ..migration.sample import Sample
 from ..outputs import claim, file_out
 from ..progress import Progress, silent
 from ..registry import check
-from ..specification import override
+from ..specification import read_toml
 from .moving_data import ModelPair, Parts, load, split
 from .own import own
 
@@ -55,18 +55,14 @@ class Moving:
 
 def is_moving(path: Path) -> bool:
     """Whether a suite file is one of migration."""
-    try:
-        return path.is_file() and tomllib.loads(read_text(path, "suite")).get("kind") == "migration"
-    except tomllib.TOMLDecodeError:
-        return False
+    with suppress(ModalignError):  # which the reader of the file will tell
+        return path.is_file() and read_toml(path, "suite").get("kind") == "migration"
+    return False
 
 
 def read_moving(path: Path, overrides: Sequence[str] = ()) -> Moving:
     """Read a suite file, checked. Raises ModalignError for unknown keys, methods and impossible numbers."""
-    table = tomllib.loads(read_text(path, "suite"))
-    for entry in overrides:
-        override(table, entry)
-    suite = Moving(**check(Moving, table, str(path)))
+    suite = Moving(**check(Moving, read_toml(path, "suite", overrides), str(path)))
     for name in [*suite.methods, *suite.way_methods]:
         if name not in TRIED:
             raise unknown(f"method of {path}", name, TRIED)

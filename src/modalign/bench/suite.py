@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ModalignError, unknown
-from ..files import read_text
 from ..parameters import Count, Seed
 from ..registry import check
-from ..specification import located, override
+from ..specification import located, read_toml
 from .catalogue import catalogue
 from .entries import MethodEntry, names_of
 from .setting import Setting, expand
@@ -117,13 +115,7 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Suite:
     Raises:
         ModalignError: no such file, broken TOML, unknown keys (the nearest is named), impossible settings.
     """
-    try:
-        table = tomllib.loads(read_text(path, "suite"))
-    except tomllib.TOMLDecodeError as problem:
-        raise ModalignError(f"{path} is not valid TOML: {problem}") from None
-    for entry in overrides:
-        override(table, entry)
-    return build(located(table, path.parent, sure=False), str(path))
+    return build(located(read_toml(path, "suite", overrides), path.parent, sure=False), str(path))
 
 
 def build(table: Mapping[str, Any], where: str = "suite") -> Suite:

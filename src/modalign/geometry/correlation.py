@@ -100,9 +100,9 @@ def principal_axes(x: Tensor, weight: Tensor | None = None, most: int | None = N
     centred = (x - mean) * w.sqrt()[:, None]
     # The smaller of the two Gram matrices has the same non-zero eigenvalues and is cheaper to decompose.
     if len(x) >= x.shape[1]:
-        values, axes = torch.linalg.eigh(centred.T @ centred)
+        values, axes = _eigen(centred.T @ centred)
         return _leading(mean, values, axes, most, len(x))
-    values, left = torch.linalg.eigh(centred @ centred.T)
+    values, left = _eigen(centred @ centred.T)
     return _leading(mean, values, centred.T @ left / values.clamp(min=1e-300).sqrt(), most, len(x))
 
 
@@ -147,15 +147,22 @@ def principal_axes_of(
     count = int(total(torch.tensor(rows)))
     shift, gram = total(away) / count, total(gram)
     gram = (gram / count).addr_(shift, shift, alpha=-1.0)
-    values, axes = torch.linalg.eigh(gram)
+    values, axes = _eigen(gram)
     return _leading(centre + shift, values, axes, most, count)
+
+
+def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Rising eigenvalues and their vectors."""
+    if not gram.isfinite().all():
+        raise ModalignError("rows hold NaN or infinite values: they have no principal axes")
+    return torch.linalg.eigh(gram)
 
 
 def _leading(mean: Tensor, values: Tensor, axes: Tensor, most: int | None, count: int) -> PrincipalAxes:
     """Principal axes from rising eigenvalues with their vectors, without directions of no variance."""
     values, axes = values.flip(0), axes.flip(1)
     least = 1e-14 * float(mean.double().square().sum())  # below it is the rounding of single precision
-    rank = int((values > 1e-12 * values[0]).sum()) if values[0] > least else 0
+    rank = int((values > 1e-12 * values[0]).sum()) if len(values) and values[0] > least else 0
     if rank == 0:
         raise ModalignError(f"all {count} rows are equal: there is no variance to align")
     total = values.clamp(min=0).sum() / len(mean)

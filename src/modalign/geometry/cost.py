@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..errors import ModalignError, unknown
+from ..parameters import Shape
+
+Rows = Annotated[Tensor, Shape("n d", mixed=True)]
 
 
 def working(*tensors: Tensor) -> tuple[Tensor, ...]:

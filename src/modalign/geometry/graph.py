@@ -15,7 +15,8 @@ from torch import Tensor
 
 from .. import renamed
 from ..errors import ModalignError
-from ..parameters import checked
+from ..parameters import Count, checked
+from .cost import Rows
 from .neighbours import knn, knn_graph
 from .neighbours.geodesic import edges_of
 
@@ -105,7 +106,7 @@ def _second(adjacency: csr_array, degree: np.ndarray, normalised: bool) -> float
 
 
 @checked
-def connecting_k(x: Tensor, *, metric: str = "cosine", near: Tensor | None = None) -> int:
+def connecting_k(x: Rows, *, metric: str = "cosine", near: Tensor | None = None) -> int:
     """The smallest k whose symmetric k-nearest-neighbour graph is connected; 0 for fewer than two points.
 
     Args:
@@ -192,7 +193,7 @@ def conductance(graph: csr_array, label: Tensor) -> float:
 
 @checked
 def merge_lengths(
-    x: Tensor, k: int = 15, *, metric: str = "cosine", near: tuple[Tensor, Tensor] | None = None
+    x: Rows, k: Count = 15, *, metric: str = "cosine", near: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
     """Distances at which components merge as balls grow: the 0-dimensional persistence of a cloud of points.
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from ..errors import ModalignError
 from ..parameters import Count, Positive, Shape, checked
 from .cost import working
 
@@ -77,6 +78,8 @@ def iterated_plan(similarity: Annotated[Tensor, Shape("n m")], epsilon: Positive
     """
     (k,) = working(similarity.detach())
     n, m = k.shape
+    if not k.numel():
+        raise ModalignError(f"similarity is empty, of shape {(n, m)}: there is nothing to match")
     log_a, log_b, scaled = -math.log(n), -math.log(m), k / epsilon
     f, g = k.new_zeros(n, 1), k.new_zeros(1, m)
     for _ in range(iterations):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
 
-from ..parameters import Level, Number, Seed, checked
+from ..parameters import Level, Number, Seed, Shape, checked
 from .coco_tokens import coco_tokens
 from .score import Measure, Score
 from .sentences import References, check_sentences, with_interval
@@ -94,7 +94,7 @@ def bleu_statistics(hypotheses: Sequence[str], references: References, tokenize:
 
 
 @checked
-def bleu_values(sums: Tensor, tokenize: Tokenise = "coco") -> Tensor:
+def bleu_values(sums: Annotated[Tensor, Shape("k 10")], tokenize: Tokenise = "coco") -> Tensor:
     """BLEU of each row of summed statistics, (k, 10) to (k,). Rows may be scaled: only ratios count."""
     matched, total, length, target = sums[:, :ORDERS], sums[:, ORDERS : 2 * ORDERS], sums[:, -2], sums[:, -1]
     some = matched.sum(1, keepdim=True) > 0

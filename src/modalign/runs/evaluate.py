@@ -111,7 +111,7 @@ def _measured(run: Run, wish: Request, progress: Progress) -> Result:
     check_size(run.folder, test.z, wish.metrics or QUICK)
     z = _linked(run, test, wish.positives) if wish.positives else test.z
     bank = train.z if len(train.z) else None
-    scores = with_mean_recall(_scores(z, _metrics(wish, bank, z), wish), z.modalities)
+    scores = with_mean_recall(_scores(z, _metrics(wish, bank), wish), z.modalities)
     if wish.transfer:
         labels = labels_of(wish.labels, manifest_of(run.require_specification()))
         scores |= transfer(train.z, test.z, labels, run.model, wish.seed)
@@ -161,7 +161,7 @@ def in_order(run: Run, split: str) -> Items:
     return Items(z.only(*names) if len(names) == len(z.modalities) else z, entries)
 
 
-def _metrics(wish: Request, bank: Views | None, z: Views) -> list[str | Metric]:
+def _metrics(wish: Request, bank: Views | None) -> list[str | Metric]:
     """What to call: names where the registered defaults will do."""
     names = wish.metrics or QUICK
     if wish.geometry:

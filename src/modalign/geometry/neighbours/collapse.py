@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from ...errors import ModalignError
 from ...parameters import checked
-from ..cost import unit
+from ..cost import Rows, unit
 
 
 @checked
-def collapse(z: Tensor) -> dict[str, float]:
+def collapse(z: Rows) -> dict[str, float]:
     """How near a set of embeddings is to a single point or to few directions.
 
     effective_rank = exp(-sum_i p_i log p_i), p = singular values of the unit rows / their sum: 1 when all rows are
@@ -29,9 +28,9 @@ def collapse(z: Tensor) -> dict[str, float]:
         >>> {name: round(value, 6) for name, value in collapse(torch.eye(4)).items()}
         {'effective_rank': 4.0, 'mean_cosine': 0.0}
     """
-    if z.dim() != 2:
-        raise ModalignError(f"collapse needs a matrix (n, d), got shape {tuple(z.shape)}")
     z = unit(z.detach()).double()
+    if not z.isfinite().all():
+        raise ModalignError("z holds NaN or infinite values, which have no spectrum")
     n = len(z)
     if n == 0:
         return {"effective_rank": float("nan"), "mean_cosine": float("nan")}
@@ -44,7 +43,7 @@ def collapse(z: Tensor) -> dict[str, float]:
 
 
 @checked
-def plan_entropy(plan: Tensor) -> float:
+def plan_entropy(plan: Rows) -> float:
     """How undecided a transport plan is: 0 for one-to-one, 1 for everything to everything.
 
     (H(P) - max(H(a), H(b))) / min(H(a), H(b)), H(P) = -sum P log P, a and b the plan's marginals: the entropy of any

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError
-from ...parameters import checked
-from ..cost import sqeuclidean, unit, working
+from ...parameters import Count, Shape, checked
+from ..cost import Rows, sqeuclidean, unit, working
 from .search import knn
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ NEAREST = 1e-12  # length of an edge between equal points: a sparse graph would 
 
 @checked
 def knn_graph(
-    x: Tensor,
-    k: int = 10,
+    x: Rows,
+    k: Count = 10,
     *,
     metric: str = "euclidean",
     connect: bool = False,
@@ -90,7 +90,7 @@ def _links(x: Tensor, label: Tensor) -> csr_array:
 
 
 @checked
-def landmarks(x: Tensor, count: int) -> Tensor:
+def landmarks(x: Rows, count: Count) -> Tensor:
     """Rows that cover a cloud: each next one is the farthest from those chosen, the first from the mean.
 
     Args:
@@ -105,8 +105,6 @@ def landmarks(x: Tensor, count: int) -> Tensor:
         >>> landmarks(torch.tensor([[0.0], [1.0], [2.0], [10.0]]), 2).tolist()
         [3, 0]
     """
-    if count < 1:
-        raise ModalignError(f"at least one landmark is needed, got {count}")
     x = working(x.detach())[0]
     gap = (x - x.mean(0, keepdim=True)).square().sum(1)
     chosen: list[int] = []
@@ -119,7 +117,7 @@ def landmarks(x: Tensor, count: int) -> Tensor:
 
 
 @checked
-def geodesics(frozen: Tensor, k: int = 10, count: int | None = None) -> tuple[Tensor, Tensor]:
+def geodesics(frozen: Rows, k: Count = 10, count: Count | None = None) -> tuple[Tensor, Tensor]:
     """Shortest-path distances over the kNN graph of unit rows, from landmarks to all points.
 
     Args:
@@ -150,7 +148,7 @@ def geodesics(frozen: Tensor, k: int = 10, count: int | None = None) -> tuple[Te
 
 
 @checked
-def stress(aligned: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
+def stress(aligned: Rows, rows: Tensor, lengths: Tensor) -> Tensor:
     """How far distances in the shared space are from being proportional to given lengths.
 
     S = min_a sum (d_lj - a D_lj)^2 / sum d_lj^2 = 1 - (sum d D)^2 / (sum d^2 sum D^2), d_lj = |z_l - z_j|.
@@ -174,10 +172,9 @@ def stress(aligned: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
         >>> stress(z, torch.arange(3), 1.0 - torch.eye(3)).item() < 1e-6
         True
     """
-    if lengths.shape != (len(rows), len(aligned)):
-        raise ModalignError(
-            f"lengths must have shape {(len(rows), len(aligned))} (landmarks, items), got {tuple(lengths.shape)}"
-        )
+    wanted = (rows.numel(), len(aligned))
+    if lengths.shape != wanted:
+        raise ModalignError(f"lengths must have shape {wanted} (landmarks, items), got {tuple(lengths.shape)}")
     z = unit(aligned)
     squares = sqeuclidean(z[rows], z)
     squares = squares.masked_fill(rows[:, None] == torch.arange(len(z), device=z.device), 0.0)
@@ -190,7 +187,9 @@ def stress(aligned: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
 
 
 @checked
-def geodesic(frozen: Tensor, aligned: Tensor, k: int = 10, landmarks: int | None = None) -> Tensor:
+def geodesic(
+    frozen: Annotated[Tensor, Shape("n f", mixed=True)], aligned: Rows, k: Count = 10, landmarks: Count | None = None
+) -> Tensor:
     """Preserve the frozen features' geodesic distances: ``stress`` of the aligned items against ``geodesics``.
 
     Args:
@@ -210,8 +209,6 @@ def geodesic(frozen: Tensor, aligned: Tensor, k: int = 10, landmarks: int | None
         >>> geodesic(circle, circle, k=2).item() < 1e-3
         True
     """
-    if len(frozen) != len(aligned):
-        raise ModalignError(f"frozen and aligned must hold the same items, got {len(frozen)} and {len(aligned)} rows")
     if len(aligned) < 2:
         return aligned.float().sum() * 0.0
     rows, lengths = geodesics(frozen, k, landmarks)

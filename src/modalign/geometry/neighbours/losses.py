@@ -7,9 +7,9 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from ...errors import ModalignError, unknown
-from ...parameters import Fraction, Number, Positive, Shape, checked
-from ..cost import cosine, inner, sqeuclidean, unit, working
+from ...errors import unknown
+from ...parameters import Count, Fraction, Number, Positive, Shape, checked
+from ..cost import Rows, cosine, inner, sqeuclidean, unit, working
 from ..pairs import known_pairs
 from .search import knn
 
@@ -17,7 +17,14 @@ WEIGHTS = ("uniform", "mutual", "self_tuning")
 
 
 @checked
-def literal(x: Tensor, y: Tensor, k: int = 5, *, weights: str = "uniform", symmetric: bool = True) -> Tensor:
+def literal(
+    x: Rows,
+    y: Annotated[Tensor, Shape("m d", mixed=True)],
+    k: Count = 5,
+    *,
+    weights: str = "uniform",
+    symmetric: bool = True,
+) -> Tensor:
     """Squared distance from each anchor to its k nearest items of the other modality.
 
     L(x -> y) = sum_i sum_{j in N_k(i)} w_ij |x_i - y_j|^2 / sum_ij w_ij; symmetric: the mean of both directions.
@@ -151,7 +158,12 @@ def _neighbour_weights(f: Tensor, paired: Tensor, k: int, temperature: float, we
 
 @checked
 def carried(
-    z_anchor: Tensor, z_other: Tensor, target: Tensor, *, temperature: float = 0.07, form: str = "contrastive"
+    z_anchor: Rows,
+    z_other: Annotated[Tensor, Shape("m d", mixed=True)],
+    target: Annotated[Tensor, Shape("n m", mixed=True)],
+    *,
+    temperature: Positive = 0.07,
+    form: str = "contrastive",
 ) -> Tensor:
     """Pull each anchor to the partners of its own frozen neighbours.
 
@@ -175,10 +187,6 @@ def carried(
         >>> round(carried(z, z, torch.eye(3), temperature=1.0).item(), 4)
         0.5514
     """
-    if target.shape != (len(z_anchor), len(z_other)):
-        raise ModalignError(
-            f"the target must have shape {(len(z_anchor), len(z_other))} (anchors, others), got {tuple(target.shape)}"
-        )
     distance = cosine(z_anchor, z_other)
     target = target.to(distance.dtype)
     anchors = (target.sum(1) > 0).sum().clamp(min=1)
@@ -193,10 +201,10 @@ def carried(
 
 @checked
 def structure(
-    frozen: Tensor,
-    aligned: Tensor,
-    temperature: float = 0.05,
-    levels: int = 1,
+    frozen: Annotated[Tensor, Shape("n f", mixed=True)],
+    aligned: Rows,
+    temperature: Positive = 0.05,
+    levels: Count = 1,
     *,
     exclude_self: bool = False,
     official: bool = False,
@@ -230,10 +238,6 @@ def structure(
         >>> structure(x, 3.0 * x).item() < 1e-6
         True
     """
-    if len(frozen) != len(aligned):
-        raise ModalignError(f"frozen and aligned must hold the same items, got {len(frozen)} and {len(aligned)} rows")
-    if levels < 1 or temperature <= 0.0:
-        raise ModalignError(f"structure needs levels >= 1 and temperature > 0, got {levels} and {temperature}")
     if len(aligned) < 1 + exclude_self:
         return aligned.float().sum() * 0.0
     frozen, aligned = working(frozen.detach(), aligned)

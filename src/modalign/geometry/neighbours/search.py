@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...errors import ModalignError
 from ...parameters import Count, checked
+from ..cost import Rows
 from . import flat
 from .scorer import Scorer
 
@@ -22,9 +23,9 @@ SPARE = 2  # candidates beyond k, to make it unlikely that rounding hides a neig
 
 @checked
 def knn(
-    x: Tensor,
+    x: Rows,
     y: Tensor | None = None,
-    k: int = 10,
+    k: Count = 10,
     *,
     metric: str = "cosine",
     exclude_self: bool | None = None,
@@ -60,8 +61,6 @@ def knn(
     without_self = own if exclude_self is None else exclude_self
     x = x.detach()
     y = x if y is None else y.detach()
-    if k < 1:
-        raise ModalignError(f"the number of neighbours k must be at least 1, got {k}")
     if without_self and len(x) != len(y):
         raise ModalignError(f"leaving out self needs row i of both sets to be one item, got {len(x)} and {len(y)} rows")
     scorer = Scorer(x, y, metric)

@@ -13,7 +13,7 @@ LEAST_UNBIASED = 4  # the unbiased estimate divides by n (n - 3)
 
 def check(x: Tensor, y: Tensor, least: int, what: str) -> None:
     """Refuse sets whose rows cannot be the same items, or that have fewer than ``least`` rows."""
-    if x.dim() != 2 or y.dim() != 2 or len(x) != len(y):
+    if x.dim() != 2 or y.dim() != 2 or len(x) != len(y) or not x.shape[1] * y.shape[1]:
         raise ModalignError(
             f"two sets with one row per shared item are needed, got {tuple(x.shape)} and {tuple(y.shape)}"
         )

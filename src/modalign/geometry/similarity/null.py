@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ...errors import ModalignError
 from ...parameters import Count, Level, Seed, checked
 
 
@@ -26,6 +27,8 @@ def calibrate(value: float, null: Tensor, maximum: float = 1.0, alpha: Level = 0
         >>> round(calibrate(0.6, torch.full((20,), 0.2)), 6), calibrate(0.1, torch.full((20,), 0.2))
         (0.5, 0.0)
     """
+    if not null.numel():
+        raise ModalignError("null holds no value: take it from permuted")
     edge = float(torch.quantile(null.double(), 1.0 - alpha))
     return 0.0 if value <= edge or maximum <= edge else (value - edge) / (maximum - edge)
 

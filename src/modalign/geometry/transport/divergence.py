@@ -100,7 +100,7 @@ def barycentric(plan: Tensor, y: Tensor) -> Tensor:
         tensor([[2.],
                 [4.]])
     """
-    if plan.shape[-1] != y.shape[-2]:
+    if min(plan.dim(), y.dim()) < 2 or plan.shape[-1] != y.shape[-2]:
         raise ModalignError(f"a plan {tuple(plan.shape)} cannot send rows to targets {tuple(y.shape)}")
     plan, y = working(plan, y)
     mass = plan.sum(-1, keepdim=True)

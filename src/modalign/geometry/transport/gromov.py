@@ -108,8 +108,9 @@ def fused_gromov(
     """
     if not 0.0 <= alpha <= 1.0:
         raise ModalignError(f"alpha is {alpha}: it weighs the inner distances, between 0 and 1")
-    if cost.shape != (len(cx), len(cy)) or not bool(torch.isfinite(cost).all()):
-        raise ModalignError(f"fused Gromov needs a finite cost ({len(cx)}, {len(cy)}), got shape {tuple(cost.shape)}")
+    wanted = (*cx.shape[:1], *cy.shape[:1])
+    if cost.shape != wanted or not bool(torch.isfinite(cost).all()):
+        raise ModalignError(f"fused Gromov needs a finite cost {wanted}, got shape {tuple(cost.shape)}")
     return _solve(cost, cx, cy, a, b, alpha, solver, start)
 
 

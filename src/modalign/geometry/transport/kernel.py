@@ -124,7 +124,7 @@ def kernel_step(problem: EntropicProblem, base: Base) -> Step:
             back += _times(transposed, (log_u[..., block].exp() * problem.a[..., block]).to(kernel.dtype))
         # Columns: v = 1 / K^T(a u). 3. What it changes tells the columns' error.
         residual = relax_columns(-problem.source.sharing.total(back).double().log(), ALL) - log_v
-        return residual, _error(problem, log_v, residual), log_u
+        return residual, _error(problem, residual), log_u
 
     return step
 
@@ -188,7 +188,7 @@ def log_step(problem: EntropicProblem, base: Base, rows: int | None) -> Step:
         if bool(lost.any()):
             log_back = torch.where(lost, _log_columns(problem, base, log_u, blocks), log_back)
         residual = relax_columns(-log_back, ALL) - log_v
-        return residual, _error(problem, log_v, residual), log_u
+        return residual, _error(problem, residual), log_u
 
     return step
 
@@ -241,7 +241,7 @@ def _relaxation(problem: EntropicProblem, rho: float, base: Tensor) -> Relax:
     return lambda update, block: damping * update - offset[..., block]
 
 
-def _error(problem: EntropicProblem, log_v: Tensor, residual: Tensor) -> Tensor:
+def _error(problem: EntropicProblem, residual: Tensor) -> Tensor:
     """L1 error of the column marginal; with soft marginals, the mass by which the next pass changes it."""
     return (problem.b * torch.expm1(-residual).abs()).sum(-1)
 
