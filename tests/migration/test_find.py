@@ -152,6 +152,19 @@ def test_calibration_gives_each_origin_its_share(models: Models) -> None:
     assert told["calibrated"] >= told["raw"] - 0.01
 
 
+def test_calibration_undoes_a_line_and_looks_at_the_first_ranks_only() -> None:
+    """Mapped rows whose scores are .8 s + .1 c with one direction more that all share: the line is known."""
+    true = torch.nn.functional.normalize(torch.randn(60, 12, generator=torch.Generator().manual_seed(2)), dim=1)
+    one = torch.ones(60, 1)
+    q, t = torch.cat([true, one], 1) / 2**0.5, torch.cat([true, -one], 1) / 2**0.5  # score (s - 1) / 2
+    m = torch.cat([0.6 * true, 0.8 * one], 1)  # score (.6 s + .8) / sqrt 2
+    line = calibrate(q, m, t, torch.arange(60))
+    assert line.slope == pytest.approx(0.5 / (0.6 / 2**0.5), rel=1e-4)
+    assert line.level == pytest.approx(-0.5 - line.slope * 0.8 / 2**0.5, abs=1e-4)
+    far = calibrate(true, true, true.roll(1, 0), torch.arange(60))  # of other items: the query itself is among them
+    assert far.level + far.slope > 1.0
+
+
 def test_a_mixed_index_ranks_by_calibrated_scores() -> None:
     draw = torch.Generator().manual_seed(0)
     x, q = torch.randn(30, 8, generator=draw), torch.randn(4, 8, generator=draw)

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from ..errors import ModalignError
 from .lists import nearest, overlap
 
-TOP = 50  # nearest items of a query that a calibration looks at
+LEAST_RANKS = 5  # nearest items of a query that a calibration looks at, at least
 
 
 class Calibration(NamedTuple):
@@ -21,28 +21,36 @@ class Calibration(NamedTuple):
     level: float
 
 
-def calibrate(queries: Tensor, mapped: Tensor, true: Tensor) -> Calibration:
-    """The line that gives mapped items the mean and spread of scores that their true vectors have near the top.
+def calibrate(queries: Tensor, mapped: Tensor, true: Tensor, own: Tensor | None = None) -> Calibration:
+    """The line that gives mapped items the scores that their true vectors have near the top, rank by rank.
 
-    A mapped row has lost part of what it says, so its cosine with its nearest queries is lower than that of the row
-    which the new model would give: without the line new items would crowd out old ones. Regression would only push
-    them down further (it shrinks to the mean); equal mean and spread let each origin have its share.
+    slope a_r + level ~ b_r by least squares over the first ranks r, a_r and b_r the mean scores at rank r of lists of
+    mapped and of true rows. A mapped row has lost part of what it says: its cosine with the nearest queries is lower
+    than that of the row which the new model would give, and with the others it may be higher. So a tenth of the
+    ranks is taken, no more: a store is denser than what was tested, and its lists lie above. Regression item by
+    item would only push mapped ones down (it shrinks to the mean); equal scores by rank let each origin have its share.
 
     Args:
         queries: (q, d) of the new model. mapped: (n, d) f(x) and true: (n, d) the new model's rows of the same items,
-            which the adapter has not seen. A query that is one of them should be among the rows too; its own is left
-            out as the nearest.
+            which the adapter has not seen. own: (q,) the item that each query is itself, which is left out.
 
     Example:
         >>> q = torch.nn.functional.normalize(torch.randn(80, 8, generator=torch.Generator().manual_seed(0)), dim=1)
         >>> Calibration(*(round(v, 3) for v in calibrate(q, q, q)))
         Calibration(slope=1.0, level=0.0)
     """
-    k = min(TOP, max(2, len(true) // 4))
+    k = min(len(true) - 1, max(LEAST_RANKS, len(true) // 10))
     q, mapped, true = (normalize(v, dim=1) for v in (queries, mapped, true))
-    a, b = ((q @ v.T).topk(k + 1, dim=1).values[:, 1:].flatten() for v in (mapped, true))
-    slope = float(b.std() / a.std().clamp(min=1e-9))
+    a, b = (_by_rank(q @ v.T, k, own) for v in (mapped, true))
+    slope = float(((a - a.mean()) * (b - b.mean())).sum() / ((a - a.mean()) ** 2).sum().clamp(min=1e-12))
     return Calibration(slope, float(b.mean()) - slope * float(a.mean()))
+
+
+def _by_rank(scores: Tensor, k: int, own: Tensor | None) -> Tensor:
+    """(k,) mean score at each of the first ranks."""
+    if own is not None:
+        scores = scores.scatter(1, own[:, None], -2.0)
+    return scores.topk(k, dim=1).values.mean(0)
 
 
 def mixed_rows(x: Tensor, calibration: Calibration | None = None) -> Tensor:
@@ -95,14 +103,15 @@ def shown(queries: Tensor, mapped: Tensor, true: Tensor, k: int = 10, seed: int 
     old = torch.zeros(n, dtype=torch.bool)
     old[order[: n // 2]] = True
     half = torch.arange(n) % 2 == 0
-    line = calibrate(queries[half], mapped, true)
-    own = torch.arange(n)[~half]
+    rows = torch.arange(n)
+    line = calibrate(queries[half], mapped, true, rows[half])
+    own = rows[~half]
     q = queries[~half]
     want = nearest(q, true, k, "cosine", own).rows
     out: dict[str, Any] = {"items": n, "slope": round(line.slope, 4), "level": round(line.level, 4)}
     for name, use in (("raw", Calibration(1.0, 0.0)), ("calibrated", line)):
-        rows = torch.where(old[:, None], mixed_rows(mapped, use), mixed_rows(true))
-        found = nearest(mixed_query(q), rows, k, "cosine", own).rows
+        gallery = torch.where(old[:, None], mixed_rows(mapped, use), mixed_rows(true))
+        found = nearest(mixed_query(q), gallery, k, "cosine", own).rows
         out[name] = round(float(overlap(found, want).mean()), 4)
         out[f"old_share_{name}"] = round(float(old[found].float().mean()), 4)
     return out

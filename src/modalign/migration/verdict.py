@@ -71,6 +71,11 @@ def not_tested(facts: Mapping[str, Any]) -> list[str]:
         "An approximate index, filters and re-ranking: lists here are exact.",
         f"The new model's own lists are known among the {facts['pairs']['tested']:,} tested pairs only.",
     ]
+    if facts.get("mixed"):
+        out.append(
+            "One list of old and new items over the whole store: in a denser one old items have less than the share "
+            "shown."
+        )
     if old["rows"] > facts["gallery"]:
         out.append(
             f"The whole store: lists were taken from {facts['gallery']:,} of {old['rows']:,} rows; in a denser "
