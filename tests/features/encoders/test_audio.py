@@ -78,8 +78,12 @@ def test_a_tone_stays_in_its_band_at_any_rate(rate: int) -> None:
 def test_long_sounds_are_transformed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.from_numpy(noise(1.0)[0])
     whole = log_mel(x)
-    monkeypatch.setattr("modalign.features.encoders.melbands.FRAMES", 7)
+    some = statistics(whole)
+    monkeypatch.setattr("modalign.features.encoders.framing.FRAMES", 7)
+    monkeypatch.setattr("modalign.features.encoders.melbands.CELLS", 300)
     assert torch.allclose(log_mel(x), whole, atol=1e-6)
+    assert torch.allclose(log_mel(x.split(1234)), whole, atol=1e-6)
+    assert torch.allclose(statistics(whole), some, atol=1e-6)
 
 
 def test_statistics_are_those_of_numpy() -> None:

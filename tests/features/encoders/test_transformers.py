@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from modalign.data import media
+from modalign.data.manifest import Row
 from modalign.errors import ModalignError
 from modalign.features.encoders.base import Encoder
 from modalign.features.encoders.melbands import windows
@@ -254,6 +255,19 @@ def test_frames_of_videos_are_at_even_steps(saved: Build) -> None:
     assert encoder.collate([film(0)]).shape == (1, 4, 3, 32, 32)
     by_hand = encoder.processor("AutoImageProcessor")([media.load_frames(film(0), 4)], return_tensors="pt")
     assert torch.equal(encoder.collate([film(0)]), by_hand["pixel_values"])
+
+
+def test_parts_of_a_video_are_the_videos_of_its_parts(saved: Build, tmp_path: Path) -> None:
+    encoder = make("encoder", "hf-video", folder=saved("videomae"), parts=2)
+    path = tmp_path / "film.mkv"
+    path.write_bytes(film(0))
+    length, _ = media.film_length(path)
+    halves = [Row(0, "video", str(path), None, a, b, "", {}) for a, b in ((0.0, length / 2), (length / 2, length))]
+    alone = make("encoder", "hf-video", folder=saved("videomae")).encode(halves)
+    assert torch.allclose(encoder.encode([path, path]), alone.reshape(1, -1).expand(2, -1), atol=1e-5)
+    assert encoder.dim == alone.numel()
+    with pytest.raises(ModalignError, match="must be at least 1"):
+        make("encoder", "hf-video", folder=saved("videomae"), parts=0)
 
 
 def test_frames_go_through_vision_models_too(saved: Build) -> None:

@@ -36,7 +36,8 @@ class AiSfx(FrozenEncoder):
     Args:
         weights: a copy of the checkpoint; None: that of the installed package aisfx.
         parts: means over that many equal parts of time, one after the other, in place of the mean.
-        precision: "bfloat16" takes half the time where the processor has it, but is less exact (cosine above .9999).
+        precision: "bfloat16" takes half the time where the processor has it, many times as long elsewhere, and is less
+            exact (cosine above .9999).
 
     Raises:
         MissingExtraError: the package aisfx is not installed, or soundfile or soxr.

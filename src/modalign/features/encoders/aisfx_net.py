@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...errors import ModalignError
-from .framing import framed
+from .framing import framed, gathered
 from .winograd import convolved, transformed
 
 RATE, SIZE, HOP, BANDS = 44100, 2048, 1024, 96
@@ -61,11 +61,13 @@ def spectrogram(blocks: Iterable[Tensor]) -> Tensor:
     """
     with torch.no_grad():
         window = torch.hann_window(SIZE, periodic=False)
-        parts = []
-        for frames in framed((b.clamp(-1, 1) for b in blocks), SIZE, HOP, HOP, lambda n: -(-n // HOP) + 1):
+
+        def compressed(frames: Tensor) -> Tensor:
             power = torch.fft.rfft(frames * window).abs().square()
-            parts.append((1e4 * (power @ mel_weights())).log1p_().div_(TOP * 2.302585092994046))
-        return torch.cat(parts)
+            return (1e4 * (power @ mel_weights())).log1p_().div_(TOP * 2.302585092994046)
+
+        frames = framed((b.clamp(-1, 1) for b in blocks), SIZE, HOP, HOP, lambda n: -(-n // HOP) + 1)
+        return gathered(compressed(some) for some in frames)
 
 
 def blocks_of(bands: Tensor) -> Tensor:

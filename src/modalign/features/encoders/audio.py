@@ -74,7 +74,7 @@ class LogMel(FrozenEncoder):
         Raises:
             ModalignError: a sound is missing or broken; names the file.
         """
-        return [log_mel(hear(i, RATE), RATE, self.bands, level=self.gain == "keep") for i in items]
+        return [log_mel(heard(i, RATE), RATE, self.bands, level=self.gain == "keep") for i in items]
 
     def __call__(self, batch: Sequence[Tensor]) -> Tensor:
         """(n, dim) float32 statistics."""
@@ -158,7 +158,7 @@ class LogMelCNN(FrozenEncoder):
         parts: list[Tensor] = []
         owner: list[int] = []
         for number, item in enumerate(items):
-            sound = log_mel(hear(item, RATE), RATE, bands, level=self.gain == "keep")
+            sound = log_mel(heard(item, RATE), RATE, bands, level=self.gain == "keep")
             silence = torch.tensor(FLOOR).log10().item()
             sound = F.pad(sound, (0, 0, 0, max(0, SHORTEST - len(sound))), value=silence)
             cuts = windows(len(sound), self.frames)

@@ -44,3 +44,26 @@ def framed(blocks: Iterable[Tensor], size: int, hop: int, front: int, count: Cal
         yield F.pad(rest[:need], (0, max(0, need - len(rest)))).unfold(0, size, hop)
         rest = rest[some * hop :]
         done += some
+
+
+def gathered(parts: Iterable[Tensor]) -> Tensor:
+    """``torch.cat`` of parts that come one by one. Kept apart, small ones among large temporaries hold on to memory.
+
+    Args:
+        parts: (k, d) each, at least one.
+
+    Example:
+        >>> gathered(torch.full((k, 1), float(k)) for k in (1, 2)).T
+        tensor([[1., 2., 2.]])
+    """
+    held, count = torch.empty(0), 0
+    for part in parts:
+        need = count + len(part)
+        if need > len(held):
+            grown = part.new_empty(max(2 * count, need), *part.shape[1:])
+            if count:
+                grown[:count] = held[:count]
+            held = grown
+        held[count:need] = part
+        count = need
+    return held[:count]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .framing import framed, gathered
 
 FLOOR = 1e-10
 """Least power of a band, relative to a full-scale sine: silence is log10(FLOOR) = -10."""
 
-FRAMES = 4096
-"""Frames that are transformed at a time; bounds the memory that long sounds need."""
+CELLS = 1 << 22
+"""Values that are ordered at a time, about eleven minutes of 64 bands; bounds the memory that long sounds need."""
 
 
 @lru_cache(maxsize=8)
@@ -51,7 +53,12 @@ def mel_filters(bands: int = 64, bins: int = 513, rate: int = 16000, low: float 
 
 
 def log_mel(
-    samples: Tensor, rate: int = 16000, bands: int = 64, window: float = 0.025, hop: float = 0.010, level: bool = True
+    samples: Tensor | Iterable[Tensor],
+    rate: int = 16000,
+    bands: int = 64,
+    window: float = 0.025,
+    hop: float = 0.010,
+    level: bool = True,
 ) -> Tensor:
     """Log-mel bands of a sound.
 
@@ -61,7 +68,8 @@ def log_mel(
     shorter than one window, which gets zeros at its end: one frame. Samples after the last whole window are left out.
 
     Args:
-        samples: (n,) float. rate: in Hz. bands: number of them. window, hop: seconds (Hann; spectrum of 1024 points
+        samples: (n,) float, or such blocks of a sound one after the other, which need not be in memory together.
+        rate: in Hz. bands: number of them. window, hop: seconds (Hann; spectrum of 1024 points
             at 16 kHz).
         level: keep the loudness; False: divide by the root mean square first (silence stays), so that a gain changes
             nothing.
@@ -75,22 +83,23 @@ def log_mel(
         >>> bands.shape, bool((bands.argmax(1) == bands[0].argmax()).all())
         (torch.Size([98, 64]), True)
     """
-    x = samples.float()
+    blocks = [samples] if isinstance(samples, Tensor) else samples
     if not level:
+        x = torch.cat([block.float() for block in blocks])
         rms = x.double().square().mean().sqrt().item() if len(x) else 0.0
-        x = x / rms if rms > 1e-9 else x
+        blocks = [x / rms if rms > 1e-9 else x]
     size, step = round(window * rate), round(hop * rate)
     points = 1 << math.ceil(math.log2(size) + 1)
-    x = F.pad(x, (0, max(0, size - len(x))))
     hann = torch.hann_window(size)
     filters = mel_filters(bands, points // 2 + 1, rate, 50.0, min(8000.0, rate / 2)).T
     scale = 4.0 / (points * float(hann.square().sum()))
-    frames = x.unfold(0, size, step)
-    parts = []
-    for some in frames.split(FRAMES):
-        power = torch.fft.rfft(some * hann, n=points).abs().square() * scale
-        parts.append((power @ filters).clamp(min=FLOOR).log10())
-    return torch.cat(parts)
+
+    def loudness(frames: Tensor) -> Tensor:
+        power = torch.fft.rfft(frames * hann, n=points).abs().square() * scale
+        return (power @ filters).clamp(min=FLOOR).log10()
+
+    frames = framed((b.float() for b in blocks), size, step, 0, lambda n: max(1, 1 + (n - size) // step))
+    return gathered(loudness(some) for some in frames)
 
 
 def statistics(bands: Tensor) -> Tensor:
@@ -108,9 +117,10 @@ def statistics(bands: Tensor) -> Tensor:
         >>> statistics(torch.tensor([[0.0], [2.0]]))
         tensor([1.0000, 1.0000, 0.2000, 1.0000, 1.8000, 2.0000])
     """
-    quantiles = torch.from_numpy(np.quantile(bands.numpy(), [0.1, 0.5, 0.9], axis=0)).float()
-    change = bands.diff(dim=0).abs().mean(0) if len(bands) > 1 else torch.zeros(bands.shape[1])
-    return torch.cat([bands.mean(0), bands.std(0, correction=0), *quantiles, change])
+    some = bands.split(max(1, CELLS // len(bands)), dim=1)
+    quantiles = np.concatenate([np.quantile(b.numpy(), [0.1, 0.5, 0.9], axis=0) for b in some], axis=1)
+    change = [b.diff(dim=0).abs().mean(0) if len(b) > 1 else torch.zeros(b.shape[1]) for b in some]
+    return torch.cat([bands.mean(0), bands.std(0, correction=0), *torch.from_numpy(quantiles).float(), *change])
 
 
 def windows(length: int, size: int) -> list[tuple[int, int]]:

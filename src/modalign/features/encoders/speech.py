@@ -16,7 +16,7 @@ from ...registry import register
 from . import onnx_runtime
 from .audio import heard
 from .base import LOADING, FrozenEncoder, Item, file_hash
-from .framing import framed
+from .framing import framed, gathered
 from .time_parts import check_parts, part_means, spread
 from .weights import Credit, weights_file
 
@@ -129,11 +129,12 @@ def bands(blocks: Iterable[Tensor]) -> Tensor:
     with torch.no_grad():
         window = F.pad(torch.hann_window(400), (56, 56))
         steps = ((b.clamp(-1, 1) * 32767).trunc() for b in blocks)
-        parts = []
-        for frames in framed(steps, SIZE, HOP, MARGIN, count):
+
+        def loudness(frames: Tensor) -> Tensor:
             power = torch.fft.rfft(frames * window).abs().square()
-            parts.append(10 * (power @ mel_weights()).clamp_(min=FLOOR).log10_())
-        decibels = torch.cat(parts)
+            return 10 * (power @ mel_weights()).clamp_(min=FLOOR).log10_()
+
+        decibels = gathered(loudness(frames) for frames in framed(steps, SIZE, HOP, MARGIN, count))
         return decibels.clamp_(min=float(decibels.max()) - RANGE).div_(10).add_(2)
 
 

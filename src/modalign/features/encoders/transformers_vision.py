@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from ...data import media
 from ...errors import ModalignError
-from ...parameters import Number
+from ...parameters import Count, Number
 from ...registry import register
 from .base import Item, source
 from .layers import cut
 from .text import Precision
+from .time_parts import check_parts
 from .transformers_base import TokenPooling, TransformersEncoder, pool_tokens, projected, width_of
 from .tuning import Tunable, Tuning, release
 from .video import look
@@ -119,6 +120,7 @@ class TransformersVideo(TransformersEncoder):
         folder: local folder, or the name of a model in the local cache; nothing is downloaded.
         pooling: "auto": as above; "cls": first token; "mean": over all tokens.
         substitutes: frames of a video that may be replaced because they cannot be decoded.
+        parts: features of that many equal parts of time, one after the other, each in the model's number of frames.
 
     Raises:
         ModalignError: no such model, files of it are missing or damaged, or it does not take a number of frames.
@@ -136,6 +138,7 @@ class TransformersVideo(TransformersEncoder):
         substitutes: Number = 0,
         precision: Precision = "float32",
         device: str = "cpu",
+        parts: Count = 1,
     ) -> None:
         super().__init__(folder, precision, device)
         if not getattr(self.config, "num_frames", None):
@@ -143,21 +146,25 @@ class TransformersVideo(TransformersEncoder):
         self.frames = int(self.config.num_frames)
         self.pooling = pooling
         self.substitutes = substitutes
-        self.dim = width_of(self.config, False, "vision_config")
+        self.parts = check_parts(parts)
+        self.dim = parts * width_of(self.config, False, "vision_config")
 
     def description(self) -> dict[str, Any]:
-        """As above, with pooling and the decoder."""
+        """As above, with pooling, parts and the decoder."""
         facts = {"pooling": self.pooling, "decoding": media.video_versions(), "substitutes": self.substitutes}
+        facts |= {"parts": self.parts} if self.parts > 1 else {}
         return {**super().description(), **facts}
 
     def collate(self, items: Sequence[Item]) -> Tensor:
-        """Decode and preprocess frames. (n, frames, 3, h, w).
+        """Decode and preprocess frames. (n parts, frames, 3, h, w).
 
         Raises:
             ModalignError: a video is missing or broken; names the file.
         """
         processor = self.processor("AutoImageProcessor", backend="pil")
-        clips = [processor([look(i, self.frames, self.substitutes)], return_tensors="pt") for i in items]
+        seen = (look(i, self.frames * self.parts, self.substitutes) for i in items)
+        cuts = (whole[f : f + self.frames] for whole in seen for f in range(0, len(whole), self.frames))
+        clips = [processor([c], return_tensors="pt") for c in cuts]
         return torch.cat([c["pixel_values"] for c in clips]) if clips else torch.empty(0)
 
     def __call__(self, batch: Tensor) -> Tensor:
@@ -165,4 +172,4 @@ class TransformersVideo(TransformersEncoder):
         if not len(batch):
             return torch.empty(0, self.dim)
         hidden = self.run(self.model, pixel_values=batch).last_hidden_state.float()
-        return pool_tokens(hidden, self.model, self.pooling)
+        return pool_tokens(hidden, self.model, self.pooling).reshape(-1, self.dim)
