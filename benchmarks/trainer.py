@@ -3,18 +3,23 @@
     python -m benchmarks trainer
 
 Overhead: both loops train the same two linear heads by the same objective ("clip") with AdamW and a clipped gradient,
-in turn in one process; the smallest of several processor times a step counts. The bare loop does nothing else; ours
+in turn in one process; the median of the processor times of all steps counts. The bare loop does nothing else; ours
 draws groups and rows of a function of the step, checks that the loss is finite, and may be stopped and resumed. Beside
 it, a bare loop whose loss is two calls of ``cross_entropy``, which knows one positive an item only.
 
 Memory: rows of two generated arrays, 256 wide, in memory-mapped files; each size in a process of its own. "MiB added"
 is the peak of what the process holds itself above what it held before training; pages of the files are not counted,
 since the system takes them back when it needs them. Group ids and the order of a pass are 8 bytes each an item.
+The C library keeps much of what is freed (arrays of 8 bytes an item while ids are sorted); "given back at once" is the
+same with ``MALLOC_MMAP_THRESHOLD_=1000000``, under which it does not.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,7 +40,7 @@ from modalign.registry import make
 from modalign.training.loop import TrainingSettings, parameter_groups, train
 from modalign.views import Batch, Views
 
-WIDTH, DIM, STEPS = 512, 256, 60
+WIDTH, DIM, STEPS, WARM = 512, 256, 60, 5
 BATCHES = (128, 512)
 SIZES = (10_000, 100_000, 1_000_000)
 CHILD = """
@@ -61,27 +66,26 @@ def run(batches: tuple[int, ...] = BATCHES, sizes: tuple[int, ...] = SIZES) -> l
     return [*map(overhead, batches), *map(memory, sizes)]
 
 
-def overhead(batch: int, repeats: int = 5) -> dict[str, Any]:
+def overhead(batch: int, repeats: int = 8) -> dict[str, Any]:
     """Milliseconds a step of both loops."""
     x = Views.from_arrays(a=torch.randn(20_000, WIDTH), b=torch.randn(20_000, WIDTH))
     times = [(bare(x, batch), ours(x, batch), bare(x, batch, one_positive)) for _ in range(repeats)]
-    plain, full, less = (1000 * min(t) for t in zip(*times, strict=True))
+    plain, full, less = (1000 * statistics.median(itertools.chain(*t)) for t in zip(*times, strict=True))
     found = {"measure": f"batch {batch}", "bare, ms": plain, "ours, ms": full, "overhead, %": 100 * (full / plain - 1)}
     return {**found, "bare, cross_entropy, ms": less}
 
 
-def ours(x: Views, batch: int) -> float:
-    """Seconds a step of ``train``: the time of many steps less that of few, which has what is done once."""
-    whole, few = (timed(x, TrainingSettings(batch=batch, steps=n, every=n)) for n in (STEPS + 5, 5))
-    return (whole - few) / STEPS
+def between(marks: list[float]) -> list[float]:
+    """What each step took, without the first, in which much is done once."""
+    return [after - before for before, after in itertools.pairwise(marks[WARM:])]
 
 
-def timed(x: Views, settings: TrainingSettings) -> float:
-    """Seconds of a training."""
-    heads = maps()
-    start = time.process_time()
-    train(heads, make("objective", "clip"), x, settings)
-    return time.process_time() - start
+def ours(x: Views, batch: int) -> list[float]:
+    """Seconds of the steps of ``train``, from one loss to the next."""
+    heads, objective, marks = maps(), make("objective", "clip"), list[float]()
+    objective.register_forward_hook(lambda *_: marks.append(time.process_time()))
+    train(heads, objective, x, TrainingSettings(batch=batch, steps=STEPS + WARM, every=STEPS + WARM))
+    return between(marks)
 
 
 def maps() -> Maps:
@@ -95,24 +99,22 @@ def one_positive(batch: Batch) -> torch.Tensor:
     return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
 
 
-def bare(x: Views, batch: int, loss_of: Callable[[Batch], torch.Tensor] | None = None) -> float:
-    """Seconds a step of a loop that does nothing but train."""
-    heads, objective = maps(), make("objective", "clip")
+def bare(x: Views, batch: int, loss_of: Callable[[Batch], torch.Tensor] | None = None) -> list[float]:
+    """Seconds of the steps of a loop that does nothing but train, from one loss to the next."""
+    heads, objective, marks = maps(), make("objective", "clip"), list[float]()
     parameters = [*heads.parameters(), *objective.parameters()]
     optimiser = torch.optim.AdamW(parameter_groups(heads, objective, 0.01), lr=1e-3)
     order = torch.randperm(len(x["a"]))
-    begun = 0.0
-    for step in range(STEPS + 5):
-        if step == 5:
-            begun = time.process_time()
+    for step in range(STEPS + WARM):
         rows = order[torch.arange(step * batch, (step + 1) * batch) % len(order)]
         z = heads(Views({m: v[rows] for m, v in x.data.items()}, {m: g[rows] for m, g in x.group.items()}))
         loss = (loss_of or objective)(Batch(z, z))
+        marks.append(time.process_time())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], 1.0)
         optimiser.step()
-    return (time.process_time() - begun) / STEPS
+    return between(marks)
 
 
 def memory(rows: int) -> dict[str, Any]:
@@ -126,9 +128,16 @@ def memory(rows: int) -> dict[str, Any]:
                 part[:] = g.standard_normal(part.shape, np.float32)
             file.flush()
             del file
-        done = subprocess.run([sys.executable, "-c", CHILD, folder], check=True, capture_output=True, text=True)
-    found = json.loads(done.stdout)
-    return {"measure": f"{rows:,} rows", "MiB added": found["added"], "seconds": found["seconds"]}
+        kept, given_back = (child(folder, **known) for known in ({}, {"MALLOC_MMAP_THRESHOLD_": "1000000"}))
+    found = {"measure": f"{rows:,} rows", "MiB added": kept["added"], "given back at once": given_back["added"]}
+    return {**found, "seconds": kept["seconds"]}
+
+
+def child(folder: str, **variables: str) -> dict[str, float]:
+    """What a process of its own found."""
+    command, known = [sys.executable, "-c", CHILD, folder], {**os.environ, **variables}
+    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, env=known).stdout)
+    return found
 
 
 def mapped(folder: str) -> Views:

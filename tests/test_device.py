@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from modalign import Aligner, registry
 from modalign import geometry as g
-from modalign import registry
 from modalign.metrics.evaluate import evaluate
 from modalign.model.heads import FeatureMap, Head, LocalScaling, Projection
 from modalign.views import Views, aligned, composed, presence
@@ -169,3 +169,15 @@ def test_a_method_takes_views_from_there(name: str, device: torch.device) -> Non
         heads = registry.make("method", name, **QUICK.get(name, {})).fit(x.to(place), x.to(place))
         found.append(heads.embed(x)["a"])
     torch.testing.assert_close(found[1], found[0], atol=1e-3, rtol=1e-2)
+
+
+def test_links_on_the_host_serve_views_there(device: torch.device) -> None:
+    z = Views.from_arrays(a=rows(1), b=rows(1).flip(0)).to(device)
+    linked = Views(z.data, z.group, {("a", "b"): torch.stack([torch.arange(N), torch.arange(N).flip(0)])})
+    assert evaluate(linked, ["retrieval"], intervals=False)["recall/a->b/any@1"].value == 1.0
+
+
+def test_an_aligner_takes_views_from_there(device: torch.device) -> None:
+    x = Views.from_arrays(a=rows(1).float(), b=rows(2).float())
+    here, there = (Aligner("cca", dim=4).fit(v).transform(v)["a"] for v in (x, x.to(device)))
+    torch.testing.assert_close(there, here, atol=1e-5, rtol=1e-4)

@@ -41,12 +41,12 @@ def test_what_was_found_is_read_back(tmp_path: Path) -> None:
     assert list(again) == list(found)
     for way, one in found.items():
         for field in fields(one):
-            ours, theirs = getattr(one, field.name), getattr(again[way], field.name)
+            ours, theirs = (torch.as_tensor(getattr(of, field.name)).cpu() for of in (one, again[way]))
             if field.name == "score":
                 assert torch.allclose(ours, theirs, atol=1e-6)
             else:
-                assert torch.equal(torch.as_tensor(ours), torch.as_tensor(theirs)), field.name
-        assert torch.equal(measures.any_hit(one, 5), measures.any_hit(again[way], 5))
+                assert torch.equal(ours, theirs), field.name
+        assert torch.equal(measures.any_hit(one, 5).cpu(), measures.any_hit(again[way], 5).cpu())
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_per_item_values_average_to_the_score_and_carry_their_groups():
         assert s.value == pytest.approx(float(typical)), name
         assert len(s.group) == len(s.per_item)
     text = Retrieval()(z)["recall/text->image/any@1"]
-    assert torch.equal(text.group, z.group["text"])
+    assert torch.equal(text.group, z.group["text"].cpu())
 
 
 def test_three_modalities_give_every_direction():

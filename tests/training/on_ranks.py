@@ -29,6 +29,7 @@ from modalign.files import RunFile
 from modalign.geometry.transport import Problem, Solver, Unbalanced, between, shared, solve
 from modalign.geometry.transport.parted import Joined
 from modalign.methods.closed_form import CCA
+from modalign.methods.full import Full
 from modalign.methods.gradient import Gradient
 from modalign.methods.transport_cca import TransportCCA
 from modalign.model import Heads
@@ -314,6 +315,7 @@ def checks(which: str) -> Iterator[Check]:
     yield curve_check("total in bfloat16", precision="bfloat16", tolerance=0.05)
     yield curve_check("batch of one", batch=1, unpaired=0.0, steps=4, mixing=0.0)
     yield closed_form_check("transport_cca", lambda: TransportCCA(8, rounds=1))
+    yield closed_form_check("full", lambda: Full(8, trials=2, steps=0))
     yield closed_form_check("gradient", lambda: Gradient("clip", dim=6, steps=6, batch=20, every=3))
     for name in ("clip", "siglip", "transport", "symile", "gram", "triangle", "rma"):
         yield curve_check(name, name, mixing=0.0, noise=0.0)

@@ -18,6 +18,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from ..errors import ModalignError, few, unknown
+from ..methods.base import on_cpu
 from ..model import Model
 from ..parameters import Dim, Seed, check_value
 from ..registry import check, get, names
@@ -202,7 +203,7 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if isinstance(X, Views):
             if y is not None or pairs is not None:
                 raise ModalignError("views carry their own pairs: give fit(views) alone")
-            return X
+            return on_cpu(X)
         if _is_named(X):
             if y is not None:
                 raise ModalignError("a mapping names every array: give fit({name: array, ...}) without a second one")
@@ -288,7 +289,7 @@ def _by_name(wrapped: Callable[..., Any]) -> Callable[..., Any]:
             self.fit(X, *rest, **named)
         self._check_fitted()
         if isinstance(X, Views):
-            return self.model_.heads.embed(X)
+            return self.model_.heads.embed(on_cpu(X))
         return {m: self.transform(table, m) for m, table in X.items()}
 
     return method

@@ -143,7 +143,7 @@ def find_all(z: Views, directions: Sequence[Direction] | None = None) -> dict[Di
 
 
 def _find(z: Views, query: str, gallery: str, pairs: Tensor) -> Found:
-    return rank(z[query], z[gallery], pairs, group=z.group[query].long())
+    return rank(z[query], z[gallery], pairs.to(z[query].device), group=z.group[query].long())
 
 
 def _checked_pairs(pairs: Tensor, n: int, m: int) -> Tensor:

@@ -142,7 +142,7 @@ def train(
         encode = Shared(trained, s.sharded)
         groups = parameter_groups(trained, objective, s.weight_decay)
         optimiser = OPTIMISERS[s.optimiser](groups, lr=s.lr)  # type: ignore[call-arg]
-        best = {k: v.clone() for k, v in trained.state_dict().items()}
+        best = {k: v.clone() for k, v in trained.eval().state_dict().items()}
         at = Position()
         keeper = Keeper(run, s, trained, objective, optimiser, best, at)
         watched = part_of(dev) if dev is not None else part_of(x.select(full(sampler(0), x)), stream)
@@ -153,7 +153,8 @@ def train(
 
         steps = range(s.steps if at.stopped else at.step, s.steps)
         for batch in read_ahead(lambda step: read(x, seen, sampler(step), s, step, stream), steps, s.workers):
-            trained.train()
+            if not trained.training:  # looked at since the last step; asking each part takes as long as a small layer
+                trained.train()
             optimiser.zero_grad(set_to_none=True)
             loss, looked_at = descend(encode, objective, batch, s, at.step)
             norm = clip_gradient(optimiser, s.clip)
