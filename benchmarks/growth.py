@@ -2,13 +2,12 @@
 
     python -m benchmarks.growth --rows 10000 100000 1000000
     python -m benchmarks.growth --rows 10000000 --methods cca
-    python -m benchmarks.growth --rows 100000 --links 500 --methods full --apart
+    python -m benchmarks.growth --rows 100000 --links 500 --methods full --threads 1 --seed 1
 
 Generated data of known structure: 64 latent coordinates with a falling spectrum and long tails, seen through two random
 linear maps, 512 and 384 wide, with noise. Some rows are linked (half of them where that is less), the others have no
 known partner and stand in another order. Recall is the mean of Recall@1/5/10 both ways on 1,000 new items. Memory is
-the peak of what the process holds itself, pages of the files not counted. ``--apart``: rows that plans see are drawn
-for each side alone, not near each other's (`modalign.methods.meeting`), to tell what that is worth.
+the peak of what the process holds itself, pages of the files not counted.
 """
 
 from __future__ import annotations
@@ -35,9 +34,6 @@ from modalign.registry import make
 from modalign.training.loop import dev_recall
 from modalign.views import Views
 folder, method, links, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-if sys.argv[5] == "apart":
-    from modalign.methods import meeting
-    meeting.FEWEST_LINKS = links + 1
 torch.set_num_threads(threads)
 def held():
     for line in open("/proc/self/status"):
@@ -94,7 +90,6 @@ def run(
     threads: int = 2,
     place: str | None = None,
     seed: int = 0,
-    apart: bool = False,
 ) -> list[dict[str, Any]]:
     """One line per method and number of rows."""
     lines = []
@@ -103,7 +98,7 @@ def run(
         with tempfile.TemporaryDirectory(dir=place) as folder:
             write(Path(folder), n, links, seed)
             for method in methods:
-                command = [sys.executable, "-c", CHILD, folder, method, str(links), str(threads), "apart" * apart]
+                command = [sys.executable, "-c", CHILD, folder, method, str(links), str(threads)]
                 done = subprocess.run(
                     command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}
                 )
@@ -132,10 +127,9 @@ def main() -> None:
     parser.add_argument("--links", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of the data")
-    parser.add_argument("--apart", action="store_true")
     parser.add_argument("--place", help="folder for the files; default: the system's temporary folder")
     asked = parser.parse_args()
-    print(table(run(asked.rows, asked.methods, asked.links, asked.threads, asked.place, asked.seed, asked.apart)))
+    print(table(run(asked.rows, asked.methods, asked.links, asked.threads, asked.place, asked.seed)))
 
 
 if __name__ == "__main__":

@@ -75,40 +75,6 @@ def test_of_many_rows_all_linked_ones_stay_and_counts_are_of_all(latent: MakeVie
     assert whole.thinned(50, 0) is whole
 
 
-def test_rows_for_plans_meet_their_partners(latent: MakeViews, monkeypatch: pytest.MonkeyPatch) -> None:
-    x = hide_links(latent(2000, 0), torch.arange(200))
-
-    def met(p: prepared.Prepared) -> float:
-        """Share of the kept rows of one side whose partner is kept on the other: things share their place in x."""
-        places = [torch.isin(x.group[m], p.ids[m][p.unlinked(m, o)]) for m, o in (("image", "text"), ("text", "image"))]
-        return float((places[0] & places[1]).sum() / places[0].sum())
-
-    apart, near = prepare(x, rows=200), prepare(x, rows=200, meet=True)
-    assert met(apart) < 0.25
-    assert met(prepare(x).thinned(200, 0)) < 0.25
-    assert met(near) > 0.4
-    for m in x.modalities:
-        assert len(near.ids[m]) == len(apart.ids[m]) == 400
-        assert near.ids[m].unique().equal(near.ids[m])
-    monkeypatch.setattr(meeting, "NEAR", 64)
-    for m, ids in prepare(x, rows=200, meet=True).ids.items():
-        assert torch.equal(ids, near.ids[m])
-
-
-def test_rows_are_the_same_where_all_are_kept_or_too_few_are_linked(latent: MakeViews) -> None:
-    x = hide_links(latent(80, 0), torch.arange(30))
-    few = hide_links(latent(80, 0), torch.arange(5))
-    size = {"image": 80, "text": 40}
-    one = Views({m: x[m][:n] for m, n in size.items()}, {m: x.group[m][:n] for m, n in size.items()})
-    for views, rows in ((x, 50), (few, 20)):
-        plain, met = prepare(views, rows=rows), prepare(views, rows=rows, meet=True)
-        for m in views.modalities:
-            assert torch.equal(plain.rows[m], met.rows[m])
-            assert torch.equal(plain.ids[m], met.ids[m])
-    met = prepare(one, rows=20, meet=True)
-    assert [len(met.rows[m]) for m in ("image", "text")] == [50, 40]
-
-
 def test_groups_left_out_are_nowhere(latent: MakeViews) -> None:
     x = hide_links(latent(80, 0), torch.arange(30))
     gone = torch.arange(5, 12)

@@ -102,6 +102,11 @@ class CanonicalSpace:
         front, back = c[:, : len(linear)] @ linear, c[:, len(linear) :]
         return normalize(torch.cat([front, back * self.share**0.5], 1), dim=1)
 
+    def leading(self, width: int) -> dict[str, Tensor]:
+        """Modality -> (r, width) map of prepared rows into the leading directions of the linear part."""
+        scales = {m: axes.scale(self.ridge)[:, None] for m, axes in self.p.principal.items()}
+        return {m: scales[m] * d[:, :width] for m, d in zip(self.p.modalities, self.fit.directions, strict=True)}
+
     def composed(self) -> dict[str, Tensor]:
         """Modality -> for each training row the normalised sum of the sides that its thing has."""
         z = torch.cat([self.embed(m, rows) for m, rows in self.p.rows.items()])

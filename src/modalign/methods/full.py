@@ -40,6 +40,7 @@ class Full:
        linear maps, of maps with a perceptron beside them, and both joined in one head; the best on dev goes on, or,
        where plans are large, the joined head. From 2,500 on it is of linear maps, slower and longer on pairs alone,
        from there and from a closed form with a high ridge.
+       Of more unlinked rows than a plan holds, some are matched among all of the other side instead (`meeting`).
     3. `LocalScaling` behind the heads, with few items of half or full strength, where that raises the dev score among
        training items.
 
@@ -102,6 +103,11 @@ class Full:
         "plan": (11, 1), "several": (10, 9, 8, 6, 1, 3), "links": (8, 1, 6, 9, 0, 2, 3, 4, 5, 7),
         "few": (0, 5, 4, 1, 2, 3, 6, 7),
     }  # fmt: skip
+    #: Tried first where there are more items than a plan holds, and matches are sought among all (`meeting`).
+    BEYOND: Mapping[str, Any] = {
+        "ridge": 10.0, "last_ridge": 3.0, "share": 0.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
+        "weight": 1.0, "plan_neighbours": 0, "rounds": 4,
+    }  # fmt: skip
     #: One of them with a change, tried after all others where more trials are allowed than by default.
     FURTHER: Sequence[tuple[int, Mapping[str, Any]]] = (
         (8, {"epsilon": 0.015}), (8, {"share": 0.3}), (9, {"ridge": 3.0, "power": 0.5}), (8, {"weight": 0.6}),
@@ -147,7 +153,7 @@ class Full:
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
         links = "several" if len(x.modalities) > 2 else "links"
-        case = "plan" if planned else links if ways(linked) else "few"
+        case = ("beyond" if p.everyone else "plan") if planned else links if ways(linked) else "few"
         closed = self.candidates(case)
         descents = self.descents(linked) if dev is not None else []
         left = self.trials - 1 - len(descents) - joins(descents)
@@ -183,8 +189,8 @@ class Full:
 
         Args:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
-            case: of ``TRIED``. Where items are many enough for that to be more than noise, hubs are removed before
-                settings are judged.
+            case: of ``TRIED``, or "beyond". Where items are many enough for that to be more than noise, hubs are
+                removed before settings are judged.
         """
         made: dict[str, list[CanonicalSpace]] = {}
 
@@ -244,7 +250,8 @@ class Full:
             return [{k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}]
         settings: list[dict[str, Any]] = []
         more = (*self.CLOSED, *({**self.CLOSED[k], **new} for k, new in self.FURTHER)) if self.trials > TRIALS else ()
-        for candidate in (*(self.CLOSED[k] for k in self.TRIED[case]), *more):
+        first = (self.BEYOND,) if case == "beyond" else (self.CLOSED[k] for k in self.TRIED[case])
+        for candidate in (*first, *more):
             settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
         return settings
 

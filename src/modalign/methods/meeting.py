@@ -1,30 +1,31 @@
-"""Which rows without a link are kept where there are too many: a plan finds partners only where both are in it.
+"""Matching where there are more rows without a link than a plan can hold: a few of one side among all of the other.
 
-Of 100,000 rows a side, 8,192 drawn of each meet 8 % of their partners. So half of the rows are drawn, and the
-others are those nearest to what was drawn from the other sides, in the canonical space of the known links. That helps
-where a plan has a small share beside the links; a large one would confirm the space in which rows were chosen.
+Of 100,000 rows a side, 8,192 drawn of each have 8 % of their partners among each other, and a plan must send the other
+mass to strangers. So rows are drawn of one side alone, and each is matched with its nearest ones among all of the
+other, softly: p_ij = exp(s_ij / epsilon) / sum over the NEAREST j. It is a plan whose columns may take what they like,
+in time linear in the rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..geometry.correlation import PrincipalAxes, canonical, cross_covariance
+from ..geometry.correlation import PrincipalAxes
+from ..geometry.neighbours import knn
 from ..model.heads import FeatureMap
 from ..training import ranks
 from ..views import Pair
 
 BLOCK = 1 << 15  # rows read at once
-NEAR = 1 << 12  # rows compared at once: with as many queries 67 MB of scores
-FEWEST_LINKS = 10  # below which no space is worth searching in
-MOST_LINKS = 8192  # by which the space is found
-WIDTH, RIDGE = 64, 10.0  # of the space
+ASKED, PRODUCTS = 4096, 1 << 31  # rows that are matched, at most and at so many comparisons
+NEAREST = 16  # rows of the other side between which a row is shared
+WIDTH = 64  # of the space in which they are found
 
 
 class Side(NamedTuple):
@@ -45,71 +46,78 @@ class Side(NamedTuple):
             total.index_add_(0, groups, self.axes.coordinates(self.front.phi(self.items[some].float())))
         return ranks.total(total).div_(torch.bincount(where, minlength=len(total))[:, None])
 
+    def mask(self, groups: Tensor) -> Tensor:
+        """(g,) whether a group is among these."""
+        mask = torch.zeros(int(self.place.max()) + 1, dtype=torch.bool)
+        mask[groups] = True
+        return mask
 
-def partners(
-    sides: Mapping[str, Side],
-    links: Mapping[Pair, tuple[Tensor, Tensor]],
-    alone: Mapping[str, Tensor],
-    rows: int,
-) -> dict[str, Tensor]:
-    """Modality -> at most ``rows`` of its groups without a link.
+    def embedded(self, rows: Tensor, into: Tensor) -> Tensor:
+        """Some items as unit rows of a space, in float32 and one product."""
+        whole = (self.axes.axes @ into).float()
+        return normalize(self.front.phi(self.items[rows].float()) @ whole - self.axes.mean.float() @ whole)
+
+    def shared(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """(n, r) weighted means of the coordinates of some items, (n, k) each; weights of a row sum to 1."""
+        parts = zip(rows.split(BLOCK // NEAREST), weight.split(BLOCK // NEAREST), strict=True)
+        phi = [torch.einsum("nk,nkd->nd", w, self.front.phi(self.items[r].float())) for r, w in parts]
+        return self.axes.coordinates(torch.cat(phi))
+
+
+@dataclass(frozen=True)
+class Everyone:
+    """All rows of all modalities, and those without a link.
 
     Args:
-        links: (a, b) -> ((p, 2) pairs of groups, (p,) weights). alone: modality -> groups without any, in the order in
-            which they are drawn.
+        sides: modality -> its items. ids: modality -> (g,) group of each place.
+        free: (a, b) -> places of a and of b without a link to the other, where these are more than a plan holds.
     """
-    drawn = {m: order[: rows - rows // 2] if len(order) > rows else order for m, order in alone.items()}
-    near: dict[str, list[Tensor]] = {m: [] for m in alone}
-    for (a, b), (pairs, weight) in links.items():
-        if len(pairs) >= FEWEST_LINKS and max(len(alone[a]), len(alone[b])) > rows:
-            maps = _maps(sides[a], sides[b], pairs[:MOST_LINKS], weight[:MOST_LINKS])
-            for m, other, here, there in ((a, b, *maps), (b, a, *maps[::-1])):
-                if len(alone[m]) > rows and len(drawn[other]):
-                    near[m].append(_nearest(sides[m], here, alone[m], sides[other], there, drawn[other]))
-    return {m: _filled(order, drawn[m], near[m], rows) for m, order in alone.items()}
+
+    sides: Mapping[str, Side]
+    ids: Mapping[str, Tensor]
+    free: Mapping[Pair, tuple[Tensor, Tensor]]
+
+    def without(self, groups: Tensor) -> Everyone:
+        """The same, but no row of these groups."""
+
+        def stay(m: str, places: Tensor) -> Tensor:
+            return places[~torch.isin(self.ids[m][places], groups)]
+
+        return replace(self, free={(a, b): (stay(a, x), stay(b, y)) for (a, b), (x, y) in self.free.items()})
+
+    def moment(self, pair: Pair, into: Mapping[str, Tensor], epsilon: float, seed: int) -> Tensor:
+        """(r_a, r_b) mean of x y^T over rows x that are drawn of one side and their matches y among all of the other.
+
+        Both ways; of a side with more rows than the other not all can have a partner, and it counts so much less.
+
+        Args:
+            into: modality -> (r, k) map of coordinates into the space in which rows are compared, by cosine.
+        """
+        (a, b), (left, right) = pair, self.free[pair]
+        one = self._matched(a, left, b, right, into, epsilon, seed)
+        other = self._matched(b, right, a, left, into, epsilon, seed + 1).T
+        share = [min(1.0, len(right) / len(left)), min(1.0, len(left) / len(right))]
+        return (share[0] * one + share[1] * other) / sum(share)
+
+    def _matched(
+        self, m: str, own: Tensor, other: str, there: Tensor, into: Mapping[str, Tensor], epsilon: float, seed: int
+    ) -> Tensor:
+        most = max(1, min(ASKED, PRODUCTS // len(there)))
+        asked = own[torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))[:most]]
+        rows = self.sides[m].means(self.sides[m].mask(asked))
+        queries = normalize((rows @ into[m]).float())
+        score, item = nearest(queries, self.sides[other], there, into[other])
+        return rows.T @ self.sides[other].shared(item, (score / epsilon).softmax(1)) / len(rows)
 
 
-def _filled(order: Tensor, drawn: Tensor, near: list[Tensor], rows: int) -> Tensor:
-    """What was drawn, then what is near, as many for each other side, then what would be drawn next."""
-    each = -(-(rows // 2) // max(1, len(near)))
-    every = torch.cat([drawn, *(n[:each] for n in near), order]).numpy()
-    first = np.unique(every, return_index=True)[1]
-    return torch.from_numpy(every[np.sort(first)[:rows]])
-
-
-def _maps(a: Side, b: Side, pairs: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Float32 maps (r, k) of coordinates into the canonical space of these links."""
-    rows = []
-    for side, groups in ((a, pairs[:, 0]), (b, pairs[:, 1])):
-        wanted = _mask(side, groups)
-        rows.append(side.means(wanted)[wanted.long().cumsum(0)[groups] - 1])
-    cross = cross_covariance(rows[0], rows[1], weight=weight)
-    fit = canonical([a.axes, b.axes], {(0, 1): cross}, WIDTH, RIDGE)
-    left, right = (s.axes.scale(RIDGE)[:, None] * d for s, d in zip((a, b), fit.directions, strict=True))
-    return left, right
-
-
-def _nearest(side: Side, into: Tensor, alone: Tensor, other: Side, across: Tensor, drawn: Tensor) -> Tensor:
-    """The groups of the items nearest to each drawn group of the other side, among those without a link."""
-    queries = normalize((other.means(_mask(other, drawn)) @ across).float())
-    free = _mask(side, alone)
-    best, found = torch.full((len(queries),), -torch.inf), torch.zeros(len(queries), dtype=torch.long)
-    for start in range(0, len(side.items), NEAR):
-        there = start + free[side.place[start : start + NEAR]].nonzero().flatten()
-        if len(there):
-            value, where = (queries @ _embedded(side, into, there).T).max(1)
-            better = value > best
-            best, found = torch.where(better, value, best), torch.where(better, side.place[there[where]], found)
-    return found
-
-
-def _embedded(side: Side, into: Tensor, rows: Tensor) -> Tensor:
-    """Some items as unit rows of the canonical space, in float32 and one product."""
-    whole = (side.axes.axes @ into).float()
-    return normalize(side.front.phi(side.items[rows].float()) @ whole - side.axes.mean.float() @ whole)
-
-
-def _mask(side: Side, groups: Tensor) -> Tensor:
-    mask = torch.zeros(int(side.place.max()) + 1, dtype=torch.bool)
-    mask[groups] = True
-    return mask
+def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[Tensor, Tensor]:
+    """(q, k) cosines and items of the NEAREST items of these groups to each unit row, read in blocks."""
+    free = side.mask(groups)
+    score, item = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
+    for start in range(0, len(side.place), BLOCK):
+        rows = start + free[side.place[start : start + BLOCK]].nonzero().flatten()
+        if len(rows):
+            near, where = knn(queries, side.embedded(rows, into), NEAREST, metric="dot")
+            score, best = torch.cat([score, near], 1).topk(min(NEAREST, score.shape[1] + near.shape[1]))
+            item = torch.cat([item, rows[where]], 1).gather(1, best)
+    return score, item

@@ -17,7 +17,7 @@ from ..model.heads import FeatureMap, Head, Projection
 from ..training import ranks
 from ..views import Pair, Views, connected_groups
 from ..views.groups import join
-from .meeting import BLOCK, Side, partners
+from .meeting import BLOCK, Everyone, Side
 
 FEWEST_ANCHORS = 10
 MOST_ROWS = 8192  # unlinked rows of a modality that are kept: a kernel of 8192 x 8192 float32 takes 268 MB
@@ -37,6 +37,7 @@ class Prepared:
         links: (a, b) -> ((p, 2) row pairs, (p,) weights). A linked group counts once however many items it has.
         free: (a, b) -> how many rows of either side have no link to the other, those left out included.
         bank: modality -> rows towards which smoothing moves, drawn from all. banked: the group of each.
+        everyone: all rows, those that are not kept too, to be matched where asked for.
         memo: what is worth computing once for these rows.
         seen: coordinates of new items, for all rows on the same axes; with the items, so that their ids stay theirs.
     """
@@ -49,6 +50,7 @@ class Prepared:
     free: Mapping[Pair, tuple[int, int]]
     bank: Mapping[str, Tensor]
     banked: Mapping[str, Tensor]
+    everyone: Everyone | None = None
     memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
     seen: dict[tuple[str, int], tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -113,6 +115,7 @@ class Prepared:
             free={(a, b): (n - gone[a, b], m - gone[b, a]) for (a, b), (n, m) in self.free.items()},
             bank={m: rows[stays[m]] for m, rows in self.bank.items()},
             banked={m: ids[stays[m]] for m, ids in self.banked.items()},
+            everyone=None if self.everyone is None else self.everyone.without(groups),
         )
 
     def _only(self, kept: Mapping[str, Tensor]) -> Prepared:
@@ -185,7 +188,7 @@ def prepare(
         most: principal axes to keep per modality; what lies beyond is below the ridge and only costs time.
         rows: of groups without any link, how many to keep per modality at most; None: MOST_ROWS.
         seed: draws them, and the bank.
-        meet: half of those that are kept are chosen near the other modalities' (`meeting`): for plans.
+        meet: where not all are kept, matches are sought among all (`meeting`), not by a plan of those that are.
 
     Raises:
         ModalignError: rows that are not finite or all zero, or a modality with fewer than two items.
@@ -215,18 +218,19 @@ def prepare(
     sides = {m: Side(x[m], place[m], features[m], principal[m]) for m in x.modalities}
     # Each side is drawn for itself, so that the order of rows without a link says nothing about partners.
     alone = {m: drawn(_alone(m, len(ids[m]), links), seed + k) for k, m in enumerate(ids)}
-    stay = partners(sides, links, alone, rows) if meet else {m: order[:rows] for m, order in alone.items()}
     kept, banks, banked, out = {}, {}, {}, {}
     for m, side in sides.items():
         kept[m], banked[m] = torch.ones(len(ids[m]), dtype=torch.bool), torch.zeros(len(ids[m]), dtype=torch.bool)
         kept[m][alone[m]] = False
-        kept[m][stay[m]] = True
+        kept[m][alone[m][:rows]] = True
         banked[m][_order(len(ids[m]), seed)[:MOST_BANK]] = True
         either = kept[m] | banked[m]
         coordinates = side.means(either)
         out[m], banks[m] = (coordinates[some[either]] for some in (kept[m], banked[m]))
     kept_ids, banked_ids = ({m: ids[m][some[m]] for m in ids} for some in (kept, banked))
-    return Prepared(features, principal, out, kept_ids, _moved(links, kept), free, banks, banked_ids)
+    beyond = _beyond(links, ids, rows) if meet else {}
+    every = Everyone(sides, ids, beyond) if beyond else None
+    return Prepared(features, principal, out, kept_ids, _moved(links, kept), free, banks, banked_ids, every)
 
 
 def _axes(items: Tensor, front: FeatureMap, most: int) -> PrincipalAxes:
@@ -258,6 +262,17 @@ def _alone(m: str, count: int, links: Mapping[Pair, tuple[Tensor, Tensor]]) -> T
         if m in pair:
             alone[pairs[:, pair.index(m)]] = False
     return alone.nonzero().flatten()
+
+
+def _beyond(
+    links: Mapping[Pair, tuple[Tensor, Tensor]], ids: Mapping[str, Tensor], rows: int
+) -> dict[Pair, tuple[Tensor, Tensor]]:
+    """Rows of either side without a link to the other, of pairs with more of them than are kept."""
+    free = {
+        (a, b): (_alone(a, len(ids[a]), {(a, b): known}), _alone(b, len(ids[b]), {(a, b): known}))
+        for (a, b), known in links.items()
+    }
+    return {pair: (x, y) for pair, (x, y) in free.items() if max(len(x), len(y)) > rows and min(len(x), len(y)) > 0}
 
 
 def _moved(

@@ -22,6 +22,7 @@ from ..views import Pair, Views
 from .base import on_cpu
 from .canonical_space import CanonicalSpace, smoothed
 from .closed_form import known_cross, solve
+from .meeting import WIDTH as MET
 from .prepared import FEWEST_ANCHORS, MOST_ROWS, Prepared, at_most, prepare
 from .wasserstein import WassersteinProcrustes, axes_of
 
@@ -36,6 +37,12 @@ class Match(NamedTuple):
     rows: Tensor
     columns: Tensor
     found: Matches
+
+    @classmethod
+    def without_rows(cls, moment: Tensor) -> Match:
+        """What is known of a plan of which nothing but its moment is held."""
+        none = torch.empty(0, dtype=torch.long)
+        return cls(none, none, Matches(moment, moment.new_empty(0), none, none.bool()))
 
 
 Plans = dict[Pair, Match]
@@ -244,7 +251,12 @@ class TransportCCA:
         epsilon = self.epsilon * (self.last_epsilon / self.epsilon) ** ((number - 1) / max(1, self.rounds - 1))
         most = MOST_ROWS if number > self.rounds - FULL_ROUNDS else EARLY_ROWS
         shared = space.composed() if self.barycentre and len(space.p.modalities) > 2 else None
+        everyone = space.p.everyone
         for a, b in space.p.links:
+            if everyone is not None and (a, b) in everyone.free:
+                moment = everyone.moment((a, b), space.leading(MET), epsilon, self.seed + 2 * number)
+                out[a, b] = Match.without_rows(moment)
+                continue
             sides = {m: space.p.unlinked(m, other) for m, other in ((a, b), (b, a))}
             rows = {m: at_most(free, most, self.seed + k) for k, (m, free) in enumerate(sides.items())}
             if all(len(r) for r in rows.values()):
