@@ -81,26 +81,22 @@ class Full:
         {"ridge": 10.0, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
         {"ridge": 4.0, "share": 1.0, "smoothing": 0.25, "epsilon": 0.05, "weight": 1.0},
         {
-            "ridge": 10.0, "last_ridge": 1.0, "last_power": 0.75, "share": 0.5, "late": True, "smoothing": 0.0,
-            "epsilon": 0.02, "weight": 0.3, "plan_neighbours": 0, "rounds": 4, "matches": 1000,
+            "ridge": 10.0, "last_ridge": 1.0, "tilt": 2.0, "last_power": 0.75, "share": 0.5, "late": True,
+            "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3, "plan_neighbours": 0, "rounds": 4, "matches": 1000,
         },
         {
-            "ridge": 1.0, "power": 0.75, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
+            "ridge": 1.0, "tilt": 1.0, "power": 0.75, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
             "most_anchors": 2500,
         },
         {
             "ridge": 10.0, "share": 1.0, "sharpness": 1.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
             "weight": 0.3, "plan_neighbours": 0,
         },
-        {
-            "ridge": 10.0, "last_ridge": 1.0, "tilt": 2.0, "last_power": 0.75, "share": 0.5, "late": True,
-            "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3, "plan_neighbours": 0, "rounds": 4, "matches": 1000,
-        },
     )  # fmt: skip
     #: Which of these are tried, the most plausible first: with a plan of many items, where a trial takes long and
     #: settings of small data are no match, with many links of three modalities and more or of two, and otherwise.
     TRIED: Mapping[str, tuple[int, ...]] = {
-        "plan": (11, 1), "several": (10, 9, 8, 6, 1, 3), "links": (8, 1, 6, 9, 0, 2, 3, 4, 5, 7),
+        "plan": (8, 1), "several": (10, 9, 8, 6, 1, 3), "links": (8, 1, 6, 9, 0, 2, 3, 4, 5, 7),
         "few": (0, 5, 4, 1, 2, 3, 6, 7),
     }  # fmt: skip
     #: Tried first where there are more items than a plan holds, and matches are sought among all (`meeting`).
