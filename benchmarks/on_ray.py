@@ -3,8 +3,8 @@
     python -m benchmarks.on_ray                  # 100,000 sentences
     python -m benchmarks.on_ray --rows 20000
 
-Texts of 12 words are encoded with `wordllama`. "held" is resident memory of the program that writes the store: before
-the first shard and at most; "actor" that of the largest actor, "Ray's store" what its shared memory took at most. The
+Texts of 12 words are encoded with `wordllama`. "held" is what the program that writes the store holds itself: before the
+first shard, with its list of items, and at most; "actor" that of the largest actor, "Ray's store" what its shared memory took at most. The
 files of both stores are compared byte for byte.
 """
 
@@ -29,12 +29,12 @@ ACTOR = b"MapWorker"
 
 
 def resident(pid: int | str = "self") -> float:
-    """MiB that a process holds in memory; 0 once it has gone."""
+    """MiB that a process holds itself, without shared memory and pages of files; 0 once it has gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), 0.0)
 
 
 def actors() -> list[int]:
