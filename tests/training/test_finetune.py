@@ -323,7 +323,7 @@ def test_a_fine_tuned_run_encodes_with_what_it_trained(
     assert Model.load(tmp_path / "again").encoders["image"]["name"] == "tuned"
     code, _, err = call(capsys, "search", tmp_path / "again", "--image", tmp_path / "1.png", "--to", "text")
     assert code == 0, err
-    wrongs = {"sound=last": "sound", "image=some": "'last', 'lora' or 'all'", "text=last,blocks=9": "9"}
+    wrongs = {"sound=last": "sound", "image=some": "'last' or 'lora' or 'all'", "text=last,blocks=9": "9"}
     for wrong, message in wrongs.items():
         code, _, err = call(capsys, "finetune", tmp_path / "run", wrong, "--out", tmp_path / "bad")
         assert code == 2
