@@ -3,9 +3,9 @@
     python -m benchmarks.on_ray                  # 100,000 sentences
     python -m benchmarks.on_ray --rows 20000
 
-Texts of 12 words are encoded with `wordllama`. "held" is what the program that writes the store holds itself: before the
-first shard, with its list of items, and at most; "actor" that of the largest actor, "Ray's store" what its shared memory took at most. The
-files of both stores are compared byte for byte.
+Texts of 12 words are encoded with `wordllama`. "held" is what the program that writes the store holds itself: before
+the first shard, with its list of items, and at most; "actor" that of the largest actor, "Ray's store" what its shared
+memory took at most. The files of both stores are compared byte for byte.
 """
 
 from __future__ import annotations
