@@ -98,7 +98,6 @@ class Case(NamedTuple):
     slack: float = 0.0
 
 
-SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n"
 BARE = ("-c:a", "libmp3lame", "-write_xing", "0", "-id3v2_version", "0")
 CASES = {
     "wav-pcm": Case(lambda: plain("WAV", "PCM_16"), exact=None, loss=1e-4),
@@ -231,13 +230,10 @@ def test_what_stands_between_two_mp3_files_is_no_sound(between: bytes) -> None:
     assert np.corrcoef(both[shift:][: 2 * rate], own[: 2 * rate])[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile other.wav\n", SDP], ids=["ffconcat", "SDP"])
-def test_lists_of_other_files_and_of_streams_open_neither(
-    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_of_other_files_opens_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("other.wav").write_bytes(plain("WAV"))
-    Path("list.wav").write_text(text)
+    Path("list.wav").write_text("ffconcat version 1.0\nfile other.wav\n")
     for read in (media.load_sound, media.load_frames, media.film_length):
         with pytest.raises(ModalignError, match=r"list\.wav \(looks like text\)"):
             read("list.wav")
