@@ -41,7 +41,7 @@ class Folded(nn.Module):
         if top != bottom or left != right:
             x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
         stride = [self.stride, self.stride]
-        if self.clip and FUSED is not None and x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16):
+        if self.clip and FUSED is not None and x.device.type == "cpu" and x.dtype in FUSED_TYPES:
             y: Tensor = FUSED(
                 x, self.weight, self.bias, [top, left], stride, [1, 1], self.groups, "hardtanh", [0.0, 6.0], ""
             )
@@ -52,6 +52,11 @@ class Folded(nn.Module):
 
 #: Convolution and clipping in one pass, where this build of torch has it.
 FUSED = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if torch.backends.mkldnn.is_available() else None
+
+#: In half precision oneDNN has no pass of its own, and refuses, where the processor has no instructions for it.
+FUSED_TYPES = {torch.float32}
+if FUSED is not None and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    FUSED_TYPES.add(torch.bfloat16)
 
 
 def fold(net: EfficientNetLite) -> EfficientNetLite:
