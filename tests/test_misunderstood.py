@@ -100,6 +100,7 @@ def test_splits_go_by_their_common_names(call: Call, made: Path) -> None:
     assert (code, "1 val" in out) == (0, True)
 
 
+@pytest.mark.slow
 def test_names_that_are_no_utf8_and_terminals_that_lack_letters(made: Path) -> None:
     """Refused in one line; and what cannot be shown is written as its number, with exit code 0."""
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}

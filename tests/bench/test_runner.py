@@ -73,6 +73,7 @@ def test_a_second_run_does_only_what_is_missing_or_changed(tiny: Callable[..., S
     assert (more["done"], more["before"]) == (12, 0)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(suite_file: Path, tmp_path: Path) -> None:
     call = [sys.executable, "-m", "modalign", "bench", str(suite_file), "--workers", "2", "--out"]
     killed = subprocess.Popen([*call, str(tmp_path / "a")], start_new_session=True, stderr=subprocess.DEVNULL)

@@ -100,6 +100,7 @@ def test_what_lies_in_two_data_sets_is_told(tmp_path: Path) -> None:
     assert check_dataset("audiocaps", tmp_path / "a")["shared"] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_clips_that_audiocaps_shares_with_a_part_of_audioset(external_data: Path) -> None:
     """AudioCaps captions clips of AudioSet: none of its balanced and evaluation lists, many of the rest."""

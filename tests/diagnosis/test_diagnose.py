@@ -35,6 +35,7 @@ def test_advice_follows_the_shared_information(shared: int, seed: int) -> None:
         assert pair.gain.bits == pytest.approx(shared, abs=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [2, 5])
 def test_advice_rises_with_redundancy_behind_random_networks_too(depth: int) -> None:
     levels = [LEVELS.index(diagnose(generate(500, s, 12 - s, heterogeneity=depth).views).advice) for s in (0, 4, 8, 12)]
@@ -44,6 +45,7 @@ def test_advice_rises_with_redundancy_behind_random_networks_too(depth: int) -> 
     assert levels[-1] == 3
 
 
+@pytest.mark.slow
 def test_heterogeneity_never_makes_something_of_nothing() -> None:
     for depth in (0, 5):
         assert diagnose(generate(400, 0, 10, heterogeneity=depth, seed=depth).views).advice == "none"
@@ -75,6 +77,7 @@ def test_a_modality_that_contains_the_other_keeps_its_own_part() -> None:
     assert "32 different rows only" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_three_modalities_of_which_one_is_a_stranger() -> None:
     x = generate(400, shared=8, unique=2).views
     g = torch.Generator().manual_seed(1)

@@ -248,6 +248,7 @@ def test_trustworthiness_of_copies_unrelated_and_collapsed_sets():
         sim.trustworthiness(x, x, 100)
 
 
+@pytest.mark.slow
 def test_rbf_cka_with_every_second_row_equal():
     x, y = rows(2000, 4), rows(2000, 3, 1)
     x[::2] = 1.0  # the rows whose distances are looked at are all equal

@@ -75,6 +75,7 @@ def test_presets_get_equal_trials(latent: MakeViews) -> None:
     assert records["full"]["chosen"]["hubs"] or records["full"]["dev"] >= closed[0]
 
 
+@pytest.mark.slow
 def test_full_beats_clip_when_pairs_are_few_and_logs_its_training(
     latent: MakeViews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

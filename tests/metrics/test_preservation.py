@@ -73,6 +73,7 @@ def test_gromov_lies_between_the_best_of_all_orders_and_the_true_one():
 # ------------------------------------------------------------------ calibration
 
 
+@pytest.mark.slow
 def test_width_and_few_items_do_not_pass_for_alignment():
     wide = Views.from_arrays(a=rows(1000, 4096), b=rows(1000, 4096, 1))
     raw = similarity.cka(wide["a"][:500], wide["b"][:500])

@@ -178,6 +178,7 @@ def latent_views(n=60, pairs=40):
     )
 
 
+@pytest.mark.slow
 def test_klot_with_a_cca_teacher_aligns_items_that_nobody_paired():
     x = latent_views()
     objective = Klot(teacher="cca", dim=4, teacher_epsilon=0.05)

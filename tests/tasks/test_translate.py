@@ -125,6 +125,7 @@ def test_same_seed_same_bits(scene):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.slow
 def test_taking_the_means_away_closes_a_gap():
     z, captions = world(gap=1.5)
     train, test = parts(z)

@@ -107,6 +107,7 @@ def trained(x: Views, objective: str) -> float:
     return dev_recall(make("method", "gradient", **settings).fit(x).embed(true_pairs(1)))
 
 
+@pytest.mark.slow
 def test_candidates_teach_more_than_the_nearest_words_alone(store: Store) -> None:
     x = store.views("train")
     candidates = trained(x, "mil_nce")
