@@ -23,7 +23,7 @@ from ..training import ranks
 from ..views import Pair
 
 BLOCK = 1 << 15  # rows read at once
-ASKED, PRODUCTS = 4096, 1 << 31  # rows that are matched, at most and at so many comparisons
+ASKED, PRODUCTS = 4096, 1 << 30  # rows that are matched, at most and at so many comparisons
 NEAREST = 16  # rows of the other side between which a row is shared
 WIDTH = 64  # of the space in which they are found
 
