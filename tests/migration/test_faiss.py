@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +14,7 @@ from modalign.errors import ModalignError
 from modalign.migration import Adapter, curved, linear, map_faiss, open_vectors, queries_in_faiss
 from modalign.migration.sample import Sample
 
-from .conftest import Models, adapter_of
+from .conftest import Models, adapter_of, killed
 
 faiss = pytest.importorskip("faiss")
 
@@ -75,22 +71,6 @@ in_faiss.map_faiss(load_adapter(folder), folder / "old.faiss", folder / "new.fai
 """
 
 
-def killed(folder: Path, stage: str, after: int) -> None:
-    """A mapping in a process of its own, killed when it has told of a stage so many times."""
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    told = 0
-    for line in process.stdout:
-        told += line.strip() == stage
-        if told >= after:
-            break
-    assert process.poll() is None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert told == after
-
-
 @pytest.mark.parametrize(
     ("kind", "stages"),
     [
@@ -110,7 +90,7 @@ def test_a_killed_build_loses_nothing_and_ends_with_the_same_bytes(
     map_faiss(adapter, tmp_path / "old.faiss", tmp_path / "whole.faiss")
     sizes = []
     for stage in stages:
-        killed(tmp_path, stage, 2)
+        killed(KILLED, stage, 2, str(tmp_path))
         assert not (tmp_path / "new.faiss").exists()
         assert (tmp_path / "old.faiss").read_bytes() == before
         assert np.array_equal(faiss.read_index(str(tmp_path / "old.faiss")).search(asked, 10)[1], lists)

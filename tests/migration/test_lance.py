@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +13,7 @@ from modalign.errors import ModalignError
 from modalign.migration import Adapter, map_lance, open_vectors
 from modalign.migration.remap import remapped
 
-from .conftest import Models, adapter_of
+from .conftest import Models, adapter_of, killed
 
 lancedb = pytest.importorskip("lancedb")
 arrow = pytest.importorskip("pyarrow")
@@ -100,21 +96,8 @@ in_lance.map_lance(load_adapter(sys.argv[1]), sys.argv[2], "items", replace=True
 """
 
 
-def killed(folder: Path, stage: str, after: int, when: str = "") -> None:
-    """A mapping in a process of its own, killed when it has told of a stage so many times."""
-    call = [sys.executable, "-c", KILLED, str(folder / "a"), str(folder / "db"), stage, when]
-    process = subprocess.Popen(call, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    told = 0
-    for line in process.stdout:
-        told += line.strip() == stage
-        if told >= after:
-            break
-    assert process.poll() is None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert told == after
+def places(folder: Path) -> tuple[str, str]:
+    return str(folder / "a"), str(folder / "db")
 
 
 @pytest.mark.slow
@@ -123,12 +106,14 @@ def test_a_killed_mapping_loses_nothing_at_any_stage(models: Models, tmp_path: P
     adapter = square(models)
     adapter.save(tmp_path / "a")
     for stage in ("mapping", "putting the table in its place"):
-        killed(tmp_path, stage, 2)
+        killed(KILLED, stage, 2, *places(tmp_path), stage, "")
         table.checkout_latest()
         assert table.count_rows() == 12_000
         hit = table.search(models.old[9].numpy()).limit(1).to_list()[0]
         assert hit["_distance"] == pytest.approx(0.0, abs=1e-5)  # the old table still answers the old model
-    killed(tmp_path, "its place", 1, "after")  # the table is in its place, but nothing was tidied up
+    killed(
+        KILLED, "its place", 1, *places(tmp_path), "its place", "after"
+    )  # the table is in its place, but nothing was tidied up
     seen: list[str] = []
     told = map_lance(adapter, str(tmp_path / "db"), "items", replace=True, progress=lambda d, t, w: seen.append(w))
     assert (told["rows"], told["version_before"], seen) == (12_000, table.version, [])

@@ -17,8 +17,6 @@ from .base import LOADING, FrozenEncoder, Item, credits_of, frozen, plan
 from .tuning import Tunable, TunableEncoder, Tuning, digest, restore
 from .weights import Credit
 
-"""Names of a modality's tuned weights in the model's file of a run."""
-
 
 @register("encoder", "tuned")
 class TunedEncoder(FrozenEncoder):
