@@ -153,7 +153,7 @@ class CSA:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs; needs at least two."""
-        x, dev = on_cpu(x), on_cpu(dev)
+        x = on_cpu(x)
         require_links(prepare(x), 2)
         p = prepare(x.groups(linked_groups(x)), most=4096)
         return p.heads(solve(p, known_cross(p), self.dim, self.ridge, 0.5))
@@ -183,7 +183,7 @@ class Procrustes:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs, which must join all modalities, directly or in a chain."""
-        x, dev = on_cpu(x), on_cpu(dev)
+        x = on_cpu(x)
         p = prepare(x, self.root, self.unit)
         k = min(self.dim, *(rows.shape[1] for rows in p.rows.values()))
         first = p.modalities[0]
@@ -234,7 +234,7 @@ class Ridge:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads of the known pairs; every modality needs pairs with the target."""
-        x, dev = on_cpu(x), on_cpu(dev)
+        x = on_cpu(x)
         if self.target is not None:
             x[self.target]
         p = prepare(x, self.root, self.unit)
@@ -280,7 +280,7 @@ class ASIF:
 
     def fit(self, x: Views, dev: Views | None = None, run: Path | None = None, progress: Progress = silent) -> Heads:
         """Heads whose anchors are the known pairs; of several items of a group, their mean direction."""
-        x, dev = on_cpu(x), on_cpu(dev)
+        x = on_cpu(x)
         p = prepare(x, rows=max(map(len, x.data.values())))
         require_links(p, 2)
         rows = p.anchors(self.most_anchors, self.seed)

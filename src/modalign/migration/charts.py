@@ -26,10 +26,12 @@ POOR = Series("poor", "", "var(--miss)", 2, 2.4)
 
 def adapters(f: Mapping[str, Any], direction: str) -> list[Markup]:
     """What the best settings of each method keep of the old and of the new lists, in one order."""
-    best: dict[str, Mapping[str, Any]] = {}
-    for t in sorted(f[direction]["tried"], key=lambda t: t["kept"]["value"] + t["kept_new"]["value"]):
-        best[t["method"]] = t
-    tried = sorted(best.values(), key=lambda t: -(t["kept"]["value"] + t["kept_new"]["value"]))
+
+    def kept(t: Mapping[str, Any]) -> float:
+        return float(t["kept"]["value"] + t["kept_new"]["value"])
+
+    best = {t["method"]: t for t in sorted(f[direction]["tried"], key=kept)}
+    tried = sorted(best.values(), key=kept, reverse=True)
     chosen = f[direction]["method"]
     out = []
     for key, what in (("kept", "Old lists kept"), ("kept_new", "New lists kept")):

@@ -110,7 +110,7 @@ def connected_groups(x: Views) -> dict[str, Tensor]:
     start, total = {}, 0
     for m, rows in x.data.items():
         start[m], total = total, total + len(rows)
-    edges = [x.paired(a, b) + x.paired(a, b).new_tensor([start[a], start[b]]) for a, b in x.pairs()]
+    edges = [(rows := x.paired(a, b)) + rows.new_tensor([start[a], start[b]]) for a, b in x.pairs()]
     least = connected(total, *torch.cat(edges).T)
     return {m: least[start[m] : start[m] + len(rows)] for m, rows in x.data.items()}
 
