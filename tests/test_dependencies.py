@@ -84,9 +84,24 @@ def test_every_extra_that_is_named_anywhere_exists() -> None:
     assert named <= set(PROJECT["optional-dependencies"])
 
 
+def pinned() -> dict[str, str]:
+    """Distribution -> version in constraints.txt."""
+    pins = re.findall(r"^([^#=\s]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins}
+
+
+def test_packages_taken_for_their_weights_are_installed_for_development_and_pinned_as_messages_say() -> None:
+    nodes = (n for tree in trees() for n in ast.walk(tree) if isinstance(n, ast.Call))
+    calls = [n for n in nodes if ast.unparse(n.func) == "weights_file"]
+    wanted = {ast.literal_eval(c.args[1]): ast.literal_eval(c.args[2]) for c in calls}
+    assert wanted.items() <= pinned().items()
+    alone = re.search(r"--no-deps (.+)", (ROOT / "Makefile").read_text())
+    assert alone is not None
+    assert set(alone.group(1).split()) == set(wanted)
+
+
 def test_every_requirement_has_a_lower_bound_and_a_pin_above_it() -> None:
-    pins = dict(re.findall(r"^([^#=\s]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
-    pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
+    pins = pinned()
     entries = [*PROJECT["dependencies"], *(e for extra in PROJECT["optional-dependencies"].values() for e in extra)]
     for name, requirement in requirements(entries).items():
         assert any(bound.operator == ">=" for bound in requirement.specifier), f"{name} has no lower bound"
