@@ -53,6 +53,24 @@ def test_selection_keeps_groups_and_rows() -> None:
     assert len(half["image"]) == 3
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([0, 6], "rows 0 to 6 of 'text' were asked for, which has rows 0 to 5"),
+        ([-1], "rows -1 to -1 of 'text' were asked for, which has rows 0 to 5"),
+        ([0.0, 1.5], "rows of 'text' must be whole numbers, got torch.float32"),
+        ([True, False], "the mask of 'text' has 2 entries for 6 rows"),
+    ],
+)
+def test_rows_that_there_are_not_are_not_selected(rows: list[float], said: str) -> None:
+    with pytest.raises(ModalignError, match=said):
+        coco_like().select({"text": torch.tensor(rows)})
+
+
+def test_nothing_may_be_selected() -> None:
+    assert coco_like().select({"text": torch.tensor([])})["text"].shape == (0, 2)
+
+
 def test_concat_keeps_the_meaning_of_groups() -> None:
     v = coco_like()
     both = concat([v.only("text"), v.only("image")])

@@ -52,6 +52,30 @@ def check_values(x: Tensor, m: str, zero_rows: bool) -> None:
         )
 
 
+def chosen_rows(m: str, want: Any, x: Tensor) -> Tensor:
+    """Row numbers of ``x`` where its device is, of numbers or a mask; all rows for None.
+
+    Raises:
+        ModalignError: fractions, numbers of rows that there are not, or a mask of another length.
+    """
+    n = len(x)
+    if want is None:
+        return torch.arange(n, device=x.device)
+    rows = torch.as_tensor(want, device=x.device).flatten()
+    if rows.dtype == torch.bool:
+        if len(rows) != n:
+            raise ModalignError(f"the mask of '{m}' has {len(rows)} entries for {n} rows")
+        return rows.nonzero().flatten()
+    if not len(rows):
+        return rows.long()
+    if rows.is_floating_point() or rows.is_complex():
+        raise ModalignError(f"rows of '{m}' must be whole numbers, got {rows.dtype}")
+    least, most = (int(v) for v in torch.aminmax(rows))
+    if least < 0 or most >= n:
+        raise ModalignError(f"rows {least} to {most} of '{m}' were asked for, which has rows 0 to {n - 1}")
+    return rows.long()
+
+
 def _rows_where(x: Tensor, test: Callable[[Tensor], Tensor]) -> Tensor:
     """Rows for which a test is true, read in blocks: a memory-mapped array is never held."""
     return torch.cat([test(part) for part in x.split(BLOCK)]).nonzero().flatten() if len(x) else torch.empty(0).long()
