@@ -31,7 +31,7 @@ from .lion import OPTIMISERS
 from .loader import read_ahead
 from .plan_rows import PlanRows
 from .sampling import Sampler
-from .step import Part, Shared, clip_gradient, descend, full, part_of, read
+from .step import RankBatch, Shared, clip_gradient, descend, full, rank_batch, read
 from .stream import Stream
 
 
@@ -145,7 +145,7 @@ def train(
         best = {k: v.clone() for k, v in trained.eval().state_dict().items()}
         at = Position()
         keeper = Keeper(run, s, trained, objective, optimiser, best, at)
-        watched = part_of(dev) if dev is not None else part_of(x.select(full(sampler(0), x)), stream)
+        watched = rank_batch(dev) if dev is not None else rank_batch(x.select(full(sampler(0), x)), stream)
         if not keeper.resume():
             shown = assess(at, trained, encode, watched, dev is not None, best)
             at.started = spread_of(shown)
@@ -220,7 +220,7 @@ def terms(objective: Objective) -> dict[str, float]:
 
 @torch.no_grad()
 def assess(
-    at: Position, heads: nn.Module, encode: Shared, watched: Part, paired: bool, best: dict[str, Tensor]
+    at: Position, heads: nn.Module, encode: Shared, watched: RankBatch, paired: bool, best: dict[str, Tensor]
 ) -> Views:
     """The watched views in the shared space; where they are dev views, their score, and the best weights kept."""
     heads.eval()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .loop import TrainingSettings
 
 
-class Part(NamedTuple):
+class RankBatch(NamedTuple):
     """A batch, this rank's rows of it, and whose each row is where ranks do not have equal parts."""
 
     whole: Views
@@ -29,15 +29,15 @@ class Part(NamedTuple):
     owner: Mapping[str, Tensor] | None = None
 
 
-Read = tuple[Part, Views, Part | None]
+Read = tuple[RankBatch, Views, RankBatch | None]
 
 
-def part_of(batch: Views, stream: Stream | None = None) -> Part:
+def rank_batch(batch: Views, stream: Stream | None = None) -> RankBatch:
     """This rank's share of a batch, on its device; read from its shards where the batch holds places."""
     owner = None if stream is None else stream.owner(batch)
     own = ranks.own_part(batch) if stream is None else stream.own(batch)
     place = ranks.device()
-    return Part(batch, own, owner) if place.type == "cpu" else Part(batch.to(place), own.to(place), owner)
+    return RankBatch(batch, own, owner) if place.type == "cpu" else RankBatch(batch.to(place), own.to(place), owner)
 
 
 class Shared:
@@ -50,7 +50,7 @@ class Shared:
     def __init__(self, module: nn.Module, sharded: bool = False) -> None:
         self.engine = ranks.spread(module, sharded)
 
-    def __call__(self, batch: Part) -> Views:
+    def __call__(self, batch: RankBatch) -> Views:
         return ranks.assembled(self.engine(batch.own), batch.whole, batch.owner)
 
 
@@ -67,7 +67,7 @@ def read(
     second = augment(inputs, s.noise, s.drop, draws) if s.noise or s.drop else None
     if (place := ranks.device()).type != "cpu":
         features = features.to(place)
-    return part_of(inputs, stream), features, None if second is None else part_of(second)
+    return rank_batch(inputs, stream), features, None if second is None else rank_batch(second)
 
 
 def descend(encode: Shared, objective: Objective, batch: Read, s: TrainingSettings, step: int) -> tuple[Tensor, Batch]:
