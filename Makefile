@@ -19,7 +19,7 @@ demo: $(VENV)/.demo
 	PYTHONDONTWRITEBYTECODE= $(BIN)/modalign demo --out $(OUT) --seeds $(SEEDS)
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 --dist $(DIST)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist $(DIST)
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

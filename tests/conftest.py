@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from zlib import crc32
 
@@ -56,6 +57,14 @@ def same_start(seed: int = SEED) -> None:
     np.random.seed(seed)  # noqa: NPY002  (for programs that draw from it)
     random.seed(seed)
     torch.set_num_threads(THREADS)
+
+
+@pytest.fixture(scope="session")
+def children() -> ModuleType:
+    """Processes forked from this one: `forked`, `ran` and `killed` of children.py."""
+    from . import children
+
+    return children
 
 
 @pytest.fixture

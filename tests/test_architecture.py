@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 SOURCE = Path(__file__).parents[1] / "src" / "modalign"
 
 #: From the core outwards, one layer per name: a module may import from its own and the layers before it.
@@ -44,12 +42,12 @@ def modules() -> list[Path]:
     return sorted(p for p in SOURCE.rglob("*.py") if p.relative_to(SOURCE).parts != ("__init__.py",))
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_imports_point_the_same_way(path: Path) -> None:
-    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    assert own in DEPTH, f"{own} has no layer: add it to LAYERS"
-    late = {name for name in imports(path) if DEPTH[name] > DEPTH[own]}
-    assert not late, f"{own} must not import {late}"
+def test_imports_point_the_same_way() -> None:
+    for path in modules():
+        own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        assert own in DEPTH, f"{own} has no layer: add it to LAYERS"
+        late = {name for name in imports(path) if DEPTH[name] > DEPTH[own]}
+        assert not late, f"{path.relative_to(SOURCE)} must not import {late}"
 
 
 def test_geometry_is_the_functional_core() -> None:
@@ -87,25 +85,27 @@ def test_modules_stay_short() -> None:
     assert not long
 
 
-def loaded(code: str) -> set[str]:
-    """Names of the packages outside the standard library that a fresh process holds after some code."""
-    show = "import sys; print('\\n' + ' '.join({m.split('.')[0] for m in sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", f"{code}\n{show}"], check=True, capture_output=True, text=True)
-    names = set(done.stdout.splitlines()[-1].split()) - set(sys.stdlib_module_names)
-    return {name for name in names if not name.startswith("_")}
+def loaded(*steps: str) -> list[set[str]]:
+    """Names of the packages outside the standard library that a fresh process holds after each of some steps."""
+    show = "import sys; print('\\n= ' + ' '.join({m.split('.')[0] for m in sys.modules}))"
+    code = "".join(f"{step}\n{show}\n" for step in steps)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    held = [line[2:].split() for line in done.stdout.splitlines() if line.startswith("= ")]
+    return [{m for m in names if not m.startswith("_")} - set(sys.stdlib_module_names) for names in held]
 
 
 def test_help_needs_no_heavy_import() -> None:
     """What takes seconds to import is what other packages bring: modules are counted, not the seconds."""
     code = "import modalign.cli\ntry: modalign.cli.main(['--help'])\nexcept SystemExit: pass"
-    assert not loaded(code) & {"torch", "numpy", "scipy", "sklearn", "ot", "transformers", "pydantic", "PIL", "pandas"}
+    heavy = {"torch", "numpy", "scipy", "sklearn", "ot", "transformers", "pydantic", "PIL", "pandas"}
+    assert not loaded(code)[0] & heavy
 
 
 def test_import_of_modalign_costs_little_beyond_torch() -> None:
-    assert loaded("import modalign") == {"modalign"}
     names = "import modalign as ma; ma.Views, ma.load, ma.geometry, ma.objectives, ma.metrics"
-    more = loaded(names) - loaded("import torch")
-    assert more <= {"modalign", "safetensors", "pydantic", "pydantic_core", "typing_inspection"}
+    own, torch, all_of_it = loaded("import modalign", "import torch", names)
+    assert own == {"modalign"}
+    assert all_of_it - torch <= {"modalign", "safetensors", "pydantic", "pydantic_core", "typing_inspection"}
 
 
 def test_every_benchmark_returns_rows() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -218,12 +217,12 @@ def test_a_training_that_improves_nothing_says_so(tmp_path: Path, capsys: pytest
 # ------------------------------------------------------------------ a full disk
 
 
-def limited(limit: int) -> Any:
-    def begin() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return begin
+def limited(limit: int, argv: list[str]) -> None:
+    """The program, where no file may grow beyond a limit."""
+    sys.dont_write_bytecode = True
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    cli.main(argv)
 
 
 @pytest.mark.parametrize(
@@ -237,19 +236,18 @@ def limited(limit: int) -> Any:
         (["evaluate", "{copy}", "--metrics", "retrieval"], 1500),
     ],
 )
-def test_a_disk_that_takes_no_more_ends_in_one_line(argv: list[str], limit: int, run: Path, tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_more_ends_in_one_line(
+    argv: list[str], limit: int, run: Path, tmp_path: Path, children: ModuleType
+) -> None:
     """Files that may not grow beyond a limit stand for a full disk: the same errors come from the system."""
     shutil.copytree(run, tmp_path / "copy")
     before = {p: p.read_bytes() for p in (tmp_path / "copy").rglob("*") if p.is_file()}
     a, b = pair(tmp_path, 100)
     names = {"run": run, "a": a, "b": b, "out": tmp_path / "out", "copy": tmp_path / "copy"}
-    done = subprocess.run(
-        [sys.executable, "-m", "modalign", *(word.format(**names) for word in argv)],
-        preexec_fn=limited(limit), capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    last = [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "indexing: "))]
-    assert len(last) == 1, done.stderr
+    code, said = children.ran(lambda: limited(limit, [word.format(**names) for word in argv]))
+    assert code == 2, said
+    last = [line for line in said if not line.startswith(("note: ", "indexing: "))]
+    assert len(last) == 1, said
     assert "File too large" in last[0] or "disk" in last[0] or "written" in last[0]
     assert {p: p.read_bytes() for p in (tmp_path / "copy").rglob("*") if p.is_file()} == before
     for path in (tmp_path / "out").rglob("*"):

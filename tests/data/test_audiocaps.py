@@ -60,6 +60,7 @@ def test_damage_is_one_clear_line(tree: Callable[..., Path], files: dict[str, st
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_real_lists(external_data: Path) -> None:
     root = external_data / "audiocaps_meta"
     made = audiocaps(root)

@@ -127,6 +127,7 @@ def test_missing_lists(tree: Callable[..., Path]) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_real_lists(external_data: Path) -> None:
     root = external_data / "audioset_meta"
     names = label_names(root / "class_labels_indices.csv")

@@ -144,6 +144,7 @@ def test_no_list_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_real_lists(external_data: Path, tmp_path: Path) -> None:
     made = coco(external_data / "coco", split="val")
     assert (len(made.rows("image")), len(made.rows("text"))) == (5000, 25014)

@@ -1,10 +1,9 @@
 """Encoding into the store: whole or absent, resumed after a kill, never stale, broken items named."""
 
+import os
 import runpy
 import signal
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -19,37 +18,35 @@ from modalign.features.encoders.base import FrozenEncoder, source
 from modalign.features.store import Store
 from modalign.files import cache_folder
 
-SUPPORT = textwrap.dedent(
-    """
-    import os, signal
-    import torch
-    from modalign.data.manifest import Manifest
-    from modalign.features.encoders.base import FrozenEncoder, source
 
-    class Letters(FrozenEncoder):
-        modality, dim, batch_size, shard_size = "text", 26, 3, 6
-        def __init__(self, die_after=10**9, version=1):
-            self.left, self.version, self.seen = die_after, version, []
-        def description(self):
-            return {"encoder": "letters", "version": self.version}
-        def collate(self, items):
-            return [source(i) for i in items]
-        def __call__(self, batch):
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self.left -= 1
-            self.seen += batch
-            return torch.tensor([[float(t.count(chr(97 + k))) for k in range(26)] for t in batch]) + self.version
+class Letters(FrozenEncoder):
+    """Counts of letters; kills its process after so many batches."""
 
-    def words(n=40):
-        rows = [{"group": i, "modality": "text", "text": f"{'abc'[i % 3] * (i + 1)} w{i}", "split": "ab"[i % 2]}
-                for i in range(n)]
-        return Manifest.from_rows(rows, name="words")
-    """
-)
-namespace: dict = {}
-exec(SUPPORT, namespace)  # one text for this process and for those that get killed
-Letters, words = namespace["Letters"], namespace["words"]
+    modality, dim, batch_size, shard_size = "text", 26, 3, 6
+
+    def __init__(self, die_after=10**9, version=1):
+        self.left, self.version, self.seen = die_after, version, []
+
+    def description(self):
+        return {"encoder": "letters", "version": self.version}
+
+    def collate(self, items):
+        return [source(i) for i in items]
+
+    def __call__(self, batch):
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+        self.seen += batch
+        return torch.tensor([[float(t.count(chr(97 + k))) for k in range(26)] for t in batch]) + self.version
+
+
+def words(n=40):
+    rows = [
+        {"group": i, "modality": "text", "text": f"{'abc'[i % 3] * (i + 1)} w{i}", "split": "ab"[i % 2]}
+        for i in range(n)
+    ]
+    return Manifest.from_rows(rows, name="words")
 
 
 class Colour(FrozenEncoder):
@@ -123,13 +120,9 @@ def test_progress_counts_to_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("batches", [0, 1, 5, 9])
-def test_killed_and_resumed_equals_uninterrupted(tmp_path, batches):
-    script = SUPPORT + (
-        f"\nfrom modalign.features.embed import embed\n"
-        f"embed(words(), {{'text': Letters(die_after={batches})}}, {str(tmp_path / 'killed')!r})\n"
-    )
-    child = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert child.returncode == -signal.SIGKILL
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, children, batches):
+    code, _ = children.ran(lambda: embed(words(), {"text": Letters(die_after=batches)}, tmp_path / "killed"))
+    assert code == -signal.SIGKILL
     with pytest.raises(ModalignError, match="no feature store"):
         Store.open(tmp_path / "killed")
     encoder = Letters()
@@ -282,14 +275,12 @@ def test_unknown_splits_and_modalities(tmp_path):
         store.views(modalities=["image"])
 
 
-def test_concurrent_runs_agree(tmp_path, monkeypatch):
+def test_concurrent_runs_agree(tmp_path, monkeypatch, children):
     monkeypatch.setenv("MODALIGN_CACHE", str(tmp_path / "cache"))
-    script = SUPPORT + (
-        "\nfrom modalign.features.embed import embed_cached\n"
-        "for _ in range(3): embed_cached(words(60), {'text': Letters()})\n"
-    )
-    children = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
-    assert [c.wait() for c in children] == [0, 0, 0]
+    running = [
+        children.forked(lambda: [embed_cached(words(60), {"text": Letters()}) for _ in range(3)]) for _ in range(3)
+    ]
+    assert [child.end() for child in running] == [0, 0, 0]
     whole = embed(words(60), {"text": Letters()}, tmp_path / "alone")
     encoder = Letters()
     assert torch.equal(embed_cached(words(60), {"text": encoder}).views()["text"], whole.views()["text"])
@@ -418,14 +409,11 @@ def test_an_interruption_loses_no_batch_and_says_so(tmp_path):
     assert len(encoder.seen) == 25
 
 
-def test_shards_are_written_every_few_seconds_whatever_their_size(tmp_path, monkeypatch):
+def test_shards_are_written_every_few_seconds_whatever_their_size(tmp_path, monkeypatch, children):
     monkeypatch.setattr("modalign.progress.Pause.over", lambda self: True)
-    code = (
-        "import modalign.progress as p\np.Pause.over = lambda self: True\n"
-        f"{SUPPORT}\nfrom modalign.features.embed import embed\nLetters.shard_size = 512\n"
-        f"embed(words(), {{'text': Letters(die_after=7)}}, {str(tmp_path)!r})\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    doomed = Letters(die_after=7)
+    doomed.shard_size = 512
+    assert children.ran(lambda: embed(words(), {"text": doomed}, tmp_path))[0] == -signal.SIGKILL
     encoder = Letters()
     embed(words(), {"text": encoder}, tmp_path)
     assert 40 - 21 <= len(encoder.seen) <= 40 - 18  # one batch may have been on its way

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,19 +63,3 @@ def adapter_of(bend: str, models: Models, norm: bool = False) -> Adapter:
     found: Adapter = fits[bend](s)
     assert found.bend == bend
     return Adapter(**{**vars(found), "norm": (0.5, 0.2)}) if norm else found
-
-
-def killed(program: str, stage: str, after: int, *arguments: str) -> None:
-    """A Python program in a process of its own, killed when it has told of a stage so many times."""
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    told = 0
-    for line in process.stdout:
-        told += line.strip() == stage
-        if told >= after:
-            break
-    assert process.poll() is None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert told == after

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from modalign.errors import ModalignError
 from modalign.migration import Adapter, map_lance, open_vectors
 from modalign.migration.remap import remapped
 
-from .conftest import Models, adapter_of, killed
+from .conftest import Models, adapter_of
 
 lancedb = pytest.importorskip("lancedb")
 arrow = pytest.importorskip("pyarrow")
@@ -96,6 +98,19 @@ in_lance.map_lance(load_adapter(sys.argv[1]), sys.argv[2], "items", replace=True
 """
 
 
+def killed(stage: str, after: int, *arguments: str) -> None:
+    """The program in a process of its own, no fork, which Lance does not bear; killed when it has told of a stage."""
+    process = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout as lines:
+        told = 0
+        while told < after and (line := lines.readline()):
+            told += line.strip() == stage
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
 def places(folder: Path) -> tuple[str, str]:
     return str(folder / "a"), str(folder / "db")
 
@@ -106,14 +121,12 @@ def test_a_killed_mapping_loses_nothing_at_any_stage(models: Models, tmp_path: P
     adapter = square(models)
     adapter.save(tmp_path / "a")
     for stage in ("mapping", "putting the table in its place"):
-        killed(KILLED, stage, 2, *places(tmp_path), stage, "")
+        killed(stage, 2, *places(tmp_path), stage, "")
         table.checkout_latest()
         assert table.count_rows() == 12_000
         hit = table.search(models.old[9].numpy()).limit(1).to_list()[0]
         assert hit["_distance"] == pytest.approx(0.0, abs=1e-5)  # the old table still answers the old model
-    killed(
-        KILLED, "its place", 1, *places(tmp_path), "its place", "after"
-    )  # the table is in its place, but nothing was tidied up
+    killed("its place", 1, *places(tmp_path), "its place", "after")  # the table is in its place, but not tidied up
     seen: list[str] = []
     told = map_lance(adapter, str(tmp_path / "db"), "items", replace=True, progress=lambda d, t, w: seen.append(w))
     assert (told["rows"], told["version_before"], seen) == (12_000, table.version, [])

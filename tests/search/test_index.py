@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'mo
 
 from modalign.errors import ModalignError
 from modalign.model import model_fingerprint
-from modalign.search import AnnSettings, Index, open_space
+from modalign.outputs import claim
+from modalign.search import AnnSettings, Index, open_space, segments
+from modalign.search import index as index_module
 from modalign.search.items import conditions
 from modalign.search.part import Place
 from modalign.search.settings import KINDS
@@ -135,7 +138,7 @@ def test_indexes_of_several_machines_become_one(tmp_path: Path) -> None:
 
 
 def test_vectors_are_mapped_not_read(tmp_path: Path) -> None:
-    make(tmp_path / "index", 40_000, d=64)  # 20 MB
+    make(tmp_path / "index", 5_000, d=512)  # 20 MB
     code = (
         "import sys, resource\nfrom modalign.search import Index\n"
         "import faiss, pyarrow, torch\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
@@ -264,41 +267,31 @@ def test_no_index_and_damaged_ones(tmp_path: Path) -> None:
         Index(place)
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-import torch
-from modalign.search import Index
-import modalign.search.index as index_module
-import modalign.search.segments as segments
-import faiss, pyarrow
-def die(*a, **k): os.kill(os.getpid(), 9)
-for name in sys.argv[2:]:
-    if os.fork():
-        assert os.WTERMSIG(os.wait()[1]) == 9
-        continue
-    moment, action = name.split("-")
-    if moment == "vectors": segments.write_arrow = die
-    if moment == "segment": segments.os.replace = die
-    if moment == "pointer": index_module.write_json = die
-    if moment == "tidy": segments.tidy = die
+def die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+#: Moment at which a write is killed -> what is called then.
+MOMENTS = {
+    "vectors": (segments, "write_arrow"), "segment": (segments.os, "replace"), "pointer": (index_module, "write_json"),
+    "tidy": (segments, "tidy"),
+}  # fmt: skip
+
+
+def doomed(place: Path, moment: str, action: str) -> None:
+    """A write that is killed at its moment, in a process of its own."""
+    setattr(*MOMENTS[moment], die)
     z = {"image": torch.eye(16), "text": torch.eye(16).flip(0)}
     items = {m: [{"id": f"{m}-new-{j}"} for j in range(16)] for m in z}
-    place = Path(sys.argv[1]) / name
     Index(place).add(z, items) if action == "add" else Index.build(place, z, items)
-"""
 
 
-def test_killed_at_any_moment_an_index_is_there(tmp_path: Path) -> None:
-    names = [
-        f"{moment}-{action}" for moment in ("vectors", "segment", "pointer", "tidy") for action in ("add", "build")
-    ]
-    for name in names:
-        make(tmp_path / name)
-    before = files(tmp_path / names[0])
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), *names], check=True)
-    for name in names:
-        place = tmp_path / name
+def test_killed_at_any_moment_an_index_is_there(tmp_path: Path, children: ModuleType) -> None:
+    make(tmp_path / "before")
+    before = files(tmp_path / "before")
+    for name in (f"{moment}-{action}" for moment in MOMENTS for action in ("add", "build")):
+        place = Path(shutil.copytree(tmp_path / "before", tmp_path / name))
+        assert children.ran(partial(doomed, place, *name.split("-")))[0] == -signal.SIGKILL
         index = Index(place)
         if name.startswith("tidy"):  # the new one is in place, the old one's files still lie about
             assert index.count("image") == (76 if name == "tidy-add" else 16)
@@ -311,26 +304,21 @@ def test_killed_at_any_moment_an_index_is_there(tmp_path: Path) -> None:
         assert set(files(place)) <= {*before, ".lock"}
 
 
-def _hold(place: Path, ready: object) -> None:
-    from modalign.outputs import claim
-
+def hold(place: Path) -> None:
     with claim(place, "index"):
-        ready.set()  # type: ignore[attr-defined]
+        print("ready")
         time.sleep(600)
 
 
-def test_one_writer_at_a_time(tmp_path: Path) -> None:
+def test_one_writer_at_a_time(tmp_path: Path, children: ModuleType) -> None:
     index = make(tmp_path / "index")
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    holder = context.Process(target=_hold, args=(tmp_path / "index", ready))
-    holder.start()
+    holder = children.forked(lambda: hold(tmp_path / "index"))
     try:
-        assert ready.wait(120)
+        assert next(holder.lines()) == "ready"
         with pytest.raises(ModalignError, match="another program is writing"):
             index.delete(["image/1"])
         assert Index(tmp_path / "index").count("image") == 60  # readers are not kept out
     finally:
-        os.kill(holder.pid or 0, signal.SIGKILL)
-        holder.join()
+        holder.kill()
+        holder.end()
     assert index.delete(["image/1"]).count("image") == 59  # a dead writer holds nothing

@@ -22,6 +22,7 @@ pytest.importorskip("starlette", reason="starlette is not installed (pip install
 
 from starlette.testclient import TestClient
 
+from modalign import cli
 from modalign.errors import ModalignError
 from modalign.search import Query
 from modalign.serve.app import UPLOAD, make_app
@@ -469,7 +470,9 @@ def test_videos_are_shown_and_played(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")
-def test_the_program_serves_until_it_is_interrupted(folders: tuple[list[Path], Path]) -> None:
+def test_the_program_serves_until_it_is_interrupted(
+    folders: tuple[list[Path], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     import http.client
     import re
 
@@ -483,10 +486,11 @@ def test_the_program_serves_until_it_is_interrupted(folders: tuple[list[Path], P
         connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=90)
         connection.request("GET", "/api/info")
         assert json.loads(connection.getresponse().read())["spaces"][0]["name"] == "index"
-        taken = subprocess.run([*command[:-3], port[1]], capture_output=True, text=True, check=False)
-        assert taken.returncode == 2
-        assert taken.stderr.count("\n") == 1
-        assert "choose another with --port" in taken.stderr
+        with pytest.raises(SystemExit) as taken:
+            cli.main(["serve", str(folders[0][0]), "--port", port[1]])
+        said = capsys.readouterr().err
+        assert (taken.value.code, said.count("\n")) == (2, 1)
+        assert "choose another with --port" in said
         server.send_signal(signal.SIGINT)
         out, err = server.communicate(timeout=90)
         assert (server.returncode, out, err) == (0, "", "")

@@ -32,7 +32,7 @@ from modalign.training.loop import train
 
 def slow(done, total, what):
     print(done, flush=True)
-    time.sleep(0.15)
+    time.sleep(float(sys.argv[2]))
 
 torch.set_num_threads(1)
 h = heads()
@@ -137,7 +137,7 @@ def test_a_killed_process_ends_with_the_same_bits(
     run.mkdir()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(program), str(run)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen([*command, "0.15"], stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         while int(process.stdout.readline()) < 15:
             pass
@@ -145,7 +145,7 @@ def test_a_killed_process_ends_with_the_same_bits(
         process.send_signal(signal.SIGKILL)
     assert not (run / "end.pt").exists()
     assert (run / RunFile.CHECKPOINT).exists()
-    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, "0"], check=True, env=environment, stdout=subprocess.DEVNULL)
     assert equal(torch.load(run / "end.pt", weights_only=True), uninterrupted[0])
     assert (run / RunFile.LOG).read_text() == uninterrupted[1]
 
