@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from modalign.data import media
 from modalign.data.places import IMAGES
@@ -34,14 +34,14 @@ def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def turned(orientation: int) -> bytes:
+def turned(orientation: int, form: str = "JPEG", **options: Any) -> bytes:
     """Stored so that it is upright once turned as its EXIF tag says."""
     undo = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90",
             7: "TRANSVERSE", 8: "ROTATE_270"}[orientation]  # fmt: skip
     stored = quadrants().transpose(Image.Transpose[undo])
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return saved(stored, "JPEG", quality=95, exif=exif)
+    return saved(stored, form, exif=exif, **({"quality": 95} if form == "JPEG" else options))
 
 
 def hidden(form: str) -> bytes:
@@ -75,6 +75,15 @@ def svg(head: str, unit: str = "", scale: float = 1.0) -> bytes:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {head}>{boxes}</svg>'.encode()
 
 
+def swapped() -> bytes:
+    """A profile that calls red what is green: who applied it would see it."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    at = {tag: profile.index(tag, 128) for tag in (b"rXYZ", b"gXYZ")}
+    for tag, place in at.items():
+        profile[place : place + 4] = b"gXYZ" if tag == b"rXYZ" else b"rXYZ"
+    return bytes(profile)
+
+
 class Case(NamedTuple):
     """make: the file. loss: largest mean difference of a quadrant. grey: only the lightness is kept."""
 
@@ -90,7 +99,10 @@ CASES = {
     "jpeg-cmyk": Case(lambda: saved(quadrants().convert("CMYK"), "JPEG", quality=95), 10),
     "jpeg-grey": Case(lambda: saved(quadrants().convert("L"), "JPEG", quality=95), 8, True),
     "jpeg-progressive": Case(lambda: saved(quadrants(), "JPEG", quality=95, progressive=True), 8),
+    "jpeg-profile": Case(lambda: saved(quadrants(), "JPEG", quality=95, icc_profile=swapped()), 8),
+    "mpo": Case(lambda: moving("MPO"), 10),
     "png": Case(lambda: saved(quadrants(), "PNG"), 0),
+    "png-exif": Case(lambda: turned(6, "PNG"), 0),
     "png-hidden": Case(lambda: hidden("PNG"), 0),
     "png-palette": Case(palette, 0),
     "png-grey-alpha": Case(lambda: saved(quadrants().convert("LA"), "PNG"), 1, True),
@@ -98,15 +110,21 @@ CASES = {
     "apng": Case(lambda: moving("PNG"), 0),
     "gif": Case(lambda: moving("GIF"), 0),
     "webp": Case(lambda: saved(quadrants(), "WEBP", lossless=True), 0),
+    "webp-exif": Case(lambda: turned(8, "WEBP", lossless=True), 0),
     "webp-hidden": Case(lambda: hidden("WEBP"), 0),
     "webp-moving": Case(lambda: moving("WEBP", lossless=True), 0),
     "avif": Case(lambda: saved(quadrants(), "AVIF", quality=90), 12),
+    "avif-turned": Case(lambda: turned(6, "AVIF", quality=90), 12),
     "jpeg2000": Case(lambda: saved(quadrants(), "JPEG2000"), 1),
     "tiff-pages": Case(lambda: moving("TIFF"), 0),
+    "tiff-exif": Case(lambda: turned(5, "TIFF"), 0),
+    "tiff-jpeg": Case(lambda: saved(quadrants(), "TIFF", compression="jpeg", quality=95), 12),
     "tiff-cmyk": Case(lambda: saved(quadrants().convert("CMYK"), "TIFF"), 1),
     "bmp": Case(lambda: saved(quadrants(), "BMP"), 0),
     "ico": Case(lambda: saved(quadrants(), "ICO", sizes=[SIZE]), 0),
     "tga": Case(lambda: saved(quadrants(), "TGA"), 0),
+    "pcx": Case(lambda: saved(quadrants(), "PCX"), 0),
+    "sgi": Case(lambda: saved(quadrants(), "SGI"), 0),
     "pnm": Case(lambda: saved(quadrants(), "PPM"), 0),
     "qoi": Case(lambda: saved(quadrants(), "QOI"), 0),
     "svg-px": Case(lambda: svg('width="48" height="32"')),

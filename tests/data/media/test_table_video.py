@@ -105,6 +105,25 @@ def see_through(form: str, codec: str, *more: str) -> bytes:
         return target.read_bytes()
 
 
+def stills() -> bytes:
+    """Five pictures of .4 s each, a frame every .04 s: Theora says "the same again" by packets of no bytes."""
+    slides = made("matroska", "ffv1", 5, pts=range(0, 50, 10))
+    return by_ffmpeg(slides, "-r", "25", "-c:v", "libtheora", "-q:v", "10", form="ogg")
+
+
+def coloured(matrix: str, span: str) -> bytes:
+    """H.264 whose numbers are those of another matrix or range, and which says so."""
+    change = f"scale=in_color_matrix=smpte170m:out_color_matrix={matrix}:out_range={span}"
+    told = ("-colorspace", matrix, "-color_range", span, "-c:v", "libx264", "-qp", "4")
+    return by_ffmpeg(h264(), "-vf", change, *told, form="matroska")
+
+
+def from_the_middle() -> bytes:
+    """A broadcast that somebody tuned into: the first whole picture comes later."""
+    data = made("mpegts", "libx264", options=X264)
+    return data[len(data) // 188 // 3 * 188 :]
+
+
 def h264(**more: Any) -> bytes:
     return made("mp4", "libx264", options=X264, **more)
 
@@ -133,7 +152,13 @@ CASES = {
     "ts": Case(lambda: made("mpegts", "libx264", options=X264)),
     "ts-wrap": Case(lambda: by_ffmpeg(made("mpegts", "libx264", options=X264), "-c", "copy", "-copyts",
                                       "-output_ts_offset", "95442", form="mpegts")),
+    "ts-middle": Case(from_the_middle, ()),
+    "ts-joined": Case(lambda: made("mpegts", "libx264", options=X264) * 2, ()),
     "mpg": Case(lambda: made("mpeg", "mpeg2video")),
+    "mxf": Case(lambda: made("mxf", "mpeg2video")),
+    "mov-prores": Case(lambda: made("mov", "prores_ks", pixels="yuv422p10le")),
+    "ogv": Case(lambda: by_ffmpeg(h264(), "-c:v", "libtheora", "-q:v", "10", form="ogg")),
+    "ogv-stills": Case(stills, ((0.02, 0), (0.3, 0), (0.5, 1), (1.0, 2), (1.62, 4))),
     "avi-mpeg4": Case(lambda: made("avi", "mpeg4")),
     "avi-mjpeg": Case(lambda: made("avi", "mjpeg", pixels="yuvj420p")),
     "flv": Case(lambda: made("flv", "flv")),
@@ -145,6 +170,8 @@ CASES = {
     "interlaced": Case(lambda: made("mpeg", "mpeg2video", options={"flags": "+ildct+ilme"})),
     "hdr": Case(lambda: made("matroska", "libx265", pixels="yuv420p10le", options={
         "preset": "ultrafast", "x265-params": "log-level=0:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"})),
+    "bt709": Case(lambda: coloured("bt709", "tv")),
+    "full-range": Case(lambda: coloured("smpte170m", "pc")),
     "wide-pixels": Case(lambda: h264(aspect=Fraction(2, 1))),
     "mov-alpha": Case(lambda: see_through("mov", "png"), ()),
     "webm-alpha": Case(lambda: see_through("webm", "libvpx-vp9", "-pix_fmt", "yuva420p"), ()),
@@ -178,6 +205,29 @@ def test_frames_stand_as_ffmpeg_shows_them(name: str, tmp_path: Path) -> None:
     theirs = Image.open(tmp_path / "one.png").convert("RGB")
     assert ours.size == theirs.size
     assert np.abs(np.asarray(ours, float) - np.asarray(theirs, float)).mean() < 4
+
+
+@pytest.mark.parametrize("name", ["mp4-h264", "bt709", "full-range"])
+def test_colours_are_those_of_the_matrix_that_the_file_names(name: str) -> None:
+    shown = np.asarray(shown_at(CASES[name].make(), 0.0), float)
+    for side, colour in ((slice(6, 42), [220, 30, 30]), (slice(54, 90), [30, 30, 220])):
+        assert np.abs(shown[6:26, side] - colour).mean() < 6
+
+
+def test_pictures_before_the_first_whole_one_are_that_one() -> None:
+    found = media.sample_frames(from_the_middle(), 8)
+    numbers = [number(p) for p in found.pictures]
+    assert numbers[0] % 10 == 0
+    assert numbers == sorted(numbers)
+    assert numbers[0] >= 10
+    assert numbers[-1] >= 45
+
+
+def test_recordings_put_one_behind_the_other_have_no_times() -> None:
+    data = CASES["ts-joined"].make()
+    for read in (media.load_frames, media.film_length):
+        with pytest.raises(ModalignError, match=r"leaps from 1\.9 to -?0\.\d s.*take them apart"):
+            read(data)
 
 
 @pytest.mark.parametrize(

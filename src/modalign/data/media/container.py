@@ -13,7 +13,7 @@ from .source import looks_like
 ALONE = {"protocol_whitelist": "none"}
 """A file is read alone: lists of files (ffconcat, playlists) and of streams (SDP) open no other file and no socket."""
 
-TIMED = ("mov", "mp4", "matroska", "webm", "avi", "flv")
+TIMED = ("mov", "mp4", "matroska", "webm", "avi", "flv", "mxf", "nistsphere")
 """Formats whose headers state durations that can be relied on; elsewhere they are guessed from the bit rate."""
 
 

@@ -149,6 +149,23 @@ def is_doubled(handle: Any) -> bool:
         handle.seek(place)
 
 
+def ends_early(form: str, handle: Any) -> bool:
+    """Whether a file lacks its end, of formats (FFmpeg's names) whose decoder goes by what is there."""
+    return {"ogg": last_page_is_cut, "caf": _caf_is_cut}.get(form, lambda _: False)(handle)
+
+
+def _caf_is_cut(handle: Any) -> bool:
+    """CAF: whether the chunk of samples states more bytes than there are; -1 stands for a length not known."""
+    total = _size(handle)
+    handle.seek(8)
+    while len(head := handle.read(12)) == 12:
+        kind, size = struct.unpack(">4sq", head)
+        if kind == b"data" or size < 0:
+            return bool(handle.tell() + size > total)
+        handle.seek(size, os.SEEK_CUR)
+    return False
+
+
 def last_page_is_cut(handle: Any) -> bool:
     """Ogg: whether the last page goes on past the end of the file."""
     total = _size(handle)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...errors import ModalignError, require
 from .container import check_window, open_container
-from .headers import last_page_is_cut
+from .headers import ends_early
 from .plain_sound import open_plain, plain_blocks
 from .soundtrack import track_blocks
 from .source import named, open_bytes
@@ -102,8 +102,8 @@ def sound_blocks(
                 return
         with open_container(handle, name) as container:
             yield from _finished(*track_blocks(container, first, last, name), rate, first, name)
-            if container.format.name == "ogg" and last == float("inf") and last_page_is_cut(handle):
-                raise ModalignError(f"sound is truncated: {name} ends within a page")
+            if last == float("inf") and ends_early(container.format.name, handle):
+                raise ModalignError(f"sound is truncated: {name} lacks its end")
 
 
 def sound_versions() -> dict[str, str]:

@@ -34,6 +34,12 @@ LATE = 1.0
 ROUNDING = 1e-4
 """Seconds; time stamps are rounded to the clock of the file."""
 
+CLOCKED = ("mpegts", "mpeg")
+"""Broadcast formats, of which files are put one behind the other as they are, each with a clock of its own."""
+
+LEAP = (-1.0, 10.0)
+"""Seconds between packets of such a file, the least and the most, within which its clock goes on."""
+
 
 class Frames(NamedTuple):
     """Frames of a video.
@@ -198,7 +204,7 @@ class _Player:
     def _decode(self) -> Iterator[tuple[float, Any]]:
         """(time, frame) of the good frames, as they are shown; notes the times of the others."""
         av = require("av", "video")
-        clock = -self.step
+        clock, last = -self.step, None
         packets = self.container.demux(self.stream)
         while True:
             try:
@@ -208,6 +214,10 @@ class _Player:
                 return
             if packet is None:
                 return
+            if not packet.size and packet.pts is not None:  # the picture stays; a decoder would take this for the end
+                if last is not None:
+                    yield self._time(packet), last
+                continue
             try:
                 frames = packet.decode()
             except av.error.EOFError:
@@ -225,6 +235,7 @@ class _Player:
                 if frame.is_corrupt:
                     self.bad.add(clock)
                 else:
+                    last = frame
                     yield clock, frame
 
     def _time(self, part: Any) -> float:
@@ -246,14 +257,26 @@ def _pictures(container: Any, name: str) -> Any:
 
 
 def _scanned_duration(container: Any, stream: Any, name: str) -> float:
-    """Seconds of a video whose header does not tell, by going through its packets without decoding them."""
+    """Seconds of a video whose header does not tell, by going through its packets without decoding them.
+
+    Raises:
+        ModalignError: no frames, or a clock that leaps, so that moments have no times.
+    """
     av = require("av", "video")
     origin, step = start_of(container), 1 / float(stream.average_rate or 25)
-    end, count = 0.0, 0
+    end, count, before = 0.0, 0, None
     try:
         for packet in container.demux(stream):
             if packet.size:
                 count += 1
+            if packet.dts is not None and container.format.name in CLOCKED:
+                now = float(packet.dts * packet.time_base) - origin
+                if before is not None and not LEAP[0] <= now - before <= LEAP[1]:
+                    raise ModalignError(
+                        f"the clock of the video leaps from {before:.1f} to {now:.1f} s, as where recordings were put "
+                        f"one behind the other: {name} (take them apart)"
+                    )
+                before = now
             if packet.pts is not None:
                 begin = float(packet.pts * packet.time_base) - origin
                 end = max(end, begin + (float(packet.duration * packet.time_base) if packet.duration else step))
