@@ -51,3 +51,24 @@ def test_what_a_part_weighs_is_the_sum_of_what_it_needs(monkeypatch):
     assert [row["MB"] for row in rows[:3]] == sorted(map(len, names), reverse=True)[:3]
     assert rows[-1] == {"package": "all", "MB": sum(map(len, names)), "of it bytecode": 0.5 * len(names)}
     assert sum(row["MB"] for row in rows[:-1]) == rows[-1]["MB"]
+
+
+def test_a_row_that_is_a_fifth_slower_than_the_kept_one_is_flagged_and_fails_the_run(monkeypatch, capsys, tmp_path):
+    from benchmarks._rows import Measured, Row
+
+    from benchmarks import _kept, ratios
+
+    seconds = {"slower": 1.2, "as before": 1.09}
+    rows = [Row(what, lambda s=s: Measured(s), lambda: Measured(1.0), None, apart=True) for what, s in seconds.items()]
+    monkeypatch.setattr(ratios, "GROUPS", {"these": (None, lambda: rows)})
+    monkeypatch.setattr("sys.argv", ["ratios", "--kept", str(tmp_path)])
+    _kept.keep(tmp_path, "2026-01-01", {}, [{"what": what, "ratio": 1.0} for what in seconds])
+    assert ratios.main() == 1
+    said = capsys.readouterr().out
+    assert "SLOWER by 20 %" in said
+    assert "slower by more than 10 %: slower" in said
+    assert "as before" not in said.splitlines()[-1]
+    assert _kept.last(tmp_path)["rows"][0]["ratio"] == 1.2
+    for path in tmp_path.glob("*.json"):
+        path.unlink()
+    assert ratios.main() == 0  # nothing to compare with

@@ -98,6 +98,16 @@ def test_a_bias_moves_gallery_items():
     )
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e25])
+def test_rows_of_very_different_lengths_are_counted_as_by_the_definition(scale):
+    x, y = rows(40, 6) * torch.exp(4 * rows(40, 1, seed=1)), rows(600, 6, seed=2) * torch.exp(rows(600, 1, seed=3))
+    bias = rows(600, 1, seed=4)[:, 0].double() * scale
+    x, pairs = x * scale, random_pairs(40, 600, 200)
+    found = in_order(rank(x, y * 1e15 if scale > 1 else y, pairs, metric="dot", bias=bias))  # 1e40: beyond float32
+    expected = dense_counts(x, y.double() * 1e15 if scale > 1 else y, pairs, "dot", bias)
+    assert found == dict(zip(map(tuple, pairs.tolist()), expected, strict=True))
+
+
 def test_self_is_left_out_by_index():
     x = rows(6, 3)
     x[1] = x[0]

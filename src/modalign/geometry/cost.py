@@ -34,6 +34,17 @@ def inner(x: Tensor, y: Tensor) -> Tensor:
         return x @ y.mT
 
 
+def beside(x: Tensor, *more: Tensor) -> Tensor:
+    """(n, d) rows with more coordinates (n, 1) behind them, and zeros up to a multiple of 4: products take longer else.
+
+    Example:
+        >>> beside(torch.ones(1, 2), torch.tensor([[5.0]]))
+        tensor([[1., 1., 5., 0.]])
+    """
+    none = x.new_zeros(len(x), -(x.shape[1] + len(more)) % 4)
+    return torch.cat([x, *more, none], 1)
+
+
 def cosine(x: Tensor, y: Tensor) -> Tensor:
     """Cosine cost between rows, half the squared distance of the unit vectors.
 

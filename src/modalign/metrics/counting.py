@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..geometry.cost import beside
 from ..geometry.neighbours import Scorer
 from .found import Found
 
+STRIP = 16  # blocks of queries whose counts are looked at together
+BYTE = 255  # booleans that one byte can count
 CROWDED = 0.02  # share of a block's scores within rounding of a positive from which on it is repeated in float64
 FEW = 16  # up to so many positives per query are counted by comparison, more by sorting rows
 
@@ -52,81 +56,120 @@ class _Strip:
     """Some queries and their positives, (b, P) each, and what has been counted for them so far.
 
     rows: (b,) query rows. item: gallery rows, -1 where a query has fewer positives. level: exact scores, margin: the
-    distance within which exact scores are tied. low, high: single-precision scores outside of them are certain.
+    distance within which exact scores are tied. above, tied: the counts.
+    queries: (b, d + 2 or more) single-precision rows whose product with a `_part` of the gallery is how far a score
+    lies above the first positive, each query in a unit of its own.
+    bounds: (2 P, b) of that from which on an item may reach each positive, and from which on it is certainly above it;
+    those of the first positives are the same for all queries.
     """
 
     rows: Tensor
     item: Tensor
     level: Tensor
     margin: Tensor
-    low: Tensor
-    high: Tensor
     above: Tensor
     tied: Tensor
+    queries: Tensor
+    bounds: Tensor
 
 
 def by_comparison(scorer: Scorer, entries: Found, slack: Tensor, block: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Counts from single-precision products; what lies within their error of a positive is decided exactly."""
     x, y, bias = scorer.single()
     error = scorer.error(x, y, bias)
+    if not all(bool(v.float().isfinite().all()) for v in (error, entries.score, *(() if bias is None else (bias,)))):
+        return by_sorting(scorer, entries, slack, block[0])
     above, tied = torch.zeros_like(entries.above), torch.zeros_like(entries.tied)
-    memory, flags = torch.empty(2, min(block[0], len(x)) * min(block[1], len(y)), device=x.device)
-    for here, rows, level, slot in levels(entries, block[0]):
+    memory = y.new_empty(min(block[0], len(x)) * min(block[1], len(y)))
+    for here, rows, level, slot in levels(entries, STRIP * block[0]):
         margin = torch.zeros_like(level)
         margin[slot] = slack[here]
         item = torch.full(level.shape, -1, dtype=torch.long, device=x.device)
         item[slot] = entries.item[here]
-        wide = 2.0**-23 * level.abs().nan_to_num(posinf=0.0) + error[rows, None] + margin
         own = slot.long()  # each positive ties with itself
         strip = _Strip(
-            rows, item, level, margin, (level - wide).float(), (level + wide).float(), torch.zeros_like(own), own
+            rows, item, level, margin, torch.zeros_like(own), own, *_leads(x, error, bias, rows, level, margin)
         )
-        queries, close = x[rows], []
+        close = []
         for start in range(0, len(y), block[1]):
-            part = y[start : start + block[1]]
-            size = len(rows) * len(part)
-            scores = torch.mm(queries, part.T, out=memory[:size].view(len(rows), len(part)))
-            if bias is not None:
-                scores += bias[start : start + block[1]]
-            close += _add_block(scorer, strip, scores, start, flags[:size])
+            columns = slice(start, min(start + block[1], len(y)))
+            close += _add_part(scorer, strip, columns, _part(y, bias, columns), block[0], memory)
         if close:
             _settle(scorer, strip, *(torch.cat(column) for column in zip(*close, strict=True)))
         above[here], tied[here] = strip.above[slot], strip.tied[slot]
     return above, tied
 
 
-def _add_block(
-    scorer: Scorer, strip: _Strip, scores: Tensor, start: int, flags: Tensor
+def _leads(
+    x: Tensor, error: Tensor, bias: Tensor | None, rows: Tensor, level: Tensor, margin: Tensor
+) -> tuple[Tensor, Tensor]:
+    """`_Strip`'s queries and bounds: [x, -first level, 1] and what rounding and margin leave open, in powers of 2."""
+    first = level[:, :1].float()
+    beyond = first.abs().double() + (0.0 if bias is None else bias.abs().max().double())
+    wide = error[rows, None] + (x.shape[1] + 12) * 2.0**-24 * beyond + 2.0**-23 * level.abs().nan_to_num(posinf=0.0)
+    wide = wide + margin
+    unit = torch.ldexp(torch.ones_like(beyond), -torch.frexp(wide[:, :1]).exponent)
+    lead = level - first
+    low, high = (lead - wide) * unit, (lead + wide) * unit
+    low[:, 0], high[:, 0] = -1.0, 1.0
+    bounds = torch.cat([low.float(), torch.nextafter(high.float(), high.new_tensor(torch.inf).float())], 1)
+    more = [-first] if bias is None else [-first, torch.ones_like(first)]
+    return beside(x[rows], *more) * unit.float(), bounds.T.contiguous()
+
+
+def _part(y: Tensor, bias: Tensor | None, columns: slice) -> Tensor:
+    """(c, d + 1 or more) some of the gallery as `_Strip.queries` want it: [y, 1, bias]."""
+    items = y[columns]
+    one = torch.ones_like(items[:, :1])
+    return beside(items, *([one] if bias is None else [one, bias[columns, None]]))
+
+
+def _add_part(
+    scorer: Scorer, strip: _Strip, columns: slice, items: Tensor, block: int, memory: Tensor
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Count what is certain in a block of scores; return (row of the strip, gallery row, slot) of what is too close."""
-    own = ((strip.item >= start) & (strip.item < start + scores.shape[1])).long()
-    found, crowd = [], 0
-    certain = torch.zeros_like(own)
-    for slot in range(own.shape[1]):
-        least = _flagged(torch.ge, scores, strip.low[:, slot], flags)
-        rows = (least > own[:, slot]).nonzero().flatten()  # only here does anything reach the positive
-        if len(rows) == 0:
-            continue
-        some = scores if 2 * len(rows) > len(scores) else scores[rows]
-        rows = torch.arange(len(scores), device=rows.device) if some is scores else rows
-        high = strip.high[rows, slot]
-        certain[rows, slot] = _flagged(torch.gt, some, high, flags)
-        close = (least - certain[:, slot] - own[:, slot])[rows]
-        crowd += int(close.sum())
-        if crowd > CROWDED * scores.numel():
-            break
-        which = close.nonzero().flatten()
-        if len(which):
-            band = (some[which] >= strip.low[rows[which], slot, None]) & (some[which] <= high[which, None])
-            r, c = band.nonzero().unbind(1)
-            found.append((rows[which[r]], c + start, torch.full_like(r, slot)))
-    if crowd > CROWDED * scores.numel():  # collapsed embeddings: cheaper to repeat the block in float64
-        exact = scorer.rows(strip.rows, slice(start, start + scores.shape[1]))
-        certain, least = count(exact, strip.level - strip.margin, strip.level + strip.margin)
+    """Count what is certain in a part of the gallery; (row of the strip, gallery row, slot) of what is too close."""
+    counts = []
+    for queries, bounds in zip(strip.queries.split(block), strip.bounds.split(block, 1), strict=True):
+        out = memory[: len(items) * len(queries)].view(len(items), len(queries))
+        counts.append(_reached(torch.mm(items, queries.T, out=out), bounds))
+    least, certain = torch.cat(counts, 1).T.chunk(2, 1)
+    own = ((strip.item >= columns.start) & (strip.item < columns.stop)).long()
+    close = least - certain - own
+    crowd, found = int(close.sum()), []
+    if crowd > CROWDED * len(strip.rows) * len(items):  # collapsed embeddings: cheaper to repeat it in float64
+        for some in torch.arange(len(close), device=close.device).split(block):
+            level, margin = strip.level[some], strip.margin[some]
+            certain[some], least[some] = count(scorer.rows(strip.rows[some], columns), level - margin, level + margin)
         strip.tied.add_(least - certain - own)
-        found = []
+    elif crowd:  # products anew, which round otherwise in another shape
+        for some in close.any(1).nonzero().flatten().split(block):
+            nearly, surely = (torch.mm(items, strip.queries[some].T)[:, None] >= strip.bounds[:, some]).chunk(2, 1)
+            certain[some] = surely.sum(0).T
+            item, slot, row = (nearly & ~surely).nonzero().unbind(1)
+            found.append((some[row], item + columns.start, slot))
     strip.above.add_(certain)
     return found
+
+
+def _reached(scores: Tensor, bounds: Tensor) -> Tensor:
+    """(2 P, b) how many of the scores (c, b) of each query reach each of its bounds, as `_Strip` has them.
+
+    On a CPU booleans are compared with one number where it is the same for all queries, and counted in single bytes:
+    both are several times faster.
+    """
+    if scores.device.type != "cpu":
+        return torch.stack([(scores >= bound).sum(0) for bound in bounds])
+    rows, positives = scores.numpy(), len(bounds) // 2
+    levels = [bound.numpy() if k % positives else bound[0].item() for k, bound in enumerate(bounds)]
+    flags = np.empty((min(BYTE, len(rows)), rows.shape[1]), dtype=bool)
+    found = np.empty((-(-len(rows) // BYTE), *bounds.shape), dtype=np.uint8)
+    for part, counts in enumerate(found):
+        some = rows[part * BYTE : (part + 1) * BYTE]
+        reached = flags[: len(some)]
+        for level, of_level in zip(levels, counts, strict=True):
+            np.greater_equal(some, level, out=reached)
+            np.add.reduce(reached.view(np.uint8), axis=0, out=of_level)
+    return torch.from_numpy(found.sum(0, dtype=np.int64))
 
 
 def _settle(scorer: Scorer, strip: _Strip, row: Tensor, column: Tensor, slot: Tensor) -> None:

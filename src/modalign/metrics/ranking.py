@@ -20,7 +20,7 @@ from ..views import Views
 from .counting import FEW, by_comparison, by_sorting, count, levels
 from .found import Direction, Found
 
-QUERIES, ITEMS = 1024, 2048  # scores held at once
+QUERIES, ITEMS = 1024, 1020  # scores held at once, in cache; 4 x 255 items, which are counted in bytes
 
 
 @checked

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...errors import ModalignError, unknown
 from ...parameters import checked
-from ..cost import KINDS, checked_pair, cosine_of_units, inner, sqeuclidean, unit
+from ..cost import KINDS, beside, checked_pair, cosine_of_units, inner, sqeuclidean, unit
 from .result import Coupling
 from .sharing import ALONE, Sharing
 from .source import ALL, Blocks
@@ -91,14 +91,13 @@ class PointCost:
         columns: slice = ALL,
         into: Tensor | None = None,
     ) -> Tensor:
-        """One product of the points: what depends on the row or the column alone is added to it."""
+        """One product of the points, with what depends on the row or the column alone as two more coordinates."""
         (x, y), (of_x, of_y) = self.points, self.own
         factor = scale if self.kind == "cosine" else 2.0 * scale
-        column = _scaled(g, of_y, scale, columns)
-        out = torch.addmm(column, x[rows] * factor, y[columns].mT, out=into)
-        if f is not None or self.kind != "cosine":
-            out.add_(_scaled(f, of_x, scale, rows).unsqueeze(-1))
-        return out
+        x, y = x[rows], y[columns]
+        row, column = _scaled(f, of_x, scale, rows).unsqueeze(-1), _scaled(g, of_y, scale, columns).unsqueeze(-1)
+        left, right = beside(x * factor, row, torch.ones_like(row)), beside(y, torch.ones_like(column), column)
+        return torch.mm(left, right.mT, out=into)
 
     def matrix(self) -> Tensor:
         return cosine_of_units(self.x, self.y) if self.kind == "cosine" else sqeuclidean(self.x, self.y)
