@@ -8,10 +8,9 @@ draws groups and rows of a function of the step, checks that the loss is finite,
 it, a bare loop whose loss is two calls of ``cross_entropy``, which knows one positive an item only.
 
 Memory: rows of two generated arrays, 256 wide, in memory-mapped files; each size in a process of its own. "MiB added"
-is the peak of what the process holds itself above what it held before training; pages of the files are not counted,
-since the system takes them back when it needs them. Group ids and the order of a pass are 8 bytes each an item.
-The C library keeps much of what is freed (arrays of 8 bytes an item while ids are sorted); "given back at once" is the
-same with ``MALLOC_MMAP_THRESHOLD_=1000000``, under which it does not.
+is the peak of what the process holds itself above what it held before it opened them; pages of the files are not
+counted, since the system takes them back when it needs them. "given back at once" is the same where the C library
+keeps nothing of what is freed (``MALLOC_MMAP_THRESHOLD_=1000000``).
 """
 
 from __future__ import annotations
@@ -48,13 +47,12 @@ import json, sys, threading
 import torch
 from benchmarks.trainer import held, mapped, train_rows
 torch.set_num_threads(1)
-x = mapped(sys.argv[1])
 before, peak, done = held(), [0.0], threading.Event()
 def watch():
     while not done.wait(0.02):
         peak[0] = max(peak[0], held())
 threading.Thread(target=watch, daemon=True).start()
-seconds = train_rows(x)
+seconds = train_rows(mapped(sys.argv[1]))
 done.set()
 print(json.dumps({"added": peak[0] - before, "seconds": seconds}))
 """

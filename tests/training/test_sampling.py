@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
+from modalign.training import sampling
 from modalign.training.sampling import Sampler
+from modalign.training.shuffle import keyed
 from modalign.views import Views
 
 
@@ -103,3 +105,64 @@ def test_nothing_to_draw_is_refused() -> None:
         Sampler(captions(), batch=0)
     with pytest.raises(ModalignError, match="unpaired share of 1"):
         Sampler(captions(), unpaired=1.0)
+
+
+def units(x: Views, batch: int, seed: int, steps: int) -> list[list[int]]:
+    """Rows of "a" as passes over linked groups by ascending id say, each pass a permutation of the seed."""
+    n, found = len(x["a"]), []
+    stream = torch.cat(
+        [torch.randperm(n, generator=torch.Generator().manual_seed(seed * 7_368_787 + p + 1)) for p in range(9)]
+    )
+    for step in range(steps):
+        part = stream[step * batch : (step + 1) * batch]
+        crossed = step * batch // n != ((step + 1) * batch - 1) // n
+        found.append((torch.unique(part) if crossed else part).tolist())
+    return found
+
+
+@pytest.mark.parametrize("ids", [torch.arange(10), 3 * torch.arange(10) - 7])
+def test_rows_in_step_are_drawn_by_number_without_tables(ids: torch.Tensor) -> None:
+    x = Views({m: torch.eye(10) for m in "abc"}, dict.fromkeys("abc", ids))
+    sampler = Sampler(x, batch=4, unpaired=0.25, seed=3)  # nothing is unpaired, so that pairs fill the batch
+    assert not sampler.units
+    for step, expected in enumerate(units(x, 4, 3, 9)):
+        assert {m: rows.tolist() for m, rows in sampler(step).items()} == dict.fromkeys("abc", expected)
+    turned = x.select({m: torch.arange(9, -1, -1) for m in "abc"})  # by tables: the same things, in rows turned round
+    tabled = Sampler(turned, batch=4, seed=3)
+    assert tabled.units
+    for step in range(9):
+        assert (9 - tabled(step)["b"]).equal(sampler(step)["b"])
+
+
+def test_long_passes_need_no_list_and_meet_every_unit_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "WRITTEN", 9)
+    x = captions(linked=10, photos=12, texts=3)
+    first, again = Sampler(x, batch=4, unpaired=0.5, seed=1), Sampler(x, batch=4, unpaired=0.5, seed=1)
+    drawn = [first(step) for step in range(10)]
+    assert first.kept is None
+    for start in (0, 5):
+        images = torch.cat([rows["image"][:2] for rows in drawn[start : start + 5]])
+        assert sorted(images.tolist()) == list(range(10))
+    assert [rows["image"][:2].tolist() for rows in drawn[:5]] != [rows["image"][:2].tolist() for rows in drawn[5:]]
+    assert all(len(set(rows["image"][2:].tolist())) == 2 and rows["image"][2:].min() >= 10 for rows in drawn)
+    assert all(torch.equal(again(7)[m], drawn[7][m]) for m in ("image", "text"))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 97, 4096, 10_000])
+def test_a_keyed_order_is_a_permutation(count: int) -> None:
+    assert keyed(torch.arange(count), count, key=5).sort().values.equal(torch.arange(count))
+
+
+def test_a_keyed_order_looks_drawn() -> None:
+    """Chi-square of what a drawn order has equal shares of: 63 degrees of freedom, above 120 with p < 2e-5."""
+    count, places = 1 << 20, torch.arange(20_000)
+    for key in range(3):
+        found = keyed(places, count, key)
+        steps = (found[1:] - found[:-1]) % count
+        other = (found - keyed(places, count, key + 1)) % count
+        for numbers in (found, steps, other):
+            seen = torch.bincount(numbers * 64 // count, minlength=64)
+            expected = len(numbers) / 64
+            assert ((seen - expected) ** 2 / expected).sum() < 120
+        fixed = keyed(torch.arange(count), count, key) == torch.arange(count)
+        assert fixed.sum() < 12  # 1 on average

@@ -15,6 +15,7 @@ from modalign.views import (
     hold_out,
     keep_items,
     linked_groups,
+    links,
     lose,
 )
 
@@ -41,6 +42,20 @@ def test_budgets_are_nested_and_seeded() -> None:
     assert linked_groups(x, None).tolist() == [3, 4, 5, 6, 7]
     with pytest.raises(ModalignError, match="have 5 linked groups"):
         linked_groups(x, 6)
+
+
+def test_groups_in_step_are_the_linked_ones_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "BLOCK", 2)
+    ids = torch.tensor([-4, 0, 1, 5, 9])
+    x = Views({m: torch.eye(5) for m in "ab"}, {"a": ids, "b": ids.int()})
+    assert links.in_step(x)
+    assert linked_groups(x).equal(ids)
+    for wrong in ([-4, 0, 1, 1, 9], [-4, 0, 5, 1, 9], [-4, 1, 0, 5, 9]):  # a group twice, out of order at a block's end
+        assert not links.in_step(Views(x.data, dict.fromkeys("ab", torch.tensor(wrong))))
+    assert not links.in_step(Views(x.data, {"a": ids, "b": torch.tensor([-4, 0, 1, 5, 8])}))
+    assert not links.in_step(x.select({"b": torch.arange(4)}))
+    assert not links.in_step(x.only("a"))
+    assert len(linked_groups(x.only("a"))) == len(linked_groups(Views({}, {}))) == 0
 
 
 def test_hidden_links_keep_items_and_break_only_the_links() -> None:

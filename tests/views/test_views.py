@@ -129,3 +129,12 @@ def test_values_are_checked_with_row_numbers() -> None:
     assert v.validate(zero_rows=True) is v
     with pytest.raises(ModalignError, match="floating-point"):
         Views({"a": torch.ones(2, 2, dtype=torch.int64)}, {"a": torch.arange(2)}).validate()
+
+
+def test_values_are_looked_at_in_blocks_and_told_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modalign.views.checks.BLOCK", 4)
+    rows = torch.ones(11, 2)
+    Views.from_arrays(a=rows).validate()
+    rows[[2, 7, 10], 1] = torch.tensor([torch.nan, torch.inf, -torch.inf])
+    with pytest.raises(ModalignError, match=r"3 of 11 rows \(2, 7, 10\)"):
+        Views.from_arrays(a=rows).validate()

@@ -29,7 +29,7 @@ def together() -> Iterator[None]:
     Only rank 0 prints. Where one rank fails or is lost, all end, and one of them says why.
 
     Raises:
-        ModalignError: as inside, on the first rank that fails.
+        ModalignError: as inside, on the first rank that fails; the processes do not find each other.
         LostRankError: another rank ended.
         SystemExit: on the ranks that have nothing to add.
     """
@@ -59,11 +59,19 @@ def together() -> Iterator[None]:
 
 
 def _join() -> None:
-    store, number, of = next(distributed.rendezvous("env://", timeout=PATIENCE))
-    if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":  # torchrun's store keeps old addresses at a restart
-        store = distributed.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     engine = "cuda:nccl,cpu:gloo" if device().type == "cuda" else "gloo"
-    distributed.init_process_group(engine, store=store, rank=number, world_size=of, timeout=PATIENCE)
+    try:
+        store, number, of = next(distributed.rendezvous("env://", timeout=PATIENCE))
+        if os.environ.get("GROUP_WORLD_SIZE", "1") == "1":  # torchrun's store keeps old addresses at a restart
+            store = distributed.PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        distributed.init_process_group(engine, store=store, rank=number, world_size=of, timeout=PATIENCE)
+    except (ValueError, RuntimeError) as problem:  # a variable that is missing, an address that nobody answers at
+        place = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+        reason = str(problem).strip().partition("\n")[0][:200]
+        raise ModalignError(
+            f"the {os.environ['WORLD_SIZE']} processes of WORLD_SIZE cannot meet at {place} ({reason}): "
+            "start them with torchrun, or unset WORLD_SIZE for one process"
+        ) from None
 
 
 class _Ended(BaseException):

@@ -31,7 +31,7 @@ from .lion import OPTIMISERS
 from .loader import read_ahead
 from .plan_rows import PlanRows
 from .sampling import Sampler
-from .step import RankBatch, Shared, clip_gradient, descend, full, rank_batch, read
+from .step import RankBatch, Shared, clip_gradient, descend, full, keep_freed, rank_batch, read
 from .stream import Stream
 
 
@@ -131,6 +131,7 @@ def train(
         ModalignError: no usable data, a loss that is not finite, or a checkpoint of other settings.
     """
     s, seen = settings or TrainingSettings(), seen or x
+    keep_freed()
     with torch.random.fork_rng(), shared(PlanRows()):
         torch.manual_seed(s.seed)
         sampler = Sampler(x, s.batch, s.unpaired, s.seed)

@@ -7,8 +7,13 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..views import Views, linked_groups
+from ..views.links import in_step
+from .shuffle import keyed
 
 Rows = dict[str, Tensor]
+
+WRITTEN = 1 << 19
+"""Units up to which the order of a pass is a list, 4 MiB; that of more is computed place by place (`shuffle`)."""
 
 
 class Sampler:
@@ -16,7 +21,8 @@ class Sampler:
 
     Linked groups come in shuffled passes over all of them, without a short last batch: a batch that reaches the end
     of a pass goes on in the next one. Of a group's items of one modality, one is drawn. Items without a partner are
-    drawn beside them, independently in each modality. There is nothing to save for a resume but the step.
+    drawn beside them, independently in each modality. There is nothing to save for a resume but the step. Where row i
+    of every modality is the same thing, by ascending ids, nothing as long as the rows is held; else three tables are.
 
     Where links stand in for equal groups, an item comes with all its positives in the later modalities, so that a set
     of candidates is seen whole, and no item twice.
@@ -44,10 +50,12 @@ class Sampler:
             raise ModalignError(f"a batch of {batch} items with an unpaired share of {unpaired}: needs >= 1 and [0, 1)")
         self.seed = seed
         self.kept: tuple[int, Tensor] | None = None
-        self.units = _links(x) if x.links else _groups(x)
         self.whole = bool(x.links)
-        alone = {m: _alone(x, m) for m in x.modalities}
-        self.alone = {m: rows for m, rows in alone.items() if len(rows)} if unpaired else {}
+        self.modalities = x.modalities
+        self.rows = len(x[x.modalities[0]]) if in_step(x) else 0  # unit u is row u of every modality
+        self.units = {} if self.rows else _links(x) if x.links else _groups(x)
+        alone = {m: _alone(x, m) for m in x.modalities} if unpaired and not self.rows else {}
+        self.alone = {m: rows for m, rows in alone.items() if len(rows)}
         if not self.count and not self.alone:
             raise ModalignError(
                 "the training views have no linked groups: only methods that need no pairs can use them"
@@ -59,10 +67,12 @@ class Sampler:
     @property
     def count(self) -> int:
         """Number of linked units."""
-        return len(next(iter(self.units.values()))[0]) if self.units else 0
+        return len(next(iter(self.units.values()))[0]) if self.units else self.rows
 
     def __call__(self, step: int) -> Rows:
         """Modality -> row numbers of the batch of one step."""
+        if self.rows:
+            return dict.fromkeys(self.modalities, self.passes(step * self.linked, self.linked))
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) % (1 << 62))
         rows: dict[str, list[Tensor]] = {}
         if self.linked:
@@ -76,28 +86,29 @@ class Sampler:
                 draw = (torch.rand(len(here), generator=generator, dtype=torch.float64) * size[here]).long()
                 rows.setdefault(m, []).append(order[start[here] + draw])
         for m, alone in self.alone.items():
-            pick = torch.randperm(len(alone), generator=generator)[: self.extra]
-            rows.setdefault(m, []).append(alone[pick])
+            rows.setdefault(m, []).append(alone[_some(len(alone), self.extra, generator)])
         return {m: torch.cat(parts) for m, parts in rows.items()}
-
-    def order(self, number: int) -> Tensor:
-        """The units in the order of one pass; that of the last one asked for is kept."""
-        kept = self.kept
-        if kept is None or kept[0] != number:
-            generator = torch.Generator().manual_seed((self.seed * 7_368_787 + number + 1) % (1 << 62))
-            kept = self.kept = (number, torch.randperm(self.count, generator=generator))
-        return kept[1]
 
     def passes(self, start: int, size: int = 1) -> Tensor:
         """Units at places start .. start + size of the endless stream of shuffled passes, without doubles."""
         found: list[Tensor] = []
         while size > 0:
             number, place = divmod(start, self.count)
-            part = self.order(number)[place : place + size]
+            part = self.part(number, place, min(size, self.count - place))
             found.append(part)
             start, size = start + len(part), size - len(part)
         units = torch.cat(found)
         return units if len(found) == 1 else torch.unique(units)
+
+    def part(self, number: int, place: int, size: int) -> Tensor:
+        """Units at places place .. place + size of one pass; a list of the last pass asked for is kept."""
+        seed = (self.seed * 7_368_787 + number + 1) % (1 << 62)
+        if self.count > WRITTEN:
+            return keyed(torch.arange(place, place + size), self.count, seed)
+        if self.kept is None or self.kept[0] != number:
+            generator = torch.Generator().manual_seed(seed)
+            self.kept = (number, torch.randperm(self.count, generator=generator))
+        return self.kept[1][place : place + size]
 
 
 def _groups(x: Views) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
@@ -131,6 +142,14 @@ def _links(x: Views) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
         size = torch.bincount(unit, minlength=total)
         table[m] = (torch.cumsum(size, 0) - size, size, row[torch.argsort(unit, stable=True)])
     return table if total else {}
+
+
+def _some(count: int, size: int, generator: torch.Generator) -> Tensor:
+    """So many different numbers below ``count``, all of them where there are fewer, in any order."""
+    if count <= WRITTEN:
+        return torch.randperm(count, generator=generator)[:size]
+    key = int(torch.randint(1 << 62, (1,), generator=generator))
+    return keyed(torch.arange(min(size, count)), count, key)
 
 
 def _count_up(size: Tensor) -> Tensor:

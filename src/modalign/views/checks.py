@@ -77,5 +77,14 @@ def chosen_rows(m: str, want: Any, x: Tensor) -> Tensor:
 
 
 def _rows_where(x: Tensor, test: Callable[[Tensor], Tensor]) -> Tensor:
-    """Rows for which a test is true, read in blocks: a memory-mapped array is never held."""
-    return torch.cat([test(part) for part in x.split(BLOCK)]).nonzero().flatten() if len(x) else torch.empty(0).long()
+    """Rows for which a test is true, read in blocks: a memory-mapped array is never held.
+
+    Nothing is kept of a block without such rows: what is small and stays would lie between the blocks, where C
+    libraries then find no room for the next one.
+    """
+    found = []
+    for start in range(0, len(x), BLOCK):
+        rows = test(x[start : start + BLOCK]).nonzero().flatten()
+        if len(rows):
+            found.append(start + rows)
+    return torch.cat(found) if found else torch.empty(0, dtype=torch.long, device=x.device)

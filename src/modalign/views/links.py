@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, unknown
 from ..parameters import checked
+from .checks import BLOCK
 from .groups import connected, unused
 from .presence import by_group, presence
 from .views import Views
@@ -47,6 +48,8 @@ def linked_groups(x: Views, pairs: int | None = None, seed: int = 0) -> Tensor:
     if x.links:
         ends = [(m, rows) for pair in x.pairs() for m, rows in zip(pair, x.paired(*pair).T, strict=True)]
         whole = torch.unique(_joined([x.group[m][rows] for m, rows in ends]))
+    elif in_step(x):
+        whole = x.group[x.modalities[0]].long()
     else:
         ids, count = torch.unique(_joined([torch.unique(g) for g in x.group.values()]), return_counts=True)
         whole = ids[count > 1]
@@ -59,6 +62,31 @@ def linked_groups(x: Views, pairs: int | None = None, seed: int = 0) -> Tensor:
         )
     order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(seed))
     return whole[order[:pairs]]
+
+
+@checked
+def in_step(x: Views) -> bool:
+    """Whether row i of every modality, of two at least, is the same thing and no other row is, by ascending ids.
+
+    Looked at in blocks: nothing as long as the rows is made.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(3), b=torch.eye(3))
+        >>> in_step(x), in_step(x.groups([0, 2])), in_step(x.select({"a": torch.tensor([1, 0])}))
+        (True, True, False)
+    """
+    if x.links or len(x.group) < 2:
+        return False
+    first, *others = x.group.values()
+    if any(len(g) != len(first) for g in others):
+        return False
+    for start in range(0, len(first), BLOCK):
+        ids = first[start : start + BLOCK + 1]
+        if any(not bool((g[start : start + BLOCK + 1] == ids).all()) for g in others if g is not first):
+            return False
+        if not bool((ids[1:] > ids[:-1]).all()):
+            return False
+    return True
 
 
 @checked

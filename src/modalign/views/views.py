@@ -109,7 +109,8 @@ class Views:
                     f"arrays have different numbers of rows {lengths}: without pairs, row i of each array must be "
                     "the same item; give the known pairs as a (p, 2) array of row indices"
                 )
-            return cls(data, {m: torch.arange(len(x), device=x.device) for m, x in data.items()})._side_by_side()
+            ids = [torch.arange(len(x), device=x.device) for x in list(data.values())[:1]]  # all of a device share it
+            return cls(data, {m: ids[0].to(x.device) for m, x in data.items()})._side_by_side()
         if len(data) != 2:
             raise ModalignError(f"pairs join exactly two arrays, got {len(data)}: {', '.join(data)}")
         (a, x), (b, y) = data.items()
