@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "modalign"
@@ -20,11 +21,16 @@ LAYERS = (
 DEPTH = {name: i for i, name in enumerate(LAYERS)}
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> set[str]:
     """Top-level modules of modalign that a file imports, also inside functions."""
     package = path.relative_to(SOURCE).parts[:-1]
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree(path)):
         if not isinstance(node, ast.ImportFrom):
             continue
         if node.level:
@@ -71,8 +77,9 @@ DRAWS = {"bernoulli", "multinomial", "normal", "rand", "randint", "randn", "rand
 def test_draws_name_their_generator_or_their_place() -> None:
     """Else they come from the state of the process, on the device that is the default there; parameters of a module
     are drawn so, as in torch."""
-    for path in modules():
-        for where in ast.walk(ast.parse(path.read_text())):
+    may_draw = re.compile(rf"torch\.({'|'.join(DRAWS)})\(")
+    for path in (p for p in modules() if may_draw.search(p.read_text())):
+        for where in ast.walk(tree(path)):
             if isinstance(where, ast.FunctionDef) and where.name != "__init__":
                 for call in (n for n in ast.walk(where) if isinstance(n, ast.Call)):
                     if ast.unparse(call.func) in {f"torch.{name}" for name in DRAWS}:

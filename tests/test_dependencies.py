@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -38,26 +38,27 @@ def requirements(entries: list[str]) -> dict[str, Requirement]:
     return found
 
 
-def trees() -> Iterator[ast.Module]:
-    for path in SOURCE.rglob("*.py"):
-        yield ast.parse(path.read_text())
+@cache
+def nodes() -> list[ast.Import | ast.ImportFrom | ast.Call]:
+    """All imports and calls of the sources."""
+    kinds = (ast.Import, ast.ImportFrom, ast.Call)
+    return [n for path in SOURCE.rglob("*.py") for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, kinds)]
 
 
 def imported() -> set[str]:
     """Distributions that an import statement names."""
     found: set[str] = set()
-    for tree in trees():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module.split(".")[0])
+    for node in nodes():
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
     return found - set(sys.stdlib_module_names) - {"modalign"}
 
 
 def required() -> set[tuple[str, str]]:
     """(module, extra) of every `require` with plain words."""
-    calls = (n for tree in trees() for n in ast.walk(tree) if isinstance(n, ast.Call))
+    calls = (n for n in nodes() if isinstance(n, ast.Call))
     wanted = (c.args for c in calls if isinstance(c.func, ast.Name) and c.func.id == "require")
     return {(a.value.split(".")[0], b.value) for a, b in wanted if isinstance(a, ast.Constant)}
 
@@ -91,8 +92,7 @@ def pinned() -> dict[str, str]:
 
 
 def test_packages_taken_for_their_weights_are_installed_for_development_and_pinned_as_messages_say() -> None:
-    nodes = (n for tree in trees() for n in ast.walk(tree) if isinstance(n, ast.Call))
-    calls = [n for n in nodes if ast.unparse(n.func) == "weights_file"]
+    calls = [n for n in nodes() if isinstance(n, ast.Call) and ast.unparse(n.func) == "weights_file"]
     wanted = {ast.literal_eval(c.args[1]): ast.literal_eval(c.args[2]) for c in calls}
     assert wanted.items() <= pinned().items()
     alone = re.search(r"--no-deps (.+)", (ROOT / "Makefile").read_text())

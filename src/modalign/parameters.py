@@ -250,8 +250,8 @@ def _shown(value: Any) -> str:
     return reprlib.repr(value) if shape is None else f"{type(value).__name__} of shape {tuple(shape)}"
 
 
-def check_names(names: Sequence[str], what: str = "a modality") -> None:
-    """Refuse names that neither folders nor options could hold.
+def check_names(names: Sequence[str]) -> None:
+    """Refuse names of modalities that neither folders nor options could hold.
 
     Raises:
         ModalignError: an empty name, one with a slash or a control character, with blanks at its ends, or a long one.
@@ -263,8 +263,8 @@ def check_names(names: Sequence[str], what: str = "a modality") -> None:
     """
     for name in names:
         if not name or name != name.strip() or len(name) > 100 or any(c in "/\\" or c < " " for c in name):
-            limit = " and at most 100 characters" if len(name) > 100 else ""
-            raise ModalignError(f"the name of {what} has no slash and no blank at its ends{limit}, got {name[:120]!r}")
+            rules = "no slash and no blank at its ends" + " and at most 100 characters" * (len(name) > 100)
+            raise ModalignError(f"the name of a modality has {rules}, got {name[:120]!r}")
 
 
 def checked(part: T) -> T:

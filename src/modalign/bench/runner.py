@@ -29,6 +29,7 @@ from .workers import Workers
 
 Cell = tuple[Setting, str, int]
 Sources = Mapping[str | None, Source]
+DRAWN = 4  # settings with a seed whose data a process keeps
 
 
 class Job(NamedTuple):
@@ -201,8 +202,8 @@ class Effort:
 class Cache:
     """Features once per process, and the data of the last settings and seeds."""
 
-    def __init__(self, work: Work, sources: Sources | None = None, most: int = 4) -> None:
-        self.work, self.most = work, most
+    def __init__(self, work: Work, sources: Sources | None = None) -> None:
+        self.work = work
         self.sources: dict[str | None, Source] = dict(sources or {})
         self.drawn: dict[tuple[str, int], cell.CellData] = {}
 
@@ -210,7 +211,7 @@ class Cache:
         """The data of a setting and a seed."""
         key = (setting.name, seed)
         if key not in self.drawn:
-            while len(self.drawn) >= self.most:
+            while len(self.drawn) >= DRAWN:
                 self.drawn.pop(next(iter(self.drawn)))
             if setting.variant not in self.sources:
                 self.sources[setting.variant] = load(self.work.suite.data_of(setting.variant))

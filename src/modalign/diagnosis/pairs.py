@@ -214,9 +214,9 @@ def _cka(x: Tensor, y: Tensor, permutations: int, seed: int) -> CalibratedSimila
     return _calibrated(measure(x, y), permuted(measure, x, y, permutations, seed))
 
 
-def _mutual(x: Tensor, y: Tensor, permutations: int, seed: int, k: int = 10) -> CalibratedSimilarity:
+def _mutual(x: Tensor, y: Tensor, permutations: int, seed: int) -> CalibratedSimilarity:
     """Mutual kNN; shuffling the pairs only renames neighbours, so they are searched once."""
-    k = min(k, len(x) - 1)
+    k = min(10, len(x) - 1)
     a, b = (knn(v, v, k, exclude_self=True)[1] for v in (x, y))
 
     def agree(one: Tensor, other: Tensor) -> float:

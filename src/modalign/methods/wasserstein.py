@@ -86,12 +86,12 @@ def by_skewness(x: Tensor, y: Tensor) -> Tensor:
     return torch.diag(torch.sign(x.pow(3).mean(0) * y.pow(3).mean(0) + 1e-30))
 
 
-def by_profiles(x: Tensor, y: Tensor, points: int = 64) -> Tensor:
+def by_profiles(x: Tensor, y: Tensor) -> Tensor:
     """The rotation of a plan between items with like distributions of similarities to their own kind.
 
     Reference: the lower bound of Mémoli 2011, "Gromov-Wasserstein distances", section 6.
     """
-    levels = torch.linspace(0, 1, points)
+    levels = torch.linspace(0, 1, 64)
     px, py = (torch.quantile(v @ v.T, levels, dim=1).T for v in (x, y))
     cost = torch.cdist(px, py)
     with warnings.catch_warnings():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 from ..errors import ModalignError, require
 from ..files import atomic
 from ..progress import Progress, silent
-from ..search.ann import keep, link, read_kept, write
+from ..search.ann import graph, keep, link, read_kept, write
 from .adapter import Adapter
 from .apply import Mapped, bare, check, fingerprint, fits, map_file, source_of
 from .vectors import BLOCK, Vectors
@@ -123,12 +124,8 @@ def _built(old: FaissStore, rows: np.ndarray, kept: Path, progress: Progress) ->
     d, inner = rows.shape[1], old.inner
     measure = inner.metric_type
     if isinstance(inner, faiss.IndexHNSWFlat):
-
-        def empty() -> Any:
-            made = faiss.IndexHNSWFlat(d, inner.hnsw.nb_neighbors(1), measure)
-            made.hnsw.efConstruction, made.hnsw.efSearch = inner.hnsw.efConstruction, inner.hnsw.efSearch
-            return made
-
+        hnsw = inner.hnsw
+        empty = partial(graph, d, hnsw.nb_neighbors(1), hnsw.efConstruction, hnsw.efSearch, measure)
         made = link(empty, rows, kept, progress)
     elif isinstance(inner, faiss.IndexIVFFlat):
         made = read_kept(kept, d)

@@ -7,6 +7,7 @@ import math
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +49,8 @@ def build(vectors: np.ndarray, settings: AnnSettings, kept: Path | None = None, 
         index = faiss.IndexFlatIP(d)
         index.add(vectors)
     elif settings.kind == "hnsw":
-        index = _hnsw(faiss, vectors, settings, kept, progress)
+        empty = partial(graph, d, settings.links, settings.effort, settings.beam, faiss.METRIC_INNER_PRODUCT)
+        index = link(empty, vectors, kept, progress)
     else:
         index = read_kept(kept, d)
         if index is None:
@@ -60,20 +62,18 @@ def build(vectors: np.ndarray, settings: AnnSettings, kept: Path | None = None, 
     return index
 
 
-def _hnsw(faiss: Any, vectors: np.ndarray, settings: AnnSettings, kept: Path | None, progress: Progress) -> Any:
-    def empty() -> Any:
-        index = faiss.IndexHNSWFlat(vectors.shape[1], settings.links, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction, index.hnsw.efSearch = settings.effort, settings.beam
-        return index
-
-    return link(empty, vectors, kept, progress)
+def graph(d: int, links: int, effort: int, beam: int, measure: int) -> Any:
+    """An empty ``IndexHNSWFlat``."""
+    index = require("faiss", "search").IndexHNSWFlat(d, links, measure)
+    index.hnsw.efConstruction, index.hnsw.efSearch = effort, beam
+    return index
 
 
 def link(empty: Callable[[], Any], vectors: np.ndarray, kept: Path | None = None, progress: Progress = silent) -> Any:
     """A graph, linked block by block. What was kept goes on with the random numbers that it would have drawn.
 
     Args:
-        empty: makes the ``IndexHNSWFlat`` to fill. vectors, kept: as in ``build``.
+        empty: makes the `graph` to fill. vectors, kept: as in ``build``.
     """
     faiss = require("faiss", "search")
     index = read_kept(kept, vectors.shape[1])

@@ -1,10 +1,20 @@
 """The page: search, look at and compare aligned spaces in a browser."""
 
-from ..errors import require
+from __future__ import annotations
 
-require("starlette", "serve")  # said in one line, before modules that cannot do without it are imported
+from typing import TYPE_CHECKING
 
-from .app import make_app  # noqa: E402
-from .run import run_server  # noqa: E402
+from .. import public
+
+if TYPE_CHECKING:
+    from .app import make_app
+    from .run import run_server
+
+_HOMES = {
+    "app": "make_app",
+    "run": "run_server",
+}
 
 __all__ = ["make_app", "run_server"]
+
+__getattr__, __dir__ = public.lazily(__name__, _HOMES)  # a process that decodes files needs no torch for it

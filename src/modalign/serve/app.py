@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..errors import ModalignError
+from ..errors import ModalignError, require
 from ..files import from_json, to_json
 from . import answers
 from .state import State
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+
+require("starlette", "serve")  # said in one line, before modules that cannot do without it are imported
 
 STATIC = Path(__file__).with_name("static")
 BODY = 64 * 1024  # bytes of a JSON request

@@ -37,7 +37,9 @@ def main() -> None:
 
 def _limit() -> None:
     import resource
+    import tempfile
 
+    tempfile.gettempdir()  # which torch asks for when it is imported, and which is found by writing a file
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # it has nothing to write

@@ -213,7 +213,7 @@ class Tail(nn.Module):
         return y.mean((2, 3))
 
 
-def _round_channels(channels: float, by: int = 8) -> int:
+def _round_channels(channels: float) -> int:
     """Nearest multiple of 8, but not more than a tenth below."""
-    rounded = max(by, int(channels + by / 2) // by * by)
-    return rounded + by if rounded < 0.9 * channels else rounded
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

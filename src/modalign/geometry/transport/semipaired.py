@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
+from ..pairs import known_pairs
 from . import entropic
 from .coupling import Held
 from .problem import one_mass, pose
@@ -37,7 +38,7 @@ def transport(
     cost = dense.given
     if cost.dim() != 2:
         raise ModalignError(f"semi-paired transport takes one cost (n, m), got shape {tuple(cost.shape)}")
-    rows, columns = check_pairs(torch.as_tensor(pairs, device=cost.device), *cost.shape).unbind(-1)
+    rows, columns = torch.unique(known_pairs(torch.as_tensor(pairs, device=cost.device), *cost.shape), dim=0).unbind(-1)
     if strength is not None:
         return _favoured(dense, a, b, solver, start, (rows, columns), strength)
     a, b = one_mass(dense, a, b)
@@ -84,19 +85,6 @@ def _favoured(
     found = entropic.transport(dense_cost(cost - discount), a, b, solver, start)
     paid = (found.plan * discount).sum()  # the discount is no part of the value
     return replace(found, coupling=Held(found.plan, found.value + paid, found.marginal_error))
-
-
-def check_pairs(pairs: Tensor, n: int, m: int) -> Tensor:
-    """Known pairs as a (p, 2) int64 tensor without repeats.
-
-    Raises:
-        ModalignError: wrong shape, or numbers outside the two sides.
-    """
-    if pairs.dim() != 2 or pairs.shape[1] != 2 or pairs.is_floating_point():
-        raise ModalignError(f"pairs must be (p, 2) whole numbers, got {tuple(pairs.shape)} {pairs.dtype}")
-    if len(pairs) and (pairs.amin() < 0 or pairs[:, 0].max() >= n or pairs[:, 1].max() >= m):
-        raise ModalignError(f"pairs name items outside the {n} rows and {m} columns of the cost")
-    return torch.unique(pairs.long(), dim=0)
 
 
 def _remainder(weights: Tensor, left: Tensor) -> Tensor:

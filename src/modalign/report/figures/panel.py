@@ -80,13 +80,11 @@ def y_grid(at: Scale, marks: Sequence[tuple[float, str]], left: float, right: fl
     )
 
 
-def from_zero(
-    highest: float, bottom: float, top: float, left: float, right: float, unit: str = " %"
-) -> tuple[Scale, Markup]:
-    """An upright axis from 0 and its grid, the unit at the highest mark."""
+def from_zero(highest: float, bottom: float, top: float, left: float, right: float) -> tuple[Scale, Markup]:
+    """An upright axis of percentages from 0 and its grid, the unit at the highest mark."""
     marks = ticks(0, highest, 5)
     at = linear(0, marks[-1], bottom, top)
-    return at, y_grid(at, [(v, f"{short_number(v)}{unit if v == marks[-1] else ''}") for v in marks], left, right)
+    return at, y_grid(at, [(v, f"{short_number(v)}{' %' if v == marks[-1] else ''}") for v in marks], left, right)
 
 
 def roomy(at: Scale, values: Sequence[float], label: Callable[[float], str] = short_number) -> list[tuple[float, str]]:
