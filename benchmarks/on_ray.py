@@ -121,7 +121,8 @@ def run(rows: int = ROWS) -> list[dict[str, Any]]:
             known = {**os.environ, "MODALIGN_CACHE": str(folder / f"cache-{engine}")}
             command = [sys.executable, "-m", "benchmarks.on_ray", "--engine", engine, "--folder", name]
             done = subprocess.run(command, env=known, check=True, stdout=subprocess.PIPE, text=True)
-            table.append({"rows": rows, **json.loads(done.stdout.splitlines()[-1]), "bytes": digest(folder / engine)})
+            found = next(line for line in done.stdout.splitlines() if line.startswith("{"))  # Ray prints, too
+            table.append({"rows": rows, **json.loads(found), "bytes": digest(folder / engine)})
     return table
 
 

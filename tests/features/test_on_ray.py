@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -72,6 +73,7 @@ def test_a_cluster_is_joined_only_where_one_is_named(
     given: str | None, known: str | None, joined: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ray itself would also try the cluster that was started last on this machine, whether it still lives or not."""
+    monkeypatch.setattr("socket.create_connection", lambda *_, **__: socket.socket())
     ray, asked = ModuleType("ray"), []
     ray.is_initialized = lambda: False  # type: ignore[attr-defined]
     ray.init = lambda address, **_: asked.append(address)  # type: ignore[attr-defined]
@@ -81,6 +83,20 @@ def test_a_cluster_is_joined_only_where_one_is_named(
         monkeypatch.setenv("RAY_ADDRESS", known)
     assert connect(given) is ray
     assert asked == [joined]
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}", "[::1]:{}"])
+def test_an_address_where_nobody_listens_is_refused_at_once(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = ModuleType("ray")
+    ray.is_initialized = lambda: False  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = form.format(free.getsockname()[1])  # bound, but nobody listens
+        with pytest.raises(ModalignError, match=r"no Ray cluster can be reached at .* ray start --head"):
+            connect(address)
+    with pytest.raises(ModalignError, match="no Ray cluster"):
+        connect("127.0.0.1:99999999")
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -114,12 +115,26 @@ def connect(address: str | None = None) -> Any:
     ray = require("ray", "scale")
     if not ray.is_initialized():
         place = address or (None if os.environ.get("RAY_ADDRESS") else "local")
+        _ask(address or "")
         try:
             ray.init(address=place, log_to_driver=False, logging_level="error")
         except (ConnectionError, ValueError, RuntimeError) as problem:
             line = " ".join(str(problem).split())[:150]
             raise ModalignError(f"no Ray cluster can be reached at {address or 'this machine'} ({line})") from None
     return ray
+
+
+def _ask(address: str) -> None:
+    """Refuse an address at which nobody listens; Ray itself would go on asking for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as problem:
+        raise ModalignError(
+            f"no Ray cluster can be reached at {address} ({problem}): start one with  ray start --head"
+        ) from None
 
 
 def _reason(problem: BaseException) -> ModalignError:
