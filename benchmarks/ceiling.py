@@ -40,8 +40,8 @@ def fitted(x: Views, dev: Views, seed: int, forms: Sequence[int] = COMPLETE) -> 
     """Dev recall of the best of these closed forms, hubs removed, percent."""
     p = prepare(x, root=True, unit=True, seed=seed)
     fold = folds_of(x, p, dev, seed)[0]._replace(trial=p)
-    method = Full(seed=seed)
-    return max(100 * float(method.solved(dict(Full.CLOSED[k]), fold, "links")[1].mean()) for k in forms)
+    method, linked = Full(seed=seed), len(linked_groups(x))
+    return max(100 * float(method.solved(method.form(k, linked), fold, "links")[1].mean()) for k in forms)
 
 
 def row(what: str, found: Sequence[float]) -> Row:

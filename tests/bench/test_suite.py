@@ -150,9 +150,9 @@ def test_with_twenty_trials_the_strongest_methods_try_twenty_settings() -> None:
         for one in settings:
             check(get("method", entry.method), one, name)
     for case in Full.TRIED:
-        wide, usual = (Full(trials=n).candidates(case) for n in (20, 8))
+        wide, usual = (Full(trials=n).candidates(case, 700) for n in (20, 8))
         assert len(wide) >= 20
-        assert wide[: len(usual)] == usual == Full().candidates(case)
+        assert wide[: len(usual)] == usual == Full().candidates(case, 700)
         for one in wide:
             check(get("method", "transport_cca"), one, case)
 

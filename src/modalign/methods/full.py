@@ -85,7 +85,7 @@ class Full:
             "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3, "plan_neighbours": 0, "rounds": 4, "matches": 1000,
         },
         {
-            "ridge": 1.0, "tilt": 1.0, "power": 0.75, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
+            "tilt": 1.0, "power": 0.75, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
             "most_anchors": 2500,
         },
         {
@@ -93,10 +93,12 @@ class Full:
             "weight": 0.3, "plan_neighbours": 0,
         },
     )  # fmt: skip
+    #: Where they name no ridge: this over the root of the number of linked items, as the noise of a covariance falls.
+    RIDGE = 70.0
     #: Which of these are tried, the most plausible first: with a plan of many items, where a trial takes long and
     #: settings of small data are no match, with many links of three modalities and more or of two, and otherwise.
     TRIED: Mapping[str, tuple[int, ...]] = {
-        "plan": (8, 1), "several": (10, 9, 8, 6, 1, 3), "links": (8, 1, 6, 9, 0, 2, 3, 4, 5, 7),
+        "plan": (8, 1), "several": (10, 9, 8, 6, 1, 3), "links": (9, 8, 1, 6, 0, 2, 3, 4, 5, 7),
         "few": (0, 5, 4, 1, 2, 3, 6, 7),
     }  # fmt: skip
     #: Tried first where there are more items than a plan holds, and matches are sought among all (`meeting`).
@@ -150,7 +152,7 @@ class Full:
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
         links = "several" if len(x.modalities) > 2 else "links"
         case = ("beyond" if p.everyone else "plan") if planned else links if ways(linked) else "few"
-        closed = self.candidates(case)
+        closed = self.candidates(case, linked)
         descents = self.descents(linked) if dev is not None else []
         left = self.trials - 1 - len(descents) - joins(descents)
         strengths = (self.STRENGTHS if case == "few" else self.STRENGTHS[-1:])[: max(0, left)] if self.hubs else ()
@@ -240,15 +242,23 @@ class Full:
         """The heads with hubs removed, where that follows: some settings gain more by it than others."""
         return fold.without_hubs(heads, self.seed) if self.hubs else heads
 
-    def candidates(self, case: str) -> list[dict[str, Any]]:
+    def form(self, number: int, linked: int) -> dict[str, Any]:
+        """One of ``CLOSED`` with all that follows from the number of linked items or was asked for."""
+        return {"ridge": self.RIDGE / max(1, linked) ** 0.5, **self.CLOSED[number], **self.closed}
+
+    def candidates(self, case: str, linked: int) -> list[dict[str, Any]]:
         """What to try: settings of the closed form, each once, the most plausible first."""
         if self.chosen is not None:
             return [{k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}]
         settings: list[dict[str, Any]] = []
-        more = (*self.CLOSED, *({**self.CLOSED[k], **new} for k, new in self.FURTHER)) if self.trials > TRIALS else ()
-        first = (self.BEYOND,) if case == "beyond" else (self.CLOSED[k] for k in self.TRIED[case])
-        for candidate in (*first, *more):
-            settings += [s for s in [{**candidate, **self.closed}] if s not in settings]
+        first = (
+            [{**self.BEYOND, **self.closed}] if case == "beyond" else [self.form(k, linked) for k in self.TRIED[case]]
+        )
+        if self.trials > TRIALS:
+            first += [self.form(k, linked) for k in range(len(self.CLOSED))]
+            first += [{**self.form(k, linked), **new, **self.closed} for k, new in self.FURTHER]
+        for candidate in first:
+            settings += [candidate] if candidate not in settings else []
         return settings
 
     def descents(self, linked: int) -> list[str]:
@@ -296,7 +306,7 @@ class Full:
         logs: dict[str, float] = {}
         for name in names:
             how = DESCENTS[name]
-            begun = start if how.closed is None else self.begun(how.closed, fold)
+            begun = start if how.closed is None else self.begun(self.form(how.closed, len(linked_groups(x))), fold)
             objective, folder = self.objective(how.retrieval), trial_folder(run, name)
             ends[name], logs[name] = how.end(begun, objective, x, fold.dev, self.steps, self.seed, folder)
         keep_log(trial_folder(run, max(logs, key=lambda n: logs[n])), run)
@@ -313,9 +323,8 @@ class Full:
             self.record |= {"chosen": {**self.record["chosen"], "descent": list(best)}, "dev": scores[best]}
         return every[best]
 
-    def begun(self, number: int, fold: Fold) -> Heads:
-        """Heads of one of the closed forms, whatever was chosen."""
-        settings = {**self.CLOSED[number], **self.closed}
+    def begun(self, settings: dict[str, Any], fold: Fold) -> Heads:
+        """Heads of a closed form, whatever was chosen."""
         return self.solved(settings, fold._replace(trial=fold.p), "links")[0].heads(self.dim)
 
     def objective(self, retrieval: str = "clip") -> dict[str, Any]:
