@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..geometry.leading import eigenvectors
 from ..model import Heads
 from ..model.heads import Head, LocalScaling, Projection
 from ..parameters import Count, Seed, Weight, checked
@@ -146,7 +147,7 @@ def top(moment: Tensor, dim: int) -> Tensor:
     Of a wide matrix by iteration, which is much faster.
     """
     if len(moment) < max(WIDE, 5 * (dim + SPARE)):
-        return torch.linalg.eigh(moment).eigenvectors[:, -dim:].flip(1)
+        return eigenvectors(moment, dim)
     return iterated(moment, dim, SPARE, ITERATIONS)
 
 
