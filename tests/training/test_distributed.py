@@ -124,11 +124,15 @@ def test_a_lost_rank_ends_all_and_torchrun_goes_on_by_itself_distributed(tmp_pat
 
 
 @pytest.mark.slow
-def test_a_mistake_is_said_once_distributed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("setting", "said"), [("method.precision=half", "precision is 'half'"), ("none=1", "unknown setting")]
+)
+def test_a_mistake_is_said_once_distributed(setting: str, said: str, tmp_path: Path) -> None:
+    """One that the training meets, and one of the specification."""
     path = specification(tmp_path, "wrong")
-    running = start(tmp_path, 2, "-m", "modalign", "train", str(path), "--set", "method.precision=half")
-    said = "".join(process.communicate(timeout=120)[1] for process in running)
+    running = start(tmp_path, 2, "-m", "modalign", "train", str(path), "--set", setting)
+    text = "".join(process.communicate(timeout=120)[1] for process in running)
     assert [p.returncode for p in running] == [2, 2]
-    assert said.count("modalign:") == 1, said
-    assert "precision is 'half'" in said
-    assert "Traceback" not in said
+    assert text.count("modalign:") == 1, text
+    assert said in text
+    assert "Traceback" not in text

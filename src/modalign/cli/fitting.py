@@ -184,9 +184,10 @@ def train(config: Path, *, set: Set = None, track: str | None = None, json: Json
     from ..specification import from_toml
     from .tables import fitted
 
-    spec = from_toml(config, set or [])
-    with on_ranks() as progress, followed(track, spec) as follow:
-        finish(follow(train_run(spec, progress)), json, fitted)
+    with on_ranks() as progress:  # where a mistake in the specification is said once, too
+        spec = from_toml(config, set or [])
+        with followed(track, spec) as follow:
+            finish(follow(train_run(spec, progress)), json, fitted)
 
 
 def finetune(
