@@ -9,11 +9,12 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["OMP_NUM_THREADS"] = "1"  # read once, by torch, faiss and others: tests run in as many processes as cores
 
 import pytest
 import torch
 
-torch.set_num_threads(1)  # tests run in as many processes as there are cores; small tensors gain nothing from threads
+torch.set_num_threads(1)  # small tensors gain nothing from threads
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from zlib import crc32
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["OMP_NUM_THREADS"] = "1"  # forks, see children.py, have none of the threads of this process
 
 import hypothesis
 import numpy as np

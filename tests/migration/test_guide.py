@@ -46,14 +46,14 @@ def prepare(folder: Path, models: Models) -> None:
     import lancedb
     import pyarrow
 
-    np.save(folder / "old.npy", models.old[:1500].numpy())
-    np.save(folder / "new.npy", models.new[:400].numpy())
+    np.save(folder / "old.npy", models.old[:800].numpy())
+    np.save(folder / "new.npy", models.new[:300].numpy())
     (folder / "pairs.csv").write_text("old,new\n" + "".join(f"{i},{i}\n" for i in range(120)))
     index = faiss.IndexFlatIP(24)
-    index.add(models.old[:1500].numpy())
+    index.add(models.old[:800].numpy())
     faiss.write_index(index, str(folder / "old.faiss"))
-    vectors = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(models.old[:1500].numpy().ravel()), 24)
-    table = pyarrow.table({"id": list(range(1500)), "vector": vectors})
+    vectors = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(models.old[:800].numpy().ravel()), 24)
+    table = pyarrow.table({"id": list(range(800)), "vector": vectors})
     lancedb.connect(str(folder / "db")).create_table("items", table)
 
 
@@ -83,6 +83,6 @@ def test_every_command_of_the_page_runs(models: Models, tmp_path: Path, capsys: 
             cli.main(argv[1:])
     out = capsys.readouterr().out
     assert "a dog" in out
-    assert np.load(tmp_path / "mapped.npy").shape == (1500, 16)
+    assert np.load(tmp_path / "mapped.npy").shape == (800, 16)
     assert (tmp_path / "mixed-index" / "current.json").exists()
     assert torch.from_numpy(np.loadtxt(tmp_path / "rows.csv", skiprows=1)).unique().numel() == 300
