@@ -28,3 +28,9 @@ def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, value)
         with pytest.raises(ModalignError, match=rf"cannot meet at 127.0.0.1:{port} \(.*EADDRINUSE"), together():
             raise AssertionError
+
+
+def test_a_number_of_processes_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    with pytest.raises(ModalignError, match="WORLD_SIZE must be a number of processes, got 'two'"), together():
+        raise AssertionError

@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     # Threads that wait for each other asleep, not spinning: on a machine that is busy with other work, spinning makes
     # small matrix products many times slower. Read when torch is imported, so it has to be said here.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # started by torchrun: what torch notes for itself, each would print
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # started by torchrun: what torch notes for itself, each would print
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     for stream in (sys.stdout, sys.stderr):  # a terminal may lack letters that a name or a caption has
         if isinstance(stream, io.TextIOWrapper):

@@ -33,7 +33,10 @@ def together() -> Iterator[None]:
         LostRankError: another rank ended.
         SystemExit: on the ranks that have nothing to add.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or world() > 1:
+    size = os.environ.get("WORLD_SIZE", "1")
+    if not size.isdecimal():
+        raise ModalignError(f"WORLD_SIZE must be a number of processes, got {size!r}: torchrun sets it")
+    if int(size) < 2 or world() > 1:
         yield
         return
     _join()
