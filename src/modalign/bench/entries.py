@@ -87,6 +87,10 @@ def product(**axes: Sequence[Any]) -> tuple[Settings, ...]:
     )
 
 
+BASELINES = ("contrastive", "closed", "strong")
+"""Groups of the catalogue that are called baselines."""
+
+
 def groups(entries: Mapping[str, MethodEntry]) -> dict[str, list[str]]:
     """Names of groups -> names of their entries; "baselines" is contrastive, closed and strong together."""
     found: dict[str, list[str]] = {}
@@ -94,7 +98,7 @@ def groups(entries: Mapping[str, MethodEntry]) -> dict[str, list[str]]:
         found.setdefault(entry.group, []).append(name)
     found.pop("closed", None)  # the name of an entry, too
     found["closed-forms"] = [n for n, e in entries.items() if e.group == "closed"]
-    found["baselines"] = [n for n, e in entries.items() if e.group in ("contrastive", "closed", "strong")]
+    found["baselines"] = [n for n, e in entries.items() if e.group in BASELINES]
     return found
 
 

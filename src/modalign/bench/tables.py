@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
+from .entries import BASELINES
 
 Summary = Mapping[str, Any]
 COLUMNS = (
@@ -147,6 +148,7 @@ def markdown(summary: Summary) -> str:
         f"({', '.join(map(str, summary['seeds']))}) and test groups. Every method tried up to {summary['trials']} "
         f"settings on dev with seed {summary['tune_seed']}. p: two-way test over seeds and test groups against "
         "the method in focus of the setting (with one seed: permutations over groups), Holm-corrected within it.",
+        lead(summary),
     ]
     for s in summary["settings"]:
         parts += [f"## {s['name']}", _facts(s), _board(summary, s)]
@@ -154,6 +156,27 @@ def markdown(summary: Summary) -> str:
             parts.append(_target(s))
     parts += [*_ablation_lines(summary), *_geometry_lines(summary), *_failed_lines(summary)]
     return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def lead(summary: Summary) -> str:
+    """In how many settings the method in focus is ahead of the baselines, and how surely; nothing without baselines."""
+    focus, ahead, apart, sure, count = summary["focus"], 0, 0, 0, 0
+    for s in summary["settings"]:
+        rivals = {m: r for m, r in s["methods"].items() if m != focus and summary["groups"][m] in BASELINES}
+        if s["focus"] != focus or not rivals:
+            continue
+        ours, best = s["methods"][focus], max(rivals.values(), key=lambda row: row["value"])
+        count += 1
+        ahead += ours["value"] > best["value"]
+        apart += ours["low"] > best["high"]
+        tests = [c["corrected"] for c in s["comparisons"] if c["against"] in rivals]
+        sure += ours["value"] > best["value"] and max(tests) < 0.05
+    if not count:
+        return ""
+    return (
+        f"'{summary['labels'][focus]}' is ahead of every baseline in {ahead} of {count} settings: in {sure} with p "
+        f"below .05 against each of them, in {apart} with an interval apart from that of the best one."
+    )
 
 
 def _facts(s: Mapping[str, Any]) -> str:

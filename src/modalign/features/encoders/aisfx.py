@@ -14,6 +14,7 @@ from ...registry import register
 from .aisfx_net import DIM, RATE, Network, blocks_of, spectrogram
 from .audio import heard
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
+from .framing import gathered
 from .text import Precision
 from .time_parts import check_parts, part_means
 from .weights import Credit, load_state, weights_file
@@ -94,7 +95,6 @@ class AiSfx(FrozenEncoder):
             return torch.empty(0, self.dim)
         with torch.no_grad():
             cut = [blocks_of(bands) for bands in batch]
-            lots = (lot for item in cut for lot in item.split(TOGETHER))
-            features = torch.cat([self.run(lot) for lot in lots])
+            features = gathered(self.run(lot) for item in cut for lot in item.split(TOGETHER))
             split = features.split([len(blocks) for blocks in cut])
             return torch.stack([part_means(blocks, self.parts) for blocks in split])
