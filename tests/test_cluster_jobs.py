@@ -81,7 +81,7 @@ def test_the_slurm_job_passes_its_tools(tool: str) -> None:
         pytest.skip(f"{tool} is not installed")
     command = {"shellcheck": ["shellcheck"], "sbatch": ["sbatch", "--test-only"]}[tool]
     done = subprocess.run([*command, str(FOLDER / "train.sbatch")], check=False, capture_output=True, text=True)
-    if "Unable to contact slurm controller" in done.stderr:
-        pytest.skip("no Slurm controller answers")
+    if "Unable to contact slurm controller" in done.stderr or "Could not establish a configuration" in done.stderr:
+        pytest.skip("no Slurm controller answers, or none is named")
     assert done.returncode == 0, done.stdout + done.stderr
     assert tool != "sbatch" or re.search(r"Job \d+ to start at .* on nodes ", done.stderr)
