@@ -98,7 +98,7 @@ class Full:
     #: Which of these are tried, the most plausible first: with a plan of many items, where a trial takes long and
     #: settings of small data are no match, with many links of three modalities and more or of two, and otherwise.
     TRIED: Mapping[str, tuple[int, ...]] = {
-        "plan": (8, 1), "several": (10, 9, 8, 6, 1, 3), "links": (9, 8, 1, 6, 0, 2, 3, 4, 5, 7),
+        "plan": (8, 1), "several": (10, 9, 8, 6, 1, 3), "links": (1, 9, 8, 6, 0, 2, 3, 4, 5, 7),
         "few": (0, 5, 4, 1, 2, 3, 6, 7),
     }  # fmt: skip
     #: Tried first where there are more items than a plan holds, and matches are sought among all (`meeting`).
