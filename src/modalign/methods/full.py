@@ -250,16 +250,12 @@ class Full:
         """What to try: settings of the closed form, each once, the most plausible first."""
         if self.chosen is not None:
             return [{k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}]
-        settings: list[dict[str, Any]] = []
-        first = (
-            [{**self.BEYOND, **self.closed}] if case == "beyond" else [self.form(k, linked) for k in self.TRIED[case]]
-        )
+        beyond = case == "beyond"
+        settings = [{**self.BEYOND, **self.closed}] if beyond else [self.form(k, linked) for k in self.TRIED[case]]
         if self.trials > TRIALS:
-            first += [self.form(k, linked) for k in range(len(self.CLOSED))]
-            first += [{**self.form(k, linked), **new, **self.closed} for k, new in self.FURTHER]
-        for candidate in first:
-            settings += [candidate] if candidate not in settings else []
-        return settings
+            settings += [self.form(k, linked) for k in range(len(self.CLOSED))]
+            settings += [{**self.form(k, linked), **new, **self.closed} for k, new in self.FURTHER]
+        return [s for place, s in enumerate(settings) if s not in settings[:place]]
 
     def descents(self, linked: int) -> list[str]:
         """Ways of descent that follow, by the number of linked groups; or that of an earlier fit."""
