@@ -2,12 +2,12 @@
 
     python -m benchmarks.ratios                    all of it (some minutes)
     python -m benchmarks.ratios --only transport knn
-    python -m benchmarks.ratios --kept runs/bench  where runs are kept (the default) and the last one is read
+    python -m benchmarks.ratios --kept runs/bench  where runs are kept (the default) and what was kept is read
 
 Both sides of a row run in turn, a few times, in one thread of one process, and are measured in processor seconds: the
 ratio is the median of the ratios pair by pair, which other programs on the machine disturb least. ``asked`` is what the
-project wants. Each run is kept as JSON; a row whose ratio grew by more than 10 % since the last kept run is flagged,
-and the exit status is 1 then. A peer that is not installed is left out and named.
+project wants. Each run is kept as JSON, row by row; one whose ratio grew by more than 10 % since it was kept last is
+flagged, and the exit status is 1 then. A peer that is not installed is left out and named.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import resource
 import statistics
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,12 @@ def taken(call: Callable[[], Any]) -> float:
 
 def run(only: Sequence[str] = tuple(GROUPS), repeats: int = 5) -> list[dict[str, Any]]:
     """One row per comparison."""
+    return list(each(only, repeats))
+
+
+def each(only: Sequence[str], repeats: int) -> Iterator[dict[str, Any]]:
+    """The rows of some groups, as they are measured."""
     torch.set_num_threads(1)
-    rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peers warn when they are stopped early
         for name in only:
@@ -74,9 +78,9 @@ def run(only: Sequence[str] = tuple(GROUPS), repeats: int = 5) -> list[dict[str,
                 print(f"left out, {needed} is not installed: {name}", file=sys.stderr)
                 continue
             for row in rows_of():
-                rows.append(measured(row, repeats))
-                print(f"  {row.what}: {rows[-1]['ratio']:.3g}", file=sys.stderr, flush=True)
-    return rows
+                found = measured(row, repeats)
+                print(f"  {row.what}: {found['ratio']:.3g}", file=sys.stderr, flush=True)
+                yield found
 
 
 def main() -> int:
@@ -87,14 +91,16 @@ def main() -> int:
     parser.add_argument("--kept", type=Path, default=KEPT)
     asked = parser.parse_args()
     before = _kept.last(asked.kept)
-    rows = run(asked.only, asked.repeats)
     now = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
     about = {"when": now, "machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-    path = _kept.keep(asked.kept, now, about, rows)
-    lines = _kept.compared(rows, before, whole=len(asked.only) == len(GROUPS))
+    kept = _kept.Keeper(asked.kept, now, about)
+    for row in each(asked.only, asked.repeats):
+        kept.add(row)
+    lines = _kept.compared(kept.rows, before, whole=len(asked.only) == len(GROUPS))
     print(table(lines))
     flagged = _kept.slower(lines)
-    print(f"\nkept as {path}; " + (f"slower by more than 10 %: {', '.join(flagged)}" if flagged else "nothing slower"))
+    word = f"slower by more than 10 %: {', '.join(flagged)}" if flagged else "nothing slower"
+    print(f"\nkept as {kept.path}; {word}")
     return 1 if flagged else 0
 
 

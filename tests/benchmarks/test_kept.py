@@ -21,20 +21,23 @@ def row(what, ratio):
     return {"what": what, "ratio": ratio, "asked": 1.0, "ours_s": ratio, "peer_s": 1.0}
 
 
-def test_a_run_is_kept_and_is_the_last_one_of_the_next(kept, tmp_path):
+def test_each_row_is_kept_as_it_is_measured_and_the_newest_is_the_next_ones_measure(kept, tmp_path):
     folder = tmp_path / "bench"
-    assert kept.last(folder) is None
-    kept.keep(folder, "2026-01-02", {"torch": "x"}, [row("knn", 1.2)])
-    kept.keep(folder, "2026-01-10", {"torch": "x"}, [row("knn", 1.3)])
-    assert kept.last(folder)["rows"] == [row("knn", 1.3)]
+    assert kept.last(folder) == {}
+    whole = kept.Keeper(folder, "2026-01-02", {"torch": "x"})
+    whole.add(row("knn", 1.2))
+    whole.add(row("cca", 0.1))
+    stopped = kept.Keeper(folder, "2026-01-10", {"torch": "y"})
+    stopped.add(row("knn", 1.3))
+    assert json.loads(stopped.path.read_text()) == {"torch": "y", "rows": [row("knn", 1.3)]}
+    assert kept.last(folder) == {"knn": 1.3, "cca": 0.1}
     assert sorted(p.name for p in folder.iterdir()) == ["2026-01-02.json", "2026-01-10.json"]
     with pytest.raises(FileExistsError, match="kept already"):
-        kept.keep(folder, "2026-01-10", {}, [])
-    assert json.loads((folder / "2026-01-10.json").read_text())["torch"] == "x"
+        kept.Keeper(folder, "2026-01-10", {})
 
 
 def test_what_became_more_than_a_tenth_slower_is_flagged_and_nothing_else(kept):
-    before = {"rows": [row("a", 1.0), row("b", 1.0), row("c", 2.0), row("gone", 1.0)]}
+    before = {"a": 1.0, "b": 1.0, "c": 2.0, "gone": 1.0}
     now = [row("a", 1.11), row("b", 1.09), row("c", 1.0), row("fresh", 9.0)]
     lines = kept.compared(now, before)
     assert kept.slower(lines) == ["a"]
@@ -46,7 +49,7 @@ def test_what_became_more_than_a_tenth_slower_is_flagged_and_nothing_else(kept):
 
 
 def test_a_first_run_flags_nothing(kept):
-    lines = kept.compared([row("a", 5.0)], None)
+    lines = kept.compared([row("a", 5.0)], {})
     assert kept.slower(lines) == []
     assert lines[0]["was"] is None
     assert lines[0]["since"] == ""
