@@ -121,7 +121,8 @@ def test_a_run_that_is_replaced_is_told_and_nothing_of_it_stays(here: Path, call
 
 
 def test_a_store_of_other_data_is_told(here: Path, call: Call) -> None:
-    assert call(*to("embed", "store"))[0] == 0
+    assert call(*to("embed", "store"), "--limit", "3")[0] == 0
+    assert "replaced" not in call(*to("embed", "store"))[2]  # it grows
     assert "replaced" not in call(*to("embed", "store"))[2]
     Path("list.csv").write_text("caption\na cat\n")
     code, _, err = call(*to("embed", "store"))

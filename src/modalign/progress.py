@@ -45,6 +45,8 @@ def terminal() -> Iterator[Progress]:
         def show(done: int, total: int, what: str) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total, completed=done)  # what was there took no time
+            elif done < bars.tasks[tasks[what]].completed:  # the same work once more
+                bars.reset(tasks[what])  # type: ignore[arg-type]
             bars.update(tasks[what], completed=done, total=total)  # type: ignore[arg-type]
 
         yield show
@@ -59,12 +61,17 @@ class _Lines:
     def __init__(self) -> None:
         self.start: dict[str, tuple[float, int]] = {}
         self.last: dict[str, float] = {}
+        self.done: dict[str, int] = {}
 
     def __call__(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
+        known = self.done.get(what, -1)
+        self.done[what] = done
+        if done < known:  # the same work once more, with a clock of its own
+            del self.start[what]
         begun, before = self.start.setdefault(what, (now, done))
         finished = done >= total
-        if not finished and now - self.last.get(what, -1e9) < EVERY:
+        if (done == known) if finished else (now - self.last.get(what, -1e9) < EVERY):
             return
         self.last[what] = now
         spent, new = now - begun, done - before  # what was there before took no time

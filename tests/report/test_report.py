@@ -18,7 +18,7 @@ from modalign.metrics.corrected import TOPIC
 from modalign.metrics.kernels import UNBIASED
 from modalign.metrics.labels import PRECISION
 from modalign.metrics.procrustes import DISPARITY
-from modalign.metrics.recall import RECALL
+from modalign.metrics.recall import RECALL, Retrieval
 from modalign.metrics.score import Measure
 from modalign.model import Heads, Model
 from modalign.report import write
@@ -26,6 +26,7 @@ from modalign.report.page import Absent
 from modalign.report.sections import SECTIONS
 from modalign.report.sheet import load
 from modalign.runs.items import Items, write_lines
+from modalign.views import Views
 
 from .conftest import CREDIT, Make, edit, embeddings, method, score, scores
 
@@ -87,6 +88,16 @@ def test_ids_are_unique_and_references_resolve(make_run: Make) -> None:
     assert targets
     assert {str(t)[1:] for t in targets} <= set(ids)
     assert {str(a["data-to"]) for _, a in page.tags if a.get("data-to")} <= set(ids)
+
+
+def test_the_median_of_an_even_number_of_queries_is_the_lower_one_as_in_the_scores(make_run: Make) -> None:
+    run = make_run(n=2)
+    z = Views.from_arrays(image=torch.eye(2), text=torch.tensor([[1.0, 0.0], [0.9, 0.1]]))  # ranks 1 and 2 of text
+    Items(z, {m: [{"row": i, "split": "test"} for i in range(2)] for m in z.modalities}).write(run)
+    median = Retrieval()(z)["rank/text->image/median"].value
+    assert median == 1.0
+    page = write(run).read_text()
+    assert '<th scope="row">text → image</th><td>1<small>of 2</small>' in page
 
 
 def test_nothing_is_fetched(make_run: Make) -> None:

@@ -214,6 +214,22 @@ def test_estimates_leave_out_what_was_there_before(
     assert "910 of 1000 (10 s, about 90 s left)" in capsys.readouterr().err
 
 
+def test_work_that_comes_again_has_a_clock_of_its_own_and_its_end_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("modalign.progress.time.monotonic", lambda: now[0])
+    lines = _Lines()
+    for second, done in ((0, 0), (10, 4), (11, 4), (30, 0), (40, 2), (41, 4)):
+        now[0] = float(second)
+        lines(done, 4, "rounds")
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "rounds: 0 of 4 (0 s)", "rounds: 4 of 4 (10 s)",
+        "rounds: 0 of 4 (0 s)", "rounds: 2 of 4 (10 s, about 10 s left)", "rounds: 4 of 4 (11 s)",
+    ]  # fmt: skip
+
+
 def test_kept_leaves_other_errors_alone() -> None:
     with pytest.raises(ValueError, match="x") as found, kept(lambda: "3 of 8"):
         raise ValueError("x")

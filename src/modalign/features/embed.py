@@ -198,14 +198,15 @@ def _asked(
 
 
 def _replaced(folder: Path, manifest: Manifest) -> str | None:
-    """What a store holds of another data set; None where there is none, or the same."""
+    """What a store holds of another data set; None where there is none, the same, or the first rows of the same."""
     if not Store.is_store(folder):
         return None
     try:
         before = Store.open(folder).manifest
     except ModalignError:
         return "a damaged feature store"
-    same = before.fingerprint() == manifest.fingerprint()
+    groups = set(before.groups().tolist())
+    same = before.fingerprint() == manifest.where(lambda row: row.group in groups).fingerprint()
     return None if same else f"features of {len(before):,} items of '{before.name}'"
 
 

@@ -80,7 +80,7 @@ def _direction(sheet: Sheet, way: Direction, p: Found, name: str) -> dict[str, o
     return {
         "name": name,
         "strata": _strata(sheet, way, p),
-        "median": f"{float(ranks.double().quantile(0.5)):,.1f}".removesuffix(".0"),
+        "median": f"{int(ranks.median()):,}",  # the lower one of two, as the measure has it
         "candidates": f"{p.gallery:,}",
         "shares": [percent(float((ranks <= k).double().mean())) for k in (1, 10, 100)],
     }
