@@ -17,6 +17,7 @@ from torch import Tensor
 from .. import renamed
 from ..errors import ModalignError
 from ..parameters import Dim, Shape, Weight, checked
+from .leading import singular
 from .pairs import known_pairs
 
 Links = tuple[Tensor, Tensor | None]  # (p, 2) row pairs and (p,) weights, None = equal
@@ -240,8 +241,8 @@ def canonical(
     scales = [s.scale(ridge) for s in principal]
     blocks = {(a, b): scales[a][:, None] * c.double() * scales[b] for (a, b), c in cross.items()}
     if len(principal) == 2:
-        left, s, right = torch.linalg.svd(blocks[0, 1], full_matrices=False)
-        vectors = [left, right.T]
+        left, s, right = singular(blocks[0, 1], dim)
+        vectors = [left, right]
     else:
         vectors, s = _generalised(blocks, [len(v) for v in scales])
     keep = int((s[:dim] > 1e-9 * s[0]).sum()) if s[0] > 0 else 0

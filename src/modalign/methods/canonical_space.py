@@ -14,7 +14,7 @@ from ..geometry.correlation import Canonical
 from ..model import Heads
 from ..model.heads import Head, likest, moved, relative, smooth
 from ..views import Views
-from .local_scaling import top
+from .local_scaling import leading, roughly_leading
 from .prepared import Prepared, linear_map
 
 SAMPLE = 4096  # rows from which principal directions are found
@@ -134,12 +134,16 @@ class CanonicalSpace:
         parts = [smooth(part, bank, self.neighbours, self.smoothing) for part in w.split(2048)]
         return torch.cat(parts).double() / scale
 
-    def heads(self, dim: int | None = None) -> Heads:
-        """Heads of this space, reduced to ``dim`` principal directions of all training items of all modalities."""
+    def heads(self, dim: int | None = None, rough: bool = False) -> Heads:
+        """Heads of this space, reduced to ``dim`` principal directions of all training items of all modalities.
+
+        Args:
+            rough: only nearly the principal ones, for heads that serve to judge.
+        """
         maps = self.maps()
         if dim is not None and next(iter(maps.values())).shape[1] > dim:
-            moment = torch.stack([_moment(self.embed(m, spread(self.p.rows[m]))) for m in maps]).sum(0)
-            axes = top(moment, dim).to(PRECISION)
+            z = {m: self.embed(m, spread(self.p.rows[m])) for m in maps}
+            axes = (roughly_leading if rough else leading)(z, dim).to(PRECISION)
             maps = {m: w @ axes for m, w in maps.items()}
         return Heads({m: Head(self._front(k, m), linear_map(maps[m])) for k, m in enumerate(maps)}).eval()
 
@@ -184,8 +188,3 @@ def _nearest(p: Prepared, m: str, w: Tensor, bank: Tensor, ridge: float, neighbo
 def spread(rows: Tensor, most: int = SAMPLE) -> Tensor:
     """At most so many rows, at equal steps."""
     return rows[:: max(1, -(-len(rows) // most))]
-
-
-def _moment(z: Tensor) -> Tensor:
-    z = normalize(z, dim=1)
-    return (z.T @ z).double() / len(z)

@@ -15,7 +15,7 @@ from ..training.loop import dev_recalls
 from ..views import Views, composed, linked_groups, queries_present, task_views
 from ..views.links import held_out
 from .canonical_space import CanonicalSpace
-from .local_scaling import roughly_leading, scalings, some, without_hubs
+from .local_scaling import USUALLY, roughly_leading, scalings, some, without_hubs
 from .prepared import Prepared, prepare
 from .tuning import crowded, score_heads
 
@@ -60,7 +60,7 @@ class Fold(NamedTuple):
         if next(iter(z.data.values())).shape[1] > dim:
             axes = roughly_leading(z.data, dim)
             z, dev = (v.map(lambda m, rows: normalize(rows @ axes, dim=1)) for v in (z, dev))
-        found = scalings(z, z.modalities, seed=seed, target=self.target) if hubs else None
+        found = scalings(z, z.modalities, seed=seed, target=self.target, usual=USUALLY) if hubs else None
         if found is None:
             return self.recalls_of(dev)
         fewer, last = found

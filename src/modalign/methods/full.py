@@ -159,12 +159,15 @@ class Full:
         if planned and dev is not None:
             folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
         kept = None if run is None else run / RunFile.TRIALS
-        settings, best = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case)
-        if dev is not None:
+        settings, spaces = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case)
+        if dev is None:  # these only serve to judge: all pairs are fitted anew
+            best = [space.heads(self.dim, rough=True) for space in spaces]
+        else:
             if folds[0].trial is not folds[0].p:
-                best = [self.solved(settings, folds[0]._replace(trial=p), case)[0].heads(self.dim)]
-            self.record["dev"] = folds[0].score(best[0])
-            best = [self.descend(best[0], within(x, p), folds[0], descents, run, planned)]
+                spaces = [self.solved(settings, folds[0]._replace(trial=p), case)[0]]
+            start = spaces[0].heads(self.dim)
+            self.record["dev"] = folds[0].score(start)
+            best = [self.descend(start, within(x, p), folds[0], descents, run, planned)]
         learnt = {k: v for k, v in self.record["chosen"].items() if k != "descent"}
         descended = {"objective": self.objective()} if "descent" in self.record["chosen"] else {}
         self.record["took_part"] = {"name": "transport_cca", **learnt, **descended}
@@ -182,8 +185,8 @@ class Full:
         kept: Path | None,
         progress: Progress,
         case: str,
-    ) -> tuple[dict[str, Any], list[Heads]]:
-        """The closed form to go on with, and its heads, one of each fold.
+    ) -> tuple[dict[str, Any], list[CanonicalSpace]]:
+        """The closed form to go on with, and its spaces, one of each fold.
 
         Args:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
@@ -205,7 +208,7 @@ class Full:
         if str(best["settings"]) not in made:  # tried by a call that was killed
             score(best["settings"])
         self.record |= {"chosen": best["settings"], "dev": best["score"], "trials": tuned.record}
-        return best["settings"], [space.heads(self.dim) for space in made[str(best["settings"])]]
+        return best["settings"], made[str(best["settings"])]
 
     def solved(self, settings: dict[str, Any], fold: Fold, case: str) -> tuple[CanonicalSpace, Tensor]:
         """The closed form of a fold's trial rows, and what each dev group adds to its score.

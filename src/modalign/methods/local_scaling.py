@@ -15,7 +15,7 @@ from ..parameters import Count, Seed, Weight, checked
 from ..views import Views, composed
 
 MOST = 8192  # rows of a bank: 8 MB at 256 dimensions
-USUAL = 2048  # rows whose mean crowdedness counts as the usual one
+USUAL, USUALLY = 2048, 512  # rows whose mean crowdedness counts as the usual one; where it only serves to judge
 WIDE, SPARE, ITERATIONS = 2048, 128, 6  # of a matrix whose leading directions are found by iteration
 ROUGH, ROUGHLY = (64, 2), 1024  # spare directions and iterations, and rows, where directions only serve to judge
 EDGE, EDGE_OF_SUMS = 0.25, 0.4  # constant coordinates; the sum of two unit rows is longer than one, and wants more
@@ -76,11 +76,13 @@ def scalings(
     edge: float | None = None,
     seed: int = 0,
     target: str | None = None,
+    usual: int = USUAL,
 ) -> tuple[Tensor, dict[str, LocalScaling]] | None:
     """(d, k) principal directions of unit rows, and the stage that follows on unit rows of these, for each modality.
 
     Args:
         embedded: items of the bank, unit rows. modalities: all that there are.
+        usual: rows at most whose mean crowdedness counts as the usual one.
 
     Returns: None where the banks would be too small.
     """
@@ -105,7 +107,7 @@ def scalings(
         out[m] = LocalScaling(axes.shape[1], len(banks[m]), own, columns, near, strength, wide)
         out[m].bank.copy_(banks[m])
         own_rows = z[m] if m in z else banks[m]
-        out[m].mean.copy_(out[m].crowd(own_rows[some(len(own_rows), USUAL, seed)]).mean())
+        out[m].mean.copy_(out[m].crowd(own_rows[some(len(own_rows), usual, seed)]).mean())
     return axes, out
 
 
@@ -129,7 +131,7 @@ def some(count: int, most: int, seed: int) -> Tensor:
 
 def leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
     """(d, dim) principal directions of the rows of all modalities, each modality counting once; 1 <= dim <= d."""
-    moment = torch.stack([rows.double().T @ rows.double() / len(rows) for rows in z.values()]).sum(0)
+    moment = torch.stack([(rows.T @ rows).double() / len(rows) for rows in z.values()]).sum(0)
     return top(moment, max(dim, 1)).float()
 
 
