@@ -144,7 +144,7 @@ def pictures() -> list[Block]:
     """Pixels -> features, and files -> features."""
     uris = [str(u) for u in openmoji().modality("image").uri[: PICTURES * 20 : 20]]
     encoder, half, torch_only = Pixels(), Pixels(precision="bfloat16"), Pixels()
-    torch_only._run = torch_only.network
+    torch_only.run = torch_only.network
     drawn = EfficientNetLite0()
     plain = published(encoder)
     pixels = list(drawn.collate(uris))

@@ -151,23 +151,10 @@ def specification(table: Mapping[str, Any], where: str = "specification", home: 
     return spec
 
 
-PLACES = (
-    "root",
-    "store",
-    "files",
-    "arrays",
-    "pairs",
-    "captions",
-    "labels",
-    "texts",
-    "weights",
-    "folder",
-    "path",
-    "run",
-)
-"""Settings that may name a file or a folder."""
 SOURCES = ("root", "store", "files", "arrays", "pairs")
-"""Those that name nothing else."""
+"""Settings that name a file or a folder and nothing else."""
+PLACES = (*SOURCES, "captions", "labels", "texts", "weights", "folder", "path", "run")
+"""Settings that may name one."""
 
 
 def located(value: Any, home: Path | None = None, key: str = "", sure: bool = True) -> Any:

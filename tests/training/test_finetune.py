@@ -144,7 +144,7 @@ def test_what_cannot_be_trained_is_said(text_folder: Path) -> None:
         EfficientNetLite0().tunable(Tuning("last", blocks=16))
     with pytest.raises(ModalignError, match="has 3"):
         TransformerText(str(text_folder)).tunable(Tuning("last", blocks=4))
-    with pytest.raises(ModalignError, match="choose last, lora or all"):
+    with pytest.raises(ModalignError, match="part must be 'last' or 'lora' or 'all'"):
         Tuning("first")  # type: ignore[arg-type]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from ..data.manifest import Row
 from ..errors import MissingExtraError, ModalignError
 from .encoders.base import Encoder, plan
 
+T = TypeVar("T")
 Encoded = tuple[list[int], Tensor, dict[int, str]]
 """Positions of items in their shard, their features, and why others have none."""
 
@@ -28,38 +29,34 @@ def encode_batches(items: Sequence[Row], encoder: Encoder) -> Iterator[Encoded]:
     batches = plan(encoder, items)
     own = torch.get_num_threads()
     if not getattr(encoder, "parallel", False):
-        yield from _ahead(items, batches, encoder)
-        return
-    count = min(own, len(batches))
-    if count <= 1:
-        for places in batches:
-            yield _run(encoder, *_decode(items, places, encoder))
+        with ThreadPoolExecutor(1, "decode") as worker:
+            for decoded in _ahead(worker, lambda places: _decode(items, places, encoder), batches, 1):
+                yield _run(encoder, *decoded)
         return
 
     def work(places: list[int]) -> Encoded:
         return _run(encoder, *_decode(items, places, encoder))
 
+    count = min(own, len(batches))
+    if count <= 1:
+        yield from map(work, batches)
+        return
     try:
         with ThreadPoolExecutor(count, "encode", initializer=torch.set_num_threads, initargs=(1,)) as workers:
-            waiting = deque(workers.submit(work, places) for places in batches[: 2 * count])
-            for following in [*batches[2 * count :], *[None] * len(waiting)]:
-                done = waiting.popleft().result()
-                if following is not None:
-                    waiting.append(workers.submit(work, following))
-                yield done
+            yield from _ahead(workers, work, batches, 2 * count)
     finally:
         torch.set_num_threads(own)  # a part of that setting is shared by all threads
 
 
-def _ahead(items: Sequence[Row], batches: Sequence[list[int]], encoder: Encoder) -> Iterator[Encoded]:
-    """Encode here; a thread decodes the next batch meanwhile."""
-    with ThreadPoolExecutor(1, "decode") as worker:
-        waiting = [worker.submit(_decode, items, places, encoder) for places in batches[:1]]
-        for following in [*batches[1:], None][: len(batches)]:
-            decoded = waiting.pop().result()
-            if following is not None:
-                waiting.append(worker.submit(_decode, items, following, encoder))
-            yield _run(encoder, *decoded)
+def _ahead(pool: Executor, work: Callable[[list[int]], T], batches: Iterable[list[int]], most: int) -> Iterator[T]:
+    """What comes of each batch, in order; at most so many are under way or done while one is waited for or used."""
+    waiting: deque[Future[T]] = deque()
+    for places in batches:
+        waiting.append(pool.submit(work, places))
+        if len(waiting) > most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _run(encoder: Encoder, places: list[int], batch: Any, errors: dict[int, str]) -> Encoded:

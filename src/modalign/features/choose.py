@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -13,73 +12,24 @@ from ..data.manifest import Manifest
 from ..errors import ModalignError, few, unknown
 from ..registry import get, make
 from ..specification import named, parse_value
-from .encoders.base import Encoder, FrozenEncoder, Item, Tokenised, credits_of, plan
-from .encoders.weights import Credit
+from .encoders.base import Encoder
 
 DEFAULTS = {"text": "minilm", "image": "efficientnet-lite0", "audio": "logmel", "video": "frames"}
 """Encoders that are taken where none is named. Words under any other name get that of "text"."""
 
 
-PLACES = ("folder", "path", "weights")
-"""Settings of encoders that name files or folders."""
-
-
-def lasting(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An encoder's name and settings as they hold in any working folder: its files by absolute path.
-
-    Example:
-        >>> lasting({"name": "minilm", "precision": "float32"})
-        {'name': 'minilm', 'precision': 'float32'}
-    """
-    table: dict[str, Any] = {}
-    for key, value in entry.items():
-        here = key in PLACES and isinstance(value, str) and os.path.exists(os.path.expanduser(value))
-        table[key] = os.path.abspath(os.path.expanduser(value)) if here else value
-        if isinstance(value, Mapping):
-            table[key] = lasting(value)
-    return table
-
-
-class Renamed(FrozenEncoder):
-    """An encoder under the name of another modality: a text encoder for narrations or titles, say. Same features.
+class Renamed:
+    """An encoder under the name of another modality: a text encoder for narrations or titles, say. All else is its own.
 
     Args:
         encoder: does the work; may serve several modalities. modality: the other name.
     """
 
     def __init__(self, encoder: Encoder, modality: str) -> None:
-        self.encoder = encoder
-        self.modality = modality
-        self.dim = encoder.dim
-        self.batch_size = getattr(encoder, "batch_size", FrozenEncoder.batch_size)
-        self.shard_size = getattr(encoder, "shard_size", FrozenEncoder.shard_size)
-        self.parallel = bool(getattr(encoder, "parallel", False))
+        self.encoder, self.modality = encoder, modality
 
-    def description(self) -> dict[str, Any]:
-        """That of the encoder: the name changes no feature."""
-        facts = getattr(self.encoder, "description", None)
-        return facts() if facts is not None else {"fingerprint": self.encoder.fingerprint()}
-
-    def fingerprint(self) -> str:
-        """That of the encoder."""
-        return self.encoder.fingerprint()
-
-    def credits(self) -> tuple[Credit, ...]:
-        """Those of the encoder."""
-        return credits_of(self.encoder)
-
-    def tokenise(self, texts: Sequence[str]) -> Tokenised | None:
-        """As the encoder reads them; None where it has no tokens."""
-        own = getattr(self.encoder, "tokenise", None)
-        return None if own is None else own(texts)
-
-    def plan(self, items: Sequence[Item]) -> list[list[int]]:
-        """Batches as the encoder wants them."""
-        return plan(self.encoder, items)
-
-    def collate(self, items: Sequence[Item]) -> Any:
-        """The encoder's batch."""
-        return self.encoder.collate(items)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "encoder"), name)
 
     def __call__(self, batch: Any) -> Tensor:
         """The encoder's features."""
@@ -179,7 +129,7 @@ def _renamed(encoder: Encoder, modality: str, manifest: Manifest) -> Encoder:
     if modality in manifest.modalities and words != (encoder.modality == "text"):
         what = "words" if words else "files"
         raise ModalignError(f"'{modality}' holds {what}, and the encoder given for it is one for '{encoder.modality}'")
-    return Renamed(encoder, modality)
+    return cast(Encoder, Renamed(encoder, modality))
 
 
 def _words(manifest: Manifest, modality: str) -> bool:

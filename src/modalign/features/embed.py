@@ -19,9 +19,10 @@ from ..files import cache_folder
 from ..outputs import claim, tell
 from ..parameters import Count, checked
 from ..progress import Progress, kept, silent
+from ..specification import located
 from .batches import Encoded, encode_batches
-from .choose import entries_for, lasting, make_encoders, parse_entries
-from .encoders.base import Encoder, FrozenEncoder, credits_of
+from .choose import entries_for, make_encoders, parse_entries
+from .encoders.base import Encoder, credits_of
 from .pool import Passing, Pool, item_key
 from .reading import remarks
 from .store import Failure, Store
@@ -100,11 +101,11 @@ def _embed(
     failures: list[Failure] = []
     for modality, encoder in encoders.items():
         mark = encoder.fingerprint()
-        facts: dict[str, Any] = encoder.description() if isinstance(encoder, FrozenEncoder) else {}
+        facts: dict[str, Any] = getattr(encoder, "description", dict)()
         described[modality] = {"fingerprint": mark, "dim": encoder.dim, "description": facts}
         described[modality]["credits"] = [c.line for c in credits_of(encoder)]
         if entries and modality in entries:
-            described[modality]["entry"] = lasting(entries[modality])
+            described[modality]["entry"] = located(entries[modality])
         if half:
             described[modality]["half"] = True
         if told := remarks([t for r in manifest.rows(modality) if (t := manifest.text[r]) is not None], encoder):
@@ -252,7 +253,7 @@ def engine_of(name: str, entries: Mapping[str, Any], address: str | None, worker
     from .on_ray import OnRay, wants_ray
 
     if wants_ray(name, address, workers):
-        return OnRay({m: lasting(entry) for m, entry in entries.items()}, address, workers)
+        return OnRay(located(entries), address, workers)
     return local
 
 

@@ -13,10 +13,10 @@ from ...parameters import Count
 from ...registry import register
 from .aisfx_net import DIM, RATE, Network, blocks_of, spectrogram
 from .audio import heard
-from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
+from .base import FrozenEncoder, Item, file_hash, frozen, loaded
 from .framing import gathered
 from .text import Precision
-from .time_parts import check_parts, part_means
+from .time_parts import part_means
 from .weights import Credit, load_state, weights_file
 
 VERSION = 1
@@ -56,10 +56,9 @@ class AiSfx(FrozenEncoder):
 
     def __init__(self, weights: str | None = None, parts: Count = 1, precision: Precision = "float32") -> None:
         self.weights = weights_file("aisfx", "aisfx", "0.1.2", "aisfx/models/checkpoint.pth", weights)
-        self.parts = check_parts(parts)
+        self.parts = parts
         self.precision = precision
         self.dim = parts * DIM
-        self._run: Callable[[Tensor], Tensor] | None = None
 
     def description(self) -> dict[str, Any]:
         """Decoding, weights, parts, version of this code."""
@@ -71,22 +70,15 @@ class AiSfx(FrozenEncoder):
             "parts": self.parts,
         } | ({} if self.precision == "float32" else {"precision": self.precision})
 
-    @property
+    @loaded
     def run(self) -> Callable[[Tensor], Tensor]:
-        """The network, loaded once."""
-        with LOADING:
-            if self._run is None:
-                net = Network(load_state(self.weights))
-                frozen(net)
-                self._run = net.quick(getattr(torch, self.precision))
-        return self._run
+        """The network."""
+        net = Network(load_state(self.weights))
+        frozen(net)
+        return net.quick(getattr(torch, self.precision))
 
     def collate(self, items: Sequence[Item]) -> list[Tensor]:
-        """Decode sounds. Returns their mel bands, (t, 96) each.
-
-        Raises:
-            ModalignError: a sound is missing or broken; names the file.
-        """
+        """Decode sounds. Returns their mel bands, (t, 96) each."""
         return [spectrogram(heard(item, RATE)) for item in items]
 
     def __call__(self, batch: Sequence[Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +12,12 @@ from torch import Tensor
 from ...data import media
 from ...data.manifest import Row
 from ...errors import ModalignError
-from ...parameters import Count, Dim, Seed, Weight
+from ...parameters import Count, Dim, Range, Seed
 from ...registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
 from .mel_cnn import SHORTEST, Bands, MelCNN
 from .melbands import FLOOR, log_mel, statistics, windows
-from .time_parts import check_parts, part_means
+from .time_parts import part_means
 
 VERSION = 1
 RATE = 16000
@@ -49,11 +49,9 @@ class LogMel(FrozenEncoder):
     typical = (-5.0, 1.5)
 
     def __init__(self, gain: Gain = "keep", bands: Count = 64, parts: Count = 1) -> None:
-        if bands < 1:
-            raise ModalignError(f"bands must be at least 1, got {bands}")
         self.gain = gain
         self.bands = bands
-        self.parts = check_parts(parts)
+        self.parts = parts
         self.dim = 6 * bands + (parts * bands if parts > 1 else 0)
 
     def description(self) -> dict[str, Any]:
@@ -69,11 +67,7 @@ class LogMel(FrozenEncoder):
         }
 
     def collate(self, items: Sequence[Item]) -> list[Tensor]:
-        """Decode sounds. Returns their bands, (t, bands) each.
-
-        Raises:
-            ModalignError: a sound is missing or broken; names the file.
-        """
+        """Decode sounds. Returns their bands, (t, bands) each."""
         return [log_mel(heard(i, RATE), RATE, self.bands, level=self.gain == "keep") for i in items]
 
     def __call__(self, batch: Sequence[Tensor]) -> Tensor:
@@ -115,22 +109,20 @@ class LogMelCNN(FrozenEncoder):
         self,
         weights: str | None = None,
         gain: Gain = "keep",
-        seconds: Weight = 30.0,
+        seconds: Annotated[float, Range(least=1)] = 30.0,
         width: Dim = 32,
         dim: Dim = 256,
         seed: Seed = 0,
         device: str = "cpu",
         parts: Count = 1,
     ) -> None:
-        if seconds < 1.0:
-            raise ModalignError(f"seconds must be at least 1, got {seconds}")
         self.weights = weights
         self.gain = gain
         self.frames = round(seconds * 100)
         self.size = {"width": width, "dim": dim}
         self.seed = seed
         self.device = device
-        self.parts = check_parts(parts)
+        self.parts = parts
         self.net = self.trainable()
         frozen(self.net)
         self.dim = parts * self.net.shape["dim"]
@@ -149,11 +141,7 @@ class LogMelCNN(FrozenEncoder):
         }
 
     def collate(self, items: Sequence[Item]) -> Bands:
-        """Decode sounds into padded windows.
-
-        Raises:
-            ModalignError: a sound is missing or broken; names the file.
-        """
+        """Decode sounds into padded windows."""
         bands = self.net.shape["bands"]
         parts: list[Tensor] = []
         owner: list[int] = []

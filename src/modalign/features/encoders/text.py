@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from ...errors import ModalignError, require
 from ...files import read_json
 from ...registry import register
-from .base import LOADING, FrozenEncoder, Item, Tokenised, file_hash, frozen, sentences
+from .base import FrozenEncoder, Item, Tokenised, file_hash, frozen, loaded, sentences
 from .layers import cut
-from .pooling import Pooling, pool, read_pooling
+from .pooling import pool, read_pooling
 from .tuning import Tunable, Tuning, release
 from .weights import Credit
 
@@ -100,8 +100,6 @@ class TransformerText(FrozenEncoder):
             raise ModalignError(f"not a text transformer: {self.folder}/config.json has no hidden_size")
         self.dim: int = config["hidden_size"]
         self.pooling = read_pooling(self.folder, config)
-        self._model: Any = None
-        self._tokenizer: Any = None
 
     def description(self) -> dict[str, Any]:
         """Weights, tokenizer, pooling, precision, version of this code."""
@@ -123,11 +121,7 @@ class TransformerText(FrozenEncoder):
         return by_length(self._tokenise(items))
 
     def collate(self, items: Sequence[Item]) -> Tokens:
-        """Tokenise and pad.
-
-        Raises:
-            ModalignError: an item that is no text.
-        """
+        """Tokenise and pad."""
         return padded(self._tokenise(items), 0)
 
     def __call__(self, batch: Tokens) -> Tensor:
@@ -138,28 +132,27 @@ class TransformerText(FrozenEncoder):
         mask = torch.arange(ids.shape[1], device=ids.device) < length[:, None]
         with torch.inference_mode():
             # Without padding no mask is passed: attention then takes its fastest path.
-            h = self.model(input_ids=ids, attention_mask=None if bool(mask.all()) else mask.long()).last_hidden_state
-            vectors = pool(h.float(), mask, self.pooling.mode)
-            return F.normalize(vectors, dim=1) if self.pooling.normalise else vectors
+            given = None if bool(mask.all()) else mask.long()
+            return self._pooled(self.model(input_ids=ids, attention_mask=given), mask)
+
+    def _pooled(self, output: Any, mask: Tensor) -> Tensor:
+        vectors = pool(output.last_hidden_state.float(), mask, self.pooling.mode)
+        return F.normalize(vectors, dim=1) if self.pooling.normalise else vectors
 
     def tunable(self, tuning: Tuning) -> Tunable:
         """Token ids, padded with -1, and a fresh transformer with its pooling, in float32."""
         model = self._load().to(self.device)
         release(model, tuning)
-        return Tunable(token_rows, TextNet(model, self.pooling))
+        return Tunable(token_rows, TextNet(model, self._pooled))
 
-    @property
+    @loaded
     def model(self) -> Any:
-        """The transformer, loaded at first use."""
-        with LOADING:
-            if self._model is None:
-                self._model = self._load().to(self.device, getattr(torch, self.precision))
-        return self._model
+        """The transformer."""
+        return self._load().to(self.device, getattr(torch, self.precision))
 
     def _load(self) -> nn.Module:
-        transformers = require("transformers", "text")
         try:
-            with _quiet(transformers):
+            with quiet() as transformers:
                 model = transformers.AutoModel.from_pretrained(
                     self.folder, local_files_only=True, attn_implementation="sdpa", dtype=torch.float32
                 )
@@ -185,30 +178,33 @@ class TransformerText(FrozenEncoder):
         tokenizer.no_padding()
         return tokenizer
 
+    @loaded
+    def tokenizer(self) -> Any:
+        """The folder's tokenizer, which cuts what is too long."""
+        tokenizer = self._read_tokenizer()
+        tokenizer.enable_truncation(self.pooling.longest)
+        return tokenizer
+
     def _tokenise(self, items: Sequence[Item]) -> list[list[int]]:
-        with LOADING:
-            if self._tokenizer is None:
-                tokenizer = self._read_tokenizer()
-                tokenizer.enable_truncation(self.pooling.longest)
-                self._tokenizer = tokenizer
-        texts = sentences(items)
-        return [e.ids for e in self._tokenizer.encode_batch_fast(texts)]
+        return [e.ids for e in self.tokenizer.encode_batch_fast(sentences(items))]
 
 
 class TextNet(nn.Module):
-    """Token ids (n, t), -1 where there is none -> (n, dim) sentence vectors, with gradients."""
+    """Token ids (n, t), -1 where there is none -> (n, dim) sentence vectors, with gradients.
 
-    def __init__(self, model: nn.Module, pooling: Pooling) -> None:
+    Args:
+        read: output of the model and mask of real tokens -> vectors. pad: the token that fills up.
+    """
+
+    def __init__(self, model: nn.Module, read: Callable[[Any, Tensor], Tensor], pad: int = 0) -> None:
         super().__init__()
-        self.model, self.pooling = model, pooling
+        self.model, self.read, self.pad = model, read, pad
 
     def forward(self, ids: Tensor) -> Tensor:
         mask = ids >= 0
         longest = int(mask.sum(1).max())
-        ids, mask = ids[:, :longest].clamp(min=0), mask[:, :longest]
-        h = self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        vectors = pool(h, mask, self.pooling.mode)
-        return F.normalize(vectors, dim=1) if self.pooling.normalise else vectors
+        ids, mask = ids[:, :longest].masked_fill(~mask[:, :longest], self.pad), mask[:, :longest]
+        return self.read(self.model(input_ids=ids, attention_mask=mask.long()), mask)
 
 
 def token_rows(batch: Tokens) -> Tensor:
@@ -261,14 +257,15 @@ def package_folder(package: str, extra: str = "demo") -> Path:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """No progress bar and no report of weights that are left out on purpose (the pooler)."""
+def quiet() -> Iterator[Any]:
+    """transformers, without progress bars, notes, and reports of weights that are left out on purpose (the pooler)."""
+    transformers = require("transformers", "text")
     logging = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        yield transformers
     finally:
         logging.set_verbosity(level)
         if bars:

@@ -5,19 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...errors import ModalignError
-
-
-def check_parts(parts: int) -> int:
-    """The setting ``parts`` of an encoder.
-
-    Raises:
-        ModalignError: below 1.
-    """
-    if parts < 1:
-        raise ModalignError(f"parts must be at least 1, got {parts}")
-    return parts
-
 
 def part_means(frames: Tensor, parts: int) -> Tensor:
     """Means of equal parts of time, one after the other.

@@ -18,7 +18,7 @@ from .audio import hear
 from .base import Item
 from .melbands import windows
 from .text import Precision
-from .time_parts import check_parts, part_means
+from .time_parts import part_means
 from .transformers_base import TransformersEncoder, projected, width_of
 
 PART = 16
@@ -48,6 +48,7 @@ class TransformersAudio(TransformersEncoder):
     modality = "audio"
     batch_size = 4
     kind = "hf-audio"
+    preprocessing = ("AutoFeatureExtractor", {})
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class TransformersAudio(TransformersEncoder):
         super().__init__(folder, precision, device)
         self.family = _family(self.config, self.folder)
         self.seconds = seconds
-        self.parts = check_parts(parts)
+        self.parts = parts
         self.width = width_of(self.config, self.family == "clap", "audio_config")
         self.dim = parts * self.width
 
@@ -71,12 +72,8 @@ class TransformersAudio(TransformersEncoder):
         return {**super().description(), **facts}
 
     def collate(self, items: Sequence[Item]) -> list[list[Tensor]]:
-        """Decode, cut into windows, preprocess. The windows of each sound, each ready for the model but for padding.
-
-        Raises:
-            ModalignError: a sound is missing or broken; names the file.
-        """
-        extract = self.processor("AutoFeatureExtractor")
+        """Decode, cut into windows, preprocess. The windows of each sound, each ready for the model but for padding."""
+        extract = self.processor
         rate = int(extract.sampling_rate)
         longest = round(self._longest(extract) * rate)
         out = []

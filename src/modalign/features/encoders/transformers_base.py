@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +12,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ...errors import ModalignError, few, require
-from .base import LOADING, FrozenEncoder, file_hash, frozen
-from .text import Precision
+from .base import FrozenEncoder, file_hash, frozen, loaded
+from .text import Precision, quiet
 
 VERSION = 1
 WEIGHTS = (".safetensors", ".bin")
@@ -26,18 +25,18 @@ class TransformersEncoder(FrozenEncoder):
     """Common ground: the folder, its fingerprint, the model and its processor, loaded at first use."""
 
     kind = ""
+    preprocessing: tuple[str, Mapping[str, Any]]
+    """The class of transformers that reads it from the folder, and its settings."""
 
     def __init__(self, folder: str, precision: Precision, device: str) -> None:
         self.folder = model_folder(folder)
         self.precision = precision
         self.device = device
-        with _quiet() as transformers:
+        with quiet() as transformers:
             try:
                 self.config = transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
             except (OSError, ValueError, KeyError) as problem:
                 raise ModalignError(f"not a model of transformers: {self.folder} ({_first_line(problem)})") from None
-        self._model: Any = None
-        self._processor: Any = None
 
     def description(self) -> dict[str, Any]:
         """Weights, configuration, processor, precision, versions of this code and of transformers."""
@@ -52,16 +51,13 @@ class TransformersEncoder(FrozenEncoder):
             "precision": self.precision,
         }
 
-    @property
+    @loaded
     def model(self) -> Any:
         """The model, in evaluation mode. Weights that its file lacks are an error, never random numbers."""
-        with LOADING:
-            if self._model is None:
-                self._model = self._load().to(self.device, getattr(torch, self.precision))
-        return self._model
+        return self._load().to(self.device, getattr(torch, self.precision))
 
     def _load(self) -> Any:
-        with _quiet() as transformers:
+        with quiet() as transformers:
             try:
                 model, facts = self.model_class(transformers).from_pretrained(
                     self.folder,
@@ -85,19 +81,17 @@ class TransformersEncoder(FrozenEncoder):
         """The configuration of what is loaded."""
         return self.config
 
-    def processor(self, kind: str, **settings: Any) -> Any:
-        """What the folder says of preprocessing: AutoImageProcessor or AutoFeatureExtractor, loaded once."""
-        with LOADING:
-            if self._processor is None:
-                with _quiet() as transformers:
-                    try:
-                        load = getattr(transformers, kind).from_pretrained
-                        self._processor = load(self.folder, local_files_only=True, **settings)
-                    except (OSError, ValueError, KeyError, ImportError) as problem:
-                        raise ModalignError(
-                            f"model has no preprocessing that can be loaded: {self.folder} ({_first_line(problem)})"
-                        ) from None
-        return self._processor
+    @loaded
+    def processor(self) -> Any:
+        """What the folder says of preprocessing."""
+        kind, settings = self.preprocessing
+        with quiet() as transformers:
+            try:
+                return getattr(transformers, kind).from_pretrained(self.folder, local_files_only=True, **settings)
+            except (OSError, ValueError, KeyError, ImportError) as problem:
+                raise ModalignError(
+                    f"model has no preprocessing that can be loaded: {self.folder} ({_first_line(problem)})"
+                ) from None
 
     def run(self, call: Callable[..., Any], **inputs: Tensor) -> Any:
         """Call the model without gradients, floats at its precision."""
@@ -157,22 +151,6 @@ def width_of(config: Any, of_pair: bool, part: str) -> int:
     if width is None:
         raise ModalignError(f"the configuration of '{config.model_type}' does not tell the width of its features")
     return int(width)
-
-
-@contextmanager
-def _quiet() -> Iterator[Any]:
-    """transformers, without its progress bars and notes."""
-    transformers = require("transformers", "text")
-    logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield transformers
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _first_line(problem: Exception) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import ModalignError, few
 from ...registry import register
 from .base import LOADING, Item, Tokenised, sentences
-from .text import Precision, Tokens, by_length, padded, token_rows
+from .text import Precision, TextNet, Tokens, by_length, padded, token_rows
 from .transformers_base import TransformersEncoder, projected
 from .tuning import Tunable, Tuning, release
 
@@ -45,6 +45,7 @@ class TransformersText(TransformersEncoder):
 
     modality = "text"
     kind = "hf-text"
+    preprocessing = ("AutoTokenizer", {})
     shard_size = 8192
 
     def __init__(self, folder: str, precision: Precision = "float32", device: str = "cpu") -> None:
@@ -73,19 +74,15 @@ class TransformersText(TransformersEncoder):
 
     @property
     def tokenizer(self) -> Any:
-        """The folder's tokenizer, loaded at first use."""
-        return self.processor("AutoTokenizer")
+        """The folder's tokenizer."""
+        return self.processor
 
     def plan(self, items: Sequence[Item]) -> list[list[int]]:
         """Batches of similar length, shortest first, at most ``TOKENS`` tokens each."""
         return by_length(self._ids(items))
 
     def collate(self, items: Sequence[Item]) -> Tokens:
-        """Tokenise, cut, pad with the padding token.
-
-        Raises:
-            ModalignError: an item that is no text.
-        """
+        """Tokenise, cut, pad with the padding token."""
         return padded(self._ids(items), self._pad())
 
     def __call__(self, batch: Tokens) -> Tensor:
@@ -93,13 +90,13 @@ class TransformersText(TransformersEncoder):
         if not len(batch.ids):
             return torch.empty(0, self.dim)
         mask = torch.arange(batch.ids.shape[1]) < batch.length[:, None]
-        return projected_text(self.run(self.model, input_ids=batch.ids, attention_mask=mask.long())).float()
+        return projected_text(self.run(self.model, input_ids=batch.ids, attention_mask=mask.long()), mask).float()
 
     def tunable(self, tuning: Tuning) -> Tunable:
         """Token ids, padded with -1, and a fresh text side, in float32."""
         model = self._load().to(self.device)
         release(model, tuning, "text_model", after=["text_projection"])
-        return Tunable(token_rows, TowerNet(model, self._pad()))
+        return Tunable(token_rows, TextNet(model, projected_text, self._pad()))
 
     def model_class(self, transformers: Any) -> Any:
         """The text side alone."""
@@ -135,20 +132,6 @@ class TransformersText(TransformersEncoder):
         return [list(ids) for ids in found]
 
 
-class TowerNet(nn.Module):
-    """Token ids (n, t), -1 where there is none -> (n, dim) projected texts, with gradients."""
-
-    def __init__(self, model: nn.Module, pad: int) -> None:
-        super().__init__()
-        self.model, self.pad = model, pad
-
-    def forward(self, ids: Tensor) -> Tensor:
-        mask = ids >= 0
-        longest = int(mask.sum(1).max())
-        ids, mask = ids[:, :longest].masked_fill(~mask[:, :longest], self.pad), mask[:, :longest]
-        return projected_text(self.model(input_ids=ids, attention_mask=mask.long()))
-
-
-def projected_text(output: Any) -> Tensor:
-    """The projected text of a text side."""
+def projected_text(output: Any, mask: Tensor) -> Tensor:
+    """The projected text of a text side, which has seen the mask."""
     return projected(output.text_embeds)

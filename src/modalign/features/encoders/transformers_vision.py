@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,10 +15,11 @@ from ...registry import register
 from .base import Item, source
 from .layers import cut
 from .text import Precision
-from .time_parts import check_parts
 from .transformers_base import TokenPooling, TransformersEncoder, pool_tokens, projected, width_of
 from .tuning import Tunable, Tuning, release
 from .video import look
+
+PILLOW = ("AutoImageProcessor", {"backend": "pil"})
 
 
 @register("encoder", "hf-vision")
@@ -40,6 +41,7 @@ class TransformersVision(TransformersEncoder):
 
     modality = "image"
     kind = "hf-vision"
+    preprocessing = PILLOW
 
     def __init__(
         self,
@@ -61,16 +63,11 @@ class TransformersVision(TransformersEncoder):
         return {**super().description(), "pooling": self.pooling, "decoding": media.versions(), **cut_at}
 
     def collate(self, items: Sequence[Item]) -> Tensor:
-        """Decode and preprocess. (n, 3, h, w).
-
-        Raises:
-            ModalignError: a picture is missing or broken; names the file.
-        """
+        """Decode and preprocess. (n, 3, h, w)."""
         pictures = [media.load_image(source(i)) for i in items]
         if not pictures:
             return torch.empty(0)
-        processor = self.processor("AutoImageProcessor", backend="pil")
-        return torch.cat([processor(images=p, return_tensors="pt")["pixel_values"] for p in pictures])
+        return torch.cat([self.processor(images=p, return_tensors="pt")["pixel_values"] for p in pictures])
 
     def _load(self) -> Any:
         model = super()._load()
@@ -88,10 +85,15 @@ class TransformersVision(TransformersEncoder):
         """(n, dim) float32 features."""
         if not len(batch):
             return torch.empty(0, self.dim)
-        if self.dual and self.pooling == "auto":
-            return projected(self.run(self.model.get_image_features, pixel_values=batch)).float()
-        model = self.model.vision_model if self.dual else self.model
-        return pool_tokens(self.run(model, pixel_values=batch).last_hidden_state.float(), model, self.pooling)
+        return seen(self.model, self.dual, self.pooling, lambda call: self.run(call, pixel_values=batch))
+
+
+def seen(model: Any, dual: bool, pooling: TokenPooling, run: Callable[[Any], Any]) -> Tensor:
+    """(n, dim) float32 features of what ``run`` gives of the part of a model that looks at pictures."""
+    if dual and pooling == "auto":
+        return projected(run(model.get_image_features)).float()
+    part = model.vision_model if dual else model
+    return pool_tokens(run(part).last_hidden_state.float(), part, pooling)
 
 
 class VisionNet(nn.Module):
@@ -102,11 +104,7 @@ class VisionNet(nn.Module):
         self.model, self.dual, self.pooling = model, dual, pooling
 
     def forward(self, pixels: Tensor) -> Tensor:
-        model: Any = self.model
-        if self.dual and self.pooling == "auto":
-            return projected(model.get_image_features(pixel_values=pixels))
-        model = model.vision_model if self.dual else model
-        return pool_tokens(model(pixel_values=pixels).last_hidden_state, model, self.pooling)
+        return seen(self.model, self.dual, self.pooling, lambda call: call(pixel_values=pixels))
 
 
 @register("encoder", "hf-video")
@@ -130,6 +128,7 @@ class TransformersVideo(TransformersEncoder):
     modality = "video"
     batch_size = 2
     kind = "hf-video"
+    preprocessing = PILLOW
 
     def __init__(
         self,
@@ -146,7 +145,7 @@ class TransformersVideo(TransformersEncoder):
         self.frames = int(self.config.num_frames)
         self.pooling = pooling
         self.substitutes = substitutes
-        self.parts = check_parts(parts)
+        self.parts = parts
         self.dim = parts * width_of(self.config, False, "vision_config")
 
     def description(self) -> dict[str, Any]:
@@ -156,15 +155,10 @@ class TransformersVideo(TransformersEncoder):
         return {**super().description(), **facts}
 
     def collate(self, items: Sequence[Item]) -> Tensor:
-        """Decode and preprocess frames. (n parts, frames, 3, h, w).
-
-        Raises:
-            ModalignError: a video is missing or broken; names the file.
-        """
-        processor = self.processor("AutoImageProcessor", backend="pil")
+        """Decode and preprocess frames. (n parts, frames, 3, h, w)."""
         seen = (look(i, self.frames * self.parts, self.substitutes) for i in items)
         cuts = (whole[f : f + self.frames] for whole in seen for f in range(0, len(whole), self.frames))
-        clips = [processor([c], return_tensors="pt") for c in cuts]
+        clips = [self.processor([c], return_tensors="pt") for c in cuts]
         return torch.cat([c["pixel_values"] for c in clips]) if clips else torch.empty(0)
 
     def __call__(self, batch: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ...errors import ModalignError, unknown
 from ...files import TUNED, RunFile, read_json
 from ...registry import make, register
-from .base import LOADING, FrozenEncoder, Item, credits_of, frozen, plan
+from .base import FrozenEncoder, Item, credits_of, frozen, loaded, plan
 from .tuning import Tunable, TunableEncoder, Tuning, digest, restore
 from .weights import Credit
 
@@ -42,33 +42,25 @@ class TunedEncoder(FrozenEncoder):
         self.batch_size = getattr(self.base, "batch_size", FrozenEncoder.batch_size)
         self.shard_size = getattr(self.base, "shard_size", FrozenEncoder.shard_size)
         self.parallel = bool(getattr(self.base, "parallel", False))
-        self._weights: dict[str, Tensor] | None = None
-        self._parts: Tunable | None = None
 
-    @property
+    @loaded
     def weights(self) -> dict[str, Tensor]:
-        """The trained weights, read at first use."""
-        with LOADING:
-            if self._weights is None:
-                prefix = TUNED.format(self.modality)
-                try:
-                    with safe_open(self.run / RunFile.WEIGHTS, framework="pt") as file:
-                        names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
-                        self._weights = {n.removeprefix(prefix): file.get_tensor(n) for n in names}
-                except (SafetensorError, OSError) as problem:
-                    raise ModalignError(f"tuned weights cannot be read: {self.run} ({problem})") from None
-            return self._weights
+        """The trained weights."""
+        prefix = TUNED.format(self.modality)
+        try:
+            with safe_open(self.run / RunFile.WEIGHTS, framework="pt") as file:
+                names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
+                return {n.removeprefix(prefix): file.get_tensor(n) for n in names}
+        except (SafetensorError, OSError) as problem:
+            raise ModalignError(f"tuned weights cannot be read: {self.run} ({problem})") from None
 
-    @property
+    @loaded
     def parts(self) -> Tunable:
-        """Frozen front and tuned net, made at first use."""
-        with LOADING:
-            if self._parts is None:
-                made: Tunable = as_tunable(self.base).tunable(self.tuning)
-                restore(made.net, self.weights)
-                frozen(made.net)
-                self._parts = made
-            return self._parts
+        """Frozen front and tuned net."""
+        made = as_tunable(self.base).tunable(self.tuning)
+        restore(made.net, self.weights)
+        frozen(made.net)
+        return made
 
     def description(self) -> dict[str, Any]:
         """The encoder it was, what of it was trained, and the weights."""

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModalignError, require
+from ...parameters import Count, Seed, checked
+from .base import Encoder
 from .layers import block_list
 
 Part = Literal["last", "lora", "all"]
 
 
+@checked
 @dataclass(frozen=True)
 class Tuning:
     """What of an encoder is trained.
@@ -23,23 +26,17 @@ class Tuning:
     Args:
         part: "last": its last blocks and what comes after them; "lora": low-rank additions to the linear layers of all
             blocks (transformers only); "all": everything.
-        blocks: how many, for "last", at least 1.
-        rank: of the additions, for "lora", at least 1; they are scaled by alpha / rank with alpha = 2 rank.
+        blocks: how many, for "last".
+        rank: of the additions, for "lora"; they are scaled by alpha / rank with alpha = 2 rank.
         seed: of the additions' random half; the other half is zero, so that training starts from the encoder as it is.
 
     Reference: E. J. Hu et al. 2021, LoRA, arXiv 2106.09685, section 4.1.
     """
 
     part: Part = "last"
-    blocks: int = 1
-    rank: int = 8
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.part not in ("last", "lora", "all"):
-            raise ModalignError(f"the part to train is '{self.part}': choose last, lora or all")
-        if self.blocks < 1 or self.rank < 1:
-            raise ModalignError(f"blocks and rank must be at least 1, got {self.blocks} and {self.rank}")
+    blocks: Count = 1
+    rank: Count = 8
+    seed: Seed = 0
 
     def table(self) -> dict[str, Any]:
         """As plain values."""
@@ -59,15 +56,8 @@ class Tunable(NamedTuple):
 
 
 @runtime_checkable
-class TunableEncoder(Protocol):
+class TunableEncoder(Encoder, Protocol):
     """An encoder whose weights can be trained: it can give a fresh copy of itself as ``Tunable``."""
-
-    modality: str
-    dim: int
-
-    def fingerprint(self) -> str: ...
-
-    def collate(self, items: Sequence[Any]) -> Any: ...
 
     def tunable(self, tuning: Tuning) -> Tunable: ...
 

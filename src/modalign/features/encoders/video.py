@@ -16,7 +16,6 @@ from ...errors import ModalignError
 from ...parameters import Count, Number
 from ...registry import make, register
 from .base import FrozenEncoder, Item, credits_of
-from .time_parts import check_parts
 from .weights import Credit
 
 VERSION = 1
@@ -59,9 +58,7 @@ class FrameEncoder(FrozenEncoder):
         substitutes: Number = 0,
         parts: Count = 1,
     ) -> None:
-        if frames < 1 or substitutes < 0:
-            raise ModalignError(f"frames must be at least 1 and substitutes at least 0, got {frames} and {substitutes}")
-        if check_parts(parts) > frames:
+        if parts > frames:
             raise ModalignError(f"{frames} frames cannot be cut into {parts} parts")
         settings = {"name": image} if isinstance(image, str) else dict(image)
         self.image = make("encoder", **settings)
@@ -92,11 +89,7 @@ class FrameEncoder(FrozenEncoder):
         return credits_of(self.image)
 
     def collate(self, items: Sequence[Item]) -> list[Any]:
-        """Decode frames. Returns batches of the image encoder, the frames of each video in a row.
-
-        Raises:
-            ModalignError: a video is missing or broken; names the file.
-        """
+        """Decode frames. Returns batches of the image encoder, the frames of each video in a row."""
         size = getattr(self.image, "batch_size", 8)
         waiting: list[Image.Image] = []
         batches: list[Any] = []

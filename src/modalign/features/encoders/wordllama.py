@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch.nn.functional import embedding_bag, normalize
 
 from ...errors import ModalignError, few, require
 from ...registry import register
-from .base import LOADING, FrozenEncoder, Item, Tokenised, file_hash, sentences
+from .base import FrozenEncoder, Item, Tokenised, file_hash, loaded, sentences
 from .text import Tokens, package_folder, padded
 from .weights import Credit
 
@@ -56,8 +55,6 @@ class WordLlama(FrozenEncoder):
         folder = package_folder("wordllama", "wordllama")
         self.weights = folder / "weights" / "l2_supercat_256.safetensors"
         self.words = folder / "tokenizers" / "l2_supercat_tokenizer_config.json"
-        self._table: Tensor | None = None
-        self._tokenizer: Any = None
 
     def description(self) -> dict[str, Any]:
         """Weights, tokenizer, normalisation, version of this code."""
@@ -77,39 +74,35 @@ class WordLlama(FrozenEncoder):
         A letter that is no part of a word piece becomes its bytes, whose vectors tell nothing of it.
         """
         ids = [sorted(i) for i in self._ids(texts)]
-        own = (self._tokenizer.token_to_id(piece) for piece in ("<unk>", *(f"<0x{b:02X}>" for b in range(256))))
-        blank = self._tokenizer.token_to_id("\N{LOWER ONE EIGHTH BLOCK}")
+        own = (self.tokenizer.token_to_id(piece) for piece in ("<unk>", *(f"<0x{b:02X}>" for b in range(256))))
+        blank = self.tokenizer.token_to_id("\N{LOWER ONE EIGHTH BLOCK}")
         return Tokenised(ids, None, frozenset(i for i in own if i is not None), frozenset({blank} - {None}))
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        if self._tokenizer is None:
-            with LOADING:
-                self._tokenizer = _tokenizer(self.words)
-        return [e.ids for e in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        return [e.ids for e in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    @loaded
+    def tokenizer(self) -> Any:
+        """The tokenizer; it cuts nothing."""
+        tokenizer = require("tokenizers", "text").Tokenizer.from_file(str(self.words))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
+
+    @loaded
+    def table(self) -> Tensor:
+        """(tokens, 256) vectors."""
+        try:
+            tables = load_file(self.weights)
+        except (SafetensorError, OSError) as problem:
+            raise ModalignError(f"weights cannot be read: {self.weights} ({problem}); reinstall wordllama") from None
+        return next(iter(tables.values())).float()
 
     def __call__(self, batch: Tokens) -> Tensor:
         """(n, 256) features."""
         if not len(batch.ids):
             return torch.empty(0, self.dim)
-        if self._table is None:
-            with LOADING:
-                self._table = _weights(self.weights)
         real = torch.arange(batch.ids.shape[1]) < batch.length[:, None]
         start = torch.cat([torch.zeros(1, dtype=torch.long), batch.length.cumsum(0)[:-1]])
-        vectors = embedding_bag(batch.ids[real], self._table, start, mode="mean")
+        vectors = embedding_bag(batch.ids[real], self.table, start, mode="mean")
         return normalize(vectors, dim=1) if self.unit else vectors
-
-
-def _tokenizer(path: Path) -> Any:
-    tokenizer = require("tokenizers", "text").Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
-
-
-def _weights(path: Path) -> Tensor:
-    try:
-        tables = load_file(path)
-    except (SafetensorError, OSError) as problem:
-        raise ModalignError(f"weights cannot be read: {path} ({problem}); reinstall wordllama") from None
-    return next(iter(tables.values())).float()
