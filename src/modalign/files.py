@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -298,6 +299,41 @@ def read_jsonl(path: Path, what: str = "file") -> list[dict[str, Any]]:
             if number < len(lines):
                 raise ModalignError(f"{what} is damaged: {path}, line {number}: {problem.msg}") from None
     return rows
+
+
+def write_tied(weights: Path, description: Path, blob: bytes, table: Mapping[str, Any]) -> None:
+    """Write weights and a description of them, each atomically; the digest in the latter ties them together."""
+    with atomic(weights) as partial:
+        partial.write_bytes(blob)
+    write_json(description, {**table, "sha256": hashlib.sha256(blob).hexdigest()})
+
+
+def read_tied(weights: Path, description: Path, what: str, newest: int) -> tuple[bytes, dict[str, Any]]:
+    """Weights and their description, as ``write_tied`` left them.
+
+    Args:
+        what: they are, for messages. newest: format of the description that can be read.
+
+    Raises:
+        ModalignError: files missing, damaged, of a newer format, or not of one save.
+    """
+    table = read_json(description, what)
+    if not isinstance(table, dict) or not isinstance(table.get("format"), int):
+        raise ModalignError(f"{what} is damaged: {description} has no format number")
+    if table["format"] > newest:
+        raise ModalignError(
+            f"{description} has format {table['format']}, this version reads up to {newest}: update modalign"
+        )
+    try:
+        blob = weights.read_bytes()
+    except OSError as problem:
+        raise ModalignError(f"weights cannot be read: {weights} ({problem.strerror})") from None
+    if hashlib.sha256(blob).hexdigest() != table.get("sha256"):
+        raise ModalignError(
+            f"{weights} and {description.name} do not belong together: "
+            "one of them is damaged or from another save; fit again"
+        )
+    return blob, table
 
 
 def cache_folder() -> Path:

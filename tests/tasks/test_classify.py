@@ -124,7 +124,7 @@ def test_few_shot_uses_as_many_items_as_it_says():
     many = few_shot(train, labels, "image", shots=1000, centre=False)
     members = [train["image"][[i for i in range(90) if c in labels[i]]].mean(0) for c in CLASSES]
     torch.testing.assert_close(many.weight, normalize(torch.stack(members), dim=1))
-    with pytest.raises(ModalignError, match="shots is 0"):
+    with pytest.raises(ModalignError, match="shots must be at least 1, got 0"):
         few_shot(train, labels, "image", 0)
 
 

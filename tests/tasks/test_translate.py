@@ -191,7 +191,7 @@ def test_mistakes_are_named(scene):
                 {"image": torch.tensor([0, 1]), "text": torch.tensor([2, 3])},
             )
         )
-    with pytest.raises(ModalignError, match="steps 0"):
+    with pytest.raises(ModalignError, match="steps must be at least 1, got 0"):
         fit_captioner(examples(train, captions), Training(steps=0))
     with pytest.raises(ModalignError, match="lower the learning rate"):
         fit_captioner(examples(train, captions), Training(steps=40, lr=1e30, clip=1e30, least=1, width=16, layers=1))

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ..errors import ModalignError, few, unknown
-from ..files import TUNED, RunFile, as_path, atomic, read_json, write_json
+from ..files import TUNED, RunFile, as_path, atomic, read_json, read_tied, write_tied
 from ..registry import check
 from ..views import Views
 from .heads import FeatureMap, Head, LocalScaling, Projection
@@ -184,11 +184,8 @@ class Model(nn.Module):
             "method": self.method,
             "record": self.record,
             **({"tuned": self.tuned} if self.tuned else {}),
-            "sha256": hashlib.sha256(blob).hexdigest(),
         }
-        with atomic(folder / RunFile.WEIGHTS) as partial:
-            partial.write_bytes(blob)
-        write_json(folder / RunFile.MODEL, table)
+        write_tied(folder / RunFile.WEIGHTS, folder / RunFile.MODEL, blob, table)
 
     @classmethod
     def load(cls, folder: Path | str) -> Model:
@@ -199,23 +196,7 @@ class Model(nn.Module):
         """
         folder = as_path(folder)
         described = folder / RunFile.MODEL
-        table = read_json(described, "model description")
-        if not isinstance(table, dict) or not isinstance(table.get("format"), int):
-            raise ModalignError(f"model description is damaged: {described} has no format number")
-        if table["format"] > FORMAT:
-            raise ModalignError(
-                f"{described} has format {table['format']}, this version reads up to {FORMAT}: update modalign"
-            )
-        path = folder / RunFile.WEIGHTS
-        try:
-            blob = path.read_bytes()
-        except OSError as problem:
-            raise ModalignError(f"model weights cannot be read: {path} ({problem.strerror})") from None
-        if hashlib.sha256(blob).hexdigest() != table.get("sha256"):
-            raise ModalignError(
-                f"{path} and {described.name} do not belong together: "
-                "one of them is damaged or from another save; fit again"
-            )
+        blob, table = read_tied(folder / RunFile.WEIGHTS, described, "model description", FORMAT)
         try:
             heads = Heads.from_specification(table["heads"])
             tensors = load(blob)
@@ -237,9 +218,7 @@ def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): tensors.pop(k) for k in [k for k in tensors if k.startswith(prefix)]}
 
 
-def load_model(folder: Path | str) -> Model:
-    """The model of a run folder; see `Model.load`."""
-    return Model.load(folder)
+load_model = Model.load
 
 
 def model_fingerprint(folder: Path) -> str:

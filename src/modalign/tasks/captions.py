@@ -14,9 +14,10 @@ from torch.nn.functional import normalize
 from ..errors import ModalignError
 from ..geometry.neighbours import knn
 from ..model.captioner import Captioner, Decoder, Vocabulary
-from ..model.captioner.captioner import centred
+from ..model.captioner.captioner import centred, unit_means
 from ..model.captioner.vocabulary import PAD
 from ..objectives.caption import jitter
+from ..parameters import Count, Positive, Seed, Share, Weight, checked
 from ..progress import Progress, silent
 from ..views import Views
 
@@ -24,6 +25,7 @@ Captions = Mapping[int, Sequence[str]]
 PARTS = 4
 
 
+@checked
 @dataclass(frozen=True)
 class Training:
     """How a captioner is trained.
@@ -40,22 +42,22 @@ class Training:
         seed: of weights, batches, noise and dropout.
     """
 
-    steps: int = 1000
-    batch: int = 128
-    lr: float = 2e-3
-    weight_decay: float = 0.01
-    noise: float = 0.0
+    steps: Count = 1000
+    batch: Count = 128
+    lr: Positive = 2e-3
+    weight_decay: Weight = 0.01
+    noise: Weight = 0.0
     centre: bool = False
-    smoothing: float = 0.1
-    clip: float = 1.0
-    least: int = 5
+    smoothing: Share = 0.1
+    clip: Positive = 1.0
+    least: Count = 5
     width: int = 256
     layers: int = 2
     heads: int = 4
     prefix: int = 4
     longest: int = 24
     dropout: float = 0.1
-    seed: int = 0
+    seed: Seed = 0
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""
@@ -113,8 +115,7 @@ def examples(z: Views, captions: Captions, sources: Sequence[str] = ("text",), o
         text += words
     if not text:
         raise ModalignError(f"no item of {', '.join(sources)} has captions: are the group ids the same?")
-    means = {m: normalize(x.float(), dim=1).mean(0) for m, x in z.data.items() if len(x)}
-    return Examples(torch.cat(rows).float(), tuple(modality), tuple(text), means)
+    return Examples(torch.cat(rows).float(), tuple(modality), tuple(text), unit_means(z))
 
 
 def _targets(z: Views, m: str, captions: Captions, own: bool) -> tuple[list[int], list[str]]:
@@ -147,7 +148,7 @@ def fit_captioner(data: Examples, training: Training | None = None, progress: Pr
         The captioner after the last step; the same arguments give the same bits.
 
     Raises:
-        ModalignError: settings out of range, or a loss that is not finite.
+        ModalignError: a loss that is not finite.
 
     Example:
         >>> z = Views.from_arrays(text=torch.eye(2))
@@ -156,8 +157,6 @@ def fit_captioner(data: Examples, training: Training | None = None, progress: Pr
         ['a red fox', 'two dogs']
     """
     s = training or Training()
-    if s.steps < 1 or s.batch < 1 or s.noise < 0:
-        raise ModalignError(f"steps {s.steps} and batch {s.batch} must be at least 1, noise {s.noise} at least 0")
     vocabulary = Vocabulary.of(data.text, s.least)
     with torch.random.fork_rng():
         torch.manual_seed(s.seed)

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from ..data.annotations import Annotations, annotated, read_annotations
 from ..errors import ModalignError, few
-from ..model.captioner.captioner import centred
+from ..model.captioner.captioner import centred, unit_means
+from ..parameters import Count, checked
 from ..views import Views
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -158,10 +159,7 @@ def transfer(
         >>> transfer(z, labels, source="text").predict(torch.eye(4), "image")
         ['animal', 'animal', 'food', 'food']
     """
-    known = labels if isinstance(labels, Labels) else Labels.of(labels, z.group_ids())
-    rows, truth = known.rows(z, source)
-    if not len(rows):
-        raise ModalignError(f"no item of '{source}' has a label: are the group ids the same?")
+    known, rows, truth = _labelled(z, labels, source)
     means = unit_means(z) if centre else {}
     points = centred(z[source][rows], source, means)
     ridge = ridges[0]
@@ -169,6 +167,15 @@ def transfer(
         ridge = _choose(points, truth, z.group[source][rows], known.several, ridges, seed)
     weight, bias = fit_linear(points, truth, ridge, known.several)
     return Linear(weight, bias, known.classes, known.several, means)
+
+
+def _labelled(z: Views, labels: Annotations | Labels, source: str) -> tuple[Labels, Tensor, Tensor]:
+    """The labels, rows of a modality that have one, and their truth."""
+    known = labels if isinstance(labels, Labels) else Labels.of(labels, z.group_ids())
+    rows, truth = known.rows(z, source)
+    if not len(rows):
+        raise ModalignError(f"no item of '{source}' has a label: are the group ids the same?")
+    return known, rows, truth
 
 
 def _choose(points: Tensor, truth: Tensor, group: Tensor, several: bool, ridges: Sequence[float], seed: int) -> float:
@@ -210,8 +217,9 @@ def zero_shot(names: Mapping[str, Tensor], modality: str = "text", means: Mappin
     return Linear(F.normalize(torch.stack(rows), dim=1), torch.zeros(len(rows)), tuple(names), means=means or {})
 
 
+@checked
 def few_shot(
-    z: Views, labels: Annotations | Labels, source: str, shots: int, centre: bool = True, seed: int = 0
+    z: Views, labels: Annotations | Labels, source: str, shots: Count, centre: bool = True, seed: int = 0
 ) -> Linear:
     """A classifier of a few labelled items: the class whose items' mean point is nearest by cosine.
 
@@ -229,10 +237,7 @@ def few_shot(
         >>> few_shot(z, {g: "ab"[g % 2] for g in range(6)}, "image", shots=1).predict(torch.eye(2), "image")
         ['a', 'b']
     """
-    if shots < 1:
-        raise ModalignError(f"shots is {shots}: at least one item of each class is needed")
-    known = labels if isinstance(labels, Labels) else Labels.of(labels, z.group_ids())
-    rows, truth = known.rows(z, source)
+    known, rows, truth = _labelled(z, labels, source)
     means = unit_means(z) if centre else {}
     generator = torch.Generator().manual_seed(seed)
     prototypes, classes = [], []
@@ -242,12 +247,5 @@ def few_shot(
         if len(own):
             prototypes.append(centred(z[source][own], source, means).mean(0))
             classes.append(name)
-    if not classes:
-        raise ModalignError(f"no item of '{source}' has a label: are the group ids the same?")
     weight = F.normalize(torch.stack(prototypes), dim=1)
     return Linear(weight, torch.zeros(len(weight)), tuple(classes), known.several, means)
-
-
-def unit_means(z: Views) -> dict[str, Tensor]:
-    """Mean of the unit rows of each modality."""
-    return {m: F.normalize(x.float(), dim=1).mean(0) for m, x in z.data.items() if len(x)}

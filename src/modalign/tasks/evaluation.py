@@ -15,8 +15,9 @@ from ..metrics.intervals import bootstrap
 from ..metrics.key import Key
 from ..metrics.labels import accuracy, balanced_accuracy, mean_average_precision
 from ..metrics.score import Score
+from ..model.captioner.captioner import unit_means
 from ..views import Views
-from .classify import Labels, Linear, few_shot, transfer, unit_means, zero_shot
+from .classify import Labels, Linear, few_shot, transfer, zero_shot
 
 FORMS = {
     "transfer": "another modality's classifier",

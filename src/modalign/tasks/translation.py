@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
+from ..data.annotations import annotated
 from ..errors import ModalignError
 from ..metrics.bleu import bleu_difference, corpus_bleu
 from ..metrics.key import Key
@@ -43,6 +43,7 @@ def translate(
         ModalignError: no captioner in the folder, points of another width, a beam below 1.
 
     Example:
+        >>> import torch
         >>> from .captions import Training, examples, fit_captioner
         >>> z = Views.from_arrays(text=torch.eye(2))
         >>> small = Training(steps=60, width=32, layers=1, least=1, dropout=0.0, lr=1e-2)
@@ -79,13 +80,11 @@ def choose_noise(
     Raises:
         ModalignError: no candidates, no dev item with references.
     """
-    groups = dev.group[source].tolist() if len(dev[source]) else []
-    rows = [i for i, g in enumerate(groups) if len(references.get(g, ()))]
-    if not rows or not candidates:
+    points, truth, _ = _told(dev, source, references)
+    if not truth or not candidates:
         raise ModalignError(
-            f"noise is chosen by captions of dev items: {len(rows)} items, {len(candidates)} candidates"
+            f"noise is chosen by captions of dev items: {len(truth)} items, {len(candidates)} candidates"
         )
-    points, truth = dev[source][torch.tensor(rows)], [references[groups[i]] for i in rows]
     found: dict[float, float] = {}
     for done, sigma in enumerate(sorted(candidates), 1):
         captioner = fit_captioner(data, replace(training or Training(), noise=sigma))
@@ -122,6 +121,7 @@ def evaluate_translation(
         ModalignError: unknown modality, no writers, no item with references.
 
     Example:
+        >>> import torch
         >>> from .captions import Nearest, examples
         >>> z = Views.from_arrays(image=torch.eye(3), text=torch.eye(3))
         >>> words = {0: ["a red fox runs"], 1: ["two dogs sleep here"], 2: ["a cat sits there"]}
@@ -131,14 +131,10 @@ def evaluate_translation(
     """
     if not writers:
         raise ModalignError("there is nothing that writes captions: give at least one captioner or baseline")
-    groups = z.group[source].tolist() if len(z[source]) else []
-    rows = [i for i, g in enumerate(groups) if len(references.get(g, ()))]
-    if not rows:
+    points, truth, group = _told(z, source, references)
+    if not truth:
         raise ModalignError(f"no item of '{source}' has reference captions: are the group ids the same?")
-    points = z[source][torch.tensor(rows)]
-    truth = [references[groups[i]] for i in rows]
-    group = torch.tensor([groups[i] for i in rows])
-    left = len(groups) - len(rows)
+    left = len(z[source]) - len(truth)
     interval: dict[str, Any] = {"samples": samples, "level": level, "seed": seed}
     written = {name: writer.caption(points, source) for name, writer in writers.items()}
     out: dict[str, Score] = {}
@@ -152,3 +148,10 @@ def evaluate_translation(
         heading = f"{gain.heading}, {first} over {other}"
         out[str(Key("bleu4_gain", source, target, f"{first}-{other}"))] = replace(gain, heading=heading, skipped=left)
     return out
+
+
+def _told(z: Views, source: str, references: Mapping[int, Sequence[str]]) -> tuple[Tensor, list[Sequence[str]], Tensor]:
+    """Points, reference captions and groups of the items of a modality whose group has captions."""
+    points, group = z[source], z.group[source]
+    rows = annotated(group, {g: c for g, c in references.items() if len(c)})
+    return points[rows], [references[g] for g in group[rows].tolist()], group[rows]

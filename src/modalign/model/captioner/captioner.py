@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ...errors import ModalignError, unknown
-from ...files import as_path, atomic, read_json, write_json
+from ...files import as_path, read_tied, write_tied
 from ...registry import check
+from ...views import Views
 from .beam import beam_search
 from .decoder import Decoder
 from .vocabulary import Vocabulary
@@ -41,6 +41,11 @@ def centred(z: Tensor, modality: str, means: Mapping[str, Tensor]) -> Tensor:
     if modality not in means:
         raise unknown("modality with a mean", modality, means)
     return normalize(z - means[modality].to(z.device), dim=1)
+
+
+def unit_means(z: Views) -> dict[str, Tensor]:
+    """Mean of the unit rows of each modality."""
+    return {m: normalize(x.float(), dim=1).mean(0) for m, x in z.data.items() if len(x)}
 
 
 class Captioner:
@@ -90,10 +95,8 @@ class Captioner:
         folder = as_path(folder)
         tensors = {f"decoder.{k}": v.detach().cpu().contiguous() for k, v in self.decoder.state_dict().items()}
         blob = save(tensors | {f"mean.{m}": mean.detach().cpu().contiguous() for m, mean in self.means.items()})
-        with atomic(folder / WEIGHTS) as partial:
-            partial.write_bytes(blob)
         table = {"format": FORMAT, "decoder": self.decoder.settings, "words": list(self.vocabulary.words)}
-        write_json(folder / TABLE, table | {"sha256": hashlib.sha256(blob).hexdigest()})
+        write_tied(folder / WEIGHTS, folder / TABLE, blob, table)
 
     @classmethod
     def load(cls, folder: Path | str) -> Captioner:
@@ -103,18 +106,7 @@ class Captioner:
             ModalignError: files missing, damaged, of a newer format, or not of one save.
         """
         path = as_path(folder) / TABLE
-        table = read_json(path, "captioner")
-        if not isinstance(table, dict) or not isinstance(table.get("format"), int):
-            raise ModalignError(f"captioner is damaged: {path} has no format number")
-        if table["format"] > FORMAT:
-            raise ModalignError(f"{path} has format {table['format']}, this version reads up to {FORMAT}: update")
-        weights = path.with_name(WEIGHTS)
-        try:
-            blob = weights.read_bytes()
-        except OSError as problem:
-            raise ModalignError(f"captioner's weights cannot be read: {weights} ({problem.strerror})") from None
-        if hashlib.sha256(blob).hexdigest() != table.get("sha256"):
-            raise ModalignError(f"{weights} and {TABLE} do not belong together: one is damaged or from another save")
+        blob, table = read_tied(path.with_name(WEIGHTS), path, "captioner", FORMAT)
         try:
             tensors = load(blob)
             decoder = Decoder(**check(Decoder, table["decoder"], "captioner"))
