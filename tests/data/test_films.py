@@ -88,7 +88,7 @@ def test_windows_of_one_film_never_part(tmp_path: Path) -> None:
 def test_cuts() -> None:
     assert cut(4.0, 4.0, 4.0) == [(0.0, 4.0)]
     assert cut(12.0, 4.0, 4.0)[-1] == (8.0, 12.0)
-    with pytest.raises(ModalignError, match="above 0"):
+    with pytest.raises(ModalignError, match="seconds must be positive"):
         films("/", seconds=0)
     with pytest.raises(ModalignError, match="no rows"):
         films(Path(__file__).parent, seconds=1.0)

@@ -14,16 +14,9 @@ from .left_out import lines as told
 from .lists import wrong_content
 from .manifest import Manifest
 from .named import read_named
-from .places import KIND_OF
+from .places import KIND_OF, sniff
 from .shards import is_member, open_member
 
-MAGIC = (
-    (0, b"\xff\xd8\xff", ".jpg"), (0, b"\x89PNG\r\n", ".png"), (0, b"GIF8", ".gif"), (0, b"BM", ".bmp"),
-    (0, b"II*\0", ".tif"), (0, b"MM\0*", ".tif"), (8, b"WEBP", ".webp"), (8, b"WAVE", ".wav"), (8, b"AVI ", ".avi"),
-    (0, b"fLaC", ".flac"), (0, b"OggS", ".ogg"), (0, b"ID3", ".mp3"), (0, b"\xff\xfa", ".mp3"),
-    (0, b"\xff\xfb", ".mp3"), (0, b"\xff\xf3", ".mp3"), (0, b"\xff\xf1", ".aac"), (0, b"\xff\xf9", ".aac"),
-    (0, b"\x1a\x45\xdf\xa3", ".mkv"), (4, b"ftyp", ".mp4"), (0, b"FLV", ".flv"), (0, b"\0\0\x01\xba", ".mpg"),
-)  # fmt: skip
 SAME = (
     {".jpg", ".jpeg"}, {".tif", ".tiff"}, {".ogg", ".opus"}, {".mkv", ".webm"}, {".mpg", ".mpeg"},
     {".mp4", ".m4a", ".m4v", ".mov", ".3gp"}, {".aac", ".m4a"},
@@ -67,16 +60,6 @@ class FileReport:
         return found
 
 
-def sniff(head: bytes) -> str | None:
-    """The usual extension of a file's format, judged by its first 16 bytes; None where they tell nothing.
-
-    Example:
-        >>> sniff(b"\\x00\\x00\\x00\\x1cftypmp42"), sniff(b"RIFF\\x00\\x00\\x00\\x00WAVEfmt ")
-        ('.mp4', '.wav')
-    """
-    return next((ending for at, magic, ending in MAGIC if head[at : at + len(magic)] == magic), None)
-
-
 def check_files(manifest: Manifest) -> FileReport:
     """Look at each file of a manifest: is it there, has it bytes, are they data, are they what the name says?
 
@@ -105,14 +88,8 @@ def check_files(manifest: Manifest) -> FileReport:
             alike = real == ending or any({real, ending} <= group for group in SAME)
             if real and ending in KIND_OF and not alike:
                 mislabelled[name] = real
-    return FileReport(
-        files=len(names),
-        missing=tuple(found["missing"]),
-        empty=tuple(found["empty"]),
-        pointers=tuple(found["pointers"]),
-        pages=tuple(found["pages"]),
-        mislabelled=mislabelled,
-    )
+    kinds: dict[str, Any] = {kind: tuple(own) for kind, own in found.items()}
+    return FileReport(len(names), **kinds, mislabelled=mislabelled)
 
 
 def _heads(names: list[str]) -> Iterator[tuple[str, bytes | None]]:

@@ -75,8 +75,7 @@ def clips(
             place = index.place(stem)
             if found.setdefault(_plain(stem, modality), {}).setdefault(modality, place) != place:
                 doubles.append(place.name)
-    words = texts if isinstance(texts, Mapping) else None
-    annotations = _from_mapping(words) if words is not None else _annotations(rows, base, texts)  # type: ignore[arg-type]
+    annotations = _texts(texts) if isinstance(texts, Mapping) else _annotations(rows, base, texts)
     if annotations and not set(annotations) & set(found):
         raise ModalignError(
             f"{base}: none of the {len(annotations)} texts is of a clip that is there "
@@ -124,7 +123,7 @@ def _several(value: object) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _from_mapping(texts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _texts(texts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {clip: {"text": text} for clip, text in texts.items()}
 
 
@@ -145,7 +144,7 @@ def _annotations(rows: Rows, base: Path, texts: Path | str | None) -> dict[str, 
         return collected
     content = read_json(path, "texts of clips", object)
     if isinstance(content, dict):
-        return _from_mapping(content)
+        return _texts(content)
     merged: dict[str, dict[str, Any]] = {}
     try:
         for e in content:

@@ -53,14 +53,18 @@ def _are_splits(name: str, entries: Sequence[Entry]) -> bool:
 
 
 def chosen_columns(
-    names: Sequence[str], entries: Sequence[Entry], columns: Mapping[str, str | list[str]] | None, path: Path
+    names: Sequence[str], entries: Sequence[Entry], columns: Mapping[str, str | list[str]] | None, where: Path | str
 ) -> dict[str, list[str]]:
-    """Modality -> its columns, as the user says or by their names."""
+    """Modality -> its columns, as the user says or by their names.
+
+    Args:
+        where: path of the list, or what else has the columns.
+    """
     if columns is not None:
         chosen = {m: [c] if isinstance(c, str) else list(c) for m, c in columns.items()}
         lost = [c for several in chosen.values() for c in several if c not in names]
         if lost:
-            raise ModalignError(f"{path} has no column {few(lost)}: its columns are {few(names, 12)}")
+            raise ModalignError(f"{where} has no column {few(lost)}: its columns are {few(names, 12)}")
         return chosen
     chosen = {}
     for name in names:
@@ -70,9 +74,10 @@ def chosen_columns(
         if modality:
             chosen.setdefault(modality, []).append(name)
     if not chosen:
+        hint = ", or name them in the first line" if isinstance(where, Path) else ""
         raise ModalignError(
-            f"{path} has no column of a known name: its columns are {few(names, 12) or 'none'}; say which is which "
-            "with columns={'image': ..., 'text': ...}, or name them in the first line"
+            f"{where} has no column of a known name: its columns are {few(names, 12) or 'none'}; say which is which "
+            f"with columns={{'image': ..., 'text': ...}}{hint}"
         )
     return chosen
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import existing_folder, first_file, first_folder, inside
-from .rows import Missing, Rows
+from .rows import Missing, Rows, drawn
 from .tables import Record, number, read_csv
 
 ABOUT = {
@@ -84,7 +83,7 @@ def esc50(
     for record, (own, target) in read:
         name = record.fields[name_column].strip()
         source, category = _source(name, path), record.fields["category"]
-        part = _by_fold(own, fold) if by == "fold" else _by_source(source)
+        part = _by_fold(own, fold) if by == "fold" else drawn(source, SHARES)
         if parts.setdefault(source, part) != part:
             raise ModalignError(f"{path} has the recording {source} in two splits, {parts[source]} and {part}")
         group = rows.group(name)
@@ -111,16 +110,6 @@ def _by_fold(fold: int, test: int) -> str:
     if fold == test:
         return "test"
     return "val" if fold == (test - 2) % FOLDS + 1 else "train"
-
-
-def _by_source(source: str) -> str:
-    """A split drawn by the source's number: the same on every machine, whatever else is in the list."""
-    draw = int.from_bytes(hashlib.sha256(source.encode()).digest()[:8]) / 2**64
-    for name, share in SHARES.items():
-        if draw < share:
-            return name
-        draw -= share
-    return "test"
 
 
 def _texts(record: Record, which: str) -> list[str]:

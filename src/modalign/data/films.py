@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from ..errors import ModalignError
-from ..parameters import Place
+from ..parameters import Place, Positive
 from ..registry import register
 from . import media
 from .manifest import Manifest
 from .places import VIDEOS, existing_folder, hidden
-from .rows import Rows, split_name
+from .rows import Rows, drawn, split_name
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 PARTS = ("train", "val", "test", "dev", "validation")
@@ -18,7 +16,7 @@ EPSILON = 1e-6
 
 
 @register("dataset", "films")
-def films(root: Place, split: str | None = None, *, seconds: float = 4.0, step: float | None = None) -> Manifest:
+def films(root: Place, split: str | None = None, *, seconds: Positive = 4.0, step: Positive | None = None) -> Manifest:
     """Films, each window of time one group: its pictures and its sound as two modalities of one file.
 
     Layout: videos anywhere below the folder, or below ``train``, ``val``, ``test`` in it. Windows lie at 0, step,
@@ -34,14 +32,11 @@ def films(root: Place, split: str | None = None, *, seconds: float = 4.0, step: 
         Rows of ``video`` and, where a film has a sound track, ``audio`` with the same file and times; extra: film.
 
     Raises:
-        ModalignError: no films, none that can be opened (a broken one is counted and named), or lengths that are no
-            lengths.
+        ModalignError: no films, or none that can be opened (a broken one is counted and named).
 
     Reference: layout of the windows as in Miech et al. 2019, HowTo100M, arXiv 1906.03327.
     """
     step = seconds if step is None else step
-    if not seconds > 0 or not step > 0:
-        raise ModalignError(f"films needs seconds and step above 0, got {seconds} and {step}")
     base = existing_folder(root, "data set 'films'")
     rows = Rows("films", {"source": str(base)})
     films = (p for p in base.rglob("*") if p.suffix.lower() in VIDEOS and not hidden(p.relative_to(base)))
@@ -54,7 +49,7 @@ def films(root: Place, split: str | None = None, *, seconds: float = 4.0, step: 
             rows.left_out("films", str(problem), name)
             continue
         top = name.split("/")[0]
-        part = split_name(top) if top.lower() in PARTS and "/" in name else _drawn(name)
+        part = split_name(top) if top.lower() in PARTS and "/" in name else drawn(name, SHARES)
         for start, end in cut(length, seconds, step):
             group = rows.group((name, start))
             rows.file(group, "video", path, part, start, end, film=name)
@@ -74,12 +69,3 @@ def cut(length: float, seconds: float, step: float) -> list[tuple[float, float]]
         return [(0.0, length)]
     count = int((length - seconds + EPSILON) // step) + 1
     return [(round(i * step, 6), round(i * step + seconds, 6)) for i in range(count)]
-
-
-def _drawn(name: str) -> str:
-    draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
-    for part, share in SHARES.items():
-        if draw < share:
-            return part
-        draw -= share
-    return "test"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +11,7 @@ from ..parameters import Place
 from ..registry import register
 from .lists import read_list
 from .manifest import Manifest
-from .places import KIND_OF, composed, existing_folder
+from .places import KIND_OF, composed, existing_folder, walk
 from .rows import SPLITS, Rows, split_name
 
 Layout = Literal["modalities", "flat", "classes"]
@@ -71,7 +69,7 @@ def folders(
             _classes(rows, place, part, classes)
         else:
             _together(rows, place, part, chosen, lines, names_as_text)
-    for path in _files(base) if parts else ():
+    for path in walk(base) if parts else ():
         if path.relative_to(base).parts[0] not in {p.name for p in parts}:
             rows.left_out("files", "beside the folders of the splits", path.relative_to(base).as_posix())
     return rows.manifest(split)
@@ -94,19 +92,12 @@ def _guess(place: Path) -> Layout:
     return "modalities" if any(_modality(p.name) for p in inside) else "classes"
 
 
-def _files(place: Path) -> Iterator[Path]:
-    """All files below a folder, sorted, hidden ones left out."""
-    for folder, subfolders, names in os.walk(place):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
-
-
 def _classes(rows: Rows, place: Path, part: str, classes: dict[str, int]) -> None:
     inside = _subfolders(place)
     for folder in inside:
         label = classes.setdefault(folder.name, len(classes))
         words = re.sub(r"[_\s]+", " ", folder.name).strip()
-        for path in _files(folder):
+        for path in walk(folder):
             kind = KIND_OF.get(path.suffix.lower())
             if kind is None:
                 rows.unknown(path.name)
@@ -123,7 +114,7 @@ def _classes(rows: Rows, place: Path, part: str, classes: dict[str, int]) -> Non
 
 def _together(rows: Rows, place: Path, part: str, layout: Layout, lines: bool, names_as_text: bool) -> None:
     named: dict[str, int] = {}
-    for path in _files(place):
+    for path in walk(place):
         kind = KIND_OF.get(path.suffix.lower())
         within = path.relative_to(place).with_suffix("")
         key, modality = within.as_posix(), kind

@@ -16,15 +16,10 @@ from ..errors import ModalignError, few, require
 from ..files import atomic
 from ..parameters import Absolute
 from ..registry import register
-from .columns import modality_of
+from .columns import chosen_columns
 from .manifest import Manifest
+from .places import sniff
 from .rows import Rows
-
-MAGIC = (
-    (b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"GIF8", ".gif"), (b"BM", ".bmp"), (b"II*\0", ".tif"),
-    (b"MM\0*", ".tif"), (b"fLaC", ".flac"), (b"OggS", ".ogg"), (b"ID3", ".mp3"), (b"\xff\xfb", ".mp3"),
-    (b"\x1a\x45\xdf\xa3", ".mkv"),
-)  # fmt: skip
 
 
 @register("dataset", "hf")
@@ -112,20 +107,10 @@ def _names(dataset: Any) -> list[str]:
 
 
 def _chosen(names: list[str], columns: Mapping[str, str | list[str]] | None) -> list[tuple[str, str]]:
-    """Modality and column; a modality may have several."""
-    if columns is not None:
-        given = [(m, c) for m, several in columns.items() for c in ([several] if isinstance(several, str) else several)]
-        lost = [c for _, c in given if c not in names]
-        if lost:
-            raise ModalignError(f"the data set has no column {few(lost)}: its columns are {few(names, 12)}")
-        return given
-    found = [(modality, name) for name in names if (modality := modality_of(name)) is not None]
-    if not found:
-        raise ModalignError(
-            f"the data set has no column of a known name: its columns are {few(names, 12) or 'none'}; "
-            "say which is which with columns={'image': ..., 'text': ...}"
-        )
-    return found
+    """Modality and column; a modality may have several. Columns that nobody names come in the order of the data set."""
+    chosen = chosen_columns(names, (), columns, "the data set")
+    pairs = [(modality, column) for modality, several in chosen.items() for column in several]
+    return pairs if columns is not None else sorted(pairs, key=lambda pair: names.index(pair[1]))
 
 
 def _feature(dataset: Any, column: str) -> Any:
@@ -188,11 +173,7 @@ def _written(content: bytes, target: Path | None, where: str, ending: str) -> Pa
     """The file of some bytes, named by their hash; written if it is not there yet."""
     if target is None:
         raise ModalignError(f"{where} lies inside the data set: say with files=FOLDER where such files may be written")
-    ending = next((e for magic, e in MAGIC if content.startswith(magic)), ending or ".bin")
-    if content[:4] == b"RIFF":
-        ending = {b"WAVE": ".wav", b"WEBP": ".webp", b"AVI ": ".avi"}.get(content[8:12], ending)
-    elif content[4:8] == b"ftyp":
-        ending = ".m4a" if content[8:11] == b"M4A" else ".mp4"
+    ending = sniff(content) or ending or ".bin"
     path = target.absolute() / f"{hashlib.sha256(content).hexdigest()[:32]}{ending}"
     if not path.is_file():
         with atomic(path) as partial:

@@ -75,8 +75,6 @@ def howto100m(
         ((None, 'cut it', None, 'fry it'), [0.0, nan, 4.0, nan])
     """
     base = existing_folder(root, "data set 'howto100m'")
-    if seconds < 0 or candidates < 1:
-        raise ModalignError(f"howto100m: seconds must be >= 0 and candidates >= 1, got {seconds} and {candidates}")
     rows = Rows("howto100m", ABOUT, missing)
     tasks = _tasks(rows, base)
     files = Files([first_folder(base, ["videos", "video"]), base], VIDEOS)

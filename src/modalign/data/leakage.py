@@ -45,16 +45,17 @@ class LeakReport:
     recordings: tuple[tuple[int, ...], ...] | None = None
     unread: tuple[str, ...] = ()
 
+    def _kinds(self) -> dict[str, Sequence[tuple[int, ...]]]:
+        """Kind -> sets (or pairs) of rows, of the kinds that were looked for."""
+        asked = {"recordings": self.recordings, "pictures": self.pictures}
+        near = {f"features of {m}": [(i, j) for i, j, _ in pairs] for m, pairs in self.features.items()}
+        looked = {kind: sets for kind, sets in asked.items() if sets is not None}
+        return {"files": self.files, "texts": self.texts, **looked, **near}
+
     def across(self) -> dict[str, list[tuple[int, ...]]]:
         """Kind -> sets (or pairs) of rows that are in more than one split. Rows in no split do not count."""
-        kinds: dict[str, Iterable[tuple[int, ...]]] = {
-            "files": self.files,
-            "texts": self.texts,
-            **({} if self.recordings is None else {"recordings": self.recordings}),
-            **({} if self.pictures is None else {"pictures": self.pictures}),
-            **{f"features of {m}": [(i, j) for i, j, _ in pairs] for m, pairs in self.features.items()},
-        }
-        return {k: [s for s in sets if len({self.splits[r] for r in s} - {""}) > 1] for k, sets in kinds.items()}
+        kinds = self._kinds().items()
+        return {k: [s for s in sets if len({self.splits[r] for r in s} - {""}) > 1] for k, sets in kinds}
 
     @property
     def clean(self) -> bool:
@@ -63,18 +64,15 @@ class LeakReport:
 
     def lines(self) -> list[str]:
         """The report in words: one line per kind, with examples of what is in two splits."""
-        totals = {"files": len(self.files), "texts": len(self.texts), "pictures": len(self.pictures or ())}
-        totals |= {"recordings": len(self.recordings or ())} | {
-            f"features of {m}": len(pairs) for m, pairs in self.features.items()
-        }
+        kinds = self._kinds()
         what = {"files": "equal files", "texts": "equal captions", "pictures": "nearly equal pictures",
                 "recordings": "parts of one recording"}  # fmt: skip
         found = []
         for kind, sets in self.across().items():
-            total = totals[kind]
             shown = few((" = ".join(self._said(r) for r in self._first(s)) for s in sets), 3)
             label = what.get(kind, f"near {kind}")
-            found.append(f"{label}: {total:,} sets, {len(sets):,} across splits" + (f": {shown}" if sets else ""))
+            count = f"{len(kinds[kind]):,} sets, {len(sets):,} across splits"
+            found.append(f"{label}: {count}" + (f": {shown}" if sets else ""))
         if self.unread:
             found.append(f"{len(self.unread):,} files could not be read: {few(Path(n).name for n in self.unread)}")
         return found

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -196,19 +196,14 @@ class Manifest:
         def pick(column: Sequence[Any] | np.ndarray) -> list[Any]:
             return [column[i] for i in index]
 
-        return Manifest(
-            np.asarray(self.group)[index] if index else np.empty(0, np.int64),
-            pick(self.modality_names),
-            pick(self.uri),
-            pick(self.text),
-            pick(np.asarray(self.start)),
-            pick(np.asarray(self.end)),
-            pick(self.splits),
-            {k: pick(v) for k, v in self.extra.items()},
-            self.name,
-            self.meta,
-            self.left_out,
-        )
+        names = ("modality_names", "uri", "text", "start", "end", "splits")
+        columns: dict[str, Any] = {column: pick(getattr(self, column)) for column in names}
+        group = np.asarray(self.group)[index] if index else np.empty(0, np.int64)
+        return replace(self, **columns, group=group, extra={k: pick(v) for k, v in self.extra.items()})
+
+    def plus(self, rows: Iterable[Row], **meta: str) -> Manifest:
+        """These rows and more after them; ``meta``: more facts."""
+        return Manifest.from_rows([*self, *rows], self.name, {**self.meta, **meta}, self.left_out)
 
     def split(self, name: str) -> Manifest:
         """The rows of one split."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ModalignError, few
@@ -27,6 +27,26 @@ VIDEOS = (
 
 KINDS: Mapping[str, tuple[str, ...]] = {"image": IMAGES, "audio": SOUNDS, "video": VIDEOS, "text": (".txt",)}
 KIND_OF = {extension: kind for kind, extensions in KINDS.items() for extension in extensions}
+
+MAGIC = (
+    (0, b"\xff\xd8\xff", ".jpg"), (0, b"\x89PNG\r\n", ".png"), (0, b"GIF8", ".gif"), (0, b"BM", ".bmp"),
+    (0, b"II*\0", ".tif"), (0, b"MM\0*", ".tif"), (8, b"WEBP", ".webp"), (8, b"WAVE", ".wav"), (8, b"AVI ", ".avi"),
+    (0, b"fLaC", ".flac"), (0, b"OggS", ".ogg"), (0, b"ID3", ".mp3"), (0, b"\xff\xfa", ".mp3"),
+    (0, b"\xff\xfb", ".mp3"), (0, b"\xff\xf3", ".mp3"), (0, b"\xff\xf1", ".aac"), (0, b"\xff\xf9", ".aac"),
+    (0, b"\x1a\x45\xdf\xa3", ".mkv"), (8, b"M4A", ".m4a"), (4, b"ftyp", ".mp4"), (0, b"FLV", ".flv"),
+    (0, b"\0\0\x01\xba", ".mpg"),
+)  # fmt: skip
+"""How files begin: place, bytes, and the usual ending."""
+
+
+def sniff(head: bytes) -> str | None:
+    """The usual extension of a file's format, judged by its first 16 bytes; None where they tell nothing.
+
+    Example:
+        >>> sniff(b"\\x00\\x00\\x00\\x1cftypmp42"), sniff(b"RIFF\\x00\\x00\\x00\\x00WAVEfmt ")
+        ('.mp4', '.wav')
+    """
+    return next((ending for at, magic, ending in MAGIC if head[at : at + len(magic)] == magic), None)
 
 
 def inside(root: Path, entry: str, what: str = "list") -> Path:
@@ -61,6 +81,13 @@ def hidden(path: Path | str) -> bool:
     """
     parts = Path(path).parts
     return "__MACOSX" in parts or any(p.startswith(".") and p not in (".", "..") for p in parts)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """All files below a folder, sorted, hidden ones left out."""
+    for place, subfolders, names in os.walk(folder):
+        subfolders[:] = sorted(s for s in subfolders if not hidden(s))
+        yield from (Path(place, name) for name in sorted(names) if not hidden(name))
 
 
 def clip_names(video: str, start: float, end: float) -> list[str]:
@@ -124,21 +151,18 @@ class Files:
         """Files whose name without ending another file has too, which is taken."""
         rank: dict[str, tuple[int, str]] = {}
         for folder in self.folders:
-            for place, subfolders, names in os.walk(folder):
-                subfolders[:] = sorted(s for s in subfolders if not hidden(s))
-                for name in sorted(n for n in names if not hidden(n)):
-                    stem, extension = os.path.splitext(name)
-                    if extension.lower() not in self.extensions:
-                        self.others.append(name)
-                        continue
-                    path = os.path.join(place, name)
-                    key = composed(stem)
-                    this = (self.extensions.index(extension.lower()), path)
-                    if rank.get(key, this) != this:
-                        self.doubles.append(os.path.relpath(max(this, rank[key])[1], folder))
-                    if key not in rank or this < rank[key]:
-                        rank[key] = this
-                        self._paths[key] = Path(path)
+            for path in walk(folder):
+                stem, extension = os.path.splitext(path.name)
+                if extension.lower() not in self.extensions:
+                    self.others.append(path.name)
+                    continue
+                key = composed(stem)
+                this = (self.extensions.index(extension.lower()), str(path))
+                if rank.get(key, this) != this:
+                    self.doubles.append(os.path.relpath(max(this, rank[key])[1], folder))
+                if key not in rank or this < rank[key]:
+                    rank[key] = this
+                    self._paths[key] = path
 
     def __len__(self) -> int:
         return len(self._paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -48,6 +49,24 @@ def split_name(name: str) -> str:
     """
     plain = name.strip().lower()
     return SPLITS.get(plain, plain)
+
+
+def drawn(name: str, shares: Mapping[str, float]) -> str:
+    """A split drawn by a hash of a name: the same on every machine, whatever else is there.
+
+    Args:
+        shares: split -> its share; they sum to 1.
+
+    Example:
+        >>> [drawn(name, {"train": 0.5, "test": 0.5}) for name in "abcd"]
+        ['test', 'train', 'train', 'train']
+    """
+    draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64
+    for split, share in shares.items():
+        if draw < share:
+            return split
+        draw -= share
+    return list(shares)[-1]
 
 
 class Rows:

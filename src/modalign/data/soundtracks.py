@@ -19,5 +19,4 @@ def with_soundtracks(manifest: Manifest) -> Manifest:
     if "audio" in manifest.modalities:
         return manifest
     films = [manifest[int(r)] for r in manifest.rows("video")] if "video" in manifest.modalities else []
-    rows = [*(manifest[i] for i in range(len(manifest))), *(film._replace(modality="audio") for film in films)]
-    return Manifest.from_rows(rows, name=manifest.name, meta=manifest.meta, left_out=manifest.left_out)
+    return manifest.plus(film._replace(modality="audio") for film in films)

@@ -71,9 +71,7 @@ def with_speech(manifest: Manifest, voice: str = "en", folder: Path | None = Non
     if not texts:
         raise ModalignError(f"'{manifest.name}' has no words that could be spoken")
     place = folder or cache_folder() / "speech" / f"{voice}-{VARIANT}-{SPEED}-{_version()}"
-    spoken = [_sound_of(row, voice, place) for row in texts]
-    meta = {**manifest.meta, "speech": "eSpeak NG"}
-    return Manifest.from_rows([*manifest, *spoken], name=manifest.name, meta=meta, left_out=manifest.left_out)
+    return manifest.plus((_sound_of(row, voice, place) for row in texts), speech="eSpeak NG")
 
 
 def _sound_of(row: Row, voice: str, folder: Path) -> Row:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from ..files import atomic, save_array
-from ..parameters import Count, Dim, Number, Seed, Weight
+from ..files import atomic, cache_folder, save_array
+from ..parameters import Count, Dim, Number, Seed, Weight, checked
 from ..registry import register
 from ..views import Views
 from .manifest import Manifest, Row
@@ -42,6 +42,7 @@ class Synthetic(NamedTuple):
     share: float
 
 
+@checked
 def generate(
     n: Count = 1000,
     shared: Number = 8,
@@ -83,7 +84,7 @@ def generate(
     """
     names = NAMES[:modalities] if isinstance(modalities, int) else tuple(modalities)
     needed = shared if redundancy is None else redundancy
-    _check(n, shared, unique, needed, heterogeneity, modalities, names, width, noise)
+    _check(n, shared, unique, needed, modalities, names, width)
     g = torch.Generator().manual_seed(seed)
 
     def bits(count: int) -> Tensor:
@@ -140,7 +141,7 @@ def synthetic(
     }  # fmt: skip
     problem = generate(**settings)  # type: ignore[arg-type]
     name = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=8).hexdigest()
-    folder = _folder(root) / name
+    folder = (Path(root).expanduser() if root is not None else cache_folder() / "synthetic") / name
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed + 1)).tolist()
     held, chosen = round(test * n), round(dev * n)
     split = {row: "test" if i < held else "dev" if i < held + chosen else "train" for i, row in enumerate(order)}
@@ -155,14 +156,6 @@ def synthetic(
     return Manifest.from_rows(rows, name="synthetic", meta={"shared": str(shared), "unique": str(unique)})
 
 
-def _folder(root: str | None) -> Path:
-    if root is not None:
-        return Path(root).expanduser()
-    from ..files import cache_folder
-
-    return cache_folder() / "synthetic"
-
-
 def _mix(bits: Tensor, depth: int, g: torch.Generator) -> Tensor:
     """Bits through a random network, standardised column by column."""
     x = bits
@@ -173,18 +166,15 @@ def _mix(bits: Tensor, depth: int, g: torch.Generator) -> Tensor:
 
 
 def _check(
-    n: int, shared: int, unique: int, needed: int, depth: int, modalities: int | Sequence[str],
-    names: Sequence[str], width: int, noise: float,
-) -> None:  # fmt: skip
+    n: int, shared: int, unique: int, needed: int, modalities: int | Sequence[str], names: Sequence[str], width: int
+) -> None:
     wanted = modalities if isinstance(modalities, int) else len(modalities)
     if not 2 <= wanted <= len(NAMES) or len(set(names)) != wanted:
         raise ModalignError(f"modalities must be 2 to {len(NAMES)}, with different names, got {modalities!r}")
-    if n < 2 or shared < 0 or unique < 0 or not 1 <= shared + unique <= width:
+    if n < 2 or not 1 <= shared + unique <= width:
         raise ModalignError(
             f"synthetic data need n >= 2 and 1 <= shared + unique <= width, got n={n}, shared={shared}, "
             f"unique={unique}, width={width}"
         )
     if not 0 <= needed <= shared:
         raise ModalignError(f"redundancy must lie between 0 and shared = {shared}, got {needed}")
-    if depth < 0 or not noise >= 0:
-        raise ModalignError(f"heterogeneity and noise must not be negative, got {depth} and {noise}")

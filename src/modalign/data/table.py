@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,35 +85,34 @@ def table(
     path = Path(root).expanduser()
     rows = Rows("table", {"source": str(path)}, missing)
     names, entries = known_fields(*read_entries(path, rows.left_out), keep={group, *named_columns(columns)})
-    home = Path(folder).expanduser() if folder else path.parent
+    home = Path(os.path.abspath(Path(folder).expanduser() if folder else path.parent))
+    listed = _Listed(rows, path, home, anywhere, group or ("group" if "group" in names else None))
     if "modality" in names and columns is None:
-        _long(rows, names, entries, group, home, anywhere, path)
+        _long(listed, entries)
     else:
         chosen = chosen_columns(names, entries, columns, path)
         used = {c for several in chosen.values() for c in several}
         for name in names:
             if columns is None and plain(name) in FILES and name not in used:
                 rows.left_out("columns", "files of no known kind: say what they are with columns={...}", name)
-        mixed = {c for c in used if columns is None and plain(c) in FILES}
-        _wide(rows, chosen, names, entries, group, words, home, anywhere, path, mixed)
+        _wide(listed, chosen, entries, words, mixed={c for c in used if columns is None and plain(c) in FILES})
     return rows.manifest(split)
 
 
 def _wide(
-    rows: Rows, chosen: Mapping[str, list[str]], names: Sequence[str], entries: Iterable[Entry], group: str | None,
-    words: Sequence[str], home: Path, anywhere: bool, path: Path, mixed: set[str],
-) -> None:  # fmt: skip
+    listed: _Listed, chosen: Mapping[str, list[str]], entries: Iterable[Entry], words: Sequence[str], mixed: set[str]
+) -> None:
+    rows = listed.rows
     used = {c for several in chosen.values() for c in several}
-    group = group or ("group" if "group" in names else None)
     given: dict[tuple[int, str, str], str] = {}
 
     def facts(entry: Entry) -> tuple[Times, int | str | None]:
         for modality, several in chosen.items():
             for value in () if modality in words else (v for c in several for v in values_of(entry.values.get(c))):
-                _file_name(value, path, entry.line)
-        return _times(entry, path), _key(entry, group, path)
+                listed.file_name(value, entry)
+        return listed.times(entry), listed.key(entry)
 
-    for entry, (times, own) in rows.readable(entries, facts, path):
+    for entry, (times, own) in rows.readable(entries, facts, listed.path):
         extra = {k: v for k, v in entry.values.items() if k not in used and k not in FIELDS and not nothing(v)}
         part = text_of(entry.values.get("split")) or ""
         cells = [
@@ -122,15 +122,15 @@ def _wide(
             for value in values_of(entry.values.get(c))
         ]
         if not cells:
-            rows.left_out("rows", "neither a file nor a text", f"{path.name}, line {entry.line}")
+            rows.left_out("rows", "neither a file nor a text", f"{listed.path.name}, line {entry.line}")
             continue
         files = [str(v) for m, v in cells if m not in words]
-        number = rows.group(own if group else files[0] if files else ("line", entry.line))
+        number = rows.group(own if listed.group else files[0] if files else ("line", entry.line))
         for modality, value in cells:
             if modality in words:
                 rows.text(number, words_of(value), part, modality, None, None, **extra)
                 continue
-            place = _place(rows, value, home, anywhere, path, entry.line)
+            place = listed.place(value, entry)
             if place is None:
                 continue
             this = (number, modality, str(place))
@@ -142,19 +142,11 @@ def _wide(
             rows.file(number, modality, place, part, *(times if modality in ("audio", "video") else ()), **extra)
 
 
-def _long(
-    rows: Rows,
-    names: Sequence[str],
-    entries: Sequence[Entry],
-    group: str | None,
-    home: Path,
-    anywhere: bool,
-    path: Path,
-) -> None:
-    group = group or ("group" if "group" in names else None)
+def _long(listed: _Listed, entries: Sequence[Entry]) -> None:
+    rows, group = listed.rows, listed.group
     keys = [_number(e.values.get(group)) if group else e.line for e in entries]
     as_numbers = all(k is None or isinstance(k, int) for k in keys)
-    for entry, (times, key, modality, packed) in rows.readable(entries, lambda e: _facts(e, group, path), path):
+    for entry, (times, key, modality, packed) in rows.readable(entries, listed.facts, listed.path):
         number = key if as_numbers and isinstance(key, int) else rows.group(key)
         part = text_of(entry.values.get("split")) or ""
         extra = {k: v for k, v in entry.values.items() if k not in (*FIELDS, group, "extra") and not nothing(v)}
@@ -162,95 +154,102 @@ def _long(
         uri = entry.values.get("uri")
         if nothing(uri):
             rows.text(number, words_of(entry.values.get("text")), part, modality, *times, **extra)
-        elif (place := _place(rows, uri, home, anywhere, path, entry.line)) is not None:
+        elif (place := listed.place(uri, entry)) is not None:
             rows.file(number, modality, place, part, *times, **extra)
 
 
-def _facts(entry: Entry, group: str | None, path: Path) -> tuple[Times, int | str, str, dict[str, Any]]:
-    """Times, group, modality and packed extra of a row of a long list. Raises ModalignError where it cannot be one."""
-    key = _key(entry, group, path)
-    modality = text_of(entry.values.get("modality"))
-    if modality is None:
-        raise ModalignError(f"{path}, line {entry.line}: the column modality is empty")
-    bare = [nothing(entry.values.get(column)) for column in ("uri", "text")]
-    if bare[0] == bare[1]:
-        which = "neither" if bare[0] else "both"
-        raise ModalignError(f"{path}, line {entry.line}: {which} of uri and text is given; it needs one")
-    if not bare[0]:
-        _file_name(entry.values.get("uri"), path, entry.line)
-    return _times(entry, path), entry.line if key is None else key, modality, _packed(entry, path)
+Times = tuple[float | None, float | None]
 
 
-def _key(entry: Entry, group: str | None, path: Path) -> int | str | None:
-    """What tells which rows are the same thing; None where no column does.
+@dataclass(frozen=True)
+class _Listed:
+    """What the rows of one list have in common, and what is read of a row. Each raises ModalignError, by the line.
 
-    Raises:
-        ModalignError: the column is empty in this row.
+    home: what file names are relative to. anywhere: they may lead out of it. group: column that tells which rows are
+    the same thing.
     """
-    key = _number(entry.values.get(group)) if group else None
-    if group and key is None:
-        raise ModalignError(f"{path}, line {entry.line}: the column {group} is empty")
-    return key
+
+    rows: Rows
+    path: Path
+    home: Path
+    anywhere: bool
+    group: str | None
+
+    def wrong(self, entry: Entry, what: str) -> ModalignError:
+        return ModalignError(f"{self.path}, line {entry.line}: {what}")
+
+    def facts(self, entry: Entry) -> tuple[Times, int | str, str, dict[str, Any]]:
+        """Times, group, modality and packed extra of a row of a long list."""
+        key = self.key(entry)
+        modality = text_of(entry.values.get("modality"))
+        if modality is None:
+            raise self.wrong(entry, "the column modality is empty")
+        bare = [nothing(entry.values.get(column)) for column in ("uri", "text")]
+        if bare[0] == bare[1]:
+            raise self.wrong(entry, f"{'neither' if bare[0] else 'both'} of uri and text is given; it needs one")
+        if not bare[0]:
+            self.file_name(entry.values.get("uri"), entry)
+        return self.times(entry), entry.line if key is None else key, modality, self.packed(entry)
+
+    def key(self, entry: Entry) -> int | str | None:
+        """What tells which rows are the same thing; None where no column does."""
+        key = _number(entry.values.get(self.group)) if self.group else None
+        if self.group and key is None:
+            raise self.wrong(entry, f"the column {self.group} is empty")
+        return key
+
+    def packed(self, entry: Entry) -> dict[str, Any]:
+        """The column ``extra`` of a long list: JSON."""
+        value = entry.values.get("extra")
+        if nothing(value):
+            return {}
+        try:
+            content = from_json(value) if isinstance(value, str) else value
+        except json.JSONDecodeError as problem:
+            raise self.wrong(entry, f"the column extra is no JSON ({problem.msg})") from None
+        if not isinstance(content, dict):
+            raise self.wrong(entry, "the column extra is no JSON object")
+        return content
+
+    def times(self, entry: Entry) -> Times:
+        """Start and end."""
+        found: list[float | None] = []
+        for column in ("start", "end"):
+            value = text_of(entry.values.get(column))
+            try:
+                found.append(None if value is None else seconds(value))
+            except ValueError:
+                raise self.wrong(entry, f"{column} is {value!r}, not a number of seconds") from None
+        start, end = (0.0 if found[0] is None else found[0]), (math.inf if found[1] is None else found[1])
+        if not 0 <= start < end or found[1] == math.inf:
+            raise self.wrong(entry, f"times are not 0 <= start < end ({found[0]}, {found[1]})")
+        return found[0], found[1]
+
+    def file_name(self, value: Any, entry: Entry) -> str:
+        """The name of a file as a cell holds it."""
+        if not isinstance(value, str):
+            kind = type(value).__name__
+            raise self.wrong(entry, f"a file's name is expected, not {kind} (data set 'hf' reads bytes)")
+        return url2pathname(urlsplit(value).path) if value.lower().startswith("file://") else value
+
+    def place(self, value: Any, entry: Entry) -> Path | None:
+        """Where a file of a list lies; None for one that is not on this machine, which is counted."""
+        value = self.file_name(value, entry)
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
+            self.rows.left_out("files", "not on this machine, and nothing is downloaded", value)
+            return None
+        if value != value.strip() and not (self.home / value).is_file():
+            value = value.strip()
+        if self.anywhere:
+            return self.home / value
+        relative = os.path.relpath(value, self.home) if os.path.isabs(value) else value
+        try:
+            return inside(self.home, relative, f"{self.path}, line {entry.line},")
+        except ModalignError as problem:
+            raise ModalignError(f"{problem}; if you trust this list, allow it with anywhere=True") from None
 
 
 def _number(value: Any) -> int | str | None:
     """A group as it is written, whole numbers as numbers: 7, "7" and "7.0" are the same thing."""
     text = text_of(value)
     return int(text.partition(".")[0]) if text and re.fullmatch(r"\d{1,18}(\.0+)?", text, re.ASCII) else text
-
-
-def _packed(entry: Entry, path: Path) -> dict[str, Any]:
-    """The column ``extra`` of a long list: JSON."""
-    value = entry.values.get("extra")
-    if nothing(value):
-        return {}
-    try:
-        content = from_json(value) if isinstance(value, str) else value
-    except json.JSONDecodeError as problem:
-        raise ModalignError(f"{path}, line {entry.line}: the column extra is no JSON ({problem.msg})") from None
-    if not isinstance(content, dict):
-        raise ModalignError(f"{path}, line {entry.line}: the column extra is no JSON object")
-    return content
-
-
-Times = tuple[float | None, float | None]
-
-
-def _times(entry: Entry, path: Path) -> Times:
-    found: list[float | None] = []
-    for column in ("start", "end"):
-        value = text_of(entry.values.get(column))
-        try:
-            found.append(None if value is None else seconds(value))
-        except ValueError:
-            raise ModalignError(f"{path}, line {entry.line}: {column} is {value!r}, not a number of seconds") from None
-    start, end = (0.0 if found[0] is None else found[0]), (math.inf if found[1] is None else found[1])
-    if not 0 <= start < end or found[1] == math.inf:
-        raise ModalignError(f"{path}, line {entry.line}: times are not 0 <= start < end ({found[0]}, {found[1]})")
-    return found[0], found[1]
-
-
-def _file_name(value: Any, path: Path, line: int) -> str:
-    """The name of a file as a cell holds it. Raises ModalignError for what is none."""
-    if not isinstance(value, str):
-        kind = type(value).__name__
-        raise ModalignError(f"{path}, line {line}: a file's name is expected, not {kind} (data set 'hf' reads bytes)")
-    return url2pathname(urlsplit(value).path) if value.lower().startswith("file://") else value
-
-
-def _place(rows: Rows, value: Any, home: Path, anywhere: bool, path: Path, line: int) -> Path | None:
-    """Where a file of a list lies; None for one that is not on this machine, which is counted."""
-    base = Path(os.path.abspath(home))
-    value = _file_name(value, path, line)
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
-        rows.left_out("files", "not on this machine, and nothing is downloaded", value)
-        return None
-    if value != value.strip() and not (base / value).is_file():
-        value = value.strip()
-    if anywhere:
-        return base / value
-    relative = os.path.relpath(value, base) if os.path.isabs(value) else value
-    try:
-        return inside(base, relative, f"{path}, line {line},")
-    except ModalignError as problem:
-        raise ModalignError(f"{problem}; if you trust this list, allow it with anywhere=True") from None

@@ -141,12 +141,10 @@ def _require(columns: Sequence[str], required: Iterable[str], path: Path, what: 
         )
 
 
-def read_csv(
-    path: Path, required: Sequence[str] = (), what: str = "list", delimiter: str | None = ",", tell: Tell | None = None
-) -> Table:
+def read_csv(path: Path, required: Sequence[str] = (), what: str = "list", tell: Tell | None = None) -> Table:
     """A CSV file with a header line as a ``Table``. Raises as ``read_list`` and ``parse_csv`` do."""
     text, encoding = read_list(path, what)
-    columns, rows = parse_csv(text, path, required, what, delimiter, tell=tell)
+    columns, rows = parse_csv(text, path, required, what, tell=tell)
     return Table(path, columns, rows, encoding)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ..errors import ModalignError, few
@@ -10,7 +9,7 @@ from ..parameters import Place
 from ..registry import register
 from .manifest import Manifest
 from .places import existing_folder, hidden
-from .rows import Missing, Rows
+from .rows import Missing, Rows, drawn
 
 ABOUT = {
     "source": "https://tuxpaint.org/stamps (Debian package tuxpaint-stamps-default)",
@@ -63,7 +62,7 @@ def tuxpaint(
             strange.append(key)
             continue
         extra = {"name": name.stem, "subject": key.split("/")[0]}
-        group, part = rows.group(key), _split(key)
+        group, part = rows.group(key), drawn(key, SHARES)
         rows.file(group, "image", picture, part, None, None, **extra)
         if picture.suffix == ".png" and name.with_suffix(".svg").is_file():
             rows.left_out("pictures", "an SVG of a stamp that has a PNG, which is taken", f"{key}.svg")
@@ -96,13 +95,3 @@ def _names(path: Path) -> dict[str, str]:
         if equals and words.strip():
             found[language.strip()] = words.strip()
     return found
-
-
-def _split(key: str) -> str:
-    """A split drawn by the stamp's name: the same on every machine."""
-    draw = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64
-    for name, share in SHARES.items():
-        if draw < share:
-            return name
-        draw -= share
-    return "test"

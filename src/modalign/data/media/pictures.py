@@ -11,14 +11,13 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL import __version__ as pillow_version
 
 from ...errors import MissingExtraError, ModalignError
-from .source import looks_like, named, read_bytes
+from .source import installed, looks_like, named, read_bytes
 from .svg import draw_svg, svg_text
 
 VERSION = 2
@@ -163,9 +162,4 @@ def _from_deep(picture: Image.Image) -> Image.Image:
 
 def versions() -> dict[str, str]:
     """Versions of what decides the pixels of a decoded picture, for fingerprints of features."""
-    found = {"modalign": str(VERSION), "pillow": pillow_version}
-    try:
-        found["resvg"] = version("resvg-py")
-    except PackageNotFoundError:
-        found["resvg"] = "none"
-    return found
+    return {"modalign": str(VERSION), "pillow": pillow_version, "resvg": installed("resvg-py")}

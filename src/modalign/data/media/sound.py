@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from numbers import Real
 from typing import Any
 
@@ -21,7 +20,7 @@ from .container import check_window, open_container
 from .headers import ends_early
 from .plain_sound import open_plain, plain_blocks
 from .soundtrack import track_blocks
-from .source import named, open_bytes
+from .source import installed, named, open_bytes
 from .window import Mono, places
 
 VERSION = 3
@@ -108,13 +107,7 @@ def sound_blocks(
 
 def sound_versions() -> dict[str, str]:
     """Versions of what decides the samples of a decoded sound, for fingerprints of features."""
-    found = {"sound": str(VERSION)}
-    for package in ("soundfile", "soxr", "av"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "none"
-    return found
+    return {"sound": str(VERSION), **{package: installed(package) for package in ("soundfile", "soxr", "av")}}
 
 
 def _finished(own: int, blocks: Iterable[np.ndarray], rate: int, start: float, name: str) -> Blocks:

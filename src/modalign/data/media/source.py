@@ -6,6 +6,9 @@ import errno
 import hashlib
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ...errors import ModalignError
@@ -44,15 +47,10 @@ def read_bytes(source: str | os.PathLike[str] | bytes) -> bytes:
     elif is_member(str(source)):
         data = open_member(str(source), MAX_BYTES).getvalue()
     else:
-        try:
+        with _readable(source):
             if file_size(source) > MAX_BYTES:
                 raise OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB")
             data = Path(source).read_bytes()
-        except FileNotFoundError:
-            raise ModalignError(f"file not found: {source}") from None
-        except (OSError, ValueError) as problem:
-            reason = getattr(problem, "strerror", None) or problem
-            raise ModalignError(f"file cannot be read: {source} ({reason})") from None
     _refuse(data[: len(POINTER)], named(source))
     return data
 
@@ -66,16 +64,11 @@ def open_bytes(source: str | os.PathLike[str] | bytes) -> io.BufferedIOBase:
     _refuse_others(source)
     if isinstance(source, bytes) or is_member(str(source)):
         return io.BytesIO(read_bytes(source))
-    try:
+    with _readable(source):
         file_size(source)
         handle = open(source, "rb")  # noqa: SIM115  (handed on)
         head = handle.read(len(POINTER))
         handle.seek(0)
-    except FileNotFoundError:
-        raise ModalignError(f"file not found: {source}") from None
-    except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
-        raise ModalignError(f"file cannot be read: {source} ({reason})") from None
     try:
         _refuse(head, named(source))
     except ModalignError:
@@ -97,20 +90,33 @@ def signature(uri: str | os.PathLike[str]) -> str:
     if is_member(str(uri)):
         shard, _, member = str(uri).partition("#")
         return f"member {member} of {signature(shard)}"
-    try:
+    with _readable(uri):
         path = Path(uri).resolve(strict=True)
         file_size(path)
         facts = path.stat()
-    except (FileNotFoundError, ValueError, RuntimeError):
-        raise ModalignError(f"file not found: {uri}") from None
-    except OSError as problem:
-        raise ModalignError(f"file cannot be read: {uri} ({problem.strerror})") from None
-    if facts.st_size <= HASHED_BYTES:
-        try:
+        if facts.st_size <= HASHED_BYTES:
             return f"content {hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}"
-        except OSError as problem:
-            raise ModalignError(f"file cannot be read: {uri} ({problem.strerror})") from None
     return f"file {path} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
+
+
+@contextmanager
+def _readable(source: object) -> Iterator[None]:
+    """What is wrong with a file is said in one line."""
+    try:
+        yield
+    except (FileNotFoundError, RuntimeError):  # links in a circle are the second
+        raise ModalignError(f"file not found: {source}") from None
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise ModalignError(f"file cannot be read: {source} ({reason})") from None
+
+
+def installed(package: str) -> str:
+    """The version of a package, for fingerprints of features; "none" where it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def named(source: object) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from PIL import Image
@@ -17,7 +16,7 @@ from PIL import Image
 from ...errors import ModalignError, require
 from .container import check_window, open_container, start_of, stated_duration
 from .pictures import MAX_PIXELS, on_white
-from .source import named, open_bytes
+from .source import installed, named, open_bytes
 
 VERSION = 3
 """Raised whenever decoding gives other pixels for the same file, so that cached features are made anew."""
@@ -129,10 +128,7 @@ def film_length(source: str | bytes | Any) -> tuple[float, bool]:
 
 def video_versions() -> dict[str, str]:
     """Versions of what decides the pixels of a decoded frame, for fingerprints of features."""
-    try:
-        return {"video": str(VERSION), "av": version("av")}
-    except PackageNotFoundError:
-        return {"video": str(VERSION), "av": "none"}
+    return {"video": str(VERSION), "av": installed("av")}
 
 
 class _Picked(NamedTuple):
