@@ -12,9 +12,8 @@ from .. import __version__
 from ..files import write_text
 from ..report.bench.figures import Line, Point, curves
 from ..report.bench.parts import card, cards, paragraph, table
-from ..report.html import source
-from ..report.page import Section, render
-from ..report.svg import join, printable
+from ..report.page import page
+from ..report.svg import join
 from . import statistics
 from .moving import PUBLISHED, values
 
@@ -119,11 +118,7 @@ def write_page(s: Mapping[str, Any], out: Path) -> Path:
     ]  # fmt: skip
     content = join([paragraph(s["about"]), cards([card(figure, "Bands: 95 % intervals over queries and seeds.")]),
                     table(head, rows, "Overlap@10 with the old lists, percent.")])  # fmt: skip
-    page = render(
-        "report.html.j2", title=s["title"], headline=s["title"], kicker="Benchmark report", lead="",
-        shown=[(Section("kept", "What is kept", lambda run: None), content)], absent=[], attribution="",
-        version=__version__, style=source("style.css"), script=source("report.js"),
-    )  # fmt: skip
     path = out / "report.html"
-    write_text(path, printable(str(page)))
+    about = {"title": s["title"], "headline": s["title"], "kicker": "Benchmark report", "lead": ""}
+    write_text(path, page([("kept", "What is kept", content)], **about, version=__version__))
     return path

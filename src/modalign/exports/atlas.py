@@ -68,11 +68,7 @@ def _neighbours(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _described(items: Items, names: list[str], folder: Path) -> list[dict[str, Any]]:
-    words: dict[int, str] = {}
-    for m in names:
-        for g, e in zip(items.z.group[m].tolist(), items.entries[m], strict=True):
-            if e.get("text"):
-                words.setdefault(g, str(e["text"]))
+    words = items.words()
     return [
         {
             "modality": m, "group": g, "split": e.get("split"), "text": str(e.get("text") or words.get(g, "")),

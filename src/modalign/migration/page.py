@@ -9,9 +9,8 @@ from markupsafe import Markup
 
 from .. import __version__
 from ..report.bench.parts import cards, paragraph, table
-from ..report.html import source
-from ..report.page import Section, render
-from ..report.svg import join, printable, tag
+from ..report.page import page as html
+from ..report.svg import join, tag
 from . import charts
 from .charts import NAMES
 
@@ -35,20 +34,14 @@ def page(facts: Mapping[str, Any], lines: Mapping[str, str]) -> str:
         ("use", "Use it without modalign", use(facts, lines)),
         ("limits", "Not tested", limits(facts)),
     ]
-    text = render(
-        "report.html.j2",
+    return html(
+        parts,
         title="Change of the embedding model",
         headline=facts["verdict"].split(":")[0] + ".",
         kicker="Migration report",
         lead=facts["verdict"],
-        shown=[(Section(i, title, lambda run: None), content) for i, title, content in parts if content is not None],
-        absent=[],
-        attribution="",
         version=__version__,
-        style=source("style.css"),
-        script=source("report.js"),
     )
-    return printable(str(text))
 
 
 def shown(score: Mapping[str, float] | None) -> Markup:

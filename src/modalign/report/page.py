@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from markupsafe import Markup, escape
 
 from .sheet import Sheet
-from .svg import percent, short_number
+from .svg import percent, printable, short_number
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,9 +33,48 @@ class Section(NamedTuple):
     build: Callable[[Sheet], Markup | Absent | None]
 
 
+def page(parts: Iterable[tuple[str, str, Markup | Absent | None]], **about: object) -> str:
+    """The HTML text of a report.
+
+    Args:
+        parts: anchor, heading and content of its sections; where that is ``Absent``, the page says why.
+        about: ``title``, ``headline``, ``kicker``, ``lead``, ``version``, and where there are any ``attribution`` and
+            ``weights``.
+    """
+    known = list(parts)
+    text = render(
+        "report.html.j2",
+        shown=[part for part in known if isinstance(part[2], Markup)],
+        absent=[(heading, content.why) for _, heading, content in known if isinstance(content, Absent)],
+        style=_source("style.css"),
+        script=_source("report.js"),
+        **{"attribution": "", **about},
+    )
+    return printable(str(text))
+
+
+def _source(name: str) -> Markup:
+    """A file of ours to be put into the page as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
+
+
 def render(template: str, **values: Any) -> Markup:
     """A template with every value escaped that is not markup already."""
     return Markup(_templates().get_template(template).render(**values))
+
+
+def flat(table: Mapping[str, Any], prefix: str = "", whole: str = "") -> dict[str, Any]:
+    """Nested tables under dotted keys; a table that has the key ``whole`` counts as a value.
+
+    Example:
+        >>> flat({"seed": 1, "method": {"name": "full"}})
+        {'seed': 1, 'method.name': 'full'}
+    """
+    out: dict[str, Any] = {}
+    for key, value in table.items():
+        nested = isinstance(value, Mapping) and whole not in value
+        out |= flat(value, f"{prefix}{key}.", whole) if nested else {f"{prefix}{key}": value}
+    return out
 
 
 def linked(words: str) -> Markup:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,9 +16,10 @@ import torch
 from ..metrics.found import Direction, Found
 from ..metrics.ranking import find_all
 from ..runs import MethodResult, Result, Run
-from ..runs.items import Items, picture_of
+from ..runs.items import picture_of
 from ..views import Views
-from .thumbs import data_uri
+
+SIDE = 96  # pixels of a thumbnail
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def _items(run: Run, split: str) -> tuple[Views, dict[str, list[Item]], str | No
     z, entries = shown
     z.validate(zero_rows=True)
     unit = z.map(lambda _, x: torch.nn.functional.normalize(x.float(), dim=1))
-    names = _names(shown)
+    names = shown.words()
     items = {
         m: [
             _item(run.folder, m, i, e, names.get(g))
@@ -142,21 +145,24 @@ def _items(run: Run, split: str) -> tuple[Views, dict[str, list[Item]], str | No
     return unit, items, chosen
 
 
-def _names(shown: Items) -> dict[int, str]:
-    """Group -> its first words: a picture without words of its own goes by them."""
-    names: dict[int, str] = {}
-    for m in shown.z.modalities:
-        for g, entry in zip(shown.z.group[m].tolist(), shown.entries[m], strict=True):
-            if entry.get("text") is not None:
-                names.setdefault(g, _words(entry["text"]))
-    return names
-
-
-def _words(text: object) -> str:
-    """A text on one line."""
-    return " ".join(str(text).split())
-
-
 def _item(folder: Path, modality: str, row: int, entry: Mapping[str, Any], named: str | None) -> Item:
-    text = _words(entry["text"]) if entry.get("text") is not None else named
+    words = entry["text"] if entry.get("text") is not None else named
+    text = None if words is None else " ".join(str(words).split())
     return Item(row, text or f"{modality}, row {entry.get('row', row)}", text, picture_of(folder, entry))
+
+
+def data_uri(path: Path) -> str:
+    """A picture, scaled down to fit ``SIDE`` pixels, as a WebP data: URI: the page needs no other file.
+
+    Raises:
+        ModalignError: the file is no picture, is damaged, or is larger than a decoder should trust.
+    """
+    from PIL import Image
+
+    from ..data.media import load_image
+
+    picture = load_image(path, SIDE)
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", quality=80, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -38,6 +38,15 @@ class Items(NamedTuple):
         kept = self.z.select({m: torch.tensor(index, dtype=torch.long) for m, index in rows.items()})
         return Items(kept, {m: [self.entries[m][i] for i in index] for m, index in rows.items()})
 
+    def words(self) -> dict[int, str]:
+        """Group -> its first words: an item without words of its own goes by them."""
+        names: dict[int, str] = {}
+        for m in self.z.modalities:
+            for g, entry in zip(self.z.group[m].tolist(), self.entries[m], strict=True):
+                if entry.get("text"):
+                    names.setdefault(g, str(entry["text"]))
+        return names
+
     def write(self, folder: Path) -> None:
         """Write both files, each atomically.
 

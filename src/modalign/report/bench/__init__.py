@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ... import __version__
 from ...files import read_json, write_text
-from ..html import source
-from ..page import Absent, Section, render
-from ..svg import printable
+from ..page import page
 from .sections import SECTIONS
 
-__all__ = ["is_bench", "page", "write_bench"]
+__all__ = ["is_bench", "write_bench"]
 SUMMARY = "summary.json"
 
 
@@ -28,32 +25,8 @@ def write_bench(folder: Path) -> Path:
         ModalignError: the summary is missing or damaged.
     """
     path = folder / "report.html"
-    write_text(path, printable(page(read_json(folder / SUMMARY, "summary of a bench"))))
+    s = read_json(folder / SUMMARY, "summary of a bench")
+    about = {"title": s["title"], "headline": s["title"], "kicker": "Benchmark report", "lead": s["about"]}
+    parts = ((anchor, heading, build(s)) for anchor, heading, build in SECTIONS)
+    write_text(path, page(parts, **about, version=__version__))
     return path
-
-
-def page(summary: dict[str, Any]) -> str:
-    """The HTML text."""
-    shown, absent = [], []
-    for anchor, title, build in SECTIONS:
-        content = build(summary)
-        if isinstance(content, Absent):
-            absent.append((title, content.why))
-        else:
-            shown.append((Section(anchor, title, lambda run: None), content))
-    return str(
-        render(
-            "report.html.j2",
-            title=summary["title"],
-            headline=summary["title"],
-            kicker="Benchmark report",
-            lead=summary["about"],
-            shown=shown,
-            absent=absent,
-            attribution="",
-            weights=(),
-            version=__version__,
-            style=source("style.css"),
-            script=source("report.js"),
-        )
-    )

@@ -14,11 +14,6 @@ Summary = Mapping[str, Any]
 Content = Markup | Absent
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """A fraction in percent."""
-    return f"{100 * value:.{digits}f}"
-
-
 def p_text(p: float) -> str:
     """A p value for people."""
     return "< .001" if p < 0.001 else "1" if p >= 1 else f"{p:.3f}".lstrip("0")

@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from ...runs import Run
 from ..page import Absent
-from ..svg import join, tag
+from ..svg import join, percent, tag
 from . import figures
 from .curves import MOST_LINES, budgets, missing
 from .figures import Bar, Cell, Line, Point
-from .parts import Content, Summary, card, cards, p_text, paragraph, percent, table
+from .parts import Content, Summary, card, cards, p_text, paragraph, table
 
 LEVEL = 0.05
 
@@ -120,10 +120,7 @@ def ablation(s: Summary) -> Content:
         found = [a for a in s["ablations"] if a["kind"] == kind]
         own = []
         for setting in dict.fromkeys(a["setting"] for a in found):
-            bars = [
-_bar(s, a)
-                for a in found if a["setting"] == setting
-            ]  # fmt: skip
+            bars = [_bar(s, a) for a in found if a["setting"] == setting]
             own.append(card(figures.waterfall(f"{title}: {setting}", bars)))
         if own:
             parts.append(cards(own))

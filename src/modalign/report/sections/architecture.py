@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +11,9 @@ from ... import __version__
 from ...errors import ModalignError
 from ...metrics.key import Key
 from ...metrics.shown import chosen, shown
-from ...registry import get
+from ...registry import resolved
 from ..figures.architecture import Architecture, Branch, LossTerm, architecture_figure
-from ..page import Absent, render
+from ..page import Absent, flat, render
 from ..sheet import Sheet
 from ..svg import short_number
 
@@ -61,10 +60,10 @@ def terms(method: Mapping[str, Any]) -> list[LossTerm]:
         >>> [(t.weight, t.symbol, t.detail) for t in terms({"name": "transport_cca", "epsilon": 0.02, "weight": 0.3})]
         [('0.3', 'transport plan', 'epsilon 0.02')]
     """
-    flat = _flat(method)
+    settings = flat(method, whole="end")  # a schedule is a value
     found = []
     for kind, (weight, symbol) in WEIGHTS.items():
-        value = next((v for key, v in flat.items() if key.split(".")[-1] == weight), None)
+        value = next((v for key, v in settings.items() if key.split(".")[-1] == weight), None)
         part = next((v for v in _tables(method, kind) if v), {})
         if (
             value is None
@@ -137,10 +136,9 @@ def _resolved(method: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
     if sheet.versions.get("modalign") != __version__ or "name" not in method:
         return method
     try:
-        parameters = inspect.signature(get("method", str(method["name"]))).parameters.values()
+        return resolved("method", str(method["name"]), method)
     except ModalignError:  # a method of somebody's package that is not installed here
         return method
-    return {p.name: p.default for p in parameters if p.default is not p.empty} | method
 
 
 def _solved(method: Mapping[str, Any], record: Mapping[str, Any]) -> str:
@@ -182,14 +180,3 @@ def _tables(table: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     """All tables of a name, at any depth, outermost first."""
     here = [_table(table.get(name))] if isinstance(table.get(name), Mapping) else []
     return here + [t for v in table.values() if isinstance(v, Mapping) for t in _tables(v, name)]
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys; a schedule (a table with "end") counts as a value."""
-    out: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping) and "end" not in value:
-            out |= _flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out

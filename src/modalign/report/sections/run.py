@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ...data.left_out import LeftOut
-from ..page import Absent, counted, render
+from ..page import Absent, counted, flat, render
 from ..sheet import Sheet
 from ..svg import short_number
 
@@ -30,7 +30,7 @@ def build(sheet: Sheet) -> Markup | Absent:
         notes=[str(line) for line in sheet.result.data.get("notes", ())],
         command=shlex.join(str(c) for c in command) if isinstance(command, list) else "",
         versions=versions if isinstance(versions, dict) else {},
-        specification=_flat(spec.table() if spec else {}),
+        specification=list(flat(spec.table() if spec else {}).items()),
     )
 
 
@@ -79,14 +79,3 @@ def _machine(environment: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         day, _, clock = str(environment["time"]).partition("T")
         remark = f"{remark}; {day} {clock[:5]}"
     return [("Machine", "CPU" if device == "cpu" else device, remark)]
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Dotted keys and values of nested tables."""
-    rows: list[tuple[str, str]] = []
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", str(value)))
-    return rows

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ...metrics.mean_recall import MEAN_RECALL
 from ...metrics.spread import EFFECTIVE_RANK, MEAN_COSINE
 from ..figures import training_figure
-from ..page import Absent, render
+from ..page import Absent, flat, render
 from ..sheet import Sheet
 
 DEV = "dev"
@@ -63,7 +63,7 @@ def collect(rows: Sequence[Mapping[str, Any]]) -> Curves:
             continue
         step = row["step"]
         fit = tuple(str(row.get(key)) for key in FIT)
-        for key, value in _flat(row).items():
+        for key, value in flat(row).items():
             if key not in CLOCK and _is_number(value) and math.isfinite(value):
                 found.setdefault(key, {}).setdefault(fit, []).append((step, float(value)))
     return {key: list(fits.values()) for key, fits in found.items()}
@@ -86,13 +86,3 @@ def _aside(key: str) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for key, value in row.items():
-        if isinstance(value, Mapping):
-            out |= _flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out
