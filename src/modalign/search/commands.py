@@ -22,7 +22,7 @@ from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
 from .settings import AnnSettings
 from .shards import join as joined
-from .sources import embedded, require_groups
+from .sources import embedded
 from .space import Space, open_space
 
 KINDS = ("text", "image", "audio", "video", "item")
@@ -123,7 +123,7 @@ def _fill(
     if split is not None and split not in parts:
         raise unknown(f"split of {store or run.folder}", split, parts)
     found = embedded(run, store, split, progress)
-    items = require_groups(found.items, found.z)
+    items = found.items
     for m, table in items.items() if prefix else ():
         for row, entry in enumerate(table):
             entry["id"] = prefix + str(entry.get("id") or f"{m}/{entry.get('row', row)}")

@@ -85,11 +85,19 @@ class Gallery:
         Raises:
             ModalignError: no such row, or it is deleted.
         """
-        row = np.asarray([place.row])
-        for part, _, own in self._split(place.modality, row):
-            if part.dead is None or not part.dead[own[0]]:
-                return part.items.entry(int(own[0]))
-        raise ModalignError(f"no item {place.row} of '{place.modality}': it has {self.rows(place.modality)} rows")
+        part, row = self.part(place)
+        if part.dead is None or not part.dead[row]:
+            return part.items.entry(row)
+        raise self._absent(place)
+
+    def part(self, place: Place) -> tuple[Part, int]:
+        """The part that an item is in, and its row there. Raises ModalignError where there is no such row."""
+        for part, _, own in self._split(place.modality, np.asarray([place.row])):
+            return part, int(own[0])
+        raise self._absent(place)
+
+    def _absent(self, place: Place) -> ModalignError:
+        return ModalignError(f"no item {place.row} of '{place.modality}': it has {self.rows(place.modality)} rows")
 
     def id(self, place: Place) -> str:
         """An item's id: its own, or modality/row."""

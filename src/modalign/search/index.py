@@ -60,17 +60,14 @@ class Index(Gallery):
         parts: dict[str, list[Part]] = {}
         read = [segments.read_segment(self.folder, name, dim) for name in names]
         deleted = segments.read_deleted(self.folder, self.current["deleted"])
-        self.roots: dict[str, list[Path | None]] = {}
-        self.places: dict[str, list[tuple[int, int]]] = {}
-        for s, (found, root) in enumerate(read):
+        for s, found in enumerate(read):
             for i, (m, part) in enumerate(found.items()):
+                part.home = (s, i)
                 gone = deleted[(deleted[:, 0] == s) & (deleted[:, 1] == i), 2]
                 if len(gone):
                     part.dead = np.zeros(len(part.vectors), bool)
                     part.dead[gone] = True
                 parts.setdefault(m, []).append(part)
-                self.roots.setdefault(m, []).append(root)
-                self.places.setdefault(m, []).append((s, i))
         return parts
 
     @property
@@ -83,15 +80,6 @@ class Index(Gallery):
         """Folder of its model; None for an index of plain vectors."""
         model = self.current["model"]
         return self.folder / "model" / model["folder"] if model else None
-
-    def root(self, place: Place) -> Path | None:
-        """The folder that the path of an item's picture starts from."""
-        start = 0
-        for part, root in zip(self._of(place.modality), self.roots[place.modality], strict=True):
-            start += len(part.vectors)
-            if place.row < start:
-                return root
-        return None
 
     # ------------------------------------------------------------------ writing
 
@@ -149,7 +137,7 @@ class Index(Gallery):
             current["segments"] = write_shards(folder, kept, entries, settings, relative, shards, progress)
             current["recall"] = None
             if settings.kind != "exact":
-                read = [segments.read_segment(folder, name, current["dim"])[0] for name in current["segments"]]
+                read = [segments.read_segment(folder, name, current["dim"]) for name in current["segments"]]
                 fresh = Gallery({m: [parts[m] for parts in read if m in parts] for m in chosen}, current["dim"])
                 current["recall"] = cross_modal_recall(fresh, rows, progress=progress)
             return cls._commit(folder, current)
@@ -217,7 +205,7 @@ class Index(Gallery):
         vectors = {m: self.vectors(m, np.flatnonzero(self.alive(m))) for m in self.modalities if self.count(m)}
         items = {m: [self.entry(Place(m, int(r))) for r in np.flatnonzero(self.alive(m))] for m in vectors}
         facts = {k: v for k, v in self.current.items() if k in ("title", "attribution")}
-        roots = {r for m in self.roots.values() for r in m if r is not None}
+        roots = {part.root for parts in self.parts.values() for part in parts if part.root is not None}
         if len(roots) > 1:
             raise ModalignError(f"the pictures of {self.folder} lie in {len(roots)} folders: build the index again")
         settings = self.settings
@@ -252,14 +240,8 @@ class Index(Gallery):
     def _deleted(self, more: Sequence[str]) -> np.ndarray:
         """Deleted rows and those of some ids, (n, 3)."""
         rows = [segments.read_deleted(self.folder, self.current["deleted"])]
-        for id in more:
-            place = self.find(id)
-            start = 0
-            for part, (s, i) in zip(self._of(place.modality), self.places[place.modality], strict=True):
-                if place.row < start + len(part.vectors):
-                    rows.append(np.array([[s, i, place.row - start]], np.int64))
-                    break
-                start += len(part.vectors)
+        for part, row in (self.part(self.find(id)) for id in more):
+            rows.append(np.array([[*part.home, row]], np.int64))
         return np.concatenate(rows)
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,23 +21,8 @@ Entries = Mapping[str, Sequence[Mapping[str, Any]]]
 """What is known of the items of each modality, row by row."""
 
 
-class Metadata(Protocol):
-    """Metadata of the items of one modality, by row."""
-
-    def __len__(self) -> int: ...
-
-    def entry(self, row: int) -> dict[str, Any]:
-        """What is known of an item; keys without a value are left out."""
-
-    def column(self, key: str) -> list[Any]:
-        """One value per row, None where an item has none."""
-
-    def keys(self) -> list[str]:
-        """Names of the columns."""
-
-
 class ListItems:
-    """Metadata in memory: one dictionary per item."""
+    """Metadata of the items of one modality in memory: one dictionary per item."""
 
     def __init__(self, entries: Sequence[Mapping[str, Any]]) -> None:
         self.entries = entries
@@ -46,17 +31,20 @@ class ListItems:
         return len(self.entries)
 
     def entry(self, row: int) -> dict[str, Any]:
+        """What is known of an item; keys without a value are left out."""
         return {k: v for k, v in self.entries[row].items() if v is not None}
 
     def column(self, key: str) -> list[Any]:
+        """One value per row, None where an item has none."""
         return [e.get(key) for e in self.entries]
 
     def keys(self) -> list[str]:
+        """Names of the columns."""
         return list(dict.fromkeys(k for e in self.entries for k in e))
 
 
 class ArrowItems:
-    """Metadata in an Arrow file, mapped into memory: pages are read as they are needed."""
+    """The same in an Arrow file, mapped into memory: pages are read as they are needed."""
 
     def __init__(self, path: Path) -> None:
         arrow = require("pyarrow", "search")
@@ -78,6 +66,9 @@ class ArrowItems:
 
     def keys(self) -> list[str]:
         return list(self.table.column_names)
+
+
+Metadata = ListItems | ArrowItems
 
 
 def write_arrow(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +63,7 @@ class Part:
     vectors: (n, d) float32 unit rows. items: their metadata. dead: (n,) bool, deleted or replaced; None: none.
     faiss: approximate index and settings; None for exact search. owner: keeps mapped memory alive.
     copies: rows of each entry of the approximate index, where rows are equal; None: every row is an entry.
+    root: folder that the paths of pictures start from. home: of an index on disk, segment and place in it.
     """
 
     vectors: np.ndarray
@@ -71,6 +73,8 @@ class Part:
     settings: AnnSettings = field(default_factory=AnnSettings)
     owner: Any = None
     copies: Copies | None = None
+    root: Path | None = None
+    home: tuple[int, int] = (0, 0)
 
     def nearest(
         self, query: np.ndarray, k: int, allowed: np.ndarray | None, bias: np.ndarray | None, exact: bool

@@ -151,8 +151,8 @@ def _sync(folder: Path) -> None:
             os.fsync(handle.fileno())
 
 
-def read_segment(folder: Path, name: str, dim: int) -> tuple[dict[str, Part], Path | None]:
-    """Parts of a segment, mapped into memory, and the folder that its pictures are in.
+def read_segment(folder: Path, name: str, dim: int) -> dict[str, Part]:
+    """Parts of a segment, mapped into memory.
 
     Raises:
         ModalignError: files are damaged or do not fit. FileNotFoundError: the segment is gone.
@@ -169,8 +169,9 @@ def read_segment(folder: Path, name: str, dim: int) -> tuple[dict[str, Part], Pa
         raise ModalignError(f"index is damaged: {place} ({type(problem).__name__}); build it again") from None
 
 
-def _parts(folder: Path, place: Path, facts: Mapping[str, Any], dim: int) -> tuple[dict[str, Part], Path | None]:
+def _parts(folder: Path, place: Path, facts: Mapping[str, Any], dim: int) -> dict[str, Part]:
     settings = settings_from(facts["settings"], str(place / SEGMENT))
+    root = None if facts["root"] is None else (folder / facts["root"]).resolve()
     parts = {}
     for i, (m, n) in enumerate(facts["modalities"].items()):
         copies = read_copies(place / f"{i}.copies.npy", n)
@@ -183,8 +184,8 @@ def _parts(folder: Path, place: Path, facts: Mapping[str, Any], dim: int) -> tup
         if len(items) != n:
             raise ModalignError(f"index is damaged: {place / f'{i}.arrow'} lists {len(items)} items, expected {n}")
         approximate = None if settings.kind == "exact" else opened.faiss
-        parts[m] = Part(opened.vectors, items, None, approximate, settings, opened.faiss, copies)
-    return parts, None if facts["root"] is None else (folder / facts["root"]).resolve()
+        parts[m] = Part(opened.vectors, items, None, approximate, settings, opened.faiss, copies, root)
+    return parts
 
 
 def write_deleted(folder: Path, rows: np.ndarray) -> str | None:

@@ -122,7 +122,7 @@ def _ids(index: Path, table: Mapping[str, Any], deleted: np.ndarray) -> list[str
     """Ids of what an index holds."""
     found = []
     for s, name in enumerate(table["segments"]):
-        for i, (_, part) in enumerate(segments.read_segment(index, name, table["dim"])[0].items()):
+        for i, part in enumerate(segments.read_segment(index, name, table["dim"]).values()):
             gone = set(deleted[(deleted[:, 0] == s) & (deleted[:, 1] == i), 2].tolist())
             found += [str(id) for row, id in enumerate(part.items.column("id")) if row not in gone]
     return found

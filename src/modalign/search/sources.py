@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +20,8 @@ from ..views import Views, concat
 
 
 class Embedded(NamedTuple):
-    """Items in the shared space: embeddings, entries by modality, the folder of the pictures, facts for people, and
-    what the data set names and is not among them."""
+    """Items in the shared space: embeddings, entries by modality with their groups, the folder of the pictures, facts
+    for people, and what the data set names and is not among them."""
 
     z: Views
     items: Mapping[str, list[dict[str, Any]]]
@@ -41,12 +41,15 @@ def embedded(run: Run, store: Path | None = None, split: str | None = None, prog
         ModalignError: no run, no store, or features of another encoder or width than the model was fitted on.
     """
     if store is not None:
-        return _from_store(run, Store.open(store), split, progress)
-    if run.has_items or not run.has_model:
+        found = _from_store(run, Store.open(store), split, progress)
+    elif run.has_items or not run.has_model:
         z, entries = run.items if split is None else run.items.split(split)
         told = run.result.data.get("failures", ()) if run.result else ()
-        return Embedded(z, entries, run.folder, facts_of(run), tuple(map(LeftOut.of, told)))
-    return _from_parent(run, split, progress)
+        found = Embedded(z, entries, run.folder, facts_of(run), tuple(map(LeftOut.of, told)))
+    else:
+        found = _from_parent(run, split, progress)
+    numbered = {m: zip(found.items[m], found.z.group[m].tolist(), strict=True) for m in found.z.modalities}
+    return found._replace(items={m: [{**e, "group": g} for e, g in rows] for m, rows in numbered.items()})
 
 
 def facts_of(run: Run) -> dict[str, str]:
@@ -129,10 +132,3 @@ def _entry(store: Store, row: int) -> dict[str, Any]:
         if key not in entry:
             entry[key] = value
     return entry
-
-
-def require_groups(items: Mapping[str, Sequence[dict[str, Any]]], z: Views) -> dict[str, list[dict[str, Any]]]:
-    """Entries with the group ids of the embeddings."""
-    return {
-        m: [{**e, "group": int(g)} for e, g in zip(items[m], z.group[m].tolist(), strict=True)] for m in z.modalities
-    }

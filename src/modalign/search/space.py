@@ -24,7 +24,7 @@ from .items import conditions, with_ids
 from .part import Hit, Place
 from .query import ITEM, VECTOR, Query, Term
 from .segments import is_index
-from .sources import embedded, require_groups
+from .sources import embedded
 
 INTERNAL = frozenset({"id", "modality", "group", "text", "uri", "picture", "split", "row", "start", "end", "name"})
 CHANCE = 2000  # items looked at for the cosine of a random one
@@ -256,7 +256,7 @@ class Space:
         """
         entry = self.gallery.entry(place)
         if entry.get("picture"):
-            root = self.gallery.root(place) if isinstance(self.gallery, Index) else self._root
+            root = self.gallery.part(place)[0].root or self._root
             path = ((root or self.folder) / str(entry["picture"])).resolve()
             if root is None or not path.is_relative_to(root.resolve()):
                 raise ModalignError(f"the picture of {entry.get('id')} lies outside the folder of pictures")
@@ -288,6 +288,6 @@ def open_space(folder: Path | str, model: Path | None = None) -> Space:
         raise ModalignError(f"{folder} is no index, so it has no other model to be checked against")
     run = Run.open(folder)
     source = embedded(run)
-    z = source.z
-    gallery = in_memory(z.data, with_ids(require_groups(source.items, z), {m: x.numpy() for m, x in z.data.items()}))
+    z = source.z.data
+    gallery = in_memory(z, with_ids(source.items, {m: x.numpy() for m, x in z.items()}))
     return Space(folder, gallery, folder if run.has_model else None, source.root, source.facts)
