@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandErr
 from .. import __version__
 from ..errors import LostRankError, ModalignError, unknown
 from ..parameters import checked
-from . import checking, exporting, fitting, measuring, moving, searching
+from . import fitting, measuring, moving, searching
 
 app = App(
     name="modalign",
@@ -24,7 +24,7 @@ app = App(
 for _command in (
     fitting.demo, fitting.align, fitting.transform, fitting.embed, fitting.train, fitting.finetune,
     measuring.evaluate, measuring.diagnose, measuring.bench, measuring.report,
-    searching.index, searching.search, searching.serve, moving.migrate, moving.remap, checking.check, exporting.export,
+    searching.index, searching.search, searching.serve, moving.migrate, moving.remap, measuring.check, moving.export,
 ):  # fmt: skip
     app.command(checked(_command))
 app.command(measuring.list_parts, name="list")

@@ -120,7 +120,7 @@ def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = 
     out
         .npy file to write, (rows, dim), unit rows.
     """
-    from ..runs.transform import transform_array
+    from ..runs.train import transform_array
 
     result = transform_array(run, array, modality, out)
     emit(result, json, lambda r: f"{r['rows']} rows of '{modality}' in {r['dim']} dimensions -> {out}")

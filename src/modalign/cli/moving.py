@@ -1,4 +1,4 @@
-"""The commands migrate and remap: parse and call, no logic."""
+"""The commands migrate, remap and export: parse and call, no logic."""
 
 from __future__ import annotations
 
@@ -118,3 +118,26 @@ def remap(
         result = run(migration, store, out, new_items=new_items, queries=queries, replace=replace, part=part,
                      progress=progress)  # fmt: skip
     emit(result, json, remapped)
+
+
+def export(run: Path, *, to: str, out: Path, json: Json = False) -> None:
+    """Write a run in the files of other programs.
+
+    Parameters
+    ----------
+    run
+        Folder of a run.
+    to
+        onnx: a network for each head; hub: a repository of the Hugging Face hub; router: a model of
+        sentence-transformers; atlas: a Parquet file for Embedding Atlas.
+    out
+        Folder for the files.
+    """
+    from ..exports.command import export_run
+
+    found = export_run(run, to, out)
+    emit(
+        found,
+        json,
+        lambda f: "\n".join([f"wrote {len(f['files'])} files to {f['out']}:", *map("  {}".format, f["files"])]),
+    )

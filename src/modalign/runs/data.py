@@ -123,17 +123,10 @@ def check_budget(manifest: Manifest, pairs: int | None, modalities: Sequence[str
     Raises:
         ModalignError: naming both numbers.
     """
-    train = set(manifest.splits) != {""}
-    seen = Counter(
-        g
-        for m in modalities
-        for g in {
-            int(g)
-            for g, name, split in zip(manifest.group, manifest.modality_names, manifest.splits, strict=True)
-            if name == m and (split == "train" or not train)
-        }
-    )
-    known = sum(n > 1 for n in seen.values())
+    split = "train" if set(manifest.splits) != {""} else ""
+    rows = zip(manifest.group.tolist(), manifest.modality_names, manifest.splits, strict=True)
+    own = {(g, m) for g, m, s in rows if m in modalities and s == split}
+    known = sum(n > 1 for n in Counter(g for g, _ in own).values())
     if pairs is not None and pairs > known:
         raise ModalignError(f"{pairs} pairs were asked for, '{manifest.name}' has {known} linked groups to learn from")
 

@@ -27,9 +27,8 @@ from ..training.finetune import finetune, fresh, raw_inputs, tunables
 from ..training.loop import TrainingSettings
 from ..training.stream import Stream, shards
 from ..views import Views
-from .data import Data, facts, from_store, load_data
-from .fit import measure
-from .result import Result
+from .data import Data, from_store, load_data
+from .fit import result_of
 from .run import Run
 
 SCHEDULE = {"steps": 150, "batch": 64, "lr": 1e-3, "every": 10, "patience": 5, "checkpoints": False}
@@ -177,16 +176,6 @@ def _leave(spec: Specification, data: Data, model: Model, progress: Progress) ->
         pool = Store.open(Path(spec.data["store"])).pool if "store" in spec.data else None
         data = from_store(embed(data.manifest, made, run.store, pool=pool, entries=model.encoders, progress=progress))
         spec = replace(spec, data={"store": str(run.store.resolve())}, encoders={})
-    result = Result(
-        title="fine-tuned " + (", ".join(f"{m} ({t['part']})" for m, t in model.tuned.items()) or "heads"),
-        methods={"finetune": measure("finetune", model.heads, data, spec.metrics, spec.seed)},
-        task="retrieval between modalities",
-        data=facts(data, spec),
-        skipped={"scores": data.unmeasured} if data.unmeasured else {},
-        split=data.measured or "test",
-        seeds=(spec.seed,),
-        attribution=data.attribution,
-        weights=data.credits,
-        record=model.record["training"],
-    )
+    title = "fine-tuned " + (", ".join(f"{m} ({t['part']})" for m, t in model.tuned.items()) or "heads")
+    result = result_of(title, "finetune", model.heads, data, spec, model.record["training"])
     return Run.write(spec, model, data, result, progress)

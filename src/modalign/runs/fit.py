@@ -23,11 +23,12 @@ from ..model import Heads, Model
 from ..outputs import tell
 from ..progress import Progress, kept, silent
 from ..registry import get, make, resolved
+from ..specification import Specification
 from ..training import launch, ranks
 from ..training.checkpoint import FREE
 from ..views import Views
-from .data import Data
-from .result import MethodResult
+from .data import Data, facts
+from .result import MethodResult, Result
 from .run import Run
 
 
@@ -115,16 +116,38 @@ def _fingerprint(method: dict[str, Any], *views: Views | None) -> str:
 
 
 def measure(
-    name: str, heads: Heads, data: Data, metrics: Sequence[str] = (), seed: int = 0, **facts: Any
+    name: str, heads: Heads, data: Data, metrics: Sequence[str] = (), seed: int = 0, **more: Any
 ) -> MethodResult:
     """Scores of the items that were kept for measuring; none where there are none.
 
     Args:
-        name: of the method. facts: what else is known of it, see ``MethodResult``.
+        name: of the method. more: what else is known of it, see ``MethodResult``.
     """
     split = data.measured
     scores = scores_of(heads, data[split], metrics, seed) if split else {}
-    return MethodResult(facts.pop("label", name), scores, **facts)
+    return MethodResult(more.pop("label", name), scores, **more)
+
+
+def result_of(
+    title: str, name: str, heads: Heads, data: Data, spec: Specification, record: Mapping[str, Any], **more: Any
+) -> Result:
+    """What a fit came to: its scores, and what is needed to judge them.
+
+    Args:
+        name: of the method. record: what else is kept of the fit. more: what else is known of it, see ``MethodResult``.
+    """
+    return Result(
+        title=title,
+        methods={name: measure(name, heads, data, spec.metrics, spec.seed, **more)},
+        task="one shared space for feature arrays" if "arrays" in spec.data else "retrieval between modalities",
+        data=facts(data, spec),
+        skipped={"scores": data.unmeasured} if data.unmeasured else {},
+        record=record,
+        split=data.measured or "test",
+        seeds=(spec.seed,),
+        attribution=data.attribution,
+        weights=data.credits,
+    )
 
 
 def scores_of(heads: Heads, test: Views, metrics: Sequence[str] = (), seed: int = 0) -> dict[str, Score]:

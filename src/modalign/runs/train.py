@@ -1,4 +1,4 @@
-"""Run a specification: load or encode, fit, measure on the items kept for it, leave a run folder behind."""
+"""Run a specification: load or encode, fit, measure on the items kept for it, leave a run folder behind; and use it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.arrays import modality_names
+from ..data.arrays import load_features, modality_names
 from ..data.left_out import lines
 from ..diagnosis.doubles import doubles
-from ..files import absolute
+from ..files import absolute, atomic, save_array
 from ..model import Model
-from ..outputs import claim
+from ..outputs import claim, claim_file
 from ..parameters import Dim, Seed, Share, checked
 from ..progress import Progress, note, silent
 from ..specification import Specification, specification
 from ..training import launch, ranks
-from .data import facts, load_data
-from .fit import fit, measure, settings_of
-from .result import Result
+from .data import load_data
+from .fit import fit, result_of, settings_of
 from .run import Run
 
 
@@ -49,19 +48,8 @@ def _train(spec: Specification, progress: Progress) -> Run:
     name = str(method["name"])
     if not ranks.leads():
         return Run(spec.out)
-    measured = measure(name, model.heads, data, spec.metrics, spec.seed, seconds=seconds)
-    result = Result(
-        title=f"{name} on {named(spec)}",
-        methods={name: measured},
-        task="one shared space for feature arrays" if "arrays" in spec.data else "retrieval between modalities",
-        data=facts(data, spec),
-        skipped={"scores": data.unmeasured} if data.unmeasured else {},
-        record=fit_facts(model),
-        split=data.measured or "test",
-        seeds=(spec.seed,),
-        attribution=data.attribution,
-        weights=data.credits,
-    )
+    title = f"{name} on {named(spec)}"
+    result = result_of(title, name, model.heads, data, spec, fit_facts(model), seconds=seconds)
     return Run.write(spec, model, data, result, progress)
 
 
@@ -106,3 +94,18 @@ def named(spec: Specification) -> str:
     if "arrays" in spec.data:
         return ", ".join(spec.data["arrays"])
     return str(spec.data.get("name", "features"))
+
+
+def transform_array(folder: Path, array: Path, modality: str, out: Path) -> dict[str, Any]:
+    """Write the rows of an array, mapped by the run's head of a modality, as .npy.
+
+    Raises:
+        ModalignError: no run, an array that the head does not take, or an output of another ending.
+    """
+    with claim_file(out, (".npy",), [array]):
+        model = Run.open(folder).model
+        x = load_features({modality: array})[modality]
+        z = model.transform(x, modality).numpy()
+        with atomic(out) as partial:
+            save_array(partial, z)
+    return {"rows": len(z), "dim": z.shape[1], "modality": modality, "out": str(out)}
