@@ -116,11 +116,15 @@ def claim(folder: Path, kind: str, by: str = "", inputs: Iterable[Path | str | N
         yield
         return
     fresh = not folder.exists()
-    with _opened(folder) as handle:
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / MARK).open("a+", encoding="utf-8")
+    with handle:
         _lock(handle, folder)
         try:
             maker = by or _mark(folder).get("by")  # who measures or reports a run did not make it
-            _sign(handle, to_json({"kind": kind, **({"by": maker} if maker else {})}) + "\n", folder)
+            with _writing(folder):
+                _sign(handle, to_json({"kind": kind, **({"by": maker} if maker else {})}) + "\n")
             held = _HELD.set(_HELD.get() | {place})
             try:
                 yield
@@ -170,11 +174,9 @@ def claim_file(
     if new and out.exists():
         raise ModalignError(f"{out} exists already: move it away, or choose another --out")
     guard = out.with_name(f".{out.name}.lock")
-    try:
+    with _writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         handle = guard.open("a")
-    except OSError as problem:
-        raise ModalignError(f"the output cannot be written: {out} ({problem.strerror})") from None
     with handle:
         _lock(handle, out)
         try:
@@ -203,27 +205,21 @@ def _same(a: Path, b: Path) -> bool:
         return False
 
 
-def _sign(handle: IO[str], mark: str, folder: Path) -> None:
-    """Write down what the folder is, in place: the lock is on this very file."""
-    try:
-        if handle.read() != mark:
-            handle.truncate(0)
-            handle.write(mark)
-            handle.flush()
-    except OSError as problem:
-        raise ModalignError(f"the output cannot be written: {folder} ({problem.strerror})") from None
-
-
 @contextmanager
-def _opened(folder: Path) -> Iterator[IO[str]]:
+def _writing(out: Path) -> Iterator[None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / MARK).open("a+", encoding="utf-8")
+        yield
     except OSError as problem:
-        raise ModalignError(f"the output cannot be written: {folder} ({problem.strerror})") from None
-    with handle:
-        handle.seek(0)
-        yield handle
+        raise ModalignError(f"the output cannot be written: {out} ({problem.strerror})") from None
+
+
+def _sign(handle: IO[str], mark: str) -> None:
+    """Write down what the folder is, in place: the lock is on this very file."""
+    handle.seek(0)
+    if handle.read() != mark:
+        handle.truncate(0)
+        handle.write(mark)
+        handle.flush()
 
 
 def _lock(handle: IO[str], folder: Path) -> None:

@@ -63,7 +63,7 @@ def register(family: str, name: str) -> Callable[[T], T]:
 
 def names(family: str) -> list[str]:
     """Sorted names of a family."""
-    return sorted(_load(family))
+    return sorted(parts(family))
 
 
 def get(family: str, name: str) -> Callable[..., Any]:
@@ -72,15 +72,10 @@ def get(family: str, name: str) -> Callable[..., Any]:
     Raises:
         ModalignError: no such part; the message names the nearest one.
     """
-    known = _load(family)
+    known = parts(family)
     if name not in known:
         raise unknown(family, name, known)
     return known[name]
-
-
-def parts(family: str) -> Mapping[str, Callable[..., Any]]:
-    """All parts of a family by their registered names."""
-    return _load(family)
 
 
 def by_class(family: str) -> dict[str, Callable[..., Any]]:
@@ -89,12 +84,12 @@ def by_class(family: str) -> dict[str, Callable[..., Any]]:
     A part of somebody else's package is imported from there, and made by its registered name.
     """
     home = FAMILIES[family] + "."
-    return {part.__name__: part for part in _load(family).values() if part.__module__.startswith(home)}
+    return {part.__name__: part for part in parts(family).values() if part.__module__.startswith(home)}
 
 
 def describe(family: str) -> dict[str, str]:
     """Name -> first line of the docstring, for ``modalign list``."""
-    return {name: (inspect.getdoc(part) or "").split("\n")[0] for name, part in sorted(_load(family).items())}
+    return {name: (inspect.getdoc(part) or "").split("\n")[0] for name, part in sorted(parts(family).items())}
 
 
 def make(family: str, name: str, **settings: Any) -> Any:
@@ -140,8 +135,8 @@ def _origin(part: Callable[..., Any]) -> str:
     return f"{part.__module__}.{part.__qualname__}"
 
 
-def _load(family: str) -> dict[str, Callable[..., Any]]:
-    """Import every module of a family once, then return its parts."""
+def parts(family: str) -> Mapping[str, Callable[..., Any]]:
+    """All parts of a family by their registered names; imports every module of the family once."""
     if family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
     if family not in _discovered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,19 +114,18 @@ def _answer(state: State, work: Callable[[State, Any], Any]) -> Callable[[Reques
             if request.method == "POST":
                 if request.headers.get("content-type", "").partition(";")[0] != "application/json":
                     return _json({"error": "send JSON"}, 415)
-                try:
-                    body = from_json(await _body(request, BODY))
-                except (ValueError, RecursionError) as problem:
-                    if isinstance(problem, ModalignError):
-                        raise
-                    return _json({"error": "the request is not valid JSON"}, 400)
+                body = from_json(await _body(request, BODY))
             return _json(await run_in_threadpool(work, state, body))
-        except TooLargeError as problem:
-            return _json({"error": str(problem)}, 413)
+        except json.JSONDecodeError:
+            return _json({"error": "the request is not valid JSON"}, 400)
         except ModalignError as problem:
-            return _json({"error": str(problem)}, 422)
+            return _mistake(problem)
 
     return endpoint
+
+
+def _mistake(problem: ModalignError) -> Response:
+    return _json({"error": str(problem)}, 413 if isinstance(problem, TooLargeError) else 422)
 
 
 def _map(state: State) -> Callable[[Request], Any]:
@@ -152,10 +152,8 @@ def _upload(state: State) -> Callable[[Request], Any]:
             if not data:
                 return _json({"error": "the file is empty"}, 422)
             token = await run_in_threadpool(state.upload, modality, name, data)
-        except TooLargeError as problem:
-            return _json({"error": str(problem)}, 413)
         except ModalignError as problem:
-            return _json({"error": str(problem)}, 422)
+            return _mistake(problem)
         return _json({"token": token, "modality": modality, "name": name})
 
     return endpoint
