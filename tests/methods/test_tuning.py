@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modalign.methods.tuning import steady
+from modalign.methods.tuning import crowded, steady
 from modalign.training.loop import dev_recall, dev_recalls
 from modalign.views import Views
 
@@ -33,3 +33,15 @@ def test_what_groups_add_has_dev_recall_as_its_mean() -> None:
     )
     assert dev_recalls(z).shape == (30,)
     assert float(dev_recalls(z).mean()) == pytest.approx(dev_recall(z), abs=1e-12)
+
+
+def test_items_that_stand_around_are_nobodys_partner_where_modalities_begin_at_other_groups_or_lack_all() -> None:
+    eye = torch.eye(4)
+    group = {"a": torch.tensor([1, 2]), "b": torch.tensor([0, 1, 2]), "c": torch.tensor([], dtype=torch.long)}
+    dev = Views({m: eye[g] for m, g in group.items()}, group)
+    found = crowded(dev, dict(dev.data), {m: eye for m in group})
+    ids = {m: g.tolist() for m, g in found.group.items()}
+    assert {m: x[: len(group[m])] for m, x in ids.items()} == {m: g.tolist() for m, g in group.items()}
+    alone = [i for m, x in ids.items() for i in x[len(group[m]) :]]
+    assert len(alone) == len(set(alone) - {0, 1, 2}) == 12
+    assert len(dev_recalls(found)) == 2  # groups 1 and 2 alone have partners

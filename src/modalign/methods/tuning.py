@@ -134,9 +134,10 @@ def crowded(dev: Views, z: Mapping[str, Tensor], others: Mapping[str, Tensor]) -
         dev: whose groups and links hold. z: modality -> (n_m, d) its items. others: modality -> (k_m, d) more of them.
     """
     data, group = {}, {}
+    below = int(torch.cat(list(dev.group.values())).min())  # of all modalities: what is alone is so in each of them
     for k, (m, rows) in enumerate(z.items()):
         more = others.get(m, rows[:0])
-        alone = int(dev.group[m].min()) - 1 - torch.arange(len(more)) * len(z) - k
+        alone = below - 1 - torch.arange(len(more)) * len(z) - k
         data[m], group[m] = torch.cat([rows, more]), torch.cat([dev.group[m].long(), alone])
     return replace(dev, data=data, group=group, row=None)
 
