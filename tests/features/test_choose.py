@@ -49,6 +49,15 @@ def test_defaults_by_modality_and_for_words_of_other_names() -> None:
         entries_for(MANIFEST, {"smell": "minilm"})
 
 
+def test_the_name_of_a_column_that_is_no_modality_is_told_how_it_was_read() -> None:
+    rows = [{"group": 0, "modality": "text", "text": "a cat", "extra": {"narration": "one cat"}}]
+    table = Manifest.from_rows(rows, "table")
+    for name, told in {"caption": "is read as 'text'", "narration": "metadata.*columns = { narration = "}.items():
+        for refuse in (entries_for, make_encoders):
+            with pytest.raises(ModalignError, match=f"unknown modality of 'table' '{name}'.*{told}"):
+                refuse(table, {name: {"name": "minilm"}})
+
+
 def test_names_of_the_data_set_take_the_encoder_of_their_kind() -> None:
     made = make_encoders(MANIFEST, {"narration": {"name": "minilm"}, "left": {"name": "efficientnet-lite0"}})
     assert {m: e.modality for m, e in made.items()} == {"narration": "narration", "left": "left"}

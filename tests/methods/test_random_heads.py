@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from modalign.errors import ModalignError
 from modalign.methods.gradient import random_heads
+from modalign.registry import make
 from modalign.views import Views
 
 
@@ -21,3 +24,12 @@ def test_a_feature_that_is_constant_in_training_has_no_weight() -> None:
     moved = x.clone()
     moved[:, 4:] += 0.01
     assert torch.equal(heads.transform(moved, "a"), heads.transform(x, "a"))
+
+
+@pytest.mark.parametrize("items", [0, 1])
+@pytest.mark.parametrize("name", ["clip", "gradient", "cca", "full"])
+def test_a_modality_of_fewer_than_two_items_is_refused_by_every_start(name: str, items: int) -> None:
+    data = {"a": torch.randn(20, 4), "b": torch.randn(20, 5), "c": torch.randn(items, 3)}
+    few = Views(data, {m: torch.arange(len(rows)) for m, rows in data.items()})
+    with pytest.raises(ModalignError, match=f"'c' has {items} items to learn from"):
+        make("method", name).fit(few)

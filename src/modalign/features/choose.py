@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
+from ..data.columns import modality_of
 from ..data.manifest import Manifest
 from ..errors import ModalignError, few, unknown
 from ..registry import get, make
@@ -73,6 +74,25 @@ def parse_entries(entries: Iterable[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def no_modality(manifest: Manifest, name: str) -> ModalignError:
+    """The error for a modality that a manifest lacks; where it is the name of a column, how that was read.
+
+    Example:
+        >>> table = Manifest.from_rows([{"group": 0, "modality": "text", "text": "a cat"}], "table")
+        >>> print(no_modality(table, "caption"))
+        unknown modality of 'table' 'caption' (known: text); a column of that name is read as 'text'
+    """
+    problem = unknown(f"modality of '{manifest.name}'", name, manifest.modalities)
+    if (usual := modality_of(name)) in manifest.modalities:
+        return ModalignError(f"{problem}; a column of that name is read as '{usual}'")
+    if name in manifest.extra:
+        return ModalignError(
+            f"{problem}; the column '{name}' was read as metadata: say which column is which, all of them, "
+            f'with columns = {{ {name} = "{name}", ... }}'
+        )
+    return problem
+
+
 def entries_for(manifest: Manifest, entries: Mapping[str, str | dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The encoders that are named, and defaults for the other modalities of a manifest.
 
@@ -81,7 +101,7 @@ def entries_for(manifest: Manifest, entries: Mapping[str, str | dict[str, Any]])
     """
     for modality in entries:
         if modality not in manifest.modalities:
-            raise unknown(f"modality of '{manifest.name}'", modality, manifest.modalities)
+            raise no_modality(manifest, modality)
     chosen: dict[str, dict[str, Any]] = {}
     lacking = []
     for modality in manifest.modalities:
@@ -125,8 +145,10 @@ def _renamed(encoder: Encoder, modality: str, manifest: Manifest) -> Encoder:
         return encoder
     if modality in DEFAULTS:
         raise ModalignError(f"the encoder given for '{modality}' is one for '{encoder.modality}'")
+    if modality not in manifest.modalities:
+        raise no_modality(manifest, modality)
     words = _words(manifest, modality)
-    if modality in manifest.modalities and words != (encoder.modality == "text"):
+    if words != (encoder.modality == "text"):
         what = "words" if words else "files"
         raise ModalignError(f"'{modality}' holds {what}, and the encoder given for it is one for '{encoder.modality}'")
     return cast(Encoder, Renamed(encoder, modality))

@@ -14,14 +14,14 @@ from ..data.left_out import summary
 from ..data.manifest import Manifest, Row
 from ..data.named import read_named
 from ..data.soundtracks import with_soundtracks
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError
 from ..files import cache_folder
 from ..outputs import claim, tell
 from ..parameters import Count, checked
 from ..progress import Progress, kept, silent
 from ..specification import located
 from .batches import Encoded, encode_batches
-from .choose import entries_for, make_encoders, parse_entries
+from .choose import entries_for, make_encoders, no_modality, parse_entries
 from .encoders.base import Encoder, credits_of
 from .pool import Passing, Pool, item_key
 from .reading import remarks
@@ -92,7 +92,7 @@ def _embed(
                 f"the encoder of '{modality}' is named, not made: make_encoders(manifest, ...) makes it"
             )
         if modality not in manifest.modalities:
-            raise unknown(f"modality of '{manifest.name}'", modality, manifest.modalities)
+            raise no_modality(manifest, modality)
         if encoder.modality != modality:
             raise ModalignError(f"the encoder given for '{modality}' is one for '{encoder.modality}'")
     described: dict[str, dict[str, Any]] = {}

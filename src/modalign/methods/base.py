@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ..errors import ModalignError
 from ..progress import Progress, silent
 from ..views import Views
 
@@ -24,6 +25,21 @@ def on_cpu(x: V) -> V:
         'cpu'
     """
     return x if x is None or all(rows.device.type == "cpu" for rows in x.data.values()) else x.to("cpu")
+
+
+def at_least_two(x: Views) -> None:
+    """Refuse modalities that say nothing of how their features are spread.
+
+    Raises:
+        ModalignError: a modality has fewer than two items.
+
+    Example:
+        >>> import torch
+        >>> at_least_two(Views.from_arrays(a=torch.eye(2)))
+    """
+    for m, items in x.data.items():
+        if len(items) < 2:
+            raise ModalignError(f"'{m}' has {len(items)} items to learn from, and two are the least: leave it out")
 
 
 class Method(Protocol):

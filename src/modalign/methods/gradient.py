@@ -19,7 +19,7 @@ from ..progress import Progress, silent
 from ..registry import make, register
 from ..training.loop import TrainingSettings, train
 from ..views import Views
-from .base import on_cpu
+from .base import at_least_two, on_cpu
 from .local_scaling import without_hubs
 
 
@@ -178,6 +178,7 @@ def coordinates(heads: Heads, x: Views) -> Views:
 
 def random_heads(x: Views, dim: int, hidden: int, dropout: float, generator: torch.Generator) -> Heads:
     """Heads on standardised features (each feature centred, all scaled to mean square norm 1) with random maps."""
+    at_least_two(x)
     heads = {}
     for m, rows in x.data.items():
         rows = rows.float()

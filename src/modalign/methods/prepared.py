@@ -17,6 +17,7 @@ from ..model.heads import FeatureMap, Head, Projection
 from ..training import ranks
 from ..views import Pair, Views, connected_groups
 from ..views.groups import join
+from .base import at_least_two
 from .meeting import BLOCK, Everyone, Side
 
 FEWEST_ANCHORS = 10
@@ -194,12 +195,11 @@ def prepare(
         ModalignError: rows that are not finite or all zero, or a modality with fewer than two items.
     """
     x.validate()
+    at_least_two(x)
     features, principal = {}, {}
     for m, items in x.data.items():
         positive = root and all(bool((part >= 0).all()) for part in items.split(BLOCK))
         features[m] = FeatureMap(items.shape[1], root=positive, unit=unit)
-        if len(items) < 2:
-            raise ModalignError(f"'{m}' has {len(items)} items: at least two are needed")
         try:
             principal[m] = _axes(items, features[m], most)
         except ModalignError as problem:
