@@ -39,7 +39,7 @@ def test_items_that_stand_around_are_nobodys_partner_where_modalities_begin_at_o
     eye = torch.eye(4)
     group = {"a": torch.tensor([1, 2]), "b": torch.tensor([0, 1, 2]), "c": torch.tensor([], dtype=torch.long)}
     dev = Views({m: eye[g] for m, g in group.items()}, group)
-    found = crowded(dev, dict(dev.data), {m: eye for m in group})
+    found = crowded(dev, dict(dev.data), dict.fromkeys(group, eye))
     ids = {m: g.tolist() for m, g in found.group.items()}
     assert {m: x[: len(group[m])] for m, x in ids.items()} == {m: g.tolist() for m, g in group.items()}
     alone = [i for m, x in ids.items() for i in x[len(group[m]) :]]
