@@ -92,7 +92,8 @@ def test_rounds_are_judged_as_settings_are(latent: Problem, monkeypatch: pytest.
 
 def test_rough_directions_hold_nearly_what_the_leading_ones_do() -> None:
     draw = torch.Generator().manual_seed(0)
-    z = normalize(torch.randn(900, 200, generator=draw) * torch.linspace(1.0, 0.05, 200), dim=1)
+    turn = torch.linalg.qr(torch.randn(200, 200, generator=draw)).Q
+    z = normalize(torch.randn(900, 200, generator=draw) * torch.linspace(1.0, 0.05, 200) @ turn, dim=1)
     moment = (z.T @ z).double() / len(z)
 
     def held(axes: Tensor) -> float:
@@ -102,6 +103,9 @@ def test_rough_directions_hold_nearly_what_the_leading_ones_do() -> None:
     assert 2 * (20 + local_scaling.ROUGH[0]) < 200  # by iteration
     torch.testing.assert_close(axes.T @ axes, torch.eye(20), atol=1e-5, rtol=0)
     assert 0.97 * held(top(moment, 20)) < held(axes) <= held(top(moment, 20)) + 1e-6
+    signs = torch.where(torch.arange(200) % 3 == 0, -1.0, 1.0)
+    other = roughly_leading({"a": z * signs}, 20)  # as another library's singular vectors would have it
+    torch.testing.assert_close((z * signs) @ other @ other.T * signs, z @ axes @ axes.T, atol=1e-4, rtol=0)
 
 
 def test_only_the_better_half_at_a_glance_goes_through_its_rounds(

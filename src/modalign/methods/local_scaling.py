@@ -136,11 +136,17 @@ def leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
 
 
 def roughly_leading(z: Mapping[str, Tensor], dim: int) -> Tensor:
-    """The same in single precision, of some of the rows, and of a wide matrix only nearly so."""
+    """The same in single precision, of some of the rows, and of a wide matrix only nearly so.
+
+    A wide one is iterated from its columns of the largest diagonal entries: what comes out does not follow the signs of
+    coordinates, which are those of singular vectors and differ from one library to another.
+    """
     some_rows = [rows[:: max(1, -(-len(rows) // ROUGHLY))] for rows in z.values()]
     moment = torch.stack([rows.T @ rows / len(rows) for rows in some_rows]).sum(0)
     spare, iterations = ROUGH
-    return iterated(moment, dim, spare, iterations) if len(moment) > 2 * (dim + spare) else top(moment, dim)
+    if len(moment) <= 2 * (dim + spare):
+        return top(moment, dim)
+    return iterated(moment, moment[:, moment.diagonal().topk(dim + spare).indices], dim, iterations)
 
 
 def top(moment: Tensor, dim: int) -> Tensor:
@@ -150,16 +156,16 @@ def top(moment: Tensor, dim: int) -> Tensor:
     """
     if len(moment) < max(WIDE, 5 * (dim + SPARE)):
         return eigenvectors(moment, dim)
-    return iterated(moment, dim, SPARE, ITERATIONS)
+    start = torch.randn(len(moment), dim + SPARE, generator=torch.Generator().manual_seed(0), dtype=moment.dtype)
+    return iterated(moment, moment @ start, dim, ITERATIONS)
 
 
-def iterated(moment: Tensor, dim: int, spare: int, iterations: int) -> Tensor:
-    """Leading eigenvectors by iteration in a subspace of some more directions.
+def iterated(moment: Tensor, start: Tensor, dim: int, iterations: int) -> Tensor:
+    """Leading eigenvectors by iteration in the subspace of some more columns than there are to be.
 
     What it misses lies beside directions of nearly the same eigenvalue.
     """
-    start = torch.randn(len(moment), dim + spare, generator=torch.Generator().manual_seed(0), dtype=moment.dtype)
-    axes = torch.linalg.qr(moment @ start).Q
+    axes = torch.linalg.qr(start).Q
     for _ in range(iterations):
         axes = torch.linalg.qr(moment @ axes).Q
     return axes @ torch.linalg.eigh(axes.T @ moment @ axes).eigenvectors[:, -dim:].flip(1)
