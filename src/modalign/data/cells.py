@@ -122,26 +122,21 @@ def _opened(path: Path) -> dict[str, tuple[Path, Any]]:
             raise ModalignError(f"no .h5ad files in {path}")
         return {p.stem: (p, _read(p)) for p in found}
     if path.suffix == ".h5mu":
-        mudata = require("mudata", "cells")
-        if not path.is_file():
-            raise ModalignError(f"file of cells not found: {path}")
-        try:
-            return {str(m): (path, table) for m, table in mudata.read_h5mu(path).mod.items()}
-        except (OSError, KeyError, ValueError) as problem:
-            raise ModalignError(f"not a MuData file: {path} ({str(problem).splitlines()[0]})") from None
+        return {str(m): (path, table) for m, table in _read(path, "a MuData").mod.items()}
     return {path.stem: (path, _read(path))}
 
 
-def _read(path: Path) -> Any:
-    if path.suffix != ".h5ad":
+def _read(path: Path, kind: str = "an AnnData") -> Any:
+    alone = kind == "an AnnData"
+    if alone and path.suffix != ".h5ad":
         raise ModalignError(f"cells lie in files that end in .h5ad or .h5mu, got: {path}")
-    anndata = require("anndata", "cells")
+    library = require("anndata" if alone else "mudata", "cells")
     if not path.is_file():
         raise ModalignError(f"file of cells not found: {path}")
     try:
-        return anndata.read_h5ad(path)
+        return library.read_h5ad(path) if alone else library.read_h5mu(path)
     except (OSError, KeyError, ValueError) as problem:
-        raise ModalignError(f"not an AnnData file: {path} ({str(problem).splitlines()[0]})") from None
+        raise ModalignError(f"not {kind} file: {path} ({str(problem).splitlines()[0]})") from None
 
 
 def matrix_of(table: Any, use: str = "auto", scale: str = "auto", components: int = 50, seed: int = 0) -> np.ndarray:

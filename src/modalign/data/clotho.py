@@ -74,5 +74,5 @@ def clotho(root: Place, split: str | None = None, *, prefix: str = "caption_", m
                 rows.text(group, record.fields[column], split_name(part), file=name)
     if not encodings:
         raise ModalignError(f"no column of the Clotho lists starts with '{prefix}': {few(without)}")
-    rows.note("encoding", ", ".join(encodings))
+    rows.meta["encoding"] = ", ".join(encodings)
     return rows.manifest(split)

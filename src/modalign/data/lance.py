@@ -4,6 +4,8 @@ where there are several columns of vectors, ``#MODALITY`` for a table that ``mod
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +38,18 @@ def is_table(place: str | Path) -> bool:
     return str(place).partition("#")[0].endswith(".lance")
 
 
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """What LanceDB cannot do, and why, in one line."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as problem:
+        if isinstance(problem, ModalignError):
+            raise
+        why = (" ".join(str(problem).split()) or type(problem).__name__)[:200]
+        raise ModalignError(f"LanceDB cannot {what} ({why})") from None
+
+
 def open_column(place: str | Path) -> Column:
     """Open a table where it lies; of its vectors, nothing is read.
 
@@ -47,12 +61,8 @@ def open_column(place: str | Path) -> Column:
     folder, _, name = whole.rpartition("/")
     if "://" not in whole and not os.path.isdir(whole):
         raise ModalignError(f"no table of LanceDB at {whole}: the folder does not exist")
-    try:
+    with told(f"open {whole}"):
         table = require("lancedb", "lance").connect(folder).open_table(name.removesuffix(".lance"))
-    except (ValueError, OSError, RuntimeError) as problem:
-        if isinstance(problem, ModalignError):
-            raise
-        raise ModalignError(f"LanceDB cannot open {whole} ({' '.join(str(problem).split())[:160]})") from None
     kinds = {f.name: f.type for f in table.schema if getattr(f.type, "list_size", 0) and _floating(f.type.value_type)}
     if part and part not in kinds and "modality" in table.schema.names and len(kinds) == 1:
         known = sorted({str(v) for v in table.search().select(["modality"]).to_arrow().column("modality").to_pylist()})

@@ -6,22 +6,16 @@ import hashlib
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..errors import ModalignError, unknown
 from ..files import whole_text
+from .entries import Entry
 from .left_out import Tally, summary
 from .manifest import Manifest, Row
+from .tables import Record
 
-
-class Line(Protocol):
-    """A row of a list that knows where it stands."""
-
-    @property
-    def line(self) -> int: ...
-
-
-L = TypeVar("L", bound=Line)
+L = TypeVar("L", Entry, Record)
 T = TypeVar("T")
 
 Missing = Literal["keep", "drop"]
@@ -131,10 +125,6 @@ class Rows:
             return False
         self._rows.append(Row(group, modality, None, words, start, end, split_name(split), extra))
         return True
-
-    def note(self, key: str, value: str) -> None:
-        """A fact about the whole, for ``Manifest.meta``."""
-        self.meta[key] = value
 
     def left_out(self, what: str, reason: str, place: str, count: int = 1) -> None:
         """Count something that the data set names and that no row stands for, see ``LeftOut``."""

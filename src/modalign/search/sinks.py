@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.lance import told
 from ..errors import ModalignError, few, require
 from ..files import to_json
 from ..progress import Progress, silent
@@ -32,12 +33,8 @@ class LanceSink:
 
     def __init__(self, uri: str, table: str = "items") -> None:
         self.uri, self.table = str(uri), table
-        try:
+        with told(f"open {uri}"):
             self.database = require("lancedb", "lance").connect(self.uri)
-        except (ValueError, OSError, RuntimeError) as problem:
-            if isinstance(problem, ModalignError):
-                raise
-            raise ModalignError(f"LanceDB cannot open {uri} ({_line(problem)})") from None
 
     def write(self, gallery: Gallery, progress: Progress = silent) -> int:
         """Write all items of a gallery, in place of the table that may be there. Returns their number."""
@@ -67,10 +64,8 @@ class LanceSink:
                 done += len(rows)
                 progress(done, total, "writing to LanceDB")
 
-        try:
+        with told(f"write to {self.uri}"):
             self.database.create_table(self.table, data=batches(), schema=schema, mode="overwrite")
-        except (ValueError, OSError, RuntimeError) as problem:
-            raise ModalignError(f"LanceDB cannot write to {self.uri} ({_line(problem)})") from None
         return total
 
     def _columns(self) -> list[str] | None:
@@ -129,7 +124,3 @@ def _row(gallery: Gallery, place: Place) -> dict[str, Any]:
         "extra": to_json(extra),
         "group": entry.get("group"),
     }
-
-
-def _line(problem: Exception) -> str:
-    return (" ".join(str(problem).split()) or type(problem).__name__)[:200]

@@ -149,23 +149,10 @@ class Space:
         Returns:
             {"query": [...], "to": [...], "run", "correction", "chance": {modality: {"mean", "sd", "high"}}, "hits"}:
             ``chance`` tells what a random item scores: mean, standard deviation and 95th percentile of the cosines.
-        """
-        self.check(query, to, k, where, correction)
-        rows = query.vectors(self.vector)
-        return self.answer(query, query.compose(rows), to, k, where, correction, exact)
-
-    def check(
-        self,
-        query: Query,
-        to: Sequence[str] | str | None = None,
-        k: int = 10,
-        where: Sequence[str] | Mapping[str, Any] | None = None,
-        correction: str | None = None,
-    ) -> None:
-        """Refuse a search before an encoder is loaded for it.
 
         Raises:
-            ModalignError: unknown items, modalities, keys or corrections, k below 1, or a modality without an encoder.
+            ModalignError: unknown items, modalities, keys or corrections, k below 1, or a modality without an encoder:
+                before an encoder is loaded.
         """
         check_value(Count, k, "k")
         if correction is not None and correction not in CORRECTIONS:
@@ -177,6 +164,8 @@ class Space:
             self.gallery.allowed(m, conditions(where))
         for kind in {t.kind for t in query.terms} - {ITEM, VECTOR}:
             self.require_encoder(kind)
+        rows = query.vectors(self.vector)
+        return self.answer(query, query.compose(rows), to, k, where, correction, exact)
 
     def require_encoder(self, modality: str) -> None:
         """Raises ModalignError where the model has no encoder for raw items of a modality."""

@@ -21,7 +21,7 @@ from .headers import ends_early
 from .plain_sound import open_plain, plain_blocks
 from .soundtrack import track_blocks
 from .source import installed, named, open_bytes
-from .window import Mono, places
+from .window import Blocks, Mono, places
 
 VERSION = 3
 """Raised whenever decoding gives other samples for the same file, so that cached features are made anew."""
@@ -36,7 +36,6 @@ CHANNELS = 64
 """Most channels of a sound; an array with more columns has its channels first."""
 
 SoundSource = str | os.PathLike[str] | bytes | tuple[np.ndarray, int] | Mapping[str, Any]
-Blocks = Iterator[np.ndarray]
 
 
 def load_sound(

@@ -50,7 +50,7 @@ def space_figure(points: Mapping[str, Sequence[Dot]], links: Sequence[Link], tit
     shown = set(tiles)
     for key in dots:
         if key not in shown:
-            room.mark(*at[key], 5, 5)
+            room.take(*at[key], 5, 5, always=True)
     labels = [_label(room, at[key], d.name, key[0]) for key, d in dots.items() if not d.picture and d.written]
     partner = _partners(links)
     pictures = [
@@ -91,26 +91,16 @@ class Room:
     def __init__(self) -> None:
         self.cells: dict[tuple[int, int], list[tuple[float, float, float, float]]] = {}
 
-    def free(self, x: float, y: float, w: float, h: float) -> bool:
-        """Whether a box centred at (x, y) touches none that is there."""
+    def take(self, x: float, y: float, w: float, h: float, always: bool = False) -> bool:
+        """Take the place of a box centred at (x, y) if it is free, or always. Returns whether it was free."""
         box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        return not any(
+        free = not any(
             box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3]
             for cell in self._over(box)
             for o in self.cells.get(cell, ())
         )
-
-    def mark(self, x: float, y: float, w: float, h: float) -> None:
-        """Take a place."""
-        box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
-        for cell in self._over(box):
+        for cell in self._over(box) if free or always else ():
             self.cells.setdefault(cell, []).append(box)
-
-    def take(self, x: float, y: float, w: float, h: float) -> bool:
-        """Take a place if it is free."""
-        free = self.free(x, y, w, h)
-        if free:
-            self.mark(x, y, w, h)
         return free
 
     def _over(self, box: tuple[float, float, float, float]) -> list[tuple[int, int]]:
