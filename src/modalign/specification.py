@@ -122,9 +122,7 @@ def read_toml(path: Path, what: str, overrides: Iterable[str] = ()) -> dict[str,
         table = tomllib.loads(read_text(path, what))
     except tomllib.TOMLDecodeError as problem:
         raise ModalignError(f"{what} is damaged: {path} is not valid TOML: {problem}") from None
-    for entry in overrides:
-        override(table, entry)
-    return table
+    return overridden(overrides, **table)
 
 
 def specification(table: Mapping[str, Any], where: str = "specification", home: Path | None = None) -> Specification:
@@ -198,6 +196,18 @@ def check_part(family: str, table: Mapping[str, Any], where: str) -> None:
 def named(part: str | Mapping[str, Any]) -> dict[str, Any]:
     """A part given by its bare name, or by a table of name and settings, as a table."""
     return {"name": part} if isinstance(part, str) else dict(part)
+
+
+def overridden(entries: Iterable[str], /, **table: Any) -> dict[str, Any]:
+    """A table with ``key=value`` changes, see ``override``.
+
+    Example:
+        >>> overridden(["lr=1e-3", "a.b=x"], seed=1)
+        {'seed': 1, 'lr': 0.001, 'a': {'b': 'x'}}
+    """
+    for entry in entries:
+        override(table, entry)
+    return table
 
 
 def override(table: dict[str, Any], entry: str) -> None:

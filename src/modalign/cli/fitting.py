@@ -222,9 +222,10 @@ def finetune(
     set
         Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
     """
-    from ..runs.finetune import finetune_run, overrides
+    from ..runs.finetune import finetune_run
+    from ..specification import overridden
     from .tables import fitted
 
     with on_ranks() as progress:
-        made = finetune_run(run, out, tune, objective, overrides(set or []), share, new_heads, stream, progress)
+        made = finetune_run(run, out, tune, objective, overridden(set or []), share, new_heads, stream, progress)
         finish(made, json, fitted)

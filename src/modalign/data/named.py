@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..errors import ModalignError
 from ..registry import make, names
-from ..specification import override
+from ..specification import overridden
 from .manifest import Manifest
 from .rows import split_name
 
@@ -31,8 +30,6 @@ def read_named(name: str, root: Path | None = None, settings: Sequence[str] = ()
     if root is None and name not in names("dataset") and Path(name).exists():
         kind = "folders" if Path(name).is_dir() else "table"
         raise ModalignError(f"{name} is a place, and the name of the data set comes first: perhaps  {kind} {name}")
-    given: dict[str, Any] = {"root": str(root)} if root else {}
-    for entry in settings:
-        override(given, entry)
+    given = overridden(settings, **({"root": str(root)} if root else {}))
     manifest: Manifest = make("dataset", name, **given)
     return manifest if split is None else manifest.split(split if split in manifest.splits else split_name(split))

@@ -21,7 +21,7 @@ from ..model import Model
 from ..outputs import claim, tell
 from ..progress import Progress, note, silent
 from ..registry import check, make
-from ..specification import Specification, check_part, override
+from ..specification import Specification, check_part
 from ..training import launch, ranks
 from ..training.finetune import finetune, fresh, raw_inputs, tunables
 from ..training.loop import TrainingSettings
@@ -122,14 +122,6 @@ def tuning_of(entry: Mapping[str, Any]) -> Tuning:
         2
     """
     return Tuning(**check(Tuning, {"part": entry["name"], **{k: v for k, v in entry.items() if k != "name"}}, "tuning"))
-
-
-def overrides(entries: Sequence[str]) -> dict[str, Any]:
-    """Settings from "key=value" entries, as in TOML."""
-    table: dict[str, Any] = {}
-    for entry in entries:
-        override(table, entry)
-    return table
 
 
 def raw_views(x: Views, data: Data, encoders: Mapping[str, Any], made: Mapping[str, Tunable]) -> Views:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,6 @@ class Gallery:
         self.dim = dim
         self._bias: dict[tuple[str, tuple[str, ...], str], np.ndarray] = {}
         self._masks: dict[tuple[str, tuple[Condition, ...]], np.ndarray] = {}
-        self._names: dict[int, str] | None = None
-        self._ids: dict[str, Place] | None = None
 
     # ------------------------------------------------------------------ looking
 
@@ -109,33 +108,33 @@ class Gallery:
         Raises:
             ModalignError: no item has this id.
         """
-        if self._ids is None:
-            places: dict[str, Place] = {}
-            for m in self.parts:
-                ids = [i for p in self.parts[m] for i in p.items.column("id")]
-                alive = self.alive(m)
-                for row, own in enumerate(ids):
-                    if alive[row]:
-                        places[str(own) if own is not None else f"{m}/{row}"] = Place(m, row)
-            self._ids = places
         if id not in self._ids:
             example = next(iter(self._ids), "none")
             raise ModalignError(f"no item '{id}' in this index ({len(self._ids):,} items; for example {example})")
         return self._ids[id]
 
+    @cached_property
+    def _ids(self) -> dict[str, Place]:
+        places: dict[str, Place] = {}
+        for m in self.parts:
+            ids = [i for p in self.parts[m] for i in p.items.column("id")]
+            for row in np.flatnonzero(self.alive(m)).tolist():
+                places[f"{m}/{row}" if ids[row] is None else str(ids[row])] = Place(m, row)
+        return places
+
     def words(self, place: Place, entry: Mapping[str, Any]) -> str:
         """An item's words, else the first of its group, else nothing."""
-        if entry.get("text"):
-            return str(entry["text"])
-        if self._names is None:
-            names: dict[int, str] = {}
-            for m in self.parts:
-                for part in self.parts[m]:
-                    for group, text in zip(part.items.column("group"), part.items.column("text"), strict=True):
-                        if text and group is not None:
-                            names.setdefault(group, text)
-            self._names = names
-        return self._names.get(entry.get("group", -1), "")
+        return str(entry.get("text") or self._names.get(entry.get("group", -1), ""))
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        """Group -> its first words."""
+        names: dict[int, str] = {}
+        for part in (part for parts in self.parts.values() for part in parts):
+            for group, text in zip(part.items.column("group"), part.items.column("text"), strict=True):
+                if text and group is not None:
+                    names.setdefault(group, text)
+        return names
 
     def sample(self, modality: str, limit: int) -> np.ndarray:
         """At most ``limit`` rows that are not deleted, evenly spaced."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
+from ..features.encoders.base import loaded
 from ..features.store import Store
 from ..files import as_path
 from ..model import Model, model_fingerprint
@@ -48,21 +49,17 @@ class Space:
     ) -> None:
         self.folder, self.gallery, self.model_folder = folder, gallery, model
         self._root, self.facts = root, dict(facts or {})
-        self._model: Model | None = None
         self._encoders: dict[str, Any] = {}
         self._lock = threading.RLock()
 
     # ------------------------------------------------------------------ the model
 
-    @property
+    @loaded
     def model(self) -> Model:
         """The model, read when it is first needed."""
-        with self._lock:
-            if self._model is None:
-                if self.model_folder is None:
-                    raise ModalignError(f"{self.folder} holds plain vectors: search it by --item, or by a vector")
-                self._model = Model.load(self.model_folder)
-            return self._model
+        if self.model_folder is None:
+            raise ModalignError(f"{self.folder} holds plain vectors: search it by --item, or by a vector")
+        return Model.load(self.model_folder)
 
     @property
     def encoders(self) -> dict[str, dict[str, Any]]:
