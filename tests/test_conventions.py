@@ -17,7 +17,7 @@ from torch import Tensor
 from modalign import ModalignError, Views
 from modalign.geometry import procrustes
 from modalign.geometry.similarity import cka, trustworthiness
-from modalign.geometry.similarity.null import calibrate, permuted
+from modalign.geometry.similarity.common import calibrate, permuted
 from modalign.geometry.transport import Partial, Problem, Solver, Unbalanced, distortion, sinkhorn_divergence, solve
 from modalign.metrics import measures
 from modalign.metrics.bleu import corpus_bleu

@@ -228,11 +228,9 @@ def test_trustworthiness_equals_scikit_learn(k):
 
 
 def test_trustworthiness_whatever_the_blocks(monkeypatch):
-    from modalign.geometry.similarity import ranks
-
     x, y = rows(50, 6), rows(50, 4, 1)
     whole = sim.trustworthiness(x, y, 5)
-    monkeypatch.setattr(ranks, "CELLS", 150)
+    monkeypatch.setattr(sim.neighbours, "CELLS", 150)
     torch.testing.assert_close(sim.trustworthiness(x, y, 5), whole, atol=0, rtol=0)
 
 

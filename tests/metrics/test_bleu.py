@@ -22,8 +22,7 @@ from modalign.metrics.bleu import (
 from modalign.metrics.chrf import corpus_chrf
 from modalign.metrics.cider import cider
 from modalign.metrics.coco_tokens import coco_tokens
-from modalign.metrics.exact_match import exact_match
-from modalign.metrics.text_scores import text_scores
+from modalign.metrics.text_scores import exact_match, text_scores
 
 HYPOTHESES = [
     "A man rides a brown horse on the beach.",

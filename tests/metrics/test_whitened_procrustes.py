@@ -8,7 +8,7 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.geometry.procrustes import disparity, free_of_spectrum
-from modalign.metrics.whitened_procrustes import WhitenedProcrustes
+from modalign.metrics.procrustes import WhitenedProcrustes
 from modalign.views import Views
 
 

@@ -122,20 +122,18 @@ def connecting_k(x: Rows, *, metric: str = "cosine", near: Tensor | None = None)
         return 0
     reach = min(16, n - 1) if near is None else near.shape[1]
     index = (knn(x, k=reach, metric=metric)[1] if near is None else near).cpu().numpy()
-    while not _connected(index, reach):
+
+    def connected(k: int) -> bool:
+        return components(edges_of(index[:, :k]))[0] == 1
+
+    while not connected(reach):
         reach = min(2 * reach, n - 1)
         index = knn(x, k=reach, metric=metric)[1].cpu().numpy()
     low, high = 1, reach
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if _connected(index, middle) else (middle + 1, high)
+        low, high = (low, middle) if connected(middle) else (middle + 1, high)
     return low
-
-
-def _connected(index: np.ndarray, k: int) -> bool:
-    from scipy.sparse.csgraph import connected_components
-
-    return bool(connected_components(edges_of(index[:, :k]), directed=False)[0] == 1)
 
 
 @checked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,21 +115,9 @@ def activated(queries: Tensor, gallery: Tensor, bank: Tensor) -> Tensor:
 def _join(a: Found, b: Found) -> Found:
     """Two rankings of different queries against one gallery, as one."""
     order = torch.cat([a.query, b.query]).argsort(stable=True)
-
-    def both(x: Tensor, y: Tensor) -> Tensor:
-        return torch.cat([x, y])[order]
-
-    return Found(
-        query=both(a.query, b.query),
-        item=both(a.item, b.item),
-        score=both(a.score, b.score),
-        above=both(a.above, b.above),
-        tied=both(a.tied, b.tied),
-        above_positive=both(a.above_positive, b.above_positive),
-        tied_positive=both(a.tied_positive, b.tied_positive),
-        queries=a.queries,
-        gallery=a.gallery,
-    )
+    columns = ("query", "item", "score", "above", "tied", "above_positive", "tied_positive")
+    both: dict[str, Any] = {name: torch.cat([getattr(a, name), getattr(b, name)])[order] for name in columns}
+    return replace(a, **both)
 
 
 def csls_bias(queries: Tensor, gallery: Tensor, k: int = 10) -> Tensor:

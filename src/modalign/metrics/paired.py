@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..geometry.procrustes import spread
+from ..geometry.similarity import permuted
 from ..views import Views, aligned
 
 
@@ -76,6 +77,4 @@ def shuffled(measure: Callable[[Tensor, Tensor], float], x: Tensor, y: Tensor, t
     """Mean of a measure over random pairings of the rows: its value by chance. None for no times."""
     if times < 1:
         return None
-    generator = torch.Generator().manual_seed(0)
-    values = [measure(x, y[torch.randperm(len(y), generator=generator).to(y.device)]) for _ in range(times)]
-    return sum(values) / times
+    return sum(permuted(measure, x, y, times).tolist()) / times

@@ -154,7 +154,7 @@ class Score:
             raise unknown(f"unit of {where}", str(unit), UNITS)
         if not isinstance(higher, bool):
             raise ModalignError(f"scores are damaged: {where}.higher_is_better must be true or false, got {higher!r}")
-        said = {k: str(table.get(k, "")) for k in TEXTS}
+        said: dict[str, Any] = {k: str(table.get(k, "")) for k in TEXTS}
         return cls(
             math.nan if value is None else value,
             higher,
@@ -164,11 +164,7 @@ class Score:
             skipped=int(table.get("skipped") or 0),
             unit=unit,
             importance=str(table.get("importance", "usual")),
-            heading=said["heading"],
-            explanation=said["explanation"],
-            topic=said["topic"],
-            note=said["note"],
-            signature=said["signature"],
+            **said,
         )
 
 

@@ -10,11 +10,10 @@ and shrink with the number of items: compare like with like, or calibrate agains
 - `permuted` and `calibrate` say what shuffled pairs reach.
 """
 
+from .common import calibrate, permuted
 from .correlation import pwcca, rsa, svcca
 from .kernel import cka
-from .neighbours import cknna, cycle_knn, lcs_knn, mutual_knn
-from .null import calibrate, permuted
-from .ranks import trustworthiness
+from .neighbours import cknna, cycle_knn, lcs_knn, mutual_knn, trustworthiness
 
 __all__ = [
     "calibrate", "cka", "cknna", "cycle_knn", "lcs_knn", "mutual_knn", "permuted", "pwcca", "rsa", "svcca",

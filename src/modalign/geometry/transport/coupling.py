@@ -125,20 +125,10 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Padded:
-    """A plan among some rows and columns (sorted), 0 elsewhere.
-
-    Args:
-        inner: the plan among them.
-        rows: (r,) which rows. columns: (c,) which columns.
-        n, m: size of the whole.
-    """
+class Within:
+    """What a plan inside another one says of that one too."""
 
     inner: Coupling
-    rows: Tensor
-    columns: Tensor
-    n: int
-    m: int
 
     @property
     def value(self) -> Tensor:
@@ -147,6 +137,22 @@ class Padded:
     @property
     def marginal_error(self) -> float:
         return self.inner.marginal_error
+
+
+@dataclass(frozen=True)
+class Padded(Within):
+    """A plan among some rows and columns (sorted), 0 elsewhere.
+
+    Args:
+        inner: the plan among them.
+        rows: (r,) which rows. columns: (c,) which columns.
+        n, m: size of the whole.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    n: int
+    m: int
 
     @cached_property
     def matrix(self) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from .coupling import Within
 from .points import PointCost
 from .problem import EntropicProblem
 from .result import Coupling
@@ -57,19 +58,10 @@ class PartedCost(PointCost):
 
 
 @dataclass(frozen=True)
-class Joined:
+class Joined(Within):
     """The plan of all holders, from the rows that are held here. What is asked of it, all must ask."""
 
-    inner: Coupling
     source: PartedCost
-
-    @property
-    def value(self) -> Tensor:
-        return self.inner.value
-
-    @property
-    def marginal_error(self) -> float:
-        return self.inner.marginal_error
 
     @property
     def matrix(self) -> Tensor:
