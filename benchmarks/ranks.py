@@ -28,7 +28,7 @@ from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
 from modalign.training import launch, ranks
 from modalign.training.loop import TrainingSettings
-from modalign.training.plan_rows import PlanRows
+from modalign.training.ranks import PlanRows
 from modalign.training.sampling import Sampler
 from modalign.training.step import Shared, descend, read
 from modalign.views import Views

@@ -7,8 +7,8 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from modalign.errors import ModalignError
+from modalign.objectives.base import Scale
 from modalign.objectives.retrieval import Clip, SigLip, Symile
-from modalign.objectives.scale import Scale
 from modalign.registry import make
 from modalign.views import Batch, Views
 

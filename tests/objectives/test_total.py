@@ -8,9 +8,8 @@ import torch
 from modalign import registry
 from modalign.errors import ModalignError
 from modalign.objectives.base import Objective
-from modalign.objectives.collapse import pull
 from modalign.objectives.retrieval import Clip
-from modalign.objectives.total import Total
+from modalign.objectives.total import Total, pull
 from modalign.objectives.transport import Transport
 from modalign.objectives.weighting import Balance, Schedule, Uncertainty, make_weighting, schedule
 from modalign.views import Batch

@@ -8,8 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from modalign.errors import ModalignError
 from modalign.geometry import volume
-from modalign.objectives.matching import hard_negatives
-from modalign.objectives.volume import Gram, Pmrl, Triangle
+from modalign.objectives.volume import Gram, Pmrl, Triangle, hard_negatives
 from modalign.views import Batch, Views, aligned
 
 NAMES = ("text", "image", "audio", "video", "depth", "thermal")

@@ -36,7 +36,7 @@ from modalign.model import Heads
 from modalign.registry import make
 from modalign.training import launch, ranks
 from modalign.training.loop import TrainingSettings, train
-from modalign.training.plan_rows import PlanRows
+from modalign.training.ranks import PlanRows
 from modalign.training.stream import Stream, shards
 from modalign.views import Batch, Views
 

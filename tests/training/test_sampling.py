@@ -7,8 +7,7 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.training import sampling
-from modalign.training.sampling import Sampler
-from modalign.training.shuffle import keyed
+from modalign.training.sampling import Sampler, keyed
 from modalign.views import Views
 
 

@@ -12,19 +12,17 @@ from .. import public, registry
 
 if TYPE_CHECKING:
     from .base import Objective, nothing
-    from .collapse import pull
     from .pairwise import Pairwise, matched
     from .teacher import Teacher
-    from .total import build
+    from .total import build, pull
     from .tuples import Tuples
     from .weighting import Balance, Schedule, Uncertainty, Weighting
 
 _HOMES = {
     "base": "Objective nothing",
-    "collapse": "pull",
     "pairwise": "Pairwise matched",
     "teacher": "Teacher",
-    "total": "build",
+    "total": "build pull",
     "tuples": "Tuples",
     "weighting": "Balance Schedule Uncertainty Weighting",
 }

@@ -14,9 +14,8 @@ from ..geometry.cost import inner, working
 from ..parameters import Dim, Positive, Share, Weight
 from ..registry import register
 from ..views import Batch, Views
-from .base import Objective, nothing
+from .base import Objective, Scale, key_of, nothing
 from .pairwise import Pairwise, chosen, matched
-from .scale import Scale
 
 
 @register("objective", "bridge")
@@ -168,7 +167,7 @@ class Separation(Objective):
     def prepare(self, x: Views) -> None:
         """Make the extra heads that are still missing, as wide as the training features."""
         for modality, rows in x.data.items():
-            if _key(modality) not in self.heads:
+            if key_of(modality) not in self.heads:
                 self._add(modality, rows.shape[1])
 
     def forward(self, batch: Batch) -> Tensor:
@@ -189,14 +188,14 @@ class Separation(Objective):
 
     def specific(self, modality: str, x: Tensor) -> Tensor:
         """(n, dim) unit rows: what is particular to these items' modality."""
-        if _key(modality) not in self.heads:
+        if key_of(modality) not in self.heads:
             raise ModalignError(
                 f"separation has no head for '{modality}': give its width in widths, or call prepare before training"
             )
-        return normalize(self.heads[_key(modality)](x.to(self.scale.log_scale.dtype)), dim=1)
+        return normalize(self.heads[key_of(modality)](x.to(self.scale.log_scale.dtype)), dim=1)
 
     def _add(self, modality: str, width: int) -> None:
-        self.heads[_key(modality)] = nn.Linear(width, self.dim)
+        self.heads[key_of(modality)] = nn.Linear(width, self.dim)
 
 
 def augmented_of(objective: Objective, batch: Batch) -> Views | None:
@@ -216,8 +215,3 @@ def augmented_of(objective: Objective, batch: Batch) -> Views | None:
         if m not in second or second[m].shape != batch.z[m].shape:
             raise ModalignError(f"augmented views must hold the same items as the batch: '{m}' differs")
     return second
-
-
-def _key(modality: str) -> str:
-    """A module's name may not hold dots; a modality may have any name."""
-    return modality.encode().hex()

@@ -11,10 +11,9 @@ from ..geometry.cost import inner, working
 from ..parameters import Dim, Positive, Weight
 from ..registry import register
 from ..views import Batch, Views
-from .base import Objective
+from .base import Objective, Scale
 from .bridge import Bridge, Consistency, Separation, augmented_of
 from .pairwise import Pairwise
-from .scale import Scale
 
 
 @register("objective", "jiang")

@@ -12,9 +12,8 @@ from ..geometry import contrast, multilinear
 from ..parameters import Finite, Positive, Share
 from ..registry import register
 from ..views import Batch
-from .base import nothing
+from .base import Scale, nothing
 from .pairwise import Pairwise, learnable, matched
-from .scale import Scale
 from .tuples import Tuples, seeded
 
 

@@ -14,6 +14,7 @@ from ..errors import ModalignError
 from ..geometry.correlation import cca
 from ..geometry.cost import inner, working
 from ..views import Views
+from .base import key_of
 
 
 class Teacher(nn.Module):
@@ -76,7 +77,7 @@ class Teacher(nn.Module):
             return self.heads.transform(rows, modality)  # type: ignore[operator]
         if self.source == "features":
             return normalize(rows, dim=1)
-        key = _key(modality)
+        key = key_of(modality)
         if not hasattr(self, f"mean_{key}"):
             raise ModalignError(
                 f"the teacher has not seen '{modality}': call prepare(views of the training features) before training"
@@ -90,8 +91,8 @@ class Teacher(nn.Module):
         return super().train(False)
 
     def _keep(self, modality: str, mean: Tensor, weight: Tensor) -> None:
-        self.register_buffer(f"mean_{_key(modality)}", mean)
-        self.register_buffer(f"weight_{_key(modality)}", weight)
+        self.register_buffer(f"mean_{key_of(modality)}", mean)
+        self.register_buffer(f"weight_{key_of(modality)}", weight)
 
     def _load_from_state_dict(self, state: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """Make room for the buffers of a saved teacher, so that a resumed run need not fit it again."""
@@ -100,8 +101,3 @@ class Teacher(nn.Module):
             if name.startswith(prefix) and short.startswith(("mean_", "weight_")):
                 self.register_buffer(short, torch.empty_like(value))
         super()._load_from_state_dict(state, prefix, *rest)
-
-
-def _key(modality: str) -> str:
-    """A buffer's name may not hold dots; a modality may have any name."""
-    return modality.encode().hex()

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
-from torch.nn.functional import log_softmax
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, log_softmax, softmax
 
 from ..errors import ModalignError
 from ..geometry import volume
@@ -16,10 +16,8 @@ from ..geometry.cost import inner, working
 from ..parameters import Dim, Positive, Share, Weight
 from ..registry import register
 from ..views import Batch
-from .base import nothing
-from .matching import Matching
+from .base import Scale, nothing
 from .pairwise import learnable
-from .scale import Scale
 from .tuples import AnchoredTuples, Tuples, seeded
 
 
@@ -97,6 +95,50 @@ class Gram(Tuples):
 
     def log(self) -> dict[str, float]:
         return {"temperature": 1 / self.scale.value()}
+
+
+class Matching(nn.Module):
+    """Data-anchor matching: does this anchor belong to this tuple? Two-way cross-entropy, hard negatives both ways.
+
+    Args:
+        dim: width of the shared space.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU(), nn.Linear(dim, 2))
+
+    def forward(self, tuples: AnchoredTuples, logits: Tensor, generator: torch.Generator) -> Tensor:
+        """Mean loss over own pairs, a hard tuple for each anchor and a hard anchor for each tuple."""
+        rows, columns = tuples.own()
+        wrong_column = hard_negatives(logits, tuples.positives, generator)[rows]
+        wrong_row = hard_negatives(logits.mT, tuples.positives.mT, generator)[columns]
+        left = torch.cat([rows, rows[wrong_column >= 0], wrong_row[wrong_row >= 0]])
+        right = torch.cat([columns, wrong_column[wrong_column >= 0], columns[wrong_row >= 0]])
+        label = (torch.arange(len(left), device=left.device) < len(rows)).long()
+        return cross_entropy(self.layers(self.features(tuples, left, right)), label)
+
+    def features(self, tuples: AnchoredTuples, left: Tensor, right: Tensor) -> Tensor:
+        """(p, 2d): what the classifier sees of anchors ``left`` and tuples ``right``."""
+        anchor, others = working(tuples.anchor[left], tuples.others[right])
+        there = tuples.present[right][..., None]
+        mean = (others * there).sum(1) / there.sum(1)
+        return torch.cat([anchor * mean, (anchor - mean).square()], 1)
+
+
+def hard_negatives(logits: Tensor, positives: Tensor, generator: torch.Generator) -> Tensor:
+    """One wrong column per row, drawn with probability softmax(logits) + 1e-4 over wrong columns; -1 if there is none.
+
+    Example:
+        >>> g = torch.Generator().manual_seed(0)
+        >>> hard_negatives(torch.zeros(2, 2), torch.eye(2, dtype=torch.bool), g).tolist()
+        [1, 0]
+    """
+    odds = (softmax(logits.float(), 1) + 1e-4).masked_fill(positives, 0.0)
+    possible = odds.sum(1) > 0
+    odds = torch.where(possible[:, None], odds, 1.0).cpu()  # a CPU generator draws the same on every device
+    drawn = torch.multinomial(odds, 1, generator=generator).squeeze(1).to(logits.device)
+    return torch.where(possible, drawn, -1)
 
 
 def both_ways(similarity: Tensor, positives: Tensor, scale: Tensor, label_smoothing: float) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..views import Batch, Views
+from .ranks import random_state, set_random_state
 
 Encode = Callable[[Views], Views]
 
@@ -94,14 +95,14 @@ class MiniBatch:
 
     views: Views
     rows: dict[str, slice]
-    random: list[Tensor]
+    random: tuple[Tensor, list[Tensor]]
     z: dict[str, Tensor]
 
 
 def _first_pass(encode: Encode, x: Views, mini_batch: int) -> list[MiniBatch]:
     parts = []
     for views, rows in _split(x, mini_batch):
-        random = _random_state(views)
+        random = random_state()
         with torch.no_grad():
             z = encode(views)
         for m, r in rows.items():
@@ -143,9 +144,9 @@ def _second_pass(
         grads = {m: z[m].grad[rows] for m, rows in part.rows.items() if z[m].grad is not None}  # type: ignore[index]
         if grads:
             work.append((part, grads))
-    after = _random_state(parts[0][1]) if parts else []
+    after = random_state()
     for place, (part, grads) in enumerate(work, 1):
-        _set_random_state(part.random)
+        set_random_state(part.random)
         with waiting() if place < len(work) else nullcontext():
             with torch.enable_grad():
                 again = encode(part.views)
@@ -154,17 +155,4 @@ def _second_pass(
                 torch.autograd.backward(
                     [again[m] for m in with_graph], [grads[m].to(again[m].dtype) for m in with_graph]
                 )
-    if after:
-        _set_random_state(after)
-
-
-def _random_state(views: Views) -> list[Tensor]:
-    """State of the CPU's generator and, where the items live on one, of the CUDA device's."""
-    cuda = any(rows.is_cuda for rows in views.data.values())
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if cuda else [])]
-
-
-def _set_random_state(state: list[Tensor]) -> None:
-    torch.set_rng_state(state[0])
-    if len(state) > 1:
-        torch.cuda.set_rng_state(state[1])
+    set_random_state(after)

@@ -20,18 +20,15 @@ from ..metrics.mean_recall import mean_of, recalls, sums_of
 from ..metrics.ranking import find_all
 from ..metrics.score import Score
 from ..objectives.base import Objective
-from ..objectives.collapse import pull
-from ..objectives.total import Total
+from ..objectives.total import Total, pull
 from ..parameters import Count, Fraction, Number, Positive, Seed, Share, Weight, checked
 from ..progress import Progress, silent
 from ..views import Batch, Views
 from . import ranks, shards
 from .checkpoint import Keeper, Position
 from .lion import OPTIMISERS
-from .loader import read_ahead
-from .plan_rows import PlanRows
 from .sampling import Sampler
-from .step import RankBatch, Shared, clip_gradient, descend, full, keep_freed, rank_batch, read
+from .step import RankBatch, Shared, clip_gradient, descend, full, keep_freed, rank_batch, read, read_ahead
 from .stream import Stream
 
 
@@ -132,7 +129,7 @@ def train(
     """
     s, seen = settings or TrainingSettings(), seen or x
     keep_freed()
-    with torch.random.fork_rng(), shared(PlanRows()):
+    with torch.random.fork_rng(), shared(ranks.PlanRows()):
         torch.manual_seed(s.seed)
         sampler = Sampler(x, s.batch, s.unpaired, s.seed)
         prepare = getattr(objective, "prepare", None)

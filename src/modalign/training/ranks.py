@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ from torch import Tensor, distributed, nn
 
 from ..errors import ModalignError
 from ..views import Views
+
+LARGE = 1 << 24
+"""Entries of a plan from which on it is parted: 4,096 items a side, where passes over it cost more than messages."""
 
 
 def world() -> int:
@@ -89,6 +92,29 @@ def least(x: Tensor) -> Tensor:
     return x
 
 
+@dataclass(frozen=True)
+class PlanRows:
+    """How ranks part a transport plan of a large batch, each having some rows: see ``geometry.transport.shared``.
+
+    Args:
+        entries: smallest plan that is parted.
+    """
+
+    entries: int = LARGE
+
+    def rows(self, n: int, m: int) -> slice | None:
+        """This rank's rows; None where every rank had better solve the whole."""
+        return share(n) if world() > 1 and n >= world() and n * m >= self.entries else None
+
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over ranks, in place."""
+        return total(x)
+
+    def least(self, x: Tensor) -> Tensor:
+        """The minimum over ranks, in place."""
+        return least(x)
+
+
 def agreed(value: float) -> float:
     """A number as rank 0 has it, for choices that all must make alike."""
     if world() == 1:
@@ -128,27 +154,29 @@ def own_draws(seed: int, step: int) -> Iterator[Callable[[], AbstractContextMana
     if world() == 1:
         yield nullcontext
         return
-    of_all = _random_state()
+    of_all = random_state()
     torch.manual_seed((seed * 9_176_263 + step * world() + rank()) % (1 << 62))
 
     @contextmanager
     def common() -> Iterator[None]:
         nonlocal of_all
-        own = _random_state()
-        _set_random_state(of_all)
+        own = random_state()
+        set_random_state(of_all)
         yield
-        of_all = _random_state()
-        _set_random_state(own)
+        of_all = random_state()
+        set_random_state(own)
 
     yield common
-    _set_random_state(of_all)
+    set_random_state(of_all)
 
 
-def _random_state() -> tuple[Tensor, list[Tensor]]:
+def random_state() -> tuple[Tensor, list[Tensor]]:
+    """Of the CPU's generator and of the CUDA devices'."""
     return torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
 
 
-def _set_random_state(state: tuple[Tensor, list[Tensor]]) -> None:
+def set_random_state(state: tuple[Tensor, list[Tensor]]) -> None:
+    """Go back to a state."""
     torch.set_rng_state(state[0])
     if state[1]:
         torch.cuda.set_rng_state_all(state[1])

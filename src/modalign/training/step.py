@@ -1,11 +1,14 @@
-"""One step: the batch of a step, its embeddings on however many ranks, its loss and gradient."""
+"""One step: its batch, read ahead, its embeddings on however many ranks, its loss and gradient."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +33,7 @@ class RankBatch(NamedTuple):
 
 
 Read = tuple[RankBatch, Views, RankBatch | None]
+T = TypeVar("T")
 
 KEPT = 1 << 24
 
@@ -79,6 +83,33 @@ def read(
     if (place := ranks.device()).type != "cpu":
         features = features.to(place)
     return rank_batch(inputs, stream), features, None if second is None else rank_batch(second)
+
+
+def read_ahead(read: Callable[[int], T], steps: Sequence[int], workers: int = 0) -> Iterator[T]:
+    """What ``read`` gives for each step, in order: what waits for a disk waits beside the arithmetic.
+
+    Args:
+        read: a function of the step alone, so that any number of workers gives the same.
+        steps: in the order in which they are wanted.
+        workers: threads, each up to two steps ahead; 0: each step is read when it is asked for.
+
+    Example:
+        >>> list(read_ahead(lambda step: step**2, range(4), workers=2))
+        [0, 1, 4, 9]
+    """
+    if workers < 1:
+        yield from map(read, steps)
+        return
+    pool = ThreadPoolExecutor(workers, "read")
+    try:
+        coming = iter(steps)
+        waiting = deque(pool.submit(read, step) for step in islice(coming, 2 * workers))
+        while waiting:
+            found = waiting.popleft().result()
+            waiting.extend(pool.submit(read, step) for step in islice(coming, 1))
+            yield found
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def descend(encode: Shared, objective: Objective, batch: Read, s: TrainingSettings, step: int) -> tuple[Tensor, Batch]:
