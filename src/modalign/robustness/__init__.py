@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from .fusion import RULES, ranking
     from .kinds import Kind, Panel, Subsets
     from .measuring import Damage, Measured, Raw, measure
-    from .missing import RATES, subsets, unbalanced
     from .noise import RATIOS, add_noise, decibels
     from .protocol import (
+        RATES,
         attack_curves,
         damaged_curves,
         hub_curves,
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
         raw_curves,
         refitted_curve,
         subset_scores,
+        subsets,
         targeted_scores,
+        unbalanced,
         unbalanced_scores,
     )
 
@@ -33,10 +35,9 @@ _HOMES = {
     "fusion": "RULES ranking",
     "kinds": "Kind Panel Subsets",
     "measuring": "Damage Measured Raw measure",
-    "missing": "RATES subsets unbalanced",
     "noise": "RATIOS add_noise decibels",
-    "protocol": "attack_curves damaged_curves hub_curves missing_curves noise_curves "
-    "raw_curves refitted_curve subset_scores targeted_scores unbalanced_scores",
+    "protocol": "RATES attack_curves damaged_curves hub_curves missing_curves noise_curves raw_curves refitted_curve "
+    "subset_scores subsets targeted_scores unbalanced unbalanced_scores",
 }
 
 __all__ = [

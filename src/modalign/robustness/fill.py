@@ -5,7 +5,7 @@ References: probabilistic PCA: Tipping & Bishop 1999, "Probabilistic principal c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -56,10 +56,14 @@ def _filled(x: Aligned, values: dict[str, Tensor]) -> Aligned:
     return Aligned(x.group, data, torch.ones_like(x.present))
 
 
-def _patterns(present: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """(pattern (M,), rows) of each distinct set of present modalities."""
-    patterns, where = torch.unique(present, dim=0, return_inverse=True)
-    return [(p, (where == i).nonzero().flatten()) for i, p in enumerate(patterns)]
+def _gaps(x: Aligned) -> Iterator[tuple[Tensor, list[str], list[str]]]:
+    """Rows with the same gaps, the modalities that they have, and those that they lack."""
+    patterns, where = torch.unique(x.present, dim=0, return_inverse=True)
+    for i, pattern in enumerate(patterns.tolist()):
+        have = [m for m, there in zip(x.modalities, pattern, strict=True) if there]
+        lack = [m for m in x.modalities if m not in have]
+        if have and lack:
+            yield (where == i).nonzero().flatten(), have, lack
 
 
 class _Neighbours:
@@ -70,11 +74,7 @@ class _Neighbours:
 
     def __call__(self, x: Aligned) -> Aligned:
         guess = {m: self.mean[m].expand(len(x.group), -1).clone() for m in x.data}
-        for pattern, rows in _patterns(x.present):
-            have = [m for m, p in zip(x.modalities, pattern.tolist(), strict=True) if p]
-            lack = [m for m in x.modalities if m not in have]
-            if not have or not lack:
-                continue
+        for rows, have, lack in _gaps(x):
             likeness = sum(normalize(x.data[m][rows].float() - self.mean[m], dim=1) @ self.unit[m].T for m in have)
             assert isinstance(likeness, Tensor)
             near = likeness.topk(min(NEIGHBOURS, likeness.shape[1]), dim=1).indices
@@ -105,11 +105,7 @@ class _PPCA:
 
     def __call__(self, x: Aligned) -> Aligned:
         guess = {m: self.principal[m].mean.float().expand(len(x.group), -1).clone() for m in x.data}
-        for pattern, rows in _patterns(x.present):
-            have = [m for m, p in zip(x.modalities, pattern.tolist(), strict=True) if p]
-            lack = [m for m in x.modalities if m not in have]
-            if not have or not lack:
-                continue
+        for rows, have, lack in _gaps(x):
             seen = self.loadings[torch.cat([self.cut[m] for m in have])]
             known = torch.cat([self.coordinates(m, x.data[m][rows]) for m in have], 1)
             inside = seen.T @ seen + self.noise * torch.eye(seen.shape[1], dtype=seen.dtype)

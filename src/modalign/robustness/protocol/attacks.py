@@ -1,4 +1,4 @@
-"""Attacks against radius: queries and gallery apart, a random control of the same radius beside each."""
+"""Attacks against radius, on features, embeddings and raw inputs; a random control of the same radius beside each."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from ...metrics.mean_recall import recalls
 from ...metrics.score import Measure, Score
 from ...model import Heads
 from ...views import Views
-from ..attack import Scene, Threat, Victim, embedding, features, hubs
+from ..attack import SIDES, Scene, Threat, Victim, embedding, features, hubs, on_grid
 from ..curves import Curve, curve
 from .noises import directions
 
 RADII = {"embedding": (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), "features": (0.0, 0.02, 0.05, 0.1, 0.2, 0.3)}
 """Of unit rows (0.1 turns an embedding by six degrees), and in units of the typical distance of a feature vector from
 the mean."""
+PIXEL_LEVELS = (0, 1, 2, 4, 8)
+"""Of 255: the usual linf radii."""
+BATCH = 8  # inputs that are attacked together
 HUB_RATE = Measure(
     "Queries that find the hub", "share", "Share of held-out queries with the attacked item among their first results.",
     higher_is_better=False, topic="Robustness",
@@ -61,19 +64,18 @@ def attack_curves(
         True
     """
     levels = _levels(radii, space)
-    ways = directions(test)
     z = heads.embed(test)
-    out = {}
+    found: dict[str, list[list[Score]]] = {}
     for side in sides:
-        attacked: list[list[Score]] = []
-        control: list[list[Score]] = []
         for radius in levels:
-            pairs_of = [_one(heads, test, z, way, side, space, norm, radius, method, steps, seed) for way in ways]
-            attacked.append([s for p in pairs_of for s in p[0]])
-            control.append([s for p in pairs_of for s in p[1]])
-        out[side] = curve(levels, attacked, seed)
-        out[f"{side}/random"] = curve(levels, control, seed)
-    return out
+            parts: dict[str, list[Score]] = {}
+            for way in directions(test):
+                scene, threat = scene_of(heads, test, z, way, side, space, norm, radius)
+                for kind, x in _attacked(scene, threat, method, steps, seed).items():
+                    parts[side + kind] = parts.get(side + kind, []) + _recalls(scene, x, z.group[way[0]])
+            for name, scores in parts.items():
+                found.setdefault(name, []).append(scores)
+    return {name: curve(levels, scores, seed) for name, scores in found.items()}
 
 
 def _levels(radii: Sequence[float] | None, space: str) -> tuple[float, ...]:
@@ -83,17 +85,15 @@ def _levels(radii: Sequence[float] | None, space: str) -> tuple[float, ...]:
     return RADII[space] if radii is None else tuple(radii)
 
 
-def _one(
-    heads: Heads, test: Views, z: Views, way: tuple[str, str], side: str, space: str, norm: str, radius: float,
-    method: str, steps: int, seed: int,
-) -> tuple[list[Score], list[Score]]:  # fmt: skip
-    """Recall@k of one direction under attack, and under its control."""
-    scene, threat = scene_of(heads, test, z, way, side, space, norm, radius)
-    group = z.group[way[0]]
-    found = scene.attack(threat, method, steps, seed=seed)
-    random = threat.random(scene.x, seed, surface=True)
-    attacked, control = (recalls([replace(scene.ranking(x), group=group)]) for x in (found, random))
-    return attacked, control
+def _attacked(scene: Scene, threat: Threat, method: str, steps: int, seed: int, batch: int = 256) -> dict[str, Tensor]:
+    """Attacked inputs, and under "/random" those that moved as far in random directions."""
+    random = on_grid(scene.x, threat.random(scene.x, seed, surface=True), threat, scene.victim.grid)
+    return {"": scene.attack(threat, method, steps, batch=batch, seed=seed), "/random": random}
+
+
+def _recalls(scene: Scene, x: Tensor, group: Tensor) -> list[Score]:
+    """Recall@k of one direction with these inputs."""
+    return recalls([replace(scene.ranking(x), group=group)])
 
 
 def scene_of(
@@ -153,8 +153,7 @@ def targeted_scores(
             target = torch.randint(len(z[other]), (len(keep),), generator=g)
             for radius in levels:
                 scene, threat = scene_of(heads, part_x, part_z, (a, b), side, space, "l2", radius, target)
-                success = scene.success(scene.attack(threat, "apgd", steps, seed=seed))
-                random = scene.success(threat.random(scene.x, seed, surface=True))
+                success, random = map(scene.success, _attacked(scene, threat, "apgd", steps, seed).values())
                 rows.append(
                     {"query": a, "gallery": b, "side": side, "radius": radius, "success": success, "random": random,
                      "items": len(keep)}
@@ -210,3 +209,41 @@ def hub_curves(
         for name, p in parts.items():
             found[name].append(p)
     return {name: curve(levels, level, seed, HUB_RATE) for name, level in found.items()}
+
+
+def raw_curves(
+    victim: Victim,
+    x: Tensor,
+    modality: str,
+    z: Views,
+    radii: Sequence[float] = PIXEL_LEVELS,
+    unit: float = 1 / 255,
+    steps: int = 10,
+    seed: int = 0,
+) -> tuple[dict[str, Curve], list[dict[str, Any]]]:
+    """Mean recall under attacks ("apgd", linf) on raw inputs, and what the attacks achieved.
+
+    Args:
+        victim: way of the inputs into the shared space, from ``attack.raw``.
+        x: (n, ...) inputs, in the order of z[modality]. z: embeddings of both modalities.
+        radii: ascending from 0, in units of ``unit``. steps, seed: as in ``attack_curves``.
+
+    Returns:
+        "query", "query/random", "gallery", "gallery/random" -> curve of one direction each (the attacked inputs as
+        queries, or as the gallery); and rows of "side", "radius", "success" (``Scene.success``), "random".
+    """
+    facing = next(m for m in z.modalities if m != modality)
+    pairs = z.paired(modality, facing)
+    found: dict[str, list[list[Score]]] = {}
+    rows = []
+    for side in SIDES:
+        scene = Scene(side, victim, x, z[facing], pairs)
+        group = z.group[modality if side == "query" else facing]
+        for radius in radii:
+            threat = Threat("linf", radius * unit, victim.low, victim.high)
+            inputs = _attacked(scene, threat, "apgd", steps, seed, BATCH)
+            for kind, attacked in inputs.items():
+                found.setdefault(side + kind, []).append(_recalls(scene, attacked, group))
+            success, random = map(scene.success, inputs.values())
+            rows.append({"side": side, "radius": radius, "success": success, "random": random})
+    return {name: curve([float(r) for r in radii], parts, seed) for name, parts in found.items()}, rows
