@@ -311,7 +311,7 @@ def test_the_page_can_be_written_again_from_the_folder(tiny: Callable[..., Suite
 
     suite = tiny(methods=["cca"], settings=[{"regime": "complete"}])
     run(suite, tmp_path)
-    command.own(suite, tmp_path)
+    command.own(tmp_path, suite.name, suite.title, suite.about)
     summarise(BenchFolder(suite, tmp_path), "modalign bench x")
     first = write(tmp_path).read_bytes()
     assert write(tmp_path).read_bytes() == first

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from modalign.migration import Adapter, curved, linear, transport
-from modalign.migration.sample import Sample
+from modalign.migration.linear import Sample
 
 
 class Models(NamedTuple):

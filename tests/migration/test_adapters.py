@@ -8,7 +8,7 @@ from torch import Tensor
 
 from modalign.migration import Adapter, curved, linear, transport
 from modalign.migration.choose import METHODS, FullAdapter, candidates
-from modalign.migration.sample import Sample
+from modalign.migration.linear import Sample
 
 from .conftest import Models
 

@@ -13,7 +13,7 @@ import torch
 import modalign as ma
 from modalign.errors import ModalignError
 from modalign.migration import Adapter, curved, linear, map_faiss, open_vectors, queries_in_faiss
-from modalign.migration.sample import Sample
+from modalign.migration.linear import Sample
 
 from .conftest import Models, adapter_of
 

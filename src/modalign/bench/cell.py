@@ -76,14 +76,9 @@ def identity(suite: Suite, setting: Setting, method: str, seed: int, data: str, 
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
-def of_cell(folder: Path) -> Result | None:
-    """The result that a cell's folder holds: a fit's, or why there is none."""
-    return Run(folder).result
-
-
 def finished(folder: Path, key: str) -> Result | None:
     """The result that a folder holds already, if it is that of the same cell and no failure of the program."""
-    result = of_cell(folder)
+    result = Run(folder).result
     return result if result is not None and result.record.get("key") == key and CRASH not in result.skipped else None
 
 

@@ -15,10 +15,10 @@ from ..outputs import claim, file_out
 from ..parameters import Count, Positive, checked
 from ..progress import Progress, silent
 from ..report.bench import write_bench
+from ..runs import Run
 from . import cell, robust, runner, tables, tune
-from .own import own
 from .results import BenchFolder
-from .suite import Suite, choose, read
+from .suite import Suite, choose, own, read
 from .summary import summarise
 
 #: Suites that come with the package.
@@ -73,12 +73,12 @@ def bench(
     cells = choose(made, methods, settings, parts, seeds)
     if export is not None:
         file_out(export, (".md", ".txt"), [find(suite)])
-    before = sum(cell.of_cell(cell.folder_of(out, *c)) is not None for c in cells)
+    before = sum(Run(cell.folder_of(out, *c)).result is not None for c in cells)
     nothing = ModalignError(f"{out} holds no results of the suite '{made.name}' to sum up: run it first")
     if not run and not out.exists():
         raise nothing
     with claim(out, "bench", inputs=[find(suite)]):
-        own(made, out)
+        own(out, made.name, made.title, made.about)
         if not run and not BenchFolder(made, out).results:
             raise nothing
         if redo:

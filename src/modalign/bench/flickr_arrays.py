@@ -18,6 +18,7 @@ from ..views import Views
 from .splits import SPLITS, Source, Splits
 
 DIM = 256  # of tags
+MODALITIES = ("image", "text", "tags")
 
 
 class Flickr(NamedTuple):
@@ -59,32 +60,24 @@ def read_flickr(folder: Path) -> Flickr:
 def flickr8k(folder: Path) -> Source:
     """Photos and their five captions, official split; a pair is a photo with all five."""
     f = read_flickr(folder)
-    return Source(
-        Splits(
-            *(
-                Views(
-                    {"image": f.image[r], "text": f.text[r].flatten(0, 1)}, {"image": r, "text": r.repeat_interleave(5)}
-                )
-                for r in (f.rows[s] for s in SPLITS)
-            )
-        )
-    )
+    rows = (f.rows[s] for s in SPLITS)
+    splits = [
+        Views({"image": f.image[r], "text": f.text[r].flatten(0, 1)}, {"image": r, "text": r.repeat_interleave(5)})
+        for r in rows
+    ]
+    return Source(Splits(*splits))
 
 
 def flickr8k3(folder: Path) -> Source:
     """Photo, first caption, and tags: TF-IDF of captions 3 to 5, fitted to the training items of each cell."""
     f = read_flickr(folder)
     documents = [" ".join(captions[2:]) for captions in f.words]
-    splits = Splits(
-        *(
-            Views(
-                {"image": f.image[r], "text": f.text[r, 0], "tags": r[:, None].float()},
-                {"image": r, "text": r, "tags": r},
-            )
-            for r in (f.rows[s] for s in SPLITS)
-        )
-    )
-    return Source(splits, Tags(documents))
+    rows = (f.rows[s] for s in SPLITS)
+    splits = [
+        Views({"image": f.image[r], "text": f.text[r, 0], "tags": r[:, None].float()}, dict.fromkeys(MODALITIES, r))
+        for r in rows
+    ]
+    return Source(Splits(*splits), Tags(documents))
 
 
 class Tags:

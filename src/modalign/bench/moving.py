@@ -21,14 +21,14 @@ from ..files import read_json, to_json, write_json, write_text
 from ..migration import curved, linear
 from ..migration.choose import LAST, Candidate, FullAdapter, StoreSample, Trials, best
 from ..migration.curve import choose_rows
+from ..migration.linear import Sample
 from ..migration.lists import ndcg, nearest, overlap
-from ..migration.sample import Sample
 from ..outputs import claim, file_out
 from ..progress import Progress, silent
 from ..registry import check
 from ..specification import read_toml
 from .moving_data import ModelPair, Parts, load, split
-from .own import own
+from .suite import own
 
 TRIALS = 6  # settings that every adapter may try
 K = 10
@@ -184,30 +184,35 @@ def bench_migration(
     if export is not None:
         file_out(export, (".md", ".txt"), [path])
     with claim(out, "bench", inputs=[path]):
-        own(suite, out)
-        return _bench(suite, path, out, methods, seeds, run, redo, export, hours, progress)
+        own(out, suite.name, suite.title, suite.about)
+        key = identity(suite)
+        wanted = [c for c in cells(suite) if (not methods or c.method in methods) and (not seeds or c.seed in seeds)]
+        for cell in wanted if redo else []:
+            cell.path(out).unlink(missing_ok=True)
+        left = [c for c in wanted if finished(c, out, key) is None]
+        if run and left:
+            run_cells(suite, left, out, key, hours, progress)
+        return summed_up(suite, out, key, f"modalign bench {path} --out {out}", export)
 
 
-def _bench(
-    suite: Moving, path: Path, out: Path, methods: Sequence[str], seeds: Sequence[int], run: bool, redo: bool,
-    export: Path | None, hours: float | None, progress: Progress,
-) -> dict[str, Any]:  # fmt: skip
-    key = identity(suite)
-    wanted = [c for c in cells(suite) if (not methods or c.method in methods) and (not seeds or c.seed in seeds)]
-    for cell in wanted if redo else []:
-        cell.path(out).unlink(missing_ok=True)
-    left = [c for c in wanted if finished(c, out, key) is None]
+def run_cells(
+    suite: Moving, left: Sequence[MigrationCell], out: Path, key: str, hours: float | None, progress: Progress
+) -> None:
+    """Run cells in turn, each written down as it ends; nothing new is begun after so many hours."""
     start = time.monotonic()
-    if run and left:
-        pool = load(suite.data, out, progress)
-        parts = split(pool, suite.store, suite.fresh, 123)
-        truth = nearest(pool.old[parts.test], pool.old[parts.store], K).rows
-        for done, cell in enumerate(left):
-            if hours is not None and time.monotonic() - start > 3600 * hours:
-                break
-            progress(done, len(left), "cells")
-            write_json(cell.path(out), {"key": key, **run_cell(cell, pool, parts, truth)})
-        progress(len(left), len(left), "cells")
+    pool = load(suite.data, out, progress)
+    parts = split(pool, suite.store, suite.fresh, 123)
+    truth = nearest(pool.old[parts.test], pool.old[parts.store], K).rows
+    for done, cell in enumerate(left):
+        if hours is not None and time.monotonic() - start > 3600 * hours:
+            break
+        progress(done, len(left), "cells")
+        write_json(cell.path(out), {"key": key, **run_cell(cell, pool, parts, truth)})
+    progress(len(left), len(left), "cells")
+
+
+def summed_up(suite: Moving, out: Path, key: str, call: str, export: Path | None) -> dict[str, Any]:
+    """Tables and page of all cells that a folder holds."""
     from .moving_tables import markdown, summarise, write_page
 
     held = [found for c in cells(suite) if (found := finished(c, out, key)) is not None]
@@ -216,16 +221,10 @@ def _bench(
         return result
     summary = summarise(suite.title, suite.about, held)
     write_json(out / "summary.json", summary)
-    text = markdown(summary, f"modalign bench {path} --out {out}")
-    write_text(out / "tables.md", text)
-    if export is not None:
-        write_text(export, text)
-    return {
-        **result,
-        "lead": summary["lead"],
-        "tables": str(out / "tables.md"),
-        "report": str(write_page(summary, out)),
-    }
+    tables, text = out / "tables.md", markdown(summary, call)
+    for path in (tables,) if export is None else (tables, export):
+        write_text(path, text)
+    return {**result, "lead": summary["lead"], "tables": str(tables), "report": str(write_page(summary, out))}
 
 
 def bench_text(result: Mapping[str, Any]) -> str:

@@ -11,11 +11,13 @@ import numpy as np
 from .. import __version__
 from ..files import write_text
 from ..report.bench.figures import Line, Point, curves
-from ..report.bench.parts import card, cards, paragraph, table
+from ..report.bench.parts import card, cards, paragraph
+from ..report.bench.parts import table as html_table
 from ..report.page import page
 from ..report.svg import join
 from . import statistics
 from .moving import PUBLISHED, values
+from .tables import table
 
 NAMES = {
     "orthogonal": "orthogonal", "ridge": "ridge", "low_rank": "low rank", "perceptron": "residual perceptron",
@@ -64,35 +66,40 @@ def lead(grid: Mapping[tuple[str, int, str], Sequence[Mapping[str, Any]]]) -> li
 
 def markdown(s: Mapping[str, Any], call: str) -> str:
     """The tables as Markdown."""
-    lines = [f"# {s['title']}", "", s["about"], "", f"Command: `{call}`", ""]
     main = [r for r in s["rows"] if r["way"] == "random"]
     sizes = sorted({r["pairs"] for r in main})
-    lines += ["| adapter | " + " | ".join(f"{n:,} pairs" for n in sizes) + " |", "|---" * (len(sizes) + 1) + "|"]
+    board = []
     for m in dict.fromkeys(r["method"] for r in main):
         at = {r["pairs"]: r for r in main if r["method"] == m}
-        lines.append(f"| {NAMES[m]} | " + " | ".join(_cell(at.get(n)) for n in sizes) + " |")
-    lines += ["", "Overlap@10 with the old lists in percent, mean over seeds ± standard deviation.", ""]
-    lines += ["| pairs | full | best published | lead | difference, 95 % interval | p |", "|---|---|---|---|---|---|"]
-    for e in s["lead"]:
-        d = e["difference"]
-        lines.append(
-            f"| {e['pairs']:,} | {100 * e['full']:.1f} | {100 * e['best']:.1f} ({NAMES[e['method']]}) | "
-            f"{100 * e['lead']:+.0f} % | {100 * d['low']:+.1f} to {100 * d['high']:+.1f} | {e['p']:.4f} |"
-        )
-    ways = [r for r in s["rows"] if r["way"] != "random"]
+        board.append([NAMES[m], *(_cell(at.get(n)) for n in sizes)])
+    parts = [
+        f"# {s['title']}",
+        s["about"],
+        f"Command: `{call}`",
+        table(["adapter", *(f"{n:,} pairs" for n in sizes)], board),
+        "Overlap@10 with the old lists in percent, mean over seeds ± standard deviation.",
+        table(["pairs", "full", "best published", "lead", "difference, 95 % interval", "p"], _leads(s, interval=True)),
+    ]
+    ways = {(r["pairs"], r["method"]) for r in s["rows"] if r["way"] != "random"}
     if ways:
-        lines += [
-            "",
-            "Pairs that were chosen, against random ones:",
-            "",
-            "| pairs | adapter | way | kept |",
-            "|---|---|---|---|",
+        rows = [
+            [f"{r['pairs']:,}", NAMES[r["method"]], r["way"], _cell(r)]
+            for r in s["rows"]
+            if (r["pairs"], r["method"]) in ways
         ]
-        keys = dict.fromkeys((r["pairs"], r["method"]) for r in ways)
-        for r in s["rows"]:
-            if (r["pairs"], r["method"]) in keys:
-                lines.append(f"| {r['pairs']:,} | {NAMES[r['method']]} | {r['way']} | {_cell(r)} |")
-    return "\n".join(lines) + "\n"
+        parts += ["Pairs that were chosen, against random ones:", table(["pairs", "adapter", "way", "kept"], rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _leads(s: Mapping[str, Any], interval: bool = False) -> list[list[str]]:
+    """Rows of a table: "full" and the best published adapter at each number of pairs."""
+    rows = []
+    for e in s["lead"]:
+        best = f"{100 * e['best']:.1f} ({NAMES[e['method']]})"
+        ends = [f"{100 * e['difference']['low']:+.1f} to {100 * e['difference']['high']:+.1f}"] if interval else []
+        row = [f"{e['pairs']:,}", f"{100 * e['full']:.1f}", best, f"{100 * e['lead']:+.0f} %", *ends, f"{e['p']:.4f}"]
+        rows.append(row)
+    return rows
 
 
 def _cell(row: Mapping[str, Any] | None) -> str:
@@ -111,13 +118,10 @@ def write_page(s: Mapping[str, Any], out: Path) -> Path:
         lines.append(Line(NAMES[m], points, m == "full"))
     figure = curves("Old lists kept against pairs", "pairs (log scale)", lines, log=True)
     head = ["Pairs", "full", "best published", "lead", "p"]
-    rows = [
-        (f"{e['pairs']:,}", f"{100 * e['full']:.1f}", f"{100 * e['best']:.1f} ({NAMES[e['method']]})",
-         f"{100 * e['lead']:+.0f} %", f"{e['p']:.4f}")
-        for e in s["lead"]
-    ]  # fmt: skip
-    content = join([paragraph(s["about"]), cards([card(figure, "Bands: 95 % intervals over queries and seeds.")]),
-                    table(head, rows, "Overlap@10 with the old lists, percent.")])  # fmt: skip
+    content = join([
+        paragraph(s["about"]), cards([card(figure, "Bands: 95 % intervals over queries and seeds.")]),
+        html_table(head, _leads(s), "Overlap@10 with the old lists, percent."),
+    ])  # fmt: skip
     path = out / "report.html"
     about = {"title": s["title"], "headline": s["title"], "kicker": "Benchmark report", "lead": ""}
     write_text(path, page([("kept", "What is kept", content)], **about, version=__version__))

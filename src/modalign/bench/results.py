@@ -14,7 +14,7 @@ from ..files import read_json
 from ..metrics.found import Direction, Found, load
 from ..metrics.mean_recall import recalls, sums_of
 from ..metrics.score import Score
-from ..runs import Result
+from ..runs import Result, Run
 from . import cell, tune
 from .setting import Setting
 from .suite import Suite, choose
@@ -78,7 +78,7 @@ class BenchFolder:
         self.failed: list[dict[str, Any]] = []
         for setting, method, seed in choose(suite):
             folder = cell.folder_of(out, setting, method, seed)
-            result = cell.of_cell(folder)
+            result = Run(folder).result
             if result is None:
                 continue
             if result.methods:

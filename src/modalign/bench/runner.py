@@ -20,12 +20,11 @@ from ..progress import Progress, kept, silent
 from ..runs import Run
 from . import cell, robust, tune
 from .draws import draw
-from .on_ray import RayWorkers
 from .setting import Setting
 from .sources import load
 from .splits import Source
 from .suite import Suite
-from .workers import Workers
+from .workers import Here, Pool, RayWorkers, Workers
 
 Cell = tuple[Setting, str, int]
 Sources = Mapping[str | None, Source]
@@ -76,28 +75,24 @@ def run_suite(
     work = Work(suite, out, {v: s.fingerprint() for v, s in sources.items()})
     facts = {v or "": {"fingerprint": work.data[v], **dict(s.facts or {})} for v, s in sources.items()}
     write_json(out / "data.json", facts)
-    pool = pool_of(workers, work, len(cells), ray)
     counts = {"done": 0, "before": 0, "failed": 0, "left": 0}
     end = time.monotonic() + 3600 * hours if hours is not None else float("inf")
     with (
         one_thread(),
         kept(lambda: f"{counts['done'] + counts['before']} of {len(cells)} cells and all trials are kept"),
     ):
-        if pool is None:
-            _here(work, cells, sources, end, counts, progress)
-        else:
-            _elsewhere(work, cells, pool, end, counts, progress)
+        _run(work, cells, pool_of(workers, work, sources, len(cells), ray), end, counts, progress)
         if time.monotonic() < end:
             counts["robustness"] = robust.run_robustness(suite, sources, out, progress)
     return counts
 
 
-def pool_of(workers: int | None, work: Work, cells: int, ray: str | None) -> Workers | RayWorkers | None:
-    """The processes that do the work; None: this one."""
+def pool_of(workers: int | None, work: Work, sources: Sources, cells: int, ray: str | None) -> Pool:
+    """The processes that do the work: of a Ray cluster, of this machine, or this one alone."""
     if ray is not None:
         return RayWorkers(ray or None, workers, _start, work._replace(out=work.out.absolute()))
     count = min(workers or os.cpu_count() or 1, max(1, cells))
-    return Workers(count, _start, work) if count > 1 else None
+    return Workers(count, _start, work) if count > 1 else Here(_start, work, sources)
 
 
 def check_sizes(cells: Sequence[Cell], sources: Sources, target: str | None) -> None:
@@ -121,31 +116,7 @@ def tunings_of(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
     return found
 
 
-def _here(
-    work: Work, cells: Sequence[Cell], sources: Sources, end: float, counts: dict[str, int], progress: Progress
-) -> None:
-    cache, effort = Cache(work, sources), Effort(work, cells, progress)
-    for group in tunings_of(cells).values():
-        for setting, method, seed in group:
-            if time.monotonic() > end:
-                counts["left"] += 1
-                continue
-            job = Job(setting.tuned, method)
-            if tune.finished(tune.path_of(work.out, *job[:2]), _tuning_key(work, *job[:2])) is None:
-                do(job, cache)
-                effort.spent(job)
-            counts[do(Job(setting, method, seed), cache)] += 1
-            effort.spent(Job(setting, method, seed))
-
-
-def _elsewhere(
-    work: Work,
-    cells: Sequence[Cell],
-    pool: Workers | RayWorkers,
-    end: float,
-    counts: dict[str, int],
-    progress: Progress,
-) -> None:
+def _run(work: Work, cells: Sequence[Cell], pool: Pool, end: float, counts: dict[str, int], progress: Progress) -> None:
     """Tunings first; the cells of a tuning as soon as it is done."""
     groups = tunings_of(cells)
     waiting = [Job(group[0][0].tuned, group[0][1]) for group in groups.values()][::-1]
@@ -273,10 +244,10 @@ def one_thread() -> Iterator[None]:
 _cache: list[Cache] = []
 
 
-def _start(work: Work) -> None:
+def _start(work: Work, sources: Sources | None = None) -> None:
     """Once in the life of a process: a place for the features, which are read when they are needed."""
     torch.set_num_threads(1)
-    _cache[:] = [Cache(work)]
+    _cache[:] = [Cache(work, sources)]
 
 
 def _work(job: Job) -> str:

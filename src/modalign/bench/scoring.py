@@ -16,12 +16,11 @@ from ..metrics.kernels import Cka
 from ..metrics.key import Key
 from ..metrics.mean_recall import NAME, mean_of, recalls
 from ..metrics.mutual_knn import MutualKnn
-from ..metrics.procrustes import Procrustes
+from ..metrics.procrustes import Procrustes, WhitenedProcrustes
 from ..metrics.ranking import find_all
 from ..metrics.recall import CLOSER, KS, MEDIAN_RANK, recall_at
 from ..metrics.score import Metric, Score
 from ..metrics.spread import Gap
-from ..metrics.whitened_procrustes import WhitenedProcrustes
 from ..model import Heads
 from ..views import Views, aligned, queries_present, task_views
 

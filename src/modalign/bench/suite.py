@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..errors import ModalignError, unknown
+from ..files import read_json, write_json
 from ..parameters import Count, Seed
 from ..registry import check
 from ..specification import located, read_toml
@@ -19,39 +20,47 @@ from .entries import MethodEntry, names_of
 from .setting import Setting, expand
 
 
-@dataclass(frozen=True)
-class Suite:
-    """A benchmark.
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What a suite and its file say alike.
 
     Args:
         name: short name. title: for people. about: what the numbers mean and what they do not.
         data: table for ``sources.load``. variants: changes of it by name, for settings that name one.
-        settings: the grid.
-        entries: the methods by name, those of the suite's own included.
-        seeds: of everything drawn. trials: settings that every method may try on dev. tune_seed: the seed they run on.
+        trials: settings that every method may try on dev. tune_seed: the seed they run on.
         target: modality that composed queries are matched with; None: every pair of modalities, both ways.
         focus: our method. baseline: what it is compared with.
-        keep: methods whose fitted heads are saved for the first seed.
         robustness: what to do to the kept heads at test time, see ``robust``; empty: nothing.
         targets: setting -> percent of mean recall that our method is meant to reach.
     """
 
     name: str
-    data: Mapping[str, Any]
-    settings: tuple[Setting, ...]
-    entries: Mapping[str, MethodEntry]
+    data: dict[str, Any]
     title: str = ""
     about: str = ""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    trials: int = 8
-    tune_seed: int = 0
+    trials: Count = 8
+    tune_seed: Seed = 0
     target: str | None = None
     focus: str = "full"
     baseline: str = "clip"
-    keep: tuple[str, ...] = ()
-    robustness: Mapping[str, Any] = field(default_factory=dict)
-    targets: Mapping[str, float] = field(default_factory=dict)
-    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    robustness: dict[str, Any] = field(default_factory=dict)
+    targets: dict[str, float] = field(default_factory=dict)
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite(Common):
+    """A benchmark.
+
+    Args:
+        settings: the grid. entries: the methods by name, those of the suite's own included. seeds: of everything drawn.
+        keep: methods whose fitted heads are saved for the first seed.
+    """
+
+    settings: tuple[Setting, ...]
+    entries: Mapping[str, MethodEntry]
+    seeds: tuple[int, ...]
+    keep: tuple[str, ...]
 
     def data_of(self, variant: str | None) -> dict[str, Any]:
         """The data table of a variant."""
@@ -81,27 +90,15 @@ class Suite:
         return hashlib.blake2b(json.dumps(facts, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
 
 
-@dataclass(frozen=True)
-class _File:
+@dataclass(frozen=True, kw_only=True)
+class _File(Common):
     """The keys of a suite file."""
 
-    name: str
-    data: dict[str, Any]
     settings: list[dict[str, Any]]
     methods: list[str]
-    title: str = ""
-    about: str = ""
     seeds: list[Seed] = field(default_factory=lambda: [0, 1, 2])
-    trials: Count = 8
-    tune_seed: Seed = 0
-    target: str | None = None
-    focus: str = "full"
-    baseline: str = "clip"
     keep: list[str] = field(default_factory=list)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
-    robustness: dict[str, Any] = field(default_factory=dict)
-    targets: dict[str, float] = field(default_factory=dict)
-    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
     modalities: Count = 2
 
 
@@ -142,20 +139,9 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
         if s.variant is not None and s.variant not in file.variants:
             raise unknown(f"variant of the data in {where}", s.variant, file.variants)
     used = {m: entries[m] for s in settings for m in s.methods}
-    keep = [m for m in file.keep if m in used]
-    return Suite(
-        **{
-            k: getattr(file, k)
-            for k in ("name", "data", "about", "trials", "tune_seed", "target", "robustness", "targets", "variants")
-        },
-        settings=tuple(settings),
-        entries=used,
-        title=file.title or file.name,
-        seeds=tuple(file.seeds),
-        focus=file.focus,
-        baseline=file.baseline,
-        keep=tuple(keep),
-    )
+    common = {f.name: getattr(file, f.name) for f in fields(Common)} | {"title": file.title or file.name}
+    keep = tuple(m for m in file.keep if m in used)
+    return Suite(**common, settings=tuple(settings), entries=used, seeds=tuple(file.seeds), keep=keep)
 
 
 def choose(
@@ -189,3 +175,11 @@ def choose(
         and (not seeds or seed in seeds)
     }
     return list(found.values())
+
+
+def own(out: Path, name: str, title: str, about: str) -> None:
+    """Take a folder for a suite. Raises ModalignError where it is another suite's."""
+    path = out / "suite.json"
+    if path.exists() and (other := read_json(path, "suite of the folder").get("name")) != name:
+        raise ModalignError(f"{out} holds the bench '{other}', not '{name}': choose another --out")
+    write_json(path, {"name": name, "title": title, "about": about})

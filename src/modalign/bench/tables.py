@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -192,23 +192,29 @@ def _facts(s: Mapping[str, Any]) -> str:
     return f"{what[0].upper()}{what[1:]}; {known}; settings chosen on {dev}{trials}{refit}."
 
 
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown.
+
+    Example:
+        >>> print(table(["method", "p"], [["CCA", ".042"]]))
+        | method | p |
+        |---|---|
+        | CCA | .042 |
+    """
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)])
+
+
 def _board(summary: Summary, s: Mapping[str, Any]) -> str:
     against = {c["against"]: c for c in s["comparisons"]}
     beside = list(dict.fromkeys(name for row in s["methods"].values() for name in row["beside"]))
-    head = ["method", "mean recall", "sd", *beside, "p (Holm)", "effect", "fit, s"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = []
     for m, row in ranked(s):
         test = against.get(m)
-        p, effect = ("", "") if test is None else (p_value(test["corrected"]), f"{test['effect']:.2f}")
-        cells = [
-            summary["labels"][m],
-            shown(row),
-            f"{100 * row['sd']:.2f}",
-            *(row["beside"].get(name, "–") for name in beside),
-        ]
-        cells += [p, effect, f"{row['cost']['cpu_seconds']:.1f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        tested = ("", "") if test is None else (p_value(test["corrected"]), f"{test['effect']:.2f}")
+        measured = (row["beside"].get(name, "–") for name in beside)
+        cost = f"{row['cost']['cpu_seconds']:.1f}"
+        rows.append([summary["labels"][m], shown(row), f"{100 * row['sd']:.2f}", *measured, *tested, cost])
+    return table(["method", "mean recall", "sd", *beside, "p (Holm)", "effect", "fit, s"], rows)
 
 
 def p_value(p: float) -> str:
@@ -234,31 +240,30 @@ def _ablation_lines(summary: Summary) -> list[str]:
     found = [a for a in summary["ablations"] if a["kind"] == "ablations"]
     if not found:
         return []
-    lines = ["| setting | changed | loss, points [95 %] | p (Holm, all settings) |", "|---|---|---|---|"]
+    rows = []
     for a in found:
         d = a["difference"]
         loss = f"{100 * d['value']:.2f} [{100 * d['low']:.2f}, {100 * d['high']:.2f}]"
-        lines.append(f"| {a['setting']} | {summary['labels'][a['against']]} | {loss} | {p_value(a['corrected'])} |")
-    return ["## Ablations", "\n".join(lines)]
+        rows.append([a["setting"], summary["labels"][a["against"]], loss, p_value(a["corrected"])])
+    return ["## Ablations", table(["setting", "changed", "loss, points [95 %]", "p (Holm, all settings)"], rows)]
 
 
 def _geometry_lines(summary: Summary) -> list[str]:
     out = []
     if summary["geometry"]:
         base = summary["labels"].get(summary["baseline"], summary["baseline"])
-        lines = [f"| setting | method | Procrustes distance | change against {base} [95 %] |", "|---|---|---|---|"]
-        lines += [
-            f"| {g['setting']} | {summary['labels'][g['method']]} | {g['distance']:.3f} | "
-            f"{g['value']:+.3f} [{g['low']:+.3f}, {g['high']:+.3f}] |"
+        rows = [
+            [g["setting"], summary["labels"][g["method"]], f"{g['distance']:.3f}",
+             f"{g['value']:+.3f} [{g['low']:+.3f}, {g['high']:+.3f}]"]
             for g in summary["geometry"]
-        ]
-        out += ["## Geometry", "\n".join(lines)]
+        ]  # fmt: skip
+        head = ["setting", "method", "Procrustes distance", f"change against {base} [95 %]"]
+        out += ["## Geometry", table(head, rows)]
     if summary["correlation"]:
         kinds = ["all", "given budget", "within method", "across methods"]
-        lines = [f"| measure | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
-        for name, row in summary["correlation"].items():
-            lines.append(f"| {summary['measures'][name]['heading']} | {' | '.join(_rho(row.get(k)) for k in kinds)} |")
-        out += ["Rank correlation with mean recall over all cells:", "\n".join(lines)]
+        found = summary["correlation"].items()
+        rows = [[summary["measures"][name]["heading"], *(_rho(row.get(k)) for k in kinds)] for name, row in found]
+        out += ["Rank correlation with mean recall over all cells:", table(["measure", *kinds], rows)]
     return out
 
 

@@ -1,4 +1,4 @@
-"""Processes for fits: they end with the process that started them, however that ends."""
+"""Processes for fits, of this machine or of a Ray cluster: they end with the process that started them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from multiprocessing import active_children, connection, get_context, parent_process
 from types import TracebackType
 from typing import Any, TypeVar
+
+from ..errors import ModalignError
+from ..features.on_ray import connect
 
 T = TypeVar("T")
 
@@ -73,3 +76,72 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class RayWorkers:
+    """Actors in the place of the processes of `Workers`; one that dies is started again, at its cell.
+
+    They write into the folder of the bench, which all machines must see under one path.
+
+    Args:
+        address: of the cluster; None: processes of this machine. count: actors; None: one per processor of the cluster.
+        begin: called once in each, with ``given``.
+    """
+
+    def __init__(self, address: str | None, count: int | None, begin: Callable[..., None], *given: Any) -> None:
+        self.ray = connect(address)
+        self.count = count or max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+        kind = self.ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Actor)
+        self.idle = [kind.remote(begin, given) for _ in range(self.count)]
+
+    def submit(self, work: Callable[..., Any], *given: Any) -> Future[Any]:
+        """Have something done by an actor that has nothing to do; there is one while fewer than ``count`` are busy."""
+        actor = self.idle.pop()
+        future: Future[Any] = actor.do.remote(work, given).future()
+        future.add_done_callback(lambda _: self.idle.append(actor))
+        return future
+
+    def __enter__(self) -> RayWorkers:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        for actor in self.idle:
+            self.ray.kill(actor)
+        if isinstance(problem[1], self.ray.exceptions.RayError):
+            raise ModalignError(f"the bench on Ray failed ({' '.join(str(problem[1]).split())[:200]})") from None
+
+
+class _Actor:
+    def __init__(self, begin: Callable[..., None], given: tuple[Any, ...]) -> None:
+        begin(*given)
+
+    def do(self, work: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+        return work(*given)
+
+
+class Here:
+    """This process in the place of `Workers`: what is submitted is done at once.
+
+    Args:
+        begin: called once, with ``given``.
+    """
+
+    count = 1
+
+    def __init__(self, begin: Callable[..., None], *given: Any) -> None:
+        begin(*given)
+
+    def submit(self, work: Callable[..., T], *given: Any) -> Future[T]:
+        """Do something; it is done when this returns."""
+        future: Future[T] = Future()
+        future.set_result(work(*given))
+        return future
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        """Nothing is left to end."""
+
+
+Pool = Workers | RayWorkers | Here

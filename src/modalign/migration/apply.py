@@ -91,7 +91,7 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
             write_json(note, {**job, "done": start + len(block), "bare": lost})
         progress(start + len(block), store.rows, "mapping")
     file.flush()
-    check(adapter, store, open_memory(part))
+    check(adapter, store, np.load(part, mmap_mode="r").__getitem__)
     del file
     with part.open("rb+") as handle:
         os.fsync(handle.fileno())
@@ -104,12 +104,6 @@ def source_of(store: Vectors) -> str:
     """Which store it is: its path, and when it was last written."""
     path = Path(store.path)
     return f"{path.resolve()} {path.stat().st_mtime_ns}" if path.exists() else store.path
-
-
-def open_memory(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Rows of a .npy file whatever its name."""
-    array = np.load(path, mmap_mode="r")
-    return lambda rows: np.asarray(array[rows])
 
 
 def _resumed(part: Path, note: Path, job: dict[str, Any]) -> tuple[int, int]:

@@ -14,8 +14,8 @@ from ..errors import ModalignError, unknown
 from ..progress import Progress, silent
 from . import curved, linear, transport
 from .adapter import Adapter, fit_norm
+from .linear import Sample
 from .lists import K, ndcg, nearest, overlap
-from .sample import Sample
 
 FEW, SOME = 300, 1000  # links: below, five folds; below, three; from there on one
 MOST_HELD = 2000

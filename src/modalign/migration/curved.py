@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
 from .adapter import Adapter
-from .linear import orthogonal, ridge_map
-from .sample import Sample, some
+from .linear import Sample, orthogonal, ridge_map, some
 
 BATCH = 256
 

@@ -15,7 +15,7 @@ from ..errors import ModalignError, few
 from . import transport
 from .choose import without
 from .curved import spherical_means
-from .sample import Sample
+from .linear import Sample
 
 LEAST = 10  # links that anything can be said with
 DOUBT = 0.05  # share of wrong links from which they are put aside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -118,32 +119,23 @@ def migrate(
         >>> bool((moved.queries(old @ turn) - old).abs().max() < 1e-4), moved.facts["queries"]["kept"]["value"]
         (True, 1.0)
     """
-    job = (measure, methods, directions, k, old_part, new_part, encoders, seed, progress)
-    if out is None:
-        return _migrate(old, new, pairs, None, *job)
-    with claim(Path(out), "migration", inputs=[x for x in (old, new, pairs) if isinstance(x, str | Path)]):
-        return _migrate(old, new, pairs, Path(out), *job)
-
-
-def _migrate(
-    old: Any, new: Any, pairs: Any, out: Path | None, measure: str, methods: str | Sequence[str],
-    directions: Sequence[Direction], k: int, old_part: str | None, new_part: str | None,
-    encoders: Mapping[str, str] | None, seed: int, progress: Progress,
-) -> Migration:  # fmt: skip
     methods = [methods] if isinstance(methods, str) else methods
-    stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
-    if not directions:
-        raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
-    for d in directions:
-        if d not in DIRECTIONS:
-            raise unknown("direction", d, DIRECTIONS)
-    links = load_links(pairs) if isinstance(pairs, str | Path) else row_pairs(pairs)
-    s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
-    facts = describe(s, stores, len(links), k, seed, encoders or {})
-    moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, out)
-    if moved.folder is not None:
-        write(moved, s)
-    return moved
+    folder = None if out is None else Path(out)
+    inputs = [x for x in (old, new, pairs) if isinstance(x, str | Path)]
+    with nullcontext() if folder is None else claim(folder, "migration", inputs=inputs):
+        stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
+        if not directions:
+            raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
+        for d in directions:
+            if d not in DIRECTIONS:
+                raise unknown("direction", d, DIRECTIONS)
+        links = load_links(pairs) if isinstance(pairs, str | Path) else row_pairs(pairs)
+        s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
+        facts = describe(s, stores, len(links), k, seed, encoders or {})
+        moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, folder)
+        if folder is not None:
+            write(moved, s, folder)
+        return moved
 
 
 def _store(x: Any, part: str | None, name: str) -> Vectors:
@@ -201,12 +193,10 @@ def _scores(kept: Kept) -> dict[str, Any]:
     return {name: score(values) for name, values in zip(names, kept, strict=True)}
 
 
-def write(moved: Migration, s: Study) -> None:
+def write(moved: Migration, s: Study, folder: Path) -> None:
     """The folder of a migration: adapters first, the facts last, so that a folder with facts is whole."""
     from .page import page
 
-    folder = moved.folder
-    assert folder is not None
     files = {d: export.write_files(a, folder / d) for d, a in moved.adapters.items()}
     if len(s.wrong):
         rows = s.rows.links[s.wrong].tolist()

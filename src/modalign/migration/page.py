@@ -56,17 +56,9 @@ def answer(f: Mapping[str, Any]) -> Markup:
     side, k = f[f["take"]], f["k"]
     entries = [
         ("Take", WAYS[f["take"]][0], WAYS[f["take"]][1]),
-        ("Kept of the old lists", whole(side["kept"]), f"overlap@{k}, {interval(side['kept'])}"),
-        (
-            "Kept of the new lists",
-            f"{100 * side['kept_new']['value']:.1f} %",
-            f"overlap@{k}, {interval(side['kept_new'])}",
-        ),
-        (
-            "Models agree on",
-            f"{100 * f['agreement']['value']:.1f} %",
-            f"of each other's top {k} among the tested pairs",
-        ),
+        ("Kept of the old lists", percent(side["kept"]), f"overlap@{k}, {interval(side['kept'])}"),
+        ("Kept of the new lists", percent(side["kept_new"]), f"overlap@{k}, {interval(side['kept_new'])}"),
+        ("Models agree on", percent(f["agreement"]), f"of each other's top {k} among the tested pairs"),
         ("Adapter", NAMES[side["method"]], side["settings"]),
         ("Pairs", f"{f['pairs']['used']:,}", f"of {f['pairs']['given']:,} given; {f['pairs']['tested']:,} tested"),
     ]
@@ -75,7 +67,7 @@ def answer(f: Mapping[str, Any]) -> Markup:
     return join([facts, tag("ul", *notes, class_="limits") if notes else Markup("")])
 
 
-def whole(score: Mapping[str, float]) -> str:
+def percent(score: Mapping[str, float]) -> str:
     """A share in percent."""
     return f"{100 * score['value']:.1f} %"
 

@@ -33,8 +33,8 @@ from .choose import (
     with_norm,
 )  # fmt: skip
 from .inputs import LEAST, Cover, cover, place_of, usable, wrong_links
+from .linear import Sample
 from .lists import K, as_tensor, check_measure, nearest, overlap
-from .sample import Sample
 from .vectors import Vectors
 
 SAMPLE = 20_000  # rows of either store that are looked at
@@ -95,14 +95,11 @@ def _others(v: Vectors, linked: Tensor, seed: int) -> tuple[Tensor, int]:
     draw = np.random.default_rng(seed)
     size = min(v.rows, SAMPLE + len(linked))
     rows = draw.choice(v.rows, size, replace=False) if v.rows < 4 * size else draw.integers(0, v.rows, size)
-    rows = np.setdiff1d(rows, linked.numpy())[:SAMPLE] if v.rows <= size else _shuffled(rows, linked, draw)
+    rows = np.setdiff1d(rows, linked.numpy())
+    rows = (rows if v.rows <= size else draw.permutation(rows))[:SAMPLE]
     found = as_tensor(v.at(rows)) if len(rows) else torch.empty(0, v.width)
     sound = _sound(found)
     return found[sound], int((~sound).sum())
-
-
-def _shuffled(rows: np.ndarray, linked: Tensor, draw: np.random.Generator) -> np.ndarray:
-    return draw.permutation(np.setdiff1d(rows, linked.numpy()))[:SAMPLE]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from torch.nn.functional import normalize
 
 from ..progress import Progress, silent
 from .adapter import Adapter
-from .linear import roots, turned
-from .sample import Sample, shuffled, some
+from .linear import Sample, roots, shuffled, some, turned
 
 MOST_ROWS = 8192  # rows of either model in the last plan: 268 MB
 ROUNDS = 5

@@ -201,10 +201,6 @@ def _column(path: Path, schema: Any, part: str | None) -> str:
     return _choose(path, "column of vectors", numbers, part)
 
 
-def _lance(path: Path, part: str | None) -> Vectors:
-    return lance_store(path, part)[0]
-
-
 def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]:
     """The vectors of a LanceDB table, the name of their column, and the table.
 
@@ -276,6 +272,6 @@ _OPENERS: dict[str, Callable[[Path, str | None], Vectors]] = {
     ".parquet": _parquet,
     ".arrow": _arrow,
     ".feather": _arrow,
-    ".lance": _lance,
+    ".lance": lambda path, part: lance_store(path, part)[0],
     ".faiss": _faiss,
 }
