@@ -92,21 +92,22 @@ class Full:
             "ridge": 10.0, "share": 1.0, "sharpness": 1.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
             "weight": 0.3, "plan_neighbours": 0,
         },
+        {
+            "ridge": 10.0, "last_ridge": 3.0, "share": 0.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
+            "weight": 1.0, "plan_neighbours": 0, "rounds": 4,
+        },
     )  # fmt: skip
     #: Where they name no ridge: this over the root of the number of linked items, as the noise of a covariance falls.
     RIDGE = 70.0
     #: Which of these are tried, the most plausible first: with a plan of many items, where a trial takes long and
-    #: settings of small data are no match, with many links of three modalities and more or of two, and otherwise.
+    #: settings of small data are no match; with more of them than a plan holds, where matches are sought among all
+    #: (`meeting`); with many links of three modalities and more or of two; and otherwise. "further": after all others
+    #: where more trials are allowed than by default.
     TRIED: Mapping[str, tuple[int, ...]] = {
-        "plan": (8, 1), "several": (10, 9, 8, 6, 1, 3), "links": (1, 9, 8, 6, 0, 2, 3, 4, 5, 7),
-        "few": (0, 5, 4, 1, 2, 3, 6, 7),
+        "plan": (8, 1), "beyond": (11,), "several": (10, 9, 8, 6, 1, 3), "links": (1, 9, 8, 6, 0, 2, 3, 4, 5, 7),
+        "few": (0, 5, 4, 1, 2, 3, 6, 7), "further": (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
     }  # fmt: skip
-    #: Tried first where there are more items than a plan holds, and matches are sought among all (`meeting`).
-    BEYOND: Mapping[str, Any] = {
-        "ridge": 10.0, "last_ridge": 3.0, "share": 0.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
-        "weight": 1.0, "plan_neighbours": 0, "rounds": 4,
-    }  # fmt: skip
-    #: One of them with a change, tried after all others where more trials are allowed than by default.
+    #: One of them with a change, tried after those.
     FURTHER: Sequence[tuple[int, Mapping[str, Any]]] = (
         (8, {"epsilon": 0.015}), (8, {"share": 0.3}), (9, {"ridge": 3.0, "power": 0.5}), (8, {"weight": 0.6}),
         (8, {"last_ridge": 3.0}), (9, {"share": 0.6}), (8, {"epsilon": 0.03}), (8, {"rounds": 6}),
@@ -190,7 +191,7 @@ class Full:
 
         Args:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
-            case: of ``TRIED``, or "beyond". Where items are many enough for that to be more than noise, hubs are
+            case: of ``TRIED``. Where items are many enough for that to be more than noise, hubs are
                 removed before settings are judged.
         """
         made: dict[str, list[CanonicalSpace]] = {}
@@ -253,11 +254,9 @@ class Full:
         """What to try: settings of the closed form, each once, the most plausible first."""
         if self.chosen is not None:
             return [{k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}]
-        beyond = case == "beyond"
-        settings = [{**self.BEYOND, **self.closed}] if beyond else [self.form(k, linked) for k in self.TRIED[case]]
-        if self.trials > TRIALS:
-            settings += [self.form(k, linked) for k in range(len(self.CLOSED))]
-            settings += [{**self.form(k, linked), **new, **self.closed} for k, new in self.FURTHER]
+        more = self.trials > TRIALS
+        settings = [self.form(k, linked) for k in (*self.TRIED[case], *(self.TRIED["further"] if more else ()))]
+        settings += [{**self.form(k, linked), **new, **self.closed} for k, new in (self.FURTHER if more else ())]
         return [s for place, s in enumerate(settings) if s not in settings[:place]]
 
     def descents(self, linked: int) -> list[str]:

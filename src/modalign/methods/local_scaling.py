@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from ..geometry.leading import eigenvectors
 from ..model import Heads
 from ..model.heads import Head, LocalScaling, Projection
-from ..parameters import Count, Seed, Weight, checked
+from ..parameters import Seed, Weight, checked
 from ..views import Views, composed
 
 MOST = 8192  # rows of a bank: 8 MB at 256 dimensions
@@ -19,6 +19,7 @@ USUAL, USUALLY = 2048, 512  # rows whose mean crowdedness counts as the usual on
 WIDE, SPARE, ITERATIONS = 2048, 128, 6  # of a matrix whose leading directions are found by iteration
 ROUGH, ROUGHLY = (64, 2), 1024  # spare directions and iterations, and rows, where directions only serve to judge
 EDGE, EDGE_OF_SUMS = 0.25, 0.4  # constant coordinates; the sum of two unit rows is longer than one, and wants more
+NEAR = 30  # rows of a bank that count as near, at most
 FEWEST = 20  # with fewer items of other modalities than this, crowdedness is noise
 
 
@@ -27,9 +28,7 @@ FEWEST = 20  # with fewer items of other modalities than this, crowdedness is no
 def without_hubs(
     heads: Heads,
     x: Views,
-    neighbours: Count = 30,
     strength: Weight = 1.0,
-    edge: float | None = None,
     seed: Seed = 0,
     target: str | None = None,
 ) -> Heads:
@@ -37,8 +36,7 @@ def without_hubs(
 
     Args:
         heads: without such a stage. x: training views, paired or not.
-        neighbours, strength: of `LocalScaling`; of a small bank one row in 75 counts as near, but at least 5.
-        edge: of `LocalScaling`; None: ``EDGE``, with a target ``EDGE_OF_SUMS``.
+        strength: of `LocalScaling`; of a small bank one row in 75 counts as near, but at least 5.
         seed: draws banks from larger sets.
         target: modality that queries composed of all others search: its bank holds such queries, of the training
             groups, and the banks of the others its items alone. To `LocalScaling` there are two modalities then, what
@@ -61,7 +59,7 @@ def without_hubs(
     x = x.only(*[m for m in x.modalities if m in heads.modalities])
     most = max(1, MOST // max(1, len(heads.modalities) - 1))
     z = heads.embed(x.select({m: some(len(rows), most, seed) for m, rows in x.data.items()}))
-    found = scalings(z, heads.modalities, neighbours, strength, edge, seed, target)
+    found = scalings(z, heads.modalities, strength, seed, target)
     if found is None:
         return heads
     axes, last = found
@@ -71,9 +69,7 @@ def without_hubs(
 def scalings(
     embedded: Views,
     modalities: Sequence[str],
-    neighbours: int = 30,
     strength: float = 1.0,
-    edge: float | None = None,
     seed: int = 0,
     target: str | None = None,
     usual: int = USUAL,
@@ -92,7 +88,7 @@ def scalings(
         return None
     by_queries = target in z and len(z) > 2
     roles = {m: int(m == target) if by_queries else k for k, m in enumerate(modalities)}
-    wide = edge if edge is not None else EDGE_OF_SUMS if by_queries else EDGE
+    wide = EDGE_OF_SUMS if by_queries else EDGE
     columns = max(roles.values()) + 1
     axes = leading(z, next(iter(z.values())).shape[1] - columns)
     z = {m: normalize(rows @ axes, dim=1) for m, rows in z.items()}
@@ -103,7 +99,7 @@ def scalings(
         banks[target] = composed(Views(z, embedded.group), target)["query"]
     out = {}
     for m, own in roles.items():
-        near = min(neighbours, max(5, len(banks[m]) // 75))
+        near = min(NEAR, max(5, len(banks[m]) // 75))
         out[m] = LocalScaling(axes.shape[1], len(banks[m]), own, columns, near, strength, wide)
         out[m].bank.copy_(banks[m])
         own_rows = z[m] if m in z else banks[m]

@@ -69,12 +69,9 @@ def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int
         turn, plan, cost = start, torch.zeros(len(u), len(v)), 0.0
         for epsilon in ANNEALING if len(u) and len(v) else ():
             similarity = (u @ turn) @ v.T
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                plan = transport(Problem(1.0 - similarity), Solver(epsilon, 1e-2, max_iterations=100)).plan
+            plan = _rough_plan(1.0 - similarity, epsilon)
             cost = float((plan * (1.0 - similarity)).sum() + (1.0 - (tie * turn).sum()) * bool(len(known)))
-            left, _, right = torch.linalg.svd(u.T @ plan @ v + tie)
-            turn = left @ right
+            turn = _polar(u.T @ plan @ v + tie)
         if best is None or cost < best.cost:
             best = Matched(turn, plan, cost)
     assert best is not None
@@ -94,11 +91,17 @@ def by_profiles(x: Tensor, y: Tensor) -> Tensor:
     levels = torch.linspace(0, 1, 64)
     px, py = (torch.quantile(v @ v.T, levels, dim=1).T for v in (x, y))
     cost = torch.cdist(px, py)
+    return _polar(x.T @ _rough_plan(cost, 0.05 * float(cost.mean()) + 1e-9) @ y)
+
+
+def _rough_plan(cost: Tensor, epsilon: float) -> Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        epsilon = 0.05 * float(cost.mean()) + 1e-9
-        plan = transport(Problem(cost), Solver(epsilon, 1e-2, max_iterations=100)).plan
-    left, _, right = torch.linalg.svd(x.T @ plan @ y)
+        return transport(Problem(cost), Solver(epsilon, 1e-2, max_iterations=100)).plan
+
+
+def _polar(matrix: Tensor) -> Tensor:
+    left, _, right = torch.linalg.svd(matrix)
     return left @ right
 
 
