@@ -179,6 +179,6 @@ def serve(
     threads
         of the computation.
     """
-    from ..serve.run import run_server
+    from ..serve import run_server
 
     run_server(list(runs), host, port, allow_host or [], threads)
