@@ -104,6 +104,8 @@ def test_from_arrays_with_pairs_joins_what_is_connected() -> None:
         (lambda: coco_like().positives("image", "audio"), "unknown modality 'audio'"),
         (lambda: coco_like().only("sound"), "unknown modality"),
         (lambda: Views.from_arrays(x=torch.eye(2), y=torch.eye(3)), "different numbers of rows"),
+        (lambda: Views.from_arrays(**{m: torch.eye(2 + (m == "z")) for m in "xyz"}), r"ids.*ma\.Views\("),
+        (lambda: Views.from_arrays([[0, 0]], **{m: torch.eye(2) for m in "xyz"}), r"got 3 \(x, y, z\): give ids"),
         (lambda: Views.from_arrays(torch.tensor([[0, 5]]), x=torch.eye(2), y=torch.eye(3)), r"rows 5 of 'y'"),
         (lambda: Views.from_arrays(torch.tensor([[0.5, 1.0]]), x=torch.eye(2), y=torch.eye(3)), "integer row numbers"),
         (lambda: Views.from_arrays(torch.tensor([[0, 1, 2]]), x=torch.eye(2), y=torch.eye(3)), r"shape \(p, 2\)"),

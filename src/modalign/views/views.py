@@ -20,6 +20,7 @@ from .checks import as_numbers, check_link, check_values, chosen_rows
 from .groups import groups_of_pairs, join, relink
 
 Pair = tuple[str, str]
+BY_GROUPS = "ids of the things, equal for rows that belong together, as ma.Views({name: tensor}, {name: ids})"
 
 
 @dataclass(frozen=True)
@@ -105,14 +106,16 @@ class Views:
         if pairs is None:
             lengths = {m: len(x) for m, x in data.items()}
             if len(set(lengths.values())) > 1:
+                what = "the known pairs as a (p, 2) array of row indices" if len(data) == 2 else BY_GROUPS
                 raise ModalignError(
                     f"arrays have different numbers of rows {lengths}: without pairs, row i of each array must be "
-                    "the same item; give the known pairs as a (p, 2) array of row indices"
+                    f"the same item; give {what}"
                 )
             ids = [torch.arange(len(x), device=x.device) for x in list(data.values())[:1]]  # all of a device share it
             return cls(data, {m: ids[0].to(x.device) for m, x in data.items()})._side_by_side()
         if len(data) != 2:
-            raise ModalignError(f"pairs join exactly two arrays, got {len(data)}: {', '.join(data)}")
+            names = ", ".join(data)
+            raise ModalignError(f"pairs join exactly two arrays, got {len(data)} ({names}): give {BY_GROUPS}")
         (a, x), (b, y) = data.items()
         ga, gb = groups_of_pairs(pairs, len(x), len(y), a, b)
         return cls(data, {a: ga, b: gb})
