@@ -10,7 +10,7 @@ from modalign.errors import ModalignError
 from modalign.search.ann import build, candidates
 from modalign.search.exact import best, top
 from modalign.search.gallery import Gallery, in_memory, unit_rows
-from modalign.search.items import ListItems, conditions
+from modalign.search.items import ListItems, conditions, mask
 from modalign.search.part import Part, Place
 from modalign.search.recall import cross_modal_recall, overlap, recall_text
 from modalign.search.settings import KINDS, AnnSettings, parse_settings
@@ -212,3 +212,10 @@ def test_recall_is_that_of_the_queries_people_ask() -> None:
     right = np.argsort(-(rows["text"][sample] @ rows["image"].T), axis=1)[:, :10]
     assert across["value"] == pytest.approx(shared(again, right), abs=2e-3)  # counted by hand
     assert shared(found, exact) == pytest.approx(across["value"], abs=0.1)
+
+
+@pytest.mark.parametrize("asked", ["dev", "val"])
+def test_a_filter_on_the_split_takes_val_and_dev_for_one(asked: str) -> None:
+    items = ListItems([{"split": "dev"}, {"split": "val"}, {"split": "test"}, {}])
+    assert mask(items, conditions([f"split={asked}"])).tolist() == [True, True, False, False]
+    assert mask(items, conditions([f"split!={asked}"])).tolist() == [False, False, True, True]

@@ -131,7 +131,8 @@ def conditions(where: Sequence[str] | Mapping[str, Any] | None) -> tuple[Conditi
 def mask(items: Metadata, wanted: Sequence[Condition]) -> np.ndarray:
     """(n,) bool: the items that meet every condition; conditions with "=" on one key count as alternatives.
 
-    Numbers are compared as numbers where both sides are; an item without the key meets only "!=".
+    Numbers are compared as numbers where both sides are; an item without the key meets only "!=". The splits "val" and
+    "dev" are one.
 
     Raises:
         ModalignError: no item has such a key.
@@ -146,8 +147,10 @@ def mask(items: Metadata, wanted: Sequence[Condition]) -> np.ndarray:
     for key in dict.fromkeys(c.key for c in wanted):
         if key not in known:
             raise unknown("metadata key", key, known)
-        values = items.column(key)
-        here = [c for c in wanted if c.key == key]
+        values, here = items.column(key), [c for c in wanted if c.key == key]
+        if key == "split":  # runs say dev where lists and stores say val
+            values = ["dev" if v == "val" else v for v in values]
+            here = [c._replace(value="dev") if c.value == "val" else c for c in here]
         equal = {c.value for c in here if c.operator == "="}
         if equal:
             keep &= np.fromiter((_is_one_of(v, equal) for v in values), bool, len(values))
