@@ -126,12 +126,13 @@ def test_a_refit_takes_what_dev_chose_and_fits_it_to_dev_items_too(
     assert [p.name for p in (out / "tuning").iterdir()] == ["hidden-20"]  # one choice, for both
     chosen = json.loads((out / "tuning" / "hidden-20" / "cca.json").read_text())
     plain, refit = (results(out)[f"cells/hidden-20{end}/cca/seed-0/scores.json"] for end in ("", "-refit"))
-    assert (plain["data"]["pairs"], refit["data"]["pairs"]) == (20, 40)  # dev has 20 items, all linked
+    assert (plain["data"]["pairs"], refit["data"]["pairs"]) == (20, 36)  # dev has 20 items, all linked
     assert refit["settings"] == plain["settings"] == chosen["settings"]
+    assert (plain["data"]["dev"], refit["data"]["dev"]) == (20, 4)  # what was not learnt from
     assert refit["record"]["dev"] == chosen["dev"]
     recall = [r["methods"]["cca"]["scores"]["mean_recall"]["value"] for r in (plain, refit)]
     assert recall[0] != recall[1]
-    assert page.read_text().count("then fitted to training and dev items together") == 1
+    assert page.read_text().count("then fitted to training items and four fifths of dev") == 1
 
 
 def test_a_method_that_tunes_itself_is_told_at_other_seeds(tiny: Callable[..., Suite], tmp_path: Path) -> None:

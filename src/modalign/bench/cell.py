@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from .. import __version__
 from ..errors import ModalignError
 from ..metrics.found import save
@@ -21,6 +23,7 @@ from ..registry import make
 from ..runs import MethodResult, Result, Run
 from ..runs.fit import settings_of, work_folder
 from ..views import Views, concat, linked_groups, queries_present, task_views
+from ..views.links import held_out
 from .draws import dev_views, draw, training
 from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores
 from .setting import Setting
@@ -53,7 +56,11 @@ def cell_data(source: Source, suite: Suite, setting: Setting, seed: int) -> Cell
     splits = source.splits
     p = draw(setting, splits.train, seed, suite.target)
     train, dev = training(splits.train, p, seed), dev_views(splits.dev, setting, p.pairs, seed)
-    drawn = Splits(concat([train, dev]) if setting.refit else train, dev, splits.test)
+    if setting.refit:  # a fifth of dev stays out: what judges an early end must not be learnt from
+        judge = held_out(dev, seed=seed)
+        ids = dev.group_ids()
+        train, dev = concat([train, dev.groups(ids[~torch.isin(ids, judge)])]), dev.groups(judge)
+    drawn = Splits(train, dev, splits.test)
     if source.finish is not None:
         drawn = source.finish(drawn)
     train, dev, test = drawn

@@ -30,7 +30,7 @@ class Setting:
         test_missing: share of each query modality lost at test time; needs a composed task.
         dev: dev groups as a share of the training pairs; None: the whole dev split.
         trials: settings that every method may try on dev; None: the suite's number.
-        refit: fit what was chosen on dev to training and dev items together.
+        refit: fit what was chosen on dev to training items and four fifths of dev; the last fifth tells when to stop.
         variant: of the data, a name among the suite's [variants]; None: the data as they are.
         part: a name for a piece of a long suite.
         methods: entries of the catalogue, or groups of them.

@@ -187,7 +187,7 @@ def _facts(s: Mapping[str, Any]) -> str:
     }[s["regime"]]
     dev = "all of dev" if s.get("dev") is None else f"dev cut to {100 * s['dev']:g} % of the training pairs"
     trials = "" if s.get("trials") is None else f", among up to {s['trials']}"
-    refit = ", then fitted to training and dev items together" if s.get("refit") else ""
+    refit = ", then fitted to training items and four fifths of dev" if s.get("refit") else ""
     known = f"{s['pairs_known']:,} pairs known in training"
     return f"{what[0].upper()}{what[1:]}; {known}; settings chosen on {dev}{trials}{refit}."
 
