@@ -82,6 +82,32 @@ def test_a_table_is_not_mapped_twice(models: Models, tmp_path: Path) -> None:
     assert np.array_equal(open_vectors(tmp_path / "items.lance").read(0, 100), once)
 
 
+def test_items_without_a_vector_stay_without(models: Models, tmp_path: Path) -> None:
+    old = models.old[:40].numpy().copy()
+    old[5, 3] = np.nan
+    there = np.arange(40) != 9
+    vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(old.ravel()), 24, mask=arrow.array(~there))
+    rows = arrow.table({"name": [f"item {i}" for i in range(40)], "vector": vectors})
+    table = lancedb.connect(str(tmp_path)).create_table("items", schema=rows.schema)
+    table.add(rows, on_bad_vectors="null")
+    table.delete("name = 'item 20'")
+    adapter = adapter_of("", models)
+    for replace in (False, True):
+        told = map_lance(adapter, str(tmp_path), "items", replace=replace)
+        assert (told["rows"], told["bare"]) == (39, 2)
+        found = lancedb.connect(str(tmp_path)).open_table(told["table"]).to_arrow().to_pylist()
+        assert [r["name"] for r in found if r["vector"] is None] == ["item 5", "item 9"]
+        mapped = {r["name"]: r["vector"] for r in found if r["vector"] is not None}
+        assert np.allclose(mapped["item 39"], adapter(models.old[39:40])[0], atol=1e-5)
+
+
+def test_an_empty_table_is_left_alone(models: Models, tmp_path: Path) -> None:
+    table_of(tmp_path, models, 3).delete("true")
+    with pytest.raises(ModalignError, match=r"the store of vectors is empty: .*items\.lance has shape \(0, 24\)"):
+        map_lance(adapter_of("", models), str(tmp_path), "items")
+    assert [p.name for p in tmp_path.iterdir()] == ["items.lance"]
+
+
 KILLED = """
 import sys, time
 from modalign.migration import in_lance, load_adapter

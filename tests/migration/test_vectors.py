@@ -118,3 +118,28 @@ def test_lists_of_unequal_length_are_no_store(tmp_path: Path) -> None:
     parquet.write_table(arrow.table({"v": [[1.0, 2.0], None]}), tmp_path / "y.parquet")
     with pytest.raises(ModalignError, match="missing"):
         open_vectors(tmp_path / "y.parquet")
+
+
+LISTS = {  # rows of two and more row groups; what is said where they are no store
+    "a sum that divides": ([[1.0, 2.0, 3.0], [4.0], [5.0, 6.0]], r"unequal lengths \(1, 3\)"),
+    "an empty one": ([[1.0, 2.0], [], [3.0, 4.0], [5.0, 6.0, 7.0, 8.0]], r"unequal lengths \(0, 2\)"),
+    "groups of two widths": ([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], r"group 1.*lengths \(2, 3\)"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_numbers_never_move_to_another_vector(name: str, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows, told = LISTS[name]
+    parquet.write_table(arrow.table({"v": rows}), tmp_path / "x.parquet", row_group_size=2)
+    with pytest.raises(ModalignError, match=told):
+        open_vectors(tmp_path / "x.parquet").read(0, len(rows))
+
+
+def test_lists_as_polars_writes_them(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    column = arrow.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], arrow.large_list(arrow.float64()))
+    parquet.write_table(arrow.table({"v": column}), tmp_path / "x.parquet", row_group_size=2)
+    assert open_vectors(tmp_path / "x.parquet").at(np.array([2, 0])).tolist() == [[5.0, 6.0], [1.0, 2.0]]

@@ -14,7 +14,7 @@ from ..progress import Progress, silent
 from .adapter import Adapter
 from .apply import Mapped, bare, check, fingerprint, fits
 from .lists import as_tensor
-from .vectors import BLOCK, Vectors, lance_store, open_vectors
+from .vectors import BLOCK, Vectors, lance_store, not_empty, open_vectors
 
 STAMP = b"modalign.adapter"  # metadata of a mapped column: the adapter that it went through
 EMBEDDING = b"embedding_functions"  # metadata of a table: LanceDB embeds what is added and asked by them
@@ -66,7 +66,7 @@ def map_lance(
     move = _planned(adapter, require("lancedb", "lance").connect(uri), old, place, name, store)
     if (move.old.schema.field(name).metadata or {}).get(STAMP) == move.job["adapter"].encode():
         return _finished(move)
-    fits(adapter, store)
+    fits(adapter, not_empty(store))
     mapped = _filled(adapter, move, progress)
     if move.database.open_table(table).version != move.job["version"]:
         raise ModalignError(f"{place} changed while it was mapped: start again")
@@ -127,7 +127,8 @@ def _filled(adapter: Adapter, move: Move, progress: Progress) -> Mapped:
         lost = counts[start + len(rows)]
         write_json(move.note, {**move.job, "bare": counts})
         flat = arrow.array(mapped.ravel(), arrow.float32())
-        vectors = arrow.FixedSizeListArray.from_arrays(flat, move.schema.field(at).type.list_size)
+        none = arrow.array(~np.isfinite(mapped).all(1))  # LanceDB takes no vector that is not finite: none stays none
+        vectors = arrow.FixedSizeListArray.from_arrays(flat, move.schema.field(at).type.list_size, mask=none)
         new.add(block.set_column(at, move.schema.field(at), vectors))
         progress(start + len(rows), move.store.rows, "mapping")
     if new.count_rows() != move.store.rows:
@@ -148,7 +149,8 @@ def _put(move: Move, progress: Progress) -> None:
                 file.write_table(found.select(move.schema.names).cast(move.schema))
     with arrow.memory_map(str(spool)) as mapped:
         batches = _told(arrow.ipc.open_file(mapped), rows, progress)
-        move.database.create_table(move.place.stem, data=batches, schema=move.schema, mode="overwrite")
+        kept = {"mode": "overwrite", "on_bad_vectors": "null"}  # as they are: without a vector stays without
+        move.database.create_table(move.place.stem, data=batches, schema=move.schema, **kept)
     _tidy(move)
 
 

@@ -88,9 +88,14 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
         raise
     except (ValueError, OSError, KeyError, TypeError, EOFError) as problem:
         raise ModalignError(f"vectors cannot be read: {place} ({' '.join(str(problem).split())[:160]})") from None
-    if found.rows == 0 or found.width == 0:
-        raise ModalignError(f"the store of vectors is empty: {place} has shape ({found.rows}, {found.width})")
-    return found
+    return not_empty(found)
+
+
+def not_empty(store: Vectors) -> Vectors:
+    """The store itself. Raises ModalignError where it holds no numbers."""
+    if store.rows == 0 or store.width == 0:
+        raise ModalignError(f"the store of vectors is empty: {store.path} has shape ({store.rows}, {store.width})")
+    return store
 
 
 def in_memory(x: Any, name: str = "array") -> Vectors:
@@ -164,11 +169,12 @@ def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: st
     """A store in pieces, of which one at a time is held."""
     ends = np.cumsum([0, *sizes])
     held: dict[int, np.ndarray] = {}
+    width = 0
 
     def piece(i: int) -> np.ndarray:
         if i not in held:
             held.clear()
-            held[i] = _flat(group(i), f"{path}, {what} {i}")
+            held[i] = _flat(group(i), f"{path}, {what} {i}", width)
         return held[i]
 
     def take(rows: np.ndarray) -> np.ndarray:
@@ -179,30 +185,39 @@ def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: st
     return Vectors(str(path), int(ends[-1]), width, take, lambda a, b: take(np.arange(a, b)))
 
 
-def _flat(column: Any, where: str) -> np.ndarray:
-    """An Arrow column of equally long lists as (n, d) float32."""
-    if column.null_count:
+def _flat(column: Any, where: str, width: int = 0, nulls: bool = False) -> np.ndarray:
+    """An Arrow column of equally long lists as (n, d) float32.
+
+    Args:
+        where: it lies, for messages. width: that the lists have, 0: any. nulls: a missing vector is a row of NaN.
+    """
+    compute = require("pyarrow.compute", "data")
+    if column.null_count and not nulls:
         raise ModalignError(f"{where}: {column.null_count} vectors are missing (null): write a store without them")
-    chunks = column.chunks if hasattr(column, "chunks") else [column]
-    out = []
-    for chunk in chunks:
-        values = np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), np.float32)
-        if len(chunk) and len(values) % len(chunk):
-            raise ModalignError(f"{where}: the vectors have unequal lengths")
-        out.append(values.reshape(len(chunk), -1) if len(chunk) else np.empty((0, 0), np.float32))
-    found = [x for x in out if len(x)]
-    return np.concatenate(found) if found else np.empty((0, 0), np.float32)
+    there = column.drop_null()
+    lengths = {int(n) for n in compute.unique(compute.list_value_length(there)).to_pylist()} | ({width} - {0})
+    if len(lengths) > 1:
+        raise ModalignError(f"{where}: the vectors have unequal lengths ({few(sorted(lengths))}): make them equal")
+    chunks = there.chunks if hasattr(there, "chunks") else [there]
+    parts = [np.asarray(c.flatten().to_numpy(zero_copy_only=False), np.float32) for c in chunks]
+    rows = np.concatenate([np.empty(0, np.float32), *parts]).reshape(len(there), max(lengths, default=0))
+    if not column.null_count:
+        return rows
+    found = np.full((len(column), rows.shape[1]), np.nan, np.float32)
+    found[np.asarray(column.is_valid())] = rows
+    return found
 
 
 def _column(path: Path, schema: Any, part: str | None) -> str:
-    arrow = require("pyarrow", "data")
-    lists = [f.name for f in schema if arrow.types.is_list(f.type) or arrow.types.is_fixed_size_list(f.type)]
-    numbers = [n for n in lists if arrow.types.is_floating(schema.field(n).type.value_type)]
+    types = require("pyarrow", "data").types
+    kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    lists = [f.name for f in schema if any(kind(f.type) for kind in kinds)]
+    numbers = [n for n in lists if types.is_floating(schema.field(n).type.value_type)]
     return _choose(path, "column of vectors", numbers, part)
 
 
 def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]:
-    """The vectors of a LanceDB table, the name of their column, and the table.
+    """The vectors of a LanceDB table, the name of their column, and the table. Items without a vector are rows of NaN.
 
     Raises:
         ModalignError: no such table, no column of vectors, or several and none chosen.
@@ -218,13 +233,15 @@ def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]
     column = _column(path, table.schema, part)
     fields = table.schema.field(column).type
 
-    def take(rows: np.ndarray) -> np.ndarray:
-        found = table.take_offsets(rows.tolist()).select([column]).to_arrow()
-        return _flat(found.column(column), str(path))
-
     rows = table.count_rows()
     width = fields.list_size if hasattr(fields, "list_size") else 0
-    width = width or (take(np.arange(1)).shape[1] if rows else 0)
+
+    def take(rows: np.ndarray) -> np.ndarray:
+        found = table.take_offsets(rows.tolist()).select([column]).to_arrow()
+        return _flat(found.column(column), str(path), width, nulls=True)
+
+    blocks = (np.arange(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))
+    width = width or next((n for block in blocks if (n := take(block).shape[1])), 0)
     return Vectors(str(path), rows, width, take, lambda a, b: take(np.arange(a, b))), column, table
 
 
