@@ -303,6 +303,16 @@ def test_rows_to_embed_are_spread_over_the_store(stores: Path, tmp_path: Path, m
     assert far["farthest"] > far["random"]
 
 
+@pytest.mark.parametrize("how", ["spread", "farthest", "random"])
+def test_rows_without_a_direction_are_never_chosen_and_none_twice(how: str) -> None:
+    old = torch.zeros(12, 3)
+    old[2:9] = torch.tensor([1.0, 2.0, 3.0])  # seven equal rows
+    old[4, 1], old[11, 0] = torch.nan, torch.inf
+    assert ma.migration.choose_rows(old, 6, how).tolist() == [2, 3, 5, 6, 7, 8]
+    with pytest.raises(ModalignError, match=r"7 rows were asked for, but the store has 6 \(6 more are zero"):
+        ma.migration.choose_rows(old, 7, how)
+
+
 def test_a_seed_gives_the_same_bits(models: Models) -> None:
     pairs = torch.arange(50)[:, None].expand(50, 2)
     a, b = (ma.migrate(models.old[:600], models.new[:600], pairs, directions=["queries"]) for _ in range(2))

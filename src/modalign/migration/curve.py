@@ -130,13 +130,14 @@ def choose_rows(old: Tensor, count: int, how: str = "spread", seed: int = 0, mos
     row farthest from all chosen ones, again and again; random: as they come.
 
     Args:
-        old: (n, d) rows. count: how many. most: rows looked at; more are drawn from at random.
+        old: (n, d) rows; those that are zero or not finite are never chosen. count: how many. most: rows looked at; more
+            are drawn from at random.
 
     Returns:
-        (count,) rising row numbers.
+        (count,) rising row numbers, no two equal.
 
     Raises:
-        ModalignError: an unknown way, or more rows than there are.
+        ModalignError: an unknown way, or more rows than have a direction.
 
     Reference: Arthur & Vassilvitskii 2007 (k-means++); Gonzalez 1985 (farthest points).
 
@@ -146,20 +147,20 @@ def choose_rows(old: Tensor, count: int, how: str = "spread", seed: int = 0, mos
     """
     if how not in ("spread", "farthest", "random"):
         raise unknown("way to choose rows", how, ("spread", "farthest", "random"))
-    if not 0 < count <= len(old):
-        raise ModalignError(f"{count} rows were asked for, but the store has {len(old)}")
+    able = (old.isfinite().all(1) & old.any(1)).nonzero().flatten()
+    if not 0 < count <= len(able):
+        lacking = f" ({len(old) - len(able)} more are zero or not finite)" if len(able) < len(old) else ""
+        raise ModalignError(f"{count} rows were asked for, but the store has {len(able)}{lacking}")
     draw = torch.Generator().manual_seed(seed)
-    pool = torch.randperm(len(old), generator=draw)[: max(most, count)]
+    pool = able[torch.randperm(len(able), generator=draw)[: max(most, count)]]
     if how == "random":
         return pool[:count].sort().values
     rows = normalize(old[pool].float(), dim=1)
     chosen = [int(torch.randint(len(rows), (1,), generator=draw))]
     far = 1.0 - rows @ rows[chosen[0]]
     while len(chosen) < count:
-        far[chosen[-1]] = 0.0
-        weight = far.clamp(min=0.0)
-        chosen.append(
-            int(weight.argmax()) if how == "farthest" else int(torch.multinomial(weight + 1e-12, 1, generator=draw))
-        )
+        weight = far.clamp(min=0.0) + 1e-12  # where all that are left equal a chosen row, one of them
+        weight[chosen] = 0.0
+        chosen.append(int(weight.argmax() if how == "farthest" else torch.multinomial(weight, 1, generator=draw)))
         far = torch.minimum(far, 1.0 - rows @ rows[chosen[-1]])
-    return pool[torch.tensor(chosen)].unique()
+    return pool[torch.tensor(chosen)].sort().values
