@@ -200,6 +200,16 @@ def test_of_two_writers_of_a_file_or_an_index_one_is_refused(here: Path, call: C
     assert Index(here / "index").count("a") > 0
 
 
+def test_what_a_killed_call_left_of_a_file_goes_and_nothing_else(tmp_path: Path) -> None:
+    left = [".z.npy.0123abcd.tmp", ".z.npy.89abcdef.tmp"]
+    kept = [".z.npy.tmp", ".y.npy.0123abcd.tmp", "z.npy.0123abcd.tmp", ".z.npy.0123abcd.tmp.txt"]
+    for name in (*left, *kept):
+        (tmp_path / name).touch()
+    with claim_file(tmp_path / "z.npy"):
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
+
+
 def test_a_call_that_fails_leaves_no_folder(here: Path, call: Call) -> None:
     assert call("align", "a.npy", "gone.npy", "--out", "new")[0] == 2
     assert call("embed", "table", "gone.csv", "--out", "new")[0] == 2

@@ -81,6 +81,14 @@ def atomic(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def sweep(path: Path) -> None:
+    """Remove what killed calls left of a file that nobody else writes now."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    for other in path.parent.iterdir():
+        if left.fullmatch(other.name):
+            other.unlink(missing_ok=True)
+
+
 def refused(problem: Exception, path: Path) -> str | None:
     """Why a disk does not take a file, in one line; None where something else went wrong.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .errors import ModalignError, few
-from .files import RunFile, to_json, whole_text
+from .files import RunFile, sweep, to_json, whole_text
 from .progress import Progress, note, silent
 
 MARK = ".modalign.json"
@@ -180,6 +180,7 @@ def claim_file(
     with handle:
         _lock(handle, out)
         try:
+            sweep(out)
             yield
         finally:
             guard.unlink(missing_ok=True)

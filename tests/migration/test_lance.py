@@ -14,6 +14,7 @@ import torch
 from modalign.errors import ModalignError
 from modalign.migration import Adapter, map_lance, open_vectors
 from modalign.migration.remap import remapped
+from modalign.outputs import claim_file
 
 from .conftest import Models, adapter_of
 
@@ -180,6 +181,17 @@ def test_rows_without_a_direction_are_counted_over_a_stop(
     told = map_lance(adapter_of("", models), str(tmp_path), "items")
     assert (told["rows"], told["bare"]) == (500, 3)
     assert "3 rows are zero" in remapped({**told, "store": "items", "out": "items_mapped"})
+
+
+def test_a_table_is_mapped_by_one_program_at_a_time(models: Models, tmp_path: Path) -> None:
+    adapter = adapter_of("", models)
+    table_of(tmp_path, models, 50)
+    with claim_file(tmp_path / "items.mapping.json"), pytest.raises(ModalignError, match="another program is writing"):
+        map_lance(adapter, str(tmp_path), "items")
+    for killed in (".items.mapping.arrow.0123abcd.tmp", ".items.mapping.json.0123abcd.tmp"):
+        (tmp_path / killed).write_bytes(b"half")
+    assert map_lance(adapter, str(tmp_path), "items", replace=True)["rows"] == 50
+    assert [p.name for p in tmp_path.iterdir()] == ["items.lance"]
 
 
 def test_mistakes_are_told(models: Models, tmp_path: Path) -> None:

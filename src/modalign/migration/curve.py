@@ -130,8 +130,8 @@ def choose_rows(old: Tensor, count: int, how: str = "spread", seed: int = 0, mos
     row farthest from all chosen ones, again and again; random: as they come.
 
     Args:
-        old: (n, d) rows; those that are zero or not finite are never chosen. count: how many. most: rows looked at; more
-            are drawn from at random.
+        old: (n, d) rows; those that are zero or not finite are never chosen. count: how many. most: rows looked at;
+            more are drawn from at random.
 
     Returns:
         (count,) rising row numbers, no two equal.

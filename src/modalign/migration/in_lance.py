@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError, few, require
-from ..files import atomic, read_json, write_json
+from ..files import atomic, read_json, sweep, write_json
+from ..outputs import claim_file
 from ..progress import Progress, silent
 from .adapter import Adapter
 from .apply import Mapped, bare, check, fingerprint, fits
@@ -58,17 +59,29 @@ def map_lance(
         indexes and embedding functions}.
 
     Raises:
-        ModalignError: no such table, another width, a table that changed while it was mapped, or one that this
-            adapter has mapped already.
+        ModalignError: no such table, another width, a table that changed while it was mapped, one that this adapter has
+            mapped already, or one that another program maps now.
     """
     place = Path(uri) / f"{table}.lance"
+    if not place.is_dir():
+        raise ModalignError(f"no vectors at {place}: the folder does not exist")
+    with claim_file(_note(place)):
+        return _moved(adapter, place, column, replace, progress)
+
+
+def _note(place: Path) -> Path:
+    """Beside a table, the file that says how far its mapping came."""
+    return place.with_name(f"{place.stem}.mapping.json")
+
+
+def _moved(adapter: Adapter, place: Path, column: str | None, replace: bool, progress: Progress) -> dict[str, Any]:
     store, name, old = lance_store(place, column)
-    move = _planned(adapter, require("lancedb", "lance").connect(uri), old, place, name, store)
+    move = _planned(adapter, require("lancedb", "lance").connect(str(place.parent)), old, place, name, store)
     if (move.old.schema.field(name).metadata or {}).get(STAMP) == move.job["adapter"].encode():
         return _finished(move)
     fits(adapter, not_empty(store))
     mapped = _filled(adapter, move, progress)
-    if move.database.open_table(table).version != move.job["version"]:
+    if move.database.open_table(place.stem).version != move.job["version"]:
         raise ModalignError(f"{place} changed while it was mapped: start again")
     check(adapter, store, open_vectors(place.with_name(f"{move.target}.lance"), name).at)
     lost = [f"index {i.name} on {', '.join(i.columns)}" for i in old.list_indices()]
@@ -78,7 +91,7 @@ def map_lance(
         return {**told, "table": move.target, "version_before": None}
     write_json(move.note, {**read_json(move.note), "lost": lost})
     _put(move, progress)
-    return {**told, "table": table, "version_before": move.job["version"]}
+    return {**told, "table": place.stem, "version_before": move.job["version"]}
 
 
 def _planned(adapter: Adapter, database: Any, old: Any, place: Path, name: str, store: Vectors) -> Move:
@@ -88,7 +101,7 @@ def _planned(adapter: Adapter, database: Any, old: Any, place: Path, name: str, 
     rest = {k: v for k, v in (old.schema.metadata or {}).items() if k != EMBEDDING}
     schema = old.schema.set(old.schema.get_field_index(name), field).with_metadata(rest)
     job = {"adapter": fingerprint(adapter), "version": old.version, "rows": store.rows, "column": name}
-    return Move(database, old, place, name, store, schema, job, place.with_name(f"{place.stem}.mapping.json"))
+    return Move(database, old, place, name, store, schema, job, _note(place))
 
 
 def _finished(move: Move) -> dict[str, Any]:
@@ -142,6 +155,7 @@ def _put(move: Move, progress: Progress) -> None:
     require("pyarrow.ipc", "lance")
     new, rows = move.database.open_table(move.target), move.store.rows
     spool = move.place.with_name(f"{move.place.stem}.mapping.arrow")  # it cannot read one table and write another
+    sweep(spool)
     with atomic(spool) as partial, arrow.OSFile(str(partial), "wb") as sink:  # noqa: SIM117
         with arrow.ipc.new_file(sink, move.schema) as file:
             for start in range(0, rows, BLOCK):
