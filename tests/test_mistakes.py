@@ -229,6 +229,7 @@ def limited(limit: int, argv: list[str]) -> None:
     ("argv", "limit"),
     [
         (["transform", "{run}", "{a}", "--modality", "a", "--out", "{out}/z.npy"], 500),
+        (["align", "{a}", "{b}", "--out", "{out}/run", "--method", "cca", "--dim", "4"], 0),
         (["align", "{a}", "{b}", "--out", "{out}/run", "--method", "cca", "--dim", "4"], 500),
         (["align", "{a}", "{b}", "--out", "{out}/run", "--method", "cca", "--dim", "4"], 3000),
         (["index", "{run}", "--out", "{out}/index"], 1500),
@@ -249,6 +250,7 @@ def test_a_disk_that_takes_no_more_ends_in_one_line(
     last = [line for line in said if not line.startswith(("note: ", "indexing: "))]
     assert len(last) == 1, said
     assert "File too large" in last[0] or "disk" in last[0] or "written" in last[0]
+    assert str(tmp_path) in last[0]
     assert {p: p.read_bytes() for p in (tmp_path / "copy").rglob("*") if p.is_file()} == before
     for path in (tmp_path / "out").rglob("*"):
         assert not path.name.endswith(".tmp"), path

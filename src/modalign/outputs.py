@@ -118,13 +118,13 @@ def claim(folder: Path, kind: str, by: str = "", inputs: Iterable[Path | str | N
     fresh = not folder.exists()
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / MARK).open("a+", encoding="utf-8")
+        handle = (folder / MARK).open("ab+", buffering=0)  # nothing is left to write when a full disk refused it
     with handle:
         _lock(handle, folder)
         try:
             maker = by or _mark(folder).get("by")  # who measures or reports a run did not make it
             with _writing(folder):
-                _sign(handle, to_json({"kind": kind, **({"by": maker} if maker else {})}) + "\n")
+                _sign(handle, (to_json({"kind": kind, **({"by": maker} if maker else {})}) + "\n").encode())
             held = _HELD.set(_HELD.get() | {place})
             try:
                 yield
@@ -214,16 +214,15 @@ def _writing(out: Path) -> Iterator[None]:
         raise ModalignError(f"the output cannot be written: {out} ({problem.strerror})") from None
 
 
-def _sign(handle: IO[str], mark: str) -> None:
+def _sign(handle: IO[bytes], mark: bytes) -> None:
     """Write down what the folder is, in place: the lock is on this very file."""
     handle.seek(0)
     if handle.read() != mark:
         handle.truncate(0)
         handle.write(mark)
-        handle.flush()
 
 
-def _lock(handle: IO[str], folder: Path) -> None:
+def _lock(handle: IO[Any], folder: Path) -> None:
     """Until the file is closed, also by a kill. Systems without such locks have none."""
     try:
         import fcntl

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +130,20 @@ def test_rows_without_a_direction_are_counted_over_a_kill(models: Models, tmp_pa
     new = np.load(tmp_path / "new.npy")
     assert not new[5].any()
     assert np.isnan(new[6]).all()
+
+
+@pytest.mark.parametrize("limit", [0, 200])
+def test_a_full_disk_leaves_nothing_of_a_mapping(
+    limit: int, models: Models, tmp_path: Path, children: ModuleType
+) -> None:
+    """Files that may not grow beyond a limit stand for a full disk."""
+    adapter = adapter_of("", models)
+
+    def work() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        with pytest.raises(ModalignError, match=r"cannot write .*z\.npy.*make room"):
+            map_file(adapter, in_memory(models.old), tmp_path / "z.npy")
+
+    assert children.ran(work) == (0, [])
+    assert list(tmp_path.iterdir()) == []

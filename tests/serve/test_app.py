@@ -202,7 +202,8 @@ def test_allowed_names_are_answered(site: Site) -> None:
 
 def test_other_sites_cannot_ask(client: TestClient) -> None:
     body = {"terms": [term("text", "a")]}
-    for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+    origins = ("http://evil.example", "null", "http://[", "")
+    for headers in (*({"origin": o} for o in origins), {"sec-fetch-site": "cross-site"}):
         assert client.post("/api/search", json=body, headers=headers).status_code == 403
     assert client.post("/api/search", json=body, headers={"origin": "http://127.0.0.1:8765"}).status_code == 200
     assert (
@@ -218,6 +219,7 @@ def test_other_sites_cannot_ask(client: TestClient) -> None:
         b'{"terms": [{"kind": "text", "value": ""}]}', b'{"terms": [{"kind": "text", "value": 5}]}',
         b'{"terms": [{"kind": "text", "value": "a", "weight": 1e999}]}',
         b'{"terms": [{"kind": "text", "value": "a", "weight": "1"}]}',
+        b'{"terms": [{"kind": "text", "value": "a", "weight": 1' + b"0" * 400 + b"}]}",
         b'{"terms": [{"kind": "text", "value": "a"}], "k": 0}',
         b'{"terms": [{"kind": "text", "value": "a"}], "k": true}',
         b'{"terms": [{"kind": "text", "value": "a"}], "k": 100000}',
@@ -239,6 +241,19 @@ def test_broken_requests_get_one_line(body: bytes, client: TestClient) -> None:
         assert message
         assert "Traceback" not in message
         assert "\n" not in message
+
+
+def test_half_a_surrogate_pair_is_the_replacement_character(client: TestClient) -> None:
+    as_json = {"content-type": "application/json"}
+    asked = (json.dumps({"terms": [term("text", f"a cat {c}")]}) for c in ("\ud83d", "\ufffd"))  # escaped
+    half, whole = (client.post("/api/search", content=body, headers=as_json) for body in asked)
+    assert (half.status_code, half.json()) == (200, whole.json())
+
+
+@pytest.mark.parametrize("address", ["/api/map/{}", "/media/{}/image/0", "/media/0/image/{}"])
+def test_numbers_longer_than_rows_are_no_address(address: str, client: TestClient) -> None:
+    assert client.get(address.format("9" * 5000)).status_code == 404
+    assert client.get(address.format("9" * 18)).status_code in (404, 422)
 
 
 def test_large_requests_are_cut_off(client: TestClient) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError
-from ..files import read_json, reserve, write_json
+from ..files import read_json, refused, reserve, write_json
 from ..progress import Progress, silent
 from .adapter import Adapter
 from .lists import as_tensor
@@ -80,9 +80,7 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
     part, note = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.note")
     job = {"adapter": fingerprint(adapter), "rows": store.rows, "width": adapter.dim, "store": source_of(store)}
     done, lost = _resumed(part, note, job)
-    shape = (store.rows, adapter.dim)
-    file = np.lib.format.open_memmap(part, "r+" if done else "w+", np.float32, shape)
-    reserve(part)
+    file = _opened(part, (store.rows, adapter.dim), done > 0)
     for number, (start, block) in enumerate(store.blocks(BLOCK, done)):
         file[start : start + len(block)] = mapped = adapter(as_tensor(block)).numpy()
         lost += bare(mapped)
@@ -98,6 +96,19 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
     os.replace(part, out)
     note.unlink(missing_ok=True)
     return Mapped(store.rows, lost)
+
+
+def _opened(part: Path, shape: tuple[int, int], there: bool) -> np.memmap:
+    """A mapped file of float32 whose room the disk has given; where there is none, it leaves nothing."""
+    try:
+        file = np.lib.format.open_memmap(part, "r+" if there else "w+", np.float32, shape)
+    except OSError as problem:
+        if (reason := refused(problem, part)) is None:
+            raise
+        part.unlink(missing_ok=True)
+        raise ModalignError(reason) from None
+    reserve(part)
+    return file
 
 
 def source_of(store: Vectors) -> str:

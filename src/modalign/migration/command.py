@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ModalignError
 from ..files import write_text
-from ..outputs import file_out
+from ..outputs import claim_file
 from ..parameters import Count, Seed, checked
 from ..progress import Progress, silent
 from .choose import METHODS
@@ -57,14 +57,14 @@ def choose_file(
 
     Of a large store 100,000 rows drawn at random are looked at.
     """
-    file_out(out, (".csv", ".txt", ".tsv", ""), [old])
-    store = open_vectors(old, part)
-    draw = np.random.default_rng(seed)
-    pool = np.sort(draw.choice(store.rows, min(store.rows, max(POOL, count)), replace=False))
-    progress(0, 1, "choosing rows")
-    chosen = pool[choose_rows(as_tensor(store.at(pool)), count, how, seed).numpy()]
-    progress(1, 1, "choosing rows")
-    write_text(out, "old\n" + "".join(f"{r}\n" for r in chosen.tolist()))
+    with claim_file(out, (".csv", ".txt", ".tsv", ""), [old]):
+        store = open_vectors(old, part)
+        draw = np.random.default_rng(seed)
+        pool = np.sort(draw.choice(store.rows, min(store.rows, max(POOL, count)), replace=False))
+        progress(0, 1, "choosing rows")
+        chosen = pool[choose_rows(as_tensor(store.at(pool)), count, how, seed).numpy()]
+        progress(1, 1, "choosing rows")
+        write_text(out, "old\n" + "".join(f"{r}\n" for r in chosen.tolist()))
     return {"rows": len(chosen), "how": how, "out": str(out)}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..errors import ModalignError, unknown
+from ..files import whole_text
 from ..parameters import Finite, checked
 from ..views.compose import blend
 
@@ -66,6 +67,8 @@ class Query:
         """With one more term of any modality."""
         if kind == "text" and not isinstance(value, str):
             raise ModalignError(f"words to search for are one text, got {type(value).__name__}: {reprlib.repr(value)}")
+        if kind == "text" and isinstance(value, str):
+            value = whole_text(value)  # no encoder reads half a surrogate pair
         return replace(self, terms=(*self.terms, Term(kind, value, weight, label)))
 
     def text(self, words: str, weight: float = 1.0) -> Query:

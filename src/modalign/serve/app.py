@@ -40,6 +40,7 @@ def make_app(state: State, hosts: Iterable[str] = (), addresses: bool = False) -
         state: what is served. hosts: names the server goes by beside loopback. addresses: any literal address too.
     """
     from starlette.applications import Starlette
+    from starlette.convertors import register_url_convertor
     from starlette.middleware import Middleware
     from starlette.routing import Route
 
@@ -50,6 +51,7 @@ def make_app(state: State, hosts: Iterable[str] = (), addresses: bool = False) -
         yield
         state.decoders.close()
 
+    register_url_convertor("row", _row_numbers())
     routes = [
         Route("/", _page),
         Route("/static/{name}", _static),
@@ -57,12 +59,22 @@ def make_app(state: State, hosts: Iterable[str] = (), addresses: bool = False) -
         Route("/api/search", _answer(state, answers.search), methods=["POST"]),
         Route("/api/why", _answer(state, answers.why), methods=["POST"]),
         Route("/api/standing", _answer(state, answers.standings), methods=["POST"]),
-        Route("/api/map/{space:int}", _map(state)),
+        Route("/api/map/{space:row}", _map(state)),
         Route("/api/upload", _upload(state), methods=["POST"]),
-        Route("/media/{space:int}/{modality}/{row:int}", _media(state)),
+        Route("/media/{space:row}/{modality}/{row:row}", _media(state)),
     ]
     guard = Middleware(Guard, names=list(hosts), addresses=addresses)
     return Starlette(routes=routes, middleware=[guard], lifespan=lifespan)
+
+
+def _row_numbers() -> Any:
+    """Whole numbers in addresses, no longer than rows can be: of thousands of digits Python makes no number."""
+    from starlette.convertors import IntegerConvertor
+
+    class RowConvertor(IntegerConvertor):
+        regex = "[0-9]{1,18}"
+
+    return RowConvertor()
 
 
 async def _page(request: Request) -> Response:

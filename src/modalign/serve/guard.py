@@ -61,8 +61,7 @@ class Guard:
         host = headers.get("host", "")
         if not self.known(host):
             return "this server does not go by that name (start it with --allow-host NAME)\n"
-        origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        foreign = not _from(headers.get("origin"), host)
         if method != "GET" and (foreign or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")):
             return "requests from other sites are refused\n"
         return ""
@@ -86,3 +85,11 @@ class Guard:
         except ValueError:
             return False
         return self.addresses
+
+
+def _from(origin: str | None, host: str) -> bool:
+    """Whether a request comes from a page of this very server, or from no page."""
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:  # no address at all
+        return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import secrets
 import threading
 from collections import OrderedDict
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from ..errors import ModalignError
+from ..files import whole_text
 from ..search.analysis import Analysis
 from ..search.gallery import CORRECTIONS
 from ..search.query import ITEM, Query
@@ -228,17 +228,12 @@ def _term(term: Any) -> dict[str, Any]:
     value, weight = term.get("value"), term.get("weight", 1.0)
     if not isinstance(value, str) or not value.strip() or len(value) > WORDS:
         raise ModalignError(f"a term needs a value of 1 to {WORDS} characters")
-    if (
-        isinstance(weight, bool)
-        or not isinstance(weight, int | float)
-        or not math.isfinite(weight)
-        or abs(weight) > 100
-    ):
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not -100 <= weight <= 100:
         raise ModalignError("a weight must be a number between -100 and 100")
     thing = term.get("thing")
     if thing is not None and (not isinstance(thing, str) or len(thing) > 64):
         raise ModalignError("what an item is must be told as it was given")
-    return {"kind": term["kind"], "value": value, "weight": float(weight), "thing": thing}
+    return {"kind": term["kind"], "value": whole_text(value), "weight": float(weight), "thing": thing}
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
