@@ -128,6 +128,12 @@ def test_a_member_that_is_cut_off_or_too_large(tmp_path: Path) -> None:
             open_member(bad)
 
 
+def test_extensions_by_choice_in_any_case(tmp_path: Path) -> None:
+    path = _shard(tmp_path / "a.tar", [("1.Left.PNG", b"l"), ("1.right.png", b"r"), ("1.txt", b"two eyes")])
+    made = webdataset(path, modalities={"Left.PNG": "left", "RIGHT.png": "right"})
+    assert set(made.modalities) == {"left", "right", "text"}
+
+
 def test_other_extensions_by_choice_and_large_texts(tmp_path: Path) -> None:
     _shard(tmp_path / "s.tar", [("1.depth", b"d"), ("1.txt", b"t" * (1 << 21))])
     made = webdataset(tmp_path, modalities={"depth": "depth"})

@@ -46,7 +46,8 @@ def webdataset(
 
     Args:
         root: see above. split: a folder's name; None for all.
-        modalities: extension -> modality, for extensions that are not known by themselves ("left.jpg": "left").
+        modalities: extension -> modality, in any case, for extensions that are not known by themselves
+            ("left.jpg": "left").
         keys: "shard": equal keys are one sample within a shard, as many sets count anew in each; "all": anywhere, as
             where pictures lie in one shard and texts in another. None is "shard", and refuses samples that are torn:
             two shards none of whose common keys has the same extension in both.
@@ -86,11 +87,12 @@ def webdataset(
         raise ModalignError(f"none of the {len(paths)} shards of {root} can be read: {found}")
     if keys is None:
         _refuse_torn(samples)
+    kinds = {extension.lower(): modality for extension, modality in (modalities or {}).items()}
     for path, own in samples.items():
         inner = path.parent.relative_to(top).parts if top else ()
         part = split_name(inner[0]) if inner else ""
         for key, sample in own.items():
-            _sample(rows, path, key if keys == "all" else f"{path} {key}", key, sample, part, modalities or {})
+            _sample(rows, path, key if keys == "all" else f"{path} {key}", key, sample, part, kinds)
     return rows.manifest(split)
 
 
