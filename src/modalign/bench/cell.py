@@ -12,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import __version__
 from ..errors import ModalignError
 from ..metrics.found import save
@@ -22,8 +20,7 @@ from ..model import Heads, Model
 from ..registry import make
 from ..runs import MethodResult, Result, Run
 from ..runs.fit import settings_of, work_folder
-from ..views import Views, concat, linked_groups, queries_present, task_views
-from ..views.links import held_out
+from ..views import Views, concat, hold_out, linked_groups, queries_present, task_views
 from .draws import dev_views, draw, training
 from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores
 from .setting import Setting
@@ -57,9 +54,8 @@ def cell_data(source: Source, suite: Suite, setting: Setting, seed: int) -> Cell
     p = draw(setting, splits.train, seed, suite.target)
     train, dev = training(splits.train, p, seed), dev_views(splits.dev, setting, p.pairs, seed)
     if setting.refit:  # a fifth of dev stays out: what judges an early end must not be learnt from
-        judge = held_out(dev, seed=seed)
-        ids = dev.group_ids()
-        train, dev = concat([train, dev.groups(ids[~torch.isin(ids, judge)])]), dev.groups(judge)
+        learnt, dev = hold_out(dev, seed=seed)
+        train = concat([train, learnt])
     drawn = Splits(train, dev, splits.test)
     if source.finish is not None:
         drawn = source.finish(drawn)
