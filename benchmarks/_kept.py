@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from modalign.files import write_json
+
 SLOWER = 1.10  # a ratio that has grown by more than this is flagged
 Row = Mapping[str, Any]
 
@@ -31,9 +33,7 @@ class Keeper:
     def add(self, row: Row) -> None:
         """Write all rows so far, whole or not at all."""
         self.rows.append(row)
-        partial = self.path.with_suffix(".tmp")
-        partial.write_text(json.dumps({**self.about, "rows": self.rows}, indent=1) + "\n")
-        partial.replace(self.path)
+        write_json(self.path, {**self.about, "rows": self.rows})
 
 
 def compared(rows: Iterable[Row], before: Mapping[str, float], whole: bool = True) -> list[dict[str, Any]]:
