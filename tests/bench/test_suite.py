@@ -58,6 +58,15 @@ def test_every_list_is_an_axis_of_the_grid() -> None:
     assert names == ["disjoint-10-lose10", "disjoint-10-lose30", "disjoint-20-lose10", "disjoint-20-lose30"]
 
 
+def test_a_setting_has_seeds_of_its_own_in_every_part() -> None:
+    settings = [{"regime": "complete"}, {"regime": "hidden", "pairs": [10, 20]}]
+    suite = build({**TABLE, "seeds": [0, 1], "own_seeds": {"hidden-10": [0, 4]}, "settings": settings})
+    assert [(s.name, seed) for s, _, seed in suite.cells()] == [
+        ("complete", 0), ("complete", 1), ("hidden-10", 0), ("hidden-10", 4), ("hidden-20", 0), ("hidden-20", 1),
+    ]  # fmt: skip
+    assert [s.name for s, _, _ in choose(suite, seeds=[4])] == ["hidden-10"]
+
+
 def test_methods_that_need_pairs_stay_out_where_there_are_none() -> None:
     suite = build(
         {**TABLE, "methods": ["clip", "cca", "wasserstein", "full"], "settings": [{"regime": "hidden", "pairs": 0}]}
@@ -83,6 +92,8 @@ def test_methods_of_three_modalities_stay_out_of_two() -> None:
         ({"settings": [{"regime": "complete", "variant": "no"}]}, "unknown variant"),
         ({"settings": []}, "no settings"),
         ({"seeds": [1, 1]}, "twice"),
+        ({"own_seeds": {"hidden-10": [3, 3]}}, "twice"),
+        ({"own_seeds": {"hiden-10": [3]}}, "did you mean 'hidden-10'"),
         ({"entries": {"mine": {"base": "ful"}}}, "did you mean 'full'"),
         ({"entries": {"mine": {"base": "cca", "settings": {"rigde": 1.0}}}}, "did you mean 'ridge'"),
         ({"entries": {"cca": {"base": "cca"}}}, "has that name already"),

@@ -155,6 +155,7 @@ def strong() -> dict[str, MethodEntry]:
     entries = {
         "cca-root": replace(found["cca"], label="CCA, root and unit features", settings=features),
         "cca-root-hubs": replace(found["cca"], label="CCA + hub", settings=grown),
+        "cca-tilted-hubs": replace(found["cca"], label="CCA tilted + hub", settings={**grown, "tilt": 2.0}),
         "linear-root-hubs": replace(
             found["linear"], label="linear regression + hub", settings=grown,
             candidates=product(ridge=[3.0, 10.0, 1.0, 30.0, 5.0, 20.0, 100.0, 0.3]),

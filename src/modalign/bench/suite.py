@@ -54,12 +54,14 @@ class Suite(Common):
 
     Args:
         settings: the grid. entries: the methods by name, those of the suite's own included. seeds: of everything drawn.
+        own_seeds: setting -> its own seeds instead.
         keep: methods whose fitted heads are saved for the first seed.
     """
 
     settings: tuple[Setting, ...]
     entries: Mapping[str, MethodEntry]
     seeds: tuple[int, ...]
+    own_seeds: Mapping[str, tuple[int, ...]]
     keep: tuple[str, ...]
 
     def data_of(self, variant: str | None) -> dict[str, Any]:
@@ -70,9 +72,13 @@ class Suite(Common):
         """How many settings every method may try on dev."""
         return self.trials if setting.trials is None else setting.trials
 
+    def seeds_of(self, setting: Setting) -> tuple[int, ...]:
+        """Of everything that is drawn."""
+        return self.own_seeds.get(setting.name, self.seeds)
+
     def cells(self) -> list[tuple[Setting, str, int]]:
         """(setting, method, seed) in the order they are run; a cell of two parts stands twice."""
-        return [(s, m, seed) for s in self.settings for m in s.methods for seed in self.seeds]
+        return [(s, m, seed) for s in self.settings for m in s.methods for seed in self.seeds_of(s)]
 
     def distinct(self) -> list[Setting]:
         """The settings by name, each once, with the methods of all parts."""
@@ -96,7 +102,8 @@ class _File(Common):
 
     settings: list[dict[str, Any]]
     methods: list[str]
-    seeds: list[Seed] = field(default_factory=lambda: [0, 1, 2])
+    seeds: tuple[Seed, ...] = (0, 1, 2)
+    own_seeds: dict[str, tuple[Seed, ...]] = field(default_factory=dict)
     keep: list[str] = field(default_factory=list)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     modalities: Count = 2
@@ -125,10 +132,11 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
         ['hidden-10', 'hidden-20']
     """
     file = _File(**check(_File, table, where))
-    if not file.seeds:
-        raise ModalignError(f"{where}: a suite needs at least one seed")
-    if len(set(file.seeds)) < len(file.seeds):
-        raise ModalignError(f"{where}: the same seed is named twice")
+    for seeds in (file.seeds, *file.own_seeds.values()):
+        if not seeds:
+            raise ModalignError(f"{where}: a suite needs at least one seed")
+        if len(set(seeds)) < len(seeds):
+            raise ModalignError(f"{where}: the same seed is named twice")
     entries = catalogue(file.entries, where)
     entries = {n: e for n, e in entries.items() if e.modalities in (None, file.modalities)}
     methods = names_of(file.methods, entries, where)
@@ -138,10 +146,15 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
     for s in settings:
         if s.variant is not None and s.variant not in file.variants:
             raise unknown(f"variant of the data in {where}", s.variant, file.variants)
+    for name in file.own_seeds:
+        if name not in (names := {s.name for s in settings}):
+            raise unknown(f"setting in own_seeds of {where}", name, names)
     used = {m: entries[m] for s in settings for m in s.methods}
     common = {f.name: getattr(file, f.name) for f in fields(Common)} | {"title": file.title or file.name}
     keep = tuple(m for m in file.keep if m in used)
-    return Suite(**common, settings=tuple(settings), entries=used, seeds=tuple(file.seeds), keep=keep)
+    return Suite(
+        **common, settings=tuple(settings), entries=used, seeds=file.seeds, own_seeds=file.own_seeds, keep=keep
+    )
 
 
 def choose(
@@ -160,7 +173,7 @@ def choose(
     for kind, asked, known in (
         ("setting", settings, names),
         ("part", parts, {s.part for s in suite.settings}),
-        ("seed", seeds, set(suite.seeds)),
+        ("seed", seeds, {seed for s in suite.settings for seed in suite.seeds_of(s)}),
     ):
         for one in asked:
             if one not in known:

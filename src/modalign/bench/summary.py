@@ -64,6 +64,7 @@ def one_setting(
     firm = rankings.stability(matrices)
     return {
         **setting.facts(), "name": setting.name, "part": setting.part, "methods": methods, "focus": focus, "best": best,
+        "own_seeds": list(bench.suite.own_seeds.get(setting.name, ())),
         "pairs_known": int(np.mean([r.pairs for r in results[names[0]]])),
         "comparisons": [c.json() for c in statistics.compare(matrices, others)], "stability": firm._asdict(),
         "target": bench.suite.targets.get(setting.name),

@@ -189,7 +189,8 @@ def _facts(s: Mapping[str, Any]) -> str:
     trials = "" if s.get("trials") is None else f", among up to {s['trials']}"
     refit = ", then fitted to training items and four fifths of dev" if s.get("refit") else ""
     known = f"{s['pairs_known']:,} pairs known in training"
-    return f"{what[0].upper()}{what[1:]}; {known}; settings chosen on {dev}{trials}{refit}."
+    seeds = f"; seeds {', '.join(map(str, s['own_seeds']))}" if s.get("own_seeds") else ""
+    return f"{what[0].upper()}{what[1:]}; {known}; settings chosen on {dev}{trials}{refit}{seeds}."
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
