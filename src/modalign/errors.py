@@ -9,12 +9,27 @@ from types import ModuleType
 
 from . import renamed
 
+LONGEST = 1500  # characters of a message
+
+
+def one_line(message: object) -> str:
+    """A message as one line that can be read: what is quoted in it may have line breaks, or be a whole file.
+
+    Example:
+        >>> one_line("unknown word 'a\\nb'")
+        "unknown word 'a b'"
+        >>> len(one_line("unknown word '" + "a" * 10**6))
+        1505
+    """
+    line = " ".join(str(message).splitlines())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+
 
 class ModalignError(ValueError):
     """A mistake in what the user gave us. The program prints its one line and exits with 2."""
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(" ".join(str(message).splitlines()))  # names that are quoted may have line breaks
+        super().__init__(one_line(message))
 
 
 class LostRankError(ModalignError):

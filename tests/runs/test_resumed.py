@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from modalign.methods.clip import ClipPreset
 from modalign.methods.full import Full
 from modalign.methods.gradient import random_heads
 from modalign.methods.tuning import tune
+from modalign.model import Model
 from modalign.progress import Pause, _Lines, kept
-from modalign.runs.fit import unfinished
+from modalign.runs.fit import fit, unfinished
 from modalign.runs.train import align_arrays
 from modalign.views import Views
 
@@ -173,17 +176,52 @@ def test_ctrl_c_ends_in_one_line_that_says_what_was_kept(tmp_path: Path) -> None
     assert last.endswith("run the same command again to go on")
 
 
-def test_an_interruption_says_something_where_nothing_was_noted(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_disk_without_room_for_the_model_keeps_what_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    x, solve, calls = Views.from_arrays(a=torch.randn(60, 6), b=torch.randn(60, 5)), full.TransportCCA.solve, []
+
+    def counted(self: Any, *given: Any, **named: Any) -> Any:
+        calls.append(given)
+        return solve(self, *given, **named)
+
+    def refused(self: Model, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(full.TransportCCA, "solve", counted)
+    asked = ({"name": "full", "dim": 4, "trials": 4}, x, None, tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(Model, "save", refused)
+        with pytest.raises(OSError, match="No space"):
+            fit(*asked)
+    first, tried = len(calls), read_jsonl(tmp_path / RunFile.TRIALS)
+    model, _ = fit(*asked)
+    assert tried
+    assert len(calls) - first < first  # the best once more, and the fit to all pairs
+    assert not (tmp_path / RunFile.TRIALS).exists()
+    assert torch.equal(Model.load(tmp_path).transform(x.data["a"], "a"), model.transform(x.data["a"], "a"))
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("noted", ["3 of 8 trials are kept", ""])
+def test_whoever_ends_a_command_is_told_what_is_kept(
+    sent: signal.Signals, noted: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C and a scheduler's SIGTERM alike; the code is 128 and the signal, as shells have it."""
+
     def stop(*given: Any, **more: Any) -> None:
-        raise KeyboardInterrupt
+        with kept(lambda: noted) if noted else nullcontext():
+            os.kill(os.getpid(), sent)
+            time.sleep(10)
 
     monkeypatch.setattr("modalign.registry.describe", stop)
     with pytest.raises(SystemExit) as ended:
         cli.main(["list"])
-    assert ended.value.code == 130
-    assert "files that were written are whole" in capsys.readouterr().err
+    assert ended.value.code == 128 + sent
+    said = noted or "files that were written are whole"
+    assert capsys.readouterr().err == f"modalign: interrupted; {said}; run the same command again to go on\n"
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_pause_grows_with_what_saving_costs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,19 @@ def send(client: TestClient, data: bytes, modality: str = "image", kind: str = "
 # ------------------------------------------------------------------ answers
 
 
+def test_refusals_do_not_repeat_what_nobody_could_read(client: TestClient) -> None:
+    long = "x" * 50_000
+    about = {"terms": [term("text", "thing")]}
+    replies = [
+        client.post("/api/search", json={**about, **more})
+        for more in ({"k": [long]}, {"k": long}, {"correction": long}, {"to": [long]}, {"where": [long]})
+    ]
+    replies += [client.post("/api/why", json={**about, "id": long}), send(client, png(), kind="x" * 20_000)]
+    for reply in replies:
+        assert reply.status_code in (415, 422), reply.text
+        assert len(reply.json()["error"]) < 2000
+
+
 def test_the_page_answers_what_python_answers(client: TestClient, site: Site) -> None:
     found = ask(client, term("text", "thing 3"), term("item", "image/4", 0.5), to=["image"], k=6)["answers"][0]
     right = site.spaces[0].search(Query().text("thing 3").item("image/4", 0.5), "image", 6)

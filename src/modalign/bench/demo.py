@@ -188,8 +188,10 @@ def fits(
 def show_trials(spec: Specification, futures: Mapping[FitJob, Future[None]], progress: Progress) -> None:
     """Progress by trials, of which fits have very different numbers, over all fits together."""
     trials = {job: TRIALS if "trials" in settings_of(job.method) else 1 for job in futures}
-    done = sum(trials[job] if f.done() else tried(folder_of(spec, job), trials[job]) for job, f in futures.items())
-    progress(done, sum(trials.values()), f"trials of {len(futures)} fits")
+    done = {job: trials[job] if f.done() else tried(folder_of(spec, job), trials[job]) for job, f in futures.items()}
+    for job in done:  # asked last: what was tried goes when the fit is whole, before its process says so
+        done[job] = trials[job] if is_fitted(folder_of(spec, job)) else done[job]
+    progress(sum(done.values()), sum(trials.values()), f"trials of {len(futures)} fits")
 
 
 def _fit_elsewhere(spec: Specification, job: FitJob) -> None:

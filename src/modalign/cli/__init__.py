@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
-from typing import NoReturn
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
 
 from .. import __version__
-from ..errors import LostRankError, ModalignError, unknown
+from ..errors import LostRankError, ModalignError, one_line, unknown
 from ..parameters import checked
 from . import fitting, measuring, moving, searching
 
@@ -32,7 +36,7 @@ app.command(measuring.list_parts, name="list")
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """One line on standard error, then exit."""
-    print(f"modalign: {' '.join(message.split())}", file=sys.stderr)
+    print(f"modalign: {one_line(' '.join(message.split()))}", file=sys.stderr)
     raise SystemExit(code)
 
 
@@ -51,10 +55,31 @@ def mistake(problem: CycloptsError) -> str:
     return f"{said}  (see: {' '.join(['modalign', command]).strip()} --help)"
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Entry point: 0 on success, 1 where some of the work failed, 2 on a user's mistake, 130 after Ctrl-C.
+class _Terminated(KeyboardInterrupt):
+    """A scheduler or ``kill`` ends the program (SIGTERM): to the work inside, the same as Ctrl-C."""
 
-    A mistake is one line on standard error, never a traceback; after Ctrl-C the line says what was kept.
+
+def _terminated(*_: Any) -> None:
+    raise _Terminated
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Hear SIGTERM, unless whoever called has an answer of their own to it."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point: 0 on success, 1 where some of the work failed, 2 on a mistake, 130 after Ctrl-C, 143 after SIGTERM.
+
+    A mistake is one line on standard error, never a traceback; after an interruption the line says what was kept.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Threads that wait for each other asleep, not spinning: on a machine that is busy with other work, spinning makes
@@ -66,7 +91,8 @@ def main(argv: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(argv, exit_on_error=False, print_error=False, result_action="return_none")
+        with _terminable():
+            app(argv, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as problem:
         fail(mistake(problem))
     except ModalignError as problem:
@@ -75,7 +101,8 @@ def main(argv: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing to say
     except KeyboardInterrupt as stop:
         done = "; ".join(dict.fromkeys(getattr(stop, "__notes__", ()))) or "files that were written are whole"
-        fail(f"interrupted; {done}; run the same command again to go on", 130)
+        code = 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+        fail(f"interrupted; {done}; run the same command again to go on", code)
     except OSError as problem:  # a disk that is full, a folder that may not be written, a file that is gone
         fail(f"{problem.strerror or problem}{f': {problem.filename}' if problem.filename else ''}")
     except MemoryError:

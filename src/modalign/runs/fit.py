@@ -59,12 +59,12 @@ def fit(
     part = make("method", **method)
     with unfinished(folder, key):
         heads = part.fit(train, dev, run=folder, progress=progress)
-    seconds = round(time.perf_counter() - start, 3)
-    source = data or Data({})
-    model = Model(heads, source.encoders, source.fingerprints, full_settings(method), part.record)
-    if ranks.leads():
-        model.save(folder)
-        write_json(record, {"key": key, "seconds": seconds})
+        seconds = round(time.perf_counter() - start, 3)
+        source = data or Data({})
+        model = Model(heads, source.encoders, source.fingerprints, full_settings(method), part.record)
+        if ranks.leads():  # inside: a disk without room for the model keeps what was tried
+            model.save(folder)
+            write_json(record, {"key": key, "seconds": seconds})
     return model, seconds
 
 

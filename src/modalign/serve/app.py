@@ -158,7 +158,8 @@ def _upload(state: State) -> Callable[[Request], Any]:
         name = " ".join(request.query_params.get("name", "").split())[:120] or "upload"
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if modality == "text" or not kind.startswith(TYPES.get(modality, ("image/", "audio/", "video/"))):
-            return _json({"error": f"a file of type '{kind or 'unknown'}' is no query of '{modality}'"}, 415)
+            refused = ModalignError(f"a file of type '{kind or 'unknown'}' is no query of '{modality}'")
+            return _json({"error": str(refused)}, 415)
         try:
             data = await _body(request, UPLOAD.get(modality, OTHER))
             if not data:
