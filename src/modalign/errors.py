@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import ModuleType
 
 from . import renamed
@@ -71,12 +71,22 @@ def unknown(kind: str, name: object, known: Iterable[object]) -> ModalignError:
         >>> print(unknown("metric", "recal", ["recall", "cka"]))
         unknown metric 'recal': did you mean 'recall'? (known: cka, recall)
     """
-    names = sorted(str(k) for k in known)
+    names = sorted({str(k) for k in known})
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
     hint = f": did you mean '{near[0]}'?" if near else ""
     if (now := renamed.setting(kind, name)) is not None:
         hint = f": it is now '{now}'"
     return ModalignError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names) or 'none'})")
+
+
+def check_known(kind: str, name: object, known: Collection[object]) -> None:
+    """Refuse a name that is not in a list, by the error of ``unknown``.
+
+    Example:
+        >>> check_known("metric", "cka", ["recall", "cka"])
+    """
+    if name not in known:
+        raise unknown(kind, name, known)
 
 
 def few(items: Iterable[object], limit: int = 5) -> str:

@@ -21,7 +21,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, TypeVar
 
-from .errors import ModalignError, unknown
+from .errors import ModalignError, check_known, unknown
 from .parameters import check_value, checked
 
 FAMILIES: Mapping[str, str] = {
@@ -46,8 +46,7 @@ def register(family: str, name: str) -> Callable[[T], T]:
     Raises:
         ModalignError: the family is unknown, or another part already has that name.
     """
-    if family not in FAMILIES:
-        raise unknown("family", family, FAMILIES)
+    check_known("family", family, FAMILIES)
 
     def file(part: T) -> T:
         other = _parts[family].get(name)
@@ -73,8 +72,7 @@ def get(family: str, name: str) -> Callable[..., Any]:
         ModalignError: no such part; the message names the nearest one.
     """
     known = parts(family)
-    if name not in known:
-        raise unknown(family, name, known)
+    check_known(family, name, known)
     return known[name]
 
 
@@ -137,8 +135,7 @@ def _origin(part: Callable[..., Any]) -> str:
 
 def parts(family: str) -> Mapping[str, Callable[..., Any]]:
     """All parts of a family by their registered names; imports every module of the family once."""
-    if family not in FAMILIES:
-        raise unknown("family", family, FAMILIES)
+    check_known("family", family, FAMILIES)
     if family not in _discovered:
         package = importlib.import_module(FAMILIES[family])
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..registry import check, get
 from .entries import MethodEntry, Settings, changed, groups, product
 
@@ -253,13 +253,11 @@ def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "
 def _own(name: str, table: Mapping[str, Any], entries: Mapping[str, MethodEntry], place: str) -> MethodEntry:
     known = ("base", "method", "label", "settings", "candidates", "tunes_itself", "least_pairs", "paired_only")
     for key in table:
-        if key not in known:
-            raise unknown(f"key of {place}", key, known)
+        check_known(f"key of {place}", key, known)
     if ("base" in table) == ("method" in table):
         raise ModalignError(f"{place} needs either base (an entry) or method (a registered one)")
     if "base" in table:
-        if table["base"] not in entries:
-            raise unknown(f"base of {place}", table["base"], entries)
+        check_known(f"base of {place}", table["base"], entries)
         entry = entries[table["base"]]
     else:
         entry = MethodEntry(name, table["method"])

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..files import read_json, to_json, write_json, write_text
 from ..migration import curved, linear
 from ..migration.choose import LAST, Candidate, FullAdapter, StoreSample, Trials, best
@@ -64,8 +64,7 @@ def read_moving(path: Path, overrides: Sequence[str] = ()) -> Moving:
     """Read a suite file, checked. Raises ModalignError for unknown keys, methods and impossible numbers."""
     suite = Moving(**check(Moving, read_toml(path, "suite", overrides), str(path)))
     for name in [*suite.methods, *suite.way_methods]:
-        if name not in TRIED:
-            raise unknown(f"method of {path}", name, TRIED)
+        check_known(f"method of {path}", name, TRIED)
     if not 0 < suite.store + suite.fresh < 1 or not suite.seeds or not suite.pairs:
         raise ModalignError(f"{path}: shares must leave a test, and a suite needs seeds and pairs")
     return suite

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..data.media import load_image
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..features.encoders.efficientnet_folded import fold
 from ..features.encoders.efficientnet_lite import EfficientNetLite, Tail
 from ..features.encoders.image import EfficientNetLite0
@@ -48,9 +48,8 @@ def load(table: Mapping[str, Any], cache: Path, progress: Progress = silent) -> 
     Raises:
         ModalignError: an unknown name, or no data.
     """
-    name = table.get("name")
-    if name not in POOLS:
-        raise unknown("data of a migration suite", name, POOLS)
+    name = str(table.get("name"))
+    check_known("data of a migration suite", name, POOLS)
     root = os.environ.get("MODALIGN_DATA")
     if not root:
         raise ModalignError(f"the suite needs external data: set MODALIGN_DATA to the folder that holds {NEEDS[name]}")

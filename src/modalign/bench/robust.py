@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..progress import Progress, silent
 from ..robustness.kinds import Kind, Panel
 from ..runs import Result, Run
@@ -43,13 +43,11 @@ def plan_of(suite: Suite) -> dict[str, Any]:
         ModalignError: unknown keys or settings.
     """
     for key in suite.robustness:
-        if key not in DEFAULTS:
-            raise unknown(f"key of [robustness] in suite '{suite.name}'", key, DEFAULTS)
+        check_known(f"key of [robustness] in suite '{suite.name}'", key, DEFAULTS)
     plan = {**DEFAULTS, **suite.robustness}
     names = {s.name for s in suite.settings}
     for name in plan["settings"]:
-        if name not in names:
-            raise unknown(f"setting in [robustness] of suite '{suite.name}'", name, names)
+        check_known(f"setting in [robustness] of suite '{suite.name}'", name, names)
     return plan
 
 

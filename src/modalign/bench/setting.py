@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..parameters import Count, Number, Portion, Share, checked
 from ..registry import check
 from .entries import MethodEntry, names_of
@@ -49,8 +49,7 @@ class Setting:
     methods: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.regime not in REGIMES:
-            raise unknown("regime", self.regime, REGIMES)
+        check_known("regime", self.regime, REGIMES)
         if self.pairs is not None and self.regime != "hidden":
             raise ModalignError(f"pairs is a budget of the regime 'hidden', not of '{self.regime}'")
         if self.missing and self.regime == "complete":
@@ -104,8 +103,7 @@ def expand(
     """
     known = {f.name for f in fields(Setting)} | {"also"}
     for key in block:
-        if key not in known:
-            raise unknown(f"key of [[settings]] in {where}", key, known)
+        check_known(f"key of [[settings]] in {where}", key, known)
     own = list(methods)
     if "methods" in block:
         own = names_of(block["methods"], entries, where)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..data.manifest import Manifest
 from ..data.synthetic import generate
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known, unknown
 from ..progress import Progress, silent
 from ..registry import check
 from ..runs.data import load_data
@@ -100,8 +100,7 @@ def keys_of(manifest: Manifest, column: str) -> dict[int, str]:
     Raises:
         ModalignError: no such column.
     """
-    if column not in manifest.extra:
-        raise unknown("column to hold out by", column, manifest.extra)
+    check_known("column to hold out by", column, manifest.extra)
     rows = zip(manifest.group, manifest.extra[column], strict=True)
     return {int(g): str(v) for g, v in rows if v is not None}
 

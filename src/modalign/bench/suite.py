@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known, unknown
 from ..files import read_json, write_json
 from ..parameters import Count, Seed
 from ..registry import check
@@ -147,8 +147,7 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
         if s.variant is not None and s.variant not in file.variants:
             raise unknown(f"variant of the data in {where}", s.variant, file.variants)
     for name in file.own_seeds:
-        if name not in (names := {s.name for s in settings}):
-            raise unknown(f"setting in own_seeds of {where}", name, names)
+        check_known(f"setting in own_seeds of {where}", name, {s.name for s in settings})
     used = {m: entries[m] for s in settings for m in s.methods}
     common = {f.name: getattr(file, f.name) for f in fields(Common)} | {"title": file.title or file.name}
     keep = tuple(m for m in file.keep if m in used)
@@ -176,8 +175,7 @@ def choose(
         ("seed", seeds, {seed for s in suite.settings for seed in suite.seeds_of(s)}),
     ):
         for one in asked:
-            if one not in known:
-                raise unknown(f"{kind} of suite '{suite.name}'", one, known)
+            check_known(f"{kind} of suite '{suite.name}'", one, known)
     wanted = set(names_of(methods, suite.entries, f"suite '{suite.name}'")) if methods else set(suite.entries)
     found = {
         (s.name, m, seed): (s, m, seed)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from ..errors import ModalignError, few, require, unknown
+from ..errors import ModalignError, check_known, few, require, unknown
 from ..parameters import Count, Seed, Share
 from ..registry import register
 from ..views import Views
@@ -156,8 +156,7 @@ def matrix_of(table: Any, use: str = "auto", scale: str = "auto", components: in
     Raises:
         ModalignError: no such matrix, negative counts, or no cells.
     """
-    if scale not in SCALES:
-        raise unknown("scale", scale, SCALES)
+    check_known("scale", scale, SCALES)
     if use == "auto":
         use = next((k for k in REDUCED if k in table.obsm), "X")
     if use in table.obsm:

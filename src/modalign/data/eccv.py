@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, require, unknown
+from ..errors import ModalignError, check_known, require
 from .json_lists import read_json
 
 LISTS = ("original", "cxc", "eccv")
@@ -38,8 +38,7 @@ def caption_links(images: Sequence[int], captions: Sequence[int], which: str) ->
         >>> links["image", "text"].tolist(), links["text", "image"].tolist()
         ([[0], [0]], [[0], [0]])
     """
-    if which not in LISTS:
-        raise unknown("list of positives", which, LISTS)
+    check_known("list of positives", which, LISTS)
     links = {
         ("image", "text"): _rows(listed_positives(which, "image_to_caption"), images, captions),
         ("text", "image"): _rows(listed_positives(which, "caption_to_image"), captions, images),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..files import atomic, read_json, strict, to_json
 from .left_out import LeftOut
 from .manifest_checks import check_rows, group_ids, times
@@ -183,8 +183,7 @@ class Manifest:
             if wanted is None:
                 continue
             keep &= np.asarray([v == wanted for v in values], dtype=bool)
-            if wanted not in values:
-                raise unknown(f"{kind} of '{self.name}'", wanted, set(values))
+            check_known(f"{kind} of '{self.name}'", wanted, values)
         return keep.nonzero()[0]
 
     # ------------------------------------------------------------------ making new ones
@@ -262,8 +261,7 @@ class Manifest:
 
 def _row(values: Mapping[str, Any], where: str) -> Row:
     for column in values:
-        if column not in Row._fields:
-            raise unknown(f"column in {where}", column, Row._fields)
+        check_known(f"column in {where}", column, Row._fields)
     for column in ("group", "modality"):
         if column not in values:
             raise ModalignError(f"{where} has no {column}: every row needs a group and a modality")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, check_known, few
 from .json_lists import read_json
 
 
@@ -71,8 +71,7 @@ class Ontology:
 
     def ancestors(self, label: str) -> frozenset[str]:
         """All classes above one, itself not among them; each once, however many ways lead there."""
-        if label not in self.names:
-            raise unknown("class of the ontology", label, self.names)
+        check_known("class of the ontology", label, self.names)
         seen: set[str] = set()
         open_ = list(self.parents.get(label, ()))
         while open_:

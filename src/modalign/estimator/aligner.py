@@ -17,7 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, check_known, few
 from ..methods.base import on_cpu
 from ..model import Model
 from ..parameters import Dim, Seed, check_value
@@ -86,8 +86,7 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if isinstance(method, str) and method in names("method"):
             known = {*_OWN, *inspect.signature(get("method", method)).parameters}
             for name in params:
-                if name not in known:
-                    raise unknown(f"setting of method '{method}'", name, known)
+                check_known(f"setting of method '{method}'", name, known)
         self.__dict__.update(params)
         return self
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data.arrays import tensor_of
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, check_known, few
 from ..model import Model
 from ..registry import make
 from ..views import Views
@@ -33,8 +33,7 @@ def views_of(dataset: Any, columns: Mapping[str, str], group: str | None = None)
     """
     wanted = [*columns.values(), *([group] if group else [])]
     for column in wanted:
-        if column not in dataset.column_names:
-            raise unknown("column", column, dataset.column_names)
+        check_known("column", column, dataset.column_names)
     plain = dataset.select_columns(wanted).with_format(None)
     ids = torch.tensor(plain[group][:] if group else range(len(plain)), dtype=torch.long)
     data, groups = {}, {}
@@ -61,8 +60,7 @@ def with_points(dataset: Any, model: Model, columns: Mapping[str, str], batch_si
     """
     for modality, column in columns.items():
         model.heads[modality]
-        if column not in dataset.column_names:
-            raise unknown("column", column, dataset.column_names)
+        check_known("column", column, dataset.column_names)
     encoders = {m: make("encoder", **model.encoders[m]) for m in columns if m in model.encoders}
 
     def add(batch: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import unknown
+from ..errors import check_known
 from ..outputs import MARK, claim
 from ..runs.run import Run
 from .graphs import write_onnx
@@ -68,8 +68,7 @@ def export_run(folder: Path | str, to: str, out: Path | str) -> dict[str, Any]:
             target needs.
         MissingExtraError: the package that writes it is not installed.
     """
-    if to not in TARGETS:
-        raise unknown("target of an export", to, TARGETS)
+    check_known("target of an export", to, TARGETS)
     run, out = Run.open(folder), Path(out)
     with claim(out, "export", f"export --to {to}", [run.folder]):
         files = TARGETS[to](run, out)

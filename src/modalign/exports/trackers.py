@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import MissingExtraError, ModalignError, require, unknown
+from ..errors import MissingExtraError, ModalignError, check_known, require
 from ..metrics.shown import chosen
 from ..runs.result import Result
 from ..runs.run import Run
@@ -85,8 +85,7 @@ def tracked(library: str, project: str = "modalign", **settings: Any) -> Iterato
         ModalignError: a library of another name.
         MissingExtraError: it is not installed.
     """
-    if library not in TRACKERS:
-        raise unknown("tracker", library, TRACKERS)
+    check_known("tracker", library, TRACKERS)
     run: Tracked = _Board(Path(project)) if library == "tensorboard" else _started(library, project, settings)
     tracker = Tracker(run)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..data.manifest import Manifest, Row
-from ..errors import ModalignError, require, unknown
+from ..errors import ModalignError, check_known, require
 from .batches import Encoded, encode_batches
 from .choose import make_encoders
 from .encoders.base import Encoder
@@ -93,8 +93,7 @@ def wants_ray(engine: str, *settings: Any) -> bool:
     Raises:
         ModalignError: an unknown engine, or settings of Ray without Ray.
     """
-    if engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES)
+    check_known("engine", engine, ENGINES)
     if engine != "ray" and any(s is not None for s in settings):
         raise ModalignError("an address and a number of actors are of Ray: give --engine ray, too")
     return engine == "ray"

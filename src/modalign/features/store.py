@@ -22,7 +22,7 @@ from torch import Tensor
 from ..data.left_out import LeftOut
 from ..data.links import links_of
 from ..data.manifest import Manifest
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known, unknown
 from ..files import as_path, atomic, read_json, write_json
 from ..views import Views
 from .pool import pool_name
@@ -109,8 +109,7 @@ class Store:
         group = torch.from_numpy(np.asarray(self.manifest.group))
         data, rows = {}, {}
         for m in self.modalities if modalities is None else modalities:
-            if m not in self.encoders:
-                raise unknown("modality", m, self.encoders)
+            check_known("modality", m, self.encoders)
             places = self.places[m]
             if split is not None:
                 places = places[[splits[r] == split for r in places[:, 0]]]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..parameters import Shape
 
 Rows = Annotated[Tensor, Shape("n d", mixed=True)]
@@ -126,8 +126,7 @@ def cost(x: Tensor, y: Tensor, kind: str = "cosine") -> Tensor:
         tensor([[0., 2.],
                 [2., 0.]])
     """
-    if kind not in KINDS:
-        raise unknown("cost", kind, KINDS)
+    check_known("cost", kind, KINDS)
     return KINDS[kind](x, y)
 
 

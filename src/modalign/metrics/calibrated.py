@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..geometry import similarity
 from ..geometry.procrustes import disparity
 from ..parameters import Count, Number, Weight
@@ -58,8 +58,7 @@ class Calibrated:
             raise ModalignError(f"a null needs at least 10 permutations, got {self.permutations}")
         measures = _measures(self.k)
         for name in self.of:
-            if name not in measures:
-                raise unknown("similarity", name, measures)
+            check_known("similarity", name, measures)
         out: dict[str, Score] = {}
         for a, b, items in item_sets(z, self.pick, least=LEAST, rows=self.rows, varied=True):
             items = items._replace(x=_turned(items.x), y=_turned(items.y))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import unknown
+from ..errors import check_known
 from ..geometry.cost import unit
 from ..geometry.neighbours import knn
 from ..parameters import Count, Positive
@@ -65,8 +65,7 @@ class CorrectedRetrieval:
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every direction with a positive pair."""
-        if self.way not in WAYS:
-            raise unknown("way", self.way, WAYS)
+        check_known("way", self.way, WAYS)
         out: dict[str, Score] = {}
         for a, b in (d for pair in z.pairs() for d in (pair, pair[::-1])):
             pairs = z.paired(a, b)

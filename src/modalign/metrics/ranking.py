@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..geometry.neighbours import Scorer
 from ..geometry.pairs import known_pairs
 from ..parameters import checked
@@ -57,8 +57,7 @@ def rank(
         >>> r.above.tolist(), r.tied.tolist()
         ([0, 0, 0], [3, 3, 3])
     """
-    if metric not in ("cosine", "dot"):
-        raise unknown("metric of a ranking", metric, ("cosine", "dot"))
+    check_known("metric of a ranking", metric, ("cosine", "dot"))
     scorer = Scorer(x.detach(), y.detach(), metric, bias)
     n, m = len(x), len(y)
     pairs = _checked_pairs(pairs, n, m)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known, unknown
 from ..views import Views
 
 
@@ -93,10 +93,8 @@ class Score:
     signature: str = ""
 
     def __post_init__(self) -> None:
-        if self.unit not in UNITS:
-            raise unknown("unit of a score", self.unit, UNITS)
-        if self.importance not in IMPORTANCE:
-            raise unknown("importance of a score", self.importance, IMPORTANCE)
+        check_known("unit of a score", self.unit, UNITS)
+        check_known("importance of a score", self.importance, IMPORTANCE)
         for name in ("per_item", "group"):
             if (samples := getattr(self, name)) is not None:
                 object.__setattr__(self, name, samples.cpu())

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..progress import Progress, silent
 from . import curved, linear, transport
 from .adapter import Adapter, fit_norm
@@ -115,8 +115,7 @@ def candidates(methods: Sequence[str], full: FullAdapter, equal: bool) -> list[C
         ModalignError: an unknown method; the nearest is named. No method that fits.
     """
     for name in methods:
-        if name not in METHODS:
-            raise unknown("adapter", name, METHODS)
+        check_known("adapter", name, METHODS)
     every = [*plain(), *full.candidates()]
     found = [c for c in every if c.method in methods and (equal or c.method != "identity")]
     if not found:

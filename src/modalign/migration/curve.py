@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from .choose import Candidate, Kept, Trials, with_norm
 from .inputs import LEAST
 from .lists import nearest
@@ -145,8 +145,7 @@ def choose_rows(old: Tensor, count: int, how: str = "spread", seed: int = 0, mos
         >>> choose_rows(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), 2, "farthest").tolist()[-1]
         2
     """
-    if how not in ("spread", "farthest", "random"):
-        raise unknown("way to choose rows", how, ("spread", "farthest", "random"))
+    check_known("way to choose rows", how, ("spread", "farthest", "random"))
     able = (old.isfinite().all(1) & old.any(1)).nonzero().flatten()
     if not 0 < count <= len(able):
         lacking = f" ({len(old) - len(able)} more are zero or not finite)" if len(able) < len(old) else ""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..files import read_json
 from ..registry import make
 from ..search.index import Index
@@ -91,8 +91,7 @@ class Moved:
         Raises:
             ModalignError: an unknown model.
         """
-        if by not in MODELS:
-            raise unknown("model to search by", by, MODELS)
+        check_known("model to search by", by, MODELS)
         vector = self.vector(self.encode(modality, value, by), by)[0].double().numpy()
         named = list(to) or [m for m in self.index.modalities if m == modality][:1] or list(self.index.modalities)[:1]
         found = self.space.answer(Query().vector(vector, label=str(value)), vector, named, k, where)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import unknown
+from ..errors import check_known
 
 K = 10  # length of a list
 Measure = Literal["cosine", "dot", "l2"]
@@ -17,8 +17,7 @@ QUERIES = 1024  # at once
 
 def check_measure(measure: str) -> None:
     """Raise where a store's measure is none of cosine, dot and l2."""
-    if measure not in get_args(Measure):
-        raise unknown("measure of the store", measure, get_args(Measure))
+    check_known("measure of the store", measure, get_args(Measure))
 
 
 class Lists(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModalignError, few, require, unknown
+from ..errors import ModalignError, check_known, few, require
 from ..files import from_json
 from ..search.index import Index
 from ..search.segments import is_index
@@ -264,8 +264,7 @@ def _index(path: Path, part: str | None) -> Vectors:
 def _choose(path: Path, what: str, known: Any, part: str | None) -> str:
     names = list(known)
     if part is not None:
-        if part not in names:
-            raise unknown(f"{what} of {path}", part, names)
+        check_known(f"{what} of {path}", part, names)
         return part
     if not names:
         raise ModalignError(f"{path} has no {what}")

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, check_known, few
 from ..files import TUNED, RunFile, as_path, atomic, read_json, read_tied, write_tied
 from ..registry import check
 from ..views import Views
@@ -45,8 +45,7 @@ class Heads(nn.Module):
         self.dim = next(iter(dims.values()))
 
     def __getitem__(self, modality: str) -> Head:
-        if modality not in self.modalities:
-            raise unknown("modality", modality, self.modalities)
+        check_known("modality", modality, self.modalities)
         return self.list[self.modalities.index(modality)]  # type: ignore[return-value]
 
     def forward(self, x: Views) -> Views:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..geometry import neighbours
 from ..parameters import Count, Number, Positive, Weight
 from ..registry import register
@@ -85,10 +85,8 @@ class Rma(Objective):
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        if form not in FORMS:
-            raise unknown("form of rma", form, FORMS)
-        if weights not in neighbours.losses.WEIGHTS:
-            raise unknown("weights", weights, neighbours.losses.WEIGHTS)
+        check_known("form of rma", form, FORMS)
+        check_known("weights", weights, neighbours.losses.WEIGHTS)
         if k < 1:
             raise ModalignError(f"k is {k}: rma needs at least one neighbour")
         self.form, self.k, self.weights, self.symmetric = form, k, weights, symmetric

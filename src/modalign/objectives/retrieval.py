@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..errors import unknown
+from ..errors import check_known
 from ..geometry import contrast, multilinear
 from ..parameters import Finite, Positive, Share
 from ..registry import register
@@ -144,8 +144,7 @@ class SigLip(Pairwise):
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__(modalities)
-        if items not in ("all", "paired"):
-            raise unknown("items", items, ("all", "paired"))
+        check_known("items", items, ("all", "paired"))
         self.scale = Scale(scale)
         self.bias = nn.Parameter(torch.tensor(float(bias)))
         self.reduction, self.items = reduction, items

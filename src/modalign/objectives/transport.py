@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..geometry.contrast import pair
 from ..geometry.cost import inner
 from ..geometry.matching import iterated_plan, plan_divergence
@@ -96,12 +96,9 @@ class Transport(Pairwise):
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__(modalities)
-        if items not in ITEMS:
-            raise unknown("items", items, ITEMS)
-        if method not in PROBLEMS:
-            raise unknown("transport method", method, PROBLEMS)
-        if between not in BETWEEN:
-            raise unknown("between", between, BETWEEN)
+        check_known("items", items, ITEMS)
+        check_known("transport method", method, PROBLEMS)
+        check_known("between", between, BETWEEN)
         if between == "barycentre" and (method, items) != ("entropic", "all"):
             raise ModalignError("transport to a barycentre needs method='entropic' and items='all'")
         if debias and method != "entropic":
@@ -219,8 +216,7 @@ class Klot(Pairwise):
         modalities: Sequence[str] | None = None,
     ) -> None:
         super().__init__(modalities)
-        if items not in ITEMS:
-            raise unknown("items", items, ITEMS)
+        check_known("items", items, ITEMS)
         if not (epsilon > 0 and teacher_epsilon > 0):
             raise ModalignError(f"epsilons must be positive, got {epsilon} and {teacher_epsilon}")
         self.teacher = Teacher(teacher, dim, ridge)

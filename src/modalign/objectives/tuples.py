@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import unknown
+from ..errors import check_known
 from ..views import Batch, Stack, aligned, row_aligned
 from .base import Objective
 from .pairwise import chosen, learnable
@@ -30,8 +30,7 @@ class Tuples(Objective):
     ) -> None:
         super().__init__()
         self.anchor, self.modalities, self.pick = anchor, chosen(modalities, at_least=2), pick
-        if pick not in ("sample", "first", "mean"):
-            raise unknown("pick", pick, ["sample", "first", "mean"])
+        check_known("pick", pick, ["sample", "first", "mean"])
 
     def stack(self, batch: Batch) -> tuple[Stack, list[str]] | None:
         """Tuples of the modalities that the batch holds, in order; None with fewer than two of them."""

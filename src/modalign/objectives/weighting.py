@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..registry import check
 from ..views import Batch
 
@@ -38,8 +38,7 @@ class Schedule:
     """
 
     def __init__(self, end: float, start: float = 0.0, steps: int = 0, after: int = 0, shape: str = "linear") -> None:
-        if shape not in ("linear", "cosine"):
-            raise unknown("shape of a schedule", shape, ["linear", "cosine"])
+        check_known("shape of a schedule", shape, ["linear", "cosine"])
         if steps < 0 or after < 0:
             raise ModalignError(f"a schedule has steps={steps} and after={after}: both must be 0 or more")
         self.start, self.end, self.steps, self.after, self.shape = start, end, steps, after, shape
@@ -193,8 +192,7 @@ def make_weighting(spec: str | Mapping[str, Any], terms: list[str]) -> Weighting
     """
     settings = {"name": spec} if isinstance(spec, str) else dict(spec)
     name = settings.pop("name", "fixed")
-    if name not in WEIGHTINGS:
-        raise unknown("weighting", name, WEIGHTINGS)
+    check_known("weighting", name, WEIGHTINGS)
     part = WEIGHTINGS[name]
     return part(**check(part, {"terms": terms, **settings}, where=f"weighting '{name}'"))
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 
 SEVERITIES = (1, 2, 3, 4, 5)
 Pixels = np.ndarray  # (h, w, 3) float64 in [0, 1]
@@ -36,8 +36,7 @@ def corrupt(picture: Image.Image, kind: str, severity: int = 3, seed: int = 0) -
         >>> corrupt(grey, "brightness", 1).getpixel((0, 0))
         (154, 154, 154)
     """
-    if kind not in PICTURES:
-        raise unknown("corruption", kind, PICTURES)
+    check_known("corruption", kind, PICTURES)
     level = _severity(severity)
     rgb = picture.convert("RGB")
     pixels = np.asarray(rgb, dtype=np.float64) / 255.0
@@ -64,8 +63,7 @@ def misspell(caption: str, severity: int = 3, seed: int = 0, kind: str = "mixed"
         ...                                           "a dog rus", "a dog run", " dog runs")
         True
     """
-    if kind not in (*TYPOS, "mixed"):
-        raise unknown("kind of typing mistake", kind, (*TYPOS, "mixed"))
+    check_known("kind of typing mistake", kind, (*TYPOS, "mixed"))
     share = (0.03, 0.06, 0.10, 0.15, 0.25)[_severity(severity)]
     g = _generator(seed, kind, caption.encode())
     letters = [i for i, c in enumerate(caption) if c.isalpha()]

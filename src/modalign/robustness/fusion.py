@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import unknown
+from ..errors import check_known
 from ..geometry.volume import gram_distance
 from ..metrics.found import Found
 from ..metrics.ranking import rank, rank_scores
@@ -42,8 +42,7 @@ def ranking(
     Raises:
         ModalignError: unknown rule.
     """
-    if rule not in RULES:
-        raise unknown("fusion rule", rule, RULES)
+    check_known("fusion rule", rule, RULES)
     pairs = join(query.group, gallery.group) if pairs is None else pairs
     if rule in ("mean", "weighted"):
         given = (weights or {}) if rule == "weighted" else {}

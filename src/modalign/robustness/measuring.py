@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..model import Heads
 from ..progress import Progress, silent
 from ..views import Views
@@ -100,8 +100,7 @@ def measure(
         ModalignError: no method, an unknown kind, or nothing that could be measured.
     """
     for kind in kinds:
-        if kind not in KINDS:
-            raise unknown("kind of robustness", kind, KINDS)
+        check_known("kind of robustness", kind, KINDS)
     if not methods or not (kinds or raw or damage):
         raise ModalignError(f"robustness needs a method and a kind ({', '.join(KINDS)})")
     shown = focus if focus is not None and focus in methods else "full" if "full" in methods else list(methods)[-1]

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..data.left_out import lines
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..features.choose import make_encoders, parse_entries
 from ..features.embed import embed
 from ..features.encoders.tuning import Tunable, Tuning, trained
@@ -71,8 +71,7 @@ def _finetune(
     spec, model = run.require_specification(), run.model
     tunings = {m: tuning_of(entry) for m, entry in parse_entries(entries).items()}
     for m in tunings:
-        if m not in model.encoders:
-            raise unknown(f"modality of {run.folder} with an encoder", m, model.encoders)
+        check_known(f"modality of {run.folder} with an encoder", m, model.encoders)
     settings = TrainingSettings(
         **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..geometry.cost import unit
 from ..metrics.recall import KS, scores_of
 from ..metrics.score import Score
@@ -50,8 +50,7 @@ class FusedRetrieval:
         return out
 
     def _check(self, z: Views, gallery: tuple[str, ...]) -> None:
-        if self.rule not in RULES:
-            raise unknown("fusion rule", self.rule, RULES)
+        check_known("fusion rule", self.rule, RULES)
         if len(set(self.query)) < 2 or set(self.query) & set(self.gallery or ()):
             raise ModalignError(
                 f"a composed query needs two modalities or more that are not searched, got {'+'.join(self.query)}"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.manifest import Row
 from ..data.media.pictures import load_image
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..features.choose import make_encoders
 from ..features.encoders.audio import RATE, hear
 from ..features.encoders.base import source
@@ -57,8 +57,7 @@ def evaluate_robustness(
             heads do not fit the data, or a run compared with itself.
     """
     for kind in kinds:
-        if kind not in EVERY:
-            raise unknown("kind of robustness", kind, EVERY)
+        check_known("kind of robustness", kind, EVERY)
     run = Run.open(folder)
     if folder.resolve() in (other.resolve() for other in against):
         raise ModalignError(f"{folder} cannot be compared with itself: leave it out of --against")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.left_out import LeftOut
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known, unknown
 from ..features.reading import remarks
 from ..features.store import Store
 from ..model import model_fingerprint
@@ -117,8 +117,7 @@ def _fill(
         Index(out).check_model(model_fingerprint(model), str(model))  # before any work
     there = (Store.open(store).modalities if store else run.items.z.modalities) if store or run.has_items else ()
     for m in only if there else ():
-        if m not in there:
-            raise unknown("modality", m, there)
+        check_known("modality", m, there)
     parts = {s for s in _splits(run, store) if s}
     if split is not None and split not in parts:
         raise unknown(f"split of {store or run.folder}", split, parts)

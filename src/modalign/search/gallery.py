@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known, unknown
 from ..metrics.corrected import csls_bias, softmax_bias
 from ..parameters import checked
 from .exact import exact_scores, scores
@@ -51,8 +51,7 @@ class Gallery:
         return sum(len(p.vectors) - (0 if p.dead is None else int(p.dead.sum())) for p in self._of(modality))
 
     def _of(self, modality: str) -> list[Part]:
-        if modality not in self.parts:
-            raise unknown("modality to search in", modality, self.parts)
+        check_known("modality to search in", modality, self.parts)
         return self.parts[modality]
 
     def alive(self, modality: str) -> np.ndarray:
@@ -221,8 +220,7 @@ class Gallery:
         Raises:
             ModalignError: unknown way.
         """
-        if way not in CORRECTIONS:
-            raise unknown("correction", way, CORRECTIONS)
+        check_known("correction", way, CORRECTIONS)
         out = {}
         for m in to:
             near = tuple(s for s in sources if s in self.parts and s != m)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..errors import ModalignError, few, unknown
+from ..errors import ModalignError, check_known, few
 from ..files import as_path, write_json
 from ..model import copy_model, model_fingerprint
 from ..outputs import claim
@@ -118,8 +118,7 @@ class Index(Gallery):
         check_value(Count, shards, "shards")
         chosen = list(only) if only else list(vectors)
         for m in chosen:
-            if m not in vectors:
-                raise unknown("modality", m, vectors)
+            check_known("modality", m, vectors)
         rows = {m: unit_rows(x, m) for m, x in vectors.items()}
         entries = with_ids({m: items[m] for m in chosen}, rows)
         with claim(folder, "index"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError, require, unknown
+from ..errors import ModalignError, check_known, require
 from ..files import strict, to_json
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ def mask(items: Metadata, wanted: Sequence[Condition]) -> np.ndarray:
     keep = np.ones(len(items), dtype=bool)
     known = items.keys()
     for key in dict.fromkeys(c.key for c in wanted):
-        if key not in known:
-            raise unknown("metadata key", key, known)
+        check_known("metadata key", key, known)
         values, here = items.column(key), [c for c in wanted if c.key == key]
         if key == "split":  # runs say dev where lists and stores say val
             values = ["dev" if v == "val" else v for v in values]
@@ -204,8 +203,7 @@ def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[d
     out: dict[str, list[dict[str, Any]]] = {}
     seen: set[str] = set()
     for m, entries in items.items():
-        if m not in rows:
-            raise unknown("modality", m, rows)
+        check_known("modality", m, rows)
         if len(entries) != len(rows[m]):
             raise ModalignError(f"'{m}' has {len(rows[m])} vectors but {len(entries)} item descriptions")
         out[m] = []

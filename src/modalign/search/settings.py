@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..parameters import Count, Number, Range, checked
 
 SETTINGS = {"exact": (), "hnsw": ("links", "effort", "beam"), "ivfpq": ("lists", "codes", "probes", "refine")}
@@ -41,8 +41,7 @@ class AnnSettings:
     refine: Count = 10
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise unknown("kind of index", self.kind, KINDS)
+        check_known("kind of index", self.kind, KINDS)
 
 
 @checked
@@ -58,12 +57,10 @@ def parse_settings(kind: str, entries: Sequence[str]) -> AnnSettings:
     """
     table: dict[str, int] = {}
     names = [name for known in SETTINGS.values() for name in known]
-    if kind not in SETTINGS:
-        raise unknown("kind of index", kind, KINDS)
+    check_known("kind of index", kind, KINDS)
     for entry in entries:
         name, _, value = entry.partition("=")
-        if name not in names:
-            raise unknown("setting of an index", name, names)
+        check_known("setting of an index", name, names)
         if name not in SETTINGS[kind]:
             own = next(k for k, known in SETTINGS.items() if name in known)
             raise ModalignError(

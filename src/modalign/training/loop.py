@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..geometry.neighbours import collapse
 from ..geometry.transport import shared
 from ..metrics.mean_recall import mean_of, recalls, sums_of
@@ -85,8 +85,7 @@ class TrainingSettings:
     sharded: bool = False
 
     def __post_init__(self) -> None:
-        if self.optimiser not in OPTIMISERS:
-            raise unknown("optimiser", self.optimiser, OPTIMISERS)
+        check_known("optimiser", self.optimiser, OPTIMISERS)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step."""

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..parameters import checked
 from .checks import BLOCK
 from .groups import connected, unused
@@ -173,8 +173,7 @@ def lose(x: Views, rate: Rate, kind: str = "random", seed: int = 0, how: str = "
         >>> len(gone["a"]) + len(gone["b"]) < 16, len(hidden["a"]), len(gone) == 8, len(hidden) > 8
         (True, 8, True, True)
     """
-    if how not in ("disjoint", "hidden"):
-        raise unknown("way to lose a modality", how, ("disjoint", "hidden"))
+    check_known("way to lose a modality", how, ("disjoint", "hidden"))
     ids = x.group_ids()
     there = torch.stack([torch.isin(ids, g.long()) for g in x.group.values()], 1)
     near = ids - ids[0] if len(ids) and int(ids[-1]) - int(ids[0]) < 1 << 62 else ids  # from 0, without overflow
@@ -270,6 +269,5 @@ def _rates(rate: Rate, modalities: Sequence[str]) -> list[float]:
     if not isinstance(rate, Mapping):
         return [float(rate)] * len(modalities)
     for m in rate:
-        if m not in modalities:
-            raise unknown("modality", m, modalities)
+        check_known("modality", m, modalities)
     return [float(rate.get(m, 0.0)) for m in modalities]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..parameters import checked
 from .groups import places
 
@@ -53,8 +53,7 @@ def presence(
         >>> bool((high <= low).all()), bool(high.any(1).all()), 0.25 < float((~low).double().mean()) < 0.32
         (True, True, True)
     """
-    if kind not in KINDS:
-        raise unknown("kind of missingness", kind, KINDS)
+    check_known("kind of missingness", kind, KINDS)
     rates = torch.as_tensor(rate, dtype=torch.float64, device=there.device).expand(there.shape[1])
     if not bool(((rates >= 0) & (rates <= 1)).all()):
         raise ModalignError(f"missing rates must lie in [0, 1], got {rates.tolist()}")

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..parameters import checked
 from .checks import as_numbers, check_link, check_values, chosen_rows
 from .groups import groups_of_pairs, join, relink
@@ -129,8 +129,7 @@ class Views:
 
     def __getitem__(self, modality: str) -> Tensor:
         """The data of one modality. Raises ModalignError for an unknown one."""
-        if modality not in self.data:
-            raise unknown("modality", modality, self.data)
+        check_known("modality", modality, self.data)
         return self.data[modality]
 
     def __contains__(self, modality: object) -> bool:

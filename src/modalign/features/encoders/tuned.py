@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ...errors import ModalignError, unknown
+from ...errors import ModalignError, check_known
 from ...files import TUNED, RunFile, read_json
 from ...registry import make, register
 from .base import FrozenEncoder, Item, credits_of, frozen, loaded, plan
@@ -32,8 +32,7 @@ class TunedEncoder(FrozenEncoder):
     def __init__(self, run: str, modality: str = "image") -> None:
         self.run = Path(run)
         table = read_json(self.run / RunFile.MODEL, "model description").get("tuned") or {}
-        if modality not in table:
-            raise unknown(f"tuned encoder of {run}", modality, table)
+        check_known(f"tuned encoder of {run}", modality, table)
         settings = dict(table[modality])
         self.base: Any = make("encoder", **settings.pop("base"))
         self.tuning = Tuning(**settings)

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from ...errors import unknown
+from ...errors import check_known, unknown
 from ...parameters import Count, Fraction, Number, Positive, Shape, checked
 from ..cost import Rows, cosine, inner, sqeuclidean, unit, working
 from ..pairs import known_pairs
@@ -51,8 +51,7 @@ def literal(
         >>> literal(torch.eye(2), torch.eye(2), k=2).item()
         1.0
     """
-    if weights not in WEIGHTS:
-        raise unknown("weights", weights, WEIGHTS)
+    check_known("weights", weights, WEIGHTS)
     x, y = working(x, y)
     if len(x) == 0 or len(y) == 0:
         return x.sum() * 0.0 + y.sum() * 0.0
@@ -137,8 +136,7 @@ def carry(
 
 def _neighbour_weights(f: Tensor, paired: Tensor, k: int, temperature: float, weights: str) -> Tensor:
     """(n, n) weights of the k nearest paired items of each row, self left out; rows sum to 1 or 0."""
-    if weights not in WEIGHTS:
-        raise unknown("weights", weights, WEIGHTS)
+    check_known("weights", weights, WEIGHTS)
     n = len(f)
     allowed = paired[None, :] & ~torch.eye(n, dtype=torch.bool, device=f.device)
     logits = (inner(f, f)).masked_fill(~allowed, -torch.inf)

@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ...errors import ModalignError, unknown
+from ...errors import ModalignError, check_known
 
 METRICS = ("cosine", "dot", "euclidean")
 PAIRS_AT_ONCE = 1 << 18  # numbers in one gathered chunk of pairs: 2 MB of float64
@@ -39,8 +39,7 @@ class Scorer:
 
     def __post_init__(self) -> None:
         check_rows(self.x, self.y)
-        if self.metric not in METRICS:
-            raise unknown("metric", self.metric, METRICS)
+        check_known("metric", self.metric, METRICS)
         if self.bias is not None and self.metric == "euclidean":
             raise ModalignError("a bias on gallery scores needs the metric 'cosine' or 'dot'")
 

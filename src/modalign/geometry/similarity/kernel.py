@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...errors import ModalignError, unknown
+from ...errors import ModalignError, check_known
 from ...parameters import checked
 from .common import CELLS, LEAST_UNBIASED, check
 
@@ -44,8 +44,7 @@ def cka(
         >>> round(cka(x, 3 * x), 6), round(cka(x, 3 * x, unbiased=True), 6)
         (1.0, 1.0)
     """
-    if kernel not in ("linear", "rbf"):
-        raise unknown("kernel", kernel, ("linear", "rbf"))
+    check_known("kernel", kernel, ("linear", "rbf"))
     check(x, y, LEAST_UNBIASED if unbiased else 2, "unbiased CKA" if unbiased else "CKA")
     x, y = _centred("first", x), _centred("second", y)
     if kernel == "linear" and max(x.shape[1], y.shape[1]) <= 2 * len(x):

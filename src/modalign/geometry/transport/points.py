@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ...errors import ModalignError, unknown
+from ...errors import ModalignError, check_known
 from ...parameters import checked
 from ..cost import KINDS, beside, checked_pair, cosine_of_units, inner, sqeuclidean, unit
 from .result import Coupling
@@ -143,8 +143,7 @@ def between(x: Tensor, y: Tensor, cost: str = "cosine") -> PointCost:
         >>> between(torch.eye(2), torch.eye(3)[:, :2]).block(slice(0, 1))
         tensor([[0., 1., 1.]])
     """
-    if cost not in KINDS:
-        raise unknown("cost", cost, KINDS)
+    check_known("cost", cost, KINDS)
     for z in (x, y):
         if z.dim() != 2 or not len(z) or not z.is_floating_point():
             raise ModalignError(f"transport needs float embeddings (n, d), n > 0, got {tuple(z.shape)} {z.dtype}")

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ...errors import ModalignError, unknown
+from ...errors import ModalignError, check_known
 from ...files import as_path, read_tied, write_tied
 from ...registry import check
 from ...views import Views
@@ -38,8 +38,7 @@ def centred(z: Tensor, modality: str, means: Mapping[str, Tensor]) -> Tensor:
     z = normalize(z.float(), dim=1)
     if not means:
         return z
-    if modality not in means:
-        raise unknown("modality with a mean", modality, means)
+    check_known("modality with a mean", modality, means)
     return normalize(z - means[modality].to(z.device), dim=1)
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ...errors import ModalignError, unknown
+from ...errors import ModalignError, check_known
 from .threat import Threat
 
 METHODS = ("pgd", "apgd")
@@ -58,8 +58,7 @@ def ascend(
         >>> [round(v, 4) for v in x[0].tolist()]
         [0.5, 0.5, 0.5, 0.5]
     """
-    if method not in METHODS:
-        raise unknown("attack method", method, METHODS)
+    check_known("attack method", method, METHODS)
     if min(steps, restarts, batch) < 1:
         raise ModalignError(f"steps, restarts and batch must be at least 1, got {steps}, {restarts}, {batch}")
     climb = _apgd if method == "apgd" else _pgd

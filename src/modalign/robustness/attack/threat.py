@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...errors import ModalignError, unknown
+from ...errors import ModalignError, check_known
 
 NORMS = ("l2", "linf")
 
@@ -38,8 +38,7 @@ class Threat:
     high: float | None = None
 
     def __post_init__(self) -> None:
-        if self.norm not in NORMS:
-            raise unknown("norm", self.norm, NORMS)
+        check_known("norm", self.norm, NORMS)
         if not 0 <= self.epsilon < float("inf"):
             raise ModalignError(f"the radius of an attack must be finite and at least 0, got {self.epsilon}")
 

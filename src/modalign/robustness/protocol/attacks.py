@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import ModalignError, unknown
+from ...errors import ModalignError, check_known
 from ...metrics.mean_recall import recalls
 from ...metrics.score import Measure, Score
 from ...model import Heads
@@ -80,8 +80,7 @@ def attack_curves(
 
 def _levels(radii: Sequence[float] | None, space: str) -> tuple[float, ...]:
     """Radii as given, or those usual for the space."""
-    if space not in RADII:
-        raise unknown("space of an attack on features", space, RADII)
+    check_known("space of an attack on features", space, RADII)
     return RADII[space] if radii is None else tuple(radii)
 
 
