@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.files import atomic, read_json, read_jsonl, write_json
+from modalign.files import RunFile, atomic, read_json, read_jsonl, write_json
 from modalign.runs.items import Items
+from modalign.training.checkpoint import Keeper, Position
+from modalign.training.loop import TrainingSettings
 from modalign.views import Views
 
 
@@ -49,6 +51,15 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         Path("/dev/full").write_bytes(b"x" * 100_000)
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_training_log_that_the_disk_does_not_take_is_named(tmp_path: Path) -> None:
+    (tmp_path / RunFile.LOG).symlink_to("/dev/full")
+    part = torch.nn.Linear(2, 2)
+    keeper = Keeper(tmp_path, TrainingSettings(), part, part, torch.optim.SGD(part.parameters()), {}, Position())
+    with pytest.raises(ModalignError, match=r"cannot write .*metrics\.jsonl: No space left .* earlier lines are kept"):
+        keeper.log({"step": 1})
 
 
 def test_damage_is_named_with_its_line(tmp_path: Path) -> None:

@@ -69,16 +69,31 @@ def atomic(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
-        yield partial
-        with partial.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
-    except Exception as problem:
-        if (reason := refused(problem, path)) is not None:
-            raise ModalignError(reason) from None
-        raise
+        with writing(path):
+            yield partial
+            with partial.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, left: str = "nothing of it was left") -> Iterator[None]:
+    """Say in one line which file a disk does not take.
+
+    Args:
+        left: what is there of the file now.
+
+    Raises:
+        ModalignError: the disk is full, or takes no files.
+    """
+    try:
+        yield
+    except Exception as problem:
+        if (reason := refused(problem, path, left)) is not None:
+            raise ModalignError(reason) from None
+        raise
 
 
 def sweep(path: Path) -> None:
@@ -89,17 +104,17 @@ def sweep(path: Path) -> None:
             other.unlink(missing_ok=True)
 
 
-def refused(problem: Exception, path: Path) -> str | None:
+def refused(problem: Exception, path: Path, left: str = "nothing of it was left") -> str | None:
     """Why a disk does not take a file, in one line; None where something else went wrong.
 
     Libraries that write by themselves raise errors of their own, which do not say that the disk is full.
     """
     if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
-        return f"cannot write {path}: {problem.strerror}; nothing of it was left: make room, then run this again"
+        return f"cannot write {path}: {problem.strerror}; {left}: make room, then run this again"
     if isinstance(problem, OSError | RuntimeError | SafetensorError) and not isinstance(problem, ModalignError):
         room = next((shutil.disk_usage(p).free for p in path.parents if p.is_dir()), LEAST_ROOM)
         if room < LEAST_ROOM or "os error 28" in str(problem):
-            return f"cannot write {path}: the disk is full; nothing of it was left: make room, then run this again"
+            return f"cannot write {path}: the disk is full; {left}: make room, then run this again"
     return None
 
 

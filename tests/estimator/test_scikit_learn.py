@@ -244,6 +244,29 @@ def test_dlpack_is_read() -> None:
     assert np.array_equal(aligner.transform(Capsule(x)), aligner.transform(x))
 
 
+def columns(x: np.ndarray) -> dict[str, Any]:
+    """A matrix as columns of embeddings hold it: lists or arrays by rows, in each library's own column."""
+    pandas, polars, pa = (pytest.importorskip(name) for name in ("pandas", "polars", "pyarrow"))
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1])
+    return {
+        "pandas, arrays": pandas.Series(list(x)), "pandas, lists": pandas.Series(x.tolist()),
+        "polars, lists": polars.Series(x.tolist()),
+        "polars, arrays": polars.Series(x, dtype=polars.Array(polars.Float64, x.shape[1])),
+        "Arrow, lists": pa.array(x.tolist()), "Arrow, fixed": fixed,
+        "Arrow, chunks": pa.chunked_array([fixed[:7], fixed[7:]]), "numpy": np.array([*x, None], object)[:-1],
+    }  # fmt: skip
+
+
+def test_columns_of_embeddings_are_read_as_the_matrix_they_hold() -> None:
+    x, y = sides()
+    aligner = ma.Aligner("cca", dim=4).fit(x, y)
+    for name, column in columns(x).items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert np.array_equal(aligner.transform(column, side="x"), aligner.transform(x, side="x")), name
+            assert np.array_equal(ma.Views.from_arrays(a=column)["a"].numpy(), x), name
+
+
 def test_read_only_maps_are_read_without_a_warning(tmp_path: Path) -> None:
     for name, rows in zip("xy", sides(), strict=True):
         np.save(tmp_path / f"{name}.npy", rows.astype(np.float32))
@@ -266,6 +289,8 @@ def test_what_cannot_be_read_is_refused_in_one_line() -> None:
         (x + 1j, y, "Complex data not supported: 'x'"),
         (torch.tensor(x + 1j), y, "Complex data not supported: 'x'"),
         (np.empty((9, 0)), y, r"'x' has 0 feature\(s\)"),
+        ([[1.0, 2.0], [1.0]], y, "'x' must hold numbers in rows of one length"),
+        ((row for row in x), y, "'x' must hold numbers, .* got generator"),
         (x[:1], y[:1], r"1 sample\(s\)"),
         ({"image": x, "pairs": y}, None, "under words as names"),
     ]

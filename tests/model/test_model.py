@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,6 +51,13 @@ def test_transform_equals_forward_in_chunks_without_dropout() -> None:
     assert h.training
     assert h.transform(nn[:0], "a.b keys").shape == (0, 3)
     assert h.transform(nn[:1], "a.b keys").shape == (1, 3)
+
+
+def test_rows_that_are_no_tensor_are_told_how_to_become_one() -> None:
+    model = Model(Heads({"text": Head(FeatureMap(3), Projection(3, 2))}))
+    for call in (model.transform, model.heads.transform, model):
+        with pytest.raises(ModalignError, match=r"x must be Tensor.*got ndarray of shape \(4, 3\).*torch.as_tensor"):
+            call(np.ones((4, 3)), "text")
 
 
 def test_unknown_modality_and_wrong_width_are_refused_with_both_numbers() -> None:

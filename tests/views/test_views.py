@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +20,40 @@ def coco_like() -> Views:
         {"image": torch.tensor([5, 9, 2]), "text": torch.tensor([9, 5, 5, 9, 5, 77])},
         row={"image": torch.tensor([0, 1, 2]), "text": torch.tensor([10, 11, 12, 13, 14, 15])},
     )
+
+
+def test_arrays_of_any_layout_and_library_hold_their_numbers(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 4))
+    np.save(tmp_path / "x.npy", x)
+    cases = {
+        "big-endian": x.astype(">f8"), "turned": x[::-1][::-1], "Fortran": np.asfortranarray(x),
+        "objects": x.astype(object), "long": x.astype(np.longdouble), "rows": list(x), "tensors": list(torch.tensor(x)),
+        "map": np.load(tmp_path / "x.npy", mmap_mode="r"), "frame": pytest.importorskip("pandas").DataFrame(x),
+    }  # fmt: skip
+    for name, case in cases.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            read = Views.from_arrays(a=case).validate()["a"]
+        assert read.dtype == torch.float64, name
+        assert np.array_equal(read.numpy(), x), name
+    assert Views.from_arrays(a=x.tolist())["a"].dtype == torch.get_default_dtype()
+    assert np.array_equal(Views.from_arrays(a=x[::-1])["a"].numpy(), x[::-1])
+
+
+def test_frames_whose_labels_say_that_other_rows_belong_together_are_refused() -> None:
+    frame = pytest.importorskip("pandas").DataFrame(np.eye(3), index=["u", "v", "w"])
+    with pytest.raises(ModalignError, match="the same index in another order"):
+        Views.from_arrays(a=frame, b=frame.iloc[::-1])
+    assert len(Views.from_arrays([(0, 2)], a=frame, b=frame.iloc[::-1])) == 5  # pairs say it
+    with pytest.raises(ModalignError, match="masked array"):
+        Views.from_arrays(a=np.ma.masked_less(np.ones((3, 2)), 2))
+    with pytest.raises(ModalignError, match="holds no numbers"):
+        Views.from_arrays(a=torch.ones(3, 2, device="meta")).validate()
+
+
+def test_pairs_of_any_byte_order_are_read() -> None:
+    pairs = np.array([[0, 1], [2, 0]], ">i8")
+    assert Views.from_arrays(pairs, a=torch.eye(3), b=torch.eye(3)).paired("a", "b").tolist() == pairs.tolist()
 
 
 def test_positives_follow_group_ids() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
@@ -25,7 +24,7 @@ from ..registry import check, get, names
 from ..training.loop import dev_recall
 from ..views import Views
 from ..views.groups import pair_table
-from .tables import matrix, names_of, require_one_order
+from ..views.tables import is_sparse, matrix, names_of, require_one_order
 
 Table = Any
 """(n, d): array, tensor, pandas or polars data frame, or what speaks DLPack."""
@@ -266,7 +265,7 @@ _OWN = {"method": str, "dim": Dim, "seed": Seed}
 
 def _is_named(x: Any) -> bool:
     """Whether it is tables by name; some sparse arrays are mappings too."""
-    return isinstance(x, Mapping) and not issparse(x)
+    return isinstance(x, Mapping) and not is_sparse(x)
 
 
 def _row_numbers(pairs: Table | None) -> Tensor | None:

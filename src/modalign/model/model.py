@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import ModalignError, check_known, few
 from ..files import TUNED, RunFile, as_path, atomic, read_json, read_tied, write_tied
+from ..parameters import Count, checked
 from ..registry import check
 from ..views import Views
 from .heads import FeatureMap, Head, LocalScaling, Projection
@@ -54,8 +55,9 @@ class Heads(nn.Module):
             self._check(rows, m)
         return x.map(lambda m, rows: self[m](rows))
 
+    @checked
     @torch.no_grad()
-    def transform(self, x: Tensor, modality: str, chunk: int = 2048, zero_rows: bool = False) -> Tensor:
+    def transform(self, x: Tensor, modality: str, chunk: Count = 2048, zero_rows: bool = False) -> Tensor:
         """(n, width) features of one modality as (n, dim) float32 unit rows, without gradient or dropout.
 
         Args:
@@ -75,6 +77,7 @@ class Heads(nn.Module):
         self.train(training)
         return torch.cat(out) if out else x.new_zeros(0, self.dim, dtype=torch.float32)
 
+    @checked
     def embed(self, x: Views) -> Views:
         """All of x through `transform`."""
         return x.map(lambda m, rows: self.transform(rows, m))
@@ -140,6 +143,7 @@ class Model(nn.Module):
         self.method, self.record = dict(method or {}), dict(record or {})
         self.tuned, self.tuned_weights = dict(tuned or {}), dict(tuned_weights or {})
 
+    @checked
     def forward(self, x: Tensor | Views, modality: str | None = None) -> Tensor | Views:
         """Features of one modality as unit rows, with gradients; or Views of features as Views of unit rows.
 

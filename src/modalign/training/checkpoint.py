@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModalignError
-from ..files import RunFile, atomic, read_jsonl, to_json, write_text
+from ..files import RunFile, atomic, read_jsonl, to_json, write_text, writing
 from ..progress import Pause
 from . import ranks, shards
 from .listening import tell
@@ -73,9 +73,11 @@ class Keeper:
         if ranks.leads():
             tell(line)
         if self.run is not None and ranks.leads():
-            self.run.mkdir(parents=True, exist_ok=True)
-            with (self.run / RunFile.LOG).open("a", encoding="utf-8") as file:
-                file.write(to_json(line) + "\n")
+            path = self.run / RunFile.LOG
+            with writing(path, "its earlier lines are kept"):
+                self.run.mkdir(parents=True, exist_ok=True)
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(to_json(line) + "\n")
 
     def save(self) -> None:
         """Write the checkpoint atomically."""

@@ -13,16 +13,6 @@ from ..errors import ModalignError, few
 BLOCK = 1 << 12  # rows that are looked at together
 
 
-def as_numbers(x: Any, m: str) -> Tensor:
-    """An array of any kind as a tensor."""
-    if isinstance(x, Tensor):
-        return x
-    try:
-        return torch.as_tensor(x)
-    except (TypeError, ValueError, RuntimeError) as problem:
-        raise ModalignError(f"'{m}' must hold numbers, (rows, features), got {type(x).__name__}: {problem}") from None
-
-
 def check_link(link: Tensor, pair: tuple[str, str], lengths: tuple[int, int]) -> None:
     """Refuse links that are not (2, p) rows of two modalities of these lengths."""
     for side, (m, n) in enumerate(zip(pair, lengths, strict=True)):
@@ -39,6 +29,8 @@ def check_values(x: Tensor, m: str, zero_rows: bool) -> None:
         raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
     if not x.is_floating_point():
         raise ModalignError(f"'{m}' must hold floating-point numbers, got {x.dtype}")
+    if x.is_meta:
+        raise ModalignError(f"'{m}' is on the device 'meta', which holds no numbers")
     bad = _rows_where(x, lambda part: ~torch.isfinite(part).all(1))
     if len(bad):
         raise ModalignError(

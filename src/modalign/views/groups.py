@@ -105,7 +105,7 @@ def pair_table(pairs: Any) -> Tensor:
         table = table.astype(np.int64)
     if table.dtype.kind not in "biuf":
         raise ModalignError(f"pairs must be (p, 2) row numbers, got an array of {table.dtype}")
-    return torch.from_numpy(table)
+    return torch.from_numpy(table.astype(table.dtype.newbyteorder("="), copy=False))
 
 
 def row_pairs(pairs: Any) -> Tensor:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from ..errors import ModalignError, check_known
 from ..parameters import checked
-from .checks import as_numbers, check_link, check_values, chosen_rows
+from .checks import check_link, check_values, chosen_rows
 from .groups import groups_of_pairs, join, relink
+from .tables import numbers, require_one_order
 
 Pair = tuple[str, str]
 BY_GROUPS = "ids of the things, equal for rows that belong together, as ma.Views({name: tensor}, {name: ids})"
@@ -81,13 +82,13 @@ class Views:
     # ------------------------------------------------------------------ construction
 
     @classmethod
-    def from_arrays(cls, pairs: Any = None, **arrays: Tensor) -> Views:
+    def from_arrays(cls, pairs: Any = None, **arrays: Any) -> Views:
         """Views of named arrays: row-aligned, or two arrays with known pairs and all other rows unpaired.
 
         Args:
             pairs: (p, 2) row indices into the first and second array, as array, data frame or list; None: row i of
                 every array is group i, so every array must have the same length.
-            **arrays: modality -> (n_m, d_m) array or tensor.
+            **arrays: modality -> (n_m, d_m) array, tensor, data frame or nested lists.
 
         Pairs that share a row (one picture, five captions) join one group.
 
@@ -99,7 +100,9 @@ class Views:
             >>> {m: g.tolist() for m, g in v.group.items()}
             {'x': [0, 1], 'y': [2, 0, 3]}
         """
-        data = {m: as_numbers(x, m) for m, x in arrays.items()}
+        if pairs is None:
+            require_one_order(arrays)
+        data = {m: numbers(x, m) for m, x in arrays.items()}
         for m, x in data.items():
             if x.ndim != 2:
                 raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
