@@ -112,23 +112,9 @@ def exact_pot(cost: Tensor, *start: Tensor) -> Callable[[], Any]:
 
 def lazies() -> Iterator[Row]:
     """One pass over a cost that is never held, against the product in blocks of as many rows."""
-    from modalign.geometry.transport.kernel import log_step
-    from modalign.geometry.transport.problem import pose
-    from modalign.geometry.transport.sinkhorn import unabsorbed
-
     for width in (64, 256):
-        problem = pose(between(*transport.paired_gaussians(10_000, width)), None, None, 0.05)
-        x, y = problem.source.inputs
-        step = log_step(problem, unabsorbed(problem), 512)
-        v = step(torch.zeros(10_000, dtype=torch.float64))[0]
         what = f"transport, a pass in 512 rows / bare product, n = 10000, d = {width}"
-        yield Row(what, partial(step, v), partial(product_by_rows, x, y, torch.empty(512, 10_000)), 1.5)
-
-
-def product_by_rows(x: Tensor, y: Tensor, memory: Tensor) -> None:
-    """Each block of rows of x y^T in the same memory."""
-    for rows in x.split(len(memory)):
-        torch.mm(rows, y.T, out=memory[: len(rows)])
+        yield Row(what, *transport.pass_and_product(10_000, width, 10_000), 1.5)
 
 
 def neighbours() -> Iterator[Row]:

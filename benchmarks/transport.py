@@ -1,8 +1,8 @@
 """Transport against POT and geomloss: seconds, ratios and peak memory, same threads, dtype and problems.
 
-``python -m benchmarks.transport [--quick] [--cpu]``. Each row is one problem. All numbers come from one process,
-in float32, the three programs taking turns; each time is the least of a few repeats. ``--cpu`` runs in one thread
-and counts its processor seconds instead of wall-clock seconds, for a machine that is busy with other work.
+``python -m benchmarks.transport [--quick] [--cpu] [--large D ...]``. Each row is one problem. All numbers come from one
+process, in float32, the three programs taking turns; each time is the least of a few repeats. ``--cpu`` runs in one
+thread and counts its processor seconds instead of wall-clock seconds, for a machine that is busy with other work.
 
 - ``passes`` and ``plain``: iterations until the L1 marginal error is 1e-4, ours and those of plain Sinkhorn.
 - ``ours_s``: `solve` for a given cost. ``pot_x``: how many times longer ``ot.sinkhorn`` (``sinkhorn_log``)
@@ -13,6 +13,10 @@ and counts its processor seconds instead of wall-clock seconds, for a machine th
 - ``grad_s``, ``grad_pot_x``, ``grad_geomloss_x``: the same with the gradient, from the embeddings.
 - ``memory``, ``pot_memory``, ``geomloss_memory``: peak memory beside the embeddings of value and gradient, in
   cost matrices; ``solve_memory``: of `solve`, the given cost counted. From n = 1024 on, on Linux.
+
+``--large 64 256`` measures these widths alone, at n = 100,000 (7 minutes for both): a pass that never holds more than
+512 rows of the cost beside the bare product in blocks of as many, processor seconds of one thread, and the peak of
+what is held, the points among it. ``--first 4096``: for so many of the rows alone, against all columns.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import gc
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +38,9 @@ from torch.nn.functional import normalize
 from benchmarks.__main__ import table
 from modalign.geometry.cost import cosine
 from modalign.geometry.transport import Problem, Solver, between, solve
+from modalign.geometry.transport.kernel import log_step
+from modalign.geometry.transport.problem import pose
+from modalign.geometry.transport.sinkhorn import unabsorbed
 
 Clock = Callable[[], float]
 EPSILONS = (0.05, 0.01, 0.005)
@@ -137,6 +145,35 @@ def memory(x: Tensor, y: Tensor, cost: Tensor, epsilon: float) -> dict[str, floa
     return {name: peak / cost.nbytes for name, peak in peaks.items()}
 
 
+def large(widths: list[int], first: int, n: int = 100_000) -> list[dict[str, Any]]:
+    """One row per width: a pass over a cost that is never held, of the first rows and all columns."""
+    torch.set_num_threads(1)
+    rows = []
+    for d in widths:
+        made: list[Callable[[], Any]] = []
+        held = peak_memory(lambda d=d, made=made: made.extend(pass_and_product(n, d, first)))
+        one, bare = (timed_once(call, time.process_time) for call in made)
+        seconds = {"pass_s": one, "product_s": bare, "ratio": one / bare}
+        rows.append({"n": first, "m": n, "d": d, **seconds, "held_MB": held / 2**20})
+    return rows
+
+
+def pass_and_product(n: int, d: int, first: int, rows: int = 512) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """A pass over a cost of which so many rows are held, after a first one, and the product in blocks of as many."""
+    x, y = paired_gaussians(n, d)
+    problem = pose(between(x[:first], y), None, None, 0.05)
+    x, y = problem.source.inputs
+    step = log_step(problem, unabsorbed(problem), rows)
+    v = step(torch.zeros(n, dtype=torch.float64))[0]
+    return partial(step, v), partial(product_by_rows, x, y, torch.empty(rows, n))
+
+
+def product_by_rows(x: Tensor, y: Tensor, memory: Tensor) -> None:
+    """Each block of rows of x y^T in the same memory."""
+    for rows in x.split(len(memory)):
+        torch.mm(rows, y.T, out=memory[: len(rows)])
+
+
 def pot_sinkhorn(cost: Tensor, epsilon: float, iterations: int) -> Tensor:
     """POT's log-domain Sinkhorn for a number of iterations."""
     import ot
@@ -239,4 +276,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="sizes 256 and 1024 only")
     parser.add_argument("--cpu", action="store_true", help="processor seconds of one thread")
-    print(table(run(**vars(parser.parse_args()))))
+    parser.add_argument(
+        "--large", type=int, nargs="+", metavar="D", help="a pass at n = 100,000 of these widths, alone"
+    )
+    parser.add_argument("--first", type=int, default=100_000, help="of so many rows alone, and all columns")
+    asked = parser.parse_args()
+    print(table(large(asked.large, asked.first) if asked.large else run(asked.quick, asked.cpu)))

@@ -311,9 +311,15 @@ def test_no_more_rows_are_asked_for_than_stated(monkeypatch):
 
     asked, exponents = [], PointCost.exponents
 
-    def watched(self, scale, f=None, g=None, rows=slice(None), columns=slice(None), into=None):
-        asked.append(len(range(*rows.indices(len(self.x)))))
-        return exponents(self, scale, f, g, rows, columns, into)
+    def watched(self, *potentials):
+        entries = exponents(self, *potentials)
+
+        def some(rows=slice(None), *more):
+            asked.append(len(range(*rows.indices(len(self.x)))))
+            return entries(rows, *more)
+
+        some.least = entries.least
+        return some
 
     monkeypatch.setattr(PointCost, "exponents", watched)
     monkeypatch.setattr(PointCost, "block", None)  # nobody builds the cost
@@ -322,6 +328,25 @@ def test_no_more_rows_are_asked_for_than_stated(monkeypatch):
     assert float(found.value) > 0
     loss_of(x, y, rows=7, debias=True).backward()
     assert max(asked) == 7
+
+
+@pytest.mark.parametrize("cost", ["cosine", "sqeuclidean"])
+def test_exponents_know_a_bound_below_them(cost):
+    draw = torch.Generator().manual_seed(0)
+    f, g = torch.randn(40, generator=draw, dtype=torch.float64), torch.randn(30, generator=draw, dtype=torch.float64)
+    for potentials in ((), (f,), (None, g), (f, g)):
+        exponents = between(rows(40, 3), -rows(30, 3), cost).exponents(5.0, *potentials)
+        assert -1000 < exponents.least <= float(exponents().min()) + 1e-9
+
+
+def test_powers_of_2_are_0_where_they_would_underflow():
+    from modalign.geometry.transport.kernel import exp2_
+
+    given = torch.tensor([0.0, -1.5, -119.0, -121.0, -140.0, -1e9, -math.inf])
+    expected = torch.tensor([1.0, 2**-1.5, 2**-119.0, 0.0, 0.0, 0.0, 0.0])
+    torch.testing.assert_close(exp2_(given.clone()), expected)
+    assert exp2_(torch.tensor([math.nan])).isnan().all()
+    torch.testing.assert_close(exp2_(given[:3].clone(), least=-119.0), expected[:3])
 
 
 def test_costs_are_computed_once_however_many_epsilons_a_solver_passes(monkeypatch):

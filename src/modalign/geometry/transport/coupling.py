@@ -47,11 +47,13 @@ class Solved:
         found, problem, kernel = self.found, self.found.problem, self.found.base.kernel
         left = found.log_u + problem.a.double().log()
         right = found.log_v + problem.b.double().log()
+        if kernel is None:
+            f, g = found.base.f + problem.epsilon * left, found.base.g + problem.epsilon * right
+            exponents = problem.source.exponents(problem.scale, f, g)
         for block in row_blocks(problem.source.shape[-2], found.rows or cached_rows(problem.source)):
             row, column = left[..., block].unsqueeze(-1), right.unsqueeze(-2)
             if kernel is None:
-                f, g = found.base.f + problem.epsilon * left, found.base.g + problem.epsilon * right
-                yield block, exp2_(problem.source.exponents(problem.scale, f, g, block))
+                yield block, exp2_(exponents(block), exponents.least)
                 continue
             part = kernel[..., block, :]
             if block.start >= self._read:

@@ -6,7 +6,7 @@ The numbers of the steps are those of ``sinkhorn``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,12 +16,13 @@ from torch.nn.functional import threshold
 from .anderson import Step
 from .problem import LOG2E, EntropicProblem
 from .sharing import Sharing, log_total, most
-from .source import ALL, CACHED_BYTES, cached_rows, row_blocks
+from .source import ALL, CACHED_BYTES, Exponents, cached_rows, row_blocks
 
 Relax = Callable[[Tensor, slice], Tensor]
 
 FUSED_BYTES = 3 * 2**23  # a kernel above this falls out of cache between the two halves of a pass
 FUSED_BLOCK = 2**22  # bytes of a block that is read twice in a row
+TILE_BYTES = 2**23  # of entries computed at once: smaller products take longer, larger ones leave the cache
 _BITS = {torch.float32: 120.0, torch.float64: 1000.0}  # an entry below 2 to the minus that counts as 0
 FLOOR = 1e-30  # column sums below this are recomputed with their own maximum
 
@@ -48,7 +49,7 @@ def absorb(problem: EntropicProblem, g: Tensor | None) -> Base:
     """
     source, scale = problem.source, problem.scale
     kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device)
-    source.exponents(scale, None, g, into=kernel)
+    source.exponents(scale, None, g)(into=kernel)
     f = torch.empty_like(problem.a, dtype=torch.float64)
     highest = torch.full_like(problem.b, -math.inf)
     blocks = row_blocks(source.shape[-2], cached_rows(source))
@@ -140,48 +141,42 @@ def log_step(problem: EntropicProblem, base: Base, rows: int | None) -> Step:
     relax_columns = _relaxation(problem, problem.rho_b, base.g)
     n, m = source.shape[-2:]
     blocks = row_blocks(n, rows or cached_rows(source))
-    width = max(
-        256,
-        CACHED_BYTES // (blocks[0].stop * source.dtype.itemsize * (source.shape[0] if len(source.shape) == 3 else 1)),
-    )
-    tiles = row_blocks(m, width)
+    row_bytes = math.prod(source.shape[:-2]) * blocks[0].stop * source.dtype.itemsize
+    tiles = row_blocks(m, max(256, TILE_BYTES // row_bytes))
     shape = (*source.shape[:-2], blocks[0].stop)
     room = [torch.empty((*shape, t.stop - t.start), dtype=source.dtype, device=source.device) for t in tiles]
-    about: list[Tensor | None] = [None] * len(blocks)
+    about: Tensor | None = None
 
-    def entries(number: int, g: Tensor) -> tuple[Tensor, Tensor]:
+    def entries(block: slice, exponents: Exponents) -> tuple[Tensor, Tensor | float]:
         """K v b of a block's rows, in ``room``, as two factors: sums of what is held, and the log of its scale."""
-        block, top = blocks[number], about[number]
-        held = [part[..., : block.stop - block.start, :] for part in room]
-        total = torch.zeros_like(problem.a[..., block])
-        if top is not None:
-            f = torch.empty_like(base.f)
-            f[..., block] = base.f[..., block] - problem.epsilon * top
-            for part, tile in zip(held, tiles, strict=True):
-                exp2_(source.exponents(problem.scale, f, g, block, tile, part))
-                total += _times(part, problem.b[..., tile])
+        held = [(part[..., : block.stop - block.start, :], tile) for part, tile in zip(room, tiles, strict=True)]
+        if about is not None:
+            total = sum_of(exp2_(exponents(block, tile, part), exponents.least) for part, tile in held)
             if bool((torch.isfinite(total) & (total > FLOOR)).all()):
-                return total, top
-        for part, tile in zip(held, tiles, strict=True):
-            source.exponents(problem.scale, base.f, g, block, tile, part)
-        highest = torch.stack([part.amax(-1) for part in held]).amax(0)
-        total.zero_()
-        for part, tile in zip(held, tiles, strict=True):
-            total += _times(exp2_(part.sub_(highest.unsqueeze(-1))), problem.b[..., tile])
+                return total, 0.0
+        highest = torch.stack([exponents(block, tile, part).amax(-1) for part, tile in held]).amax(0)
+        total = sum_of(exp2_(part.sub_(highest.unsqueeze(-1))) for part, _ in held)
         return total, highest.double() / LOG2E
 
+    def sum_of(parts: Iterable[Tensor]) -> Tensor:
+        """The sums of some rows, weighted by b, from their tiles."""
+        return torch.stack([_times(part, problem.b[..., tile]) for part, tile in zip(parts, tiles, strict=True)]).sum(0)
+
     def step(log_v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        log_u = torch.empty_like(base.f)
+        nonlocal about
+        log_u = torch.zeros_like(base.f) if about is None else about.clone()
         back = torch.zeros_like(problem.b)
-        g = base.g + problem.epsilon * log_v
-        for number, block in enumerate(blocks):
+        f, g = base.f + problem.epsilon * log_u, base.g + problem.epsilon * log_v
+        exponents = source.exponents(problem.scale, f, g)
+        for block in blocks:
             # 5. K v, and from the same entries K^T(a u): what they are scaled by goes into the factor.
-            total, top = entries(number, g)
+            total, top = entries(block, exponents)
+            top = top - log_u[..., block]
             log_u[..., block] = relax_rows(-(total.double().log() + top), block)
-            about[number] = -log_u[..., block]
             factor = ((log_u[..., block] + top).exp() * problem.a[..., block]).to(source.dtype)
             for part, tile in zip(room, tiles, strict=True):
                 back[..., tile] += _times(part[..., : block.stop - block.start, :].mT, factor)
+        about = log_u
         back = source.sharing.total(back)
         log_back = back.double().log() - log_v  # the entries carried v
         lost = back <= FLOOR
@@ -197,15 +192,14 @@ def symmetric_step(problem: EntropicProblem, base: Base, rows: int | None) -> St
     """One averaged pass for a set and itself, f = g: log u <- (log u - log K(a u)) / 2, one product each."""
     source = problem.source
     blocks = row_blocks(source.shape[-2], rows or source.shape[-2])
+    if (kernel := base.kernel) is None:
+        exponents = source.exponents(problem.scale)
 
     def step(log_u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         u = (log_u.exp() * problem.a).to(source.dtype)
         log_answer = torch.empty_like(base.f)
         for block in blocks:
-            if base.kernel is None:
-                part = exp2_(source.exponents(problem.scale, rows=block))
-            else:
-                part = base.kernel[..., block, :]
+            part = exp2_(exponents(block), exponents.least) if kernel is None else kernel[..., block, :]
             log_answer[..., block] = -_times(part, u).double().log()
         gap = log_answer - log_u
         error = (problem.a * torch.expm1(-gap).abs()).sum(-1)
@@ -214,20 +208,22 @@ def symmetric_step(problem: EntropicProblem, base: Base, rows: int | None) -> St
     return step
 
 
-def exp2_(exponents: Tensor) -> Tensor:
-    """In-place 2^x that gives 0 where the result would underflow, without the slow path that CPUs take there."""
+def exp2_(exponents: Tensor, least: float = -math.inf) -> Tensor:
+    """In-place 2^x that gives 0 where the result would underflow, without the slow path that CPUs take there.
+
+    ``least``: a bound below all exponents; where that is in range they need not be looked at.
+    """
     bits = _BITS[exponents.dtype]
-    if float(exponents.amin()) > -bits:
-        return exponents.exp2_()
-    return threshold(exponents.clamp_(min=-bits).exp2_(), 2.0 ** (1 - bits), 0.0, inplace=True)
+    return (exponents if least > -bits else threshold(exponents, -bits, -math.inf, inplace=True)).exp2_()
 
 
 def _log_columns(problem: EntropicProblem, base: Base, log_u: Tensor, blocks: list[slice]) -> Tensor:
     """log sum_i a_i u_i K_ij, with a running maximum: for columns that underflow otherwise."""
     f = base.f + problem.epsilon * (log_u + problem.a.double().log())
     total = torch.full_like(base.g, -math.inf)
+    exponents = problem.source.exponents(problem.scale, f, base.g)
     for block in blocks:
-        entries = problem.source.exponents(problem.scale, f, base.g, block).mul_(1 / LOG2E)
+        entries = exponents(block).mul_(1 / LOG2E)
         total = torch.logaddexp(total, torch.logsumexp(entries, -2).double())
     return log_total(problem.source.sharing, total)
 

@@ -17,6 +17,18 @@ from .source import ALL, Blocks
 
 
 @dataclass(frozen=True)
+class PointExponents:
+    """Exponents from one product of the points, with what depends on the row or the column alone as two coordinates."""
+
+    left: Tensor
+    right: Tensor
+    least: float
+
+    def __call__(self, rows: slice = ALL, columns: slice = ALL, into: Tensor | None = None) -> Tensor:
+        return torch.mm(self.left[rows], self.right[columns].mT, out=into)
+
+
+@dataclass(frozen=True)
 class PointCost:
     """The cost between two sets of points, never held, made by `between`.
 
@@ -82,22 +94,14 @@ class PointCost:
         squares = (y * y).sum(-1) + (x * x).sum(-1).unsqueeze(-1)
         return torch.sub(squares, product, alpha=2.0, out=product).clamp_(min=0.0)
 
-    def exponents(
-        self,
-        scale: float,
-        f: Tensor | None = None,
-        g: Tensor | None = None,
-        rows: slice = ALL,
-        columns: slice = ALL,
-        into: Tensor | None = None,
-    ) -> Tensor:
-        """One product of the points, with what depends on the row or the column alone as two more coordinates."""
+    def exponents(self, scale: float, f: Tensor | None = None, g: Tensor | None = None) -> PointExponents:
         (x, y), (of_x, of_y) = self.points, self.own
         factor = scale if self.kind == "cosine" else 2.0 * scale
-        x, y = x[rows], y[columns]
-        row, column = _scaled(f, of_x, scale, rows).unsqueeze(-1), _scaled(g, of_y, scale, columns).unsqueeze(-1)
+        row, column = _scaled(f, of_x, scale), _scaled(g, of_y, scale)
+        least = row.amin() + column.amin() - factor * x.norm(dim=-1).amax() * y.norm(dim=-1).amax()
+        row, column = row.unsqueeze(-1), column.unsqueeze(-1)
         left, right = beside(x * factor, row, torch.ones_like(row)), beside(y, torch.ones_like(column), column)
-        return torch.mm(left, right.mT, out=into)
+        return PointExponents(left, right, float(least))
 
     def matrix(self) -> Tensor:
         return cosine_of_units(self.x, self.y) if self.kind == "cosine" else sqeuclidean(self.x, self.y)
@@ -151,10 +155,9 @@ def between(x: Tensor, y: Tensor, cost: str = "cosine") -> PointCost:
     return PointCost(unit(x), unit(y), cost) if cost == "cosine" else PointCost(x, y, cost)
 
 
-def _scaled(potential: Tensor | None, own: Tensor, scale: float, part: slice) -> Tensor:
-    """scale (potential - own) of some points, of the points' dtype."""
-    own = own[part]
-    return own * -scale if potential is None else ((potential[part] - own) * scale).to(own.dtype)
+def _scaled(potential: Tensor | None, own: Tensor, scale: float) -> Tensor:
+    """scale (potential - own) of the points of one side, of their dtype."""
+    return own * -scale if potential is None else ((potential - own) * scale).to(own.dtype)
 
 
 def _with_ones(x: Tensor) -> Tensor:

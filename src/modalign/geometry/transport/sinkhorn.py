@@ -159,9 +159,10 @@ def sinkhorn_symmetric(
     if rows is None:
         source = problem.source
         kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device)
-        source.exponents(problem.scale, into=kernel)
+        exponents = source.exponents(problem.scale)
+        exponents(into=kernel)
         for block in row_blocks(source.shape[-2], cached_rows(source)):
-            exp2_(kernel[..., block, :])
+            exp2_(kernel[..., block, :], exponents.least)
         base = Base(base.f, base.g, kernel)
     step = symmetric_step(problem, base, rows)
     found = accelerate(step, base.f, tolerance, max_iterations, math.inf)

@@ -24,6 +24,19 @@ ALL = slice(None)
 CACHED_BYTES = 2**21  # a block of this size is read from cache when it is used again
 
 
+class Exponents(Protocol):
+    """What a kernel's entries are powers of, computed for the rows and columns that are asked for."""
+
+    @property
+    def least(self) -> float:
+        """A bound below all of them; -inf where none is known."""
+        ...
+
+    def __call__(self, rows: slice = ALL, columns: slice = ALL, into: Tensor | None = None) -> Tensor:
+        """Those of some rows and columns, (..., r, c): a new tensor, or ``into``."""
+        ...
+
+
 class CostSource(Protocol):
     """A cost C, (..., n, m), with all that a solver asks of one."""
 
@@ -67,18 +80,10 @@ class CostSource(Protocol):
         """Rows of the cost, (..., r, m), detached; the caller must not write into it."""
         ...
 
-    def exponents(
-        self,
-        scale: float,
-        f: Tensor | None = None,
-        g: Tensor | None = None,
-        rows: slice = ALL,
-        columns: slice = ALL,
-        into: Tensor | None = None,
-    ) -> Tensor:
-        """scale (f_i + g_j - C_ij) for some rows and columns, (..., r, c), detached: a new tensor, or ``into``.
+    def exponents(self, scale: float, f: Tensor | None = None, g: Tensor | None = None) -> Exponents:
+        """scale (f_i + g_j - C_ij), (..., n, m), detached, to be read in parts.
 
-        f (..., n) and g (..., m) are potentials of all rows and columns; None counts as 0.
+        f (..., n) and g (..., m) are potentials; None counts as 0.
         """
         ...
 
@@ -97,6 +102,30 @@ class CostSource(Protocol):
     def paid(self, plan: Blocks) -> Tensor:
         """<P, C>, a scalar or (batch,); forbidden pairs count 0."""
         ...
+
+
+@dataclass(frozen=True)
+class DenseExponents:
+    """Exponents of a cost in memory; see `CostSource.exponents`."""
+
+    costs: Tensor
+    scale: float
+    f: Tensor | None
+    g: Tensor | None
+    least = -math.inf
+
+    def __call__(self, rows: slice = ALL, columns: slice = ALL, into: Tensor | None = None) -> Tensor:
+        costs = self.costs[..., rows, columns]
+        if self.f is None and self.g is None:
+            return torch.mul(costs, -self.scale, out=into)
+        # Differences first, whose rounding is that of the costs, not that of the potentials.
+        potentials = [] if self.f is None else [self.f[..., rows].unsqueeze(-1)]
+        potentials += [] if self.g is None else [self.g[..., columns].unsqueeze(-2)]
+        first, *rest = (p.to(costs.dtype) for p in potentials)
+        out = torch.sub(first, costs, out=into)
+        for potential in rest:
+            out.add_(potential)
+        return out.mul_(self.scale)
 
 
 @dataclass(frozen=True)
@@ -136,24 +165,8 @@ class DenseCost:
     def block(self, rows: slice) -> Tensor:
         return self.costs[..., rows, :]
 
-    def exponents(
-        self,
-        scale: float,
-        f: Tensor | None = None,
-        g: Tensor | None = None,
-        rows: slice = ALL,
-        columns: slice = ALL,
-        into: Tensor | None = None,
-    ) -> Tensor:
-        costs = self.costs[..., rows, columns]
-        if f is None and g is None:
-            return torch.mul(costs, -scale, out=into)
-        # Differences first, whose rounding is that of the costs, not that of the potentials.
-        first, rest = (g[..., columns].unsqueeze(-2), None) if f is None else (f[..., rows].unsqueeze(-1), g)  # type: ignore[index]
-        out = torch.sub(first.to(self.dtype), costs, out=into)
-        if rest is not None:
-            out.add_(rest[..., columns].to(self.dtype).unsqueeze(-2))
-        return out.mul_(scale)
+    def exponents(self, scale: float, f: Tensor | None = None, g: Tensor | None = None) -> Exponents:
+        return DenseExponents(self.costs, scale, f, g)
 
     def matrix(self) -> Tensor:
         return self.given
