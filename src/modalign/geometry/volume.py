@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import renamed
 from ..errors import ModalignError
-from ..parameters import checked
+from ..parameters import Positive, checked
 from .cost import inner, working
 
 Gram = tuple[Tensor, Tensor, Tensor]
@@ -56,7 +56,7 @@ def gram_volume(anchor: Tensor, others: Tensor, present: Tensor | None = None) -
 
 
 @checked
-def gram_distance(anchor: Tensor, others: Tensor, present: Tensor | None = None, epsilon: float = 0.1) -> Tensor:
+def gram_distance(anchor: Tensor, others: Tensor, present: Tensor | None = None, epsilon: Positive = 0.1) -> Tensor:
     """Sound form of the GRAM volume: a normalised log-volume that knows signs and compares tuples of any size.
 
     Each unit vector x is lifted to [x, 1] / sqrt(2), which turns a cosine c into (1 + c) / 2: opposite vectors become
@@ -82,8 +82,6 @@ def gram_distance(anchor: Tensor, others: Tensor, present: Tensor | None = None,
         >>> [round(v, 3) for v in gram_distance(x, others)[0].tolist()]
         [0.0, 1.0, 1.152]
     """
-    if not epsilon > 0:
-        raise ModalignError(f"epsilon is {epsilon}: it must be positive")
     square, cross, dtype = _products(anchor, others, present, lift=True)
     m, k = square.shape[:2]
     there = torch.ones(m, k, dtype=torch.bool, device=square.device) if present is None else present

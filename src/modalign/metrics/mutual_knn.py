@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import ModalignError
 from ..geometry import similarity
 from ..parameters import Count, Number
 from ..registry import register
@@ -109,8 +108,6 @@ def _scores(
     null: int = 0,
     rows: int | None = None,
 ) -> dict[str, Score]:
-    if k < 1:
-        raise ModalignError(f"{name} needs k >= 1, got {k}")
     out = {}
     for a, b, items in item_sets(z, pick, least=2, rows=rows):
         n = len(items.group)

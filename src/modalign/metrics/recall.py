@@ -23,7 +23,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError
 from ..geometry.cost import unit
 from ..parameters import Count
 from ..registry import register
@@ -142,8 +141,6 @@ class Retrieval:
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """Scores of every direction; a direction without any positive pair gives none."""
-        if any(k < 1 for k in self.ks):
-            raise ModalignError(f"the depths of Recall@k must be at least 1, got {list(self.ks)}")
         out: dict[str, Score] = {}
         for (a, b), found in find_all(z, self.pairs).items():
             anyone = unit(z[a].double()) @ unit(z[b].double()).mean(0)

@@ -155,8 +155,6 @@ class Separation(Objective):
         scale: Positive = contrast.CLIP_SCALE,
     ) -> None:
         super().__init__()
-        if not 0 <= drop < 1:
-            raise ModalignError(f"drop is {drop}: it must be in [0, 1)")
         self.dim, self.drop = dim, drop
         self.orthogonality, self.instance, self.uniformity = orthogonality, instance, uniformity
         self.scale = Scale(scale)

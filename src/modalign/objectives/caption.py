@@ -68,12 +68,10 @@ class Caption(Objective):
         prefix: Count = 4,
         longest: Count = 24,
         dropout: Share = 0.1,
-        smoothing: Weight = 0.1,
+        smoothing: Share = 0.1,
         seed: Seed = 0,
     ) -> None:
         super().__init__()
-        if noise < 0 or not 0 <= smoothing < 1:
-            raise ModalignError(f"noise {noise} must be at least 0 and smoothing {smoothing} in [0, 1)")
         self.captions = read_annotations(captions, "captions")
         self.modalities, self.noise, self.smoothing = modalities, noise, smoothing
         self.vocabulary = Vocabulary.of((c for several in self.captions.values() for c in several), least)

@@ -59,8 +59,6 @@ class Classify(Objective):
         seed: Seed = 0,
     ) -> None:
         super().__init__()
-        if dim < 1 or scale <= 0:
-            raise ModalignError(f"dim {dim} and scale {scale} must be positive")
         self.labels = read_annotations(labels, "labels")
         self.dim, self.modalities, self.scale = dim, modalities, scale
         most = max(map(len, self.labels.values()))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..geometry import contrast
 from ..geometry.cost import inner, working
-from ..parameters import Dim, Positive, Weight
+from ..parameters import Dim, Fraction, Positive
 from ..registry import register
 from ..views import Batch, Views
 from .base import Objective, Scale
@@ -56,7 +56,7 @@ class Jiang(Objective):
         consistency: float = 0.25,
         widths: Mapping[str, int] | None = None,
         dim: Dim = 256,
-        t: Weight = 0.25,
+        t: Fraction = 0.25,
         scale: Positive = contrast.CLIP_SCALE,
         modalities: Sequence[str] | None = None,
     ) -> None:

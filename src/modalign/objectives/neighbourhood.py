@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, check_known
+from ..errors import check_known
 from ..geometry import neighbours
 from ..parameters import Count, Number, Positive, Weight
 from ..registry import register
@@ -87,8 +87,6 @@ class Rma(Objective):
         super().__init__()
         check_known("form of rma", form, FORMS)
         check_known("weights", weights, neighbours.losses.WEIGHTS)
-        if k < 1:
-            raise ModalignError(f"k is {k}: rma needs at least one neighbour")
         self.form, self.k, self.weights, self.symmetric = form, k, weights, symmetric
         self.temperature = temperature or (0.07 if form in ("carried", "diffused") else 0.05)
         self.own, self.neighbour_temperature = own, neighbour_temperature

@@ -205,7 +205,7 @@ class Klot(Pairwise):
     def __init__(
         self,
         teacher: str = "cca",
-        epsilon: Weight = 0.05,
+        epsilon: Positive = 0.05,
         teacher_epsilon: Positive = 0.005,
         items: str = "all",
         official: bool = False,
@@ -217,8 +217,6 @@ class Klot(Pairwise):
     ) -> None:
         super().__init__(modalities)
         check_known("items", items, ITEMS)
-        if not (epsilon > 0 and teacher_epsilon > 0):
-            raise ModalignError(f"epsilons must be positive, got {epsilon} and {teacher_epsilon}")
         self.teacher = Teacher(teacher, dim, ridge)
         self.epsilon, self.teacher_epsilon, self.items = epsilon, teacher_epsilon, items
         self.official, self.iterations, self.tolerance = official, iterations, tolerance

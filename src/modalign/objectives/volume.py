@@ -259,8 +259,6 @@ class Pmrl(Tuples):
         pick: str = "sample",
     ) -> None:
         super().__init__(None, modalities, pick)
-        if not (temperature > 0 and inter_temperature > 0):
-            raise ModalignError(f"temperatures must be positive, got {temperature} and {inter_temperature}")
         self.singular_values = volume.singular_values if official else volume.mean_singular_values
         self.temperature, self.inter_temperature, self.inter = temperature, inter_temperature, inter
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError
-from ...parameters import Shape, checked
+from ...parameters import Fraction, Shape, checked
 from ..cost import working
 from .coupling import Held
 from .dual import Envelope
@@ -78,7 +78,7 @@ def fused_gromov(
     a: Tensor | None = None,
     b: Tensor | None = None,
     *,
-    alpha: float = 0.5,
+    alpha: Fraction = 0.5,
     solver: Solver = DESCENT,
     start: Tensor | None = None,
 ) -> Plan:
@@ -106,8 +106,6 @@ def fused_gromov(
         tensor([[0.0000, 0.5000],
                 [0.5000, 0.0000]])
     """
-    if not 0.0 <= alpha <= 1.0:
-        raise ModalignError(f"alpha is {alpha}: it weighs the inner distances, between 0 and 1")
     wanted = (*cx.shape[:1], *cy.shape[:1])
     if cost.shape != wanted or not bool(torch.isfinite(cost).all()):
         raise ModalignError(f"fused Gromov needs a finite cost {wanted}, got shape {tuple(cost.shape)}")
