@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from modalign.data.manifest import Manifest, Row
-from modalign.data.soundtracks import with_soundtracks
+from modalign.data.manifest import Manifest, Row, with_soundtracks
 
 FILM = Row(3, "video", uri="a.mp4", start=1.0, end=2.0, split="train", extra={"clip": "a"})
 

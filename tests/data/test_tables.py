@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modalign.data.json_lists import read_json, stream_json
-from modalign.data.lists import decode, read_list
+from modalign.data.lists import decode, read_json, read_list, stream_json
 from modalign.data.tables import number, parse_csv, read_csv
 from modalign.errors import ModalignError
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from modalign.data.manifest import Manifest, Row
-from modalign.data.soundtracks import with_soundtracks
+from modalign.data.manifest import Manifest, Row, with_soundtracks
 from modalign.errors import ModalignError
 from modalign.features.choose import Renamed, entries_for, make_encoders, parse_entry
 from modalign.features.embed import embed

@@ -11,9 +11,8 @@ import numpy as np
 from .. import __version__
 from ..files import write_text
 from ..report.bench.figures import Line, Point, curves
-from ..report.bench.parts import card, cards, paragraph
-from ..report.bench.parts import table as html_table
-from ..report.page import page
+from ..report.page import card, cards, page, paragraph
+from ..report.page import table as html_table
 from ..report.svg import join
 from . import statistics
 from .moving import PUBLISHED, values

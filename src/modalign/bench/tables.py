@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
+from ..metrics.shown import p_value
 from .entries import BASELINES
 
 Summary = Mapping[str, Any]
@@ -216,16 +217,6 @@ def _board(summary: Summary, s: Mapping[str, Any]) -> str:
         cost = f"{row['cost']['cpu_seconds']:.1f}"
         rows.append([summary["labels"][m], shown(row), f"{100 * row['sd']:.2f}", *measured, *tested, cost])
     return table(["method", "mean recall", "sd", *beside, "p (Holm)", "effect", "fit, s"], rows)
-
-
-def p_value(p: float) -> str:
-    """A p value for people.
-
-    Example:
-        >>> p_value(0.00001), p_value(0.042)
-        ('< .001', '.042')
-    """
-    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
 
 
 def _target(s: Mapping[str, Any]) -> str:

@@ -10,8 +10,7 @@ from typing import Any
 from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
-from .json_lists import read_json
-from .lists import read_list
+from .lists import read_json, read_list
 from .manifest import Manifest
 from .places import IMAGES, KIND_OF, SOUNDS, VIDEOS, Files, existing_folder, first_folder, hidden
 from .rows import Missing, Rows

@@ -11,7 +11,7 @@ from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
 from .eccv import listed_positives
-from .json_lists import read_json
+from .lists import read_json
 from .manifest import Manifest
 from .places import existing_folder, first_file, hidden, inside
 from .rows import Missing, Rows, split_name

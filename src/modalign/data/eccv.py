@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, check_known, require
-from .json_lists import read_json
+from .lists import read_json
 
 LISTS = ("original", "cxc", "eccv")
 

@@ -12,8 +12,7 @@ from ..errors import ModalignError, few
 from ..files import from_json
 from ..parameters import Place
 from ..registry import register
-from .json_lists import read_json
-from .lists import read_list
+from .lists import read_json, read_list
 from .manifest import Manifest
 from .places import existing_folder, first_file, first_folder, inside
 from .rows import Missing, Rows

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ..errors import ModalignError, few
 from ..parameters import Count, Place, Weight
 from ..registry import register
-from .json_lists import stream_json
+from .lists import stream_json
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder, hidden
 from .rows import Missing, Rows

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
-from .json_lists import read_json
+from .lists import read_json
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder
 from .rows import Missing, Rows

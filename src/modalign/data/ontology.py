@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..errors import ModalignError, check_known, few
-from .json_lists import read_json
+from .lists import read_json
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..data.left_out import summary
-from ..data.manifest import Manifest, Row
+from ..data.manifest import Manifest, Row, with_soundtracks
 from ..data.named import read_named
-from ..data.soundtracks import with_soundtracks
 from ..errors import ModalignError
 from ..files import cache_folder
 from ..outputs import claim, tell

@@ -52,6 +52,16 @@ def interval(score: Score | None, between: str = " to ") -> str:
     return between.join(number(v, score.unit, sign=False) for v in (score.low, score.high))
 
 
+def p_value(p: float) -> str:
+    """A p value for people.
+
+    Example:
+        >>> p_value(0.00001), p_value(0.042)
+        ('< .001', '.042')
+    """
+    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
+
+
 def line(score: Score) -> str:
     """A score on one line: value [low, high], chance, and what is to be noted.
 

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from ..metrics.score import Score
 from ..report.bench.figures import Line, Point, curves
-from ..report.bench.parts import card
 from ..report.figures.panel import Series
 from ..report.figures.recall import dot_panel
+from ..report.page import card
 
 NAMES = {
     "identity": "no change", "orthogonal": "orthogonal", "low_rank": "low rank", "ridge": "ridge",

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from .. import __version__
-from ..report.bench.parts import cards, paragraph, table
+from ..report.page import cards, paragraph, table
 from ..report.page import page as html
 from ..report.svg import join, tag
 from . import charts

@@ -1,9 +1,9 @@
-"""What sections share: rendering with escaping on, and how a section says that it has nothing to show."""
+"""What pages share: rendering with escaping on, pieces of HTML, and how a section says that it has nothing to show."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from markupsafe import Markup, escape
 
 from .sheet import Sheet
-from .svg import percent, printable, short_number
+from .svg import percent, printable, short_number, tag
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -115,3 +115,34 @@ def _templates() -> Environment:
     )
     environment.filters |= {"percent": percent, "short": short_number, "linked": linked}
     return environment
+
+
+Summary = Mapping[str, Any]
+Content = Markup | Absent
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", focus: Sequence[bool] = ()) -> Markup:
+    """An HTML table; entries are escaped unless they are markup."""
+    top = tag("thead", tag("tr", *(tag("th", h, scope="col") for h in head)))
+    body = [
+        tag("tr", *(tag("td", c) for c in row), class_="focus" if i < len(focus) and focus[i] else None)
+        for i, row in enumerate(rows)
+    ]
+    inside = [tag("caption", caption)] if caption else []
+    return tag("div", tag("table", *inside, top, tag("tbody", *body)), class_="scroll")
+
+
+def paragraph(words: object) -> Markup:
+    """A note."""
+    return tag("p", words, class_="note")
+
+
+def card(figure: Markup, caption: str = "", width: int = 46) -> Markup:
+    """A figure on a card, at most so many times the size of letters wide."""
+    words = [tag("figcaption", caption)] if caption else []
+    return tag("figure", figure, *words, class_="card", style=f"max-width: {width}rem")
+
+
+def cards(parts: Sequence[Markup]) -> Markup:
+    """Figures side by side."""
+    return tag("div", *parts, class_="grid", style="margin: 1rem 0")

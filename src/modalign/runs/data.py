@@ -13,8 +13,7 @@ from torch import Tensor
 
 from ..data.arrays import load_features, load_pairs
 from ..data.left_out import LeftOut
-from ..data.manifest import Manifest
-from ..data.soundtracks import with_soundtracks
+from ..data.manifest import Manifest, with_soundtracks
 from ..errors import ModalignError
 from ..features.choose import make_encoders
 from ..features.embed import embed_cached

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
+from .. import __version__
 from ..errors import ModalignError
 from ..files import RunFile, as_path, read_json, read_jsonl, write_json, write_text
 from ..model import Model
@@ -17,9 +23,31 @@ from ..progress import Progress, silent
 from ..specification import Specification, from_toml
 from ..views import concat
 from .data import Data, load_data
-from .environment import environment
 from .items import Items, describe, draw_thumbnails
 from .result import Result
+
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "POT", "transformers", "safetensors")
+
+
+def environment(command: Iterable[str] = ()) -> dict[str, Any]:
+    """Versions, machine and time. No host or user names."""
+    versions = {"modalign": __version__}  # of the code that runs, whatever an old installation left written
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "command": list(command),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "versions": versions,
+        "byteorder": sys.byteorder,
+    }
 
 
 class Run:

@@ -18,11 +18,10 @@ from modalign.features.embed import embed
 from modalign.features.encoders import aisfx_net, speech, weights
 from modalign.features.encoders.aisfx import AiSfx
 from modalign.features.encoders.audio import LogMel
-from modalign.features.encoders.framing import framed
+from modalign.features.encoders.framing import framed, part_means, spread
 from modalign.features.encoders.joined import Joined
 from modalign.features.encoders.melbands import log_mel, statistics
 from modalign.features.encoders.speech import Speech
-from modalign.features.encoders.time_parts import part_means, spread
 from modalign.registry import make
 
 Sound = tuple[np.ndarray, int]

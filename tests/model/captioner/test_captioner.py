@@ -11,8 +11,8 @@ from torch.nn.functional import normalize
 
 from modalign.errors import ModalignError
 from modalign.model.captioner import Captioner, Decoder, Vocabulary
-from modalign.model.captioner.beam import beam_search
 from modalign.model.captioner.captioner import centred
+from modalign.model.captioner.decoder import beam_search
 from modalign.model.captioner.vocabulary import BEGIN, END, PAD, SPECIAL, UNKNOWN
 
 

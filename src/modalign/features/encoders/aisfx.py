@@ -14,9 +14,8 @@ from ...registry import register
 from .aisfx_net import DIM, RATE, Network, blocks_of, spectrogram
 from .audio import heard
 from .base import FrozenEncoder, Item, file_hash, frozen, loaded
-from .framing import gathered
+from .framing import gathered, part_means
 from .text import Precision
-from .time_parts import part_means
 from .weights import Credit, load_state, weights_file
 
 VERSION = 1

@@ -15,9 +15,9 @@ from ...errors import ModalignError
 from ...parameters import Count, Dim, Range, Seed
 from ...registry import register
 from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
+from .framing import part_means
 from .mel_cnn import SHORTEST, Bands, MelCNN
 from .melbands import FLOOR, log_mel, statistics, windows
-from .time_parts import part_means
 
 VERSION = 1
 RATE = 16000

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...errors import ModalignError
 from ...files import atomic
 from ...parameters import Count, Dim, Range, checked
-from .time_parts import shares
+from .framing import shares
 
 CENTRE, SPREAD = -5.0, 2.0
 """Bands enter the network as (L + 5) / 2: about unit variance for ordinary sounds."""

@@ -16,8 +16,7 @@ from ...registry import register
 from . import onnx_runtime
 from .audio import heard
 from .base import FrozenEncoder, Item, file_hash, loaded
-from .framing import framed, gathered
-from .time_parts import part_means, spread
+from .framing import framed, gathered, part_means, spread
 from .weights import Credit, weights_file
 
 VERSION = 1

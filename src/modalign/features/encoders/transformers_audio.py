@@ -16,9 +16,9 @@ from ...parameters import Count, Weight
 from ...registry import register
 from .audio import hear
 from .base import Item
+from .framing import part_means
 from .melbands import windows
 from .text import Precision
-from .time_parts import part_means
 from .transformers_base import TransformersEncoder, projected, width_of
 
 PART = 16

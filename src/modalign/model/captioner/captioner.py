@@ -15,8 +15,7 @@ from ...errors import ModalignError, check_known
 from ...files import as_path, read_tied, write_tied
 from ...registry import check
 from ...views import Views
-from .beam import beam_search
-from .decoder import Decoder
+from .decoder import Decoder, beam_search
 from .vocabulary import Vocabulary
 
 FORMAT = 1

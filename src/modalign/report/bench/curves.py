@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..page import Absent
+from ..page import Absent, Content, Summary, card, cards
 from . import figures
 from .figures import Line, Point
-from .parts import Content, Summary, card, cards
 
 MOST_LINES = 8
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ...metrics.shown import p_value
 from ...runs import Run
-from ..page import Absent
+from ..page import Absent, Content, Summary, card, cards, paragraph, table
 from ..svg import join, percent, tag
 from . import figures
 from .curves import MOST_LINES, budgets, missing
 from .figures import Bar, Cell, Line, Point
-from .parts import Content, Summary, card, cards, p_text, paragraph, table
 
 LEVEL = 0.05
 
@@ -86,7 +86,7 @@ def _board(s: Summary, one: Mapping[str, Any]) -> Markup:
     for m, row in sorted(one["methods"].items(), key=lambda item: -item[1]["value"]):
         test = against.get(m)
         gap = "" if test is None else f"{100 * test['difference']['value']:+.1f}"
-        tests = ["", ""] if test is None else [p_text(test["corrected"]), f"{test['effect']:.2f}"]
+        tests = ["", ""] if test is None else [p_value(test["corrected"]), f"{test['effect']:.2f}"]
         rows.append([
             s["labels"][m], _interval(row), percent(row["sd"], 2), gap, *tests, percent(firm.get(m, 0.0), 0),
             *(row["beside"].get(name, "–") for name in beside), _links(row),
@@ -152,7 +152,7 @@ def ranking(s: Summary) -> Content:
     ]
     second = figures.curves("Performance profile", "best score / own score (log scale)", lines, log=True)
     words = (
-        f"Friedman test over {len(found['settings'])} settings: p {p_text(found['friedman'])}; agreement of the "
+        f"Friedman test over {len(found['settings'])} settings: p {p_value(found['friedman'])}; agreement of the "
         f"settings (Kendall's W): {found['concordance']:.2f}. Band: methods within the critical difference of the best "
         "(Nemenyi, 5 %). Settings of one data set are not independent: read the band as a rough guide."
     )
