@@ -268,6 +268,16 @@ def test_scores_of_classes_that_are_nan_are_refused() -> None:
         mean_average_precision(torch.rand(3, 2), torch.tensor([[0, 1], [2, 0], [1, 1]]))
 
 
+def test_an_interval_ends_where_the_measure_does() -> None:
+    """Disparities lie in [0, 1]: of few items their interval reached 1.36."""
+    z = Views.from_arrays(a=normal(12, 1), b=normal(12, 1, seed=1))
+    for name, score in evaluate(z, ["procrustes", "whitened_procrustes"]).items():
+        if name.endswith("procrustes/a~b"):
+            assert score.low is not None
+            assert score.high is not None
+            assert 0 <= score.low <= score.value <= score.high <= 1, name
+
+
 def test_a_unit_belongs_to_the_score() -> None:
     error = Measure("Mapping error", "distance", "How far a map is off.", higher_is_better=False).score(3.2)
     assert Score.from_json(error.json()).unit == "distance"

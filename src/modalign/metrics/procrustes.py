@@ -19,7 +19,7 @@ from .score import Measure, Score
 
 LEAST = 3  # groups from which on a shape says anything
 DISPARITY = Measure(
-    "Procrustes distance", "distance", "What remains between paired items after the best rotation and scaling; 0 fits.",
+    "Procrustes distance", "index", "What remains between paired items after the best rotation and scaling; 0 fits.",
     higher_is_better=False, importance="main",
 )  # fmt: skip
 SIZE_AND_SHAPE = Measure(
@@ -31,7 +31,7 @@ ANGLE = Measure(
     importance="detail",
 )  # fmt: skip
 WHITENED = Measure(
-    "Whitened Procrustes distance", "distance",
+    "Whitened Procrustes distance", "index",
     "What remains between paired items after the best rotation of their leading axes, each of length 1; 0 fits.",
     higher_is_better=False, importance="detail",
 )  # fmt: skip
