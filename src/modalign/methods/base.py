@@ -39,7 +39,9 @@ def at_least_two(x: Views) -> None:
     """
     for m, items in x.data.items():
         if len(items) < 2:
-            raise ModalignError(f"'{m}' has {len(items)} items to learn from, and two are the least: give more, or leave it out")
+            raise ModalignError(
+                f"'{m}' has {len(items)} items to learn from, and two are the least: give more, or leave it out"
+            )
 
 
 class Method(Protocol):

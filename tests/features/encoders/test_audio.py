@@ -32,6 +32,26 @@ def noise(seconds: float, seed: int = 0) -> Sound:
     return (np.random.default_rng(seed).normal(size=round(16000 * seconds)) * 0.1, 16000)
 
 
+# ------------------------------------------------------------------ items
+
+
+def test_items_are_encoded_in_their_order_whatever_holds_them() -> None:
+    """A Series of pandas answers [0] with the item of that label."""
+    sounds = [noise(0.2, seed) for seed in range(3)]
+    right = LogMel().encode(sounds)
+    turned = pytest.importorskip("pandas").Series(sounds, index=[2, 1, 0])
+    for held in (tuple(sounds), (s for s in sounds), turned, dict(enumerate(sounds)).values()):
+        assert torch.equal(LogMel().encode(held), right)
+    with pytest.raises(ModalignError, match="takes a list of items, got one int"):
+        LogMel().encode(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2), (2, 0)])
+def test_arrays_without_a_sample_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModalignError, match="sound has no samples"):
+        LogMel().encode([(np.zeros(shape, np.float32), 16000)])
+
+
 # ------------------------------------------------------------------ bands
 
 

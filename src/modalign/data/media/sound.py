@@ -147,10 +147,9 @@ def _array_blocks(source: tuple[np.ndarray, int], start: float, end: float, name
     x, own = np.asarray(source[0]), int(source[1])
     if x.ndim not in (1, 2) or x.dtype.kind != "f":
         raise ModalignError(f"samples must be floats, (t,) or (t, channels), got {x.dtype} {x.shape}: {name}")
-    x = _time_first(x.reshape(len(x), -1), name)
     first, last = places(start, end, own)
     mono = Mono(name)
-    blocks = [mono(x[first:last])] if len(x) else []
+    blocks = [mono(_time_first(x[:, None] if x.ndim == 1 else x, name)[first:last])] if x.size else []
     mono.finish()
     return own, iter(blocks)
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -106,14 +106,15 @@ class FrozenEncoder:
         """Cut items into batches: lists of positions, each position once."""
         return [list(range(i, min(i + self.batch_size, len(items)))) for i in range(0, len(items), self.batch_size)]
 
-    def encode(self, items: Sequence[Item]) -> Tensor:
+    def encode(self, items: Iterable[Item]) -> Tensor:
         """Features of a few items at once, in their order, (n, dim) float32.
 
         Raises:
             ModalignError: an item is broken. (Data sets with broken items go through ``modalign.features.embed``.)
         """
-        if isinstance(items, str | bytes | os.PathLike | Row):
+        if isinstance(items, str | bytes | os.PathLike | Row) or not isinstance(items, Iterable):
             raise ModalignError(f"encode takes a list of items, got one {type(items).__name__}: put it into a list")
+        items = list(items)  # in their order: a Series of pandas would give those of its labels
         out = torch.empty(len(items), self.dim)
         for places in self.plan(items):
             out[places] = self(self.collate([items[i] for i in places])).float().cpu()
