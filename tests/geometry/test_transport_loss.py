@@ -482,7 +482,7 @@ def test_fused_gromov_at_its_ends():
 def test_gromov_mistakes_are_named():
     with pytest.raises(ModalignError, match="cx has shape"):
         gromov(torch.zeros(2, 3), torch.zeros(2, 2))
-    with pytest.raises(ModalignError, match="alpha is 2"):
+    with pytest.raises(ModalignError, match="alpha must lie in"):
         fused_gromov(torch.zeros(2, 2), torch.zeros(2, 2), torch.zeros(2, 2), alpha=2.0)
     with pytest.raises(ModalignError, match="finite cost"):
         fused_gromov(torch.zeros(2, 3), torch.zeros(2, 2), torch.zeros(2, 2))
