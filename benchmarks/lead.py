@@ -1,4 +1,4 @@
-"""The lead of "full" over the best simple baselines: the tables at the head of docs/results.md.
+"""The lead of "full" over simple baselines tuned with each seed (the published tables, of suites, tune with one).
 
     MODALIGN_DATA=... python -m benchmarks.lead --out lead.jsonl
     MODALIGN_DATA=... python -m benchmarks.lead --out lead.jsonl --settings hidden-100 complete --methods full
