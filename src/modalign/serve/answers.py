@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +21,6 @@ from .things import find, thing
 from .workers import Answer
 
 SIDE, LARGE = 160, 640  # pixels of pictures
-KEPT = 4096  # decoded pictures that are remembered
 HEADS = {b"\x1a\x45\xdf\xa3": "video/webm"}
 PICTURES, SOUNDS, VIDEOS = ("image",), ("audio",), ("video",)
 
@@ -228,10 +225,6 @@ def standings(state: State, body: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------ media
 
 
-_pictures: OrderedDict[tuple[Any, ...], Answer] = OrderedDict()
-_lock = threading.Lock()
-
-
 def media(state: State, number: int, modality: str, row: int, as_what: str, large: bool) -> Answer | Video:
     """The picture, sound or video of an item, decoded away from this process and made anew.
 
@@ -249,19 +242,8 @@ def media(state: State, number: int, modality: str, row: int, as_what: str, larg
     path, start, end = found
     if as_what == "video":
         return _video(path)
-    request = {"op": as_what, "path": path, "side": LARGE if large else SIDE, "start": start, "end": end}
-    key = (id(state), *request.values())
-    with _lock:
-        if key in _pictures:
-            _pictures.move_to_end(key)
-            return _pictures[key]
-    answer = state.decoders.ask(request)
-    if as_what != "sound":
-        with _lock:
-            _pictures[key] = answer
-            while len(_pictures) > KEPT:
-                _pictures.popitem(last=False)
-    return answer
+    decode = state.decode if as_what == "sound" else state.picture
+    return decode(as_what, path, LARGE if large else SIDE, start, end)
 
 
 def _video(path: str) -> Video:

@@ -63,14 +63,12 @@ def _reason(problem: Exception, request: dict[str, Any]) -> str:
 
 def _work(request: dict[str, Any], payload: bytes, encoders: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     source = request.get("path") or payload
-    operation = request["op"]
-    if operation == "encode":
+    times = request.get("start"), request.get("end")
+    if request["op"] == "encode":
         return _encode(source, request["encoder"], encoders)
-    if operation == "picture":
-        return _picture(source, int(request["side"]))
-    if operation == "frame":
-        return _frame(source, int(request["side"]), request.get("start"), request.get("end"))
-    return _sound(source, request.get("start"), request.get("end"))
+    if request["op"] == "sound":
+        return _sound(source, *times)
+    return {"type": "image/webp"}, _picture(source, request["op"], int(request["side"]), *times)
 
 
 def _encode(source: Any, table: dict[str, Any], encoders: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -88,21 +86,13 @@ def _encode(source: Any, table: dict[str, Any], encoders: dict[str, Any]) -> tup
     return {"shape": list(features.shape)}, features.numpy().tobytes()
 
 
-def _picture(source: Any, side: int) -> tuple[dict[str, Any], bytes]:
-    from ..data import media
-
-    return {"type": "image/webp"}, _webp(media.load_image(source, side), side)
-
-
-def _frame(source: Any, side: int, start: float | None, end: float | None) -> tuple[dict[str, Any], bytes]:
-    from ..data import media
-
-    return {"type": "image/webp"}, _webp(media.load_frames(source, 1, start, end)[0], side)
-
-
-def _webp(picture: Any, side: int) -> bytes:
+def _picture(source: Any, op: str, side: int, start: float | None, end: float | None) -> bytes:
+    """A picture, or a frame of a video, as WebP."""
     from PIL import Image
 
+    from ..data import media
+
+    picture = media.load_image(source, side) if op == "picture" else media.load_frames(source, 1, start, end)[0]
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     picture.save(out, "WEBP", quality=84, method=2)
@@ -110,9 +100,8 @@ def _webp(picture: Any, side: int) -> bytes:
 
 
 def _sound(source: Any, start: float | None, end: float | None) -> tuple[dict[str, Any], bytes]:
-    import wave
-
     import numpy as np
+    from scipy.io import wavfile
 
     from ..data import media
 
@@ -120,11 +109,7 @@ def _sound(source: Any, start: float | None, end: float | None) -> tuple[dict[st
     last = min(first + SOUND_SECONDS, end) if end is not None else first + SOUND_SECONDS
     samples, rate = media.load_sound(source, SOUND_RATE, start, last)
     out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    wavfile.write(out, rate, (np.clip(samples, -1, 1) * 32767).astype(np.int16))
     return {"type": "audio/wav"}, out.getvalue()
 
 

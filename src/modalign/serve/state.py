@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +24,14 @@ from ..search.gallery import CORRECTIONS
 from ..search.query import ITEM, Query
 from ..search.space import Space
 from .things import find, thing
-from .workers import Decoders
+from .workers import Answer, Decoders
 
 UPLOADS = 256  # kept, the oldest are forgotten
 WORDS = 2000  # characters of a text
 TERMS = 12  # parts of a query
 RESULTS = 200  # at most
 REMEMBERED = 1024  # encoded texts
+PICTURES = 4096  # decoded ones that are remembered
 BATCH = 32  # texts encoded at once
 
 
@@ -64,10 +66,11 @@ class State:
         self.analysis = [Analysis(s.gallery) for s in spaces]
         self.decoders = decoders or Decoders()
         self._uploads: OrderedDict[str, Upload] = OrderedDict()
-        self._texts: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
         self._encoders: dict[str, Any] = {}
         self._waiting: dict[tuple[str, str], Future[torch.Tensor]] = {}
         self._lock, self._encoding = threading.Lock(), threading.Lock()
+        self._features = lru_cache(REMEMBERED)(self._encode)
+        self.picture = lru_cache(PICTURES)(self.decode)
 
     def warm(self) -> None:
         """Load what the first query would wait for: the text encoder, the counts of hubs, a decoder."""
@@ -81,7 +84,11 @@ class State:
                 for m in space.gallery.modalities:
                     self.analysis[number].hubs(m)
 
-    # ------------------------------------------------------------------ uploads
+    # ------------------------------------------------------------------ files
+
+    def decode(self, op: str, path: str, side: int, start: float | None, end: float | None) -> Answer:
+        """A file of an item, made anew by a decoder; ``picture`` does the same and remembers."""
+        return self.decoders.ask({"op": op, "path": path, "side": side, "start": start, "end": end})
 
     def upload(self, modality: str, name: str, data: bytes) -> str:
         """Encode a file, with every encoder that a space has for it. Returns the token that queries name it by.
@@ -137,33 +144,24 @@ class State:
         """A text's vector in a space; spaces with the same encoder share its features."""
         space = self.spaces[number]
         encoder = space.encoder("text")
-        key = (_key(space.encoders["text"]), words)
-        with self._lock:
-            features = self._texts.get(key)
-            if features is not None:
-                self._texts.move_to_end(key)
-        if features is None:
-            features = self._encode(key, encoder)
-            with self._lock:
-                self._texts[key] = features
-                while len(self._texts) > REMEMBERED:
-                    self._texts.popitem(last=False)
-        return space.place("text", features)
+        key = _key(space.encoders["text"])
+        self._encoders.setdefault(key, encoder)  # one encoder of a kind, whichever run it is of
+        return space.place("text", self._features(key, words))
 
-    def _encode(self, key: tuple[str, str], encoder: Any) -> torch.Tensor:
+    def _encode(self, encoder: str, words: str) -> torch.Tensor:
         """Features (1, d) of words. Whoever comes first encodes all that wait, in one batch."""
+        key = encoder, words
         with self._lock:
             waiting = self._waiting.setdefault(key, Future())
         with self._encoding:
             if not waiting.done():
                 with self._lock:
-                    others = [k for k in self._waiting if k[0] == key[0] and k != key]
+                    others = [k for k in self._waiting if k[0] == encoder and k != key]
                     some = [key, *others[: BATCH - 1]]
                     futures = [self._waiting.pop(k) for k in some]
-                first = self._encoders.setdefault(key[0], encoder)  # one encoder of a kind, whichever run it is of
                 try:
                     with torch.inference_mode():
-                        rows = first.encode([words for _, words in some]).split(1)
+                        rows = self._encoders[encoder].encode([words for _, words in some]).split(1)
                     for future, row in zip(futures, rows, strict=True):
                         future.set_result(row)
                 except BaseException as problem:
