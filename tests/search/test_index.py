@@ -28,7 +28,6 @@ from modalign.search import index as index_module
 from modalign.search.items import conditions
 from modalign.search.part import Place
 from modalign.search.settings import KINDS
-from modalign.search.shards import join
 
 from .conftest import cloud, entries, write_run
 
@@ -120,7 +119,7 @@ def test_indexes_of_several_machines_become_one(tmp_path: Path) -> None:
         halves.append(Index.build(tmp_path / name, {m: z[m][part] for m in z}, own, settings=AnnSettings("hnsw")))
     halves[0].delete(["image/7"])
     halves[1].delete(["text/90"])
-    join(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
+    Index.join(tmp_path / "all", [tmp_path / "a", tmp_path / "b"])
     both = Index(tmp_path / "all")
     assert both.count("image") == both.count("text") == 119
     for i in range(0, 120, 11):
@@ -130,11 +129,11 @@ def test_indexes_of_several_machines_become_one(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "a")  # the joined index stands by itself
     assert Index(tmp_path / "all").find("image/3").row == 3
     with pytest.raises(ModalignError, match="has 139 ids that another has too"):
-        join(tmp_path / "twice", [tmp_path / "b", tmp_path / "b"])
+        Index.join(tmp_path / "twice", [tmp_path / "b", tmp_path / "b"])
     narrow = cloud(10, 8)
     Index.build(tmp_path / "narrow", narrow, entries(narrow))
     with pytest.raises(ModalignError, match="differ in their dim"):
-        join(tmp_path / "none", [tmp_path / "b", tmp_path / "narrow"])
+        Index.join(tmp_path / "none", [tmp_path / "b", tmp_path / "narrow"])
 
 
 def test_vectors_are_mapped_not_read(tmp_path: Path) -> None:

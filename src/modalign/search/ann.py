@@ -26,7 +26,7 @@ RARE = 0.05  # share of allowed rows below which a filter is answered exactly
 
 
 class Opened(NamedTuple):
-    """An index read from disk: the vectors, mapped, and the faiss index, which owns them."""
+    """An index read from disk: the vectors, mapped, and the faiss index, which owns them; None for plain vectors."""
 
     faiss: Any
     vectors: np.ndarray

@@ -21,7 +21,6 @@ from .items import conditions
 from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
 from .settings import AnnSettings
-from .shards import join as joined
 from .sources import embedded
 from .space import Space, open_space
 
@@ -64,8 +63,7 @@ def index_run(
     if join:
         if out is None:
             raise ModalignError("joined indexes need a folder of their own: say which with --out")
-        joined(out, [source, *join])
-        index = Index(out)
+        index = Index.join(out, [source, *join])
     elif is_index(source):
         if store is not None or out is not None or add or update or only or split:
             raise ModalignError(f"{source} is an index: give a run folder to take items from, and the index as --out")

@@ -24,7 +24,6 @@ from .items import Entries, with_ids
 from .part import Part, Place
 from .recall import cross_modal_recall
 from .settings import AnnSettings, settings_from
-from .shards import write_shards
 
 Vectors = Mapping[str, Tensor | np.ndarray]
 
@@ -133,13 +132,49 @@ class Index(Gallery):
             }
             kept = {m: rows[m] for m in chosen}
             relative = os.path.relpath(root.resolve(), folder.resolve()) if root else None
-            current["segments"] = write_shards(folder, kept, entries, settings, relative, shards, progress)
+            current["segments"] = segments.write_shards(folder, kept, entries, settings, relative, shards, progress)
             current["recall"] = None
             if settings.kind != "exact":
                 read = [segments.read_segment(folder, name, current["dim"]) for name in current["segments"]]
                 fresh = Gallery({m: [parts[m] for parts in read if m in parts] for m in chosen}, current["dim"])
                 current["recall"] = cross_modal_recall(fresh, rows, progress=progress)
             return cls._commit(folder, current)
+
+    @classmethod
+    def join(cls, folder: Path, indexes: Sequence[Path]) -> Index:
+        """Make one index of several, built by other processes or on other machines: their segments, side by side.
+
+        Files are linked where the file system can, else copied; nothing is built again.
+
+        Args:
+            folder: of the new index. indexes: folders, in the order of the rows.
+
+        Raises:
+            ModalignError: indexes of other models, widths or kinds, or items of one id in two of them.
+        """
+        parts = [cls(index) for index in indexes]
+        first = parts[0].current
+        for name in ("dim", "settings", "model"):
+            if any(part.current[name] != first[name] for part in parts):
+                raise ModalignError(f"the indexes differ in their {name}: {few(str(p.current[name]) for p in parts)}")
+        with claim(folder, "index", inputs=indexes):
+            names: list[str] = []
+            gone: list[np.ndarray] = []
+            ids: set[str] = set()
+            for part in parts:
+                gone.append(part._deleted([]) + np.array([len(names), 0, 0]))
+                for name in part.current["segments"]:
+                    segments.link(part.folder, folder, name)
+                    names.append(name)
+                if twice := ids.intersection(part._ids):
+                    raise ModalignError(
+                        f"{part.folder} has {len(twice)} ids that another has too ({few(sorted(twice), 3)})"
+                    )
+                ids.update(part._ids)
+            if first["model"]:
+                copy_model(indexes[0] / "model" / first["model"]["folder"], folder / "model" / first["model"]["folder"])
+            deleted = segments.write_deleted(folder, np.concatenate(gone))
+            return cls._commit(folder, {**first, "segments": names, "deleted": deleted, "recall": None})
 
     @classmethod
     def _commit(cls, folder: Path, current: Mapping[str, Any]) -> Index:
@@ -230,11 +265,7 @@ class Index(Gallery):
 
     def has(self, id: str) -> bool:
         """Whether an item with this id can be found."""
-        try:
-            self.find(id)
-        except ModalignError:
-            return False
-        return True
+        return id in self._ids
 
     def _deleted(self, more: Sequence[str]) -> np.ndarray:
         """Deleted rows and those of some ids, (n, 3)."""

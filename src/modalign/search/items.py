@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,6 +98,9 @@ def _arrow_column(arrow: Any, values: list[Any]) -> Any:
     return arrow.array(texts, arrow.string())
 
 
+ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
 class Condition(NamedTuple):
     """A filter on metadata: the column, one of = != < <= > >=, and what to compare with."""
 
@@ -170,11 +174,7 @@ def _meets(value: Any, condition: Condition) -> bool:
         return False
     number, bound = _number(value), _number(condition.value)
     a, b = (number, bound) if number is not None and bound is not None else (_text(value), condition.value)
-    if condition.operator == "<":
-        return a < b  # type: ignore[operator]
-    if condition.operator == "<=":
-        return a <= b  # type: ignore[operator]
-    return a > b if condition.operator == ">" else a >= b  # type: ignore[operator]
+    return bool(ORDERS[condition.operator](a, b))
 
 
 def _same_number(value: Any, text: str) -> bool:

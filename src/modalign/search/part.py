@@ -61,7 +61,7 @@ class Part:
     """Items of one modality that were indexed together.
 
     vectors: (n, d) float32 unit rows. items: their metadata. dead: (n,) bool, deleted or replaced; None: none.
-    faiss: approximate index and settings; None for exact search. owner: keeps mapped memory alive.
+    faiss: approximate index, which may own the vectors, and its settings; None for exact search.
     copies: rows of each entry of the approximate index, where rows are equal; None: every row is an entry.
     root: folder that the paths of pictures start from. home: of an index on disk, segment and place in it.
     """
@@ -71,7 +71,6 @@ class Part:
     dead: np.ndarray | None = None
     faiss: Any = None
     settings: AnnSettings = field(default_factory=AnnSettings)
-    owner: Any = None
     copies: Copies | None = None
     root: Path | None = None
     home: tuple[int, int] = (0, 0)

@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,66 @@ def write_segment(
     return name
 
 
+def write_shards(
+    folder: Path,
+    vectors: Mapping[str, np.ndarray],
+    items: Mapping[str, Sequence[Mapping[str, Any]]],
+    settings: AnnSettings,
+    root: str | None,
+    shards: int = 1,
+    progress: Progress = silent,
+) -> list[str]:
+    """Write items as so many segments, each with equal parts of every modality, as many at a time as there are cores.
+
+    Each is indexed by one thread, so that several take no more threads than there are cores. A shard that was
+    written before the work was interrupted is not written again.
+
+    Args:
+        folder: of the index. vectors, items, settings, root: see ``write_segment``.
+
+    Returns: the names of the segments, in the order of the rows.
+    """
+    if shards == 1:
+        return [write_segment(folder, vectors, items, settings, root, progress)]
+
+    def write(number: int) -> str:
+        parts = {m: slice(len(x) * number // shards, len(x) * (number + 1) // shards) for m, x in vectors.items()}
+        parts = {m: part for m, part in parts.items() if part.stop > part.start}
+        own = {m: vectors[m][part] for m, part in parts.items()}
+        rows = {m: items[m][part] for m, part in parts.items()}
+        with ann.threads(1):
+            return write_segment(folder, own, rows, settings, root, number=number)
+
+    names = []
+    with ThreadPoolExecutor(min(shards, len(os.sched_getaffinity(0)))) as pool:
+        for name in pool.map(write, range(shards)):
+            names.append(name)
+            progress(len(names), shards, "indexing shards")
+    return names
+
+
+def link(index: Path, folder: Path, name: str) -> None:
+    """A segment of one index in another too, with its pictures where they were; linked where the file system can."""
+    target, partial = folder / "segments" / name, folder / "segments" / f".{name}.tmp"
+    if (target / SEGMENT).exists():
+        return
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(index / "segments" / name, partial, copy_function=_linked)
+    facts = read_json(partial / SEGMENT, "index segment")
+    if facts["root"] is not None:
+        facts["root"] = os.path.relpath((index / facts["root"]).resolve(), folder.resolve())
+        (partial / SEGMENT).unlink()
+        write_json(partial / SEGMENT, facts)
+    os.replace(partial, target)
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def _write_vectors(folder: Path, i: int, x: np.ndarray, settings: AnnSettings, progress: Progress) -> None:
     """The index of one modality, of different rows where it is approximate, and what it does not hold itself."""
     target, unfinished = folder / f"{i}.faiss", folder / f"{i}.unfinished"
@@ -183,8 +244,7 @@ def _parts(folder: Path, place: Path, facts: Mapping[str, Any], dim: int) -> dic
         items = ArrowItems(place / f"{i}.arrow")
         if len(items) != n:
             raise ModalignError(f"index is damaged: {place / f'{i}.arrow'} lists {len(items)} items, expected {n}")
-        approximate = None if settings.kind == "exact" else opened.faiss
-        parts[m] = Part(opened.vectors, items, None, approximate, settings, opened.faiss, copies, root)
+        parts[m] = Part(opened.vectors, items, None, opened.faiss, settings, copies, root)
     return parts
 
 
