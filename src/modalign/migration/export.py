@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from ..errors import ModalignError, require
+from ..errors import ModalignError
+from ..features.encoders.onnx_runtime import Graph
 from ..files import atomic, write_json, write_text
 from .adapter import Adapter
 
-OPSET = 20
+OPSET, IR = 20, 9
 NUMPY: dict[str, str] = {
     "": "",
     "kernel": """c = (u - a["centre"]) / np.linalg.norm(u - a["centre"], axis=1, keepdims=True)
@@ -61,71 +60,37 @@ def write_onnx(adapter: Adapter, path: Path) -> None:
     Raises:
         MissingExtraError: the package onnx is not installed.
     """
-    onnx = require("onnx", "image")
-    helper, numpy_helper = require("onnx.helper", "image"), require("onnx.numpy_helper", "image")
-    graph = _Graph(helper)
-    length = graph("ReduceL2", "x", graph.constant("axes", np.array([1])), keepdims=1)
-    u = graph("Div", "x", graph("Max", length, graph.constant("least", np.array([1e-30], np.float32))))
-    y = graph("Add", graph("MatMul", u, graph.tensor("weight", adapter.weight)), graph.tensor("bias", adapter.bias))
+    graph = Graph()
+    axes, least = torch.tensor([1]), torch.tensor([1e-30])
+    length = graph("ReduceL2", "x", axes, keepdims=1)
+    u = graph("Div", "x", graph("Max", length, least))
+    y = graph("Add", graph("MatMul", u, adapter.weight), adapter.bias)
     if adapter.bend:
         y = graph("Add", y, _bend(graph, adapter, u))
-    size = graph("Max", graph("ReduceL2", y, "axes", keepdims=1), "least")
-    y = graph("Div", y, size)
+    y = graph("Div", y, graph("Max", graph("ReduceL2", y, axes, keepdims=1), least))
     if adapter.norm is not None:
-        slope = graph.constant("slope", np.array([adapter.norm[0]], np.float32))
-        level = graph.constant("level", np.array([adapter.norm[1]], np.float32))
-        log = graph("Log", graph("Max", length, "least"))
+        slope, level = torch.tensor(adapter.norm)
+        log = graph("Log", graph("Max", length, least))
         y = graph("Mul", y, graph("Exp", graph("Add", graph("Mul", log, slope), level)))
-    graph.nodes.append(helper.make_node("Identity", [y], ["y"]))
-    ends = [
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", size])
-        for name, size in (("x", adapter.width), ("y", adapter.dim))
-    ]
-    values = [numpy_helper.from_array(v, name) for name, v in graph.values.items()]
-    made = helper.make_graph(graph.nodes, "adapter", ends[:1], ends[1:], values)
-    network = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
-    onnx.checker.check_model(network)
+    graph("Identity", y, name="y")
+    network = graph.network("adapter", {"x": ["n", adapter.width]}, {"y": ["n", adapter.dim]}, OPSET, IR)
     with atomic(path) as partial:
         partial.write_bytes(network.SerializeToString())
 
 
-class _Graph:
-    """Nodes and constants of a network, with a name for each result."""
-
-    def __init__(self, helper: Any) -> None:
-        self.helper = helper
-        self.nodes: list[Any] = []
-        self.values: dict[str, np.ndarray] = {}
-
-    def __call__(self, kind: str, *inputs: str, **settings: Any) -> str:
-        name = f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(self.helper.make_node(kind, list(inputs), [name], **settings))
-        return name
-
-    def constant(self, name: str, value: np.ndarray) -> str:
-        self.values[name] = value
-        return name
-
-    def tensor(self, name: str, value: torch.Tensor) -> str:
-        return self.constant(name, np.ascontiguousarray(value.numpy(), np.float32))
-
-
-def _bend(g: _Graph, adapter: Adapter, u: str) -> str:
+def _bend(g: Graph, adapter: Adapter, u: str) -> str:
     """The part that is not linear."""
-    names = {name: g.tensor(name, v) for name, v in adapter.parts.items()}
+    p = adapter.parts
     if adapter.bend == "perceptron":
-        inner = g("Add", g("MatMul", u, names["inner"]), names["offset"])
-        return g("MatMul", g("Gelu", inner), names["outer"])
-    c = g("Sub", u, names["centre"])
-    c = g("Div", c, g("ReduceL2", c, "axes", keepdims=1))
-    likeness = g("MatMul", c, g("Transpose", names["anchors"], perm=[1, 0]))
-    sharpness = g.constant("sharpness", np.array([adapter.sharpness], np.float32))
+        return g("MatMul", g("Gelu", g("Add", g("MatMul", u, p["inner"]), p["offset"])), p["outer"])
+    c = g("Sub", u, p["centre"])
+    c = g("Div", c, g("ReduceL2", c, torch.tensor([1]), keepdims=1))
+    likeness, sharpness = g("MatMul", c, p["anchors"].T), torch.tensor(adapter.sharpness)
     if adapter.bend == "kernel":
-        one = g.constant("one", np.array([1.0], np.float32))
-        return g("MatMul", g("Exp", g("Mul", g("Sub", likeness, one), sharpness)), names["values"])
+        return g("MatMul", g("Exp", g("Mul", g("Sub", likeness, torch.tensor(1.0)), sharpness)), p["values"])
     gate = g("Softmax", g("Mul", likeness, sharpness), axis=1)
-    each = g("Einsum", gate, u, names["maps"], equation="nh,nw,hwd->nd")
-    return g("Add", each, g("MatMul", gate, names["shifts"]))
+    each = g("Einsum", gate, u, p["maps"], equation="nh,nw,hwd->nd")
+    return g("Add", each, g("MatMul", gate, p["shifts"]))
 
 
 def write_dense(adapter: Adapter, folder: Path) -> None:

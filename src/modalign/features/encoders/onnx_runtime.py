@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from .efficientnet_lite import EfficientNetLite, same_padding
 
 OPSET, IR = 17, 10
 """Old enough for any ONNX Runtime of the last years."""
+ZERO, SIX = torch.tensor(0.0), torch.tensor(6.0)
 
 
 @cache
@@ -32,7 +33,7 @@ def compiled(net: EfficientNetLite, pixels: int = 224) -> Callable[[Tensor], Ten
         net: a folded network (``efficientnet_lite.fold``).
         pixels: height and width of the pictures, fixed when the graph is made.
     """
-    return runner(OnnxGraph().build(net, pixels))
+    return runner(_written(net, pixels))
 
 
 def runner(model: bytes | str) -> Callable[[Tensor], Tensor]:
@@ -56,65 +57,66 @@ def runner(model: bytes | str) -> Callable[[Tensor], Tensor]:
     return run
 
 
-class OnnxGraph:
-    """The network written down as an ONNX graph."""
+class Graph:
+    """An ONNX network under construction: each call adds a node and returns the name of what it gives.
+
+    Inputs are names of earlier results, or values, which become constants of the network.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def build(self, net: EfficientNetLite, pixels: int) -> bytes:
-        """The serialised model, from "x" (n, 3, pixels, pixels) to "features" (n, net.dim)."""
-        from onnx import TensorProto, helper
+    def __call__(self, kind: str, *inputs: str | Tensor, name: str = "", **attributes: Any) -> str:
+        """A node of a kind that ONNX knows."""
+        names = [i if isinstance(i, str) else self._constant(i) for i in inputs]
+        output = name or f"y{len(self.nodes)}"
+        self.nodes.append(require("onnx.helper", "image").make_node(kind, names, [output], **attributes))
+        return output
 
-        self.constant("low", torch.tensor(0.0))
-        self.constant("high", torch.tensor(6.0))
-        y, size = self.conv(net._conv_stem, "x", pixels)
-        for block in cast(list[Any], net._blocks):
-            z, before = y, size
-            if block.expands:
-                z, size = self.conv(block._expand_conv, z, size)
-            z, size = self.conv(block._depthwise_conv, z, size)
-            z, size = self.conv(block._project_conv, z, size)
-            y = self.node("Add", y, z) if block.residual and size == before else z
-        y, _ = self.conv(net._conv_head, y, size)
-        self.node("Flatten", self.node("GlobalAveragePool", y), name="features")
-        inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, pixels, pixels])]
-        outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", net.dim])]
-        graph = helper.make_graph(self.nodes, "efficientnet-lite", inputs, outputs, self.constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-        blob: bytes = model.SerializeToString()
-        return blob
-
-    def conv(self, layer: Any, x: str, size: int) -> tuple[str, int]:
-        """A ``Folded`` convolution: name of its output, and how many pixels wide that is."""
-        weight = layer.weight[:, :, layer.lead :, layer.lead :]  # without the zeros put there for torch
-        kernel = weight.shape[-1]
-        before, after = same_padding(size, kernel, layer.stride)
-        number = len(self.nodes)
-        y = self.node(
-            "Conv",
-            x,
-            self.constant(f"w{number}", weight),
-            self.constant(f"b{number}", layer.bias),
-            kernel_shape=[kernel, kernel],
-            strides=[layer.stride, layer.stride],
-            pads=[before, before, after, after],
-            group=layer.groups,
-        )
-        return (self.node("Clip", y, "low", "high") if layer.clip else y), -(-size // layer.stride)
-
-    def constant(self, name: str, value: Tensor) -> str:
-        """A named constant of the graph."""
-        from onnx import numpy_helper
-
-        self.constants.append(numpy_helper.from_array(value.detach().float().contiguous().numpy(), name))
+    def _constant(self, value: Tensor) -> str:
+        name = f"c{len(self.constants)}"
+        array = value.detach().contiguous().numpy()
+        self.constants.append(require("onnx.numpy_helper", "image").from_array(array, name))
         return name
 
-    def node(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """A node of the graph: the name of its output."""
-        from onnx import helper
+    def network(self, name: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any], opset: int, ir: int) -> Any:
+        """The checked network; inputs and outputs of float32, name -> shape."""
+        onnx, helper = require("onnx", "image"), require("onnx.helper", "image")
+        kind = onnx.TensorProto.FLOAT
+        ends = [[helper.make_tensor_value_info(*end) for end in ((m, kind, s) for m, s in side.items())]
+                for side in (inputs, outputs)]  # fmt: skip
+        graph = helper.make_graph(self.nodes, name, *ends, self.constants)
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+        onnx.checker.check_model(made)
+        return made
 
-        output = name or f"y{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
-        return output
+
+def _written(net: EfficientNetLite, pixels: int) -> bytes:
+    """The folded network, from "x" (n, 3, pixels, pixels) to "features" (n, net.dim)."""
+    graph = Graph()
+    y, size = _conv(graph, net._conv_stem, "x", pixels)
+    for block in cast(list[Any], net._blocks):
+        z, before = y, size
+        if block.expands:
+            z, size = _conv(graph, block._expand_conv, z, size)
+        z, size = _conv(graph, block._depthwise_conv, z, size)
+        z, size = _conv(graph, block._project_conv, z, size)
+        y = graph("Add", y, z) if block.residual and size == before else z
+    y, _ = _conv(graph, net._conv_head, y, size)
+    graph("Flatten", graph("GlobalAveragePool", y), name="features")
+    ends = {"x": ["n", 3, pixels, pixels]}, {"features": ["n", net.dim]}
+    blob: bytes = graph.network("efficientnet-lite", *ends, OPSET, IR).SerializeToString()
+    return blob
+
+
+def _conv(graph: Graph, layer: Any, x: str, size: int) -> tuple[str, int]:
+    """A ``Folded`` convolution: name of its output, and how many pixels wide that is."""
+    weight = layer.weight[:, :, layer.lead :, layer.lead :].float()  # without the zeros put there for torch
+    kernel = weight.shape[-1]
+    before, after = same_padding(size, kernel, layer.stride)
+    y = graph(
+        "Conv", x, weight, layer.bias.float(), kernel_shape=[kernel, kernel], strides=[layer.stride, layer.stride],
+        pads=[before, before, after, after], group=layer.groups,
+    )  # fmt: skip
+    return (graph("Clip", y, ZERO, SIX) if layer.clip else y), -(-size // layer.stride)
