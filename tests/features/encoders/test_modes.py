@@ -13,7 +13,7 @@ from PIL import Image
 import modalign
 from modalign.errors import MissingExtraError
 from modalign.features.encoders.audio import LogMel
-from modalign.features.encoders.base import LOADING
+from modalign.features.encoders.base import loading
 from modalign.features.encoders.image import EfficientNetLite0
 from modalign.features.encoders.melbands import mel_filters
 from modalign.features.encoders.text import MiniLM
@@ -79,10 +79,10 @@ def test_models_of_transformers_are_loaded_outside_inference_mode(tmp_path: Path
 
 def test_loading_gives_the_callers_mode_back() -> None:
     with torch.inference_mode():
-        with LOADING, LOADING:
+        with loading(), loading():
             assert not torch.is_inference_mode_enabled()
         assert torch.is_inference_mode_enabled()
-    with pytest.raises(ValueError, match="broken"), torch.no_grad(), LOADING:
+    with pytest.raises(ValueError, match="broken"), torch.no_grad(), loading():
         raise ValueError("broken")
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()

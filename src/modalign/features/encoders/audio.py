@@ -14,7 +14,7 @@ from ...data.manifest import Row
 from ...errors import ModalignError
 from ...parameters import Count, Dim, Range, Seed
 from ...registry import register
-from .base import LOADING, FrozenEncoder, Item, file_hash, frozen
+from .base import FrozenEncoder, Item, file_hash, frozen, loading
 from .framing import part_means
 from .mel_cnn import SHORTEST, Bands, MelCNN
 from .melbands import FLOOR, log_mel, statistics, windows
@@ -167,7 +167,7 @@ class LogMelCNN(FrozenEncoder):
         """A fresh network with these weights, to be trained on what ``collate`` returns."""
         if self.weights:
             return MelCNN.load(self.weights, self.parts).to(self.device)
-        with LOADING, torch.random.fork_rng(devices=[]):
+        with loading(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return MelCNN(**self.size, parts=self.parts).to(self.device)
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -121,35 +122,24 @@ class FrozenEncoder:
         return out
 
 
-class Loading:
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
     """Entered while weights are loaded: by one thread at a time, and outside the caller's inference mode.
 
     Weights that were made within it could never be part of a gradient, in an attack or a training that comes later.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._modes: list[torch.inference_mode] = []
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._modes.append(torch.inference_mode(False))
-        self._modes[-1].__enter__()
-
-    def __exit__(self, *problem: Any) -> None:
-        self._modes.pop().__exit__(*problem)
-        self._lock.release()
-
-
-LOADING = Loading()
-"""Entered while weights are loaded."""
+    with _LOCK, torch.inference_mode(False):
+        yield
 
 
 class loaded(cached_property[T]):
-    """A property that is made at first use and kept: weights, a network, a tokenizer. Entered as ``LOADING`` is."""
+    """A property that is made at first use and kept: weights, a network, a tokenizer. Made within ``loading``."""
 
     def __get__(self, instance: object, owner: type[Any] | None = None) -> T:  # type: ignore[override]
-        with LOADING:
+        with loading():
             return super().__get__(instance, owner)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...errors import ModalignError, few
 from ...registry import register
-from .base import LOADING, Item, Tokenised, sentences
+from .base import Item, Tokenised, loading, sentences
 from .text import Precision, TextNet, Tokens, by_length, padded, token_rows
 from .transformers_base import TransformersEncoder, projected
 from .tuning import Tunable, Tuning, release
@@ -114,7 +114,7 @@ class TransformersText(TransformersEncoder):
 
     def tokenise(self, texts: Sequence[str]) -> Tokenised:
         """The tokens of texts, whatever their length."""
-        with LOADING:
+        with loading():
             found = self.tokenizer(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
         ends = {self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
         special = frozenset(int(i) for i in {*self.tokenizer.all_special_ids, *ends} if i is not None)
@@ -127,7 +127,7 @@ class TransformersText(TransformersEncoder):
         texts = sentences(items)
         if not texts:
             return []
-        with LOADING:
+        with loading():
             found = self.tokenizer(texts, padding=False, truncation=True, max_length=self.longest)["input_ids"]
         return [list(ids) for ids in found]
 
