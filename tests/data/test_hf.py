@@ -62,7 +62,7 @@ def test_decoded_pictures_and_sounds_are_written_without_loss(tmp_path: Path) ->
     raw = wav.read_bytes()
     assert (wav.suffix, raw[:4], int.from_bytes(raw[4:8], "little")) == (".wav", b"RIFF", len(raw) - 8)
     assert int.from_bytes(raw[24:28], "little") == 16000
-    assert np.frombuffer(raw[44:], "<f4").tolist() == sound.tolist()
+    assert np.frombuffer(raw[-4 * len(sound) :], "<f4").tolist() == sound.tolist()
 
 
 @pytest.mark.parametrize(

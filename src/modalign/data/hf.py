@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
-import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from scipy.io import wavfile
 
 from ..errors import ModalignError, few, require
 from ..files import atomic
@@ -183,8 +183,6 @@ def _written(content: bytes, target: Path | None, where: str, ending: str) -> Pa
 
 def wav(samples: np.ndarray, rate: int) -> bytes:
     """A WAV file of float samples (n,) or (channels, n) in [-1, 1], unchanged: 32-bit float, no rounding to 16 bits."""
-    channels = 1 if samples.ndim == 1 else samples.shape[0]
-    body = np.ascontiguousarray(samples.reshape(channels, -1).T, dtype="<f4").tobytes()
-    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, channels, rate, rate * channels * 4, channels * 4, 32)
-    data = struct.pack("<4sI", b"data", len(body)) + body
-    return struct.pack("<4sI4s", b"RIFF", 4 + len(head) + len(data), b"WAVE") + head + data
+    out = io.BytesIO()
+    wavfile.write(out, rate, samples.T.astype(np.float32))
+    return out.getvalue()

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..data.hf import wav
 from ..errors import ModalignError, few, require
 from ..model import Model
 from ..registry import make
@@ -97,9 +96,7 @@ def _item(given: Any) -> Any:
     """What encoders of modalign read, of what MTEB gives."""
     if hasattr(given, "get_all_samples"):  # a decoder of torchcodec
         samples = given.get_all_samples()
-        return wav(samples.data.mean(0).numpy(), int(samples.sample_rate))
-    if isinstance(given, Mapping) and "array" in given:
-        return wav(np.asarray(given["array"], np.float32), int(given["sampling_rate"]))
+        return samples.data.mean(0).numpy(), int(samples.sample_rate)
     return given
 
 

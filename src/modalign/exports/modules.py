@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from ..data.hf import wav
 from ..errors import ModalignError, require
 from ..model import Heads
 from ..registry import make
@@ -97,10 +94,7 @@ class SharedHead(parts.Module):
 
 def _item(given: Any) -> Any:
     """What encoders of modalign read, of what sentence-transformers is given."""
-    if isinstance(given, Mapping) and "array" in given:
-        array = torch.as_tensor(given["array"], dtype=torch.float32).numpy()
-        return wav(array, int(given["sampling_rate"]))
-    if isinstance(given, Mapping):
+    if isinstance(given, Mapping) and "array" not in given:
         if len(given) != 1:
             raise ModalignError(f"an item of several modalities, {', '.join(map(str, given))}: encode them one by one")
         return _item(next(iter(given.values())))
