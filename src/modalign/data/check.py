@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import few
-from ..files import file_size
 from .leakage import LeakReport, leakage
 from .left_out import lines as told
 from .lists import wrong_content
 from .manifest import Manifest
 from .named import read_named
 from .places import KIND_OF, sniff
-from .shards import is_member, open_member
+from .shards import open_place
 
 SAME = (
     {".jpg", ".jpeg"}, {".tif", ".tiff"}, {".ogg", ".opus"}, {".mkv", ".webm"}, {".mpg", ".mpeg"},
@@ -96,12 +95,8 @@ def _heads(names: list[str]) -> Iterator[tuple[str, bytes | None]]:
     """First bytes of each file, None for those that cannot be read."""
     for name in names:
         try:
-            if is_member(name):
-                yield name, open_member(name).read(200)
-            else:
-                file_size(name)
-                with open(name, "rb") as handle:
-                    yield name, handle.read(200)
+            with open_place(name) as handle:
+                yield name, handle.read(200)
         except (OSError, ValueError):
             yield name, None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -14,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModalignError, few
-from ..files import file_size
 from .hashes import near_pairs, picture_hash
 from .manifest import Manifest
-from .shards import is_member, open_member
+from .shards import open_place
 
 CHUNK = 1024  # rows that are compared together
 
@@ -174,7 +174,8 @@ def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:
     sizes: dict[str, int] = {}
     for uri in {u for u in manifest.uri if u is not None}:
         try:
-            sizes[uri] = len(open_member(uri).getbuffer()) if is_member(uri) else file_size(uri)
+            with open_place(uri) as handle:
+                sizes[uri] = handle.seek(0, os.SEEK_END)
         except (OSError, ValueError):
             unread.add(uri)
     of_size: dict[int, list[str]] = defaultdict(list)
@@ -194,9 +195,7 @@ def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:
 
 def _digest(uri: str, unread: set[str]) -> str | None:
     try:
-        if is_member(uri):
-            return hashlib.sha256(open_member(uri).getbuffer()).hexdigest()
-        with open(uri, "rb") as handle:
+        with open_place(uri) as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except (OSError, ValueError):
         unread.add(uri)

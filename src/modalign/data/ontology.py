@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from ..errors import ModalignError, check_known, few
@@ -38,9 +39,10 @@ class Ontology:
             raise ModalignError(
                 f"the ontology names {len(unborn)} children that it does not have: {few(sorted(unborn))}"
             )
-        order = self._order()
-        if len(order) < len(self.names):
-            raise ModalignError(f"the ontology has a cycle through {few(sorted(set(self.names) - set(order)))}")
+        try:
+            TopologicalSorter(self.children).prepare()
+        except CycleError as problem:
+            raise ModalignError(f"the ontology has a cycle through {few(sorted(set(problem.args[1])))}") from None
 
     @classmethod
     def load(cls, path: Path) -> Ontology:
@@ -80,17 +82,3 @@ class Ontology:
                 seen.add(node)
                 open_.extend(self.parents.get(node, ()))
         return frozenset(seen)
-
-    def _order(self) -> list[str]:
-        """Classes, parents before children (Kahn); classes on a cycle are left out."""
-        waiting = {i: len(p) for i, p in self.parents.items()}
-        ready = [i for i, n in waiting.items() if n == 0]
-        order: list[str] = []
-        while ready:
-            node = ready.pop()
-            order.append(node)
-            for child in self.children.get(node, ()):
-                waiting[child] -= 1
-                if waiting[child] == 0:
-                    ready.append(child)
-        return order

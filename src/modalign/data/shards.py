@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ModalignError
+from ..files import file_size
 from .lists import wrong_content
 
 MEMBER_BYTES = 1 << 31
@@ -86,6 +87,18 @@ def open_member(uri: str, limit: int = MEMBER_BYTES) -> io.BytesIO:
     if member.size > limit:
         raise ModalignError(f"{uri} has {member.size:,} bytes, more than the {limit:,} that are allowed")
     return io.BytesIO(read(path, name, member))
+
+
+def open_place(uri: str, limit: int = MEMBER_BYTES) -> io.BufferedIOBase:
+    """A file on disk, or a member of a shard, as a binary file.
+
+    Raises:
+        OSError: a file that cannot be read. ModalignError: as ``open_member``.
+    """
+    if is_member(uri):
+        return open_member(uri, limit)
+    file_size(uri)  # which refuses what has no end
+    return open(uri, "rb")
 
 
 def _split(uri: str) -> tuple[str, str] | None:

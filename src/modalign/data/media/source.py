@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import ModalignError
 from ...files import file_size
-from ..shards import is_member, open_member
+from ..shards import is_member, open_place
 
 MAX_BYTES = 1 << 30
 """Largest file that is read into memory, in bytes."""
@@ -41,40 +41,31 @@ def read_bytes(source: str | os.PathLike[str] | bytes) -> bytes:
     Raises:
         ModalignError: missing, unreadable, empty, too large, or a Git LFS pointer in place of the data.
     """
-    _refuse_others(source)
-    if isinstance(source, bytes):
-        data = source
-    elif is_member(str(source)):
-        data = open_member(str(source), MAX_BYTES).getvalue()
-    else:
-        with _readable(source):
-            if file_size(source) > MAX_BYTES:
-                raise OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB")
-            data = Path(source).read_bytes()
-    _refuse(data[: len(POINTER)], named(source))
-    return data
+    with open_bytes(source) as handle, _readable(source):
+        if not isinstance(source, bytes) and handle.seek(0, os.SEEK_END) > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"larger than {MAX_BYTES >> 20} MiB")
+        handle.seek(0)
+        return handle.read()
 
 
 def open_bytes(source: str | os.PathLike[str] | bytes) -> io.BufferedIOBase:
     """A source as a binary file for a decoder. Files stay on disk, however large; the caller closes them.
 
     Raises:
-        ModalignError: as ``read_bytes``, but only members of shards and bytes have a largest size.
+        ModalignError: as ``read_bytes``, but only members of shards have a largest size.
     """
-    _refuse_others(source)
-    if isinstance(source, bytes) or is_member(str(source)):
-        return io.BytesIO(read_bytes(source))
+    if not isinstance(source, bytes | str | os.PathLike):
+        raise ModalignError(f"a file is given as its path or its bytes, got {type(source).__name__}")
     with _readable(source):
-        file_size(source)
-        handle = open(source, "rb")  # noqa: SIM115  (handed on)
+        handle = io.BytesIO(source) if isinstance(source, bytes) else open_place(str(source), MAX_BYTES)
         head = handle.read(len(POINTER))
         handle.seek(0)
-    try:
-        _refuse(head, named(source))
-    except ModalignError:
-        handle.close()
-        raise
-    return handle
+    if head and not head.startswith(POINTER):
+        return handle
+    handle.close()
+    if not head:
+        raise ModalignError(f"file is empty: {named(source)}")
+    raise ModalignError(f"file is a Git LFS pointer, not the data: {named(source)} (run  git lfs pull)")
 
 
 def signature(uri: str | os.PathLike[str]) -> str:
@@ -104,6 +95,8 @@ def _readable(source: object) -> Iterator[None]:
     """What is wrong with a file is said in one line."""
     try:
         yield
+    except ModalignError:
+        raise
     except (FileNotFoundError, RuntimeError):  # links in a circle are the second
         raise ModalignError(f"file not found: {source}") from None
     except (OSError, ValueError) as problem:
@@ -142,17 +135,3 @@ def looks_like(data: bytes) -> str:
         return "looks like a Windows metafile (EMF): save it as SVG or PNG"
     head = data[:64]
     return "looks like text" if all(32 <= c < 127 or c in b"\t\r\n" for c in head) else "unknown format"
-
-
-def _refuse_others(source: object) -> None:
-    """Refuse what is neither a place nor bytes."""
-    if not isinstance(source, bytes | str | os.PathLike):
-        raise ModalignError(f"a file is given as its path or its bytes, got {type(source).__name__}")
-
-
-def _refuse(head: bytes, name: str) -> None:
-    """Refuse what holds nothing to decode."""
-    if not head:
-        raise ModalignError(f"file is empty: {name}")
-    if head.startswith(POINTER):
-        raise ModalignError(f"file is a Git LFS pointer, not the data: {name} (run  git lfs pull)")
