@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from ..errors import ModalignError, check_known, few, require
-from ..files import from_json
 from ..search.index import Index
 from ..search.segments import is_index
 
 BLOCK = 16_384  # rows in one piece: 25 MB of 384 float32
 KINDS = (".npy", ".safetensors", ".parquet", ".arrow", ".feather", ".lance", ".faiss")
-_SAFE = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I8": "i1", "U8": "u1", "I32": "<i4"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
         found = _OPENERS[place.suffix](place, part)
     except ModalignError:
         raise
-    except (ValueError, OSError, KeyError, TypeError, EOFError) as problem:
+    except (SafetensorError, ValueError, OSError, KeyError, TypeError, EOFError) as problem:
         raise ModalignError(f"vectors cannot be read: {place} ({' '.join(str(problem).split())[:160]})") from None
     return not_empty(found)
 
@@ -108,8 +107,8 @@ def in_memory(x: Any, name: str = "array") -> Vectors:
     return _mapped(name, array)
 
 
-def _mapped(path: str | Path, array: np.ndarray, decode: Callable[[np.ndarray], np.ndarray] | None = None) -> Vectors:
-    """A store over an array, mapped or not."""
+def _mapped(path: str | Path, array: Any, decode: Callable[[Any], np.ndarray] | None = None) -> Vectors:
+    """A store over an array or tensor, mapped or not."""
     turn = decode or (lambda x: np.ascontiguousarray(x, np.float32))
     return Vectors(
         str(path), array.shape[0], array.shape[1], lambda rows: turn(array[rows]), lambda a, b: turn(array[a:b])
@@ -123,26 +122,11 @@ def _npy(path: Path, part: str | None) -> Vectors:
 
 
 def _safetensors(path: Path, part: str | None) -> Vectors:
-    """The tensor is mapped where it lies in the file: 8 bytes of length, the header in JSON, then the numbers."""
-    with path.open("rb") as handle:
-        size = int.from_bytes(handle.read(8), "little")
-        if not 2 <= size <= min(100_000_000, path.stat().st_size):
-            raise ValueError("no safetensors header")
-        header = from_json(handle.read(size))
-    tensors = {k: v for k, v in header.items() if k != "__metadata__" and len(v["shape"]) == 2}
-    entry = tensors[_choose(path, "tensor", tensors, part)]
-    _check(path, tuple(entry["shape"]), entry["dtype"] in _SAFE, entry["dtype"])
-    start, end = entry["data_offsets"]
-    kind = np.dtype(_SAFE[entry["dtype"]])
-    if end - start != kind.itemsize * entry["shape"][0] * entry["shape"][1] or 8 + size + end > path.stat().st_size:
-        raise ValueError("the file is cut off")
-    array = np.memmap(path, kind, "r", 8 + size + start, tuple(entry["shape"]))
-    return _mapped(path, array, _bfloat if entry["dtype"] == "BF16" else None)
-
-
-def _bfloat(x: np.ndarray) -> np.ndarray:
-    """bfloat16 bits to float32: the upper half of its bits."""
-    return (np.ascontiguousarray(x).astype(np.uint32) << 16).view(np.float32)
+    with safe_open(path, framework="pt") as file:  # a tensor of torch's is mapped where it lies in the file
+        tables = [name for name in file.keys() if len(file.get_slice(name).get_shape()) == 2]  # noqa: SIM118
+        x = file.get_tensor(_choose(path, "tensor", tables, part))
+    _check(path, tuple(x.shape), not x.is_complex(), str(x.dtype))
+    return _mapped(path, x, lambda rows: rows.float().numpy())
 
 
 def _parquet(path: Path, part: str | None) -> Vectors:
