@@ -19,9 +19,9 @@ NAMES = {
     "full": "full (unlinked rows too)",
 }  # fmt: skip
 SHORT = {"full": "full", "cca": "CCA", "perceptron": "perceptron"}  # where a name has little room
-MARKED = Series("marked", "", "var(--accent)", 0, 2.8)
-OTHER = Series("other", "", "var(--muted)", 1, 1.8)
-POOR = Series("poor", "", "var(--miss)", 2, 2.4)
+MARKED = Series("", "var(--accent)", 0, 2.8)
+OTHER = Series("", "var(--muted)", 1, 1.8)
+POOR = Series("", "var(--miss)", 2, 2.4)
 
 
 def adapters(f: Mapping[str, Any], direction: str) -> list[Markup]:

@@ -45,6 +45,18 @@ class Layout:
     gap: float
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Hundreds of small steps: handing each to several threads costs far more than it saves on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
 def project(z: Views, limit: int = 700) -> Layout:
     """Lay out at most about ``limit`` items, whole groups, evenly over the group ids.
 
@@ -54,39 +66,12 @@ def project(z: Views, limit: int = 700) -> Layout:
     """
     sample, groups, all_groups = _sample(z, limit)
     names = [m for m in sample.modalities if len(sample[m])]
-    with _one_thread():
-        return _project(sample, names, groups, all_groups)
-
-
-def places(z: Views, limit: int = 3000) -> Tensor:
-    """(n, 2) places of all items, modality after modality, scaled into [0, 1] x [0, 1].
-
-    As ``project`` lays out a sample; beyond ``limit`` items by principal components alone, since the time of the layout
-    grows with the square of their number.
-
-    Example:
-        >>> places(Views.from_arrays(a=torch.eye(3), b=torch.eye(3))).shape
-        torch.Size([6, 2])
-    """
-    points = torch.cat([normalize(rows - rows.mean(0), dim=1) for rows in z.data.values() if len(rows)])
-    flat = _principal(points)
-    with _one_thread():
-        return _fill(force_layout(points, flat) if len(points) <= limit else flat)
-
-
-def _project(sample: Views, names: list[str], groups: int, all_groups: int) -> Layout:
     means = torch.stack([sample[m].mean(0) for m in names])
     points = torch.cat([normalize(sample[m] - means[i], dim=1) for i, m in enumerate(names)])
     flat = _principal(points)
     placed = force_layout(points, flat)
-    sizes = [len(sample[m]) for m in names]
-    unit = _fill(placed)
-    xy = dict(zip(names, unit.split(sizes), strict=True))
-    links = [
-        (a, int(i), b, int(j))
-        for a, b in (pairwise(names) if len(names) > 2 else [tuple(names)] if len(names) == 2 else [])
-        for i, j in sample.paired(a, b).tolist()
-    ]
+    xy = dict(zip(names, _fill(placed).split([len(sample[m]) for m in names]), strict=True))
+    links = [(a, int(i), b, int(j)) for a, b in pairwise(names) for i, j in sample.paired(a, b).tolist()]
     row = sample.row or {}
     return Layout(
         xy,
@@ -99,6 +84,22 @@ def _project(sample: Views, names: list[str], groups: int, all_groups: int) -> L
         _nearness(xy, links),
         float(torch.cdist(means, means).max()),
     )
+
+
+@_one_thread()
+def places(z: Views, limit: int = 3000) -> Tensor:
+    """(n, 2) places of all items, modality after modality, scaled into [0, 1] x [0, 1].
+
+    As ``project`` lays out a sample; beyond ``limit`` items by principal components alone, since the time of the layout
+    grows with the square of their number.
+
+    Example:
+        >>> places(Views.from_arrays(a=torch.eye(3), b=torch.eye(3))).shape
+        torch.Size([6, 2])
+    """
+    points = torch.cat([normalize(rows - rows.mean(0), dim=1) for rows in z.data.values() if len(rows)])
+    flat = _principal(points)
+    return _fill(force_layout(points, flat) if len(points) <= limit else flat)
 
 
 def force_layout(points: Tensor, start: Tensor) -> Tensor:
@@ -146,17 +147,6 @@ def kept_neighbours(points: Tensor, flat: Tensor, k: int = JUDGED) -> float:
         return 1.0
     a, b = _nearest(points, k), _nearest(flat, k)
     return float((a[:, :, None] == b[:, None, :]).any(2).double().mean())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Hundreds of small steps: handing each to several threads costs far more than it saves on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _sample(z: Views, limit: int) -> tuple[Views, int, int]:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from ..page import Absent, Content, Summary, card, cards
 from . import figures
 from .figures import Line, Point
@@ -17,17 +19,19 @@ def budgets(s: Summary) -> Content:
     """Score against pairs known, all training items kept."""
     parts = []
     for variant in _variants(s):
-        own = [x for x in s["settings"] if x["regime"] in ("hidden", "complete") and _plain(x) and not x["missing"]]
-        own = [x for x in own if x.get("variant") == variant]
+        own = [
+            x for x in s["settings"]
+            if x["regime"] in ("hidden", "complete") and x.get("variant") == variant and x.get("dev") is None
+            and not x["test_missing"] and not x["missing"]
+        ]  # fmt: skip
         title = f"Mean recall against known pairs{_of(variant)}"
-        found = _curves(s, own, "pairs_known", title, "known pairs (log scale)", log=True)
-        parts += [] if isinstance(found, Absent) else [found]
+        parts += _curves(s, own, "pairs_known", title, "known pairs (log scale)", log=True)
     return cards(parts) if parts else Absent("the suite has fewer than two budgets with results")
 
 
 def missing(s: Summary) -> Content:
     """Score against the share lost, in training and at test time."""
-    parts: list[Content] = []
+    parts = []
     kinds = dict.fromkeys(
         (x.get("variant"), x["regime"], x["items"], x["test_missing"]) for x in s["settings"] if x["missing"]
     )
@@ -38,16 +42,13 @@ def missing(s: Summary) -> Content:
             and x["items"] in (items, None) and (x["regime"] == "complete" or (x["missing"] and x["regime"] == regime))
         ]  # fmt: skip
         name = f"{regime}{'' if items is None else f', {items:,} items'}"
-        title = f"Missing in training: {name}{_of(variant)}"
-        parts.append(_curves(s, own, "missing", title, "share missing"))
+        parts += _curves(s, own, "missing", f"Missing in training: {name}{_of(variant)}", "share missing")
     for variant in _variants(s):
-        own = [x for x in s["settings"] if x["regime"] == "complete" and x.get("dev") is None]
-        own = [x for x in own if x.get("variant") == variant]
+        whole = [x for x in s["settings"] if x["regime"] == "complete" and x.get("dev") is None]
+        own = [x for x in whole if x.get("variant") == variant]
         if any(x["test_missing"] for x in own):
-            title = f"Missing at test time{_of(variant)}"
-            parts.append(_curves(s, own, "test_missing", title, "share missing"))
-    shown = [p for p in parts if not isinstance(p, Absent)]
-    return cards(shown) if shown else Absent("the suite has fewer than two missing rates with results")
+            parts += _curves(s, own, "test_missing", f"Missing at test time{_of(variant)}", "share missing")
+    return cards(parts) if parts else Absent("the suite has fewer than two missing rates with results")
 
 
 def _variants(s: Summary) -> list[Any]:
@@ -58,26 +59,21 @@ def _of(variant: str | None) -> str:
     return "" if variant is None else f": {variant}"
 
 
-def _plain(x: Mapping[str, Any]) -> bool:
-    return x.get("dev") is None and not x["test_missing"]
-
-
 def _curves(
     s: Summary, settings: Sequence[Mapping[str, Any]], axis: str, title: str, label: str, log: bool = False
-) -> Content:
-    """One figure over settings that differ in one number; the methods that matter most in it."""
+) -> list[Markup]:
+    """One figure over settings that differ in one number, of the methods that matter most in it; none over one."""
     settings = sorted({x[axis]: x for x in settings}.values(), key=lambda x: x[axis])
     if len(settings) < 2:
-        return Absent(f"fewer than two settings differ in '{axis.replace('_', ' ')}' alone")
-    names = leading(s, settings)
+        return []
     lines = []
-    for m in names:
+    for m in leading(s, settings):
         points = [
             Point(float(x[axis]), *(100 * x["methods"][m][k] for k in ("value", "low", "high")))
             for x in settings if m in x["methods"]
         ]  # fmt: skip
         lines.append(Line(s["labels"][m], points, m == s["focus"]))
-    return card(figures.curves(title, label, lines, log), "Bands: 95 % intervals. All methods are in the tables.")
+    return [card(figures.curves(title, label, lines, log), "Bands: 95 % intervals. All methods are in the tables.")]
 
 
 def leading(s: Summary, settings: Sequence[Mapping[str, Any]]) -> list[str]:

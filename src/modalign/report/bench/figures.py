@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup
 
-from ..figures.panel import Drawing, Scale, band, from_zero, linear, roomy, spread, x_axis, y_grid
-from ..svg import join, line, marker, polyline, short_number, shorten, tag, text, ticks, width_of
+from ..figures import chart
+from ..figures.chart import Point
+from ..figures.panel import Drawing, linear, series, x_axis, y_grid
+from ..svg import join, line, marker, short_number, shorten, tag, text, ticks, width_of
 
 COLOURS = ("var(--m0)", "var(--m1)", "var(--m3)", "var(--m4)", "var(--m5)", "var(--m2)", "var(--faint)")
-
-
-class Point(NamedTuple):
-    """A value at a place of the axis, with its interval."""
-
-    x: float
-    y: float
-    low: float | None = None
-    high: float | None = None
 
 
 class Line(NamedTuple):
@@ -32,58 +24,16 @@ class Line(NamedTuple):
 
 
 def curves(title: str, x_label: str, lines: Sequence[Line], log: bool = False) -> Markup:
-    """Percentages against a number, with bands; on a logarithmic axis 0 stands at the left end, apart.
+    """Percentages against a number, with bands, the line in focus in the accent colour.
 
     Args:
         lines: at least one, of at least one point each.
     """
-    width, height, left, top = 560.0, 330.0, 46.0, 40.0
-    names = [shorten(entry.label, 24) for entry in lines]
-    right, bottom = width - 16 - max(width_of(n, 12) for n in names), height - 46
-    places = sorted({p.x for entry in lines for p in entry.points})
-    at = _place(places, left + 12, right - 8, log)
-    highest = max(p.high if p.high is not None else p.y for entry in lines for p in entry.points)
-    y, grid = from_zero(highest, bottom, top, left, right)
-    parts = [text(0, 16, title, 15, weight=700), grid]
-    parts.append(x_axis(at, roomy(at, places), bottom, left, right))
-    parts.append(text((left + right) / 2, height - 6, x_label, 12, "var(--muted)", "middle"))
-    looks = _looks(lines)
-    for entry, (colour, shape, weight) in sorted(zip(lines, looks, strict=True), key=lambda e: e[0].focus):
-        spots = [(at(p.x), y(p.y)) for p in entry.points]
-        parts.append(band([(p.x, p.low, p.high) for p in entry.points], at, y, colour))
-        if len(spots) > 1:
-            parts.append(polyline(spots, colour, weight))
-        parts += [marker(shape, a, b, 4, colour, stroke="var(--card)", stroke_width=1) for a, b in spots]
-    ends = [y(entry.points[-1].y) for entry in lines]
-    for name, level, (colour, _, _) in zip(names, spread(ends, 15, top, bottom), looks, strict=True):
-        parts.append(text(right + 8, level + 4, name, 12, colour, weight=700))
-    words = "; ".join(
-        f"{entry.label}: " + ", ".join(f"{p.y:.1f} % at {short_number(p.x)}" for p in entry.points) for entry in lines
-    )
-    return Drawing(join(parts), width, height).svg(title, words)
-
-
-def _looks(lines: Sequence[Line]) -> list[tuple[str, int, float]]:
-    """Colour, form of the points and weight of each line; the focus in the accent colour."""
-    out, other = [], 0
-    for entry in lines:
-        if entry.focus:
-            out.append(("var(--accent)", 0, 3.0))
-        else:
-            out.append((COLOURS[other % len(COLOURS)], 1 + other % 3, 1.8))
-            other += 1
-    return out
-
-
-def _place(places: Sequence[float], start: float, end: float, log: bool) -> Scale:
-    if not log:
-        return linear(places[0], places[-1], start, end) if len(places) > 1 else lambda _: (start + end) / 2
-    positive = [p for p in places if p > 0]
-    first = start + (0.1 * (end - start) if len(positive) < len(places) else 0.0)
-    if not positive:
-        return lambda _: start
-    inner = linear(math.log(positive[0]), math.log(positive[-1]), first, end)
-    return lambda v: start if v <= 0 else inner(math.log(v)) if len(positive) > 1 else (first + end) / 2
+    focus = next((str(n) for n, entry in enumerate(lines) if entry.focus), None)
+    looks = series({str(n): entry.label for n, entry in enumerate(lines)}, focus, COLOURS)
+    drawn = [chart.Line(look, entry.points) for look, entry in zip(looks.values(), lines, strict=True)]
+    ordered = sorted(drawn, key=lambda entry: entry.look.shape == 0)  # the focus on top
+    return chart.chart(title, x_label, ordered, log, (560.0, 330.0)).svg(title, chart.said(drawn))
 
 
 class Bar(NamedTuple):

@@ -9,21 +9,17 @@ from typing import Any
 from markupsafe import Markup
 
 from ...runs.result import Budget
-from ..svg import group, join, line, marker, percent, polyline, short_number, shorten, text, ticks, width_of
-from .panel import Drawing, Scale, Series, band, brief, from_zero, linear, roomy, scaled, spread, x_axis, y_grid
+from ..svg import group, join, line, marker, percent, polyline, short_number, shorten, text, ticks
+from .chart import CHANCE, Line, Point, chart, point_of, said
+from .panel import Drawing, Scale, Series, brief, linear, x_axis, y_grid
 
 MOST_POINTS = 400  # of a drawn curve; longer logs are thinned evenly
 
 
 def budget_figure(budgets: Sequence[Budget], drawn: Mapping[str, Series], saving: Mapping[str, Any]) -> Markup:
     """Mean recall against the number of linked pairs, on a logarithmic axis, with 95 % bands."""
-    words = "; ".join(
-        f"{brief(look.label)}: "
-        + ", ".join(f"{percent(b.mean_recall.value)} % at {b.pairs} pairs" for b in _of(budgets, key))
-        for key, look in drawn.items()
-        if _of(budgets, key)
-    )
-    return budget_panel(budgets, drawn, saving).svg("Mean recall against linked pairs", words)
+    panel = budget_panel(budgets, drawn, saving)
+    return panel.svg("Mean recall against linked pairs", said(_lines(budgets, drawn)))
 
 
 def budget_panel(
@@ -33,32 +29,20 @@ def budget_panel(
     width: float = 440,
     height: float = 300,
 ) -> Drawing:
-    """The curve of recall against pairs as a panel."""
-    known = [key for key in drawn if _of(budgets, key)]
-    names = {key: shorten(brief(drawn[key].label), 16) for key in known}
-    left, right = 40.0, width - 18 - max([width_of(n, 12.5) for n in names.values()] + [0])
-    top, bottom = 40.0, height - 46
+    """The curve of recall against pairs as a panel; the method in focus lies on top."""
+    lines = sorted(_lines(budgets, drawn), key=lambda entry: entry.look.shape == 0)
     sizes = sorted({b.pairs for b in budgets if b.pairs > 0})
-    x = _log_scale(sizes, left + 10, right - 6)
-    y, grid = from_zero(100 * max(b.mean_recall.high or b.mean_recall.value for b in budgets), bottom, top, left, right)
-    parts = [text(0, 16, "Mean recall against linked pairs", 15, weight=700), grid]
-    parts.append(x_axis(x, roomy(x, sizes, "{:,}".format), bottom, left, right))
-    parts.append(text((left + right) / 2, height - 6, "linked pairs (log scale)", 12, "var(--muted)", "middle"))
-    ends = []
-    for key in known:
-        points = _of(budgets, key)
-        parts.append(band([(b.pairs, *scaled(b.mean_recall)) for b in points], x, y, drawn[key].colour))
-        ends.append(y(100 * points[-1].mean_recall.value))
-    for key in sorted(known, key=lambda k: drawn[k].shape == 0):  # the method in focus lies on top
-        look = drawn[key]
-        places = [(x(b.pairs), y(100 * b.mean_recall.value)) for b in _of(budgets, key)]
-        parts.append(polyline(places, look.colour, look.width))
-        edge: dict[str, object] = {"stroke": "var(--card)", "stroke_width": 1.2}
-        parts += [marker(look.shape, a, b, 4.5, look.colour, **edge) for a, b in places]
-    for key, level in zip(known, spread(ends, 16, top, bottom), strict=True):
-        parts.append(text(right + 6, level + 4, names[key], 12.5, drawn[key].colour, weight=700))
-    parts.append(_saving(saving, x, y, sizes))
-    return Drawing(join(parts), width, height)
+    return chart(
+        "Mean recall against linked pairs", "linked pairs (log scale)", lines, log=True, size=(width, height),
+        more=lambda x, y: _saving(saving, x, y, sizes),
+    )  # fmt: skip
+
+
+def _lines(budgets: Sequence[Budget], drawn: Mapping[str, Series]) -> list[Line]:
+    """The curve of each method that was measured at several budgets."""
+    known = sorted((b for b in budgets if b.pairs > 0), key=lambda b: b.pairs)
+    found = {key: [point_of(b.pairs, b.mean_recall) for b in known if b.method == key] for key in drawn}
+    return [Line(drawn[k]._replace(label=brief(drawn[k].label)), points) for k, points in found.items() if points]
 
 
 def rank_figure(directions: Sequence[tuple[str, Sequence[int], int]]) -> Markup:
@@ -67,34 +51,16 @@ def rank_figure(directions: Sequence[tuple[str, Sequence[int], int]]) -> Markup:
     Args:
         directions: (name, ranks from 1, number of candidates) of each direction.
     """
-    width, height, left, top, bottom = 480.0, 310.0, 46.0, 40.0, 264.0
-    names = [shorten(name, 22) for name, _, _ in directions]
-    right = width - 14 - max(width_of(n, 12.5) for n in names)
     most = max(2, *(n for _, _, n in directions))
-    x = _log_scale([1, most], left + 4, right)
-    y = linear(0, 100, bottom, top)
-    parts = [text(0, 16, "Share of queries found within the first k", 15, weight=700)]
-    parts.append(y_grid(y, [(v, f"{v}{' %' if v == 100 else ''}") for v in (0, 25, 50, 75, 100)], left, right))
-    marks = [10**e for e in range(int(math.log10(most)) + 1)]
-    parts.append(x_axis(x, [(v, f"{v:,}") for v in marks], bottom, left, right))
-    parts.append(text((left + right) / 2, height - 6, "k (log scale)", 12, "var(--muted)", "middle"))
     grid = sorted({round(most ** (i / 80)) for i in range(81)})
-    random = [(x(k), y(100 * min(1, k / most))) for k in grid]
-    parts.append(polyline(random, "var(--miss)", 1.4, stroke_dasharray="4 3"))
-    middle = max(1, round(most**0.62))
-    parts.append(text(x(middle), y(100 * middle / most) - 10, "chance", 12, "var(--miss)", "end"))
-    ends = []
-    for i, (_, ranks, _) in enumerate(directions):
-        curve = [(k, _within(ranks, k)) for k in grid]
-        colour = f"var(--m{i % 6})"
-        dash = None if i % 2 == 0 else "7 3"
-        parts.append(polyline([(x(k), y(100 * share)) for k, share in curve], colour, 2.4, stroke_dasharray=dash))
-        ends.append(y(100 * curve[-1][1]))
-    for i, place in enumerate(spread(ends, 16, top, bottom)):
-        parts.append(text(right + 6, place + 4, names[i], 12.5, f"var(--m{i % 6})", weight=700))
+    lines = [Line(CHANCE, [Point(k, 100 * min(1, k / most)) for k in grid], "4 3")]
+    for i, (name, ranks, _) in enumerate(directions):
+        look = Series(name, f"var(--m{i % 6})", i, 2.4)
+        lines.append(Line(look, [Point(k, 100 * _within(ranks, k)) for k in grid], "7 3" if i % 2 else None))
+    title, tens = "Share of queries found within the first k", [10**e for e in range(int(math.log10(most)) + 1)]
     found = [", ".join(f"{percent(_within(ranks, k))} % within {k}" for k in (1, 5, 10)) for _, ranks, _ in directions]
     words = "; ".join(f"{name}: {shares}" for (name, _, _), shares in zip(directions, found, strict=True))
-    return Drawing(join(parts), width, height).svg("Share of queries found within the first k", words)
+    return chart(title, "k (log scale)", lines, log=True, size=(480.0, 310.0), marks=tens).svg(title, words)
 
 
 def training_figure(name: str, curves: Sequence[Sequence[tuple[float, float]]], best: str | None = None) -> Markup:
@@ -140,16 +106,6 @@ def _said(point: tuple[float, float]) -> str:
 
 def _within(ranks: Sequence[int], k: int) -> float:
     return sum(r <= k for r in ranks) / max(1, len(ranks))
-
-
-def _of(budgets: Sequence[Budget], method: str) -> list[Budget]:
-    return sorted((b for b in budgets if b.method == method and b.pairs > 0), key=lambda b: b.pairs)
-
-
-def _log_scale(sizes: Sequence[int], start: float, end: float) -> Scale:
-    low, high = math.log(sizes[0]), math.log(sizes[-1])
-    inner = linear(low, high, start, end)
-    return lambda value: inner(math.log(value)) if high > low else (start + end) / 2
 
 
 def _saving(saving: Mapping[str, Any], x: Scale, y: Scale, sizes: Sequence[int]) -> Markup:

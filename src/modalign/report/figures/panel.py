@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from ...metrics.score import Score
-from ..svg import group, join, line, path_of, picture, short_number, tag, text, ticks, width_of
+from ..svg import group, join, line, picture, text
 
 Scale = Callable[[float], float]
 
@@ -32,20 +31,20 @@ class Drawing(NamedTuple):
 class Series(NamedTuple):
     """How a method is drawn everywhere: name, colour, form of its points, weight of its line."""
 
-    key: str
     label: str
     colour: str
     shape: int
     width: float
 
 
-def series(labels: dict[str, str], focus: str | None) -> dict[str, Series]:
-    """One look per method: the one in focus in the accent colour, the others in greys and other forms."""
-    greys = ["var(--faint)", "var(--muted)"]
+def series(
+    labels: dict[str, str], focus: str | None, colours: Sequence[str] = ("var(--faint)", "var(--muted)")
+) -> dict[str, Series]:
+    """One look per method: the one in focus in the accent colour, the others in other colours and forms."""
     others = [key for key in labels if key != focus]
-    looks = {key: Series(key, labels[key], greys[i % 2], 1 + i % 3, 1.8) for i, key in enumerate(others)}
+    looks = {key: Series(labels[key], colours[i % len(colours)], 1 + i % 3, 1.8) for i, key in enumerate(others)}
     if focus in labels:
-        looks[focus] = Series(focus, labels[focus], "var(--accent)", 0, 2.8)
+        looks[focus] = Series(labels[focus], "var(--accent)", 0, 2.8)
     return {key: looks[key] for key in labels}
 
 
@@ -78,37 +77,6 @@ def y_grid(at: Scale, marks: Sequence[tuple[float, str]], left: float, right: fl
         group(line(left, at(v), right, at(v)), text(left - 8, at(v) + 4, label, 12, "var(--muted)", "end"))
         for v, label in marks
     )
-
-
-def from_zero(highest: float, bottom: float, top: float, left: float, right: float) -> tuple[Scale, Markup]:
-    """An upright axis of percentages from 0 and its grid, the unit at the highest mark."""
-    marks = ticks(0, highest, 5)
-    at = linear(0, marks[-1], bottom, top)
-    return at, y_grid(at, [(v, f"{short_number(v)}{' %' if v == marks[-1] else ''}") for v in marks], left, right)
-
-
-def roomy(at: Scale, values: Sequence[float], label: Callable[[float], str] = short_number) -> list[tuple[float, str]]:
-    """Ticks that have room for their labels, the largest first."""
-    kept: list[tuple[float, str]] = []
-    for value in reversed(values):
-        said = label(value)
-        if not kept or at(kept[-1][0]) - at(value) > (width_of(said, 12) + width_of(kept[-1][1], 12)) / 2 + 8:
-            kept.append((value, said))
-    return kept[::-1]
-
-
-def band(points: Sequence[tuple[float, float | None, float | None]], x: Scale, y: Scale, colour: str) -> Markup:
-    """The area between the ends of points (place, low, high); nothing where fewer than two have them."""
-    upper = [(x(v), y(high)) for v, low, high in points if low is not None and high is not None]
-    lower = [(x(v), y(low)) for v, low, high in points if low is not None and high is not None]
-    if len(upper) < 2:
-        return Markup("")
-    return tag("path", d=path_of(upper + lower[::-1], closed=True), fill=colour, fill_opacity=0.12)
-
-
-def scaled(score: Score) -> tuple[float | None, float | None]:
-    """The ends of a share's interval in percent."""
-    return None if score.low is None else 100 * score.low, None if score.high is None else 100 * score.high
 
 
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
