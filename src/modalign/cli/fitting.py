@@ -37,18 +37,12 @@ def demo(
 ) -> None:
     """Run the main job on built-in data: encode, align, evaluate, report.
 
-    Parameters
-    ----------
-    out
-        Folder of the run; a second call reuses what is there.
-    pairs
-        How many pictograms keep the link to their name in training.
-    seeds
-        How many times to repeat, each with other links.
-    language
-        Language of the names (the text encoder is an English one).
-    speech
-        Add the names as sounds, spoken by a synthetic voice (the extra 'speech': eSpeak NG, GPL-3.0).
+    Args:
+        out: Folder of the run; a second call reuses what is there.
+        pairs: How many pictograms keep the link to their name in training.
+        seeds: How many times to repeat, each with other links.
+        language: Language of the names (the text encoder is an English one).
+        speech: Add the names as sounds, spoken by a synthetic voice (the extra 'speech': eSpeak NG, GPL-3.0).
     """
     from ..bench.demo import run_demo
     from ..progress import terminal
@@ -72,20 +66,13 @@ def align(
 ) -> None:
     """Fit heads on feature arrays: the shortest way to a shared space.
 
-    Parameters
-    ----------
-    arrays
-        Two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
-    out
-        Folder of the run.
-    pairs
-        CSV or .npy of row numbers, one pair a line; all other rows are unpaired (two arrays only).
-    method
-        See: modalign list method.
-    dim
-        Width of the shared space.
-    holdout
-        Share of the pairs held out to measure the alignment; 0 measures nothing.
+    Args:
+        arrays: Two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+        out: Folder of the run.
+        pairs: CSV or .npy of row numbers, one pair a line; all other rows are unpaired (two arrays only).
+        method: See: modalign list method.
+        dim: Width of the shared space.
+        holdout: Share of the pairs held out to measure the alignment; 0 measures nothing.
     """
     from ..progress import terminal
     from ..runs.train import align_arrays
@@ -109,16 +96,11 @@ def align(
 def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = False) -> None:
     """Map a feature array into the shared space of a run.
 
-    Parameters
-    ----------
-    run
-        Folder of the run.
-    array
-        .npy file, (rows, features), from the same encoder as in training.
-    modality
-        Which head to use.
-    out
-        .npy file to write, (rows, dim), unit rows.
+    Args:
+        run: Folder of the run.
+        array: .npy file, (rows, features), from the same encoder as in training.
+        modality: Which head to use.
+        out: .npy file to write, (rows, dim), unit rows.
     """
     from ..runs.train import transform_array
 
@@ -143,20 +125,13 @@ def embed(
 ) -> None:
     """Encode a data set into a feature store.
 
-    Parameters
-    ----------
-    out
-        Folder of the store; a second call does only what is missing.
-    encoder
-        modality=NAME[,setting=value...], once per modality.
-    limit
-        Only this many groups.
-    half
-        Keep features in half precision (float16): half the space.
-    engine
-        Where to encode: local, or ray (the extra 'scale'): actors that hold the encoder.
-    workers
-        Actors at most; default: as many as there are processors for.
+    Args:
+        out: Folder of the store; a second call does only what is missing.
+        encoder: modality=NAME[,setting=value...], once per modality.
+        limit: Only this many groups.
+        half: Keep features in half precision (float16): half the space.
+        engine: Where to encode: local, or ray (the extra 'scale'): actors that hold the encoder.
+        workers: Actors at most; default: as many as there are processors for.
     """
     from ..features.embed import embed_dataset
     from ..progress import terminal
@@ -172,12 +147,10 @@ def embed(
 def train(config: Path, *, set: Set = None, track: str | None = None, json: Json = False) -> None:
     """Run one specification: encode, fit, evaluate, report. On several processes: torchrun -m modalign train ...
 
-    Parameters
-    ----------
-    config
-        TOML file.
-    track
-        Send the log and the scores to wandb, trackio or tensorboard (in the folder tensorboard beside the run's).
+    Args:
+        config: TOML file.
+        track: Send the log and the scores to wandb, trackio or tensorboard (in the folder tensorboard beside the
+            run's).
     """
     from ..exports.trackers import followed
     from ..runs.train import train_run
@@ -203,24 +176,16 @@ def finetune(
 ) -> None:
     """Train encoders of a run together with its heads; leaves a run with the tuned weights. Also under torchrun.
 
-    Parameters
-    ----------
-    run
-        Folder of a run by cca, clip or gradient.
-    tune
-        MODALITY=last[,blocks=1], MODALITY=lora[,rank=8] or MODALITY=all; none: the heads alone.
-    out
-        Folder of the new run.
-    objective
-        See: modalign list objective.
-    share
-        Of the learning rate, for the encoders.
-    new_heads
-        Start from heads that have learnt nothing, so that the encoders learn from the first step.
-    stream
-        Decode files batch by batch, each shard by one process and one of its workers; else once, held in memory.
-    set
-        Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
+    Args:
+        run: Folder of a run by cca, clip or gradient.
+        tune: MODALITY=last[,blocks=1], MODALITY=lora[,rank=8] or MODALITY=all; none: the heads alone.
+        out: Folder of the new run.
+        objective: See: modalign list objective.
+        share: Of the learning rate, for the encoders.
+        new_heads: Start from heads that have learnt nothing, so that the encoders learn from the first step.
+        stream: Decode files batch by batch, each shard by one process and one of its workers; else once, held in
+            memory.
+        set: Setting of the training: steps=150, batch=64, lr=1e-3, patience=5, ...
     """
     from ..runs.finetune import finetune_run
     from ..specification import overridden

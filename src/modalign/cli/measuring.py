@@ -48,45 +48,36 @@ def evaluate(
 
     The run keeps the scores; its report shows them.
 
-    Parameters
-    ----------
-    run
-        folder of the run.
-    metrics
-        these instead of retrieval and quick geometry, for example retrieval,corrected_retrieval.
-    geometry
-        also the slower metrics of geometry.
-    protocol
-        coco-1k (five folds of 1,000) or coco-5k.
-    positives
-        original, cxc or eccv: which captions of COCO's test photos are right.
-    query
-        composed queries, for example text+audio.
-    fusion
-        how they are composed: mean, max or volume.
-    translation
-        train a decoder on the training texts and score its captions (minutes).
-    transfer
-        carry classifiers from each modality to each.
-    labels
-        of transfer: file (.csv, .json), or column of the data set.
-    robustness
-        missing, noise, attack, corruptions, typos, and pixels or waveform: curves for the report.
-    against
-        other runs on the same data, for the same pictures (with --robustness).
-    gallery
-        modality that is searched while others are missing (with --robustness); default: image, else the last.
+    Args:
+        run: folder of the run.
+        metrics: these instead of retrieval and quick geometry, for example retrieval,corrected_retrieval.
+        geometry: also the slower metrics of geometry.
+        protocol: coco-1k (five folds of 1,000) or coco-5k.
+        positives: original, cxc or eccv: which captions of COCO's test photos are right.
+        query: composed queries, for example text+audio.
+        fusion: how they are composed: mean, max or volume.
+        translation: train a decoder on the training texts and score its captions (minutes).
+        transfer: carry classifiers from each modality to each.
+        labels: of transfer: file (.csv, .json), or column of the data set.
+        robustness: missing, noise, attack, corruptions, typos, and pixels or waveform: curves for the report.
+        against: other runs on the same data, for the same pictures (with --robustness).
+        gallery: modality that is searched while others are missing (with --robustness); default: image, else the last.
     """
+    from ..progress import terminal
+    from ..runs import Run
+    from . import tables
+
     if robustness is not None:
+        from ..runs.robustness import evaluate_robustness
+
         unused("beside --robustness, which is measured by itself", metrics=metrics, geometry=geometry,
                protocol=protocol, positives=positives, query=query, translation=translation, transfer=transfer,
                labels=labels, fusion=None if fusion == "mean" else fusion)  # fmt: skip
-        _evaluate_robustness(run, robustness, against or [], gallery, json)
+        with terminal() as progress:
+            hurt = evaluate_robustness(run, robustness, against or [], gallery, progress=progress)
+        emit({"run": str(run), **hurt.json()}, json, lambda _: tables.robustness(hurt, Run(run)))
         return
-    from ..progress import terminal
-    from ..runs import Run
     from ..runs.evaluate import Request, evaluate_run
-    from .tables import evaluation
 
     request = Request(
         _names(metrics), geometry, protocol, positives, _names(query), fusion, translation, transfer, labels
@@ -96,18 +87,7 @@ def evaluate(
     unused("without --query", fusion=None if query or fusion == "mean" else fusion)
     with terminal() as progress:
         found = evaluate_run(run, request, progress)
-    emit({"run": str(run), **found.json()}, json, lambda _: evaluation(found, Run(run)))
-
-
-def _evaluate_robustness(run: Path, kinds: list[str], against: list[Path], gallery: str | None, json: bool) -> None:
-    from ..progress import terminal
-    from ..runs import Run
-    from ..runs.robustness import evaluate_robustness
-    from .tables import robustness
-
-    with terminal() as progress:
-        found = evaluate_robustness(run, kinds, against, gallery, progress=progress)
-    emit({"run": str(run), **found.json()}, json, lambda _: robustness(found, Run(run)))
+    emit({"run": str(run), **found.json()}, json, lambda _: tables.evaluation(found, Run(run)))
 
 
 def _names(entries: list[str] | None) -> tuple[str, ...]:
@@ -128,15 +108,11 @@ def diagnose(
 ) -> None:
     """Say, before any training, whether feature arrays are worth aligning.
 
-    Parameters
-    ----------
-    arrays
-        Two or more .npy files, (rows, features), paired by position unless --pairs is given; or one store of
-        ``modalign embed``, whose captions and files are also searched for doubles and for leaks between splits.
-    pairs
-        CSV or .npy of row numbers, one pair a line (two arrays only).
-    rows
-        Pairs to look at, at most.
+    Args:
+        arrays: Two or more .npy files, (rows, features), paired by position unless --pairs is given; or one store of
+            ``modalign embed``, whose captions and files are also searched for doubles and for leaks between splits.
+        pairs: CSV or .npy of row numbers, one pair a line (two arrays only).
+        rows: Pairs to look at, at most.
     """
     from ..diagnosis import diagnose_arrays
     from ..progress import terminal
@@ -159,12 +135,9 @@ def check(
 ) -> None:
     """Look at a data set before it is encoded: files that are missing or not what they say, items in two splits.
 
-    Parameters
-    ----------
-    quick
-        Leave out pictures that look alike without being the same file, for which each is decoded once.
-    against
-        NAME=ROOT of another data set, such as one that an encoder has learnt from: what lies in both is told.
+    Args:
+        quick: Leave out pictures that look alike without being the same file, for which each is decoded once.
+        against: NAME=ROOT of another data set, such as one that an encoder has learnt from: what lies in both is told.
     """
     from ..data.check import check_dataset
 
@@ -193,34 +166,20 @@ def bench(
 ) -> None:
     """Compare methods over pair budgets, missing rates and seeds; a second call goes on where the first stopped.
 
-    Parameters
-    ----------
-    suite
-        TOML file, or the name of a suite that comes with modalign (quick, flickr8k, ...).
-    out
-        Folder of the bench; default: runs/bench/ and the suite's name.
-    method
-        Only these methods, or groups of them (baselines, ours, ablations, ...).
-    setting
-        Only these settings, by name.
-    part
-        Only these parts of the suite.
-    seed
-        Only these seeds.
-    workers
-        Processes; default: one per core.
-    hours
-        Start nothing new after so long.
-    engine
-        Where cells are done: local, or ray (the extra 'scale').
-    redo
-        Forget the chosen cells first.
-    show
-        List settings and methods, and run nothing.
-    only_report
-        Run nothing, and sum up what is there.
-    export
-        Markdown page to write, for example docs/results.md.
+    Args:
+        suite: TOML file, or the name of a suite that comes with modalign (quick, flickr8k, ...).
+        out: Folder of the bench; default: runs/bench/ and the suite's name.
+        method: Only these methods, or groups of them (baselines, ours, ablations, ...).
+        setting: Only these settings, by name.
+        part: Only these parts of the suite.
+        seed: Only these seeds.
+        workers: Processes; default: one per core.
+        hours: Start nothing new after so long.
+        engine: Where cells are done: local, or ray (the extra 'scale').
+        redo: Forget the chosen cells first.
+        show: List settings and methods, and run nothing.
+        only_report: Run nothing, and sum up what is there.
+        export: Markdown page to write, for example docs/results.md.
     """
     from ..bench import command, moving
     from ..progress import terminal
@@ -255,10 +214,8 @@ def bench(
 def report(run: Path, *, json: Json = False) -> None:
     """Write the report of a run: one HTML file to look at.
 
-    Parameters
-    ----------
-    run
-        Folder of the run.
+    Args:
+        run: Folder of the run.
     """
     from ..report import write
 
@@ -269,12 +226,9 @@ def report(run: Path, *, json: Json = False) -> None:
 def list_parts(family: str | None = None, *, licences: Flag = False, json: Json = False) -> None:
     """List what is registered, with one line each.
 
-    Parameters
-    ----------
-    family
-        Dataset, encoder, objective, method or metric; default: all.
-    licences
-        Of encoders: licence and attribution of their weights.
+    Args:
+        family: Dataset, encoder, objective, method or metric; default: all.
+        licences: Of encoders: licence and attribution of their weights.
     """
     from ..registry import FAMILIES, describe
 

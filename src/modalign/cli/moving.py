@@ -32,36 +32,21 @@ def migrate(
 ) -> None:
     """Change the embedding model of a store and keep its index: adapters, what they keep, a report.
 
-    Parameters
-    ----------
-    old
-        Vectors of the old model: .npy, .safetensors, .parquet, .arrow, .faiss, a Lance table or a search index.
-    new
-        Vectors of the new model, for some of the same items and any others.
-    pairs
-        CSV or .npy of row numbers, OLD,NEW, one pair a line.
-    out
-        Folder of the migration; with --choose, the CSV of rows to embed.
-    measure
-        How the store compares: cosine, dot or l2.
-    method
-        Only these: identity, orthogonal, low_rank, ridge, cca, perceptron, local, full.
-    direction
-        queries (new queries into the old space), rows (old vectors into the new space); default: both.
-    k
-        Length of the lists that are compared.
-    old_part
-        Which tensor, column or modality of OLD.
-    new_part
-        Which tensor, column or modality of NEW.
-    old_encoder
-        Registered encoder that made OLD, for modalign search.
-    new_encoder
-        Registered encoder that made NEW, for modalign search.
-    choose
-        Fit nothing: choose so many rows of OLD to embed with the new model.
-    how
-        Of --choose: spread (k-means++), farthest or random.
+    Args:
+        old: Vectors of the old model: .npy, .safetensors, .parquet, .arrow, .faiss, a Lance table or a search index.
+        new: Vectors of the new model, for some of the same items and any others.
+        pairs: CSV or .npy of row numbers, OLD,NEW, one pair a line.
+        out: Folder of the migration; with --choose, the CSV of rows to embed.
+        measure: How the store compares: cosine, dot or l2.
+        method: Only these: identity, orthogonal, low_rank, ridge, cca, perceptron, local, full.
+        direction: queries (new queries into the old space), rows (old vectors into the new space); default: both.
+        k: Length of the lists that are compared.
+        old_part: Which tensor, column or modality of OLD.
+        new_part: Which tensor, column or modality of NEW.
+        old_encoder: Registered encoder that made OLD, for modalign search.
+        new_encoder: Registered encoder that made NEW, for modalign search.
+        choose: Fit nothing: choose so many rows of OLD to embed with the new model.
+        how: Of --choose: spread (k-means++), farthest or random.
     """
     from ..migration.command import choose_file, migrate_files, summary
     from ..progress import terminal
@@ -93,22 +78,14 @@ def remap(
 ) -> None:
     """Map a store with the adapter of a migration: streamed, resumable, the old store stays.
 
-    Parameters
-    ----------
-    migration
-        Folder of modalign migrate.
-    store
-        What to map: a file of vectors, a Lance table, a faiss index or a search index.
-    out
-        .npy, .faiss or a folder for a search index; a Lance table is mapped beside itself.
-    new_items
-        Search index of items with vectors of the new model: one list for both (search indexes only).
-    queries
-        New-model vectors into the old space; for a faiss index: the adapter before it.
-    replace
-        Put a mapped Lance table in the place of the old one, which stays as a version.
-    part
-        Which tensor, column or modality.
+    Args:
+        migration: Folder of modalign migrate.
+        store: What to map: a file of vectors, a Lance table, a faiss index or a search index.
+        out: .npy, .faiss or a folder for a search index; a Lance table is mapped beside itself.
+        new_items: Search index of items with vectors of the new model: one list for both (search indexes only).
+        queries: New-model vectors into the old space; for a faiss index: the adapter before it.
+        replace: Put a mapped Lance table in the place of the old one, which stays as a version.
+        part: Which tensor, column or modality.
     """
     from ..migration.remap import remap as run
     from ..migration.remap import remapped
@@ -123,15 +100,11 @@ def remap(
 def export(run: Path, *, to: str, out: Path, json: Json = False) -> None:
     """Write a run in the files of other programs.
 
-    Parameters
-    ----------
-    run
-        Folder of a run.
-    to
-        onnx: a network for each head; hub: a repository of the Hugging Face hub; router: a model of
-        sentence-transformers; atlas: a Parquet file for Embedding Atlas.
-    out
-        Folder for the files.
+    Args:
+        run: Folder of a run.
+        to: onnx: a network for each head; hub: a repository of the Hugging Face hub; router: a model of
+            sentence-transformers; atlas: a Parquet file for Embedding Atlas.
+        out: Folder for the files.
     """
     from ..exports.command import export_run
 

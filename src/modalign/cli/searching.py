@@ -33,38 +33,24 @@ def index(
 ) -> None:
     """Build a persistent search index of embedded items, or change one.
 
-    Parameters
-    ----------
-    run
-        run folder to build from; or an index, to delete from it or to compact it.
-    store
-        feature store of 'modalign embed', whose items are mapped by the run's model; default: the run's own items.
-    out
-        folder of the index; default: "index" in the run folder.
-    kind
-        exact, hnsw or ivfpq; the last two print their recall against exact search, across modalities.
-    set
-        name=number, of the kind: links, effort, beam (hnsw); lists, codes, probes, refine (ivfpq); may be repeated.
-    only
-        modality to index; repeat for several.
-    split
-        only the items of this split.
-    add
-        put the items into the index that is there.
-    update
-        like --add; items whose id is there are replaced.
-    delete
-        id of an item to delete; repeat for several.
-    compact
-        rewrite the index without deleted items.
-    lance
-        also write the items to this LanceDB, a folder or the URL of an object store.
-    shards
-        parts that are built side by side, on all cores, and searched together; for hnsw and ivfpq.
-    prefix
-        put before the id of every item, so that indexes can be joined.
-    join
-        another index, which becomes one with RUN, an index too, in the folder --out; repeat for several.
+    Args:
+        run: run folder to build from; or an index, to delete from it or to compact it.
+        store: feature store of 'modalign embed', whose items are mapped by the run's model; default: the run's own
+            items.
+        out: folder of the index; default: "index" in the run folder.
+        kind: exact, hnsw or ivfpq; the last two print their recall against exact search, across modalities.
+        set: name=number, of the kind: links, effort, beam (hnsw); lists, codes, probes, refine (ivfpq); may be
+            repeated.
+        only: modality to index; repeat for several.
+        split: only the items of this split.
+        add: put the items into the index that is there.
+        update: like --add; items whose id is there are replaced.
+        delete: id of an item to delete; repeat for several.
+        compact: rewrite the index without deleted items.
+        lance: also write the items to this LanceDB, a folder or the URL of an object store.
+        shards: parts that are built side by side, on all cores, and searched together; for hnsw and ivfpq.
+        prefix: put before the id of every item, so that indexes can be joined.
+        join: another index, which becomes one with RUN, an index too, in the folder --out; repeat for several.
     """
     from ..progress import terminal
     from ..search import index_run, parse_settings
@@ -102,40 +88,23 @@ def search(
 ) -> None:
     """Find the items nearest to words, pictures, sounds, videos or items, or to a sum of them.
 
-    Parameters
-    ----------
-    run
-        run folder or index.
-    words
-        text to search with.
-    text
-        text to search with; this and the following options may be repeated and mixed.
-    image
-        picture to search with.
-    audio
-        sound to search with.
-    video
-        video to search with.
-    item
-        id of an item to search with.
-    minus
-        what to take away: words, or KIND=VALUE with image, audio, video or item.
-    weight
-        KIND=NUMBER or KIND.N=NUMBER for the Nth of a kind (text, image, audio, video, item, minus); default 1.
-    to
-        modality to search in, or any; repeat for several; default: pictures, or words for pictures.
-    k
-        how many results.
-    where
-        filter on metadata, key=value (or !=, <, <=, >, >=); repeat to narrow.
-    correction
-        against hubs: csls or inverted_softmax.
-    exact
-        compare with every item, whatever the index.
-    model
-        run that the index must belong to.
-    by
-        for the folder of a migration or an index that was remapped: the model that encodes the query, new or old.
+    Args:
+        run: run folder or index.
+        words: text to search with.
+        text: text to search with; this and the following options may be repeated and mixed.
+        image: picture to search with.
+        audio: sound to search with.
+        video: video to search with.
+        item: id of an item to search with.
+        minus: what to take away: words, or KIND=VALUE with image, audio, video or item.
+        weight: KIND=NUMBER or KIND.N=NUMBER for the Nth of a kind (text, image, audio, video, item, minus); default 1.
+        to: modality to search in, or any; repeat for several; default: pictures, or words for pictures.
+        k: how many results.
+        where: filter on metadata, key=value (or !=, <, <=, >, >=); repeat to narrow.
+        correction: against hubs: csls or inverted_softmax.
+        exact: compare with every item, whatever the index.
+        model: run that the index must belong to.
+        by: for the folder of a migration or an index that was remapped: the model that encodes the query, new or old.
     """
     from ..migration.find import is_moved, search_moved
     from ..search import search_run
@@ -166,18 +135,12 @@ def serve(
 ) -> None:
     """Open a page to search, look at and compare runs or indexes.
 
-    Parameters
-    ----------
-    runs
-        run folders or indexes; a query is answered by all of them, side by side.
-    host
-        address to listen on; other machines cannot reach the default.
-    port
-        where to listen; 0: any free one.
-    allow_host
-        name that browsers may call this server by, beside its address; repeat for several.
-    threads
-        of the computation.
+    Args:
+        runs: run folders or indexes; a query is answered by all of them, side by side.
+        host: address to listen on; other machines cannot reach the default.
+        port: where to listen; 0: any free one.
+        allow_host: name that browsers may call this server by, beside its address; repeat for several.
+        threads: of the computation.
     """
     from ..serve import run_server
 
