@@ -269,7 +269,7 @@ def test_what_was_measured_stays_readable_where_a_score_is_not_a_number(run: Pat
     first = next(iter(result.methods.values()))
     first.scores["mine/a"] = mine  # type: ignore[index]
     copy.keep(result, "evaluation")
-    table = json.loads(copy.evaluation_file.read_text(), parse_constant=lambda name: pytest.fail(name))
+    table = json.loads(copy.file("evaluation").read_text(), parse_constant=lambda name: pytest.fail(name))
     assert next(iter(table["methods"].values()))["scores"]["mine/a"]["value"] is None
     assert "mine/a" not in next(iter(Run(copy.folder).evaluation.methods.values())).scores  # type: ignore[union-attr]
     write(copy.folder)

@@ -7,7 +7,7 @@ order of plausibility, from what worked on dev splits. Dotted keys reach into ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -39,8 +39,7 @@ def descent(
         {**shared, **{k: values[i % len(values)] for k, values in (own or {}).items()}}
         for i, shared in enumerate(SHARED)
     )
-    settings = {"objective": objective, "start": "random", **TRAINING, **more}
-    return MethodEntry(label, "gradient", settings, candidates, group="contrastive")
+    return MethodEntry(label, "gradient", {"objective": objective, "start": "random", **TRAINING, **more}, candidates)
 
 
 def total(alpha: float, beta: float, **parts: Settings) -> Settings:
@@ -93,7 +92,6 @@ def contrastive() -> dict[str, MethodEntry]:
             "sotalign",
             {"steps": 300, "unpaired": 256},
             product(ridge=[10.0, 3.0], alpha=[1e-3, 1e-5], lr=[1e-4, 1e-3]),
-            group="contrastive",
         ),
         "fusemix": fusemix(),
     }
@@ -111,7 +109,7 @@ def closed() -> dict[str, MethodEntry]:
     """Baselines in closed form."""
     root = [False, True]
     asif = [(800, 8.0), (800, 4.0), (200, 8.0), (200, 4.0), (50, 4.0), (800, 2.0), (50, 8.0), (200, 2.0)]
-    found = {
+    return {
         "procrustes": MethodEntry("Procrustes", "procrustes", {}, product(dim=[256, 128, 64, 32], root=root)),
         "cca": MethodEntry(
             "CCA", "cca", {}, product(ridge=[10.0, 3.0, 30.0, 1.0], power=[0.5, 1.0]),
@@ -126,7 +124,6 @@ def closed() -> dict[str, MethodEntry]:
             product(dim=[64, 32, 128, 256], root=root), least_pairs=0,
         ),
     }  # fmt: skip
-    return {name: replace(e, group="closed") for name, e in found.items()}
 
 
 def strong() -> dict[str, MethodEntry]:
@@ -152,7 +149,7 @@ def strong() -> dict[str, MethodEntry]:
         ]
     )  # fmt: skip
     from_cca = replace(descended, candidates=rates, further=further)
-    entries = {
+    return {
         "cca-root": replace(found["cca"], label="CCA, root and unit features", settings=features),
         "cca-root-hubs": replace(found["cca"], label="CCA + hub", settings=grown),
         "cca-tilted-hubs": replace(found["cca"], label="CCA tilted + hub", settings={**grown, "tilt": 2.0}),
@@ -165,19 +162,18 @@ def strong() -> dict[str, MethodEntry]:
             from_cca, label="CLIP from CCA + hub", settings={**from_cca.settings, "hubs": True}
         ),
     }  # fmt: skip
-    return {name: replace(e, group="strong") for name, e in entries.items()}
 
 
 def ours() -> dict[str, MethodEntry]:
     """Our methods: closed form, gradient, both."""
-    full = MethodEntry("ours: both in turn", "full", {}, tunes_itself=True, group="ours", least_pairs=0)
+    full = MethodEntry("ours: both in turn", "full", {}, tunes_itself=True, least_pairs=0)
     axes: dict[str, list[Any]] = {"lr": [1e-3, 3e-4], "start.ridge": [10.0, 3.0], "objective.alpha": [0.1, 1.0]}
     start = {"name": "cca", "ridge": 10.0, "power": 0.5}
     descended = {"objective": total(0.1, 0.1, **TERMS), "start": start, "unpaired": 0.5, "mixing": 1.0, **TRAINING}
     return {
         "full": full,
         "closed": replace(full, label="ours: closed form", settings={"steps": 0}),
-        "descended": MethodEntry("ours: gradient", "gradient", descended, product(**axes), group="ours"),
+        "descended": MethodEntry("ours: gradient", "gradient", descended, product(**axes)),
     }
 
 
@@ -186,11 +182,10 @@ def ablations() -> dict[str, MethodEntry]:
     full = ours()["full"]
 
     def other(label: str, **settings: Any) -> MethodEntry:
-        return replace(full, label=label, settings=settings, group="ablations")
+        return replace(full, label=label, settings=settings)
 
     no_plan: Settings = {"rounds": 0}
     no_neighbours: Settings = {"smoothing": 0.0}
-    random = descent("without the CCA start", total(0.1, 0.1, **TERMS), unpaired=0.5)
     return {
         "full-no-ot": other("without L_OT", alpha=0.0, closed=no_plan),
         "full-no-rma": other("without L_RMA", beta=0.0, closed=no_neighbours),
@@ -201,8 +196,8 @@ def ablations() -> dict[str, MethodEntry]:
         "full-structure-rma": other("L_RMA structural", neighbourhood={"form": "structure"}),
         "full-diffused-rma": other("L_RMA diffused", neighbourhood={"form": "diffused"}),
         "full-text-rma": other("L_RMA carried, text side", neighbourhood={"manifolds": ["text"]}),
-        "full-no-start": replace(random, group="ablations"),
-        "full-no-unpaired": replace(full, label="without unpaired data", group="ablations", paired_only=True),
+        "full-no-start": descent("without the CCA start", total(0.1, 0.1, **TERMS), unpaired=0.5),
+        "full-no-unpaired": replace(full, label="without unpaired data", paired_only=True),
         "full-no-hubs": other("without hub removal", hubs=False),
         "full-no-anchors": other("without relations to anchors", closed={"share": 0.0}),
         "full-no-rma-anchors": other(
@@ -215,8 +210,7 @@ def ablations() -> dict[str, MethodEntry]:
 
 def with_hubs(entry: MethodEntry) -> MethodEntry:
     """A baseline with our hub removal behind it: what that part alone is worth."""
-    settings = {**entry.settings, "hubs": True}
-    return replace(entry, label=f"{entry.label} with hub removal", settings=settings, group="ablations")
+    return replace(entry, label=f"{entry.label} with hub removal", settings={**entry.settings, "hubs": True})
 
 
 def sweeps() -> dict[str, MethodEntry]:
@@ -224,10 +218,17 @@ def sweeps() -> dict[str, MethodEntry]:
     full = ours()["full"]
     grid = {"alpha": [0.01, 1.0, 10.0], "beta": [0.01, 1.0, 10.0], "gamma": [0.1, 10.0]}
     return {
-        f"full-{name}-{value:g}": replace(full, label=f"{name} = {value:g}", settings={name: value}, group="sweeps")
+        f"full-{name}-{value:g}": replace(full, label=f"{name} = {value:g}", settings={name: value})
         for name, values in grid.items()
         for value in values
     }
+
+
+FAMILIES: Mapping[str, Callable[[], dict[str, MethodEntry]]] = {
+    "contrastive": contrastive, "closed": closed, "strong": strong, "ours": ours, "ablations": ablations,
+    "sweeps": sweeps,
+}  # fmt: skip
+"""Group -> its entries."""
 
 
 def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "suite") -> dict[str, MethodEntry]:
@@ -241,7 +242,7 @@ def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "
     Raises:
         ModalignError: unknown keys, bases, methods or settings, or a name that is taken.
     """
-    entries = contrastive() | closed() | strong() | ours() | ablations() | sweeps()
+    entries = {name: replace(e, group=group) for group, made in FAMILIES.items() for name, e in made().items()}
     for name, table in (own or {}).items():
         place = f"[entries.{name}] of {where}"
         if name in entries or name in groups(entries):

@@ -15,6 +15,7 @@ from ..outputs import claim, file_out
 from ..parameters import Count, Positive, checked
 from ..progress import Progress, silent
 from ..report.bench import write_bench
+from ..report.bench.rows import ranked
 from ..runs import Run
 from . import cell, robust, runner, tables, tune
 from .results import BenchFolder
@@ -105,8 +106,7 @@ def finish(
 ) -> dict[str, Any]:
     """Statistics, tables and the report of all that the folder holds."""
     held = BenchFolder(suite, out)
-    failed = [{k: f.get(k) for k in ("setting", "method", "seed", "error")} for f in held.failed]
-    result = {"suite": suite.name, "out": str(out), "counts": dict(counts), "failed": failed, "mean_recall": {}}
+    result = {"suite": suite.name, "out": str(out), "counts": dict(counts), "failed": held.failed, "mean_recall": {}}
     if not held.results:
         return result
     summary = summarise(held, call, progress)
@@ -114,7 +114,7 @@ def finish(
     if export is not None:
         write_text(export, tables.markdown(summary))
         written.append(export)
-    result["mean_recall"] = {s["name"]: {m: row["value"] for m, row in tables.ranked(s)} for s in summary["settings"]}
+    result["mean_recall"] = {s["name"]: {m: row["value"] for m, row in ranked(s)} for s in summary["settings"]}
     return {**result, "tables": [str(p) for p in written], "report": str(write_bench(out))}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import ModalignError, check_known
 from ..files import read_json, to_json, write_json, write_text
 from ..migration import curved, linear
-from ..migration.choose import LAST, Candidate, FullAdapter, StoreSample, Trials, best
+from ..migration.choose import LAST, Candidate, Fit, FullAdapter, StoreSample, Trials, best
 from ..migration.curve import choose_rows
 from ..migration.linear import Sample
 from ..migration.lists import ndcg, nearest, overlap
@@ -27,10 +27,10 @@ from ..outputs import claim, file_out
 from ..progress import Progress, silent
 from ..registry import check
 from ..specification import read_toml
+from .entries import product
 from .moving_data import ModelPair, Parts, load, split
 from .suite import own
 
-TRIALS = 6  # settings that every adapter may try
 K = 10
 
 
@@ -70,42 +70,25 @@ def read_moving(path: Path, overrides: Sequence[str] = ()) -> Moving:
     return suite
 
 
-def _six(method: str, fit: Any, **axes: Sequence[Any]) -> list[Candidate]:
-    """Six settings of a method."""
-    grid = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    return [Candidate(method, ", ".join(f"{k} {v:g}" for k, v in s.items()), partial(fit, **s)) for s in grid][:TRIALS]
+def _each(method: str, fit: Fit, settings: Iterable[Mapping[str, float]]) -> list[Candidate]:
+    """A method with each of some settings."""
+    return [Candidate(method, ", ".join(f"{k} {v:g}" for k, v in s.items()), partial(fit, **s)) for s in settings]
 
 
-def _orthogonal() -> list[Candidate]:
-    centred = [(1.5, False), (2.0, False), (3.0, False), (2.0, True)]
-    return [
-        Candidate("orthogonal", "", linear.orthogonal),
-        Candidate("orthogonal", "scaled", partial(linear.orthogonal, scaled=True)),
-        *(
-            Candidate(
-                "orthogonal",
-                f"centred, gain {g:g}{', scaled' * s}",
-                partial(linear.orthogonal, centred=True, gain=g, scaled=s),
-            )
-            for g, s in centred
-        ),
-    ]
-
-
-def _low_rank() -> list[Candidate]:
-    plain = _six("low_rank", linear.low_rank, rank=[64, 128], strength=[0.01, 0.1])
-    scaled = partial(linear.low_rank, strength=0.1, scaled=True)
-    return [*plain, *(Candidate("low_rank", f"rank {r}, scaled", partial(scaled, rank=r)) for r in (64, 128))]
-
-
-#: The adapters with what each may try. The first four are those of arXiv 2509.23471 and ridge regression.
-TRIED: Mapping[str, Any] = {
-    "orthogonal": lambda full: _orthogonal(),
-    "ridge": lambda full: _six("ridge", linear.ridge, strength=[0.01, 0.03, 0.1, 0.3, 1.0, 3.0]),
-    "low_rank": lambda full: _low_rank(),
-    "perceptron": lambda full: _six("perceptron", curved.perceptron, lr=[1e-3, 3e-3, 3e-4], scaled=[False, True]),
-    "cca": lambda full: _six("cca", linear.canonical, strength=[0.3, 1.0, 3.0], power=[1.0, 0.5]),
-    "local": lambda full: _six("local", curved.local, places=[4, 8, 16], strength=[0.3, 1.0]),
+CENTRED = [
+    {"centred": True, "gain": g, "scaled": s} for g, s in ((1.5, False), (2.0, False), (3.0, False), (2.0, True))
+]
+RANKS = [*product(rank=[64, 128], strength=[0.01, 0.1]), *product(rank=[64, 128], strength=[0.1], scaled=[True])]
+#: The adapters with six settings each to try. The first four are those of arXiv 2509.23471 and ridge regression.
+TRIED: Mapping[str, Callable[[FullAdapter], list[Candidate]]] = {
+    "orthogonal": lambda full: _each("orthogonal", linear.orthogonal, [{}, {"scaled": True}, *CENTRED]),
+    "ridge": lambda full: _each("ridge", linear.ridge, product(strength=[0.01, 0.03, 0.1, 0.3, 1.0, 3.0])),
+    "low_rank": lambda full: _each("low_rank", linear.low_rank, RANKS),
+    "perceptron": lambda full: _each(
+        "perceptron", curved.perceptron, product(lr=[1e-3, 3e-3, 3e-4], scaled=[False, True])
+    ),
+    "cca": lambda full: _each("cca", linear.canonical, product(strength=[0.3, 1.0, 3.0], power=[1.0, 0.5])),
+    "local": lambda full: _each("local", curved.local, product(places=[4, 8, 16], strength=[0.3, 1.0])),
     "full": lambda full: full.candidates(),
 }
 PUBLISHED = ("orthogonal", "ridge", "low_rank", "perceptron")

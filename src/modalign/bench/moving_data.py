@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,9 +17,10 @@ from ..errors import ModalignError, check_known
 from ..features.encoders.efficientnet_folded import fold
 from ..features.encoders.efficientnet_lite import EfficientNetLite, Tail
 from ..features.encoders.image import EfficientNetLite0
-from ..files import atomic, save_array
+from ..files import atomic
 from ..progress import Progress, silent
 from ..registry import make
+from .flickr_arrays import read_flickr
 
 
 class ModelPair(NamedTuple):
@@ -71,20 +71,18 @@ def split(pool: ModelPair, store: float, fresh: float, seed: int) -> Parts:
 
 def captions(root: Path, cache: Path, progress: Progress = silent) -> ModelPair:
     """Flickr8k's captions: old = MiniLM (384), new = WordLlama (256); a source is a photo."""
-    folder = root / "flickr8k" / "features"
-    with (folder / "captions.csv").open(encoding="utf-8", newline="") as file:
-        texts = [row[1] for row in csv.reader(file)][1:]
-    old = torch.from_numpy(np.load(folder / "text_minilm_l6.npy").astype(np.float32))
-    place = cache / "captions_wordllama.npy"
+    found = read_flickr(root / "flickr8k")
+    old, texts = found.text.flatten(0, 1), [text for several in found.words for text in several]
+    place = cache / "captions_wordllama.npz"
     if not place.exists():
         encoder = make("encoder", "wordllama")
         parts = []
         for i in range(0, len(texts), 512):
             progress(i, len(texts), "captions by WordLlama")
             parts.append(encoder.encode(texts[i : i + 512]).numpy())
-        _save(place, np.concatenate(parts))
-    new = torch.from_numpy(np.load(place))
-    return ModelPair(normalize(old, dim=1), normalize(new, dim=1), torch.arange(len(old)) // 5)
+        _save(place, new=np.concatenate(parts))
+    (new,) = _held(place, "new")
+    return ModelPair(normalize(old, dim=1), new, torch.arange(len(old)) // 5)
 
 
 SIDE, TILES = 96, 5
@@ -114,9 +112,8 @@ def tiles(root: Path, cache: Path, progress: Progress = silent) -> ModelPair:
                 maps = early(pixels)
                 old.append(maps.mean((2, 3)))
                 new.append(late(maps))
-        _save(place, {"old": torch.cat(old).numpy(), "new": torch.cat(new).numpy()})
-    with np.load(place) as found:
-        first, second = (normalize(torch.from_numpy(found[name]), dim=1) for name in ("old", "new"))
+        _save(place, old=torch.cat(old).numpy(), new=torch.cat(new).numpy())
+    first, second = _held(place, "old", "new")
     return ModelPair(first, second, torch.arange(len(first)) // TILES)
 
 
@@ -130,13 +127,15 @@ def _regions(path: Path) -> Tensor:
     return torch.from_numpy((pixels - 127.0) / 128.0).permute(0, 3, 1, 2)
 
 
-def _save(path: Path, content: Any) -> None:
-    with atomic(path) as partial:
-        if isinstance(content, dict):
-            with partial.open("wb") as handle:
-                np.savez(handle, **content)
-        else:
-            save_array(partial, content)
+def _save(path: Path, **arrays: np.ndarray) -> None:
+    with atomic(path) as partial, partial.open("wb") as handle:
+        np.savez(handle, **arrays)  # type: ignore[arg-type]
+
+
+def _held(path: Path, *names: str) -> list[Tensor]:
+    """Rows at length 1, as they were saved."""
+    with np.load(path) as found:
+        return [normalize(torch.from_numpy(found[name]), dim=1) for name in names]
 
 
 POOLS: dict[str, Callable[..., ModelPair]] = {"captions": captions, "tiles": tiles}

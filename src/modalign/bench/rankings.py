@@ -65,14 +65,11 @@ class Stability(NamedTuple):
     """How firm a ranking is.
 
     concordance: Kendall's W of the rankings of the seeds, 1 where all agree. first: chance that a method comes first
-    when groups and seeds are drawn again. mean, low, high: of its rank.
+    when groups and seeds are drawn again.
     """
 
     concordance: float
     first: dict[str, float]
-    mean: dict[str, float]
-    low: dict[str, float]
-    high: dict[str, float]
 
 
 def stability(matrices: Mapping[str, Matrix]) -> Stability:
@@ -81,16 +78,9 @@ def stability(matrices: Mapping[str, Matrix]) -> Stability:
     drawn = ranks(draws([matrices[n] for n in names]))
     tops = (drawn == drawn.min(1, keepdims=True)).astype(float)
     first = (tops / tops.sum(1, keepdims=True)).mean(0)
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     seeds = min(len(m) for m in matrices.values())
     by_seed = ranks(np.stack([[m[s].mean() for m in matrices.values()] for s in range(seeds)]))
-    return Stability(
-        kendall_w(by_seed),
-        dict(zip(names, first.tolist(), strict=True)),
-        dict(zip(names, drawn.mean(0).tolist(), strict=True)),
-        dict(zip(names, low.tolist(), strict=True)),
-        dict(zip(names, high.tolist(), strict=True)),
-    )
+    return Stability(kendall_w(by_seed), dict(zip(names, first.tolist(), strict=True)))
 
 
 def kendall_w(rankings: np.ndarray) -> float:

@@ -84,7 +84,8 @@ class BenchFolder:
             if result.methods:
                 self.results.append(Cell(setting, method, seed, result, folder))
             else:
-                self.failed.append({"setting": setting.name, "method": method, "seed": seed, **result.skipped})
+                why = result.skipped.get(cell.REFUSED)
+                self.failed.append({"setting": setting.name, "method": method, "seed": seed, "error": why})
 
     def at(self, setting: Setting) -> dict[str, list[Cell]]:
         """Method -> its results on a setting, by seed, in the order of the suite."""

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -119,9 +119,11 @@ def tunings_of(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
 def _run(work: Work, cells: Sequence[Cell], pool: Pool, end: float, counts: dict[str, int], progress: Progress) -> None:
     """Tunings first; the cells of a tuning as soon as it is done."""
     groups = tunings_of(cells)
-    waiting = [Job(group[0][0].tuned, group[0][1]) for group in groups.values()][::-1]
+    tunings = [Job(group[0][0].tuned, group[0][1]) for group in groups.values()]
+    waiting = tunings[::-1]
     running: dict[Future[str], Job] = {}
-    effort, done = Effort(work, cells, progress), 0
+    done, spent, total = 0, 0, sum(fits_of(work.suite, job) for job in [*tunings, *(Job(*c) for c in cells)])
+    progress(0, total, "fits")
     try:
         with pool:
             while waiting or running:
@@ -132,7 +134,8 @@ def _run(work: Work, cells: Sequence[Cell], pool: Pool, end: float, counts: dict
                     break
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     job, outcome = running.pop(future), future.result()
-                    effort.spent(job)
+                    spent += fits_of(work.suite, job)
+                    progress(spent, total, "fits")
                     if job.seed is None:
                         own = groups[job.setting.name, job.method]
                         waiting += [Job(*c) for c in own[::-1]]
@@ -147,27 +150,13 @@ def _run(work: Work, cells: Sequence[Cell], pool: Pool, end: float, counts: dict
         ) from None
 
 
-class Effort:
-    """Progress by what is to be fitted, not by cells: a tuning is as many fits as it tries settings."""
-
-    def __init__(self, work: Work, cells: Sequence[Cell], progress: Progress) -> None:
-        self.work, self.progress = work, progress
-        jobs = [Job(group[0][0].tuned, group[0][1]) for group in tunings_of(cells).values()] + [Job(*c) for c in cells]
-        self.done, self.total = 0, sum(map(self.of, jobs))
-        progress(0, self.total, "fits")
-
-    def of(self, job: Job) -> int:
-        """Fits of a job."""
-        entry = self.work.suite.entries[job.method]
-        if job.seed is not None:
-            return 1
-        trials = self.work.suite.trials_of(job.setting)
-        return trials if entry.tunes_itself else len(entry.tried(trials))
-
-    def spent(self, job: Job) -> None:
-        """A job is done."""
-        self.done += self.of(job)
-        self.progress(self.done, self.total, "fits")
+def fits_of(suite: Suite, job: Job) -> int:
+    """What a job counts for in the progress: a tuning is as many fits as it tries settings."""
+    entry = suite.entries[job.method]
+    if job.seed is not None:
+        return 1
+    trials = suite.trials_of(job.setting)
+    return trials if entry.tunes_itself else len(entry.tried(trials))
 
 
 class Cache:
@@ -193,7 +182,7 @@ class Cache:
 def do(job: Job, cache: Cache) -> str:
     """Do a job unless it is done: "done", "before" or "failed"."""
     work, (setting, method, seed) = cache.work, job
-    suite, key = work.suite, _tuning_key(work, setting.tuned, method)
+    suite, key = work.suite, work.suite.identity(setting.tuned, method, work.data[setting.variant])
     path = tune.path_of(work.out, setting.tuned, method)
     try:
         record = tune.finished(path, key)
@@ -217,10 +206,6 @@ def do(job: Job, cache: Cache) -> str:
             why = {cell.REFUSED: f"{problem!r}", cell.CRASH: traceback.format_exc()}
             Run(cell.folder_of(work.out, setting, method, seed)).keep(cell.failure(setting, method, seed, why))
         return "failed"
-
-
-def _tuning_key(work: Work, setting: Setting, method: str) -> str:
-    return work.suite.identity(setting, method, work.data[setting.variant])
 
 
 @contextmanager
@@ -252,8 +237,3 @@ def _start(work: Work, sources: Sources | None = None) -> None:
 
 def _work(job: Job) -> str:
     return do(job, _cache[0])
-
-
-def failures(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line per cell that gave no score."""
-    return [f"{r['method']} on {r['setting']}, seed {r['seed']}: {r['error']}" for r in results if r.get("error")]

@@ -112,8 +112,7 @@ def expand(
     found = []
     for values in itertools.product(*axes.values()):
         given = {**dict(zip(axes, values, strict=True)), "part": block.get("part", "all")}
-        setting = Setting(**check(Setting, given, f"[[settings]] of {where}"), methods=())
-        least = 0 if setting.pairs is None else setting.pairs
-        fit = tuple(m for m in own if setting.pairs is None or entries[m].least_pairs <= least)
-        found.append(Setting(**{**asdict(setting), "methods": fit}))
+        setting = Setting(**check(Setting, given, f"[[settings]] of {where}"))
+        fit = tuple(m for m in own if setting.pairs is None or entries[m].least_pairs <= setting.pairs)
+        found.append(replace(setting, methods=fit))
     return found

@@ -32,6 +32,8 @@ class Common:
         focus: our method. baseline: what it is compared with.
         robustness: what to do to the kept heads at test time, see ``robust``; empty: nothing.
         targets: setting -> percent of mean recall that our method is meant to reach.
+        seeds: of everything drawn. own_seeds: setting -> its own seeds instead.
+        keep: methods whose fitted heads are saved for the first seed.
     """
 
     name: str
@@ -46,6 +48,9 @@ class Common:
     robustness: dict[str, Any] = field(default_factory=dict)
     targets: dict[str, float] = field(default_factory=dict)
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seeds: tuple[Seed, ...] = (0, 1, 2)
+    own_seeds: dict[str, tuple[Seed, ...]] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +58,11 @@ class Suite(Common):
     """A benchmark.
 
     Args:
-        settings: the grid. entries: the methods by name, those of the suite's own included. seeds: of everything drawn.
-        own_seeds: setting -> its own seeds instead.
-        keep: methods whose fitted heads are saved for the first seed.
+        settings: the grid. entries: the methods by name, those of the suite's own included.
     """
 
     settings: tuple[Setting, ...]
     entries: Mapping[str, MethodEntry]
-    seeds: tuple[int, ...]
-    own_seeds: Mapping[str, tuple[int, ...]]
-    keep: tuple[str, ...]
 
     def data_of(self, variant: str | None) -> dict[str, Any]:
         """The data table of a variant."""
@@ -102,9 +102,6 @@ class _File(Common):
 
     settings: list[dict[str, Any]]
     methods: list[str]
-    seeds: tuple[Seed, ...] = (0, 1, 2)
-    own_seeds: dict[str, tuple[Seed, ...]] = field(default_factory=dict)
-    keep: list[str] = field(default_factory=list)
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     modalities: Count = 2
 
@@ -149,11 +146,9 @@ def build(table: Mapping[str, Any], where: str = "suite") -> Suite:
     for name in file.own_seeds:
         check_known(f"setting in own_seeds of {where}", name, {s.name for s in settings})
     used = {m: entries[m] for s in settings for m in s.methods}
-    common = {f.name: getattr(file, f.name) for f in fields(Common)} | {"title": file.title or file.name}
-    keep = tuple(m for m in file.keep if m in used)
-    return Suite(
-        **common, settings=tuple(settings), entries=used, seeds=file.seeds, own_seeds=file.own_seeds, keep=keep
-    )
+    common = {f.name: getattr(file, f.name) for f in fields(Common)}
+    common |= {"title": file.title or file.name, "keep": tuple(m for m in file.keep if m in used)}
+    return Suite(**common, settings=tuple(settings), entries=used)
 
 
 def choose(

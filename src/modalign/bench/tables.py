@@ -10,9 +10,10 @@ from typing import Any
 
 from ..files import write_text
 from ..metrics.shown import p_value
+from ..report.bench.rows import board, distances, failure, ranked
+from ..report.page import Summary
 from .entries import BASELINES
 
-Summary = Mapping[str, Any]
 COLUMNS = (
     "setting", "regime", "items", "pairs", "missing", "test_missing", "dev_share", "method", "label", "group", "seeds",
     "mean_recall", "low", "high", "sd", "foscttm", "procrustes", "mutual_knn", "cka", "connectivity", "gap", "dev",
@@ -80,28 +81,13 @@ def leaderboard(summary: Summary) -> list[dict[str, Any]]:
     return rows
 
 
-def ranked(setting: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The methods of a setting, the best first."""
-    return sorted(setting["methods"].items(), key=lambda item: -item[1]["value"])
-
-
 def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     """CSV text; what a row lacks is empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows([{c: "" if row.get(c) is None else row[c] for c in columns} for row in rows])
+    writer.writerows(rows)
     return out.getvalue()
-
-
-def shown(row: Mapping[str, Any]) -> str:
-    """Mean recall with its interval, in percent.
-
-    Example:
-        >>> shown({"value": 0.1234, "low": 0.11, "high": 0.135})
-        '12.3 [11.0, 13.5]'
-    """
-    return f"{100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 
 
 def latex(summary: Summary) -> str:
@@ -152,7 +138,7 @@ def markdown(summary: Summary) -> str:
         lead(summary),
     ]
     for s in summary["settings"]:
-        parts += [f"## {s['name']}", _facts(s), _board(summary, s)]
+        parts += [f"## {s['name']}", _facts(s), table(*board(summary, s))]
         if s.get("target") is not None:
             parts.append(_target(s))
     parts += [*_ablation_lines(summary), *_geometry_lines(summary), *_failed_lines(summary)]
@@ -206,19 +192,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _board(summary: Summary, s: Mapping[str, Any]) -> str:
-    against = {c["against"]: c for c in s["comparisons"]}
-    beside = list(dict.fromkeys(name for row in s["methods"].values() for name in row["beside"]))
-    rows = []
-    for m, row in ranked(s):
-        test = against.get(m)
-        tested = ("", "") if test is None else (p_value(test["corrected"]), f"{test['effect']:.2f}")
-        measured = (row["beside"].get(name, "–") for name in beside)
-        cost = f"{row['cost']['cpu_seconds']:.1f}"
-        rows.append([summary["labels"][m], shown(row), f"{100 * row['sd']:.2f}", *measured, *tested, cost])
-    return table(["method", "mean recall", "sd", *beside, "p (Holm)", "effect", "fit, s"], rows)
-
-
 def _target(s: Mapping[str, Any]) -> str:
     row = s["methods"].get(s["focus"])
     if row is None:
@@ -243,14 +216,7 @@ def _ablation_lines(summary: Summary) -> list[str]:
 def _geometry_lines(summary: Summary) -> list[str]:
     out = []
     if summary["geometry"]:
-        base = summary["labels"].get(summary["baseline"], summary["baseline"])
-        rows = [
-            [g["setting"], summary["labels"][g["method"]], f"{g['distance']:.3f}",
-             f"{g['value']:+.3f} [{g['low']:+.3f}, {g['high']:+.3f}]"]
-            for g in summary["geometry"]
-        ]  # fmt: skip
-        head = ["setting", "method", "Procrustes distance", f"change against {base} [95 %]"]
-        out += ["## Geometry", table(head, rows)]
+        out += ["## Geometry", table(*distances(summary))]
     if summary["correlation"]:
         kinds = ["all", "given budget", "within method", "across methods"]
         found = summary["correlation"].items()
@@ -266,7 +232,4 @@ def _rho(found: Mapping[str, float] | None) -> str:
 def _failed_lines(summary: Summary) -> list[str]:
     if not summary["failed"]:
         return []
-    return [
-        "## Not measured",
-        "\n".join(f"- {f['method']} on {f['setting']}, seed {f['seed']}: {f['error']}" for f in summary["failed"]),
-    ]
+    return ["## Not measured", "\n".join(f"- {failure(f)}" for f in summary["failed"])]

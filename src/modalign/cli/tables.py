@@ -9,6 +9,7 @@ from ..data.left_out import LeftOut
 from ..data.left_out import lines as told
 from ..metrics.score import Score
 from ..metrics.shown import chosen, line, number, shown
+from ..report.bench.rows import failure
 from ..report.words import TITLES, words
 from ..robustness.curves import worst
 from ..runs import MethodResult, Result, Run
@@ -24,7 +25,7 @@ def fitted(run: Run) -> str:
         lines += [m.label + ("" if rows else f": not measured ({why})"), *rows]
     if (record := run.result.record).get("best_step") == 0 and "dev" in record:
         lines.append(f"none of {record.get('steps')} steps raised dev recall: the weights are those of the start")
-    return "\n".join([*lines, f"all scores: {run.result_file}", f"report: {run.report}"])
+    return "\n".join([*lines, f"all scores: {run.file('result')}", f"report: {run.report}"])
 
 
 def evaluation(result: Result, run: Run) -> str:
@@ -33,7 +34,7 @@ def evaluation(result: Result, run: Run) -> str:
     for m in result.methods.values():
         lines += [m.label, *scores(m, "usual")]
     lines += [f"{name} left out: {why}" for name, why in result.skipped.items()]
-    return "\n".join([*lines, f"all scores: {run.evaluation_file}", f"page: modalign report {run.folder}"])
+    return "\n".join([*lines, f"all scores: {run.file('evaluation')}", f"page: modalign report {run.folder}"])
 
 
 def robustness(result: Result, run: Run) -> str:
@@ -52,7 +53,7 @@ def robustness(result: Result, run: Run) -> str:
             subset, score = worst(table.subsets)
             lines.append(f"  {method}: worst subset {subset} ({shown(score)})")
     lines += [f"{kind} left out: {why}" for kind, why in result.skipped.items()]
-    return "\n".join([*lines, f"all numbers: {run.robustness_file}"])
+    return "\n".join([*lines, f"all numbers: {run.file('robustness')}"])
 
 
 def scores(m: MethodResult, importance: str) -> list[str]:
@@ -147,7 +148,7 @@ def bench(result: Mapping[str, Any]) -> str:
         lines += [f"  {100 * value:6.2f}  {method}" for method, value in ranked]
     counts = result["counts"]
     lines.append(", ".join(f"{n} {name}" for name, n in counts.items() if n) or "nothing to do")
-    lines += [f"failed: {f['method']} on {f['setting']}, seed {f['seed']}: {f['error']}" for f in result["failed"][:10]]
+    lines += [f"failed: {failure(f)}" for f in result["failed"][:10]]
     if "report" in result:
         lines.append(f"report: {result['report']}")
     return "\n".join(lines)

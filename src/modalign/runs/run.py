@@ -28,6 +28,8 @@ from .result import Result
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "POT", "transformers", "safetensors")
 
+Of = Literal["result", "evaluation", "robustness"]
+
 
 def environment(command: Iterable[str] = ()) -> dict[str, Any]:
     """Versions, machine and time. No host or user names."""
@@ -113,9 +115,9 @@ class Run:
         ):  # fmt: skip
             (self.folder / name).unlink(missing_ok=True)
 
-    def keep(self, result: Result, of: Literal["result", "evaluation", "robustness"] = "result") -> None:
+    def keep(self, result: Result, of: Of = "result") -> None:
         """Write a result: that of the fit, of an evaluation, or of a robustness check."""
-        write_json(self.folder / RunFile[of.upper()], result.json())
+        write_json(self.file(of), result.json())
 
     # ------------------------------------------------------------------ what was asked for, and by what means
 
@@ -181,34 +183,23 @@ class Run:
     @cached_property
     def result(self) -> Result | None:
         """What was measured when the run was made."""
-        return self._result(RunFile.RESULT)
+        return self._result("result")
 
     @cached_property
     def evaluation(self) -> Result | None:
         """What a later evaluation measured."""
-        return self._result(RunFile.EVALUATION)
+        return self._result("evaluation")
 
     @cached_property
     def robustness(self) -> Result | None:
         """Curves under ill-treatment."""
-        return self._result(RunFile.ROBUSTNESS)
+        return self._result("robustness")
 
     # ------------------------------------------------------------------ places
 
-    @property
-    def result_file(self) -> Path:
-        """Where a reader finds every score."""
-        return self.folder / RunFile.RESULT
-
-    @property
-    def evaluation_file(self) -> Path:
-        """Where a reader finds every score of the evaluation."""
-        return self.folder / RunFile.EVALUATION
-
-    @property
-    def robustness_file(self) -> Path:
-        """Where a reader finds every number of the robustness check."""
-        return self.folder / RunFile.ROBUSTNESS
+    def file(self, of: Of) -> Path:
+        """Where a reader finds every score of the fit, of an evaluation, or of a robustness check."""
+        return self.folder / RunFile[of.upper()]
 
     @property
     def report(self) -> Path:
@@ -254,6 +245,6 @@ class Run:
             )
         return value
 
-    def _result(self, name: RunFile) -> Result | None:
-        table = self._table(name, "scores")
-        return None if table is None else Result.from_json(table, str(self.folder / name))
+    def _result(self, of: Of) -> Result | None:
+        table = self._table(RunFile[of.upper()], "scores")
+        return None if table is None else Result.from_json(table, str(self.file(of)))

@@ -15,6 +15,7 @@ from ..svg import join, percent, tag
 from . import figures
 from .curves import MOST_LINES, budgets, missing
 from .figures import Bar, Cell, Line, Point
+from .rows import board, distances, failure, ranked, shown
 
 LEVEL = 0.05
 
@@ -64,7 +65,7 @@ def _gain(s: Summary, one: Mapping[str, Any]) -> list[Any] | None:
         return None
     best = max(rivals, key=lambda row: row["value"])
     gain = f"{100 * (ours['value'] / best['value'] - 1):+.0f} %" if best["value"] else ""
-    return [one["name"], _interval(best), _interval(ours), gain, "apart" if ours["low"] > best["high"] else "overlap"]
+    return [one["name"], shown(best), shown(ours), gain, "apart" if ours["low"] > best["high"] else "overlap"]
 
 
 def leaderboards(s: Summary) -> Content:
@@ -79,33 +80,20 @@ def _heading(one: Mapping[str, Any]) -> str:
 
 
 def _board(s: Summary, one: Mapping[str, Any]) -> Markup:
-    against = {c["against"]: c for c in one["comparisons"]}
-    firm = one["stability"]["first"]
-    beside = list(dict.fromkeys(name for row in one["methods"].values() for name in row["beside"]))
-    rows, focus = [], []
-    for m, row in sorted(one["methods"].items(), key=lambda item: -item[1]["value"]):
-        test = against.get(m)
-        gap = "" if test is None else f"{100 * test['difference']['value']:+.1f}"
-        tests = ["", ""] if test is None else [p_value(test["corrected"]), f"{test['effect']:.2f}"]
-        rows.append([
-            s["labels"][m], _interval(row), percent(row["sd"], 2), gap, *tests, percent(firm.get(m, 0.0), 0),
-            *(row["beside"].get(name, "–") for name in beside), _links(row),
-        ])  # fmt: skip
+    gaps = {c["against"]: f"{100 * c['difference']['value']:+.1f}" for c in one["comparisons"]}
+    head, rows = board(s, one)
+    focus = []
+    for cells, (m, row) in zip(rows, ranked(one), strict=True):
+        cells += [gaps.get(m, ""), percent(one["stability"]["first"].get(m, 0.0), 0), _links(row)]
         focus.append(m == one["focus"])
-    head = ["method", "mean recall", "sd, seeds", f"gap of {s['labels'][one['focus']]}", "p (Holm)", "effect",
-            "first, %", *beside, "cells"]  # fmt: skip
+    head += [f"gap of {s['labels'][one['focus']]}", "first, %", "cells"]
     caption = f"Agreement of the seeds on the ranking (Kendall's W): {one['stability']['concordance']:.2f}"
     return table(head, rows, caption, focus)
 
 
-def _interval(row: Mapping[str, Any]) -> Markup:
-    ends = tag("small", f"{percent(row['low'])} to {percent(row['high'])}")
-    return tag("span", percent(row["value"]), ends)
-
-
 def _links(row: Mapping[str, Any]) -> Markup:
     return Markup(" ").join(
-        tag("a", seed, href=Run(folder).result_file.as_posix())
+        tag("a", seed, href=Run(folder).file("result").as_posix())
         for seed, folder in zip(row["seeds"], row["folders"], strict=True)
     )
 
@@ -163,14 +151,9 @@ def geometry(s: Summary) -> Content:
     """Does tighter geometry mean better tasks?"""
     parts: list[Markup] = []
     if s["geometry"]:
-        rows = [
-            [g["setting"], s["labels"][g["method"]], f"{g['distance']:.3f}", f"{g['value']:+.3f}",
-             f"{g['low']:+.3f} to {g['high']:+.3f}", _verdict(g)]
-            for g in s["geometry"]
-        ]  # fmt: skip
-        head = ["setting", "method", "Procrustes distance", f"change against {s['labels'].get(s['baseline'], '')}",
-                "95 % interval", ""]  # fmt: skip
-        parts.append(table(head, rows, "The Procrustes distance against the baseline's, on the same halves of test"))
+        head, rows = distances(s)
+        judged = [[*row, _verdict(g)] for row, g in zip(rows, s["geometry"], strict=True)]
+        parts.append(table([*head, ""], judged, "Procrustes distances on the same halves of test"))
     if s["correlation"]:
         kinds = ["all", "given budget", "within method", "across methods"]
         values = [
@@ -264,8 +247,7 @@ def failed(s: Summary) -> Content:
     """Cells without a score, and why."""
     if not s["failed"]:
         return Absent("no cell failed")
-    items = [tag("li", f"{f['method']} on {f['setting']}, seed {f['seed']}: {f['error']}") for f in s["failed"]]
-    return tag("ul", *items, class_="limits")
+    return tag("ul", *(tag("li", failure(f)) for f in s["failed"]), class_="limits")
 
 
 SECTIONS: Sequence[tuple[str, str, Callable[[Summary], Content]]] = (
