@@ -186,3 +186,14 @@ def test_ranks_share_ties_of_rounding() -> None:
     values = np.array([0.1 + 0.2, 0.3, 0.6 / 2, 0.9])
     assert correlation.spearman(values, np.array([2.0, 2.0, 2.0, 5.0])) == pytest.approx(1.0)
     assert np.isnan(correlation.spearman(values[:3], np.arange(3.0)))
+
+
+def test_runs_are_paired_by_their_seeds_not_by_their_number() -> None:
+    """What a seed adds is alike in both: taken seed by seed nothing is left of it, as of strangers all of it is."""
+    spread = np.array([[0.0], [1.0], [2.0]]) + np.zeros((3, 40))
+    both = {"a": spread + 0.5, "b": spread}
+    same = s.compare(both, [("a", "b")], seeds={"a": [0, 1, 2], "b": [0, 1, 2]})[0].difference
+    assert (same.low, same.high) == pytest.approx((0.5, 0.5))
+    other = s.compare(both, [("a", "b")], seeds={"a": [0, 1, 2], "b": [1, 2, 3]})[0].difference
+    half = stats.t.ppf(0.975, 4) * (2 / 3) ** 0.5  # two means of three values of variance 1
+    assert (other.value, other.low, other.high) == pytest.approx((0.5, 0.5 - half, 0.5 + half))

@@ -52,7 +52,8 @@ def lead(grid: Mapping[tuple[str, int, str], Sequence[Mapping[str, Any]]]) -> li
         if "full" not in at or not others:
             continue
         best = max(others, key=lambda m: float(values(at[m]).mean()))
-        pair = statistics.compare({m: values(at[m]) for m in ("full", best)}, [("full", best)])[0]
+        seeds = {m: [c["seed"] for c in at[m]] for m in ("full", best)}
+        pair = statistics.compare({m: values(at[m]) for m in seeds}, [("full", best)], seeds=seeds)[0]
         full, other = (float(values(at[m]).mean()) for m in ("full", best))
         out.append({
             "pairs": pairs, "full": full, "method": best, "best": other, "lead": full / other - 1 if other else 0.0,

@@ -94,11 +94,11 @@ def mean_interval(matrix: Matrix, level: float = 0.95) -> Interval:
     return Interval(mean, *crossed(matrix).interval(mean, level))
 
 
-def difference_of(x: Matrix, y: Matrix) -> tuple[float, Spread]:
-    """Difference of two methods' means and its spread; seed by seed where both have as many, else as of strangers."""
+def difference_of(x: Matrix, y: Matrix, paired: bool) -> tuple[float, Spread]:
+    """Difference of two methods' means and its spread; seed by seed where both have the same, else as of strangers."""
     if x.shape[1] != y.shape[1]:
         raise ModalignError(f"methods must share their groups to be compared, got {sorted({x.shape[1], y.shape[1]})}")
-    if len(x) == len(y):
+    if paired:
         spread = crossed(differences(x, y))
     else:
         spread = together(crossed(x), crossed(y))
@@ -185,12 +185,23 @@ class Comparison(NamedTuple):
         return {**self._asdict(), "difference": self.difference._asdict()}
 
 
-def compare(matrices: Mapping[str, Matrix], pairs: Sequence[tuple[str, str]], seed: int = 0) -> list[Comparison]:
-    """Paired comparisons of methods, p values corrected over all of them together."""
+def compare(
+    matrices: Mapping[str, Matrix],
+    pairs: Sequence[tuple[str, str]],
+    seed: int = 0,
+    seeds: Mapping[str, Sequence[int]] | None = None,
+) -> list[Comparison]:
+    """Paired comparisons of methods, p values corrected over all of them together.
+
+    Args:
+        matrices: (seeds, groups) per method. pairs: which methods. seed: of the permutations.
+        seeds: method -> the seeds of its rows; None: methods with as many rows have the same.
+    """
+    runs = seeds or {m: range(len(matrix)) for m, matrix in matrices.items()}
     found = []
     for a, b in pairs:
         x, y = matrices[a], matrices[b]
-        mean, spread = difference_of(x, y)
+        mean, spread = difference_of(x, y, paired=list(runs[a]) == list(runs[b]))
         each = differences(x.mean(0), y.mean(0))
         deviation = float(each.std(ddof=1)) if len(each) > 1 else 0.0
         one_run = len(x) == len(y) == 1

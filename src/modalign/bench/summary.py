@@ -15,6 +15,7 @@ from . import correlation, rankings, statistics
 from .results import BenchFolder, Cell, matrix
 from .robust import stored
 from .setting import Setting
+from .suite import Suite
 
 SUMMARY = "summary.json"
 BESIDE = ("foscttm", "procrustes")
@@ -38,11 +39,11 @@ def summarise(bench: BenchFolder, command: str, progress: Progress = silent) -> 
         "seeds": list(suite.seeds), "trials": suite.trials, "tune_seed": suite.tune_seed, "focus": suite.focus,
         "baseline": suite.baseline, "labels": {m: e.label for m, e in suite.entries.items()},
         "groups": {m: e.group for m, e in suite.entries.items()}, "settings": settings,
-        "ranking": ranking(settings), "ablations": ablations(bench, matrices), "geometry": geometry(bench),
+        "ranking": ranking(settings), "ablations": ablations(suite, settings, matrices), "geometry": geometry(bench),
         "correlation": correlation.correlate(rows(bench)), "points": points(bench), "cost": cost(bench),
         "robustness": robustness(bench), "measures": measures(bench),
         "code": sorted({str(r.record.get("code")) for r in bench.results}),
-        "failed": [{k: f.get(k) for k in ("setting", "method", "seed", "error")} for f in bench.failed],
+        "failed": bench.failed,
     }  # fmt: skip
     write_json(bench.out / SUMMARY, table)
     return table
@@ -61,12 +62,12 @@ def one_setting(
     best = max(names, key=lambda m: matrices[m].mean())
     focus = bench.suite.focus if bench.suite.focus in names else best
     others = [(focus, m) for m in names if m != focus]
-    firm = rankings.stability(matrices)
+    tests = statistics.compare(matrices, others, seeds={m: methods[m]["seeds"] for m in names})
     return {
         **setting.facts(), "name": setting.name, "part": setting.part, "methods": methods, "focus": focus, "best": best,
         "own_seeds": list(bench.suite.own_seeds.get(setting.name, ())),
         "pairs_known": int(np.mean([r.pairs for r in results[names[0]]])),
-        "comparisons": [c.json() for c in statistics.compare(matrices, others)], "stability": firm._asdict(),
+        "comparisons": [c.json() for c in tests], "stability": rankings.stability(matrices)._asdict(),
         "target": bench.suite.targets.get(setting.name),
         "outside": [m for m in results if m not in matrices],
     }  # fmt: skip
@@ -154,15 +155,18 @@ def ranking(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def ablations(bench: BenchFolder, matrices: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
+def ablations(
+    suite: Suite, settings: Sequence[Mapping[str, Any]], matrices: Mapping[str, Mapping[str, np.ndarray]]
+) -> list[dict[str, Any]]:
     """Our method against each of its ablations and sweeps, p corrected over all settings together."""
-    suite, found = bench.suite, []
+    found = []
     kinds = ("ablations", "sweeps")
-    for setting, own in matrices.items():
+    for s in settings:
+        own, seeds = matrices[s["name"]], {m: row["seeds"] for m, row in s["methods"].items()}
         for m in own:
             if suite.entries[m].group in kinds and suite.focus in own:
-                c = statistics.compare(own, [(suite.focus, m)])[0]
-                found.append({"setting": setting, "kind": suite.entries[m].group, **c.json()})
+                c = statistics.compare(own, [(suite.focus, m)], seeds=seeds)[0]
+                found.append({"setting": s["name"], "kind": suite.entries[m].group, **c.json()})
     for kind in kinds:
         here = [f for f in found if f["kind"] == kind]
         for f, p in zip(here, statistics.holm([f["p"] for f in here]), strict=True):
