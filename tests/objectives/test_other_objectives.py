@@ -391,11 +391,11 @@ def test_jiang_is_the_sum_of_its_parts(make_batch):
     batch = make_batch()
     objective = Jiang(widths=widths, dim=4).double().eval()
     parts = objective.terms
-    whole = objective.base(batch) + 0.1 * parts["separation"](batch)
-    whole = whole + 0.25 * parts["bridge"](batch) + 0.25 * parts["consistency"](batch)
-    torch.testing.assert_close(objective(batch), whole)
     only = Jiang(separation=0.0, bridge=0.0, consistency=0.0).double()
     assert not only.terms
+    whole = only(batch) + 0.1 * parts["separation"](batch)
+    whole = whole + 0.25 * parts["bridge"](batch) + 0.25 * parts["consistency"](batch)
+    torch.testing.assert_close(objective(batch), whole)
     scale = math.exp(only.scale.log_scale.item())
     losses = []
     for a, b in batch.z.pairs():

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import ModalignError
+from ..runs.fit import add_views
 from ..views import Views
 
 SPLITS = ("train", "dev", "test")
@@ -42,12 +43,7 @@ class Source:
         """Identity of every number and group id."""
         digest = hashlib.blake2b(digest_size=12)
         for part in self.splits:
-            for m, rows in part.data.items():
-                digest.update(f"{m}{tuple(rows.shape)}{rows.dtype}".encode())
-                digest.update(rows.contiguous().view(torch.uint8).numpy().data)
-                digest.update(part.group[m].long().contiguous().view(torch.uint8).numpy().data)
-            for pair, link in (part.links or {}).items():
-                digest.update(f"{pair}{link.tolist()}".encode())
+            add_views(digest, part)
         return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..views import Views
+from .crossed import Spread
 from .score import Metric, Score
 
 
@@ -100,12 +101,6 @@ def _together(scores: Sequence[Score]) -> Score:
         group = torch.cat(groups) if len(groups) == len(scores) else None
         return replace(scores[0], value=value, per_item=items, group=group, chance=chance, skipped=skipped)
     each = torch.tensor([s.value for s in scores], dtype=torch.float64)
-    value, reach = float(each.mean()), _student(len(each)) * float(each.std()) / len(each) ** 0.5
-    return replace(scores[0], value=value, low=value - reach, high=value + reach, chance=chance, skipped=skipped)
-
-
-def _student(n: int) -> float:
-    """97.5 % quantile of Student's distribution for n values."""
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, n - 1))
+    value, error = float(each.mean()), float(each.std()) / len(each) ** 0.5
+    low, high = Spread(error, len(each) - 1.0).interval(value)
+    return replace(scores[0], value=value, low=low, high=high, chance=chance, skipped=skipped)

@@ -17,7 +17,7 @@ from .pairwise import Pairwise
 
 
 @register("objective", "jiang")
-class Jiang(Objective):
+class Jiang(Pairwise):
     """The whole of Jiang et al.: contrast between and within modalities, separation, bridge and consistency.
 
     L = 1/4 (V2T + T2V + V2V + T2T) + separation L_sep + bridge L_bridge + consistency L_geo; V2V and T2T are InfoNCE of
@@ -60,9 +60,8 @@ class Jiang(Objective):
         scale: Positive = contrast.CLIP_SCALE,
         modalities: Sequence[str] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(modalities)
         self.scale = Scale(scale)
-        self.base = InModal(self.scale, modalities)
         self.weights = {"separation": separation, "bridge": bridge, "consistency": consistency}
         terms: dict[str, Objective] = {
             "separation": Separation(widths, dim),
@@ -77,20 +76,13 @@ class Jiang(Objective):
             self.terms["separation"].prepare(x)  # type: ignore[operator]
 
     def forward(self, batch: Batch) -> Tensor:
-        loss = self.base(batch)
+        loss = super().forward(batch)
         for name, term in self.terms.items():
             loss = loss + self.weights[name] * term(batch)
         return loss
 
-
-class InModal(Pairwise):
-    """1/4 of InfoNCE both ways between two modalities, and of each against its augmented views."""
-
-    def __init__(self, scale: Scale, modalities: Sequence[str] | None) -> None:
-        super().__init__(modalities)
-        self.scale = scale
-
     def pair_loss(self, batch: Batch, a: str, b: str) -> Tensor | None:
+        """1/4 of InfoNCE both ways between two modalities, and of each against its augmented views."""
         positives, augmented = batch.z.positives(a, b), augmented_of(self, batch)
         if not bool(positives.any()):
             return None

@@ -45,12 +45,7 @@ def fit(
     Returns: the model and the seconds that its fit took.
     """
     key = _fingerprint({k: v for k, v in method.items() if k not in FREE}, train, dev)
-    record = folder / RunFile.FIT
-    with launch.in_turn():
-        past = read_json(record, "record of the fit") if record.exists() else {}
-        if past.get("key") != key and ranks.leads():
-            _begin(folder)
-            write_json(record, {"key": key, "seconds": None})
+    past = _record(folder)
     if past.get("key") == key and past.get("seconds") is not None:
         return Model.load(folder), float(past["seconds"])
     if past.get("key") not in (None, key) and past.get("seconds") is not None:
@@ -64,7 +59,7 @@ def fit(
         model = Model(heads, source.encoders, source.fingerprints, full_settings(method), part.record)
         if ranks.leads():  # inside: a disk without room for the model keeps what was tried
             model.save(folder)
-            write_json(record, {"key": key, "seconds": seconds})
+            write_json(folder / RunFile.FIT, {"key": key, "seconds": seconds})
     return model, seconds
 
 
@@ -76,16 +71,21 @@ def unfinished(folder: Path, key: str) -> Iterator[None]:
         key: identity of the fit. What a killed one of other data or settings left behind is removed first, and what
             only serves to go on is removed at the end.
     """
-    record = folder / RunFile.FIT
-    past = read_json(record, "record of the fit") if record.exists() else {}
-    if past.get("key") != key:
-        _begin(folder)
-        write_json(record, {"key": key, "seconds": None})
+    with launch.in_turn():
+        if _record(folder).get("key") != key and ranks.leads():
+            _begin(folder)
+            write_json(folder / RunFile.FIT, {"key": key, "seconds": None})
     with kept(lambda: f"what was tried and trained is kept in {folder}"):
         yield
     (folder / RunFile.TRIALS).unlink(missing_ok=True)
     for checkpoint in folder.glob(f"{RunFile.TRAININGS}/*/{RunFile.CHECKPOINT}"):
         checkpoint.unlink()
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    """Key of the fit that a folder holds, and its seconds, None while it is unfinished; empty where there is none."""
+    path = folder / RunFile.FIT
+    return read_json(path, "record of the fit") if path.exists() else {}
 
 
 def _begin(folder: Path) -> None:
@@ -106,13 +106,19 @@ def _fingerprint(method: dict[str, Any], *views: Views | None) -> str:
     """Identity of a fit: the program's version, the method's settings and every number it learns from."""
     digest = hashlib.blake2b(json.dumps([__version__, method], sort_keys=True).encode(), digest_size=16)
     for x in views:
-        for m, rows in (x.data if x is not None else {}).items():
-            digest.update(f"{m}{tuple(rows.shape)}{rows.dtype}".encode())
-            for tensor in (rows, x.group[m]):  # type: ignore[union-attr]
-                digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
-        for pair, link in ((x.links if x is not None else None) or {}).items():
-            digest.update(f"{pair}{link.tolist()}".encode())
+        if x is not None:
+            add_views(digest, x)
     return digest.hexdigest()
+
+
+def add_views(digest: hashlib.blake2b, x: Views) -> None:
+    """Add every number, group id and link of views to a digest."""
+    for m, rows in x.data.items():
+        digest.update(f"{m}{tuple(rows.shape)}{rows.dtype}".encode())
+        for tensor in (rows, x.group[m].long()):
+            digest.update(tensor.contiguous().view(torch.uint8).numpy().data)
+    for pair, link in (x.links or {}).items():
+        digest.update(f"{pair}{link.tolist()}".encode())
 
 
 def measure(
@@ -162,8 +168,7 @@ def full_settings(method: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_fitted(folder: Path) -> bool:
     """Whether a finished fit lies in a folder; of what, ``fit`` tells."""
-    record = folder / RunFile.FIT
-    return record.exists() and read_json(record, "record of the fit").get("seconds") is not None
+    return _record(folder).get("seconds") is not None
 
 
 def settings_of(method: str) -> set[str]:
