@@ -114,6 +114,17 @@ def test_an_uploaded_sound(client: TestClient, site: Site) -> None:
     assert [h["id"] for h in found["hits"]] == [h["id"] for h in right["hits"]]
 
 
+def test_the_page_tells_the_recall_of_an_approximate_index(client: TestClient, tmp_path: Path) -> None:
+    from modalign.search import AnnSettings, Index, open_space
+    from modalign.serve import answers
+
+    z = {m: torch.randn(60, 8, generator=torch.Generator().manual_seed(i)) for i, m in enumerate("ab")}
+    Index.build(tmp_path / "i", z, {m: [{"group": i} for i in range(60)] for m in z}, settings=AnnSettings("hnsw"))
+    told = answers.info(State([open_space(tmp_path / "i")], ["i"]), {}, "")["spaces"][0]["recall"]
+    assert told.startswith("recall@10 against exact search: b -> a: 100.0 %, chance 16.7 (across modalities); a -> b:")
+    assert client.get("/api/info").json()["spaces"][0]["recall"] == ""
+
+
 def test_why_shares_sum_to_the_cosine(client: TestClient) -> None:
     terms = [term("text", "thing 3"), term("item", "audio/9", 0.7), term("text", "other", -0.4)]
     found = ask(client, *terms, address="/api/why", id="image/5", to=["image"])

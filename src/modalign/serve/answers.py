@@ -15,6 +15,7 @@ from ..search.examples import examples
 from ..search.index import Index
 from ..search.part import Place
 from ..search.query import ITEM, Query
+from ..search.recall import recall_text
 from ..search.space import Space
 from .state import SearchRequest, State
 from .things import find, thing
@@ -55,11 +56,17 @@ def _space(state: State, number: int, space: Space) -> dict[str, Any]:
         "encoders": list(space.encoders),
         "dim": gallery.dim,
         "kind": index.settings.kind if index else "exact",
-        "recall": index.current.get("recall") if index else None,
+        "recall": _recall(index.current.get("recall")) if index else "",
         "examples": examples(space) if "text" in space.encoders else [],
         "keys": sorted({k for parts in gallery.parts.values() for p in parts for k in list(p.items.keys())}
                        - {"picture", "uri", "text", "row", "id", "modality", "name"}),
     }  # fmt: skip
+
+
+def _recall(table: Mapping[str, Any] | None) -> str:
+    """The measured recall of an approximate index in one line; empty for exact search."""
+    head, *lines = recall_text(table) or [""]
+    return f"{head} {'; '.join(map(str.strip, lines))}".strip()
 
 
 # ------------------------------------------------------------------ searching

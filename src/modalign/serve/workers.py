@@ -56,7 +56,7 @@ class Decoders:
         try:
             if process is None or not process.alive():
                 process = self._new()
-            answer = process.ask(request, payload, self.seconds + (START if first else 0.0))
+            answer = process.ask(request, payload, self.seconds, START if first else 0.0)
         finally:
             self._free.put(process)
         if "error" in answer.header:
@@ -113,7 +113,7 @@ class _Process:
     def alive(self) -> bool:
         return self.child.poll() is None
 
-    def ask(self, request: dict[str, Any], payload: bytes, seconds: float) -> Answer:
+    def ask(self, request: dict[str, Any], payload: bytes, seconds: float, loading: float) -> Answer:
         try:
             if not self.started:
                 self._read(START)
@@ -122,17 +122,13 @@ class _Process:
             line = json.dumps({**request, "size": len(payload)}).encode() + b"\n"
             self.child.stdin.write(line + payload)
             self.child.stdin.flush()
-            return self._read(seconds)
+            return self._read(seconds + loading)
         except TimeoutError:
             self.kill()
-            raise ModalignError(f"the file takes longer than {self._limit(seconds):.0f} s to decode: refused") from None
+            raise ModalignError(f"the file takes longer than {seconds:.0f} s to decode: refused") from None
         except (OSError, EOFError, ValueError):
             self.kill()
             raise ModalignError("the file cannot be decoded: it ended the decoder") from None
-
-    @staticmethod
-    def _limit(seconds: float) -> float:
-        return seconds - START if seconds > START else seconds
 
     def _read(self, seconds: float) -> Answer:
         """A header line and as many bytes as it says, within a time limit."""

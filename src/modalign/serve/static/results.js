@@ -38,8 +38,7 @@ function column(answer, info, act, pair) {
 
 function chanceLine(answer, space) {
   const parts = Object.entries(answer.chance).map(([m, c]) => `${m}: a random one of ${c.n.toLocaleString("en")} has cosine ${number(c.mean)} (95 % below ${number(c.high)}) and rank ${Math.round(c.rank).toLocaleString("en")}`);
-  const recall = space.recall && space.kind !== "exact"
-    ? ` · ${space.kind} index, recall@${space.recall.k} ${Object.entries(space.recall).filter(([key]) => key.includes("->") && new Set(key.split("->")).size > 1).map(([key, v]) => `${key} ${number(v, 3)} (chance ${number(space.recall.chance[key.split("->")[1]], 4)})`).join(", ")}` : "";
+  const recall = space.recall && ` · ${space.kind} index, ${space.recall}`;
   return `Chance: ${parts.join("; ")}${recall}`;
 }
 
