@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -18,7 +18,6 @@ class Ontology:
 
     Args:
         names: id -> display name. children: id -> ids of the children.
-        restrictions: id -> "abstract" or "blacklist" marks, where there are any.
 
     Raises:
         ModalignError: children that do not exist, or a cycle.
@@ -31,7 +30,6 @@ class Ontology:
 
     names: Mapping[str, str]
     children: Mapping[str, tuple[str, ...]]
-    restrictions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unborn = {c for children in self.children.values() for c in children} - set(self.names)
@@ -46,14 +44,10 @@ class Ontology:
 
     @classmethod
     def load(cls, path: Path) -> Ontology:
-        """Read ``ontology.json``, a list of {id, name, child_ids, restrictions}."""
+        """Read ``ontology.json``, a list of {id, name, child_ids, ...}."""
         entries = read_json(path, "ontology", list)
         try:
-            return cls(
-                {e["id"]: e["name"] for e in entries},
-                {e["id"]: tuple(e["child_ids"]) for e in entries},
-                {e["id"]: tuple(e.get("restrictions", ())) for e in entries},
-            )
+            return cls({e["id"]: e["name"] for e in entries}, {e["id"]: tuple(e["child_ids"]) for e in entries})
         except (KeyError, TypeError) as problem:
             raise ModalignError(f"{path} is not AudioSet's ontology: an entry has no {problem}") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -118,9 +118,6 @@ def _range(values: Sequence[float | None]) -> list[float | None]:
     ordered = sorted(values, key=lambda v: np.inf if v is None else v)
     cut = round(0.025 * len(ordered))
     return [ordered[cut], ordered[-1 - cut]]
-
-
-How = Literal["spread", "farthest", "random"]
 
 
 def choose_rows(old: Tensor, count: int, how: str = "spread", seed: int = 0, most: int = 20_000) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..errors import ModalignError, check_known, few
+from ..errors import ModalignError, few
 from ..files import read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
 from ..parameters import Range, Seed, checked
@@ -126,8 +126,6 @@ def migrate(
         stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
         if not directions:
             raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
-        for d in directions:
-            check_known("direction", d, DIRECTIONS)
         links = load_links(pairs) if isinstance(pairs, str | Path) else row_pairs(pairs)
         s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
         facts = describe(s, stores, len(links), k, seed, encoders or {})

@@ -14,24 +14,9 @@ from ..errors import ModalignError
 from ..metrics.intervals import bootstrap
 from ..metrics.score import Score
 from ..progress import Progress, silent
-from . import curve
+from . import choose, curve
 from .adapter import Adapter
-from .choose import (
-    LAST,
-    METHODS,
-    Candidate,
-    Direction,
-    FullAdapter,
-    Kept,
-    StoreSample,
-    Trial,
-    Trials,
-    best,
-    candidates,
-    compare,
-    honest,
-    with_norm,
-)  # fmt: skip
+from .choose import METHODS, Candidate, Direction, Kept, Trial
 from .inputs import LEAST, Cover, cover, place_of, usable, wrong_links
 from .linear import Sample
 from .lists import K, as_tensor, check_measure, nearest, overlap
@@ -145,8 +130,8 @@ def study(
 ) -> Study:
     """Fit, choose and measure. See ``migrate`` for the arguments."""
     check_measure(measure)
-    full = FullAdapter(seed, progress=progress)
-    choices = candidates(methods, full, old.width == new.width)
+    full = choose.FullAdapter(seed, progress=progress)
+    choices = choose.candidates(methods, full, old.width == new.width)
     rows = gather(old, new, pairs, seed, progress)
     places = cover(rows.store, rows.raw.y, seed)
     progress(0, 1, "checking the pairs")
@@ -161,17 +146,17 @@ def study(
         )
     kept_links = good.nonzero().flatten()
     raw = rows.raw.linked(kept_links)
-    gallery = StoreSample.of(rows.store, kept_links, raw.y, measure, k)
-    trials = Trials(raw, gallery, seed)
+    gallery = choose.StoreSample.of(rows.store, kept_links, raw.y, measure, k)
+    trials = choose.Trials(raw, gallery, seed)
     sides: dict[str, Side] = {}
     for direction in directions:
-        tried = compare(trials, choices, direction, progress)
-        first = best(tried)
+        tried = choose.compare(trials, choices, direction, progress)
+        first = choose.best(tried)
         won = first.candidate
         way = raw if direction == "queries" else raw.flipped()
-        fitted = won.fit(way.units().linked(torch.arange(len(way.x)), LAST))
+        fitted = won.fit(way.units().linked(torch.arange(len(way.x)), choose.LAST))
         sides[direction] = Side(
-            direction, with_norm(fitted, way.x, way.y, measure), won, tried, honest(tried), first.mapped
+            direction, choose.with_norm(fitted, way.x, way.y, measure), won, tried, choose.honest(tried), first.mapped
         )
     lead = sides.get("queries") or next(iter(sides.values()))
     points = curve.measured(trials, lead.chosen, seed)

@@ -15,7 +15,7 @@ from ..errors import ModalignError, check_known, few
 from ..files import as_path, write_json
 from ..model import copy_model, model_fingerprint
 from ..outputs import claim
-from ..parameters import Count, check_value, checked
+from ..parameters import Count, checked
 from ..progress import Progress, silent
 from . import segments
 from .ann import MIN_IVFPQ
@@ -114,7 +114,6 @@ class Index(Gallery):
             ModalignError: rows and entries that do not match, unequal widths, equal ids, unknown modalities.
         """
         folder, settings = as_path(folder), settings or AnnSettings()
-        check_value(Count, shards, "shards")
         chosen = list(only) if only else list(vectors)
         for m in chosen:
             check_known("modality", m, vectors)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, unknown
+from ..errors import ModalignError, check_known
 from ..parameters import checked
 from .groups import one_per_group
 from .views import Views
@@ -58,9 +58,8 @@ class Aligned(NamedTuple):
 
     def only(self, modalities: Sequence[str]) -> Aligned:
         """Some modalities, in the given order; groups that have none of them stay, with nothing present."""
-        unknowns = [m for m in modalities if m not in self.data]
-        if unknowns:
-            raise unknown("modality", unknowns[0], self.data)
+        for m in modalities:
+            check_known("modality", m, self.data)
         columns = [self.modalities.index(m) for m in modalities]
         return Aligned(self.group, {m: self.data[m] for m in modalities}, self.present[:, columns])
 

@@ -152,11 +152,7 @@ def _from_deep(picture: Image.Image) -> Image.Image:
     x = np.asarray(picture).astype(np.float64)
     x = np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
     low = min(float(x.min()), 0.0)
-    high = float(x.max())
-    if picture.mode == "F":
-        high = max(high, 1.0)
-    else:
-        high = max(high, 65535.0)
+    high = max(float(x.max()), 1.0 if picture.mode == "F" else 65535.0)
     return Image.fromarray(np.round((x - low) * (255.0 / (high - low))).astype(np.uint8), "L")
 
 

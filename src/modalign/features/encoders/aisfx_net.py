@@ -10,6 +10,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ...errors import ModalignError
 from .framing import framed, gathered
@@ -128,12 +129,11 @@ def _filtered(layer: nn.Conv2d) -> Callable[[Tensor], Tensor]:
 
 def _folded(state: Mapping[str, Tensor], block: str, half: int) -> nn.Conv2d:
     """A convolution that does what it and the batch norm after it did."""
-    weight = state[f"{block}conv{half}.weight"]
+    plain = state[f"{block}conv{half}.weight"].double()
     mean, variance, gain, shift = (
-        state[f"{block}bn{half}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
+        state[f"{block}bn{half}.{name}"].double() for name in ("running_mean", "running_var", "weight", "bias")
     )
-    scale = gain.double() / (variance.double() + 1e-5).sqrt()
-    layer = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
-    layer.weight = nn.Parameter((weight.double() * scale[:, None, None, None]).float())
-    layer.bias = nn.Parameter((shift.double() - mean.double() * scale).float())
+    weight, bias = fuse_conv_bn_weights(plain, None, mean, variance, 1e-5, gain, shift)
+    layer = nn.Conv2d(plain.shape[1], plain.shape[0], 3, padding=1)
+    layer.weight, layer.bias = nn.Parameter(weight.float()), nn.Parameter(bias.float())
     return layer

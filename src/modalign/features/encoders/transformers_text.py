@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 import torch
@@ -63,19 +64,9 @@ class TransformersText(TransformersEncoder):
         self.longest = int(self.text_config.max_position_embeddings) - offset
 
     def description(self) -> dict[str, Any]:
-        """As above, with the tokenizer."""
-        return {**super().description(), "tokenizer": self.tokenizer_facts(), "longest": self.longest}
-
-    def tokenizer_facts(self) -> str:
-        """Hash of the tokenizer, whatever files it came from."""
-        from hashlib import blake2b
-
-        return blake2b(self.tokenizer.backend_tokenizer.to_str().encode(), digest_size=16).hexdigest()
-
-    @property
-    def tokenizer(self) -> Any:
-        """The folder's tokenizer."""
-        return self.processor
+        """As above, with the tokenizer, whatever files it came from."""
+        words = blake2b(self.processor.backend_tokenizer.to_str().encode(), digest_size=16).hexdigest()
+        return {**super().description(), "tokenizer": words, "longest": self.longest}
 
     def plan(self, items: Sequence[Item]) -> list[list[int]]:
         """Batches of similar length, shortest first, at most ``TOKENS`` tokens each."""
@@ -109,16 +100,16 @@ class TransformersText(TransformersEncoder):
         return config
 
     def _pad(self) -> int:
-        pad = self.tokenizer.pad_token_id
+        pad = self.processor.pad_token_id
         return int(pad if pad is not None else self.text_config.pad_token_id or 0)
 
     def tokenise(self, texts: Sequence[str]) -> Tokenised:
         """The tokens of texts, whatever their length."""
         with loading():
-            found = self.tokenizer(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
-        ends = {self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id}
-        special = frozenset(int(i) for i in {*self.tokenizer.all_special_ids, *ends} if i is not None)
-        unknown = self.tokenizer.unk_token_id
+            found = self.processor(list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
+        ends = {self.processor.bos_token_id, self.processor.eos_token_id, self.processor.pad_token_id}
+        special = frozenset(int(i) for i in {*self.processor.all_special_ids, *ends} if i is not None)
+        unknown = self.processor.unk_token_id
         known = unknown is None or unknown in ends  # a tokenizer of bytes knows everything
         lost = frozenset() if known else frozenset({int(unknown)})
         return Tokenised([list(i) for i in found], self.longest, lost, special - {unknown})
@@ -128,7 +119,7 @@ class TransformersText(TransformersEncoder):
         if not texts:
             return []
         with loading():
-            found = self.tokenizer(texts, padding=False, truncation=True, max_length=self.longest)["input_ids"]
+            found = self.processor(texts, padding=False, truncation=True, max_length=self.longest)["input_ids"]
         return [list(ids) for ids in found]
 
 
