@@ -31,7 +31,7 @@ def run() -> list[dict[str, Any]]:
     draw = torch.Generator().manual_seed(0)
     linked = torch.randperm(len(old), generator=draw)[:1000]
     is_old = torch.rand(len(old), generator=draw) < 0.5
-    truth = nearest(queries, new, 10).rows
+    truth = nearest(queries, new, 10)
     pairs = torch.stack([linked, torch.arange(1000)], 1)
     rows = []
     for method in ("ridge", "full"):
@@ -41,7 +41,7 @@ def run() -> list[dict[str, Any]]:
         line = Calibration(told["slope"], told["level"])
         for name, key, use in (("as they are", "raw", None), ("calibrated", "calibrated", line)):
             gallery = torch.where(is_old[:, None], mixed_rows(mapped, use), mixed_rows(new))
-            found = nearest(mixed_query(queries), gallery, 10).rows
+            found = nearest(mixed_query(queries), gallery, 10)
             rows.append({
                 "adapter": method, "scores": name,
                 "kept, %": 100 * float(overlap(found, truth).mean()),

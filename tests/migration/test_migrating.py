@@ -37,8 +37,8 @@ def moved(stores: Path, tmp_path_factory: pytest.TempPathFactory) -> Migration:
 def kept(queries: torch.Tensor, models: Models) -> float:
     """Overlap@10 of mapped queries with the old model's lists, on items that no adapter saw."""
     store = models.old[:2000]
-    truth = nearest(models.old[2000:], store, 10).rows
-    return float(overlap(nearest(queries, store, 10).rows, truth).mean())
+    truth = nearest(models.old[2000:], store, 10)
+    return float(overlap(nearest(queries, store, 10), truth).mean())
 
 
 def test_queries_of_the_new_model_find_what_the_old_one_found(moved: Migration, models: Models) -> None:
@@ -50,8 +50,8 @@ def test_queries_of_the_new_model_find_what_the_old_one_found(moved: Migration, 
 
 
 def test_mapped_rows_serve_queries_of_the_new_model(moved: Migration, models: Models) -> None:
-    truth = nearest(models.new[2000:], models.new[:2000], 10).rows
-    found = nearest(models.new[2000:], moved.rows(models.old[:2000]), 10).rows
+    truth = nearest(models.new[2000:], models.new[:2000], 10)
+    found = nearest(models.new[2000:], moved.rows(models.old[:2000]), 10)
     assert float(overlap(found, truth).mean()) > 0.45
 
 

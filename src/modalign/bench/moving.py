@@ -146,7 +146,7 @@ def run_cell(cell: MigrationCell, pool: ModelPair, parts: Parts, truth: Tensor) 
     won = best(tried).candidate
     adapter = won.fit(raw.units().linked(torch.arange(len(rows)), LAST))
     spent = time.process_time() - spent
-    found = nearest(adapter(pool.new[parts.test]), old, K).rows
+    found = nearest(adapter(pool.new[parts.test]), old, K)
     kept = overlap(found, truth)
     return {
         "method": cell.method, "pairs": cell.pairs, "way": cell.way, "seed": cell.seed, "chosen": won.label,
@@ -184,7 +184,7 @@ def run_cells(
     start = time.monotonic()
     pool = load(suite.data, out, progress)
     parts = split(pool, suite.store, suite.fresh, 123)
-    truth = nearest(pool.old[parts.test], pool.old[parts.store], K).rows
+    truth = nearest(pool.old[parts.test], pool.old[parts.store], K)
     for done, cell in enumerate(left):
         if hours is not None and time.monotonic() - start > 3600 * hours:
             break

@@ -160,7 +160,7 @@ class StoreSample:
     @classmethod
     def of(cls, store: Tensor, own: Tensor, old: Tensor, measure: str, k: int = K) -> StoreSample:
         """With the lists of the old model, which are what is to be kept."""
-        return cls(store, own, measure, nearest(old, store, k, measure, own).rows)
+        return cls(store, own, measure, nearest(old, store, k, measure, own))
 
 
 class Kept(NamedTuple):
@@ -214,7 +214,7 @@ class Trials:
             adapter = with_norm(adapter, raw.x[rest], raw.y[rest], g.measure)
             mapped[held] = adapter(raw.x[held])
             asked, store = (mapped[held], g.store) if queries else (raw.y[held], adapter(g.store))
-            found[held] = nearest(asked, store, g.truth.shape[1], g.measure, g.own[held]).rows
+            found[held] = nearest(asked, store, g.truth.shape[1], g.measure, g.own[held])
         kept = self.scored(raw, self.rows, mapped[self.rows], found[self.rows], queries)
         return Trial(candidate, kept, mapped[self.rows])
 
@@ -224,9 +224,9 @@ class Trials:
         new, old = (raw.x, raw.y) if queries else (raw.y, raw.x)
         new, old = new[held], old[held]
         k = g.truth.shape[1]
-        want = nearest(new, new, k, g.measure, own).rows
+        want = nearest(new, new, k, g.measure, own)
         asked, store = (mapped, old) if queries else (new, mapped)
-        lists = nearest(asked, store, k, g.measure, own).rows
+        lists = nearest(asked, store, k, g.measure, own)
         truth = g.truth[held]
         return Kept(overlap(found, truth), ndcg(found, truth), overlap(lists, want), ndcg(lists, want))
 

@@ -39,7 +39,7 @@ def measured(trials: Trials, candidate: Candidate, seed: int = 0) -> list[CurveP
         fit = candidate.fit(units.linked(rows, tag))
         adapter = with_norm(fit, trials.raw.x[rows], trials.raw.y[rows], g.measure)
         mapped = adapter(trials.raw.x[held])
-        found = nearest(mapped, g.store, g.truth.shape[1], g.measure, g.own[held]).rows
+        found = nearest(mapped, g.store, g.truth.shape[1], g.measure, g.own[held])
         out.append(CurvePoint(n, trials.scored(trials.raw, held, mapped, found)))
     return out
 

@@ -107,11 +107,11 @@ def shown(queries: Tensor, mapped: Tensor, true: Tensor, k: int = 10, seed: int 
     line = calibrate(queries[half], mapped, true, rows[half])
     own = rows[~half]
     q = queries[~half]
-    want = nearest(q, true, k, "cosine", own).rows
+    want = nearest(q, true, k, "cosine", own)
     out: dict[str, Any] = {"items": n, "slope": round(line.slope, 4), "level": round(line.level, 4)}
     for name, use in (("raw", Calibration(1.0, 0.0)), ("calibrated", line)):
         gallery = torch.where(old[:, None], mixed_rows(mapped, use), mixed_rows(true))
-        found = nearest(mixed_query(q), gallery, k, "cosine", own).rows
+        found = nearest(mixed_query(q), gallery, k, "cosine", own)
         out[name] = round(float(overlap(found, want).mean()), 4)
         out[f"old_share_{name}"] = round(float(old[found].float().mean()), 4)
     return out

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError, few, require
+from ..errors import ModalignError, require
 from ..files import atomic, read_json, sweep, write_json
 from ..outputs import claim_file
 from ..progress import Progress, silent
@@ -183,8 +183,3 @@ def _tidy(move: Move) -> None:
     if move.place.with_name(f"{move.target}.lance").exists():
         move.database.drop_table(move.target)
     move.note.unlink(missing_ok=True)
-
-
-def told_lost(lost: list[str]) -> str:
-    """What a table that took another's place has not."""
-    return f"the table has no longer: {few(lost)}; make them again for the new model"

@@ -75,11 +75,10 @@ def usable(pairs: Tensor, old_rows: int, new_rows: int) -> Links:
 
 
 class Doubt(NamedTuple):
-    """share: estimated share of wrong links. rows: (w,) links taken for wrong. percentile: (p,) of each link."""
+    """share: estimated share of wrong links. rows: (w,) links taken for wrong."""
 
     share: float
     rows: Tensor
-    percentile: Tensor
 
 
 def wrong_links(s: Sample, seed: int = 0) -> Doubt:
@@ -97,18 +96,17 @@ def wrong_links(s: Sample, seed: int = 0) -> Doubt:
     """
     n = len(s.x)
     keep = torch.ones(n, dtype=torch.bool)
-    percentile = torch.ones(n)
     if n < JUDGED:
-        return Doubt(0.0, torch.empty(0, dtype=torch.long), percentile)
+        return Doubt(0.0, torch.empty(0, dtype=torch.long))
     for _ in range(2):
         percentile = _percentiles(s, keep, seed)
         share = min(1.0, 2.0 * float((percentile < 0.5).float().mean()))
         if share <= DOUBT:
-            return Doubt(share, torch.empty(0, dtype=torch.long), percentile)
+            return Doubt(share, torch.empty(0, dtype=torch.long))
         keep = percentile >= 0.9
         if int(keep.sum()) < LEAST:
             break
-    return Doubt(share, (~keep).nonzero().flatten(), percentile)
+    return Doubt(share, (~keep).nonzero().flatten())
 
 
 def _percentiles(s: Sample, keep: Tensor, seed: int) -> Tensor:

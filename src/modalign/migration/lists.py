@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -20,44 +20,34 @@ def check_measure(measure: str) -> None:
     check_known("measure of the store", measure, get_args(Measure))
 
 
-class Lists(NamedTuple):
-    """Lists: rows (q, k) int64, nearest first, and their scores (q, k), higher is nearer."""
+def nearest(queries: Tensor, store: Tensor, k: int, measure: str = "cosine", own: Tensor | None = None) -> Tensor:
+    """(q, k) int64, the k nearest rows of a store to each query, nearest first.
 
-    rows: Tensor
-    scores: Tensor
-
-
-def nearest(queries: Tensor, store: Tensor, k: int, measure: str = "cosine", own: Tensor | None = None) -> Lists:
-    """The k nearest rows of a store to each query.
-
-    score: cosine <q, x> / (|q| |x|), dot <q, x>, l2 -|q - x|^2.
+    Near is by cosine <q, x> / (|q| |x|), dot <q, x> or l2 -|q - x|^2.
 
     Args:
         queries: (q, d). store: (n, d). k: at most n are found.
         own: (q,) row of each query in the store, which is not its neighbour; -1: none.
 
     Example:
-        >>> nearest(torch.eye(2), torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 4.0]]), 2).rows.tolist()
+        >>> nearest(torch.eye(2), torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 4.0]]), 2).tolist()
         [[0, 2], [1, 2]]
     """
     if measure == "cosine":
         queries, store = (torch.nn.functional.normalize(x, dim=1) for x in (queries, store))
     bias = -store.square().sum(1) if measure == "l2" else None
     k = min(k, len(store) - (own is not None))
-    rows, scores = [], []
+    rows = []
     for start in range(0, len(queries), QUERIES):
-        q = queries[start : start + QUERIES]
-        s = q @ store.T
+        s = queries[start : start + QUERIES] @ store.T
         if bias is not None:
-            s = 2.0 * s + bias - q.square().sum(1, keepdim=True)
+            s = 2.0 * s + bias  # without |q|^2, which all rows of the store have in common
         if own is not None:
             mine = own[start : start + QUERIES]
             there = (mine >= 0).nonzero().flatten()
             s[there, mine[there]] = -torch.inf
-        top = s.topk(k, dim=1)
-        rows.append(top.indices)
-        scores.append(top.values)
-    return Lists(torch.cat(rows), torch.cat(scores))
+        rows.append(s.topk(k, dim=1).indices)
+    return torch.cat(rows)
 
 
 def overlap(found: Tensor, truth: Tensor) -> Tensor:

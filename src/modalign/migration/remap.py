@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import ModalignError
+from ..errors import ModalignError, few
 from ..outputs import claim_file, refuse
 from ..progress import Progress, silent
 from ..search.index import Index
@@ -18,7 +18,7 @@ from ..search.segments import is_index
 from . import gradual
 from .apply import map_file
 from .in_faiss import map_faiss, queries_in_faiss
-from .in_lance import map_lance, told_lost
+from .in_lance import map_lance
 from .migrating import Migration, load_migration
 from .vectors import open_vectors
 
@@ -145,5 +145,5 @@ def remapped(result: Mapping[str, Any]) -> str:
     if result.get("bare"):
         lines.append(f"note: {result['bare']:,} rows are zero or not finite, and stay so: no query finds them")
     if result.get("lost") and result.get("version_before") is not None:
-        lines.append(f"note: {told_lost(result['lost'])}")
+        lines.append(f"note: the table has no longer: {few(result['lost'])}; make them again for the new model")
     return "\n".join(lines)

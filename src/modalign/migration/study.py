@@ -94,7 +94,6 @@ class Side:
     mapped: (q, d) the held-out links through adapters that had not seen them.
     """
 
-    direction: Direction
     adapter: Adapter
     chosen: Candidate
     trials: list[Trial]
@@ -155,9 +154,8 @@ def study(
         won = first.candidate
         way = raw if direction == "queries" else raw.flipped()
         fitted = won.fit(way.units().linked(torch.arange(len(way.x)), choose.LAST))
-        sides[direction] = Side(
-            direction, choose.with_norm(fitted, way.x, way.y, measure), won, tried, choose.honest(tried), first.mapped
-        )
+        fitted = choose.with_norm(fitted, way.x, way.y, measure)
+        sides[direction] = Side(fitted, won, tried, choose.honest(tried), first.mapped)
     lead = sides.get("queries") or next(iter(sides.values()))
     points = curve.measured(trials, lead.chosen, seed)
     held = kept_links[trials.rows]
@@ -169,7 +167,7 @@ def study(
 def agreement(raw: Sample, held: Tensor, measure: str, k: int) -> Tensor:
     """(q,) overlap of both models' own lists among the held-out links: how far they mean the same at all."""
     x, y, own = raw.x[held], raw.y[held], torch.arange(len(held))
-    return overlap(nearest(x, x, k, measure, own).rows, nearest(y, y, k, measure, own).rows)
+    return overlap(nearest(x, x, k, measure, own), nearest(y, y, k, measure, own))
 
 
 def score(values: Tensor) -> dict[str, float | None]:
