@@ -100,17 +100,9 @@ def _one(state: State, request: SearchRequest, number: int) -> dict[str, Any]:
 
 def _shown(state: State, number: int, hit: Mapping[str, Any]) -> dict[str, Any]:
     """A hit without paths, with where its picture and sound are and a warning where it is a hub."""
-    space = state.spaces[number]
-    place = space.gallery.find(hit["id"])
-    entry = space.gallery.entry(place)
-    kept = ("rank", "score", "cosine", "modality", "id", "group", "name", "split", "extra")
-    return {
-        **{k: hit[k] for k in kept},
-        **_links(space, number, place),
-        "row": place.row,
-        "thing": thing(space, place, entry),
-        "hub": state.analysis[number].hub(place),
-    }
+    place = state.spaces[number].gallery.find(hit["id"])
+    told = {k: hit[k] for k in ("rank", "score", "cosine", "split", "extra")}
+    return {**_item(state, number, place), **told, "hub": state.analysis[number].hub(place)}
 
 
 def _links(space: Space, number: int, place: Place) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ModalignError, require
+from ..parameters import Port, checked
 from .app import make_app
 from .guard import LOOPBACK
 from .state import State, names_of
@@ -17,8 +18,9 @@ from .state import State, names_of
 WAITING = 200  # connections at once; more are told to come back
 
 
+@checked
 def run_server(
-    runs: Sequence[Path], host: str = "127.0.0.1", port: int = 8765, allow: Sequence[str] = (), threads: int = 2
+    runs: Sequence[Path], host: str = "127.0.0.1", port: Port = 8765, allow: Sequence[str] = (), threads: int = 2
 ) -> None:
     """Serve the page until interrupted.
 
@@ -69,17 +71,10 @@ def open_state(runs: Sequence[Path]) -> State:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
+        return socket.create_server((host, port), family=family, backlog=128)
     except OSError as problem:
-        listener.close()
+        why = str(problem.strerror).partition(" (while")[0]
         raise ModalignError(
-            f"cannot listen on {host}:{port} ({problem.strerror}): choose another with --port, or 0 for any"
+            f"cannot listen on {host}:{port} ({why}): choose another with --port, or 0 for any"
         ) from None
-    except OverflowError:
-        listener.close()
-        raise ModalignError(f"a port lies between 0 and 65535, got {port}") from None
-    listener.listen(128)
-    return listener
