@@ -10,11 +10,11 @@ from typing import Any
 from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
-from .lists import read_json, read_list
+from .lists import read_json
 from .manifest import Manifest
 from .places import IMAGES, KIND_OF, SOUNDS, VIDEOS, Files, existing_folder, first_folder, hidden
 from .rows import Missing, Rows
-from .tables import parse_csv
+from .tables import read_csv
 
 ABOUT = {
     "source": "a folder of clips",
@@ -132,13 +132,11 @@ def _annotations(rows: Rows, base: Path, texts: Path | str | None) -> dict[str, 
     if path is None:
         return {}
     if path.suffix == ".csv":
-        columns, records = parse_csv(
-            read_list(path, "texts of clips")[0], path, what="texts of clips", tell=rows.left_out
-        )
-        if len(columns) < 2:
+        table = read_csv(path, what="texts of clips", tell=rows.left_out)
+        if len(columns := table.columns) < 2:
             raise ModalignError(f"texts of clips {path} need two columns, id and text; it has {few(columns)}")
         collected: dict[str, dict[str, Any]] = {}
-        for r in records:
+        for r in table.rows:
             collected.setdefault(r.fields[columns[0]], {"text": []})["text"].append(r.fields[columns[1]])
         return collected
     content = read_json(path, "texts of clips", object)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -112,14 +113,14 @@ def _manifest(
     missing: Missing,
 ) -> Manifest:
     rows = Rows("coco", ABOUT, missing)
-    places = _Places(base)
+    numbered = cache(_numbered_files)
     pairs = _positives(which) if which else None
     split_of = {p.image: p.split for p in photos}
     for p in photos:
         more: dict[str, Any] = {"image_id": p.image}
         if pairs is not None:
             more["positives"] = [p.image]
-        rows.file(p.image, "image", places.find(p), p.split, **more)
+        rows.file(p.image, "image", _place(base, p, numbered), p.split, **more)
     for c in captions:
         extra: dict[str, Any] = {"image_id": c.image, "caption_id": c.number}
         if pairs is not None:
@@ -214,26 +215,16 @@ def _positives(which: str) -> Mapping[int | None, set[int]]:
     return pairs
 
 
-class _Places:
-    """Photos on disk by their number, in the folder that the list names or any other of COCO's."""
+def _numbered_files(folder: Path) -> dict[int, Path]:
+    """The photos of a folder by their number."""
+    files = [f for f in folder.iterdir() if not hidden(f.name)] if folder.is_dir() else []
+    digits = ((re.search(r"(\d+)\.\w+$", f.name), f) for f in files)
+    return {int(d.group(1)): f for d, f in digits if d}
 
-    def __init__(self, base: Path) -> None:
-        self.base = base
-        self._numbers: dict[Path, dict[int, Path]] = {}
 
-    def find(self, photo: Photo) -> Path:
-        named = inside(self.base, f"{photo.folder}/{photo.file}", "COCO list")
-        parents = [self.base, self.base / "images"]
-        own = [p / photo.folder for p in parents]
-        for folder in [*own, *(p / f for p in parents for f in FOLDERS), self.base / "images"]:
-            found = self._in(folder).get(photo.image)
-            if found:
-                return found
-        return named
-
-    def _in(self, folder: Path) -> Mapping[int, Path]:
-        if folder not in self._numbers:
-            files = [f for f in folder.iterdir() if not hidden(f.name)] if folder.is_dir() else []
-            digits = ((re.search(r"(\d+)\.\w+$", f.name), f) for f in files)
-            self._numbers[folder] = {int(d.group(1)): f for d, f in digits if d}
-        return self._numbers[folder]
+def _place(base: Path, photo: Photo, numbered: Callable[[Path], dict[int, Path]]) -> Path:
+    """Where a photo lies: in the folder that the list names, or in any other of COCO's."""
+    named = inside(base, f"{photo.folder}/{photo.file}", "COCO list")
+    parents = [base, base / "images"]
+    folders = [*(p / photo.folder for p in parents), *(p / f for p in parents for f in FOLDERS), base / "images"]
+    return next((found for f in folders if (found := numbered(f).get(photo.image))), named)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, check_known, require
+from .links import in_common
 from .lists import read_json
 
 LISTS = ("original", "cxc", "eccv")
@@ -52,11 +53,7 @@ def caption_links(images: Sequence[int], captions: Sequence[int], which: str) ->
 
 
 def _rows(table: Mapping[int, Sequence[int]], queries: Sequence[int], gallery: Sequence[int]) -> Tensor:
-    place: dict[int, list[int]] = {}
-    for row, number in enumerate(gallery):
-        place.setdefault(number, []).append(row)
-    pairs = [(row, j) for row, number in enumerate(queries) for i in table.get(number, ()) for j in place.get(i, ())]
-    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
+    return torch.from_numpy(in_common([table.get(number, ()) for number in queries], gallery))
 
 
 def listed_positives(which: str, direction: str) -> dict[int, list[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,8 +69,7 @@ def esc50(
     required = [name_column, "fold", "target", "category", *(["freesound_title"] if titled else [])]
     rows = Rows("esc50", ABOUT, missing)
     records = read_csv(path, required, "list of ESC-50", tell=rows.left_out).rows
-    numbers = partial(_numbers, path=path)
-    read = list(rows.readable(records, numbers, path))
+    read = list(rows.readable(records, lambda r: [int(number(r, c, path)) for c in ("fold", "target")], path))
     by = by or ("source" if titled else "fold")
     folds = sorted({own for _, (own, _) in read})
     if by == "fold" and fold not in folds:
@@ -92,11 +90,6 @@ def esc50(
         for words in _texts(record, text or ("title" if titled else "category")):
             rows.text(group, words, part, **extra)
     return rows.manifest(split)
-
-
-def _numbers(record: Record, path: Path) -> tuple[int, int]:
-    """Fold and class of a line."""
-    return int(number(record, "fold", path)), int(number(record, "target", path))
 
 
 def _source(name: str, path: Path) -> str:

@@ -45,7 +45,7 @@ def positive_links(manifest: Manifest, a: str, b: str, key: str = "positives") -
         )
     values = manifest.extra[key]
     sides = ([values[r] for r, m in enumerate(manifest.modality_names) if m == name] for name in (a, b))
-    return _in_common(*sides)
+    return in_common(*sides)
 
 
 def links_of(manifest: Manifest, rows: Mapping[str, np.ndarray]) -> dict[Pair, np.ndarray]:
@@ -76,14 +76,14 @@ def links_of(manifest: Manifest, rows: Mapping[str, np.ndarray]) -> dict[Pair, n
     links = {}
     for a, b in combinations(rows, 2):
         if min(most[a], most[b]) == 1:
-            found = _in_common(values[a], values[b])
-            same = _in_common(*([int(manifest.group[r]) for r in rows[m]] for m in (a, b)))
+            found = in_common(values[a], values[b])
+            same = in_common(*([int(manifest.group[r]) for r in rows[m]] for m in (a, b)))
             if not np.array_equal(found, same):
                 links[a, b] = found
     return links
 
 
-def _in_common(left: Sequence[object], right: Sequence[object]) -> np.ndarray:
+def in_common(left: Sequence[object], right: Sequence[object]) -> np.ndarray:
     """(2, p) positions of the lists that have something in common; sorted, no pair twice."""
     holders: dict[object, list[int]] = defaultdict(list)
     for j, several in enumerate(right):

@@ -12,12 +12,12 @@ import re
 import threading
 import wave
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError, require
 from ..files import atomic, cache_folder
+from . import media
 from .manifest import Manifest, Row
 
 SPEED = 140
@@ -70,7 +70,8 @@ def with_speech(manifest: Manifest, voice: str = "en", folder: Path | None = Non
     texts = [row for row in manifest if row.text is not None]
     if not texts:
         raise ModalignError(f"'{manifest.name}' has no words that could be spoken")
-    place = folder or cache_folder() / "speech" / f"{voice}-{VARIANT}-{SPEED}-{_version()}"
+    version = media.installed(require("espeakng_loader", "speech").__name__)
+    place = folder or cache_folder() / "speech" / f"{voice}-{VARIANT}-{SPEED}-{version}"
     return manifest.plus((_sound_of(row, voice, place) for row in texts), speech="eSpeak NG")
 
 
@@ -85,14 +86,6 @@ def _sound_of(row: Row, voice: str, folder: Path) -> Row:
             file.setparams((1, 2, rate, 0, "NONE", ""))
             file.writeframes(samples)
     return row._replace(modality="audio", text=None, uri=str(path), extra={**row.extra, "words": words})
-
-
-def _version() -> str:
-    loader = require("espeakng_loader", "speech")
-    try:
-        return version(loader.__name__)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 _parts: list[bytes] = []

@@ -54,12 +54,11 @@ def tuxpaint(
     base = existing_folder(root, "data set 'tuxpaint'")
     rows = Rows("tuxpaint", ABOUT, missing)
     speech, written, known = 0, 0, set()
-    strange: list[str] = []
     for name in sorted(p for p in base.rglob("*.txt") if not hidden(p.relative_to(base))):
         picture = next((p for p in (name.with_suffix(s) for s in PICTURES) if p.is_file()), None)
         key = name.relative_to(base).with_suffix("").as_posix()
         if picture is None:
-            strange.append(key)
+            rows.left_out("stamps", "a name without a picture", key)
             continue
         extra = {"name": name.stem, "subject": key.split("/")[0]}
         group, part = rows.group(key), drawn(key, SHARES)
@@ -76,8 +75,6 @@ def tuxpaint(
         if sound.is_file():
             speech += 1
             rows.file(group, "speech", sound, part, None, None, **extra)
-    for key in strange:
-        rows.left_out("stamps", "a name without a picture", key)
     if known and not written:
         raise ModalignError(f"{base} has no names in '{text}' (known: {few(sorted(known), 12)})")
     if known and not speech:

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..errors import ModalignError, require
 from ..files import atomic
+from ..geometry.neighbours import knn
 from ..report.projection import places
 from ..runs.items import Items
 from ..runs.run import Run
 
 NEAREST = 15
 MAPPED = 3000  # items up to which the map is that of the report, whose time grows with their square
-BLOCK = 1024
 
 
 def write_atlas(run: Run, path: Path | str) -> int:
@@ -38,7 +37,8 @@ def write_atlas(run: Run, path: Path | str) -> int:
     if len(points) < 3:
         raise ModalignError(f"{run.folder} has {len(points)} embedded items: a map needs three")
     xy = places(items.z.only(*names), MAPPED)
-    near, far = _neighbours(points)
+    cosine, near = knn(points, k=NEAREST)
+    far = (1 - cosine).clamp(min=0)
     rows = _described(items, names, run.folder)
     picture = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
     vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(points.numpy().ravel()), points.shape[1])
@@ -54,17 +54,6 @@ def write_atlas(run: Run, path: Path | str) -> int:
     with atomic(Path(path)) as partial:
         parquet.write_table(arrow.table({k: v for k, v in columns.items() if not _empty(v)}), partial)
     return len(rows)
-
-
-def _neighbours(points: Tensor) -> tuple[Tensor, Tensor]:
-    """(n, k) nearest other items, and 1 - cosine to them."""
-    k = min(NEAREST, len(points) - 1)
-    found = []
-    for start in range(0, len(points), BLOCK):
-        part = points[start : start + BLOCK] @ points.T
-        part[torch.arange(len(part)), torch.arange(start, start + len(part))] = -torch.inf
-        found.append(part.topk(k, dim=1))
-    return torch.cat([f.indices for f in found]), (1 - torch.cat([f.values for f in found])).clamp(min=0)
 
 
 def _described(items: Items, names: list[str], folder: Path) -> list[dict[str, Any]]:

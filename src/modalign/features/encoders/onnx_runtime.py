@@ -33,7 +33,19 @@ def compiled(net: EfficientNetLite, pixels: int = 224) -> Callable[[Tensor], Ten
         net: a folded network (``efficientnet_lite.fold``).
         pixels: height and width of the pictures, fixed when the graph is made.
     """
-    return runner(_written(net, pixels))
+    graph = Graph()
+    y, size = _conv(graph, net._conv_stem, "x", pixels)
+    for block in cast(list[Any], net._blocks):
+        z, before = y, size
+        if block.expands:
+            z, size = _conv(graph, block._expand_conv, z, size)
+        z, size = _conv(graph, block._depthwise_conv, z, size)
+        z, size = _conv(graph, block._project_conv, z, size)
+        y = graph("Add", y, z) if block.residual and size == before else z
+    y, _ = _conv(graph, net._conv_head, y, size)
+    graph("Flatten", graph("GlobalAveragePool", y), name="features")
+    ends = {"x": ["n", 3, pixels, pixels]}, {"features": ["n", net.dim]}
+    return runner(graph.network("efficientnet-lite", *ends, OPSET, IR).SerializeToString())
 
 
 def runner(model: bytes | str) -> Callable[[Tensor], Tensor]:
@@ -90,24 +102,6 @@ class Graph:
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
         onnx.checker.check_model(made)
         return made
-
-
-def _written(net: EfficientNetLite, pixels: int) -> bytes:
-    """The folded network, from "x" (n, 3, pixels, pixels) to "features" (n, net.dim)."""
-    graph = Graph()
-    y, size = _conv(graph, net._conv_stem, "x", pixels)
-    for block in cast(list[Any], net._blocks):
-        z, before = y, size
-        if block.expands:
-            z, size = _conv(graph, block._expand_conv, z, size)
-        z, size = _conv(graph, block._depthwise_conv, z, size)
-        z, size = _conv(graph, block._project_conv, z, size)
-        y = graph("Add", y, z) if block.residual and size == before else z
-    y, _ = _conv(graph, net._conv_head, y, size)
-    graph("Flatten", graph("GlobalAveragePool", y), name="features")
-    ends = {"x": ["n", 3, pixels, pixels]}, {"features": ["n", net.dim]}
-    blob: bytes = graph.network("efficientnet-lite", *ends, OPSET, IR).SerializeToString()
-    return blob
 
 
 def _conv(graph: Graph, layer: Any, x: str, size: int) -> tuple[str, int]:

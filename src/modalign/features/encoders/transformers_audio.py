@@ -81,7 +81,8 @@ class TransformersAudio(TransformersEncoder):
             sound = hear(item, rate)
             sound = F.pad(sound, (0, max(0, self._shortest(rate) - len(sound))))
             parts = [sound[a:b].numpy() for a, b in windows(len(sound), longest)]
-            out.append([self._features(extract, part, rate) for part in parts])
+            given = (extract(part, sampling_rate=rate, return_tensors="pt") for part in parts)
+            out.append([g["input_features" if self.family == "clap" else "input_values"][0] for g in given])
         return out
 
     def __call__(self, batch: Sequence[Sequence[Tensor]]) -> Tensor:
@@ -111,10 +112,6 @@ class TransformersAudio(TransformersEncoder):
         for kernel, stride in zip(reversed(self.config.conv_kernel), reversed(self.config.conv_stride), strict=True):
             need = (need - 1) * stride + kernel
         return need
-
-    def _features(self, extract: Any, part: Any, rate: int) -> Tensor:
-        given = extract(part, sampling_rate=rate, return_tensors="pt")
-        return (given["input_features"] if self.family == "clap" else given["input_values"])[0]
 
     def _together(self, flat: Sequence[Tensor]) -> list[list[int]]:
         """Which windows may go through the model at once."""
