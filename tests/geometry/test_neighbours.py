@@ -87,6 +87,20 @@ def test_candidates_of_faiss_change_no_bit(metric, case, monkeypatch):
         assert torch.equal(plain[1], found[1])
 
 
+def test_faiss_keeps_the_settings_of_its_user(monkeypatch):
+    faiss = pytest.importorskip("faiss")
+    monkeypatch.setattr(flat, "LEAST", 0)
+    threads, threshold = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
+    seen = []
+    plain = faiss.knn
+    monkeypatch.setattr(
+        faiss, "knn", lambda *a, **k: seen.append(faiss.cvar.distance_compute_blas_threshold) or plain(*a, **k)
+    )
+    nb.knn(rows(30, 5), k=3)
+    assert seen == [0]  # products of matrices, however few the queries
+    assert (faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold) == (threads, threshold)
+
+
 def test_twins_find_each_other_and_not_themselves():
     x = rows(30, 5)
     x[1] = x[0]

@@ -23,7 +23,7 @@ from ..training import ranks
 from ..views import Pair
 
 BLOCK = 1 << 15  # rows read at once
-ASKED, PRODUCTS = 4096, 1 << 30  # rows that are matched, at most and at so many comparisons
+ASKED = 8192  # rows of a side that are matched
 NEAREST = 16  # rows of the other side between which a row is shared
 WIDTH = 64  # of the space in which they are found
 
@@ -71,11 +71,13 @@ class Everyone:
     Args:
         sides: modality -> its items. ids: modality -> (g,) group of each place.
         free: (a, b) -> places of a and of b without a link to the other, where these are more than a plan holds.
+        asked: rows that are drawn of either side to be matched, at most: the mean over fewer is noisier.
     """
 
     sides: Mapping[str, Side]
     ids: Mapping[str, Tensor]
     free: Mapping[Pair, tuple[Tensor, Tensor]]
+    asked: int = ASKED
 
     def without(self, groups: Tensor) -> Everyone:
         """The same, but no row of these groups."""
@@ -102,8 +104,7 @@ class Everyone:
     def _matched(
         self, m: str, own: Tensor, other: str, there: Tensor, into: Mapping[str, Tensor], epsilon: float, seed: int
     ) -> Tensor:
-        most = max(1, min(ASKED, PRODUCTS // len(there)))
-        asked = own[torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))[:most]]
+        asked = own[torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))[: self.asked]]
         rows = self.sides[m].means(self.sides[m].mask(asked))
         queries = normalize((rows @ into[m]).float())
         score, item = nearest(queries, self.sides[other], there, into[other])

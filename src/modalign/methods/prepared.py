@@ -98,13 +98,19 @@ class Prepared:
         return self.memo["tilted", tilt]
 
     def thinned(self, most: int, seed: int) -> Prepared:
-        """All rows with a link, and at most so many of the others, drawn at random, of each side for itself."""
+        """All rows with a link, and at most so many of the others, drawn at random, of each side for itself.
+
+        No more are asked for their matches among everyone, either.
+        """
         kept = {}
         for k, (m, x) in enumerate(self.rows.items()):
             alone = _alone(m, len(x), self.links)
             kept[m] = torch.ones(len(x), dtype=torch.bool)
             kept[m][drawn(alone, seed + k)[most:]] = False
-        return self if all(bool(mask.all()) for mask in kept.values()) else self._only(kept)
+        if all(bool(mask.all()) for mask in kept.values()):
+            return self
+        everyone = None if self.everyone is None else replace(self.everyone, asked=most)
+        return replace(self._only(kept), everyone=everyone)
 
     def without(self, groups: Tensor) -> Prepared:
         """The same principal, but no row, link or row of the bank of these groups; not for explicit links."""
