@@ -37,7 +37,7 @@ def bootstrap(score: Score, level: float = 0.95, samples: int = 1000, seed: int 
         True
     """
     if score.per_item is None:
-        raise ModalignError("this score has no per-item samples: use resample() on the metric instead")
+        raise ModalignError("this score has no per-item samples: use resample_scores() on the metric instead")
     if len(score.per_item) == 0:
         raise ModalignError("this score has no items: there is nothing to resample")
     if score.statistic == "median":
@@ -136,49 +136,6 @@ def percentile_interval(draws: Tensor, level: float = 0.95) -> tuple[float, floa
     return float(ends[0]), float(ends[1])
 
 
-def resample(
-    metric: Callable[[Views], float],
-    z: Views,
-    share: float = 0.5,
-    samples: int = 50,
-    level: float = 0.95,
-    seed: int = 0,
-    most: int = 1000,
-) -> tuple[float, float]:
-    """Interval of a set metric from subsamples of groups without replacement.
-
-    Groups are drawn without replacement because duplicates would distort neighbours. The deviation s of the
-    subsamples, scaled by sqrt(q / (1 - q)), the finite-population factor of subsampling a share q, is the standard
-    error: value -+ t s, t Student's quantile with ``samples`` - 1 degrees of freedom. (The outermost of 50 subsamples
-    would give intervals a tenth too narrow.)
-
-    Args:
-        metric: views -> number.
-        z: all items.
-        share: share of the groups in a subsample, in (0, 1).
-        samples: number of subsamples.
-        level: coverage in (0, 1).
-        seed: of the subsamples.
-        most: groups in a subsample at most, which bounds the time on large sets.
-
-    Returns:
-        (low, high), around the full value.
-
-    Raises:
-        ModalignError: too few groups to leave any out.
-
-    Reference: Politis, Romano & Wolf 1999, "Subsampling", chapter 2.
-
-    Example:
-        >>> z = Views.from_arrays(a=torch.arange(100.0)[:, None])
-        >>> low, high = resample(lambda v: float(v["a"].mean()), z)
-        >>> 40 < low < 49.5 < high < 59
-        True
-    """
-    spread = resample_scores(lambda v: {"value": Score(metric(v))}, z, share, samples, level, seed, most)
-    return spread["value"](metric(z))
-
-
 def resample_scores(
     metric: Callable[[Views], Mapping[str, Score]],
     z: Views,
@@ -188,9 +145,37 @@ def resample_scores(
     seed: int = 0,
     most: int = 1000,
 ) -> dict[str, Callable[[float], tuple[float, float]]]:
-    """``resample`` for all scores of a metric at once: name -> function from the full value to its interval.
+    """Intervals of set metrics from subsamples of groups without replacement.
 
-    A score that some subsample lacks (too few common groups left) has no interval and is left out.
+    Groups are drawn without replacement because duplicates would distort neighbours. The deviation s of the
+    subsamples, scaled by sqrt(q / (1 - q)), the finite-population factor of subsampling a share q, is the standard
+    error: value -+ t s, t Student's quantile with ``samples`` - 1 degrees of freedom. (The outermost of 50 subsamples
+    would give intervals a tenth too narrow.)
+
+    Args:
+        metric: views -> scores by name.
+        z: all items.
+        share: share of the groups in a subsample, in (0, 1).
+        samples: number of subsamples.
+        level: coverage in (0, 1).
+        seed: of the subsamples.
+        most: groups in a subsample at most, which bounds the time on large sets.
+
+    Returns:
+        name -> function from the value on all items to (low, high); a score that some subsample lacks (too few common
+        groups left) is left out.
+
+    Raises:
+        ModalignError: too few groups to leave any out.
+
+    Reference: Politis, Romano & Wolf 1999, "Subsampling", chapter 2.
+
+    Example:
+        >>> z = Views.from_arrays(a=torch.arange(100.0)[:, None])
+        >>> ends = resample_scores(lambda v: {"mean": Score(float(v["a"].mean()))}, z)
+        >>> low, high = ends["mean"](49.5)
+        >>> 40 < low < 49.5 < high < 59
+        True
     """
     ids = z.group_ids()
     size = max(2, min(round(share * len(ids)), most))
