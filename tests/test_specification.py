@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modalign.errors import ModalignError
-from modalign.specification import dump_toml, from_toml, override, specification
+from modalign.specification import dump_toml, from_toml, overridden, specification
 
 GOOD = """
 pairs = 200
@@ -87,9 +87,7 @@ def test_toml_text_reads_back_as_written() -> None:
 
 
 def test_override_makes_tables_on_the_way() -> None:
-    table: dict = {}
-    override(table, "method.objective.alpha = .5")
-    assert table == {"method": {"objective": {"alpha": 0.5}}}
+    assert overridden(["method.objective.alpha = .5"]) == {"method": {"objective": {"alpha": 0.5}}}
 
 
 def test_places_start_beside_the_file_and_are_kept_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,11 +100,11 @@ def make(family: str, name: str, **settings: Any) -> Any:
     return part(**check(part, settings, where=f"{family} '{name}'"))
 
 
-def resolved(family: str, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a part with its defaults filled in: what a run folder records, so that it outlives them."""
-    parameters = inspect.signature(get(family, name)).parameters
+def resolved(family: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a part with its defaults filled in: what a run folder records, so that it outlives them."""
+    parameters = inspect.signature(get(family, table["name"])).parameters
     defaults = {n: p.default for n, p in parameters.items() if p.default is not p.empty}
-    return {"name": name, **defaults, **settings}
+    return {"name": table["name"], **defaults, **table}
 
 
 def check(part: Callable[..., Any], settings: Mapping[str, Any], where: str) -> dict[str, Any]:

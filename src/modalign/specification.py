@@ -199,34 +199,24 @@ def named(part: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def overridden(entries: Iterable[str], /, **table: Any) -> dict[str, Any]:
-    """A table with ``key=value`` changes, see ``override``.
+    """A table with ``dotted.key=value`` changes; its nested tables are changed in place.
 
     Example:
-        >>> overridden(["lr=1e-3", "a.b=x"], seed=1)
-        {'seed': 1, 'lr': 0.001, 'a': {'b': 'x'}}
+        >>> overridden(["lr=1e-3", "a.b=x", "method.name=full"], seed=1, method="clip")
+        {'seed': 1, 'method': {'name': 'full'}, 'lr': 0.001, 'a': {'b': 'x'}}
     """
     for entry in entries:
-        override(table, entry)
+        key, equals, value = entry.partition("=")
+        *way, last = [p.strip() for p in key.split(".")]
+        if not equals or not all([*way, last]):
+            raise ModalignError(f"override '{entry}' must look like  key=value  or  table.key=value")
+        inner = table
+        for part in way:
+            if not isinstance(inner.get(part), dict):
+                inner[part] = {}
+            inner = inner[part]
+        inner[last] = parse_value(value.strip())
     return table
-
-
-def override(table: dict[str, Any], entry: str) -> None:
-    """Apply one ``dotted.key=value`` to a nested table, in place.
-
-    Example:
-        >>> t = {"method": "clip"}
-        >>> override(t, "seed=3"); override(t, "method.name=full"); t
-        {'method': {'name': 'full'}, 'seed': 3}
-    """
-    key, equals, value = entry.partition("=")
-    parts = [p.strip() for p in key.split(".")]
-    if not equals or not all(parts):
-        raise ModalignError(f"override '{entry}' must look like  key=value  or  table.key=value")
-    for part in parts[:-1]:
-        if not isinstance(table.get(part), dict):
-            table[part] = {}
-        table = table[part]
-    table[parts[-1]] = parse_value(value.strip())
 
 
 def parse_value(text: str) -> Any:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from .contrast import cyclic, pair
-from .cost import unit, working
+from .contrast import cyclic
+from .cost import pair, unit, working
 from .dispersion import uniformity
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import log_softmax, softplus
 
 from .. import renamed
 from ..errors import ModalignError
-from .cost import inner, working
+from .cost import inner, pair, working
 
 CLIP_SCALE = 1 / 0.07
 
@@ -197,19 +197,6 @@ def cyclic(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     across = inner(x, y)
     in_modal = (inner(x, x) - inner(y, y)).square().sum() / n
     return in_modal, (across - across.mT).square().sum() / n
-
-
-def pair(x: Tensor, y: Tensor, same_rows: bool = False) -> tuple[Tensor, Tensor]:
-    """Two matrices in one dtype of at least float32, checked to have rows of one length.
-
-    Raises:
-        ModalignError: shapes do not fit together.
-    """
-    if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1] or (same_rows and len(x) != len(y)):
-        need = "(n, d) twice" if same_rows else "(n, d) and (m, d)"
-        raise ModalignError(f"the two sets have shapes {tuple(x.shape)} and {tuple(y.shape)}: give {need}")
-    x, y = working(x, y)
-    return x, y
 
 
 def _mask(similarity: Tensor, positives: Tensor | None) -> Tensor:

@@ -135,14 +135,23 @@ def unit(x: Tensor) -> Tensor:
     return normalize(working(x)[0], dim=-1, eps=1e-12)
 
 
-def checked_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both matrices in one dtype of at least float32; refuses what cannot be compared row by row."""
-    if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1]:
+def pair(x: Tensor, y: Tensor, same_rows: bool = False) -> tuple[Tensor, Tensor]:
+    """Two matrices in one dtype of at least float32, checked to have rows of one length.
+
+    Raises:
+        ModalignError: shapes do not fit together.
+    """
+    if x.dim() != 2 or y.dim() != 2 or x.shape[1] != y.shape[1] or (same_rows and len(x) != len(y)):
+        need = "(n, d) twice" if same_rows else "(n, d) and (m, d)"
         raise ModalignError(
-            f"a cost needs two matrices with equally long rows, got {tuple(x.shape)} and {tuple(y.shape)}: "
-            "give (n, d) and (m, d)"
+            f"two sets of equally long rows are needed, got shapes {tuple(x.shape)} and {tuple(y.shape)}: give {need}"
         )
-    if not (x.is_floating_point() and y.is_floating_point()):
-        raise ModalignError(f"a cost needs floating-point rows, got {x.dtype} and {y.dtype}: convert them first")
     x, y = working(x, y)
     return x, y
+
+
+def checked_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both matrices in one dtype of at least float32; refuses what cannot be compared row by row."""
+    if not (x.is_floating_point() and y.is_floating_point()):
+        raise ModalignError(f"a cost needs floating-point rows, got {x.dtype} and {y.dtype}: convert them first")
+    return pair(x, y)

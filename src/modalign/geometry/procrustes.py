@@ -108,23 +108,15 @@ def distances(x: Tensor, y: Tensor, *, reflection: bool = True) -> Distances:
         (0.0, 0.489796)
     """
     x, y = _checked(x, y)
-    if len(x) < 2:
-        raise ModalignError(f"a shape needs at least two points, got {len(x)}")
-    centred, norm = [], []
-    for name, points in (("first", x), ("second", y)):
-        centre, size = points - points.mean(0), spread(points)
-        if size == 0.0:
-            raise ModalignError(f"all points of the {name} set are equal: such a set has no shape to compare")
-        centred.append(centre / size)
-        norm.append(size)
-    cross = centred[0].T @ centred[1]
+    (x, x_size), (y, y_size) = _centred("first", x), _centred("second", y)
+    cross = (x / x_size).T @ (y / y_size)
     singular = torch.linalg.svdvals(cross)
     cosine = float(singular.sum())
     if not reflection and torch.linalg.slogdet(cross).sign < 0:
         cosine -= 2.0 * float(singular[-1])
     cosine = min(1.0, cosine)
     angle = 2.0 * math.asin(math.sqrt(max(0.0, (1.0 - cosine) / 2.0)))  # arccos loses half the digits near 1
-    rest = (norm[0] - norm[1]) ** 2 + 2.0 * norm[0] * norm[1] * (1.0 - cosine)
+    rest = (x_size - y_size) ** 2 + 2.0 * x_size * y_size * (1.0 - cosine)
     return Distances((1.0 - cosine) * (1.0 + cosine), angle, math.sqrt(max(0.0, rest)))
 
 
@@ -162,6 +154,16 @@ def _widen(x: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(x, (0, width - x.shape[1])) if x.shape[1] < width else x
 
 
+def _centred(name: str, x: Tensor) -> tuple[Tensor, float]:
+    """The points of a shape about their mean, and their ``spread``, which is not 0."""
+    if len(x) < 2:
+        raise ModalignError(f"a shape needs at least two points, got {len(x)}")
+    size = spread(x)
+    if size == 0.0:
+        raise ModalignError(f"all points of the {name} set are equal: such a set has no shape to compare")
+    return x - x.mean(0), size
+
+
 class FreeOfSpectrum(NamedTuple):
     """Distances between two sets that stretching their principal axes does not move; see ``free_of_spectrum``."""
 
@@ -196,9 +198,7 @@ def free_of_spectrum(x: Tensor, y: Tensor, rank: Count, null: Number = 3) -> Fre
         (True, 0.0)
     """
     x, y = _checked(x, y)
-    if len(x) < 2:
-        raise ModalignError(f"a shape needs at least two points, got {len(x)}")
-    (u, s), (p, t) = _axes("first", x), _axes("second", y)
+    (u, s), (p, t) = _axes(_centred("first", x)[0]), _axes(_centred("second", y)[0])
     keep = min(rank, len(s), len(t))
     u, s, p, t = u[:, :keep], s[:keep] / s[:keep].norm(), p[:, :keep], t[:keep] / t[:keep].norm()
     whitened = float(torch.linalg.svdvals(u.T @ p).sum()) / keep
@@ -214,10 +214,8 @@ def free_of_spectrum(x: Tensor, y: Tensor, rank: Count, null: Number = 3) -> Fre
     return FreeOfSpectrum(min(1.0, max(0.0, 1.0 - whitened**2)), max(0.0, rest))
 
 
-def _axes(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Left singular vectors and singular values of the centred rows, those of no variance left out."""
-    if spread(x) == 0.0:
-        raise ModalignError(f"all points of the {name} set are equal: such a set has no shape to compare")
-    left, values, _ = torch.linalg.svd(x - x.mean(0), full_matrices=False)
+def _axes(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """Left singular vectors and singular values of the rows, those of no variance left out."""
+    left, values, _ = torch.linalg.svd(centred, full_matrices=False)
     live = values > 1e-9 * values[0]
     return left[:, live], values[live]

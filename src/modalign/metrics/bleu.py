@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ..parameters import Level, Number, Seed, Shape, checked
 from .coco_tokens import coco_tokens
+from .intervals import with_interval
 from .score import Measure, Score
-from .sentences import References, check_sentences, with_interval
+from .sentences import References, check_sentences
 
 ORDERS = 4
 Tokenise = Literal["coco", "13a", "none", "intl", "char", "zh"]

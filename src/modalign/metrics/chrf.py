@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..parameters import Level, Number, Seed, checked
+from .intervals import with_interval
 from .score import Measure, Score
-from .sentences import References, check_sentences, with_interval
+from .sentences import References, check_sentences
 
 CHRF_SCORE = Measure(
     "chrF", "points", "F-score of character n-grams against the best reference, 0 to 100.", topic="Translation"

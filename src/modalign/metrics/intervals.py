@@ -102,18 +102,50 @@ def bootstrap_means(sums: Tensor, counts: Tensor, samples: int = 1000, seed: int
     return torch.cat([(w @ sums) / (w @ counts) for w in _group_weights(len(sums), samples, seed)])
 
 
+def with_interval(
+    score: Score,
+    sums: Tensor,
+    value: Callable[[Tensor], Tensor],
+    group: Tensor | None,
+    samples: int,
+    level: float,
+    seed: int,
+) -> Score:
+    """Bootstrap over groups of a score that is a function of summed statistics.
+
+    Args:
+        sums: (n, k) statistics of each item. value: (draws, k) their sums -> (draws,) what is scored.
+        group, samples, level, seed: of the draws; no interval without samples.
+    """
+    if not samples:
+        return score
+    sums = sums.cpu()
+    if group is not None:
+        ids, where = torch.unique(group.cpu(), return_inverse=True)
+        sums = torch.zeros(len(ids), sums.shape[1], dtype=torch.float64).index_add(0, where, sums)
+    # Means over draws instead of sums: values depend on ratios alone, but for the smoothing of BLEU (count one).
+    draws = bootstrap_means(sums, torch.ones_like(sums), samples, seed) * len(sums)
+    low, high = percentile_interval(value(draws), level)
+    return replace(score, low=low, high=high)
+
+
 def bootstrap_medians(per_item: Tensor, group: Tensor | None, samples: int = 1000, seed: int = 0) -> Tensor:
     """Bootstrap medians over draws of groups, (samples,); the lower one of two middle items, as torch.median."""
-    per_item, group = per_item.cpu(), None if group is None else group.cpu()
+    per_item = per_item.cpu()
     order = per_item.argsort()
     values = per_item[order].double()
-    ids = torch.arange(len(values)) if group is None else torch.unique(group, return_inverse=True)[1]
-    where = ids[order]
     out = []
-    for w in _group_weights(int(ids.max()) + 1, samples, seed):
-        mass = w[:, where].cumsum(1)
+    for w in item_weights(len(values), group, samples, seed):
+        mass = w[:, order].cumsum(1)
         out.append(values[(mass < (mass[:, -1:] / 2)).sum(1)])
     return torch.cat(out)
+
+
+def item_weights(items: int, group: Tensor | None, samples: int, seed: int) -> Iterator[Tensor]:
+    """How often each item is drawn with its group, (some draws, items) at a time."""
+    ids = torch.arange(items) if group is None else torch.unique(group.cpu(), return_inverse=True)[1]
+    for w in _group_weights(int(ids.max()) + 1, samples, seed):
+        yield w[:, ids]
 
 
 def _group_weights(groups: int, samples: int, seed: int) -> Iterator[Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, few
 from ..parameters import Level, Number, Seed, checked
-from .intervals import bootstrap, bootstrap_means, group_sums, percentile_interval
+from .intervals import bootstrap, item_weights, percentile_interval, with_interval
 from .score import Measure, Score
 
 ACCURACY = Measure("Accuracy", "share", "Share of items whose class is right.", topic="Transfer", importance="main")
@@ -83,14 +83,14 @@ def balanced_accuracy(
     classes, where = torch.unique(truth, return_inverse=True)
     member = torch.nn.functional.one_hot(where, len(classes)).double()
     right = hit[:, None] * member
-    score = BALANCED.score(float((right.sum(0) / member.sum(0)).mean()), chance=1.0 / len(classes))
-    if not samples:
-        return score
-    columns = torch.cat([right, member], 1)
-    sums = torch.stack([group_sums(c, group)[0] for c in columns.T], 1)
-    shares = bootstrap_means(sums[:, : len(classes)], sums[:, len(classes) :], samples, seed)
-    low, high = percentile_interval(shares.nanmean(1), level)
-    return replace(score, low=low, high=high)
+    sums = torch.cat([right, member], 1)
+
+    def mean_share(sums: Tensor) -> Tensor:
+        right, items = sums.chunk(2, 1)
+        return (right / items).nanmean(1)  # a draw may lack a class
+
+    score = BALANCED.score(float(mean_share(sums.sum(0)[None])), chance=1.0 / len(classes))
+    return with_interval(score, sums, mean_share, group, samples, level, seed)
 
 
 @checked
@@ -127,7 +127,7 @@ def mean_average_precision(
         0.8333
     """
     _check(scores, truth, truth.shape == scores.shape)
-    scores, truth, group = scores.cpu(), truth.cpu(), None if group is None else group.cpu()  # where draws are made
+    scores, truth = scores.cpu(), truth.cpu()  # where draws are made
     if bool(((truth != 0) & (truth != 1)).any()):
         raise ModalignError("the truth of several labels is 0 or 1 for each item and class")
     there = truth.bool().any(0)
@@ -135,26 +135,20 @@ def mean_average_precision(
         raise ModalignError("no class has a positive: there is no precision to average")
     scores, truth = scores[:, there].double(), truth[:, there].double()
     chance = float(truth.mean())
-    weight = torch.ones(1, len(scores), dtype=torch.float64)
-    score = PRECISION.score(float(_precision(scores, truth, weight)[0]), chance=chance)
+    once = torch.ones(len(scores), dtype=torch.float64)
+    score = PRECISION.score(float(_precision(scores, truth, once)), chance=chance)
     if not samples:
         return score
-    draws = []
-    ids = torch.arange(len(scores)) if group is None else torch.unique(group, return_inverse=True)[1]
-    generator = torch.Generator().manual_seed(seed)
-    groups = int(ids.max()) + 1
-    for _ in range(samples):
-        count = torch.bincount(torch.randint(groups, (groups,), generator=generator), minlength=groups)
-        draws.append(_precision(scores, truth, count[ids][None].double()))
-    low, high = percentile_interval(torch.cat(draws), level)
+    draws = [_precision(scores, truth, w) for some in item_weights(len(scores), group, samples, seed) for w in some]
+    low, high = percentile_interval(torch.stack(draws), level)
     return replace(score, low=low, high=high)
 
 
 def _precision(scores: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """(1,) mean over classes of average precision, items counted by (1, n) weights."""
+    """Mean over classes of average precision, items counted by (n,) weights."""
     order = scores.argsort(dim=0, descending=True, stable=True)
     ranked = scores.gather(0, order)
-    w = weight[0][order]
+    w = weight[order]
     positive = w * truth.gather(0, order)
     last = torch.ones_like(ranked, dtype=torch.bool)
     last[:-1] = ranked[1:] != ranked[:-1]
@@ -165,7 +159,7 @@ def _precision(scores: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     at_end = found.gather(0, end) / seen.gather(0, end).clamp(min=1e-300)
     total = positive.sum(0)
     value = (positive * at_end).sum(0) / total.clamp(min=1e-300)
-    return value[total > 0].mean()[None]
+    return value[total > 0].mean()
 
 
 def _hit(scores: Tensor, truth: Tensor) -> Tensor:

@@ -1,16 +1,10 @@
-"""Hypotheses and references: what words are scored from, and intervals of scores that are functions of sums."""
+"""Hypotheses and references: what words are scored from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-
-import torch
-from torch import Tensor
+from collections.abc import Sequence
 
 from ..errors import ModalignError, few
-from .intervals import bootstrap_means, percentile_interval
-from .score import Score
 
 References = Sequence[Sequence[str]]
 
@@ -31,24 +25,3 @@ def check_sentences(hypotheses: Sequence[str], references: References) -> None:
     empty = [i for i, several in enumerate(references) if not len(several)]
     if empty:
         raise ModalignError(f"{len(empty)} hypotheses have no references ({few(empty)}): leave them out")
-
-
-def with_interval(
-    score: Score,
-    counts: Tensor,
-    value: Callable[[Tensor], Tensor],
-    group: Tensor | None,
-    samples: int,
-    level: float,
-    seed: int,
-) -> Score:
-    """Bootstrap over groups of a score that is a function of summed statistics."""
-    if not samples:
-        return score
-    if group is not None:
-        ids, where = torch.unique(group.cpu(), return_inverse=True)
-        counts = torch.zeros(len(ids), counts.shape[1], dtype=torch.float64).index_add(0, where, counts)
-    # Means over draws instead of sums: every value above depends on ratios alone, but for smoothing (count one).
-    draws = bootstrap_means(counts, torch.ones_like(counts), samples, seed) * len(counts)
-    low, high = percentile_interval(value(draws), level)
-    return replace(score, low=low, high=high)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ModalignError, check_known
-from ..geometry.contrast import pair
-from ..geometry.cost import inner
+from ..geometry.cost import inner, pair
 from ..geometry.matching import iterated_plan, plan_divergence
 from ..geometry.neighbours import plan_entropy
 from ..geometry.transport import (

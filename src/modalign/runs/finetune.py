@@ -14,16 +14,16 @@ from ..data.left_out import lines
 from ..errors import ModalignError, check_known
 from ..features.choose import make_encoders, parse_entries
 from ..features.embed import embed
+from ..features.encoders.tuned import as_tunable
 from ..features.encoders.tuning import Tunable, Tuning, trained
 from ..features.store import Store
-from ..methods.gradient import part
 from ..model import Model
 from ..outputs import claim, tell
 from ..progress import Progress, note, silent
 from ..registry import check, make
-from ..specification import Specification, check_part
+from ..specification import Specification, check_part, named
 from ..training import launch, ranks
-from ..training.finetune import finetune, fresh, raw_inputs, tunables
+from ..training.finetune import finetune, fresh, raw_inputs
 from ..training.loop import TrainingSettings
 from ..training.stream import Stream, shards
 from ..views import Views
@@ -75,15 +75,15 @@ def _finetune(
     settings = TrainingSettings(
         **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
     )
-    name, given = part(objective, "objective")
-    check_part("objective", {"name": name, **given}, "objective")
+    minimised = named(objective)
+    check_part("objective", minimised, "objective")
     with launch.in_turn():
         data = load_data(spec, progress)
     if progress is not silent:
         note([*lines(data.left_out), *data.notes])
     train = data.training(spec)
     encoders = {m: make("encoder", **model.encoders[m]) for m in tunings}
-    made = tunables(encoders, tunings)
+    made = {m: as_tunable(encoders[m]).tunable(t) for m, t in tunings.items()}
     apart = [m for m in made if streamed and m != "text"]  # texts are in memory already, with the manifest
     x = raw_views(train, data, encoders, {m: t for m, t in made.items() if m not in apart})
     x, stream = placed(x, apart, data, encoders, made, settings.workers)
@@ -95,14 +95,14 @@ def _finetune(
     former.void()
     with stream or nullcontext():
         end = finetune(
-            heads, nets, make("objective", name, **given), x, settings, dev, train, share, out, progress, stream
+            heads, nets, make("objective", **minimised), x, settings, dev, train, share, out, progress, stream
         )  # fmt: skip
     kept = {"steps": end.step, "best_step": end.best_step, **({"dev": end.best} if dev is not None else {})}
     tuned = Model(
         heads.eval(),
         {m: {"name": "tuned", "run": ".", "modality": m} if m in tunings else e for m, e in model.encoders.items()},
         dict(model.fingerprints),
-        {"name": "finetune", "objective": {"name": name, **given}, "start": model.method, "share": share}
+        {"name": "finetune", "objective": minimised, "start": model.method, "share": share}
         | ({"new_heads": True} if new_heads else {}),
         {"start": model.record, "training": kept},
         {m: {"base": model.encoders[m], **t.table()} for m, t in tunings.items()},

@@ -56,7 +56,7 @@ def fit(
         heads = part.fit(train, dev, run=folder, progress=progress)
         seconds = round(time.perf_counter() - start, 3)
         source = data or Data({})
-        model = Model(heads, source.encoders, source.fingerprints, full_settings(method), part.record)
+        model = Model(heads, source.encoders, source.fingerprints, resolved("method", method), part.record)
         if ranks.leads():  # inside: a disk without room for the model keeps what was tried
             model.save(folder)
             write_json(folder / RunFile.FIT, {"key": key, "seconds": seconds})
@@ -159,11 +159,6 @@ def result_of(
 def scores_of(heads: Heads, test: Views, metrics: Sequence[str] = (), seed: int = 0) -> dict[str, Score]:
     """Scores of embedded views, led by mean recall over both directions of every pair of modalities."""
     return with_mean_recall(evaluate(heads.embed(test), metrics or DEFAULT, seed=seed), test.modalities)
-
-
-def full_settings(method: Mapping[str, Any]) -> dict[str, Any]:
-    """A method's table with the defaults of its settings filled in."""
-    return resolved("method", method["name"], {k: v for k, v in method.items() if k != "name"})
 
 
 def is_fitted(folder: Path) -> bool:

@@ -113,15 +113,15 @@ class _Test:
         """
         logits = [c.scores(self.z, self.modality) for c in classifiers]
         if classifiers[0].several:
-            found = [mean_average_precision(x, self.truth, self.group, **_fewer(interval)) for x in logits]
+            fewer = {**interval, "samples": interval["samples"] // 5}  # each draw ranks all classes anew
+            found = [mean_average_precision(x, self.truth, self.group, **fewer) for x in logits]
             return self._named(source, form, {"map": _mean(found, self.skipped)})
         truth = self.truth.argmax(1)
         hits = [accuracy(x, truth, self.group, samples=0) for x in logits]
         per_item = torch.stack([h.per_item for h in hits if h.per_item is not None]).mean(0)
         score = replace(hits[0], value=float(per_item.mean()), per_item=per_item, skipped=self.skipped)
-        draws = {k: interval[k] for k in ("level", "samples", "seed")}
         balanced = _mean([balanced_accuracy(x, truth, self.group, **interval) for x in logits], self.skipped)
-        found_of = {"accuracy": bootstrap(score, **draws) if interval["samples"] else score}
+        found_of = {"accuracy": bootstrap(score, **interval) if interval["samples"] else score}
         return self._named(source, form, found_of | {"balanced_accuracy": balanced})
 
     def _named(self, source: str, form: str, found: Mapping[str, Score]) -> dict[str, Score]:
@@ -131,11 +131,6 @@ class _Test:
             str(Key(measure, source, self.modality, form)): replace(s, heading=f"{s.heading}, {how}")
             for measure, s in found.items()
         }
-
-
-def _fewer(interval: Mapping[str, Any]) -> dict[str, Any]:
-    """A fifth of the draws: each one ranks all classes anew."""
-    return {**interval, "samples": interval["samples"] // 5}
 
 
 def _mean(scores: Sequence[Score], skipped: int) -> Score:

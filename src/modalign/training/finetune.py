@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import ModalignError
 from ..features.encoders.base import plan
-from ..features.encoders.tuned import as_tunable
-from ..features.encoders.tuning import Tunable, Tuning
+from ..features.encoders.tuning import Tunable
 from ..model import Heads
 from ..model.heads import Projection
 from ..objectives.base import Objective
@@ -139,15 +138,6 @@ def fresh(heads: Heads, seed: int = 0) -> Heads:
         for m in new.modalities:
             new[m].map = Projection(new[m].map.width, **new[m].map.settings)
     return new
-
-
-def tunables(encoders: Mapping[str, Any], tunings: Mapping[str, Tuning]) -> dict[str, Tunable]:
-    """Fresh copies of the encoders to be trained.
-
-    Raises:
-        ModalignError: an encoder that cannot be trained.
-    """
-    return {m: as_tunable(encoders[m]).tunable(tuning) for m, tuning in tunings.items()}
 
 
 def raw_inputs(encoder: Any, tunable: Tunable, items: Sequence[Any]) -> Tensor:

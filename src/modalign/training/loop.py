@@ -162,7 +162,8 @@ def train(
             at.step += 1
 
             if at.step % s.every == 0 or at.step == s.steps:
-                line = {"step": at.step, "loss": loss.item(), **terms(objective)}
+                line = {"step": at.step, "loss": loss.item()}
+                line |= {k: v for k, v in objective.log().items() if math.isfinite(v)}
                 line |= {"lr": s.rate(at.step - 1), "gradient": norm}
                 shown = assess(at, trained, encode, watched, dev is not None, best)
                 warn_of_collapse(at, shown, objective, looked_at)
@@ -205,11 +206,6 @@ def parameter_groups(heads: nn.Module, objective: nn.Module, weight_decay: float
         {"params": [p for p in slow if p.ndim < 2], "weight_decay": 0.0, "share": share},
     ]
     return [group for group in groups if group["params"]]
-
-
-def terms(objective: Objective) -> dict[str, float]:
-    """What the objective says of its last batch, finite numbers only."""
-    return {k: v for k, v in objective.log().items() if math.isfinite(v)}
 
 
 # ------------------------------------------------------------------ looking at where it stands

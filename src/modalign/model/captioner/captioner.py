@@ -64,27 +64,21 @@ class Captioner:
             raise ModalignError(f"a decoder of {decoder.settings['words']} words got a vocabulary of {len(vocabulary)}")
         self.decoder, self.vocabulary, self.means = decoder, vocabulary, dict(means or {})
 
-    def prepare(self, z: Tensor, modality: str) -> Tensor:
-        """Points of one modality as the decoder reads them: unit rows, the modality's mean taken away if it is known.
-
-        Raises:
-            ModalignError: means are kept, but not for this modality.
-        """
-        return centred(z, modality, self.means)
-
     def caption(
         self, z: Tensor, modality: str = "image", beam: int = 4, power: float = 0.7, chunk: int = 256
     ) -> list[str]:
         """Captions of (n, dim) points of one modality by beam search; beam 1 is greedy.
 
         Raises:
-            ModalignError: points of another width, or with NaN or infinite values.
+            ModalignError: points of another width, or with NaN or infinite values; means are kept, but not for this
+                modality.
         """
         if z.ndim != 2 or not torch.isfinite(z).all():
             raise ModalignError(f"points to caption must be finite rows (n, dim), got shape {tuple(z.shape)}")
         training = self.decoder.training
         self.decoder.eval()
-        rows = [beam_search(self.decoder, part, beam, power)[0] for part in self.prepare(z, modality).split(chunk)]
+        points = centred(z, modality, self.means)
+        rows = [beam_search(self.decoder, part, beam, power)[0] for part in points.split(chunk)]
         self.decoder.train(training)
         return [self.vocabulary.decode(row) for part in rows for row in part.tolist()]
 

@@ -136,7 +136,7 @@ def _resolved(method: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
     if sheet.versions.get("modalign") != __version__ or "name" not in method:
         return method
     try:
-        return resolved("method", str(method["name"]), method)
+        return resolved("method", method)
     except ModalignError:  # a method of somebody's package that is not installed here
         return method
 
