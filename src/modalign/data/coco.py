@@ -12,7 +12,7 @@ from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
 from .eccv import listed_positives
-from .lists import read_json
+from .lists import entries_of, read_json
 from .manifest import Manifest
 from .places import existing_folder, first_file, hidden, inside
 from .rows import Missing, Rows, split_name
@@ -137,14 +137,12 @@ def _official(
     for path, name in _lists(base, split, year, annotations):
         content = read_json(path, "COCO caption list")
         folder = re.search(r"(train|val)(2014|2017)", path.name)
-        try:
+        with entries_of(f"{path} is not a COCO caption list"):
             photos += [
                 Photo(int(i["id"]), folder.group() if folder else "images", str(i["file_name"]), name)
                 for i in content["images"]
             ]
             captions += [CaptionRow(int(a["image_id"]), a.get("caption"), int(a["id"])) for a in content["annotations"]]
-        except (KeyError, TypeError, ValueError, AttributeError) as problem:
-            raise ModalignError(f"{path} is not a COCO caption list: {_missing_part(problem)}") from None
     return photos, captions
 
 
@@ -167,19 +165,13 @@ def _karpathy(path: Path, restval: bool) -> tuple[list[Photo], list[CaptionRow]]
     content = read_json(path, "Karpathy's list")
     photos: list[Photo] = []
     captions: list[CaptionRow] = []
-    try:
+    with entries_of(f"{path} is not Karpathy's list of COCO"):
         for i in content["images"]:
             name = i["split"]
             name = ("train" if restval else "restval") if name == "restval" else name
             photos.append(Photo(int(i["cocoid"]), str(i.get("filepath", "images")), str(i["filename"]), name))
             captions += [CaptionRow(int(i["cocoid"]), s.get("raw"), None) for s in i["sentences"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise ModalignError(f"{path} is not Karpathy's list of COCO: {_missing_part(problem)}") from None
     return photos, captions
-
-
-def _missing_part(problem: Exception) -> str:
-    return f"an entry has no {problem}" if isinstance(problem, KeyError) else str(problem)
 
 
 def _numbered(base: Path, captions: Sequence[CaptionRow]) -> list[CaptionRow]:

@@ -12,7 +12,7 @@ from ..errors import ModalignError, few
 from ..files import from_json
 from ..parameters import Place
 from ..registry import register
-from .lists import read_json, read_list
+from .lists import entries_of, read_json, read_list
 from .manifest import Manifest
 from .places import existing_folder, first_file, first_folder, inside
 from .rows import Missing, Rows
@@ -200,12 +200,10 @@ def _karpathy(path: Path) -> Captioned:
     content = read_json(path, "Karpathy's list")
     captions: list[tuple[str, str]] = []
     splits: dict[str, str] = {}
-    try:
+    with entries_of(f"{path} is not Karpathy's list"):
         for image in content["images"]:
             splits[image["filename"]] = image["split"]
             captions += [(image["filename"], sentence["raw"]) for sentence in image["sentences"]]
-    except (KeyError, TypeError) as problem:
-        raise ModalignError(f"{path} is not Karpathy's list: an entry has no {problem}") from None
     return Captioned(captions, splits)
 
 

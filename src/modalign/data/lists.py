@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -121,6 +122,18 @@ def read_json(path: Path, what: str = "list", kind: type = dict) -> Any:
     if not isinstance(value, kind):
         raise ModalignError(f"{what} {path} holds a JSON {type(value).__name__}, not a {kind.__name__}")
     return value
+
+
+@contextmanager
+def entries_of(what: str) -> Iterator[None]:
+    """What the entries of a JSON list lack or hold instead becomes one clear line."""
+    try:
+        yield
+    except ModalignError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        lack = f"an entry has no {problem}" if isinstance(problem, KeyError) else problem
+        raise ModalignError(f"{what}: {lack}") from None
 
 
 def stream_json(path: Path, what: str = "list", chunk: int = 1 << 20) -> Iterator[tuple[str, Any]]:

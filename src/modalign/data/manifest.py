@@ -120,20 +120,9 @@ class Manifest:
             ModalignError: a column that does not exist, group or modality missing, or what the class refuses.
         """
         table = [row if isinstance(row, Row) else _row(row, f"row {i} of '{name}'") for i, row in enumerate(rows)]
-        extras = list(dict.fromkeys(key for row in table for key in row.extra))
-        return cls(
-            group=np.asarray([r.group for r in table]) if table else np.empty(0, np.int64),
-            modality_names=[r.modality for r in table],
-            uri=[r.uri for r in table],
-            text=[r.text for r in table],
-            start=[r.start for r in table],
-            end=[r.end for r in table],
-            splits=[r.split for r in table],
-            extra={k: [r.extra.get(k) for r in table] for k in extras},
-            name=name,
-            meta=dict(meta),
-            left_out=left_out,
-        )
+        group, names, uri, text, start, end, splits, facts = zip(*table, strict=True) if table else ((),) * 8
+        extra = {key: [f.get(key) for f in facts] for key in dict.fromkeys(key for f in facts for key in f)}
+        return cls(np.asarray(group), names, uri, text, start, end, splits, extra, name, dict(meta), left_out)
 
     # ------------------------------------------------------------------ looking
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
-from .lists import read_json
+from .lists import entries_of, read_json
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder
 from .rows import Missing, Rows
@@ -113,7 +113,7 @@ def _sentences(base: Path, rows: Rows) -> tuple[dict[str, list[str]], dict[str, 
         if not path.is_file():
             continue
         content = read_json(path, "MSR-VTT sentences")
-        try:
+        with entries_of(f"{path} does not hold MSR-VTT sentences"):
             for entry in content["videos"]:
                 splits[entry["video_id"]] = {"validate": "val"}.get(entry["split"], entry["split"])
             for number, entry in enumerate(content["sentences"], 1):
@@ -121,8 +121,6 @@ def _sentences(base: Path, rows: Rows) -> tuple[dict[str, list[str]], dict[str, 
                     captions.setdefault(entry["video_id"], []).append(entry["caption"])
                 else:
                     rows.left_out("sentences", "without video_id and caption", f"{path.name}, sentence {number}")
-        except (KeyError, TypeError) as problem:
-            raise ModalignError(f"{path} does not hold MSR-VTT sentences: an entry has no {problem}") from None
     strange = sorted(set(captions) - set(splits))
     if strange:
         raise ModalignError(f"MSR-VTT sentences in {base} are of {len(strange)} unknown clips: {few(strange)}")

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from ..errors import ModalignError, check_known, few
-from .lists import read_json
+from .lists import entries_of, read_json
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,8 @@ class Ontology:
     def load(cls, path: Path) -> Ontology:
         """Read ``ontology.json``, a list of {id, name, child_ids, ...}."""
         entries = read_json(path, "ontology", list)
-        try:
+        with entries_of(f"{path} is not AudioSet's ontology"):
             return cls({e["id"]: e["name"] for e in entries}, {e["id"]: tuple(e["child_ids"]) for e in entries})
-        except (KeyError, TypeError) as problem:
-            raise ModalignError(f"{path} is not AudioSet's ontology: an entry has no {problem}") from None
 
     @cached_property
     def parents(self) -> Mapping[str, tuple[str, ...]]:

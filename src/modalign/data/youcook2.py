@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from ..errors import ModalignError, few
 from ..parameters import Place
 from ..registry import register
-from .lists import read_json
+from .lists import entries_of, read_json
 from .manifest import Manifest
 from .places import VIDEOS, Files, existing_folder, first_folder, inside
 from .rows import Missing, Rows
@@ -113,7 +113,7 @@ def _one_split(home: dict[str, str], video: str, split: str, path: Path) -> None
 
 def _annotations(rows: Rows, path: Path) -> Iterator[Instruction]:
     content = read_json(path, "YouCook2 annotations")
-    try:
+    with entries_of(f"{path} does not hold YouCook2 annotations"):
         for video, entry in content["database"].items():
             subset, task = entry["subset"], str(entry["recipe_type"])
             for part in entry["annotations"]:
@@ -123,8 +123,6 @@ def _annotations(rows: Rows, path: Path) -> Iterator[Instruction]:
                     rows.left_out("steps", "without a start and an end", video)
                     continue
                 yield Instruction(video, start, end, part.get("sentence", ""), subset, task)
-    except (KeyError, TypeError, AttributeError) as problem:
-        raise ModalignError(f"{path} does not hold YouCook2 annotations: {problem!r}") from None
 
 
 def _csv(rows: Rows, path: Path) -> Iterator[Instruction]:

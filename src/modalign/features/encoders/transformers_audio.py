@@ -130,17 +130,12 @@ class TransformersAudio(TransformersEncoder):
         if self.family == "ast":
             return self.run(self.model, input_values=torch.stack(list(parts))).last_hidden_state[:, :2].float().mean(1)
         length = torch.tensor([len(p) for p in parts])
-        x = torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)
-        if bool((length == x.shape[1]).all()):
-            hidden = self.run(self.model, input_values=x).last_hidden_state.float()
-            return hidden.mean(1) if self.parts == 1 else torch.stack([part_means(h, self.parts) for h in hidden])
-        mask = (torch.arange(x.shape[1]) < length[:, None]).long()
-        hidden = self.run(self.model, input_values=x, attention_mask=mask).last_hidden_state.float()
-        frames = self.model._get_feat_extract_output_lengths(length).to(hidden.device)
-        if self.parts > 1:
-            return torch.stack([part_means(h[:n], self.parts) for h, n in zip(hidden, frames.tolist(), strict=True)])
-        real = (torch.arange(hidden.shape[1], device=hidden.device) < frames[:, None])[..., None]
-        return (hidden * real).sum(1) / frames[:, None]
+        inputs = {"input_values": torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True)}
+        if int(length.min()) < int(length.max()):
+            inputs["attention_mask"] = (torch.arange(int(length.max())) < length[:, None]).long()
+        hidden = self.run(self.model, **inputs).last_hidden_state.float()
+        frames = self.model._get_feat_extract_output_lengths(length).tolist()
+        return torch.stack([part_means(h[:n], self.parts) for h, n in zip(hidden, frames, strict=True)])
 
 
 def _family(config: Any, folder: Path) -> str:
