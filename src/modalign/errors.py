@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from . import renamed
@@ -38,6 +39,29 @@ class LostRankError(ModalignError):
 
 class MissingExtraError(ModalignError, ImportError):
     """An optional dependency is not installed."""
+
+
+@contextmanager
+def explained(what: str, *kinds: type[BaseException], then: str = "") -> Iterator[None]:
+    """What other code raises within becomes one line: what failed, the reason in brackets, and what to do then.
+
+    Args:
+        what: that failed. kinds: of exceptions that are told so; ours pass as they are. then: the end of the line.
+
+    Example:
+        >>> with explained("x.json is damaged", KeyError, then="; write it again"):
+        ...     {}["shape"]
+        Traceback (most recent call last):
+        modalign.errors.ModalignError: x.json is damaged (no 'shape'); write it again
+    """
+    try:
+        yield
+    except ModalignError:
+        raise
+    except kinds as problem:
+        words = f"no {problem}" if isinstance(problem, KeyError) else getattr(problem, "strerror", None) or str(problem)
+        reason = " ".join(words.split())[:200] or type(problem).__name__
+        raise ModalignError(f"{what} ({reason}){then}") from None
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..errors import ModalignError, few
+from ..errors import ModalignError, explained, few
 from ..files import as_path, whole_text
 from ..parameters import check_names
 from ..registry import register
@@ -209,10 +209,10 @@ def _read_numpy(path: Path) -> np.ndarray | dict[str, np.ndarray]:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
-    try:
+    with explained(
+        f"array file is damaged or not in its format: {path}", SafetensorError, OSError, ValueError, KeyError
+    ):
         return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as problem:
-        raise ModalignError(f"array file is damaged or not in its format: {path} ({problem})") from None
 
 
 def _only(named: Mapping[str, T], path: Path) -> T:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from ..errors import ModalignError, check_known, few, require, unknown
+from ..errors import ModalignError, check_known, explained, few, require, unknown
 from ..parameters import Count, Seed, Share
 from ..registry import register
 from ..views import Views
@@ -133,10 +133,8 @@ def _read(path: Path, kind: str = "an AnnData") -> Any:
     library = require("anndata" if alone else "mudata", "cells")
     if not path.is_file():
         raise ModalignError(f"file of cells not found: {path}")
-    try:
+    with explained(f"not {kind} file: {path}", OSError, KeyError, ValueError):
         return library.read_h5ad(path) if alone else library.read_h5mu(path)
-    except (OSError, KeyError, ValueError) as problem:
-        raise ModalignError(f"not {kind} file: {path} ({str(problem).splitlines()[0]})") from None
 
 
 def matrix_of(table: Any, use: str = "auto", scale: str = "auto", components: int = 50, seed: int = 0) -> np.ndarray:

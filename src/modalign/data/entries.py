@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ModalignError, require
+from ..errors import ModalignError, explained, require
 from ..files import from_json
 from .lists import read_list
 from .tables import Tell, parse_csv
@@ -41,10 +41,8 @@ def _parquet(path: Path) -> tuple[tuple[str, ...], list[Entry]]:
     parquet = require("pyarrow.parquet", "data")
     if not path.is_file():
         raise ModalignError(f"list not found: {path}")
-    try:
+    with explained(f"list is damaged: {path}", OSError, ValueError):  # pyarrow's errors are both
         content = parquet.read_table(path)
-    except (OSError, ValueError) as problem:  # pyarrow's errors are both, with long texts
-        raise ModalignError(f"list is damaged: {path} ({str(problem).splitlines()[0]})") from None
     return tuple(content.column_names), [Entry(i, row) for i, row in enumerate(content.to_pylist(), 1)]
 
 

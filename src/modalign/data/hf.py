@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 from scipy.io import wavfile
 
-from ..errors import ModalignError, few, require
+from ..errors import ModalignError, explained, few, require
 from ..files import atomic
 from ..parameters import Absolute
 from ..registry import register
@@ -85,10 +85,8 @@ def _open(root: Any) -> Any:
     if not path.is_dir():
         raise ModalignError(f"data set 'hf' needs a folder that save_to_disk wrote, and there is none at {path}")
     library = require("datasets", "data")
-    try:
+    with explained(f"{path} is not what save_to_disk wrote", OSError, ValueError, KeyError):
         return library.load_from_disk(str(path))
-    except (OSError, ValueError, KeyError) as problem:
-        raise ModalignError(f"{path} is not what save_to_disk wrote: {str(problem).splitlines()[0]}") from None
 
 
 def _parts(dataset: Any) -> Mapping[str, Any]:

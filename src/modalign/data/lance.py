@@ -4,8 +4,7 @@ where there are several columns of vectors, ``#MODALITY`` for a table that ``mod
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, few, require, unknown
+from ..errors import ModalignError, explained, few, require, unknown
 from ..files import absolute
 
 BLOCK = 16_384  # rows in one piece
@@ -38,16 +37,9 @@ def is_table(place: str | Path) -> bool:
     return str(place).partition("#")[0].endswith(".lance")
 
 
-@contextmanager
-def told(what: str) -> Iterator[None]:
+def told(what: str) -> AbstractContextManager[None]:
     """What LanceDB cannot do, and why, in one line."""
-    try:
-        yield
-    except (ValueError, OSError, RuntimeError) as problem:
-        if isinstance(problem, ModalignError):
-            raise
-        why = (" ".join(str(problem).split()) or type(problem).__name__)[:200]
-        raise ModalignError(f"LanceDB cannot {what} ({why})") from None
+    return explained(f"LanceDB cannot {what}", ValueError, OSError, RuntimeError)
 
 
 def open_column(place: str | Path) -> Column:

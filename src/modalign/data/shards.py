@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import ModalignError
+from ..errors import ModalignError, explained
 from ..files import file_size
 from .lists import wrong_content
 
@@ -167,7 +167,7 @@ def _after(path: str, end: int, size: int, last: str) -> str:
 
 def read(path: Path, name: str, member: Member) -> bytes:
     """The bytes of a member. Raises ModalignError where they cannot be read."""
-    try:
+    with explained(f"{path}#{name} cannot be read", tarfile.TarError, OSError, EOFError, KeyError):
         if member.offset >= 0:
             with path.open("rb") as handle:
                 handle.seek(member.offset)
@@ -176,8 +176,6 @@ def read(path: Path, name: str, member: Member) -> bytes:
             with tarfile.open(path, "r:*") as archive:
                 stream = archive.extractfile(name)
                 content = stream.read(member.size) if stream else b""
-    except (tarfile.TarError, OSError, EOFError, KeyError) as problem:
-        raise ModalignError(f"{path}#{name} cannot be read: {problem}") from None
     if len(content) != member.size:
         raise ModalignError(f"{path}#{name} is cut off: {len(content):,} of {member.size:,} bytes")
     return content

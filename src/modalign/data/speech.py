@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModalignError, require
+from ..errors import ModalignError, explained, require
 from ..files import atomic, cache_folder
 from . import media
 from .manifest import Manifest, Row
@@ -105,10 +105,8 @@ _callback: Any = _callback_type(_take)
 def _engine() -> Any:
     """The library; it exists once in a process."""
     loader = require("espeakng_loader", "speech")
-    try:
+    with explained("eSpeak NG cannot be loaded", OSError, then=": reinstall espeakng-loader"):
         return ctypes.CDLL(loader.get_library_path())
-    except OSError as problem:
-        raise ModalignError(f"eSpeak NG cannot be loaded ({problem}): reinstall espeakng-loader") from None
 
 
 def _start(engine: Any) -> int:

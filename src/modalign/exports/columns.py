@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data.arrays import tensor_of
-from ..errors import ModalignError, check_known, few
+from ..errors import ModalignError, check_known, explained, few
 from ..model import Model
 from ..registry import make
 from ..views import Views
@@ -90,10 +90,8 @@ def _points(values: list[Any], model: Model, modality: str, encoder: Any, column
 def _rows(values: list[Any], column: str) -> Tensor:
     import numpy as np
 
-    try:
+    with explained(f"column '{column}' must hold lists of numbers of one length", TypeError, ValueError):
         rows = np.array(values, dtype=np.float32)
-    except (TypeError, ValueError) as problem:
-        raise ModalignError(f"column '{column}' must hold lists of numbers of one length: {problem}") from None
     if rows.ndim != 2:
         raise ModalignError(f"column '{column}' must hold lists of numbers, got values of shape {few(rows.shape[1:])}")
     return tensor_of(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModalignError, require
+from ..errors import explained, require
 from ..files import write_json
 from ..model import Heads, Model
 from ..model.model import FILES
@@ -67,14 +67,9 @@ class HubModel(Model, hub.ModelHubMixin):
         Raises:
             ModalignError: neither can be reached, or its files are damaged.
         """
-        try:
+        with explained(f"neither a folder nor a repository that can be reached: {name}", OSError, ValueError):
             model: HubModel = super().from_pretrained(name, **wish)
-        except ModalignError:
-            raise
-        except (OSError, ValueError) as problem:
-            said = str(problem).splitlines()[0]
-            raise ModalignError(f"neither a folder nor a repository that can be reached: {name} ({said})") from None
-        return model
+            return model
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **wish: Any) -> Model:

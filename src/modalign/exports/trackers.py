@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import MissingExtraError, ModalignError, check_known, require
+from ..errors import MissingExtraError, check_known, explained, require
 from ..metrics.shown import chosen
 from ..runs.result import Result
 from ..runs.run import Run
@@ -124,10 +124,8 @@ def _started(library: str, project: str, settings: Mapping[str, Any]) -> Any:
         module = require("wandb", "track")
     else:
         module = _trackio()
-    try:
+    with explained(f"{library} cannot start", TypeError, ValueError, RuntimeError, OSError):
         return module.init(project=project, **settings)
-    except (TypeError, ValueError, RuntimeError, OSError) as problem:
-        raise ModalignError(f"{library} cannot start: {' '.join(str(problem).split())[:200]}") from None
 
 
 def _trackio() -> Any:

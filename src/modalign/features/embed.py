@@ -13,7 +13,7 @@ import numpy as np
 from ..data.left_out import summary
 from ..data.manifest import Manifest, Row, with_soundtracks
 from ..data.named import read_named
-from ..errors import ModalignError
+from ..errors import ModalignError, explained
 from ..files import cache_folder
 from ..outputs import claim, tell
 from ..parameters import Count, checked
@@ -109,20 +109,16 @@ def _embed(
             described[modality]["half"] = True
         if told := remarks([t for r in manifest.rows(modality) if (t := manifest.text[r]) is not None], encoder):
             described[modality]["notes"] = told
-        try:
+        with explained(f"features cannot be written to {shared}", OSError):
             bank = Pool(shared, mark, encoder.dim, half, None if cache is None else Path(cache), alone=pool is None)
             found, broken = _fill(manifest, modality, encoder, bank, progress, engine or local)
-        except OSError as problem:
-            raise ModalignError(f"features cannot be written to {shared} ({problem.strerror or problem})") from None
         shards[modality], places[modality] = _index(found, bank)
         failures += broken
     store = Store(folder, manifest, described, tuple(failures), shared.resolve(), shards, places)
     if failures and not any(len(p) for p in places.values()):
         raise ModalignError(f"no item of '{manifest.name}' could be encoded: {summary(store.left_out)}")
-    try:
+    with explained(f"store cannot be written: {folder}", OSError):
         store.save()
-    except OSError as problem:
-        raise ModalignError(f"store cannot be written: {folder} ({problem.strerror or problem})") from None
     return store
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..data.left_out import LeftOut
 from ..data.links import links_of
 from ..data.manifest import Manifest
-from ..errors import ModalignError, check_known, unknown
+from ..errors import ModalignError, check_known, explained, unknown
 from ..files import as_path, atomic, read_json, write_json
 from ..views import Views
 from .pool import pool_name
@@ -124,17 +124,17 @@ class Store:
         encoder = self.encoders[modality]
         folder = self.pool / pool_name(encoder["fingerprint"], bool(encoder.get("half")))
         out = torch.empty(len(places), encoder["dim"])
+        kinds, again = (
+            (SafetensorError, OSError, IndexError, ValueError),
+            "; encode again, only what is missing is done",
+        )
         for number in np.unique(places[:, 1]):
             here = places[:, 1] == number
             rows = torch.from_numpy(places[here, 2])
             path = folder / self.shards[modality][number]
-            try:
-                with safe_open(path, framework="pt") as shard:
-                    out[torch.from_numpy(here)] = shard.get_tensor("features")[rows].float()
-            except (SafetensorError, OSError, IndexError, ValueError) as problem:
-                raise ModalignError(
-                    f"feature shard is damaged or gone: {path} ({problem}); encode again, only what is missing is done"
-                ) from None
+            broken = f"feature shard is damaged or gone: {path}"
+            with explained(broken, *kinds, then=again), safe_open(path, framework="pt") as shard:
+                out[torch.from_numpy(here)] = shard.get_tensor("features")[rows].float()
         return out
 
     def save(self) -> None:
@@ -171,7 +171,8 @@ class Store:
         if not (folder / INDEX).exists():
             raise ModalignError(f"no feature store in {folder}: it has no {INDEX} (make one with  modalign embed)")
         index = read_json(folder / INDEX, "index of the feature store")
-        try:
+        kinds = (KeyError, TypeError, AttributeError, SafetensorError, OSError)
+        with explained(f"feature store is damaged: {folder}", *kinds, then="; encode it again"):
             if index["format"] != FORMAT:
                 raise ModalignError(f"feature store {folder} has format {index['format']}, expected {FORMAT}")
             manifest = Manifest.load(folder / MANIFEST)
@@ -183,11 +184,7 @@ class Store:
                 _check_places(m, rows, len(manifest), index)
             failures = tuple(Failure(**f) for f in index["failures"])
             pool = (folder / index["pool"]).resolve()
-            store = cls(folder, manifest, index["encoders"], failures, pool, index["shards"], places)
-        except (KeyError, TypeError, AttributeError, SafetensorError, OSError) as problem:
-            told = f"{type(problem).__name__}: {problem}"
-            raise ModalignError(f"feature store is damaged: {folder} ({told}); encode it again") from None
-        return store
+            return cls(folder, manifest, index["encoders"], failures, pool, index["shards"], places)
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import gelu, normalize
 
-from ..errors import ModalignError
+from ..errors import ModalignError, explained
 from ..files import atomic, read_json, write_json
 
 FORMAT = 1
@@ -143,7 +143,8 @@ def load_adapter(folder: Path | str) -> Adapter:
     table = read_json(folder / "adapter.json", "adapter")
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         raise ModalignError(f"{folder / 'adapter.json'} has another format than this version reads ({FORMAT})")
-    try:
+    kinds = (SafetensorError, OSError, KeyError, TypeError, ValueError)
+    with explained(f"adapter is damaged: {folder}", *kinds):
         with safe_open(str(folder / "adapter.safetensors"), "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
         norm = table["norm"]
@@ -151,10 +152,6 @@ def load_adapter(folder: Path | str) -> Adapter:
             str(table["method"]), tensors.pop("weight"), tensors.pop("bias"), str(table["bend"]), tensors,
             float(table["sharpness"]), None if norm is None else (float(norm[0]), float(norm[1])),
         )  # fmt: skip
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as problem:
-        if isinstance(problem, ModalignError):
-            raise
-        raise ModalignError(f"adapter is damaged: {folder} ({' '.join(str(problem).split())[:160]})") from None
 
 
 def fit_norm(x: Tensor, y: Tensor) -> tuple[float, float]:

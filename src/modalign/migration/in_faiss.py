@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError, require
+from ..errors import ModalignError, explained, require
 from ..files import atomic
 from ..progress import Progress, silent
 from ..search.ann import graph, keep, link, read_kept, write
@@ -73,11 +73,8 @@ def _listed(faiss: Any, inner: Any) -> np.ndarray:
 def _read(faiss: Any, source: Path) -> Any:
     if not source.is_file():
         raise ModalignError(f"no faiss index at {source}")
-    try:
+    with explained(f"{source} cannot be read as a faiss index", RuntimeError):
         return faiss.read_index(str(source))
-    except RuntimeError as problem:
-        why = str(problem).splitlines()[-1][:120]
-        raise ModalignError(f"{source} cannot be read as a faiss index ({why})") from None
 
 
 def map_faiss(adapter: Adapter, source: Path, out: Path, progress: Progress = silent) -> Mapped:

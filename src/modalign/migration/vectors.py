@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ..errors import ModalignError, check_known, few, require
+from ..errors import ModalignError, check_known, explained, few, require
 from ..search.index import Index
 from ..search.segments import is_index
 
@@ -81,13 +81,9 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
         return _index(place, part)
     if place.suffix not in KINDS:
         raise ModalignError(f"a store of vectors ends in {few(KINDS, 7)}, or is a search index, got: {place}")
-    try:
-        found = _OPENERS[place.suffix](place, part)
-    except ModalignError:
-        raise
-    except (SafetensorError, ValueError, OSError, KeyError, TypeError, EOFError) as problem:
-        raise ModalignError(f"vectors cannot be read: {place} ({' '.join(str(problem).split())[:160]})") from None
-    return not_empty(found)
+    kinds = (SafetensorError, ValueError, OSError, KeyError, TypeError, EOFError)
+    with explained(f"vectors cannot be read: {place}", *kinds):
+        return not_empty(_OPENERS[place.suffix](place, part))
 
 
 def not_empty(store: Vectors) -> Vectors:
@@ -209,11 +205,8 @@ def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]
     if not path.is_dir():
         raise ModalignError(f"no vectors at {path}: the folder does not exist")
     database = require("lancedb", "lance").connect(str(path.parent))
-    try:
+    with explained(f"{path} cannot be read as a LanceDB table", ValueError, OSError, RuntimeError):
         table = database.open_table(path.stem)
-    except (ValueError, OSError, RuntimeError) as problem:
-        why = " ".join(str(problem).split())[:160]
-        raise ModalignError(f"{path} cannot be read as a LanceDB table ({why})") from None
     column = _column(path, table.schema, part)
     fields = table.schema.field(column).type
 

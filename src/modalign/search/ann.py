@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError, require
+from ..errors import ModalignError, explained, require
 from ..files import atomic
 from ..progress import Pause, Progress, silent
 from .settings import AnnSettings
@@ -174,11 +174,8 @@ def read(path: Path, vectors: Path | None, kind: str, rows: int, dim: int) -> Op
     if kind == "exact":
         return Opened(None, _flat(path, rows, dim))
     faiss = require("faiss", "search")
-    try:
+    with explained(f"index is damaged: {path}", RuntimeError, then="; build it again"):
         index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-    except RuntimeError as problem:
-        reason = str(problem).splitlines()[0][:120]
-        raise ModalignError(f"index is damaged: {path} ({reason}); build it again") from None
     if (index.ntotal, index.d) != (rows, dim):
         raise ModalignError(
             f"index is damaged: {path} holds {index.ntotal} rows of {index.d} dimensions, expected {rows} of {dim}"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError
+from ..errors import ModalignError, explained
 
 BLOCK = 1 << 14
 
@@ -87,10 +87,8 @@ def read_copies(path: Path, rows: int) -> Copies | None:
     """
     if not path.exists():
         return None
-    try:
+    with explained(f"index is damaged: {path}", ValueError, EOFError, OSError, then="; build it again"):
         entry = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as problem:
-        raise ModalignError(f"index is damaged: {path} ({problem}); build it again") from None
     if entry.shape != (rows,) or entry.dtype != np.int64 or (rows and not 0 <= entry.min() <= entry.max() < rows):
         raise ModalignError(f"index is damaged: {path} does not number {rows} rows; build it again")
     return Copies.of(entry)

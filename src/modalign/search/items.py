@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..errors import ModalignError, check_known, require
+from ..errors import ModalignError, check_known, explained, require
 from ..files import strict, to_json
 
 if TYPE_CHECKING:
@@ -49,11 +49,8 @@ class ArrowItems:
 
     def __init__(self, path: Path) -> None:
         arrow = require("pyarrow", "search")
-        try:
-            with arrow.ipc.open_file(arrow.memory_map(str(path))) as file:
-                self.table: pyarrow.Table = file.read_all()
-        except (arrow.ArrowInvalid, OSError) as problem:
-            raise ModalignError(f"index is damaged: {path} ({problem}); build it again") from None
+        with explained(f"index is damaged: {path}", arrow.ArrowInvalid, OSError, then="; build it again"):
+            self.table: pyarrow.Table = arrow.ipc.open_file(arrow.memory_map(str(path))).read_all()
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModalignError
+from ..errors import ModalignError, explained
 from ..files import atomic, read_json, refused, save_array, write_json
 from ..progress import Progress, kept, silent
 from . import ann
@@ -222,12 +222,9 @@ def read_segment(folder: Path, name: str, dim: int) -> dict[str, Part]:
     if not (place / SEGMENT).exists():
         raise FileNotFoundError(2, "No such file", str(place / SEGMENT))
     facts = read_json(place / SEGMENT, "index segment")
-    try:
+    kinds = (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError)
+    with explained(f"index is damaged: {place}", *kinds, then="; build it again"):
         return _parts(folder, place, facts, dim)
-    except ModalignError:
-        raise
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as problem:
-        raise ModalignError(f"index is damaged: {place} ({type(problem).__name__}); build it again") from None
 
 
 def _parts(folder: Path, place: Path, facts: Mapping[str, Any], dim: int) -> dict[str, Part]:
@@ -264,10 +261,8 @@ def read_deleted(folder: Path, name: str | None) -> np.ndarray:
     if name is None:
         return np.empty((0, 3), np.int64)
     path = folder / "deleted" / name
-    try:
+    with explained(f"index is damaged: {path}", ValueError, EOFError, then="; build it again"):
         return np.load(path)
-    except (ValueError, EOFError) as problem:
-        raise ModalignError(f"index is damaged: {path} ({problem}); build it again") from None
 
 
 def tidy(folder: Path, current: Mapping[str, Any]) -> None:

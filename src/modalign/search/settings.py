@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ..errors import ModalignError, check_known
+from ..errors import ModalignError, check_known, explained
 from ..parameters import Count, Number, Range, checked
 
 SETTINGS = {"exact": (), "hnsw": ("links", "effort", "beam"), "ivfpq": ("lists", "codes", "probes", "refine")}
@@ -75,7 +75,5 @@ def parse_settings(kind: str, entries: Sequence[str]) -> AnnSettings:
 
 def settings_from(table: Mapping[str, Any], where: str) -> AnnSettings:
     """Settings as an index file holds them."""
-    try:
+    with explained(f"index is damaged: {where}", TypeError):
         return AnnSettings(**table)
-    except TypeError as problem:
-        raise ModalignError(f"index is damaged: {where}: {problem}") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from ...errors import ModalignError, require
+from ...errors import ModalignError, explained, require
 from .source import looks_like
 
 ALONE = {"protocol_whitelist": "none"}
@@ -35,9 +35,8 @@ def open_container(handle: IO[bytes] | Any, name: str) -> Iterator[Any]:
             f"not a sound or video, or cut off before its index: {name} ({_reason(head, problem)})"
         ) from None
     try:
-        yield container
-    except (av.error.FFmpegError, MemoryError, UnicodeDecodeError) as problem:
-        raise ModalignError(f"truncated or damaged: {name} ({_words(problem)})") from None
+        with explained(f"truncated or damaged: {name}", av.error.FFmpegError, MemoryError, UnicodeDecodeError):
+            yield container
     finally:
         container.close()
 
@@ -85,10 +84,7 @@ def check_window(start: float | None, end: float | None, name: str) -> tuple[flo
 
 
 def _reason(head: bytes, problem: Exception) -> str:
+    """What the file looks like; where that is unknown, PyAV's reason without its error number and file name."""
     guess = looks_like(head)
-    return _words(problem) if guess == "unknown format" else guess
-
-
-def _words(problem: Exception) -> str:
-    """PyAV's reason without its error number and file name."""
-    return str(getattr(problem, "strerror", None) or problem or type(problem).__name__)
+    told = str(getattr(problem, "strerror", None) or problem or type(problem).__name__)
+    return told if guess == "unknown format" else guess

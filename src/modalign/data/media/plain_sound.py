@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from ...errors import ModalignError, require
+from ...errors import ModalignError, explained, require
 from .headers import is_chained, is_doubled, stated_frames, xing_frames
 from .window import LATE, Blocks, Mono, places
 
@@ -76,7 +76,7 @@ def plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) ->
     place, mono = 0, Mono(name)
     if str(file.subtype).startswith("DWVW"):
         file.seekable = lambda: False  # libsndfile says it is, and then fails; soundfile seeks after every read
-    try:
+    with explained(f"sound is truncated or damaged: {name}", soundfile.LibsndfileError, RuntimeError):
         if first and file.seekable() and not _mpeg(file):
             place = file.seek(min(first, file.frames))
         while place < last:
@@ -87,8 +87,6 @@ def plain_blocks(file: Any, handle: Any, start: float, end: float, name: str) ->
             place += len(block)
             if len(fresh):
                 yield mono(fresh)
-    except (soundfile.LibsndfileError, RuntimeError) as problem:
-        raise ModalignError(f"sound is truncated or damaged: {name} ({problem})") from None
     mono.finish()
     rate = file.samplerate
     late = LATE * rate if _mpeg(file) else 0  # padding is counted, and not returned

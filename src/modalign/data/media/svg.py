@@ -9,7 +9,7 @@ import zlib
 
 from PIL import Image
 
-from ...errors import ModalignError, require
+from ...errors import ModalignError, explained, require
 
 SVG_PIXELS = 512
 """Longer side at which an SVG is drawn where no size is asked for."""
@@ -116,10 +116,8 @@ def draw_svg(text: str, size: int | None, name: str, most: int) -> Image.Image:
     side = {"width": pixels} if wide >= high else {"height": pixels}
     if pixels * max(1.0, pixels * min(wide, high) / max(wide, high)) > most:
         raise ModalignError(f"picture would have more than {most:,} pixels, refused: {name}")
-    try:
+    with explained(f"SVG cannot be drawn: {name}", ValueError):
         png = bytes(resvg.svg_to_bytes(svg_string=text, background="white", skip_system_fonts=True, dpi=DPI, **side))
-    except ValueError as problem:
-        raise ModalignError(f"SVG cannot be drawn: {name} ({problem})") from None
     drawn = Image.open(io.BytesIO(png)).convert("RGB")
     if NOT_DRAWN.search(text) and drawn.getextrema() == ((255, 255),) * 3:
         raise ModalignError(

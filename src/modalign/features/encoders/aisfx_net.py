@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from ...errors import ModalignError
+from ...errors import explained
 from .framing import framed, gathered
 from .winograd import convolved, transformed
 
@@ -91,10 +91,8 @@ class Network(nn.Module):
 
     def __init__(self, state: Mapping[str, Tensor]) -> None:
         super().__init__()
-        try:
+        with explained("weights are not those of 'aisfx'", KeyError, RuntimeError):
             layers = [_folded(state, f"embedding_net.conv_block{i}.", half) for i in range(1, 5) for half in (1, 2)]
-        except (KeyError, RuntimeError) as problem:
-            raise ModalignError(f"weights are not those of 'aisfx' ({problem})") from None
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.manifest import Row
-from ...errors import ModalignError, few
+from ...errors import ModalignError, explained, few
 from ...files import whole_text
 from .weights import Credit
 
@@ -160,11 +160,8 @@ def file_hash(path: str | Path) -> str:
     Raises:
         ModalignError: the file is missing or unreadable.
     """
-    try:
-        with open(path, "rb") as handle:
-            return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except OSError as problem:
-        raise ModalignError(f"weights cannot be read: {path} ({problem.strerror})") from None
+    with explained(f"weights cannot be read: {path}", OSError), open(path, "rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def source(item: Item) -> Item:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ...data import media
-from ...errors import ModalignError
+from ...errors import ModalignError, explained
 from ...registry import register
 from . import onnx_runtime
 from .base import FrozenEncoder, Item, file_hash, loaded, source
@@ -118,10 +118,9 @@ class EfficientNetLite0(FrozenEncoder):
 
     def trainable(self) -> EfficientNetLite:
         """A fresh network with the published weights and its batch norms, for fine-tuning."""
-        try:
+        # A damaged archive can raise nearly anything.
+        with explained(f"weights cannot be read: {self.weights}", Exception, then="; reinstall the package"):
             weights = torch.load(self.weights, map_location="cpu", weights_only=True)
-        except Exception as problem:  # a damaged archive can raise nearly anything
-            raise ModalignError(f"weights cannot be read: {self.weights} ({problem}); reinstall the package") from None
         return EfficientNetLite(0).load(weights)
 
     def tunable(self, tuning: Tuning) -> Tunable:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ...errors import ModalignError
+from ...errors import ModalignError, explained
 from ...files import atomic
 from ...registry import make, register
 from .base import FrozenEncoder, Item, Tokenised, credits_of, file_hash
@@ -77,12 +77,10 @@ class Joined(FrozenEncoder):
         )
 
     def _read(self, path: Path) -> tuple[Tensor, Tensor]:
-        try:
-            with safe_open(path, framework="pt") as file:
-                shift, scale = file.get_tensor("mean"), file.get_tensor("scale")
-                marks = (file.metadata() or {}).get("encoders", "")
-        except (OSError, SafetensorError) as problem:
-            raise ModalignError(f"statistics of joined encoders cannot be read: {path} ({problem})") from None
+        broken = f"statistics of joined encoders cannot be read: {path}"
+        with explained(broken, OSError, SafetensorError), safe_open(path, framework="pt") as file:
+            shift, scale = file.get_tensor("mean"), file.get_tensor("scale")
+            marks = (file.metadata() or {}).get("encoders", "")
         if marks != self._marks():
             raise ModalignError(f"statistics are those of other encoders: {path} (fit them again)")
         return shift, scale

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ...errors import ModalignError
+from ...errors import explained
 from ...files import atomic
 from ...parameters import Count, Dim, Range, checked
 from .framing import shares
@@ -98,15 +98,13 @@ class MelCNN(nn.Module):
         Raises:
             ModalignError: no such file, or not such a network.
         """
-        try:
+        kinds = (OSError, SafetensorError, RuntimeError, ValueError)
+        with explained(f"weights of the sound network cannot be read: {path}", *kinds):
             with safe_open(path, framework="pt") as file:
                 shape = {k: int(v) for k, v in (file.metadata() or {}).items() if k in ("bands", "width", "dim")}
                 state = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a mapping)
             net = cls(**shape, parts=parts)
             net.load_state_dict(state)
-        except (OSError, SafetensorError, RuntimeError, ValueError) as problem:
-            reason = str(problem).split("\n")[0]
-            raise ModalignError(f"weights of the sound network cannot be read: {path} ({reason})") from None
         return net
 
 

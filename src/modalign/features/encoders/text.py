@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from ...errors import ModalignError, require
+from ...errors import ModalignError, explained, require
 from ...files import read_json
 from ...registry import register
 from .base import FrozenEncoder, Item, Tokenised, file_hash, frozen, loaded, sentences
@@ -151,13 +151,11 @@ class TransformerText(FrozenEncoder):
         return self._load().to(self.device, getattr(torch, self.precision))
 
     def _load(self) -> nn.Module:
-        try:
-            with quiet() as transformers:
-                model = transformers.AutoModel.from_pretrained(
-                    self.folder, local_files_only=True, attn_implementation="sdpa", dtype=torch.float32
-                )
-        except (OSError, ValueError, SafetensorError) as problem:
-            raise ModalignError(f"text encoder cannot be loaded: {self.folder} ({problem})") from None
+        kinds = (OSError, ValueError, SafetensorError)
+        with explained(f"text encoder cannot be loaded: {self.folder}", *kinds), quiet() as transformers:
+            model = transformers.AutoModel.from_pretrained(
+                self.folder, local_files_only=True, attn_implementation="sdpa", dtype=torch.float32
+            )
         cut(model, self.layer)
         return frozen(model)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ...errors import ModalignError, few, require
+from ...errors import ModalignError, explained, few, require
 from .base import FrozenEncoder, file_hash, frozen, loaded
 from .text import Precision, quiet
 
@@ -32,11 +31,9 @@ class TransformersEncoder(FrozenEncoder):
         self.folder = model_folder(folder)
         self.precision = precision
         self.device = device
-        with quiet() as transformers:
-            try:
-                self.config = transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
-            except (OSError, ValueError, KeyError) as problem:
-                raise ModalignError(f"not a model of transformers: {self.folder} ({_first_line(problem)})") from None
+        kinds = (OSError, ValueError, KeyError)
+        with explained(f"not a model of transformers: {self.folder}", *kinds), quiet() as transformers:
+            self.config = transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
 
     def description(self) -> dict[str, Any]:
         """Weights, configuration, processor, precision, versions of this code and of transformers."""
@@ -57,17 +54,15 @@ class TransformersEncoder(FrozenEncoder):
         return self._load().to(self.device, getattr(torch, self.precision))
 
     def _load(self) -> Any:
-        with quiet() as transformers:
-            try:
-                model, facts = self.model_class(transformers).from_pretrained(
-                    self.folder,
-                    config=self.model_config(),
-                    local_files_only=True,
-                    dtype=torch.float32,
-                    output_loading_info=True,
-                )
-            except (OSError, ValueError, RuntimeError, SafetensorError) as problem:
-                raise ModalignError(f"model cannot be loaded: {self.folder} ({_first_line(problem)})") from None
+        kinds = (OSError, ValueError, RuntimeError, SafetensorError)
+        with explained(f"model cannot be loaded: {self.folder}", *kinds), quiet() as transformers:
+            model, facts = self.model_class(transformers).from_pretrained(
+                self.folder,
+                config=self.model_config(),
+                local_files_only=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
         lacking = sorted(k for k in facts["missing_keys"] if "pooler" not in k)  # poolers are not used
         if lacking:
             raise ModalignError(f"model lacks {len(lacking)} of its weights: {self.folder} ({few(lacking, 3)})")
@@ -85,13 +80,9 @@ class TransformersEncoder(FrozenEncoder):
     def processor(self) -> Any:
         """What the folder says of preprocessing."""
         kind, settings = self.preprocessing
-        with quiet() as transformers:
-            try:
-                return getattr(transformers, kind).from_pretrained(self.folder, local_files_only=True, **settings)
-            except (OSError, ValueError, KeyError, ImportError) as problem:
-                raise ModalignError(
-                    f"model has no preprocessing that can be loaded: {self.folder} ({_first_line(problem)})"
-                ) from None
+        lack = f"model has no preprocessing that can be loaded: {self.folder}"
+        with explained(lack, OSError, ValueError, KeyError, ImportError), quiet() as transformers:
+            return getattr(transformers, kind).from_pretrained(self.folder, local_files_only=True, **settings)
 
     def run(self, call: Callable[..., Any], **inputs: Tensor) -> Any:
         """Call the model without gradients, floats at its precision."""
@@ -151,7 +142,3 @@ def width_of(config: Any, of_pair: bool, part: str) -> int:
     if width is None:
         raise ModalignError(f"the configuration of '{config.model_type}' does not tell the width of its features")
     return int(width)
-
-
-def _first_line(problem: Exception) -> str:
-    return json.dumps(str(problem).strip().split("\n")[0])[1:-1]

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ...errors import ModalignError, check_known
+from ...errors import ModalignError, check_known, explained
 from ...files import TUNED, RunFile, read_json
 from ...registry import make, register
 from .base import FrozenEncoder, Item, credits_of, frozen, loaded, plan
@@ -46,12 +46,10 @@ class TunedEncoder(FrozenEncoder):
     def weights(self) -> dict[str, Tensor]:
         """The trained weights."""
         prefix = TUNED.format(self.modality)
-        try:
-            with safe_open(self.run / RunFile.WEIGHTS, framework="pt") as file:
-                names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
-                return {n.removeprefix(prefix): file.get_tensor(n) for n in names}
-        except (SafetensorError, OSError) as problem:
-            raise ModalignError(f"tuned weights cannot be read: {self.run} ({problem})") from None
+        path, broken = self.run / RunFile.WEIGHTS, f"tuned weights cannot be read: {self.run}"
+        with explained(broken, SafetensorError, OSError), safe_open(path, framework="pt") as file:
+            names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118
+            return {n.removeprefix(prefix): file.get_tensor(n) for n in names}
 
     @loaded
     def parts(self) -> Tunable:

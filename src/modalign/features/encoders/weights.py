@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import MissingExtraError, ModalignError
+from ...errors import MissingExtraError, ModalignError, explained
 from ...registry import get, names
 
 
@@ -79,11 +79,9 @@ def load_state(path: Path) -> Mapping[str, Tensor]:
     """
     scalar: Any = np._core.multiarray.scalar  # type: ignore[attr-defined]
     allowed: Any = [(scalar, "numpy.core.multiarray.scalar"), np.dtype, np.dtypes.Int64DType]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as problem:  # a damaged file fails in the many ways of zip and pickle
-        raise ModalignError(f"weights cannot be read: {path} ({str(problem).splitlines()[0][:120]})") from None
+    # A damaged file fails in the many ways of zip and pickle.
+    with explained(f"weights cannot be read: {path}", Exception), torch.serialization.safe_globals(allowed):
+        content = torch.load(path, map_location="cpu", weights_only=True)
     state = content[0] if isinstance(content, tuple) and content else content
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise ModalignError(f"weights cannot be read: {path} (no table of tensors)")

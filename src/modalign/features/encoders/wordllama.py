@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
-from ...errors import ModalignError, few, require
+from ...errors import ModalignError, explained, few, require
 from ...registry import register
 from .base import FrozenEncoder, Item, Tokenised, file_hash, loaded, sentences
 from .text import Tokens, package_folder, padded
@@ -92,10 +92,9 @@ class WordLlama(FrozenEncoder):
     @loaded
     def table(self) -> Tensor:
         """(tokens, 256) vectors."""
-        try:
+        broken = f"weights cannot be read: {self.weights}"
+        with explained(broken, SafetensorError, OSError, then="; reinstall wordllama"):
             tables = load_file(self.weights)
-        except (SafetensorError, OSError) as problem:
-            raise ModalignError(f"weights cannot be read: {self.weights} ({problem}); reinstall wordllama") from None
         return next(iter(tables.values())).float()
 
     def __call__(self, batch: Tokens) -> Tensor:
