@@ -124,10 +124,8 @@ class Store:
         encoder = self.encoders[modality]
         folder = self.pool / pool_name(encoder["fingerprint"], bool(encoder.get("half")))
         out = torch.empty(len(places), encoder["dim"])
-        kinds, again = (
-            (SafetensorError, OSError, IndexError, ValueError),
-            "; encode again, only what is missing is done",
-        )
+        kinds = (SafetensorError, OSError, IndexError, ValueError)
+        again = "; encode again, only what is missing is done"
         for number in np.unique(places[:, 1]):
             here = places[:, 1] == number
             rows = torch.from_numpy(places[here, 2])
