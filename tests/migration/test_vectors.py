@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +71,16 @@ def test_safetensors_of_other_precisions_are_read(kind: str, tmp_path: Path) -> 
 
 def test_a_mapped_file_is_not_read_as_a_whole(tmp_path: Path) -> None:
     np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (4_000_000, 96)).flush()  # 1.5 GB, sparse
-    store = open_vectors(tmp_path / "big.npy")
-    assert store.at(np.array([3_999_999])).tolist() == [[0.0] * 96]
+    size = 4_000_000 * 96 * 4
+    head = json.dumps({"x": {"dtype": "F32", "shape": [4_000_000, 96], "data_offsets": [0, size]}}).encode()
+    with (tmp_path / "big.safetensors").open("wb") as file:
+        head += b" " * (-len(head) % 8)
+        file.write(len(head).to_bytes(8, "little") + head)
+        file.truncate(8 + len(head) + size)
+    for name in ("big.npy", "big.safetensors"):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert open_vectors(tmp_path / name).at(np.array([3_999_999])).tolist() == [[0.0] * 96]
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
 
 
 @pytest.mark.parametrize(

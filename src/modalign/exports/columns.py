@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,8 +89,6 @@ def _points(values: list[Any], model: Model, modality: str, encoder: Any, column
 
 
 def _rows(values: list[Any], column: str) -> Tensor:
-    import numpy as np
-
     with explained(f"column '{column}' must hold lists of numbers of one length", TypeError, ValueError):
         rows = np.array(values, dtype=np.float32)
     if rows.ndim != 2:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..data.manifest import Manifest, Row
-from ..errors import ModalignError, check_known, require
+from ..errors import ModalignError, check_known, explained, require
 from .batches import Encoded, encode_batches
 from .choose import make_encoders
 from .encoders.base import Encoder
@@ -115,11 +115,9 @@ def connect(address: str | None = None) -> Any:
     if not ray.is_initialized():
         place = address or (None if os.environ.get("RAY_ADDRESS") else "local")
         _ask(address or "")
-        try:
+        where = address or "this machine"
+        with explained(f"no Ray cluster can be reached at {where}", ConnectionError, ValueError, RuntimeError):
             ray.init(address=place, log_to_driver=False, logging_level="error")
-        except (ConnectionError, ValueError, RuntimeError) as problem:
-            line = " ".join(str(problem).split())[:150]
-            raise ModalignError(f"no Ray cluster can be reached at {address or 'this machine'} ({line})") from None
     return ray
 
 
@@ -128,12 +126,9 @@ def _ask(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return
-    try:
+    start = ": start one with  ray start --head"
+    with explained(f"no Ray cluster can be reached at {address}", OSError, OverflowError, then=start):
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except (OSError, OverflowError) as problem:
-        raise ModalignError(
-            f"no Ray cluster can be reached at {address} ({problem}): start one with  ray start --head"
-        ) from None
 
 
 def _reason(problem: BaseException) -> ModalignError:

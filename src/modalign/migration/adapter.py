@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import gelu, normalize
 
@@ -145,8 +145,7 @@ def load_adapter(folder: Path | str) -> Adapter:
         raise ModalignError(f"{folder / 'adapter.json'} has another format than this version reads ({FORMAT})")
     kinds = (SafetensorError, OSError, KeyError, TypeError, ValueError)
     with explained(f"adapter is damaged: {folder}", *kinds):
-        with safe_open(str(folder / "adapter.safetensors"), "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
+        tensors = load_file(folder / "adapter.safetensors")
         norm = table["norm"]
         return Adapter(
             str(table["method"]), tensors.pop("weight"), tensors.pop("bias"), str(table["bend"]), tensors,

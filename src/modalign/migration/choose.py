@@ -15,7 +15,7 @@ from ..progress import Progress, silent
 from . import curved, linear, transport
 from .adapter import Adapter, fit_norm
 from .linear import Sample
-from .lists import K, ndcg, nearest, overlap
+from .lists import K, Measure, ndcg, nearest, overlap
 
 FEW, SOME = 300, 1000  # links: below, five folds; below, three; from there on one
 MOST_HELD = 2000
@@ -154,11 +154,11 @@ class StoreSample:
 
     store: Tensor
     own: Tensor
-    measure: str
+    measure: Measure
     truth: Tensor
 
     @classmethod
-    def of(cls, store: Tensor, own: Tensor, old: Tensor, measure: str, k: int = K) -> StoreSample:
+    def of(cls, store: Tensor, own: Tensor, old: Tensor, measure: Measure, k: int = K) -> StoreSample:
         """With the lists of the old model, which are what is to be kept."""
         return cls(store, own, measure, nearest(old, store, k, measure, own))
 
@@ -231,7 +231,7 @@ class Trials:
         return Kept(overlap(found, truth), ndcg(found, truth), overlap(lists, want), ndcg(lists, want))
 
 
-def with_norm(adapter: Adapter, x: Tensor, y: Tensor, measure: str) -> Adapter:
+def with_norm(adapter: Adapter, x: Tensor, y: Tensor, measure: Measure) -> Adapter:
     """The adapter, with the lengths of rows where the store keeps them."""
     return adapter if measure == "cosine" else replace(adapter, norm=fit_norm(x, y))
 

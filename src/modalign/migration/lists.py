@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from ..errors import check_known
 
 K = 10  # length of a list
 Measure = Literal["cosine", "dot", "l2"]
 QUERIES = 1024  # at once
 
 
-def check_measure(measure: str) -> None:
-    """Raise where a store's measure is none of cosine, dot and l2."""
-    check_known("measure of the store", measure, get_args(Measure))
-
-
-def nearest(queries: Tensor, store: Tensor, k: int, measure: str = "cosine", own: Tensor | None = None) -> Tensor:
+def nearest(queries: Tensor, store: Tensor, k: int, measure: Measure = "cosine", own: Tensor | None = None) -> Tensor:
     """(q, k) int64, the k nearest rows of a store to each query, nearest first.
 
     Near is by cosine <q, x> / (|q| |x|), dot <q, x> or l2 -|q - x|^2.

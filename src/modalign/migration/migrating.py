@@ -23,7 +23,7 @@ from .adapter import Adapter, load_adapter
 from .choose import METHODS, Candidate, Direction, Kept
 from .curve import forecast
 from .inputs import DOUBT, load_links
-from .lists import K
+from .lists import K, Measure
 from .study import Side, Study, by_place, score, study, worst
 from .vectors import Vectors, in_memory, open_vectors
 from .verdict import DIRECTIONS, not_tested, take, verdict, warnings
@@ -77,7 +77,7 @@ def migrate(
     pairs: Any,
     out: Path | str | None = None,
     *,
-    measure: str = "cosine",
+    measure: Measure = "cosine",
     methods: str | Sequence[str] = METHODS,
     directions: Sequence[Direction] = DIRECTIONS,  # type: ignore[assignment]
     k: Length = K,

@@ -19,7 +19,7 @@ from .adapter import Adapter
 from .choose import METHODS, Candidate, Direction, Kept, Trial
 from .inputs import LEAST, Cover, cover, place_of, usable, wrong_links
 from .linear import Sample
-from .lists import K, as_tensor, check_measure, nearest, overlap
+from .lists import K, Measure, as_tensor, nearest, overlap
 from .vectors import Vectors
 
 SAMPLE = 20_000  # rows of either store that are looked at
@@ -106,7 +106,7 @@ class Study:
     """All that was found out. ``places`` are those of the store; ``held`` the links (rows of ``rows.links``) tested."""
 
     rows: LinkedRows
-    measure: str
+    measure: Measure
     sides: dict[str, Side]
     points: list[curve.CurvePoint]
     places: Cover
@@ -120,7 +120,7 @@ def study(
     old: Vectors,
     new: Vectors,
     pairs: Tensor,
-    measure: str = "cosine",
+    measure: Measure = "cosine",
     methods: Sequence[str] = METHODS,
     directions: Sequence[Direction] = ("queries", "rows"),
     k: int = K,
@@ -128,7 +128,6 @@ def study(
     progress: Progress = silent,
 ) -> Study:
     """Fit, choose and measure. See ``migrate`` for the arguments."""
-    check_measure(measure)
     full = choose.FullAdapter(seed, progress=progress)
     choices = choose.candidates(methods, full, old.width == new.width)
     rows = gather(old, new, pairs, seed, progress)
@@ -164,7 +163,7 @@ def study(
     )
 
 
-def agreement(raw: Sample, held: Tensor, measure: str, k: int) -> Tensor:
+def agreement(raw: Sample, held: Tensor, measure: Measure, k: int) -> Tensor:
     """(q,) overlap of both models' own lists among the held-out links: how far they mean the same at all."""
     x, y, own = raw.x[held], raw.y[held], torch.arange(len(held))
     return overlap(nearest(x, x, k, measure, own), nearest(y, y, k, measure, own))

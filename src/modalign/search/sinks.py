@@ -46,10 +46,10 @@ class LanceSink:
         total = sum(gallery.count(m) for m in gallery.modalities)
         if not total:
             raise ModalignError("there is nothing to write: the index has no items")
-        there = self._columns()
-        if there is not None and set(there) != set(schema.names):
+        there = self._open()
+        if there is not None and set(there.schema.names) != set(schema.names):
             raise ModalignError(
-                f"{self.uri} has a table '{self.table}' that is not modalign's (columns {few(there)}): "
+                f"{self.uri} has a table '{self.table}' that is not modalign's (columns {few(there.schema.names)}): "
                 "choose another folder"
             )
         done = 0
@@ -68,10 +68,10 @@ class LanceSink:
             self.database.create_table(self.table, data=batches(), schema=schema, mode="overwrite")
         return total
 
-    def _columns(self) -> list[str] | None:
-        """Columns of the table that is there; None where there is none."""
+    def _open(self) -> Any:
+        """The table; None where there is none."""
         try:
-            return list(self.database.open_table(self.table).schema.names)
+            return self.database.open_table(self.table)
         except (ValueError, FileNotFoundError):
             return None
 
@@ -81,12 +81,11 @@ class LanceSink:
         Raises:
             ModalignError: no such table, or a vector of another width, with both.
         """
-        try:
-            table = self.database.open_table(self.table)
-        except ValueError:
+        table = self._open()
+        if table is None:
             raise ModalignError(
                 f"no table '{self.table}' in {self.uri}: write one with  modalign index INDEX --lance {self.uri}"
-            ) from None
+            )
         width = table.schema.field("vector").type.list_size
         if len(vector) != width:
             raise ModalignError(f"the query has {len(vector)} dimensions, the table {width}")

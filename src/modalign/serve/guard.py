@@ -76,15 +76,9 @@ class Guard:
         """
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
-        except ValueError:
+            return name in self.names or (self.addresses and ipaddress.ip_address(name) is not None)
+        except ValueError:  # neither a name nor an address
             return False
-        if name in self.names:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return self.addresses
 
 
 def _from(origin: str | None, host: str) -> bool:
