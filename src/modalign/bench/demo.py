@@ -25,7 +25,7 @@ from ..parameters import Count, checked
 from ..progress import Progress, kept, note, silent
 from ..registry import make
 from ..runs import Budget, MethodResult, Result, Run
-from ..runs.data import Data, facts, load_data
+from ..runs.data import Data, facts, load_data, manifest_of
 from ..runs.fit import fit, is_fitted, scores_of, settings_of, tried
 from ..specification import Specification, specification
 from ..views import hide_links, linked_groups
@@ -72,6 +72,7 @@ def run_demo(
         },
         "the demo",
     )
+    check_pairs(spec, pairs)
     with claim(out, "run", "demo"):
         return _fitted(spec, pairs, seeds, progress, row)
 
@@ -105,6 +106,16 @@ def ears() -> tuple[dict[str, Any], str]:
 
 
 Results = dict[tuple[str, int], MethodResult]
+
+
+def check_pairs(spec: Specification, pairs: int) -> None:
+    """Refuse more pairs than there are, before anything is drawn or encoded."""
+    manifest = manifest_of(spec)
+    assert manifest is not None
+    train = manifest.split("train")
+    known = len(set.intersection(*(set(train.modality(m).group.tolist()) for m in train.modalities)))
+    if pairs > known:
+        raise ModalignError(f"the demo has {known} pictograms with a name to learn from, got {pairs} pairs")
 
 
 class FitJob(NamedTuple):
