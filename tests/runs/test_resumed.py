@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from modalign.model import Model
 from modalign.progress import Pause, _Lines, kept
 from modalign.runs.fit import fit, unfinished
 from modalign.runs.train import align_arrays
+from modalign.training import launch
 from modalign.views import Views
 
 
@@ -323,3 +325,23 @@ def test_processes_end_with_an_owner_that_was_killed(tmp_path: Path) -> None:
     owner.kill()
     owner.wait()
     assert gone(pid)
+
+
+def test_a_process_that_finds_the_fit_done_has_had_as_many_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns are numbered: one that were skipped would let a process read what the first has not written yet."""
+    turns: list[str] = []
+
+    @contextmanager
+    def counted() -> Iterator[None]:
+        turns.append("taken")
+        yield
+
+    monkeypatch.setattr(launch, "in_turn", counted)
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    views = Views.from_arrays(a=x, b=x[:, :4])
+    for seconds in (fit({"name": "cca"}, views, None, tmp_path)[1] for _ in range(2)):
+        assert seconds >= 0
+        assert turns == ["taken"]
+        turns.clear()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +28,7 @@ from modalign import cli
 from modalign.errors import ModalignError
 from modalign.search import Query
 from modalign.serve.app import UPLOAD, make_app
+from modalign.serve.run import _listen as listen
 from modalign.serve.state import State, names_of
 from modalign.serve.workers import Decoders
 
@@ -589,3 +592,13 @@ def test_what_is_not_read_of_a_search_is_told(client: TestClient) -> None:
     told = ask(client, {"kind": "text", "value": "nan"})["answers"][0]["notes"]
     assert told == ['1 text reads as a word what programs write for nothing: "nan"']
     assert ask(client, {"kind": "text", "value": "a red picture"})["answers"][0]["notes"] == []
+
+
+def test_every_address_of_the_machine_is_that_of_ipv4_too() -> None:
+    with contextlib.ExitStack() as open_:
+        try:
+            listener = open_.enter_context(listen("::", 0))
+        except ModalignError:
+            pytest.skip("this machine has no IPv6")
+        address = "127.0.0.1", listener.getsockname()[1]
+        assert open_.enter_context(socket.create_connection(address, timeout=5)).getpeername() == address

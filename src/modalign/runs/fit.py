@@ -45,14 +45,14 @@ def fit(
     Returns: the model and the seconds that its fit took.
     """
     key = _fingerprint({k: v for k, v in method.items() if k not in FREE}, train, dev)
-    past = _record(folder)
+    past = _begin(folder, key)
     if past.get("key") == key and past.get("seconds") is not None:
         return Model.load(folder), float(past["seconds"])
     if past.get("key") not in (None, key) and past.get("seconds") is not None:
         tell(folder, "a fit of other data or settings", progress)
     start = time.perf_counter()
     part = make("method", **method)
-    with unfinished(folder, key):
+    with _going_on(folder):
         heads = part.fit(train, dev, run=folder, progress=progress)
         seconds = round(time.perf_counter() - start, 3)
         source = data or Data({})
@@ -71,10 +71,14 @@ def unfinished(folder: Path, key: str) -> Iterator[None]:
         key: identity of the fit. What a killed one of other data or settings left behind is removed first, and what
             only serves to go on is removed at the end.
     """
-    with launch.in_turn():
-        if _record(folder).get("key") != key and ranks.leads():
-            _begin(folder)
-            write_json(folder / RunFile.FIT, {"key": key, "seconds": None})
+    _begin(folder, key)
+    with _going_on(folder):
+        yield
+
+
+@contextmanager
+def _going_on(folder: Path) -> Iterator[None]:
+    """What serves to go on is kept until the end, and removed there."""
     with kept(lambda: f"what was tried and trained is kept in {folder}"):
         yield
     (folder / RunFile.TRIALS).unlink(missing_ok=True)
@@ -88,10 +92,19 @@ def _record(folder: Path) -> dict[str, Any]:
     return read_json(path, "record of the fit") if path.exists() else {}
 
 
-def _begin(folder: Path) -> None:
-    """What other data or settings left in a folder is no start for a fit, and no result of it."""
-    Run(folder).void()
-    shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
+def _begin(folder: Path, key: str) -> dict[str, Any]:
+    """The record that a folder held, or holds by now; what other data or settings left there is removed.
+
+    It is no start for a fit, and no result of it. Read and removed in one turn: no other process reads what is half
+    removed, and all have had as many turns when one of them finds the fit done.
+    """
+    with launch.in_turn():
+        past = _record(folder)
+        if past.get("key") != key and ranks.leads():
+            Run(folder).void()
+            shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
+            write_json(folder / RunFile.FIT, {"key": key, "seconds": None})
+    return past
 
 
 @contextmanager

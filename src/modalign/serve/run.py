@@ -72,7 +72,8 @@ def open_state(runs: Sequence[Path]) -> State:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=128)
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()  # "::" is every address, those of IPv4 too
+        return socket.create_server((host, port), family=family, backlog=128, dualstack_ipv6=both)
     except OSError as problem:
         why = str(problem.strerror).partition(" (while")[0]
         raise ModalignError(

@@ -118,3 +118,13 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 def test_rows_name_their_source() -> None:
     assert source(Row(0, "image", uri="a.tar#b.png")) == "a.tar#b.png"
+
+
+def test_entries_of_a_folder_are_paths_whatever_they_look_like_printed(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(7))
+    (tmp_path / "b.png").write_bytes(b"")
+    a, b = sorted(os.scandir(tmp_path), key=lambda entry: entry.name)
+    assert media.read_bytes(a) == png(7)
+    assert media.load_image(a).getpixel((0, 0)) == (7, 7, 7)
+    with pytest.raises(ModalignError, match=f"^file is empty: {tmp_path / 'b.png'}$"):
+        media.load_image(b)

@@ -57,7 +57,7 @@ def open_bytes(source: str | os.PathLike[str] | bytes) -> io.BufferedIOBase:
     if not isinstance(source, bytes | str | os.PathLike):
         raise ModalignError(f"a file is given as its path or its bytes, got {type(source).__name__}")
     with _readable(source):
-        handle = io.BytesIO(source) if isinstance(source, bytes) else open_place(str(source), MAX_BYTES)
+        handle = io.BytesIO(source) if isinstance(source, bytes) else open_place(named(source), MAX_BYTES)
         head = handle.read(len(POINTER))
         handle.seek(0)
     if head and not head.startswith(POINTER):
@@ -98,10 +98,10 @@ def _readable(source: object) -> Iterator[None]:
     except ModalignError:
         raise
     except (FileNotFoundError, RuntimeError):  # links in a circle are the second
-        raise ModalignError(f"file not found: {source}") from None
+        raise ModalignError(f"file not found: {named(source)}") from None
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        raise ModalignError(f"file cannot be read: {source} ({reason})") from None
+        raise ModalignError(f"file cannot be read: {named(source)} ({reason})") from None
 
 
 def installed(package: str) -> str:
@@ -113,8 +113,10 @@ def installed(package: str) -> str:
 
 
 def named(source: object) -> str:
-    """A source as a message names it."""
-    return f"<{len(source)} bytes>" if isinstance(source, bytes) else str(source)
+    """A source as a message names it: the path of what stands for one, whatever that looks like printed."""
+    if isinstance(source, bytes):
+        return f"<{len(source)} bytes>"
+    return os.fsdecode(source) if isinstance(source, os.PathLike) else str(source)
 
 
 def looks_like(data: bytes) -> str:
