@@ -253,3 +253,10 @@ def test_colours_are_named_once() -> None:
     style = (Path(__file__).parents[2] / "src/modalign/report/templates/style.css").read_text()
     body = style.split("* { box-sizing")[1]
     assert set(re.findall(r"#[0-9a-f]{3,6}\b", body)) <= {"#444"}
+
+
+def test_budgets_of_methods_that_are_not_drawn_leave_axes_alone() -> None:
+    others = Result.from_json(scores()).budgets
+    svg = parsed(budget_figure(others, series({"other": "Other"}, None), {}))
+    assert "Mean recall against linked pairs" in words(svg)
+    assert not svg.findall(f".//{SVG}polyline")

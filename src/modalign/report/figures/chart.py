@@ -52,7 +52,7 @@ def chart(
     """The lines in turn, so that the last lies on top, over the bands of their intervals.
 
     Args:
-        lines: at least one of them named, of at least one point each.
+        lines: of at least one point each; without lines there are axes alone.
         log: a logarithmic axis; 0 stands at its left end, apart.
         height_is: what the percentages are of, below the title.
         marks: places of the axis that are named, where there is room; None: those of the points.
@@ -60,11 +60,12 @@ def chart(
     """
     width, height = size
     named = [(shorten(entry.look.label, 20), entry) for entry in lines if entry.named]
-    left, right = 46.0, width - 18 - max(width_of(name, 12.5) for name, _ in named)
+    left, right = 46.0, width - 18 - max((width_of(name, 12.5) for name, _ in named), default=0.0)
     top, bottom = 56.0 if height_is else 40.0, height - 46
     places = sorted({p.x for entry in lines for p in entry.points})
     x = _across(places, left + 10, right - 6, log)
-    levels = ticks(0, max(p.y if p.high is None else p.high for entry in lines for p in entry.points), 5)
+    highest = max((p.y if p.high is None else p.high for entry in lines for p in entry.points), default=0.0)
+    levels = ticks(0, highest, 5)
     y = linear(0, levels[-1], bottom, top)
     parts = [
         text(0, 16, shorten(title, 60), 15, weight=700),
