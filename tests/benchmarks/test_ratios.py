@@ -74,3 +74,20 @@ def test_a_row_that_is_a_fifth_slower_than_the_kept_one_is_flagged_and_fails_the
     for path in tmp_path.glob("*.json"):
         path.unlink()
     assert ratios.main() == 0  # nothing to compare with
+
+
+def test_the_demo_is_timed_to_its_first_row_and_ended(monkeypatch, tmp_path):
+    from benchmarks import first_row
+
+    program = tmp_path / "python"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'echo "$MODALIGN_CACHE $PYTHONPYCACHEPREFIX" > {tmp_path}/folders\n'
+        'echo method; sleep 0.2; echo "CLIP 200"; exec sleep 600\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program))
+    assert 0.2 <= first_row.run()[0]["first row after, s"] < 60
+    cache, bytecode = map(Path, (tmp_path / "folders").read_text().split())
+    assert cache.parent == bytecode.parent
+    assert not cache.parent.exists()

@@ -569,3 +569,22 @@ def test_a_cost_in_place_of_a_problem_is_refused_in_one_line() -> None:
     for cost in (torch.rand(4, 3), np.ones((4, 3))):
         with pytest.raises(ModalignError, match=r"problem must be Problem, got .*: Problem\(cost\) makes one"):
             solve(cost)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("epsilon", [0.02, 0.05, 0.3, 2.0])  # exponents out of range, in range (twice), tiny
+def test_a_kernel_of_points_in_large_pages_gives_the_plan_of_the_definition(monkeypatch, epsilon):
+    from modalign.geometry.transport import between, kernel
+
+    g = torch.Generator().manual_seed(5)
+    x, y = (torch.randn(n, 6, generator=g) for n in (40, 30))
+    cost = 1 - torch.nn.functional.normalize(x).double() @ torch.nn.functional.normalize(y).double().T
+    f = torch.zeros(40, dtype=torch.float64)
+    for _ in range(3000):  # Sinkhorn's iteration by the book, in float64
+        v = -torch.logsumexp((f[:, None] - cost) / epsilon - math.log(40), 0) * epsilon
+        f = -torch.logsumexp((v[None] - cost) / epsilon - math.log(30), 1) * epsilon
+    expected = torch.exp((f[:, None] + v[None] - cost) / epsilon) / 1200
+    monkeypatch.setattr(kernel, "LARGE_BYTES", 0)
+    found = solve(Problem(between(x, y)), Solver(epsilon, 1e-6))
+    assert found.converged
+    assert not found.log_domain
+    torch.testing.assert_close(found.plan.double(), expected, atol=2e-7, rtol=1e-3)

@@ -7,7 +7,7 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.metrics import measures
-from modalign.metrics.ranking import rank, rank_scores
+from modalign.metrics.ranking import rank, rank_both, rank_scores
 
 
 def rows(n, d, seed=0, dtype=torch.float32):
@@ -52,6 +52,39 @@ def test_counts_equal_the_definition_whatever_the_blocks(metric, block):
     assert in_order(r) == dict(zip(map(tuple, pairs.tolist()), expected, strict=True))
 
 
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("block", [(1, 1), (2, 3), (3, 64), (64, 5), (500, 4096)])
+@pytest.mark.parametrize(
+    "count", [3, 150, 700]
+)  # few queries are asked; all are; more than can be counted by comparison
+def test_both_ways_are_counted_as_each_by_the_definition(metric, block, count):
+    x, y = rows(60, 5), rows(47, 5, seed=1)
+    y[40:45] = y[3:8]
+    y[20] = x[7]
+    y[21] = x[7] * (1 + 2.0**-23)  # within rounding of the one before
+    pairs = random_pairs(60, 47, count)
+    forth, back = rank_both(x, y, pairs, metric=metric, groups=(torch.arange(60), None), block=block)
+    turned = pairs.flip(1)
+    assert in_order(forth) == dict(zip(map(tuple, pairs.tolist()), dense_counts(x, y, pairs, metric), strict=True))
+    assert in_order(back) == dict(zip(map(tuple, turned.tolist()), dense_counts(y, x, turned, metric), strict=True))
+    for both, alone in ((forth, rank(x, y, pairs, metric=metric)), (back, rank(y, x, turned, metric=metric))):
+        assert torch.equal(both.score, alone.score)
+        assert (both.queries, both.gallery) == (alone.queries, alone.gallery)
+    assert forth.group is not None
+    assert back.group is None
+
+
+def test_scores_of_a_row_are_counted_beyond_what_a_byte_holds():
+    x, y = rows(3, 4), rows(5000, 4, seed=1)
+    y[:40] = -x[0]  # the worst of all: 4,960 above, in more than one product
+    pairs = torch.tensor([[0, 7], [1, 0], [2, 4999]])
+    forth, back = rank_both(x, y, pairs)
+    assert in_order(forth) == dict(zip(map(tuple, pairs.tolist()), dense_counts(x, y, pairs), strict=True))
+    assert in_order(forth)[0, 7] == (4960, 40)
+    turned = pairs.flip(1)
+    assert in_order(back) == dict(zip(map(tuple, turned.tolist()), dense_counts(y, x, turned), strict=True))
+
+
 def test_many_positives_per_query_take_the_sorting_path_and_agree():
     x, y = rows(10, 4), rows(50, 4, seed=1)
     y[30:40] = y[:10]
@@ -83,10 +116,11 @@ def test_nearly_equal_items_are_told_apart_in_float64():
 @pytest.mark.parametrize("n", [5, 3000])
 def test_collapsed_embeddings_rank_at_chance(n):
     x = torch.full((n, 24), 0.3)
-    r = rank(x, x.clone(), torch.arange(n)[:, None].expand(-1, 2))
-    assert (r.above == 0).all()
-    assert (r.tied == n).all()
-    torch.testing.assert_close(measures.any_hit(r, 1), torch.full((n,), 1 / n, dtype=torch.float64))
+    pairs = torch.arange(n)[:, None].expand(-1, 2)
+    for r in (rank(x, x.clone(), pairs), *rank_both(x, x.clone(), pairs)):
+        assert (r.above == 0).all()
+        assert (r.tied == n).all()
+        torch.testing.assert_close(measures.any_hit(r, 1), torch.full((n,), 1 / n, dtype=torch.float64))
 
 
 def test_a_bias_moves_gallery_items():

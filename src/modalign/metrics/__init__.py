@@ -13,17 +13,17 @@ from .. import public, registry
 if TYPE_CHECKING:
     from .found import Found
     from .key import Key
-    from .ranking import find, find_all, rank, rank_scores
+    from .ranking import find, find_all, rank, rank_both, rank_scores
     from .score import Measure, Metric, Score, Unit
 
 _HOMES = {
     "found": "Found",
     "key": "Key",
-    "ranking": "find find_all rank rank_scores",
+    "ranking": "find find_all rank rank_both rank_scores",
     "score": "Measure Metric Score Unit",
 }
 _parts = partial(registry.by_class, "metric")
 
-__all__ = ["Found", "Key", "Measure", "Metric", "Score", "Unit", "find", "find_all", "rank", "rank_scores"]
+__all__ = ["Found", "Key", "Measure", "Metric", "Score", "Unit", "find", "find_all", "rank", "rank_both", "rank_scores"]
 
 __getattr__, __dir__ = public.lazily(__name__, _HOMES, _parts)

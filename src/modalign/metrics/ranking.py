@@ -17,10 +17,10 @@ from ..geometry.neighbours import Scorer
 from ..geometry.pairs import known_pairs
 from ..parameters import checked
 from ..views import Views
-from .counting import FEW, by_comparison, by_sorting, count, levels
+from .counting import Way, count, counted, levels
 from .found import Direction, Found
 
-QUERIES, ITEMS = 1024, 1020  # scores held at once, in cache; 4 x 255 items, which are counted in bytes
+QUERIES, ITEMS = 1024, 2040  # scores held at once, in cache
 
 
 @checked
@@ -57,6 +57,64 @@ def rank(
         >>> r.above.tolist(), r.tied.tolist()
         ([0, 0, 0], [3, 3, 3])
     """
+    way = _way(x, y, pairs, metric, bias, exclude_self, group)
+    entries, scorer = way.entries, way.scorer
+    if not len(entries.query):
+        return entries
+    above, tied = counted([way], block)[0]
+    if exclude_self:
+        own = scorer.pairs(entries.query, entries.query)
+        above = above - (own > entries.score + way.slack).long()
+        tied = tied - ((own - entries.score).abs() <= way.slack).long()
+    return replace(entries, above=above, tied=tied)
+
+
+@checked
+def rank_both(
+    x: Tensor,
+    y: Tensor,
+    pairs: Tensor,
+    *,
+    metric: str = "cosine",
+    groups: tuple[Tensor | None, Tensor | None] = (None, None),
+    block: tuple[int, int] = (QUERIES, ITEMS),
+) -> tuple[Found, Found]:
+    """``rank`` of y for each row of x, and of x for each row of y: one product serves both.
+
+    Args:
+        x: (n, d). y: (m, d). pairs, metric, block: as in ``rank``.
+        groups: (n,) and (m,) of the queries of each way.
+
+    Raises:
+        ModalignError: shapes or values that cannot be ranked, pairs outside the rows.
+
+    Example:
+        >>> forth, back = rank_both(torch.eye(3), torch.eye(4)[:, :3], torch.tensor([[0, 0], [1, 1], [2, 2]]))
+        >>> forth.gallery, back.gallery, back.tied.tolist()
+        (4, 3, [1, 1, 1])
+    """
+    forth = _way(x, y, pairs, metric, None, False, groups[0])
+    back = _way(y, x, pairs.flip(1), metric, None, False, groups[1])
+    entries = forth.entries, back.entries
+    if not len(pairs):
+        return entries
+    apart = len(entries[0].asked) * len(y) + len(entries[1].asked) * len(x)
+    ways = [[forth, back]] if apart > len(x) * len(y) else [[forth], [back]]
+    counts = [found for some in ways for found in counted(some, block)]
+    first, second = (replace(e, above=above, tied=tied) for e, (above, tied) in zip(entries, counts, strict=True))
+    return first, second
+
+
+def _way(
+    x: Tensor,
+    y: Tensor,
+    pairs: Tensor,
+    metric: str,
+    bias: Tensor | None,
+    exclude_self: bool,
+    group: Tensor | None,
+) -> Way:
+    """What is to be counted."""
     check_known("metric of a ranking", metric, ("cosine", "dot"))
     scorer = Scorer(x.detach(), y.detach(), metric, bias)
     n, m = len(x), len(y)
@@ -68,18 +126,7 @@ def rank(
     score = scorer.pairs(pairs[:, 0], pairs[:, 1])
     slack = scorer.tolerance() * score.abs().clamp(min=1.0)
     entries = _entries(pairs, score, slack, n, m - int(exclude_self), group)
-    slack = scorer.tolerance() * entries.score.abs().clamp(min=1.0)
-    if len(pairs) == 0:
-        return entries
-    if int(entries.positives.max()) > FEW:
-        above, tied = by_sorting(scorer, entries, slack, block[0])
-    else:
-        above, tied = by_comparison(scorer, entries, slack, block)
-    if exclude_self:
-        own = scorer.pairs(entries.query, entries.query)
-        above = above - (own > entries.score + slack).long()
-        tied = tied - ((own - entries.score).abs() <= slack).long()
-    return replace(entries, above=above, tied=tied)
+    return Way(scorer, entries, scorer.tolerance() * entries.score.abs().clamp(min=1.0))
 
 
 @checked
@@ -138,7 +185,16 @@ def find_all(z: Views, directions: Sequence[Direction] | None = None) -> dict[Di
         z: views of one width. directions: (query, gallery) modalities; None: both ways of every pair.
     """
     ways = directions if directions is not None else [d for a, b in z.pairs() for d in ((a, b), (b, a))]
-    return {(a, b): _find(z, a, b, pairs) for a, b in ways if len(pairs := z.paired(a, b))}
+    found: dict[Direction, Found] = {}
+    for a, b in ways:
+        if (a, b) in found or not len(pairs := z.paired(a, b)):
+            continue
+        if (b, a) in ways:
+            groups = z.group[a].long(), z.group[b].long()
+            found[a, b], found[b, a] = rank_both(z[a], z[b], pairs.to(z[a].device), groups=groups)
+        else:
+            found[a, b] = _find(z, a, b, pairs)
+    return {way: found[way] for way in ways if way in found}
 
 
 def _find(z: Views, query: str, gallery: str, pairs: Tensor) -> Found:

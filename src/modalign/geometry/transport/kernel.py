@@ -6,8 +6,11 @@ The numbers of the steps are those of ``sinkhorn``.
 from __future__ import annotations
 
 import math
+import mmap
+import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,14 +18,18 @@ from torch.nn.functional import threshold
 
 from .anderson import Step
 from .problem import LOG2E, EntropicProblem
-from .sharing import Sharing, log_total, most
-from .source import ALL, CACHED_BYTES, Exponents, cached_rows, row_blocks
+from .sharing import ALONE, Sharing, log_total, most
+from .source import ALL, CACHED_BYTES, CostSource, Exponents, cached_rows, row_blocks
 
 Relax = Callable[[Tensor, slice], Tensor]
 
+LARGE_BYTES = 2**25  # a kernel from here on always comes in memory that was never touched
 FUSED_BYTES = 3 * 2**23  # a kernel above this falls out of cache between the two halves of a pass
 FUSED_BLOCK = 2**22  # bytes of a block that is read twice in a row
 TILE_BYTES = 2**23  # of entries computed at once: smaller products take longer, larger ones leave the cache
+#: Between these the least exponent of 2 needs nothing absorbed: below, scalings need the range that float32 has; above,
+#: where epsilon is large beside the costs, what is absorbed keeps digits.
+NARROW = (-64.0, -8.0)
 _BITS = {torch.float32: 120.0, torch.float64: 1000.0}  # an entry below 2 to the minus that counts as 0
 FLOOR = 1e-30  # column sums below this are recomputed with their own maximum
 
@@ -42,14 +49,33 @@ class Base:
     kernel: Tensor | None
 
 
+def room(source: CostSource) -> Tensor:
+    """Memory for a kernel of the cost's size, not yet filled.
+
+    A large one in pages of 2 MB where Linux has them: to touch a page of 4 KB for the first time takes as long as a
+    third of the product that fills it.
+    """
+    size = math.prod(source.shape) * source.dtype.itemsize
+    if sys.platform != "linux" or source.device.type != "cpu" or size < LARGE_BYTES:
+        return torch.empty(source.shape, dtype=source.dtype, device=source.device)
+    held = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a system without such pages
+        held.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(held, dtype=source.dtype).view(source.shape)
+
+
 def absorb(problem: EntropicProblem, g: Tensor | None) -> Base:
     """Step 1. Base potentials: the c-transform f of g and the c-transform of f (damped where marginals are soft).
 
-    f_i = min_j C_ij - g_j, g_j <- min_i C_ij - f_i: then (f + g - C) <= 0 with a 0 in each row and column.
+    f_i = min_j C_ij - g_j, g_j <- min_i C_ij - f_i: then (f + g - C) <= 0 with a 0 in each row and column. None of it
+    where every entry is in range as it is.
     """
     source, scale = problem.source, problem.scale
-    kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device)
-    source.exponents(scale, None, g)(into=kernel)
+    kernel, exponents = room(source), source.exponents(scale, None, g)
+    exponents(into=kernel)
+    fresh = g is None and problem.balanced and source.sharing is ALONE  # others may have other exponents
+    if fresh and NARROW[0] < exponents.least < NARROW[1]:
+        return replace(unabsorbed(problem), kernel=exp2_(kernel, exponents.least))
     f = torch.empty_like(problem.a, dtype=torch.float64)
     highest = torch.full_like(problem.b, -math.inf)
     blocks = row_blocks(source.shape[-2], cached_rows(source))
@@ -65,6 +91,13 @@ def absorb(problem: EntropicProblem, g: Tensor | None) -> Base:
     for block in blocks:
         exp2_(kernel[..., block, :].add_(change))
     return Base(f, answer, kernel)
+
+
+def unabsorbed(problem: EntropicProblem) -> Base:
+    """Nothing absorbed and no kernel."""
+    return Base(
+        torch.zeros_like(problem.a, dtype=torch.float64), torch.zeros_like(problem.b, dtype=torch.float64), None
+    )
 
 
 def sharpen(base: Base, log_v: Tensor, epsilon: float, smaller: float, sharing: Sharing) -> Base | None:

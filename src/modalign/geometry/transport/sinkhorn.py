@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from .anderson import MEMORY, accelerate
-from .kernel import Base, absorb, exp2_, kernel_step, log_step, symmetric_step, within_range
+from .kernel import Base, absorb, exp2_, kernel_step, log_step, room, symmetric_step, unabsorbed, within_range
 from .problem import EntropicProblem
 from .source import cached_rows, row_blocks
 
@@ -136,13 +136,6 @@ def _attempt(
     return scaled, found.in_range
 
 
-def unabsorbed(problem: EntropicProblem) -> Base:
-    """Nothing absorbed and no kernel: for passes in the log domain."""
-    return Base(
-        torch.zeros_like(problem.a, dtype=torch.float64), torch.zeros_like(problem.b, dtype=torch.float64), None
-    )
-
-
 def sinkhorn_symmetric(
     problem: EntropicProblem, tolerance: float, max_iterations: int, rows: int | None = None
 ) -> Scaled:
@@ -158,7 +151,7 @@ def sinkhorn_symmetric(
     base = unabsorbed(problem)
     if rows is None:
         source = problem.source
-        kernel = torch.empty(source.shape, dtype=source.dtype, device=source.device)
+        kernel = room(source)
         exponents = source.exponents(problem.scale)
         exponents(into=kernel)
         for block in row_blocks(source.shape[-2], cached_rows(source)):
