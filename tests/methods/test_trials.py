@@ -14,9 +14,11 @@ from modalign.methods import folds, full, local_scaling, transport_cca
 from modalign.methods.canonical_space import CanonicalSpace
 from modalign.methods.folds import folds_of
 from modalign.methods.full import Full
-from modalign.methods.local_scaling import roughly_leading, top
+from modalign.methods.local_scaling import roughly_leading, top, without_hubs
 from modalign.methods.prepared import prepare
 from modalign.methods.transport_cca import TransportCCA
+from modalign.methods.tuning import steady
+from modalign.training.loop import dev_recalls
 from modalign.views import Views, hide_links
 
 Problem = Callable[..., Views]
@@ -122,6 +124,28 @@ def test_only_the_better_half_at_a_glance_goes_through_its_rounds(
     assert [t["settings"]["ridge"] for t in method.record["passed_over"]] == [2.0, 4.0]
     assert method.promising(settings[:3], [fold]) == settings[:3]
     assert full.FEWEST_TO_HALVE == 4
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_without_dev_views_few_settings_are_tried_and_the_round_that_a_refit_ends_in_is_judged(
+    latent: Problem, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    x = hide_links(latent(700, 0), torch.arange(500))
+    monkeypatch.setattr(full, "HELD_ROWS", 60)
+    method = Full(dim=6, closed={"late": late})
+    heads = method.fit(x)
+    p = prepare(x, root=True, unit=True)
+    (fold,) = folds_of(x, p, None, 0)
+    few, settings = fold.p.thinned(60, 0), [method.form(number, 500) for number in (9, 1, 6)]
+    spaces = [TransportCCA(6, **s).solve(few).space for s in settings]
+    items = [dev_recalls(space.embed_new(fold.dev)) for space in spaces]
+    assert [len(fold.dev["image"]), len(few.unlinked("image", "text"))] == [100, 60]
+    assert [t["settings"] for t in method.record["trials"]] == settings
+    assert [t["score"] for t in method.record["trials"]] == pytest.approx([float(i.mean()) for i in items])
+    best = steady(items)
+    assert method.record["chosen"] == {**settings[best], "hubs": 1.0}
+    again = without_hubs(TransportCCA(6, **settings[best]).solve(p).space.heads(6), x)
+    assert all(torch.equal(heads.embed(x)[m], again.embed(x)[m]) for m in x.modalities)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from .prepared import prepare
 from .transport_cca import TransportCCA
 from .tuning import TRIALS, keep_log, steady, trial_folder, tune
 
+HELD_ROWS = 1024  # unlinked rows of a side with which few settings are tried on groups that are held out
 FEWEST_TO_HALVE = 4  # settings: fewer are all tried in full
 
 
@@ -45,8 +46,9 @@ class Full:
        training items.
 
     Without dev views a fifth of the linked groups is held out to choose by, three times below 300 groups; then the
-    closed form is fitted again to all pairs with what was chosen, and there is no gradient descent. Below 10 linked
-    groups nothing is chosen: the defaults of "transport_cca" hold.
+    closed form is fitted again to all pairs with what was chosen, and there is no gradient descent. From 500 linked
+    groups of two modalities on, with small plans, three settings are tried then, by the round that a refit ends in,
+    and hubs go untried. Below 10 linked groups nothing is chosen: the defaults of "transport_cca" hold.
 
     Args:
         dim: of the shared space, at most.
@@ -101,10 +103,12 @@ class Full:
     RIDGE = 70.0
     #: Which of these are tried, the most plausible first: with a plan of many items, where a trial takes long and
     #: settings of small data are no match; with more of them than a plan holds, where matches are sought among all
-    #: (`meeting`); with many links of three modalities and more or of two; and otherwise. "further": after all others
-    #: where more trials are allowed than by default.
+    #: (`meeting`); with many links of three modalities and more or of two, and of two without dev views, where the few
+    #: groups that are held out tell few settings apart; and otherwise. "further": after all others where more trials
+    #: are allowed than by default.
     TRIED: Mapping[str, tuple[int, ...]] = {
         "plan": (8, 1), "beyond": (11,), "several": (10, 9, 8, 6, 1, 3), "links": (1, 9, 8, 6, 0, 2, 3, 4, 5, 7),
+        "held": (9, 1, 6),
         "few": (0, 5, 4, 1, 2, 3, 6, 7), "further": (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
     }  # fmt: skip
     #: One of them with a change, tried after those.
@@ -151,7 +155,7 @@ class Full:
             self.record["took_part"] = {"name": "transport_cca", **self.closed}
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
-        links = "several" if len(x.modalities) > 2 else "links"
+        links = "several" if len(x.modalities) > 2 else "links" if dev is not None else "held"
         case = ("beyond" if p.everyone else "plan") if planned else links if ways(linked) else "few"
         closed = self.candidates(case, linked)
         descents = self.descents(linked) if dev is not None else []
@@ -159,10 +163,12 @@ class Full:
         strengths = (self.STRENGTHS if case == "few" else self.STRENGTHS[-1:])[: max(0, left)] if self.hubs else ()
         if planned and dev is not None:
             folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
+        if case == "held":
+            folds = [f._replace(trial=f.p.thinned(HELD_ROWS, self.seed)) for f in folds]
         kept = None if run is None else run / RunFile.TRIALS
         settings, spaces = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case)
         if dev is None:  # these only serve to judge: all pairs are fitted anew
-            best = [space.heads(self.dim, rough=True) for space in spaces]
+            best = [] if case == "held" else [space.heads(self.dim, rough=True) for space in spaces]
         else:
             if folds[0].trial is not folds[0].p:
                 spaces = [self.solved(settings, folds[0]._replace(trial=p), case)[0]]
@@ -215,15 +221,16 @@ class Full:
         """The closed form of a fold's trial rows, and what each dev group adds to its score.
 
         Its rounds, and whether late anchors stay, are judged as settings are: a round that is the better one with hubs
-        often is the worse one without their removal.
+        often is the worse one without their removal. Of "held" the last round alone is judged, in which a refit ends.
         """
 
         def judge(space: CanonicalSpace) -> Tensor:
-            if case == "few":
+            if case in ("few", "held"):
                 return fold.recalls_of(space.embed_new(fold.dev))
             return fold.recalls_in(space, self.dim, self.hubs, self.seed)
 
-        best = TransportCCA(self.dim, seed=self.seed, **settings).solve(fold.trial, judge=judge)
+        method = TransportCCA(self.dim, seed=self.seed, **settings)
+        best = method.solve(fold.trial).judged(judge) if case == "held" else method.solve(fold.trial, judge=judge)
         assert best.items is not None
         return best.space, best.items
 
@@ -270,12 +277,15 @@ class Full:
     def strength(self, heads: Sequence[Heads], folds: Sequence[Fold], strengths: Sequence[float]) -> float:
         """Of the third step, 0 without it: the best on dev, over all folds together, or that of an earlier fit.
 
-        Where one alone is tried, it stays unless doing without is better beyond noise.
+        Where one alone is tried, it stays unless doing without is better beyond noise; untried, without heads to judge.
         """
         if self.chosen is not None and "hubs" in self.chosen:
             return float(self.chosen["hubs"])
         if not strengths:
             return 0.0
+        if not heads:
+            self.record["chosen"] = {**self.record["chosen"], "hubs": strengths[-1]}
+            return strengths[-1]
         fewer = [f.without_hubs(h, self.seed) for h, f in zip(heads, folds, strict=True)]
         ends = {0.0: list(heads), **{s: [of_strength(h, s) for h in fewer] for s in strengths}}
         found = [f.crowded_recalls(list(end)) for f, end in zip(folds, zip(*ends.values(), strict=True), strict=True)]
