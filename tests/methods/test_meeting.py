@@ -42,10 +42,11 @@ def by_hand(p: Prepared, x: Views, own: str, other: str, into: dict[str, torch.T
     items = rows[other][np.isin(group[other], free[other])]
     z, w = (v @ into[m].numpy() for v, m in ((means, own), (items, other)))
     cosine = (z / np.linalg.norm(z, axis=1, keepdims=True)) @ (w / np.linalg.norm(w, axis=1, keepdims=True)).T
+    hubs = np.sort(cosine, axis=0)[-meeting.CROWD :].mean(0)
     out = 0
     for row, scores in zip(means, cosine, strict=True):
         near = np.argsort(-scores)[: meeting.NEAREST]
-        weight = np.exp((scores[near] - scores[near].max()) / epsilon)
+        weight = np.exp((scores - hubs)[near] / epsilon)
         out = out + np.outer(row, weight @ items[near] / weight.sum()) / len(means)
     return out
 

@@ -2,8 +2,9 @@
 
 Of 100,000 rows a side, 8,192 drawn of each have 8 % of their partners among each other, and a plan must send the other
 mass to strangers. So rows are drawn of one side alone, and each is matched with its nearest ones among all of the
-other, softly: p_ij = exp(s_ij / epsilon) / sum over the NEAREST j. It is a plan whose columns may take what they like,
-in time linear in the rows.
+other, softly: p_ij = exp((s_ij - r_j) / epsilon) / sum over the NEAREST j, in time linear in the rows. It is a plan
+whose columns may take what they like; but r_j, the mean cosine of j to the CROWD nearest of the rows that are matched,
+holds back what would draw many of them, as a column's potential does (CSLS: Conneau et al. 2018, section 2.3).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ..views import Pair
 
 BLOCK = 1 << 15  # rows read at once
 ASKED = 8192  # rows of a side that are matched
-NEAREST = 16  # rows of the other side between which a row is shared
+NEAREST, CROWD = 8, 10  # rows of the other side between which a row is shared, and rows near one by which it is a hub
 WIDTH = 64  # of the space in which they are found
 
 
@@ -108,6 +109,7 @@ class Everyone:
         rows = self.sides[m].means(self.sides[m].mask(asked))
         queries = normalize((rows @ into[m]).float())
         score, item = nearest(queries, self.sides[other], there, into[other])
+        score -= crowding(item, queries, self.sides[other], into[other])
         return rows.T @ self.sides[other].shared(item, (score / epsilon).softmax(1)) / len(rows)
 
 
@@ -122,3 +124,10 @@ def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[
             score, best = torch.cat([score, near], 1).topk(min(NEAREST, score.shape[1] + near.shape[1]))
             item = torch.cat([item, rows[where]], 1).gather(1, best)
     return score, item
+
+
+def crowding(item: Tensor, queries: Tensor, side: Side, into: Tensor) -> Tensor:
+    """Of each of these items the mean cosine to its CROWD nearest unit rows."""
+    once, place = torch.unique(item, return_inverse=True)
+    parts = (knn(side.embedded(some, into), queries, CROWD, metric="dot")[0].mean(1) for some in once.split(BLOCK))
+    return torch.cat(list(parts))[place]
