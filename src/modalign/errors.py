@@ -60,7 +60,7 @@ def explained(what: str, *kinds: type[BaseException], then: str = "") -> Iterato
         raise
     except kinds as problem:
         words = f"no {problem}" if isinstance(problem, KeyError) else getattr(problem, "strerror", None) or str(problem)
-        reason = " ".join(words.split())[:200] or type(problem).__name__
+        reason = " ".join(words.split())[:300] or type(problem).__name__
         raise ModalignError(f"{what} ({reason}){then}") from None
 
 

@@ -214,3 +214,8 @@ def test_the_clips_with_wrong_names(external_data: Path) -> None:
         track, _ = media.load_sound(external_data / f"av_clips_gram/videos/video{i}.mp4")
         assert abs(len(sound) / rate - seconds) < 0.1
         assert abs(len(track) - len(sound)) / rate < 0.1
+
+
+def test_whole_numbers_are_refused_with_what_full_scale_is() -> None:
+    with pytest.raises(ModalignError, match=r"got int16 \(8,\).*; divide by full scale, 32768$"):
+        media.load_sound((np.ones(8, np.int16), 8000), 8000)

@@ -146,7 +146,8 @@ def _samples(source: tuple[Any, ...]) -> tuple[np.ndarray, int]:
 def _array_blocks(source: tuple[np.ndarray, int], start: float, end: float, name: str) -> tuple[int, Blocks]:
     x, own = np.asarray(source[0]), int(source[1])
     if x.ndim not in (1, 2) or x.dtype.kind != "f":
-        raise ModalignError(f"samples must be floats, (t,) or (t, channels), got {x.dtype} {x.shape}: {name}")
+        hint = f"; divide by full scale, {np.iinfo(x.dtype).max + 1}" if x.dtype.kind == "i" else ""
+        raise ModalignError(f"samples must be floats, (t,) or (t, channels), got {x.dtype} {x.shape}: {name}{hint}")
     first, last = places(start, end, own)
     mono = Mono(name)
     blocks = [mono(_time_first(x[:, None] if x.ndim == 1 else x, name)[first:last])] if x.size else []
