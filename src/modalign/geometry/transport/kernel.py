@@ -10,7 +10,7 @@ import mmap
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch.nn.functional import threshold
 
 from .anderson import Step
 from .problem import LOG2E, EntropicProblem
-from .sharing import ALONE, Sharing, log_total, most
+from .sharing import Sharing, log_total, most
 from .source import ALL, CACHED_BYTES, CostSource, Exponents, cached_rows, row_blocks
 
 Relax = Callable[[Tensor, slice], Tensor]
@@ -27,9 +27,6 @@ LARGE_BYTES = 2**25  # a kernel from here on always comes in memory that was nev
 FUSED_BYTES = 3 * 2**23  # a kernel above this falls out of cache between the two halves of a pass
 FUSED_BLOCK = 2**22  # bytes of a block that is read twice in a row
 TILE_BYTES = 2**23  # of entries computed at once: smaller products take longer, larger ones leave the cache
-#: Between these the least exponent of 2 needs nothing absorbed: below, scalings need the range that float32 has; above,
-#: where epsilon is large beside the costs, what is absorbed keeps digits.
-NARROW = (-64.0, -8.0)
 _BITS = {torch.float32: 120.0, torch.float64: 1000.0}  # an entry below 2 to the minus that counts as 0
 FLOOR = 1e-30  # column sums below this are recomputed with their own maximum
 
@@ -67,15 +64,11 @@ def room(source: CostSource) -> Tensor:
 def absorb(problem: EntropicProblem, g: Tensor | None) -> Base:
     """Step 1. Base potentials: the c-transform f of g and the c-transform of f (damped where marginals are soft).
 
-    f_i = min_j C_ij - g_j, g_j <- min_i C_ij - f_i: then (f + g - C) <= 0 with a 0 in each row and column. None of it
-    where every entry is in range as it is.
+    f_i = min_j C_ij - g_j, g_j <- min_i C_ij - f_i: then (f + g - C) <= 0 with a 0 in each row and column.
     """
     source, scale = problem.source, problem.scale
-    kernel, exponents = room(source), source.exponents(scale, None, g)
-    exponents(into=kernel)
-    fresh = g is None and problem.balanced and source.sharing is ALONE  # others may have other exponents
-    if fresh and NARROW[0] < exponents.least < NARROW[1]:
-        return replace(unabsorbed(problem), kernel=exp2_(kernel, exponents.least))
+    kernel = room(source)
+    source.exponents(scale, None, g)(into=kernel)
     f = torch.empty_like(problem.a, dtype=torch.float64)
     highest = torch.full_like(problem.b, -math.inf)
     blocks = row_blocks(source.shape[-2], cached_rows(source))
@@ -91,13 +84,6 @@ def absorb(problem: EntropicProblem, g: Tensor | None) -> Base:
     for block in blocks:
         exp2_(kernel[..., block, :].add_(change))
     return Base(f, answer, kernel)
-
-
-def unabsorbed(problem: EntropicProblem) -> Base:
-    """Nothing absorbed and no kernel."""
-    return Base(
-        torch.zeros_like(problem.a, dtype=torch.float64), torch.zeros_like(problem.b, dtype=torch.float64), None
-    )
 
 
 def sharpen(base: Base, log_v: Tensor, epsilon: float, smaller: float, sharing: Sharing) -> Base | None:

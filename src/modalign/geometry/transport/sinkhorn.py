@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from .anderson import MEMORY, accelerate
-from .kernel import Base, absorb, exp2_, kernel_step, log_step, room, symmetric_step, unabsorbed, within_range
+from .kernel import Base, absorb, exp2_, kernel_step, log_step, room, symmetric_step, within_range
 from .problem import EntropicProblem
 from .source import cached_rows, row_blocks
 
@@ -134,6 +134,13 @@ def _attempt(
     found = accelerate(step, log_v, tolerance, max_iterations, RANGE if stored else math.inf, memory)
     scaled = Scaled(problem, base, found.extra, found.x, found.error, found.iterations, rows)
     return scaled, found.in_range
+
+
+def unabsorbed(problem: EntropicProblem) -> Base:
+    """Nothing absorbed and no kernel: for passes in the log domain."""
+    return Base(
+        torch.zeros_like(problem.a, dtype=torch.float64), torch.zeros_like(problem.b, dtype=torch.float64), None
+    )
 
 
 def sinkhorn_symmetric(
