@@ -38,8 +38,9 @@ from torch.nn.functional import normalize
 from benchmarks.__main__ import table
 from modalign.geometry.cost import cosine
 from modalign.geometry.transport import Problem, Solver, between, solve
-from modalign.geometry.transport.kernel import log_step, unabsorbed
+from modalign.geometry.transport.kernel import log_step
 from modalign.geometry.transport.problem import pose
+from modalign.geometry.transport.sinkhorn import unabsorbed
 
 Clock = Callable[[], float]
 EPSILONS = (0.05, 0.01, 0.005)
