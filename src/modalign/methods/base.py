@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import torch
+from torch import Tensor
+
 from ..errors import ModalignError
 from ..progress import Progress, silent
 from ..views import Views
@@ -25,6 +28,21 @@ def on_cpu(x: V) -> V:
         'cpu'
     """
     return x if x is None or all(rows.device.type == "cpu" for rows in x.data.values()) else x.to("cpu")
+
+
+def drawn(rows: Tensor, seed: int) -> Tensor:
+    """Rows in the order in which they are drawn; each side has a seed of its own, lest equal order tell partners."""
+    return rows[order_of(len(rows), seed)]
+
+
+def at_most(rows: Tensor, most: int, seed: int) -> Tensor:
+    """The rows as they are, or so many of them drawn."""
+    return rows if len(rows) <= most else drawn(rows, seed)[:most]
+
+
+def order_of(count: int, seed: int) -> Tensor:
+    """Numbers below a count in the order in which they are drawn."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def at_least_two(x: Views) -> None:

@@ -22,6 +22,7 @@ from ..geometry.neighbours import knn
 from ..model.heads import FeatureMap
 from ..training import ranks
 from ..views import Pair
+from .base import at_most
 
 BLOCK = 1 << 15  # rows read at once
 ASKED = 8192  # rows of a side that are matched
@@ -105,7 +106,7 @@ class Everyone:
     def _matched(
         self, m: str, own: Tensor, other: str, there: Tensor, into: Mapping[str, Tensor], epsilon: float, seed: int
     ) -> Tensor:
-        asked = own[torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))[: self.asked]]
+        asked = at_most(own, self.asked, seed)
         rows = self.sides[m].means(self.sides[m].mask(asked))
         queries = normalize((rows @ into[m]).float())
         score, item = nearest(queries, self.sides[other], there, into[other])

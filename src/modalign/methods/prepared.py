@@ -17,7 +17,7 @@ from ..model.heads import FeatureMap, Head, Projection
 from ..training import ranks
 from ..views import Pair, Views, connected_groups
 from ..views.groups import join
-from .base import at_least_two
+from .base import at_least_two, drawn, order_of
 from .meeting import BLOCK, Everyone, Side
 
 FEWEST_ANCHORS = 10
@@ -229,7 +229,7 @@ def prepare(
         kept[m], banked[m] = torch.ones(len(ids[m]), dtype=torch.bool), torch.zeros(len(ids[m]), dtype=torch.bool)
         kept[m][alone[m]] = False
         kept[m][alone[m][:rows]] = True
-        banked[m][_order(len(ids[m]), seed)[:MOST_BANK]] = True
+        banked[m][order_of(len(ids[m]), seed)[:MOST_BANK]] = True
         either = kept[m] | banked[m]
         coordinates = side.means(either)
         out[m], banks[m] = (coordinates[some[either]] for some in (kept[m], banked[m]))
@@ -245,20 +245,6 @@ def _axes(items: Tensor, front: FeatureMap, most: int) -> PrincipalAxes:
     if ranks.world() == 1:
         return principal_axes_of(blocks, most)
     return principal_axes_of(blocks, most, front.phi(items[:BLOCK].float()).double().mean(0), ranks.total)
-
-
-def drawn(rows: Tensor, seed: int) -> Tensor:
-    """Rows in the order in which they are drawn; each side has a seed of its own, lest equal order tell partners."""
-    return rows[_order(len(rows), seed)]
-
-
-def at_most(rows: Tensor, most: int, seed: int) -> Tensor:
-    """The rows as they are, or so many of them drawn."""
-    return rows if len(rows) <= most else drawn(rows, seed)[:most]
-
-
-def _order(count: int, seed: int) -> Tensor:
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def _alone(m: str, count: int, links: Mapping[Pair, tuple[Tensor, Tensor]]) -> Tensor:

@@ -19,11 +19,11 @@ from ..progress import Progress, silent
 from ..registry import register
 from ..training.loop import dev_recall
 from ..views import Pair, Views
-from .base import on_cpu
+from .base import at_most, on_cpu
 from .canonical_space import CanonicalSpace, smoothed
 from .closed_form import known_cross, solve
 from .meeting import WIDTH as MET
-from .prepared import FEWEST_ANCHORS, MOST_ROWS, Prepared, at_most, prepare
+from .prepared import FEWEST_ANCHORS, MOST_ROWS, Prepared, prepare
 from .wasserstein import WassersteinProcrustes, axes_of
 
 TOLERANCE, ITERATIONS = 2e-2, 60  # of a plan: a rough one serves as well, and costs less

@@ -20,9 +20,9 @@ from ..parameters import Count, Dim, Seed
 from ..progress import Progress, silent
 from ..registry import register
 from ..views import Views
-from .base import on_cpu
+from .base import drawn, on_cpu
 from .closed_form import linear_heads
-from .prepared import Prepared, drawn, prepare
+from .prepared import Prepared, prepare
 
 ANNEALING = (0.2, 0.1, 0.05, 0.02, 0.02, 0.02)  # epsilon of the plan in each round, on cosine cost
 
