@@ -118,6 +118,9 @@ def refused(problem: Exception, path: Path, left: str = "nothing of it was left"
     return None
 
 
+LFS = b"version https://git-lfs"
+"""What a file of a repository begins with where Git LFS has not brought its content."""
+
 LEAST_ROOM = 1 << 16  # bytes below which a disk counts as full
 
 
@@ -351,6 +354,8 @@ def read_tied(weights: Path, description: Path, what: str, newest: int) -> tuple
         blob = weights.read_bytes()
     except OSError as problem:
         raise ModalignError(f"weights cannot be read: {weights} ({problem.strerror})") from None
+    if blob.startswith(LFS):
+        raise ModalignError(f"{weights} is a Git LFS pointer, not the weights: run  git lfs pull  in its folder")
     if hashlib.sha256(blob).hexdigest() != table.get("sha256"):
         raise ModalignError(
             f"{weights} and {description.name} do not belong together: "

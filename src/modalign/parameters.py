@@ -191,6 +191,8 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
             made = [check_value(k, entry, f"an entry of {name}") for k, entry in zip(entries, value, strict=True)]
         return tuple(made) if origin is tuple else made
     if origin in (dict, Mapping):
+        if args == (str, Any) and all(type(k) is str for k in value):
+            return dict(value)  # as millions of items are described
         return {check_value(args[0], k, name): check_value(args[1], v, f"{name} ({k})") for k, v in value.items()}
     if kind is str:
         return os.fspath(value)

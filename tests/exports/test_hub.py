@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,49 @@ def test_what_cannot_be_loaded_is_told(tmp_path: Path) -> None:
         ma.ModalignError, match="neither a folder nor a repository that can be reached: somebody/nothing"
     ):
         HubModel.from_pretrained("somebody/nothing", local_files_only=True)
+
+
+@pytest.mark.parametrize("config", [None, "", "[1]", '{"model_id": "x", "heads": {}, "dim": 99}'])
+def test_nothing_is_taken_from_config(run: Path, tmp_path: Path, config: str | None) -> None:
+    """Other programs read it, and people write into it."""
+    from modalign.exports import HubModel
+
+    HubModel.from_run(run).save_pretrained(tmp_path / "mine")
+    (tmp_path / "mine" / "config.json").unlink()
+    if config is not None:
+        (tmp_path / "mine" / "config.json").write_text(config)
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    x = torch.randn(5, 9)
+    assert torch.equal(HubModel.from_pretrained(tmp_path / "link").transform(x, "image"), ma.load(run)(x, "image"))
+
+
+def test_a_clone_without_its_weights_is_told(run: Path, tmp_path: Path) -> None:
+    from modalign.exports import HubModel
+
+    HubModel.from_run(run).save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n")
+    with pytest.raises(ma.ModalignError, match=r"model.safetensors is a Git LFS pointer, .* git lfs pull"):
+        HubModel.from_pretrained(tmp_path)
+
+
+def test_a_card_is_written_whole_or_not_at_all(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one would be kept by the next call."""
+    from modalign.exports import HubModel
+
+    def full(path: Path, text: str, **wish: Any) -> None:
+        path.open("w").close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    model = HubModel.from_run(run)
+    model.save_pretrained(tmp_path)
+    (tmp_path / "README.md").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(ma.ModalignError, match="cannot write"):
+            model.generate_model_card().save(tmp_path / "README.md")
+    assert not (tmp_path / "README.md").exists()
+    model.save_pretrained(tmp_path)
+    assert (tmp_path / "README.md").read_text().startswith("---\n")
 
 
 def test_by_the_command(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

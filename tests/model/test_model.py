@@ -131,6 +131,11 @@ def damage(folder: Path, what: str) -> None:
     elif what == "unknown setting":
         table["heads"]["text"]["map"]["dims"] = 4
         description.write_text(json.dumps(table))
+    elif what == "unknown part":
+        table["heads"]["text"]["gate"] = {}
+        description.write_text(json.dumps(table))
+    elif what == "no table":
+        description.write_text(json.dumps({**table, "method": "cca"}))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +149,9 @@ def damage(folder: Path, what: str) -> None:
         ("newer", "update modalign"),
         ("other save", "do not belong together"),
         ("other shape", "share one space|damaged"),
-        ("unknown setting", "dims"),
+        ("unknown setting", "model.json .*dims"),
+        ("unknown part", "model.json .*unknown part of the head of 'text' 'gate'"),
+        ("no table", "model.json"),
     ],
 )
 def test_a_damaged_model_gives_one_clear_error(tmp_path: Path, what: str, message: str) -> None:

@@ -23,7 +23,7 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'mo
 from modalign.errors import ModalignError
 from modalign.model import model_fingerprint
 from modalign.outputs import claim
-from modalign.search import AnnSettings, Index, open_space, segments
+from modalign.search import AnnSettings, Index, Query, open_space, segments
 from modalign.search import index as index_module
 from modalign.search.items import conditions
 from modalign.search.part import Place
@@ -201,6 +201,27 @@ def test_only_some_modalities_with_recall_for_the_others(tmp_path: Path) -> None
     assert "index_recall/text->image/@10" in index.current["recall"]["scores"]
     with pytest.raises(ModalignError, match="did you mean 'image'"):
         Index.build(tmp_path / "index", z, entries(z), only=["images"])
+
+
+def test_an_id_is_what_was_given(tmp_path: Path) -> None:
+    """0 is an id, a text that looks like a number stays a text, and what is no id becomes modality/row."""
+    given = [0, 7, "007", "1e5", None, ""]
+    index = Index.build(tmp_path / "i", {"image": torch.eye(6)}, {"image": [{"id": i} for i in given]})
+    assert nearest(index, np.eye(6)[0], 1) == ["0"]
+    assert [index.id(Place("image", r)) for r in range(6)] == ["0", "7", "007", "1e5", "image/4", "image/5"]
+    assert index.find("0") == Place("image", 0)
+    assert open_space(tmp_path / "i").search(Query().vector(np.eye(6)[2]), k=1)["hits"][0]["id"] == "007"
+    with pytest.raises(ModalignError, match=r"query must be Query, got ndarray .*Query\(\).vector"):
+        open_space(tmp_path / "i").search(np.eye(6)[2])  # type: ignore[arg-type]
+    fewer = index.delete(["0", "1e5"]).compact()
+    assert [fewer.id(Place("image", r)) for r in range(4)] == ["7", "007", "image/4", "image/5"]
+
+
+def test_entries_come_at_once_as_one_by_one(tmp_path: Path) -> None:
+    index = make(tmp_path / "i")
+    index = index.add({"image": torch.eye(16)[:2]}, {"image": [{"id": "new", "more": 1.5}, {"id": "newer"}]})
+    rows = np.array([0, 3, 59, 60, 61])
+    assert index.entries("image", rows) == [index.entry(Place("image", int(r))) for r in rows]
 
 
 def test_wrong_widths_name_both(tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import ModalignError
-from ..files import from_json
+from ..files import LFS, from_json
 
-LFS = b"version https://git-lfs.github.com/spec/"
 BYTE_ORDER_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 OTHERS = (
     (b"PK\x03\x04", "a zip archive, not text: unpack it first"),

@@ -35,8 +35,8 @@ def write_figures(run: Run, folder: Path) -> list[str]:
     return [ARCHITECTURE, MAP]
 
 
-def card(model: Model, run: Run | None, name: str, figures: list[str], more: Mapping[str, Any]) -> Any:
-    """The card as an object of huggingface_hub.
+def card(model: Model, run: Run | None, name: str, figures: list[str], more: Mapping[str, Any]) -> str:
+    """The card, its metadata before it as huggingface_hub writes them.
 
     Args:
         model: heads and encoders. run: where its scores and data are; None: a card without them.
@@ -55,7 +55,7 @@ def card(model: Model, run: Run | None, name: str, figures: list[str], more: Map
     data = hub.ModelCardData(**told | dict(more))
     parts = [f"# {name}", _first(model), *_figures(figures), *_use(model), *_scores(sheet, best), *_data(sheet)]
     parts += [*_licences(model, sheet, more), f"Made with modalign {__version__}."]
-    return hub.ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n")
+    return f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
 def _first(model: Model) -> str:

@@ -5,14 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import explained, require
-from ..files import write_json
+from ..errors import check_known, explained, require
+from ..files import as_path, write_json, write_text
 from ..model import Heads, Model
 from ..model.model import FILES
 from ..runs.run import Run
 from .card import card, write_figures
 
 hub: Any = require("huggingface_hub", "hub")
+CONFIG = "config.json"  # by its downloads the hub counts those of a model
+DOWNLOAD = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+
+
+class Card(hub.ModelCard):
+    """A card that is written whole or not at all: one that is there already is kept."""
+
+    def save(self, filepath: Path | str) -> None:
+        write_text(Path(filepath), str(self))
 
 
 class HubModel(Model, hub.ModelHubMixin):
@@ -55,11 +64,11 @@ class HubModel(Model, hub.ModelHubMixin):
         if self.source is not None:
             self.figures = write_figures(self.source, save_directory)
         shape = {m: self.heads[m].features.width for m in self.heads.modalities}
-        write_json(save_directory / "config.json", {"library": "modalign", "features": shape, "dim": self.heads.dim})
+        write_json(save_directory / CONFIG, {"library": "modalign", "features": shape, "dim": self.heads.dim})
 
     @classmethod
     def from_pretrained(cls, name: Path | str, **wish: Any) -> HubModel:
-        """The model of a folder or a repository.
+        """The model of a folder or a repository; nothing is taken from ``config.json``, which is for others.
 
         Args:
             name: of either. wish: ``revision``, ``cache_dir``, ``local_files_only``, ... as huggingface_hub has them.
@@ -67,18 +76,15 @@ class HubModel(Model, hub.ModelHubMixin):
         Raises:
             ModalignError: neither can be reached, or its files are damaged.
         """
-        with explained(f"neither a folder nor a repository that can be reached: {name}", OSError, ValueError):
-            model: HubModel = super().from_pretrained(name, **wish)
-            return model
-
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, **wish: Any) -> Model:
-        if Path(model_id).is_dir():
-            return cls.load(model_id)
-        keep = ("revision", "cache_dir", "force_download", "local_files_only", "token")
-        asked = {k: v for k, v in wish.items() if k in keep}
-        return cls.load(hub.snapshot_download(model_id, allow_patterns=list(FILES), **asked))
+        folder = as_path(name, "model")
+        if not folder.is_dir():
+            for setting in wish:
+                check_known("setting of a download", setting, DOWNLOAD)
+            with explained(f"neither a folder nor a repository that can be reached: {name}", OSError, ValueError):
+                folder = Path(hub.snapshot_download(str(name), allow_patterns=[*FILES, CONFIG], **wish))
+        model: HubModel = cls.load(folder)  # type: ignore[assignment]
+        return model
 
     def generate_model_card(self, *args: Any, **more: Any) -> Any:
         """The card; keywords are further metadata, as ``license`` or ``datasets``."""
-        return card(self, self.source, self.title, self.figures, more)
+        return Card(card(self, self.source, self.title, self.figures, more))

@@ -13,7 +13,6 @@ from ..errors import ModalignError, few
 from ..outputs import claim_file, refuse
 from ..progress import Progress, silent
 from ..search.index import Index
-from ..search.part import Place
 from ..search.segments import is_index
 from . import gradual
 from .apply import map_file
@@ -90,7 +89,7 @@ def map_index(
             continue
         mapped = moved.rows(torch.from_numpy(np.array(old.vectors(m, alive))))
         vectors[m] = mapped.numpy() if line is None else gradual.mixed_rows(mapped, line).numpy()
-        items[m] = [{**_entry(old, m, int(r)), "origin": "old"} for r in alive]
+        items[m] = _entries(old, m, alive, "old")
         progress(len(items), len(old.modalities), "mapping the index")
     if new_items is not None:
         _with_new(Index(new_items), vectors, items)
@@ -108,15 +107,16 @@ def _with_new(new: Index, vectors: dict[str, np.ndarray], items: dict[str, list[
             continue
         rows = gradual.mixed_rows(torch.from_numpy(np.array(new.vectors(m, alive)))).numpy()
         taken = {e["id"] for e in items.get(m, [])}
-        entries = [{**_entry(new, m, int(r)), "origin": "new"} for r in alive]
+        entries = _entries(new, m, alive, "new")
         for e in entries:
             e["id"] = f"new/{e['id']}" if e["id"] in taken else e["id"]
         vectors[m] = np.concatenate([vectors[m], rows]) if m in vectors else rows
         items[m] = [*items.get(m, []), *entries]
 
 
-def _entry(index: Index, modality: str, row: int) -> dict[str, Any]:
-    return {k: v for k, v in index.entry(Place(modality, row)).items() if k != "row"}
+def _entries(index: Index, modality: str, rows: np.ndarray, origin: str) -> list[dict[str, Any]]:
+    known = index.entries(modality, rows)
+    return [{**{k: v for k, v in entry.items() if k != "row"}, "origin": origin} for entry in known]
 
 
 def calibration(moved: Migration) -> gradual.Calibration:

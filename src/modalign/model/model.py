@@ -99,6 +99,8 @@ class Heads(nn.Module):
         """Heads of a given shape, with weights still to be loaded."""
         heads = {}
         for m, entry in table.items():
+            for part in entry:  # one that this version does not know would be left out without a word
+                check_known(f"part of the head of '{m}'", part, ("features", "map", "hubs"))
             features = FeatureMap(**check(FeatureMap, entry["features"], f"features of '{m}'"))
             settings = check(Projection, {"width": features.out, **entry["map"]}, f"map of '{m}'")
             back = Projection(**settings)
@@ -210,10 +212,10 @@ class Model(nn.Module):
             parts["encoders"] = {
                 m: {**e, "run": str(folder.resolve())} if m in tuned else e for m, e in parts["encoders"].items()
             }
-        except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError) as problem:
+            return cls(heads, **parts, tuned=tuned, tuned_weights=weights).eval()
+        except (SafetensorError, RuntimeError, KeyError, TypeError, AttributeError, ValueError) as problem:
             reason = " ".join(str(problem).split())[:200]
             raise ModalignError(f"model description is damaged: {described} ({reason})") from None
-        return cls(heads, **parts, tuned=tuned, tuned_weights=weights).eval()
 
 
 def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from ..progress import Progress, silent
 from ..runs import Run
 from .gallery import CORRECTIONS
 from .index import Index
-from .items import conditions
+from .items import conditions, item_id
 from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
 from .settings import AnnSettings
@@ -123,7 +123,7 @@ def _fill(
     items = found.items
     for m, table in items.items() if prefix else ():
         for row, entry in enumerate(table):
-            entry["id"] = prefix + str(entry.get("id") or f"{m}/{entry.get('row', row)}")
+            entry["id"] = prefix + item_id(entry.get("id"), m, entry.get("row", row))
     if not add:
         built = Index.build(
             out, found.z.data, items, settings=settings, model=model, only=list(only), root=found.root,

@@ -13,7 +13,7 @@ from ..errors import ModalignError, check_known, unknown
 from ..metrics.corrected import csls_bias, softmax_bias
 from ..parameters import checked
 from .exact import exact_scores, scores
-from .items import Condition, ListItems, mask
+from .items import Condition, ListItems, item_id, mask
 from .part import Match, Part, Place
 
 CORRECTIONS = ("csls", "inverted_softmax")
@@ -88,6 +88,10 @@ class Gallery:
             return part.items.entry(row)
         raise self._absent(place)
 
+    def entries(self, modality: str, rows: np.ndarray) -> list[dict[str, Any]]:
+        """Metadata of the items of some rows, in ascending order, deleted or not."""
+        return [e for part, _, own in self._split(modality, rows) for e in part.items.several(own)]
+
     def part(self, place: Place) -> tuple[Part, int]:
         """The part that an item is in, and its row there. Raises ModalignError where there is no such row."""
         for part, _, own in self._split(place.modality, np.asarray([place.row])):
@@ -99,7 +103,7 @@ class Gallery:
 
     def id(self, place: Place) -> str:
         """An item's id: its own, or modality/row."""
-        return str(self.entry(place).get("id") or f"{place.modality}/{place.row}")
+        return item_id(self.entry(place).get("id"), *place)
 
     def find(self, id: str) -> Place:
         """The place of an item by its id.
@@ -118,7 +122,7 @@ class Gallery:
         for m in self.parts:
             ids = [i for p in self.parts[m] for i in p.items.column("id")]
             for row in np.flatnonzero(self.alive(m)).tolist():
-                places[f"{m}/{row}" if ids[row] is None else str(ids[row])] = Place(m, row)
+                places[item_id(ids[row], m, row)] = Place(m, row)
         return places
 
     def words(self, place: Place, entry: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from . import segments
 from .ann import MIN_IVFPQ
 from .gallery import Gallery, unit_rows
 from .items import Entries, with_ids
-from .part import Part, Place
+from .part import Part
 from .recall import cross_modal_recall
 from .settings import AnnSettings, settings_from
 
@@ -235,8 +235,9 @@ class Index(Gallery):
 
     def compact(self, progress: Progress = silent) -> Index:
         """Rewrite the index as one segment without deleted items. Returns the new one."""
-        vectors = {m: self.vectors(m, np.flatnonzero(self.alive(m))) for m in self.modalities if self.count(m)}
-        items = {m: [self.entry(Place(m, int(r))) for r in np.flatnonzero(self.alive(m))] for m in vectors}
+        alive = {m: np.flatnonzero(self.alive(m)) for m in self.modalities if self.count(m)}
+        vectors = {m: self.vectors(m, rows) for m, rows in alive.items()}
+        items = {m: self.entries(m, rows) for m, rows in alive.items()}
         facts = {k: v for k, v in self.current.items() if k in ("title", "attribution")}
         roots = {part.root for parts in self.parts.values() for part in parts if part.root is not None}
         if len(roots) > 1:

@@ -33,7 +33,11 @@ class ListItems:
 
     def entry(self, row: int) -> dict[str, Any]:
         """What is known of an item; keys without a value are left out."""
-        return {k: v for k, v in self.entries[row].items() if v is not None}
+        return _given(self.entries[row])
+
+    def several(self, rows: np.ndarray) -> list[dict[str, Any]]:
+        """``entry`` of each of some rows."""
+        return [self.entry(r) for r in rows.tolist()]
 
     def column(self, key: str) -> list[Any]:
         """One value per row, None where an item has none."""
@@ -56,8 +60,10 @@ class ArrowItems:
         return int(self.table.num_rows)
 
     def entry(self, row: int) -> dict[str, Any]:
-        values = self.table.slice(row, 1).to_pylist()[0]
-        return {k: v for k, v in values.items() if v is not None}
+        return _given(self.table.slice(row, 1).to_pylist()[0])
+
+    def several(self, rows: np.ndarray) -> list[dict[str, Any]]:
+        return [_given(values) for values in self.table.take(rows).to_pylist()]
 
     def column(self, key: str) -> list[Any]:
         return self.table[key].to_pylist() if key in self.table.column_names else [None] * len(self)
@@ -67,6 +73,10 @@ class ArrowItems:
 
 
 Metadata = ListItems | ArrowItems
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if v is not None}
 
 
 def write_arrow(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
@@ -191,6 +201,16 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def item_id(given: Any, modality: str, row: int) -> str:
+    """An item's id: its own, which may be the number 0, or modality/row where it has none.
+
+    Example:
+        >>> item_id("007", "image", 3), item_id(0, "image", 3), item_id("", "image", 3), item_id(None, "image", 3)
+        ('007', '0', 'image/3', 'image/3')
+    """
+    return f"{modality}/{row}" if given is None or given == "" else str(given)
+
+
 def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[dict[str, Any]]]:
     """Entries with an id each: their own, or modality/row, with the row that the entry names if those differ.
 
@@ -208,7 +228,7 @@ def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[d
         numbers = numbers if len(set(numbers)) == len(numbers) else list(range(len(entries)))
         for r, entry in zip(numbers, entries, strict=True):
             known = strict(entry)
-            own = {"id": str(known.get("id") or f"{m}/{r}"), "text": None, "group": None} | {
+            own = {"id": item_id(known.get("id"), m, r), "text": None, "group": None} | {
                 k: v for k, v in known.items() if k not in ("id", "modality")
             }
             if own["id"] in seen:

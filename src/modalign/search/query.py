@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +60,8 @@ class Query:
         >>> [(t.kind, t.value, t.weight) for t in q.terms]
         [('text', 'a dog', 1.0), ('text', 'snow', 0.5), ('text', 'people', -1.0)]
     """
+
+    HOW: ClassVar[str] = "Query().text(words) or Query().vector(x) makes one"
 
     terms: tuple[Term, ...] = ()
 

@@ -12,6 +12,7 @@ from ..errors import ModalignError, few, require
 from ..files import to_json
 from ..progress import Progress, silent
 from .gallery import Gallery
+from .items import item_id
 from .part import Place
 
 BATCH = 4096  # rows in one write
@@ -107,15 +108,15 @@ def _batches(gallery: Gallery) -> Iterator[tuple[list[dict[str, Any]], np.ndarra
         rows = np.flatnonzero(gallery.alive(m))
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
-            yield [_row(gallery, Place(m, int(r))) for r in part], gallery.vectors(m, part)
+            known = zip(part.tolist(), gallery.entries(m, part), strict=True)
+            yield [_row(entry, Place(m, r)) for r, entry in known], gallery.vectors(m, part)
 
 
-def _row(gallery: Gallery, place: Place) -> dict[str, Any]:
-    entry = gallery.entry(place)
+def _row(entry: dict[str, Any], place: Place) -> dict[str, Any]:
     known = {"text", "uri", "split", "group", "id", "modality"}
     extra = {k: v for k, v in entry.items() if k not in known}
     return {
-        "id": str(entry.get("id") or f"{place.modality}/{place.row}"),
+        "id": item_id(entry.get("id"), *place),
         "modality": place.modality,
         "text": entry.get("text"),
         "uri": entry.get("uri"),

@@ -21,7 +21,7 @@ from ..registry import make
 from ..runs import Run
 from .gallery import CORRECTIONS, Gallery, in_memory
 from .index import Index
-from .items import conditions, with_ids
+from .items import conditions, item_id, with_ids
 from .part import Hit, Place
 from .query import ITEM, VECTOR, Query, Term
 from .segments import is_index
@@ -151,6 +151,7 @@ class Space:
             ModalignError: unknown items, modalities, keys or corrections, k below 1, or a modality without an encoder:
                 before an encoder is loaded.
         """
+        check_value(Query, query, "query")
         check_value(Count, k, "k")
         if correction is not None and correction not in CORRECTIONS:
             raise unknown("correction", correction, CORRECTIONS)
@@ -207,7 +208,7 @@ class Space:
             score=round(score, 6),
             cosine=round(cosine, 6),
             modality=place.modality,
-            id=str(entry.get("id") or f"{place.modality}/{place.row}"),
+            id=item_id(entry.get("id"), *place),
             group=entry.get("group"),
             name=self.name(place, entry),
             picture=entry.get("picture"),

@@ -13,6 +13,7 @@ from ..search import layout
 from ..search.commands import command_line, notes
 from ..search.examples import examples
 from ..search.index import Index
+from ..search.items import item_id
 from ..search.part import Place
 from ..search.query import ITEM, Query
 from ..search.recall import recall_text
@@ -125,7 +126,7 @@ def _item(state: State, number: int, place: Place, cosine: float | None = None) 
     space = state.spaces[number]
     entry = space.gallery.entry(place)
     shown = {
-        "id": str(entry.get("id") or f"{place.modality}/{place.row}"),
+        "id": item_id(entry.get("id"), *place),
         "modality": place.modality,
         "row": place.row,
         "name": space.name(place, entry),

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ...errors import ModalignError
-from ...files import file_size
+from ...files import LFS, file_size
 from ..shards import is_member, open_place
 
 MAX_BYTES = 1 << 30
@@ -31,8 +31,6 @@ KNOWN = {
 """How files begin that are met in place of others."""
 
 BRANDS = dict.fromkeys((b"heic", b"heix", b"mif1", b"msf1", b"hevc"), "HEIC: save it as JPEG")
-
-POINTER = b"version https://git-lfs"
 
 
 def read_bytes(source: str | os.PathLike[str] | bytes) -> bytes:
@@ -58,9 +56,9 @@ def open_bytes(source: str | os.PathLike[str] | bytes) -> io.BufferedIOBase:
         raise ModalignError(f"a file is given as its path or its bytes, got {type(source).__name__}")
     with _readable(source):
         handle = io.BytesIO(source) if isinstance(source, bytes) else open_place(named(source), MAX_BYTES)
-        head = handle.read(len(POINTER))
+        head = handle.read(len(LFS))
         handle.seek(0)
-    if head and not head.startswith(POINTER):
+    if head and not head.startswith(LFS):
         return handle
     handle.close()
     if not head:
