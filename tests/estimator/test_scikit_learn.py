@@ -12,10 +12,11 @@ import pytest
 import sklearn
 import torch
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted
 
@@ -117,6 +118,23 @@ def test_a_grid_search_over_paired_arrays_chooses_by_mean_recall() -> None:
         make_pipeline(StandardScaler(), ma.Aligner()), [{"aligner__method": ["cca", "procrustes"]}], cv=2
     )
     assert both.fit(x, y).best_score_ > 0.3
+
+
+def test_folds_of_three_modalities_are_those_of_their_groups() -> None:
+    """As fitted and scored by hand, with items that are missing."""
+    x, y = (torch.from_numpy(side) for side in sides())
+    rows = {"a": x, "b": y, "c": x[:60, :5]}
+    views = ma.Views(rows, {m: torch.arange(len(own)) for m, own in rows.items()})
+    ids, aligner = views.group_ids().numpy(), ma.Aligner("cca", dim=4)
+    found = cross_val_score(make_pipeline(FunctionTransformer(lambda g: views.groups(g)), aligner), ids, cv=3)
+    by_hand = []
+    for start in (0, 30, 60):
+        held = np.arange(start, start + 30)
+        fitted = clone(aligner).fit(views.groups(np.setdiff1d(ids, held)))
+        by_hand.append(fitted.score(views.groups(held)))
+    assert found == pytest.approx(by_hand)
+    with pytest.raises(ma.ModalignError, match=r"x.groups\(ids\)"):
+        cross_val_score(aligner, views, cv=3)
 
 
 def test_pairs_are_routed_through_folds() -> None:

@@ -132,6 +132,11 @@ class Views:
 
     def __getitem__(self, modality: str) -> Tensor:
         """The data of one modality. Raises ModalignError for an unknown one."""
+        if not isinstance(modality, str) and modality not in self.data:
+            raise ModalignError(
+                f"views are asked for a modality by its name, got {type(modality).__name__}: x.groups(ids) and "
+                "x.select(rows) cut them (docs/scikit-learn.md has the folds of scikit-learn)"
+            )
         check_known("modality", modality, self.data)
         return self.data[modality]
 
