@@ -29,7 +29,8 @@ def seconds() -> float:
         start = time.perf_counter()
         with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as demo:
             assert demo.stdout is not None
-            taken = next((time.perf_counter() - start for line in demo.stdout if line.startswith("CLIP")), None)
+            headed = any(line.startswith("method") for line in demo.stdout)
+            taken = time.perf_counter() - start if headed and next(demo.stdout, None) else None
             demo.terminate()
         if taken is None:
             sys.exit(f"the demo ended without a row, with exit code {demo.returncode}")

@@ -83,7 +83,7 @@ def test_the_demo_is_timed_to_its_first_row_and_ended(monkeypatch, tmp_path):
     program.write_text(
         "#!/bin/sh\n"
         f'echo "$MODALIGN_CACHE $PYTHONPYCACHEPREFIX" > {tmp_path}/folders\n'
-        'echo method; sleep 0.2; echo "CLIP 200"; exec sleep 600\n'
+        'echo method; sleep 0.2; echo "CCA 200"; exec sleep 60\n'
     )
     program.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(program))

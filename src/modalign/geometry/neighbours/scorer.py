@@ -46,10 +46,8 @@ class Scorer:
     def single(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Float32 (queries, gallery, bias): ``queries @ gallery.T + bias`` ranks each row up to ``error``."""
         if self.metric == "cosine":
-            (x, y), bias = (
-                (_shrunk(v, size) for v, size in zip((self.x, self.y), self._lengths, strict=True)),
-                self.bias,
-            )
+            x, bias = _shrunk(self.x, self._lengths[0]), self.bias
+            y = x if self.y is self.x else _shrunk(self.y, self._lengths[1])
         elif self.metric == "dot":
             x, y, bias = self.x.float(), self.y.float(), self.bias
         else:  # |x - y|^2 = |x|^2 - 2 (<x, y> - |y|^2 / 2); the shift keeps the squares small
@@ -65,8 +63,9 @@ class Scorer:
         Reference: Higham 2002, "Accuracy and Stability of Numerical Algorithms", equation 3.5.
         """
         unit = 2.0**-24
-        longest = y.norm(dim=1).max() if len(y) else torch.zeros((), device=x.device)
-        bound = (x.shape[1] + 8) * unit * x.double().norm(dim=1) * longest.double()
+        length = _norm(x)
+        there = length if y is x else _norm(y)
+        bound = (x.shape[1] + 8) * unit * length * (there.max() if len(y) else 0.0)
         return bound if bias is None else bound + 2 * unit * bias.double().abs().max()
 
     def tolerance(self) -> float:
@@ -98,7 +97,8 @@ class Scorer:
 
     @cached_property
     def _lengths(self) -> tuple[Tensor, Tensor]:
-        return _length(self.x), _length(self.y)
+        length = _length(self.x)
+        return length, length if self.y is self.x else _length(self.y)
 
     def rows(self, i: Tensor, columns: slice = slice(None)) -> Tensor:
         """Float64 scores of some queries against the gallery or a slice of it, rounded at 1e-16 relative."""
@@ -145,5 +145,9 @@ def _shrunk(rows: Tensor, length: Tensor) -> Tensor:
 
 def _length(rows: Tensor) -> Tensor:
     """Length of each row in float64; 1 for a zero row, which then scores 0."""
-    length = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    length = _norm(rows)
     return length.masked_fill_(length == 0, 1.0)
+
+
+def _norm(rows: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
