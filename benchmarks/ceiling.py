@@ -24,6 +24,7 @@ from benchmarks.__main__ import table
 from benchmarks.lab import flickr8k
 from benchmarks.lead import problem, suite
 from modalign.bench.draws import draw
+from modalign.methods.cases import CASES
 from modalign.methods.folds import folds_of
 from modalign.methods.full import Full
 from modalign.methods.prepared import prepare
@@ -32,7 +33,7 @@ from modalign.views import Views, concat, linked_groups
 
 SETTINGS = ("hidden-100", "hidden-500", "disjoint-1000-lose30", "disjoint-2000-lose30")
 NUMBERS = (100, 250, 500, 700, 1000, 1400, 2000, 4000, 6000)
-PLANNED, COMPLETE = (8,), (8, 1, 9)  # of `Full.CLOSED`: with items to plan for, and without
+PLANNED, COMPLETE = (8,), (8, 1, 9)  # of `cases.CLOSED`: with items to plan for, and without
 Row = dict[str, Any]
 
 
@@ -41,7 +42,7 @@ def fitted(x: Views, dev: Views, seed: int, forms: Sequence[int] = COMPLETE) -> 
     p = prepare(x, root=True, unit=True, seed=seed)
     fold = folds_of(x, p, dev, seed)[0]._replace(trial=p)
     method, linked = Full(seed=seed), len(linked_groups(x))
-    return max(100 * float(method.solved(method.form(k, linked), fold, "links")[1].mean()) for k in forms)
+    return max(100 * float(method.solved(method.form(k, linked), fold, CASES["links"])[1].mean()) for k in forms)
 
 
 def row(what: str, found: Sequence[float]) -> Row:

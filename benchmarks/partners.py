@@ -19,13 +19,13 @@ from torch import Tensor
 
 from benchmarks.__main__ import table
 from benchmarks.lab import flickr8k
-from modalign.methods.full import Full
+from modalign.methods.cases import CLOSED
 from modalign.methods.local_scaling import without_hubs
 from modalign.registry import make
 from modalign.training.loop import dev_recall
 from modalign.views import Views, hide_links, keep_items, linked_groups
 
-PLAN = {**Full.CLOSED[8], "dim": 256}
+PLAN = {**CLOSED[8], "dim": 256}
 
 
 def problems(train: Views, linked: Tensor, unlinked: int, seed: int) -> dict[str, Views]:

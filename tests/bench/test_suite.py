@@ -14,6 +14,7 @@ from modalign.bench.moving import is_moving
 from modalign.bench.setting import Setting
 from modalign.bench.suite import build, choose, read
 from modalign.errors import ModalignError
+from modalign.methods.cases import CASES
 from modalign.methods.full import Full
 from modalign.registry import check, get
 
@@ -160,12 +161,12 @@ def test_with_twenty_trials_the_strongest_methods_try_twenty_settings() -> None:
         assert entry.tried(8) == entry.candidates
         for one in settings:
             check(get("method", entry.method), one, name)
-    for case in Full.TRIED:
+    for name, case in CASES.items():
         wide, usual = (Full(trials=n).candidates(case, 700) for n in (20, 8))
         assert len(wide) >= 20
         assert wide[: len(usual)] == usual == Full().candidates(case, 700)
         for one in wide:
-            check(get("method", "transport_cca"), one, case)
+            check(get("method", "transport_cca"), one, name)
 
 
 def test_trials_and_refits_of_a_setting_leave_the_fingerprints_of_others_alone() -> None:

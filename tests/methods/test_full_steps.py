@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from modalign.methods import descents, folds, full
+from modalign.methods.cases import CASES, CLOSED
 from modalign.methods.descents import joins
 from modalign.methods.full import Full
 from modalign.model import Heads
@@ -30,7 +31,7 @@ class SlowFull:
         self.scores: list[float] = []
         ends, each = [], []
         self.order = [0, 5, 4, 1, 2, 3, 6, 7]  # few links and free items
-        for settings in (Full.CLOSED[k] for k in self.order):
+        for settings in (CLOSED[k] for k in self.order):
             done = [hand.Slow(x, root=True, whole=whole, dim=dim, **settings).solved(dev) for x, dev in folds]
             ends.append([(embed, rows) for _, embed, rows in done])
             hits = [hand.hits(embed(dev)) for (_, embed, _), (_, dev) in zip(done, folds, strict=True)]
@@ -41,7 +42,7 @@ class SlowFull:
             gain = now - each[self.best]
             if gain.mean() > 0.5 * gain.std(ddof=1) / len(gain) ** 0.5:
                 self.best = k
-        self.settings = Full.CLOSED[self.order[self.best]]
+        self.settings = CLOSED[self.order[self.best]]
         self.ends = [self.narrow(*end) for end in ends[self.best]]
 
     def refitted(self, x: Views, strength: float) -> Callable[[Views], Rows]:
@@ -76,7 +77,7 @@ class SlowFull:
         folds = list(enumerate(self.folds))
         return {
             s: float(np.mean([self.hand.crowded(self.final(k, f[1], s), self.final(k, f[0], s)) for k, f in folds]))
-            for s in (0.0, *Full.STRENGTHS)
+            for s in (0.0, *CASES["few"].strengths)
         }
 
 
@@ -90,7 +91,7 @@ def checked(method: Full, slow: SlowFull) -> float:
     assert chosen == slow.settings
     by_strength = slow.strengths()
     assert {t["settings"]["hubs"]: t["score"] for t in tried if "hubs" in t["settings"]} == pytest.approx(
-        {s: by_strength[s] for s in Full.STRENGTHS}, abs=1e-12
+        {s: by_strength[s] for s in CASES["few"].strengths}, abs=1e-12
     )
     assert strength == max(by_strength, key=by_strength.__getitem__)
     ends = [slow.hand.recall(slow.final(k, dev, strength)) for k, (_, dev) in enumerate(slow.folds)]
@@ -184,7 +185,8 @@ def test_full_descends_only_where_dev_rises(
     monkeypatch.setattr(folds.Fold, "recalls", recalls)
     monkeypatch.setattr(descents, "FEWEST_TO_DESCEND", 2)
     monkeypatch.setattr(full, "TRIAL_ROWS", 1 if planned else 1 << 30)
-    monkeypatch.setattr(Full, "TRIED", {"plan": (0, 5, 4), "links": (0, 5, 4), "few": (0, 5, 4)})
+    for name in ("plan", "links", "few"):
+        monkeypatch.setitem(CASES, name, CASES[name]._replace(tried=(0, 5, 4)))
     method = Full(dim=7, trials=6, hubs=False, alpha=0.2, beta=0.3, gamma=2.0)
     found = method.fit(x, dev)
     assert len(ends) == 3
@@ -221,13 +223,14 @@ def test_many_links_descend_on_pairs_alone_from_two_starts(
     monkeypatch.setattr(descents, "FEWEST_TO_DESCEND", 2)
     monkeypatch.setattr(descents, "MANY", 2)
     monkeypatch.setattr(folds.Fold, "recalls", recalls)
-    monkeypatch.setattr(Full, "TRIED", {"plan": (0, 5, 4), "links": (0, 5, 4), "few": (0, 5, 4)})
+    for name in ("plan", "links", "few"):
+        monkeypatch.setitem(CASES, name, CASES[name]._replace(tried=(0, 5, 4)))
     method = Full(dim=7, trials=6, steps=100, hubs=False)
     found = method.fit(x, dev)
     assert found is ends[best == "ridged"]
     assert method.record["chosen"]["descent"] == [best]
     assert [t["settings"] for t in method.record["trials"][-2:]] == [{"descent": ["pairs"]}, {"descent": ["ridged"]}]
-    begun = Full(dim=7, steps=0, hubs=False, chosen=Full.CLOSED[6]).fit(x, dev)
+    begun = Full(dim=7, steps=0, hubs=False, chosen=CLOSED[6]).fit(x, dev)
     assert torch.equal(ends[1].embed(dev)["image"], begun.embed(dev)["image"])
     again = Full(dim=7, steps=100, hubs=False, chosen=method.record["chosen"])
     assert again.descents(20) == [best]

@@ -11,9 +11,9 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.methods import descents
+from modalign.methods.cases import CASES, CLOSED
 from modalign.methods.clip import ClipPreset
 from modalign.methods.descents import DESCENTS
-from modalign.methods.full import Full
 from modalign.methods.tuning import TRIALS, score_heads
 from modalign.model import Model
 from modalign.registry import make
@@ -63,7 +63,7 @@ def test_objectives_need_a_name(latent: MakeViews) -> None:
 
 
 def test_presets_get_equal_trials(latent: MakeViews) -> None:
-    assert len(ClipPreset.CANDIDATES) == TRIALS <= len(Full.CLOSED) + len(DESCENTS) + len(Full.STRENGTHS) + 1
+    assert len(ClipPreset.CANDIDATES) == TRIALS <= len(CLOSED) + len(DESCENTS) + len(CASES["few"].strengths) + 1
     x, dev = hide_links(latent(80, 0, noise=0.4), torch.arange(30)), latent(40, 1, noise=0.4)
     records = {}
     for name in ("clip", "full"):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from modalign.methods import folds, full, meeting, prepared
+from modalign.methods.cases import CASES, CLOSED
 from modalign.methods.full import Full
 from modalign.methods.prepared import Prepared, prepare
 from modalign.training.loop import dev_recall
@@ -120,7 +121,7 @@ def test_ten_times_the_rows_do_not_hurt(latent: MakeViews, judged: bool) -> None
     def recall(rows: int) -> float:
         method = Full(steps=0)
         heads = method.fit(hide_links(latent(rows, 0, noise=0.4), torch.arange(30)), dev)
-        assert method.record["chosen"]["weight"] == Full.CLOSED[Full.TRIED["beyond"][0]]["weight"]
+        assert method.record["chosen"]["weight"] == CLOSED[CASES["beyond"].tried[0]]["weight"]
         return dev_recall(heads.embed(test))
 
     few, many = recall(300), recall(3000)

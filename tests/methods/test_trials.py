@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from modalign.methods import folds, full, local_scaling, transport_cca
 from modalign.methods.canonical_space import CanonicalSpace
+from modalign.methods.cases import CASES
 from modalign.methods.folds import folds_of
 from modalign.methods.full import Full
 from modalign.methods.local_scaling import roughly_leading, top, without_hubs
@@ -76,7 +77,7 @@ def test_a_trial_is_judged_as_its_heads_are(latent: Problem, smoothing: float) -
 def test_rounds_are_judged_as_settings_are(latent: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
     x, dev = hide_links(latent(300, 0), torch.arange(80)), latent(60, 1)
     fold = folds_of(x, prepare(x, root=True, unit=True), dev, 0)[0]
-    plain, items = Full(dim=8).solved(LATE, fold, "few")
+    plain, items = Full(dim=8).solved(LATE, fold, CASES["few"])
     assert torch.equal(items, fold.recalls_of(plain.embed_new(dev)))
     waiting, spaces = iter([0.1, 0.5, 0.3, 0.2, 0.4]), []
 
@@ -86,7 +87,7 @@ def test_rounds_are_judged_as_settings_are(latent: Problem, monkeypatch: pytest.
         return torch.full((60,), next(waiting))
 
     monkeypatch.setattr(folds.Fold, "recalls_in", scripted)
-    best, items = Full(dim=8, seed=3).solved(LATE, fold, "links")
+    best, items = Full(dim=8, seed=3).solved(LATE, fold, CASES["links"])
     assert best is spaces[1]
     assert items.tolist() == [0.5] * 60
     assert [bool(space.anchors) for space in spaces] == [False] * 4 + [True]

@@ -23,7 +23,7 @@ class Descent(NamedTuple):
 
     retrieval: term of the objective. hidden, dropout: of a perceptron beside the maps. lr: learning rate. longer:
     times the steps that are asked for. unpaired: share of a batch without partners. closed: begins at this one of
-    ``Full.CLOSED``; None: at the chosen one.
+    `cases.CLOSED`; None: at the chosen one.
     """
 
     retrieval: str = "clip"

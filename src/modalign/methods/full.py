@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -18,6 +18,7 @@ from ..registry import register
 from ..views import Views, linked_groups
 from .base import on_cpu
 from .canonical_space import CanonicalSpace
+from .cases import CASES, CLOSED, FURTHER, RIDGE, Case
 from .descents import DESCENTS, joins, ways
 from .folds import TRIAL_ROWS, Fold, folds_of, within
 from .joined import joined
@@ -67,58 +68,6 @@ class Full:
     Related: "transport_cca", its first step alone; "cca" and "clip", the baselines.
     """
 
-    CLOSED = (
-        {
-            "ridge": 10.0, "share": 1.0, "sharpness": 1.5, "smoothing": 0.25, "neighbours": 10, "epsilon": 0.05,
-            "weight": 0.5,
-        },
-        {"ridge": 4.0, "share": 1.0, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
-        {
-            "ridge": 10.0, "last_ridge": 1.0, "share": 0.3, "late": True, "smoothing": 0.0, "epsilon": 0.02,
-            "weight": 0.3, "plan_neighbours": 0, "rounds": 4,
-        },
-        {"ridge": 1.0, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
-        {"ridge": 10.0, "share": 1.0, "smoothing": 0.5, "epsilon": 0.02, "weight": 0.3},
-        {"ridge": 10.0, "share": 0.5, "smoothing": 0.5, "epsilon": 0.02, "weight": 0.1, "sharpness": 1.0},
-        {"ridge": 10.0, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3},
-        {"ridge": 4.0, "share": 1.0, "smoothing": 0.25, "epsilon": 0.05, "weight": 1.0},
-        {
-            "ridge": 10.0, "last_ridge": 1.0, "tilt": 2.0, "last_power": 0.75, "share": 0.5, "late": True,
-            "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3, "plan_neighbours": 0, "rounds": 4, "matches": 1000,
-        },
-        {
-            "tilt": 1.0, "power": 0.75, "share": 0.3, "smoothing": 0.0, "epsilon": 0.02, "weight": 0.3,
-            "most_anchors": 2500,
-        },
-        {
-            "ridge": 10.0, "share": 1.0, "sharpness": 1.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
-            "weight": 0.3, "plan_neighbours": 0,
-        },
-        {
-            "ridge": 10.0, "last_ridge": 3.0, "share": 0.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
-            "weight": 1.0, "plan_neighbours": 0, "rounds": 4,
-        },
-    )  # fmt: skip
-    #: Where they name no ridge: this over the root of the number of linked items, as the noise of a covariance falls.
-    RIDGE = 70.0
-    #: Which of these are tried, the most plausible first: with a plan of many items, where a trial takes long and
-    #: settings of small data are no match; with more of them than a plan holds, where matches are sought among all
-    #: (`meeting`); with many links of three modalities and more or of two, and of two without dev views, where the few
-    #: groups that are held out tell few settings apart; and otherwise. "further": after all others where more trials
-    #: are allowed than by default.
-    TRIED: Mapping[str, tuple[int, ...]] = {
-        "plan": (8, 1), "beyond": (11,), "several": (10, 9, 8, 6, 1, 3), "links": (1, 9, 8, 6, 0, 2, 3, 4, 5, 7),
-        "held": (9, 1, 6),
-        "few": (0, 5, 4, 1, 2, 3, 6, 7), "further": (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
-    }  # fmt: skip
-    #: One of them with a change, tried after those.
-    FURTHER: Sequence[tuple[int, Mapping[str, Any]]] = (
-        (8, {"epsilon": 0.015}), (8, {"share": 0.3}), (9, {"ridge": 3.0, "power": 0.5}), (8, {"weight": 0.6}),
-        (8, {"last_ridge": 3.0}), (9, {"share": 0.6}), (8, {"epsilon": 0.03}), (8, {"rounds": 6}),
-        (9, {"ridge": 2.0}), (8, {"last_power": 1.0}),
-    )  # fmt: skip
-    STRENGTHS = (0.5, 1.0)  # of `LocalScaling`; where items are many, the last alone
-
     def __init__(
         self,
         dim: Dim = 256,
@@ -156,19 +105,19 @@ class Full:
             return TransportCCA(self.dim, seed=self.seed, **self.closed).fit(x, progress=progress)
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
         links = "several" if len(x.modalities) > 2 else "links" if dev is not None else "held"
-        case = ("beyond" if p.everyone else "plan") if planned else links if ways(linked) else "few"
+        case = CASES[("beyond" if p.everyone else "plan") if planned else links if ways(linked) else "few"]
         closed = self.candidates(case, linked)
         descents = self.descents(linked) if dev is not None else []
         left = self.trials - 1 - len(descents) - joins(descents)
-        strengths = (self.STRENGTHS if case == "few" else self.STRENGTHS[-1:])[: max(0, left)] if self.hubs else ()
+        strengths = case.strengths[: max(0, left)] if self.hubs else ()
         if planned and dev is not None:
             folds = [f._replace(trial=f.p) for f in folds]  # few rows make a poor plan, and mislead
-        if case == "held":
+        if case.last:
             folds = [f._replace(trial=f.p.thinned(HELD_ROWS, self.seed)) for f in folds]
         kept = None if run is None else run / RunFile.TRIALS
         settings, spaces = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case)
         if dev is None:  # these only serve to judge: all pairs are fitted anew
-            best = [] if case == "held" else [space.heads(self.dim, rough=True) for space in spaces]
+            best = [] if case.last else [space.heads(self.dim, rough=True) for space in spaces]
         else:
             if folds[0].trial is not folds[0].p:
                 spaces = [self.solved(settings, folds[0]._replace(trial=p), case)[0]]
@@ -191,14 +140,12 @@ class Full:
         folds: Sequence[Fold],
         kept: Path | None,
         progress: Progress,
-        case: str,
+        case: Case,
     ) -> tuple[dict[str, Any], list[CanonicalSpace]]:
         """The closed form to go on with, and its spaces, one of each fold.
 
         Args:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
-            case: of ``TRIED``. Where items are many enough for that to be more than noise, hubs are
-                removed before settings are judged.
         """
         made: dict[str, list[CanonicalSpace]] = {}
 
@@ -208,7 +155,7 @@ class Full:
             made[str(s)] = [space for space, _ in solved]
             return torch.cat([items for _, items in solved])
 
-        halved = case == "links" and self.trials <= TRIALS  # who allows many trials wants them whole
+        halved = case.halved and self.trials <= TRIALS  # who allows many trials wants them whole
         tuned = tune(self.promising(closed, folds) if halved else closed, score, None, kept)
         tried = [(t, items) for t, items in zip(tuned.record, tuned.items, strict=True) if items is not None]
         best = tried[steady([items for _, items in tried])][0]
@@ -217,20 +164,20 @@ class Full:
         self.record |= {"chosen": best["settings"], "dev": best["score"], "trials": tuned.record}
         return best["settings"], made[str(best["settings"])]
 
-    def solved(self, settings: dict[str, Any], fold: Fold, case: str) -> tuple[CanonicalSpace, Tensor]:
+    def solved(self, settings: dict[str, Any], fold: Fold, case: Case) -> tuple[CanonicalSpace, Tensor]:
         """The closed form of a fold's trial rows, and what each dev group adds to its score.
 
         Its rounds, and whether late anchors stay, are judged as settings are: a round that is the better one with hubs
-        often is the worse one without their removal. Of "held" the last round alone is judged, in which a refit ends.
+        often is the worse one without their removal.
         """
 
         def judge(space: CanonicalSpace) -> Tensor:
-            if case in ("few", "held"):
-                return fold.recalls_of(space.embed_new(fold.dev))
-            return fold.recalls_in(space, self.dim, self.hubs, self.seed)
+            if case.crowded:
+                return fold.recalls_in(space, self.dim, self.hubs, self.seed)
+            return fold.recalls_of(space.embed_new(fold.dev))
 
         method = TransportCCA(self.dim, seed=self.seed, **settings)
-        best = method.solve(fold.trial).judged(judge) if case == "held" else method.solve(fold.trial, judge=judge)
+        best = method.solve(fold.trial).judged(judge) if case.last else method.solve(fold.trial, judge=judge)
         assert best.items is not None
         return best.space, best.items
 
@@ -254,16 +201,16 @@ class Full:
         return fold.without_hubs(heads, self.seed) if self.hubs else heads
 
     def form(self, number: int, linked: int) -> dict[str, Any]:
-        """One of ``CLOSED`` with all that follows from the number of linked items or was asked for."""
-        return {"ridge": self.RIDGE / max(1, linked) ** 0.5, **self.CLOSED[number], **self.closed}
+        """One of `cases.CLOSED` with all that follows from the number of linked items or was asked for."""
+        return {"ridge": RIDGE / max(1, linked) ** 0.5, **CLOSED[number], **self.closed}
 
-    def candidates(self, case: str, linked: int) -> list[dict[str, Any]]:
+    def candidates(self, case: Case, linked: int) -> list[dict[str, Any]]:
         """What to try: settings of the closed form, each once, the most plausible first."""
         if self.chosen is not None:
             return [{k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}]
-        more = self.trials > TRIALS
-        settings = [self.form(k, linked) for k in (*self.TRIED[case], *(self.TRIED["further"] if more else ()))]
-        settings += [{**self.form(k, linked), **new, **self.closed} for k, new in (self.FURTHER if more else ())]
+        settings = [self.form(k, linked) for k in case.tried]
+        if self.trials > TRIALS:
+            settings += [{**self.form(k, linked), **new, **self.closed} for k, new in FURTHER]
         return [s for place, s in enumerate(settings) if s not in settings[:place]]
 
     def descents(self, linked: int) -> list[str]:
@@ -333,7 +280,7 @@ class Full:
 
     def begun(self, settings: dict[str, Any], fold: Fold) -> Heads:
         """Heads of a closed form, whatever was chosen."""
-        return self.solved(settings, fold._replace(trial=fold.p), "links")[0].heads(self.dim)
+        return self.solved(settings, fold._replace(trial=fold.p), CASES["links"])[0].heads(self.dim)
 
     def objective(self, retrieval: str = "clip") -> dict[str, Any]:
         """The total objective as a table, with one of the retrieval terms."""
