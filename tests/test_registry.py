@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,24 +50,37 @@ def test_a_missing_setting_and_a_double_name_are_refused() -> None:
         registry.register("methods", "x")
 
 
-def test_another_package_adds_a_part_through_an_entry_point(tmp_path: Path) -> None:
-    (tmp_path / "their_losses.py").write_text(
-        "from modalign.objectives.base import Objective, nothing\n"
-        "class Flat(Objective):\n    '''Always zero.'''\n    def forward(self, batch): return nothing(batch)\n"
-    )
-    info = tmp_path / "their_losses-1.0.dist-info"
+def with_package(folder: Path, module: str, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own beside an installed package whose entry point is ``their_losses:Theirs``."""
+    (folder / "their_losses.py").write_text(module)
+    info = folder / "their_losses-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: their-losses\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[modalign.objective]\nflat = their_losses:Flat\n")
-    code = "from modalign import registry; print(registry.describe('objective')['flat'])"
-    out = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=True,
+    (info / "entry_points.txt").write_text("[modalign.objective]\ntheirs = their_losses:Theirs\n")
+    path = os.pathsep.join([str(folder), str(Path(registry.__file__).parents[1])])
+    return subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True
     )
-    assert out.stdout.strip() == "Always zero."
+
+
+@pytest.mark.parametrize("first", ["", "import their_losses; "], ids=["found", "imported first"])
+@pytest.mark.parametrize("base", ["Objective", "Clip"])
+def test_another_package_adds_a_part_through_an_entry_point(tmp_path: Path, base: str, first: str) -> None:
+    """Whatever it inherits from, by its public name too, and whichever of the two is imported first."""
+    module = f"from modalign.objectives import {base} as Base\nclass Theirs(Base):\n    '''Their own.'''\n"
+    out = with_package(
+        tmp_path, module, first + "from modalign import registry; print(registry.describe('objective')['theirs'])"
+    )
+    assert (out.stdout.strip(), out.stderr) == ("Their own.", "")
+
+
+def test_an_entry_point_that_cannot_be_loaded_is_named_with_its_package(tmp_path: Path) -> None:
+    code = "import modalign as ma\ntry: ma.names('objective')\nexcept ma.errors.ModalignError as e: print(e)"
+    out = with_package(tmp_path, "import no_such_module_here\n", code)
+    assert out.stdout.strip() == (
+        "the entry point 'theirs' in modalign.objective of the package 'their-losses' cannot be loaded (No module "
+        "named 'no_such_module_here'): python -c 'import their_losses' shows where; mend that package or uninstall it"
+    )
 
 
 def test_every_part_has_a_name_and_a_line() -> None:

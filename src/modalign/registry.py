@@ -17,11 +17,12 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any, TypeVar
 
-from .errors import ModalignError, check_known, unknown
+from .errors import ModalignError, check_known, explained, unknown
 from .parameters import check_value, checked
 
 FAMILIES: Mapping[str, str] = {
@@ -82,7 +83,8 @@ def by_class(family: str) -> dict[str, Callable[..., Any]]:
     A part of somebody else's package is imported from there, and made by its registered name.
     """
     home = FAMILIES[family] + "."
-    return {part.__name__: part for part in parts(family).values() if part.__module__.startswith(home)}
+    _import_modules(family)  # without entry points, whose own classes may inherit from what is asked for here
+    return {part.__name__: part for part in _parts[family].values() if part.__module__.startswith(home)}
 
 
 def describe(family: str) -> dict[str, str]:
@@ -134,15 +136,31 @@ def _origin(part: Callable[..., Any]) -> str:
 
 
 def parts(family: str) -> Mapping[str, Callable[..., Any]]:
-    """All parts of a family by their registered names; imports every module of the family once."""
+    """All parts of a family by their registered names; imports every module of the family once.
+
+    Raises:
+        ModalignError: unknown family, or an entry point that cannot be loaded.
+    """
     check_known("family", family, FAMILIES)
     if family not in _discovered:
-        package = importlib.import_module(FAMILIES[family])
-        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-            importlib.import_module(module.name)
+        _import_modules(family)
         for point in entry_points(group=f"modalign.{family}"):
-            found = point.load()
+            found = _loaded(point)
             if not isinstance(found, ModuleType):
                 register(family, point.name)(found)
         _discovered.add(family)
     return _parts[family]
+
+
+@cache
+def _import_modules(family: str) -> None:
+    package = importlib.import_module(FAMILIES[family])
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+
+
+def _loaded(point: EntryPoint) -> Any:
+    owner = f" of the package '{point.dist.name}'" if point.dist else ""
+    then = f": python -c 'import {point.module}' shows where; mend that package or uninstall it"
+    with explained(f"the entry point '{point.name}' in {point.group}{owner} cannot be loaded", Exception, then=then):
+        return point.load()

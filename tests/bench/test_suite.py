@@ -86,6 +86,7 @@ def test_methods_of_three_modalities_stay_out_of_two() -> None:
         ({"sedes": [0]}, "did you mean 'seeds'"),
         ({"methods": ["clp"]}, "did you mean 'clip'"),
         ({"methods": ["basline"]}, "did you mean 'baselines'"),
+        ({"methods": ["transport_cca"]}, r"add  \[entries.transport_cca\] method = \"transport_cca\""),
         ({"settings": [{"regime": "hiden"}]}, "did you mean 'hidden'"),
         ({"settings": [{"regime": "hidden", "pair": 3}]}, "did you mean 'pairs'"),
         ({"settings": [{"regime": "complete", "pairs": 3}]}, "budget of the regime 'hidden'"),

@@ -246,7 +246,7 @@ def catalogue(own: Mapping[str, Mapping[str, Any]] | None = None, where: str = "
     for name, table in (own or {}).items():
         place = f"[entries.{name}] of {where}"
         if name in entries or name in groups(entries):
-            raise ModalignError(f"{place}: the catalogue has that name already; take another one")
+            raise ModalignError(f"{place}: an entry or a group of entries has that name already; take another one")
         entries[name] = _own(name, table, entries, place)
     return entries
 

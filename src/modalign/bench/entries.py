@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ModalignError, unknown
+from ..registry import names
 
 Settings = dict[str, Any]
 
@@ -114,6 +115,9 @@ def names_of(asked: Sequence[str], entries: Mapping[str, MethodEntry], where: st
     found: list[str] = []
     for name in asked:
         if name not in entries and name not in together:
+            if name in names("method"):
+                entry = f'[entries.{name}] method = "{name}"'
+                raise ModalignError(f"{where}: '{name}' is a registered method and no entry yet: add  {entry}")
             raise unknown(f"method of {where}", name, [*entries, *together])
         found += [name] if name in entries else together[name]
     return list(dict.fromkeys(found))
