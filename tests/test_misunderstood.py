@@ -14,7 +14,7 @@ import pytest
 
 import modalign as ma
 from modalign import cli
-from modalign.data.arrays import load_pairs
+from modalign.data.pairs import load_pairs
 from modalign.errors import ModalignError
 from modalign.features.embed import embed
 from modalign.runs.train import align_arrays

@@ -70,12 +70,14 @@ class ArrayData:
 
     Args:
         arrays: modality -> file, see ``data.arrays.load_array``.
-        pairs: file of row numbers that belong together, see ``data.arrays.load_pairs``; None: row by row.
+        pairs: file of rows that belong together, see ``data.pairs.load_pairs``; None: rows of equal ids, or row by row.
+        ids: modality -> file of the ids of its rows, see ``data.pairs.load_ids``; empty: rows have none.
         holdout: share of the linked groups kept for measuring, in [0, 1); 0: fit on everything, measure nothing.
     """
 
     arrays: dict[str, Path]
     pairs: Path | None = None
+    ids: dict[str, Path] = field(default_factory=dict)
     holdout: Share = 0.2
 
     def __post_init__(self) -> None:
@@ -149,7 +151,7 @@ def specification(table: Mapping[str, Any], where: str = "specification", home: 
     return spec
 
 
-SOURCES = ("root", "store", "files", "arrays", "pairs")
+SOURCES = ("root", "store", "files", "arrays", "ids", "pairs")
 """Settings that name a file or a folder and nothing else."""
 PLACES = (*SOURCES, "captions", "labels", "texts", "weights", "folder", "path", "run")
 """Settings that may name one."""
@@ -167,7 +169,7 @@ def located(value: Any, home: Path | None = None, key: str = "", sure: bool = Tr
         'list.csv'
     """
     if isinstance(value, Mapping):
-        inside = key if key in ("files", "arrays") else ""
+        inside = key if key in ("files", "arrays", "ids") else ""
         return {k: located(v, home, inside or k, sure) for k, v in value.items()}
     if key not in PLACES or not isinstance(value, str | Path) or not str(value):
         return value

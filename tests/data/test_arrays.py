@@ -5,7 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from modalign.data.arrays import arrays, load_array, load_pairs
+from modalign.data.arrays import arrays, load_array
+from modalign.data.pairs import load_pairs
 from modalign.errors import ModalignError
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3) / 7

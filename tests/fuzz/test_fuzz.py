@@ -28,10 +28,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modalign.bench.suite import build, read
-from modalign.data.arrays import load_array, load_pairs
+from modalign.data.arrays import load_array
 from modalign.data.manifest import Manifest
 from modalign.data.media import load_image, load_sound
 from modalign.data.named import read_named
+from modalign.data.pairs import load_pairs
 from modalign.errors import ModalignError
 from modalign.features.store import Store
 from modalign.metrics.key import Key

@@ -15,11 +15,11 @@ from torch.nn.functional import normalize
 
 import modalign as ma
 from modalign import cli
+from modalign.data.pairs import load_pairs
 from modalign.errors import ModalignError
 from modalign.migration import Migration, load_migration
 from modalign.migration.charts import adapters, by_place, over_pairs
 from modalign.migration.curve import forecast
-from modalign.migration.inputs import load_links
 from modalign.migration.lists import nearest, overlap
 from modalign.migration.page import COLUMNS, needed
 from modalign.migration.verdict import verdict
@@ -183,10 +183,10 @@ def test_columns_that_name_new_first_are_refused(head: str, tmp_path: Path) -> N
     between = next(c for c in ",;\t" if c in head)
     path = tmp_path / "pairs.csv"
     path.write_text(head + "\n" + "".join(f"{i}{between}{i}\n" for i in range(20)))
-    with pytest.raises(ModalignError, match="give the row numbers of OLD first"):
-        load_links(path)
+    with pytest.raises(ModalignError, match="give the rows of OLD first"):
+        load_pairs(path, ("OLD", "NEW"))
     path.write_text(f"old{between}new\n3{between}4\n")
-    assert load_links(path).tolist() == [[3, 4]]
+    assert load_pairs(path, ("OLD", "NEW")).tolist() == [[3, 4]]
 
 
 def facts_of(kept: float, agreement: float, take: str = "queries", bare: float = 0.0) -> dict[str, Any]:

@@ -53,6 +53,10 @@ DataSet = Annotated[str, Parameter(help="See: modalign list dataset.")]
 Root = Annotated[Path | None, Parameter(help="Folder of the data set's files; not needed for built-in data.")]
 OneSplit = Annotated[str | None, Parameter(help="Only this split.")]
 Names = Annotated[Several, Parameter(help="Modality names, one per array; default: the file names.")]
+Ids = Annotated[
+    SeveralFiles,
+    Parameter(help="Files of the arrays' ids, one per array, an id a line; without --pairs, equal ids are one thing."),
+]
 Address = Annotated[
     str | None, Parameter(help="Of a Ray cluster: auto, ray://HOST:10001; default: processes of this machine.")
 ]

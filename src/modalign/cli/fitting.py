@@ -11,6 +11,7 @@ from .common import (
     Address,
     DataSet,
     Flag,
+    Ids,
     Json,
     MaybeWhole,
     Names,
@@ -57,6 +58,7 @@ def align(
     *arrays: Path,
     out: Path,
     pairs: Path | None = None,
+    ids: Ids = None,
     names: Names = None,
     method: str = "full",
     dim: Annotated[Dim, WHOLE] = 256,
@@ -67,9 +69,9 @@ def align(
     """Fit heads on feature arrays: the shortest way to a shared space.
 
     Args:
-        arrays: Two or more .npy files, (rows, features). Rows are paired by position unless --pairs is given.
+        arrays: Two or more .npy files, (rows, features). Rows are paired by position unless --pairs or --ids is given.
         out: Folder of the run.
-        pairs: CSV or .npy of row numbers, one pair a line; all other rows are unpaired (two arrays only).
+        pairs: CSV or .npy of row numbers, or of ids, one pair a line; all other rows are unpaired (two arrays only).
         method: See: modalign list method.
         dim: Width of the shared space.
         holdout: Share of the pairs held out to measure the alignment; 0 measures nothing.
@@ -83,6 +85,7 @@ def align(
             list(arrays),
             out,
             pairs=pairs,
+            ids=ids or (),
             names=names,
             method=method,
             dim=dim,

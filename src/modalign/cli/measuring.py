@@ -11,6 +11,7 @@ from .common import (
     Address,
     DataSet,
     Flag,
+    Ids,
     Json,
     MaybeWhole,
     Names,
@@ -101,6 +102,7 @@ def _names(entries: list[str] | None) -> tuple[str, ...]:
 def diagnose(
     *arrays: Path,
     pairs: Path | None = None,
+    ids: Ids = None,
     names: Names = None,
     rows: Whole = 2000,
     seed: Seeded = 0,
@@ -109,9 +111,10 @@ def diagnose(
     """Say, before any training, whether feature arrays are worth aligning.
 
     Args:
-        arrays: Two or more .npy files, (rows, features), paired by position unless --pairs is given; or one store of
-            ``modalign embed``, whose captions and files are also searched for doubles and for leaks between splits.
-        pairs: CSV or .npy of row numbers, one pair a line (two arrays only).
+        arrays: Two or more .npy files, (rows, features), paired by position unless --pairs or --ids is given; or one
+            store of ``modalign embed``, whose captions and files are also searched for doubles and for leaks between
+            splits.
+        pairs: CSV or .npy of row numbers, or of ids, one pair a line (two arrays only).
         rows: Pairs to look at, at most.
     """
     from ..diagnosis import diagnose_arrays
@@ -119,7 +122,7 @@ def diagnose(
     from .tables import diagnosis
 
     with terminal() as progress:
-        result = diagnose_arrays(list(arrays), pairs, names, rows, seed, progress)
+        result = diagnose_arrays(list(arrays), pairs, ids or (), names, rows, seed, progress)
     emit(result, json, diagnosis)
 
 

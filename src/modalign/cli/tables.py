@@ -110,7 +110,7 @@ def index(result: Mapping[str, Any]) -> str:
     lines += [*recall_text(result["recall"]), *told(map(LeftOut.of, result["failures"]))]
     if result.get("lance"):
         lines.append(f"LanceDB: {result['lance']['rows']:,} rows in {result['lance']['uri']}")
-    lines.append(f'search it:  modalign search {result["index"]} "a word"')
+    lines.append(f"search it:  modalign search {result['index']} {result['query']}")
     return "\n".join(lines)
 
 

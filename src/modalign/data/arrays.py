@@ -1,10 +1,8 @@
-"""Arrays and pairs from files: .npy, .npz, .safetensors, .lance; .csv, .tsv. Safe to open whoever wrote them."""
+"""Arrays from files: .npy, .npz, .safetensors, .lance. Safe to open whoever wrote them."""
 
 from __future__ import annotations
 
-import csv
 import os
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,13 +19,11 @@ from ..parameters import check_names
 from ..registry import register
 from ..views import Views
 from . import lance
-from .lists import read_list
 from .manifest import Manifest, Row
 
 T = TypeVar("T")
 ARRAYS = (".npy", ".npz", ".safetensors")
 BLOCK = 1 << 15  # rows that are compared together
-PAIRS = (".csv", ".tsv", ".txt", ".npy")
 
 
 def load_array(path: str | Path) -> Tensor:
@@ -66,7 +62,7 @@ def load_array(path: str | Path) -> Tensor:
         raise ModalignError(f"array file not found: {path}")
     if path.suffix.lower() == ".safetensors":
         return _float_rows(_only(_read_safetensors(path), path), path)
-    loaded = _read_numpy(path)
+    loaded = read_numpy(path)
     array = loaded if isinstance(loaded, np.ndarray) else _only(loaded, path)
     if array.dtype.kind not in "fiub":
         kind = "Python objects" if array.dtype.hasobject else f"values of type {array.dtype}"
@@ -103,51 +99,6 @@ def load_features(files: Mapping[str, str | Path]) -> dict[str, Tensor]:
         if len(x[m]) > 1 and all(bool((part == x[m][0]).all()) for part in x[m].split(BLOCK)):
             raise ModalignError(f"all {len(x[m])} rows of {path} are equal: there is nothing to align")
     return x
-
-
-def load_pairs(path: str | Path) -> Tensor:
-    """Read pairs of row numbers: which row of the first array goes with which row of the second, from 0.
-
-    Args:
-        path: .csv, .tsv or .txt with two columns, with or without a line of column names; or .npy of shape (p, 2).
-
-    Returns:
-        (p, 2) int64, in the order of the file, repeats included.
-
-    Raises:
-        ModalignError: missing file, other ending, a line that is not two whole numbers >= 0 (with its number), no
-            pair at all.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "pairs.csv"
-        >>> _ = path.write_text("image,text\\n0,3\\n1,2\\n")
-        >>> load_pairs(path).tolist()
-        [[0, 3], [1, 2]]
-    """
-    path = Path(path)
-    if path.suffix.lower() not in PAIRS:
-        raise ModalignError(f"a file of pairs ends in {few(PAIRS)}, got: {path}")
-    if not path.is_file():
-        raise ModalignError(f"file of pairs not found: {path}")
-    if path.suffix.lower() == ".npy":
-        return _pairs_of_array(path)
-    pairs: list[tuple[int, int]] = []
-    header_possible = True
-    for number, cells in _lines(path):
-        if header_possible and not any(_whole(c) is not None for c in cells):
-            header_possible = False
-            if len(cells) == 2 and not any(_number(c) for c in cells):
-                continue
-        header_possible = False
-        values = [_whole(c) for c in cells]
-        if len(values) != 2 or values[0] is None or values[1] is None:
-            shown = few(repr(c) for c in cells)
-            raise ModalignError(f"{path}, line {number}: expected two row numbers (0, 1, ...), got {shown}")
-        pairs.append((values[0], values[1]))
-    if not pairs:
-        raise ModalignError(f"file of pairs has no pairs: {path}")
-    return torch.tensor(pairs, dtype=torch.long)
 
 
 def modality_names(files: Sequence[Path], names: Sequence[str] | None = None) -> list[str]:
@@ -195,7 +146,8 @@ def arrays(files: Mapping[str, str], split: str = "train") -> Manifest:
     return Manifest.from_rows(rows, name="arrays")
 
 
-def _read_numpy(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+def read_numpy(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """What a .npy or .npz file holds; no object is ever unpickled. Raises ModalignError for damaged files."""
     try:
         loaded = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
         return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
@@ -233,44 +185,3 @@ def _check_shape(shape: tuple[int, ...], path: Path) -> None:
         raise ModalignError(f"array must have two dimensions (rows, features), but {path} has shape {shape}")
     if 0 in shape:
         raise ModalignError(f"array is empty: {path} has shape {shape}")
-
-
-def _pairs_of_array(path: Path) -> Tensor:
-    pairs = _read_numpy(path)
-    if not isinstance(pairs, np.ndarray) or pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.dtype.kind not in "iu":
-        found = f"{pairs.dtype} of shape {pairs.shape}" if isinstance(pairs, np.ndarray) else "several arrays"
-        raise ModalignError(f"pairs must be integers of shape (p, 2), but {path} holds {found}")
-    if len(pairs) == 0:
-        raise ModalignError(f"file of pairs has no pairs: {path}")
-    if int(pairs.min()) < 0 or int(pairs.max()) > np.iinfo(np.int64).max:
-        bad = int(np.argmax(((pairs < 0) | (pairs > np.iinfo(np.int64).max)).any(1)))
-        raise ModalignError(f"{path}, row {bad}: row numbers must be 0, 1, ..., got {pairs[bad].tolist()}")
-    return torch.from_numpy(np.array(pairs, dtype=np.int64, order="C"))  # a copy: the file is mapped read-only
-
-
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Numbered lines as lists of cells, blank lines left out. The separator is the one the first line has."""
-    text = read_list(path, "file of pairs")[0].replace("\r\n", "\n").replace("\r", "\n")
-    lines = [(i, line.strip()) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not lines:
-        return []
-    separator = next((s for s in ("\t", ",", ";") if s in lines[0][1]), None)
-    if separator is None:
-        return [(i, line.split()) for i, line in lines]
-    return [(i, [c.strip() for c in next(csv.reader([line], delimiter=separator))]) for i, line in lines]
-
-
-def _whole(cell: str) -> int | None:
-    """A whole number >= 0 that fits 64 bits, or None; "7.0" is one, as tables with gaps are written."""
-    found = re.fullmatch(r"(\d{1,19})(\.0+)?", cell, re.ASCII)
-    value = int(found.group(1)) if found else -1
-    return value if 0 <= value <= np.iinfo(np.int64).max else None
-
-
-def _number(cell: str) -> bool:
-    """Whether a cell is any number: a header has none."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

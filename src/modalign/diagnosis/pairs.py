@@ -249,6 +249,7 @@ def _facts(x: Tensor, most: int, seed: int) -> dict[str, float | int | None]:
 def diagnose_arrays(
     arrays: Sequence[Path],
     pairs: Path | None = None,
+    ids: Sequence[Path] = (),
     names: Sequence[str] | None = None,
     rows: Count = 2000,
     seed: Seed = 0,
@@ -258,7 +259,8 @@ def diagnose_arrays(
 
     A store knows its items: captions and files that it holds more than once are told beside its features.
     """
-    from ..data.arrays import load_features, load_pairs, modality_names
+    from ..data.arrays import load_features, modality_names
+    from ..data.pairs import files_of, joined, load_ids
 
     if len(arrays) == 1 and arrays[0].is_dir():
         store = Store.open(arrays[0])
@@ -267,6 +269,6 @@ def diagnose_arrays(
             "doubles": doubles(store.manifest),
         }
     labels = modality_names(arrays, names)
-    known = load_pairs(pairs) if pairs else None
-    x = Views.from_arrays(known, **load_features(dict(zip(labels, arrays, strict=True))))
-    return diagnose(x, rows, seed=seed, progress=progress).json()
+    x = load_features(dict(zip(labels, arrays, strict=True)))
+    known = load_ids(files_of(ids, labels), x)
+    return diagnose(joined(x, pairs, known), rows, seed=seed, progress=progress).json()

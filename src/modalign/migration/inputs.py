@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..data.arrays import load_pairs
 from ..errors import ModalignError, few
 from . import transport
 from .choose import without
@@ -22,21 +19,6 @@ DOUBT = 0.05  # share of wrong links from which they are put aside
 JUDGED = 30  # links below which a wrong one cannot be told from an odd one
 PLACES = 20
 ROWS = 1024  # of either model in the plans of the check
-
-
-def load_links(path: str | Path) -> Tensor:
-    """Pairs of row numbers from a file, OLD's first.
-
-    Raises:
-        ModalignError: as ``load_pairs``; a line of column names that has NEW first.
-    """
-    pairs = load_pairs(path)
-    if Path(path).suffix != ".npy":
-        with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
-            names = re.split(r"[,;\t]", file.readline().strip().lower().replace('"', ""))
-        if len(names) == 2 and "new" in names[0] and "old" in names[1]:
-            raise ModalignError(f"{path} has the columns {', '.join(names)}: give the row numbers of OLD first")
-    return pairs
 
 
 class Links(NamedTuple):

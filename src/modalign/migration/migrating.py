@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
+from ..data.pairs import load_pairs
 from ..errors import ModalignError, few
 from ..files import read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
@@ -22,7 +23,7 @@ from . import export, gradual
 from .adapter import Adapter, load_adapter
 from .choose import METHODS, Candidate, Direction, Kept
 from .curve import forecast
-from .inputs import DOUBT, load_links
+from .inputs import DOUBT
 from .lists import K, Measure
 from .study import Side, Study, by_place, score, study, worst
 from .vectors import Vectors, in_memory, open_vectors
@@ -126,7 +127,7 @@ def migrate(
         stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
         if not directions:
             raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
-        links = load_links(pairs) if isinstance(pairs, str | Path) else row_pairs(pairs)
+        links = load_pairs(pairs, ("OLD", "NEW")) if isinstance(pairs, str | Path) else row_pairs(pairs)
         s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
         facts = describe(s, stores, len(links), k, seed, encoders or {})
         moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, folder)

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.arrays import load_features, load_pairs
+from ..data.arrays import load_features
 from ..data.left_out import LeftOut
 from ..data.manifest import Manifest, with_soundtracks
+from ..data.pairs import Ids, joined, load_ids
 from ..errors import ModalignError
 from ..features.choose import make_encoders
 from ..features.embed import embed_cached
@@ -42,6 +43,7 @@ class Data:
         manifest: of the items that the views' ``row`` points into.
         credits: whose weights the encoders used, a line each.
         left_out: what the data set names and the views have not. notes: what the encoders did not read as it is.
+        ids: of the rows of plain arrays, where they have any.
     """
 
     splits: Mapping[str, Views]
@@ -51,6 +53,7 @@ class Data:
     credits: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    ids: Ids = field(default_factory=dict)
 
     @property
     def attribution(self) -> str:
@@ -141,14 +144,15 @@ def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Pr
 
 def from_arrays(given: ArrayData, seed: int) -> Data:
     """Feature arrays: the pairs to learn from, and those held out to be measured where there are enough."""
-    known = load_pairs(given.pairs) if given.pairs else None
-    x = Views.from_arrays(known, **load_features(given.arrays))
+    arrays = load_features(given.arrays)
+    ids = load_ids(given.ids, arrays)
+    x = joined(arrays, given.pairs, ids)
     x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
-    told = () if known is None else tuple(_tangled(x))
+    told = tuple(_tangled(x)) if given.pairs else ()
     if round(given.holdout * len(linked_groups(x))) < FEWEST:
-        return Data({"train": x}, notes=told)
+        return Data({"train": x}, notes=told, ids=ids)
     train, test = hold_out(x, given.holdout, seed)
-    return Data({"train": train, "test": test}, notes=told)
+    return Data({"train": train, "test": test}, notes=told, ids=ids)
 
 
 def _tangled(x: Views) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -123,13 +123,20 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(to_json(line) + "\n" for line in lines))
 
 
-def describe(x: Views, modality: str, split: str, manifest: Manifest | None) -> list[dict[str, Any]]:
+def describe(
+    x: Views, modality: str, split: str, manifest: Manifest | None, ids: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """One entry per row of a modality: its split, its row, and its text, or its file by absolute path and its times.
 
-    Rows of feature arrays, which have an ``index``, are no files that could be shown or played.
+    Rows of feature arrays, which have an ``index``, are no files that could be shown or played. Those with ``ids`` are
+    called by them, and found by them where they differ.
     """
     rows = (x.row or {}).get(modality)
     numbers = rows.tolist() if rows is not None else list(range(len(x[modality])))
+    if manifest is None and ids:
+        unlike = len(set(ids)) == len(ids)
+        own = {r: {"name": ids[r]} | ({"id": f"{modality}/{ids[r]}"} if unlike else {}) for r in numbers}
+        return [{"split": split, "row": r, **own[r]} for r in numbers]
     if manifest is None:
         return [{"split": split, "row": r} for r in numbers]
     entries = []

@@ -96,7 +96,12 @@ class Run:
         write_json(run.folder / RunFile.ENVIRONMENT, environment(["modalign", *sys.argv[1:]]))
         parts = {split: model.heads.embed(x) for split, x in data.splits.items()}
         entries = {
-            m: [e for split, x in data.splits.items() if m in x for e in describe(x, m, split, data.manifest)]
+            m: [
+                entry
+                for split, x in data.splits.items()
+                if m in x
+                for entry in describe(x, m, split, data.manifest, data.ids.get(m, ()))
+            ]
             for m in model.heads.modalities
         }
         draw_thumbnails(run.folder, entries, progress)

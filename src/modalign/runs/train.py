@@ -9,6 +9,7 @@ from typing import Any
 
 from ..data.arrays import load_features, modality_names
 from ..data.left_out import lines
+from ..data.pairs import files_of
 from ..diagnosis.doubles import doubles
 from ..files import absolute, atomic, save_array
 from ..model import Model
@@ -58,6 +59,7 @@ def align_arrays(
     arrays: Sequence[Path],
     out: Path,
     pairs: Path | None = None,
+    ids: Sequence[Path] = (),
     names: Sequence[str] | None = None,
     method: str = "full",
     dim: Dim = 256,
@@ -68,7 +70,8 @@ def align_arrays(
     """Fit a method on feature arrays and measure it on pairs that it did not see.
 
     Args:
-        arrays: two or more files, see ``load_array``. Rows are paired by position unless ``pairs`` names them.
+        arrays: two or more files, see ``load_array``. Rows are paired by position unless ``pairs`` or ``ids`` tell.
+        ids: a file per array, see ``load_ids``.
         out: the run folder. names: one per array; default: the file names.
         holdout: share of the linked groups kept for measuring, in [0, 1); 0: fit on everything, measure nothing.
     """
@@ -76,7 +79,8 @@ def align_arrays(
     table: dict[str, Any] = {
         "method": {"name": method, **{k: v for k, v in {"dim": dim, "seed": seed}.items() if k in settings_of(method)}},
         "data": {"arrays": {m: absolute(p) for m, p in zip(labels, arrays, strict=True)}, "holdout": holdout}
-        | ({"pairs": os.path.abspath(pairs)} if pairs else {}),
+        | ({"pairs": os.path.abspath(pairs)} if pairs else {})
+        | ({"ids": {m: os.path.abspath(p) for m, p in files_of(ids, labels).items()}} if ids else {}),
         "seed": seed,
         "out": str(out),
     }

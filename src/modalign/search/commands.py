@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..data.left_out import LeftOut
 from ..errors import ModalignError, check_known, unknown
 from ..features.reading import remarks
@@ -18,6 +20,7 @@ from ..runs import Run
 from .gallery import CORRECTIONS
 from .index import Index
 from .items import conditions, item_id
+from .part import Place
 from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
 from .settings import AnnSettings
@@ -57,7 +60,8 @@ def index_run(
         shards: parts of the index that are built side by side. prefix: of the ids.
         join: indexes that become one with ``source``, an index too, in the folder ``out``.
 
-    Returns: {"index", "kind", "items": {modality: n}, "model", "recall", "failures": see ``data.left_out``}.
+    Returns: {"index", "kind", "items": {modality: n}, "model", "recall", "failures": see ``data.left_out``,
+        "query": one that it can answer}.
     """
     left_out: tuple[LeftOut, ...] = ()
     if join:
@@ -89,12 +93,23 @@ def index_run(
         "model": (index.current["model"] or {}).get("fingerprint"),
         "recall": index.current.get("recall"),
         "failures": [x.json() for x in left_out],
+        "query": _example(open_space(index.folder)),
     }
     if lance:
         from .sinks import LanceSink
 
         result["lance"] = {"uri": lance, "rows": LanceSink(lance).write(index, progress=progress)}
     return result
+
+
+def _example(space: Space) -> str:
+    """A query that a space can answer: words where it reads them, else its first item."""
+    if "text" in space.encoders:
+        return '"a word"'
+    places = (
+        Place(m, int(row)) for m in space.gallery.modalities for row in np.flatnonzero(space.gallery.alive(m))[:1]
+    )
+    return f"--item {shlex.quote(next(map(space.gallery.id, places), 'ID'))}"
 
 
 def _fill(
