@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def test_shipped_suites_are_whole(path: Path) -> None:
     assert set(suite.targets) <= names
     assert set(suite.robustness.get("settings", ())) <= names
     assert all(s.methods for s in suite.settings)
+
+
+def test_the_suite_of_the_page_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    suite = build(tomllib.loads(page.partition("```toml\n")[2].partition("```")[0]))
+    assert {"full", "wider", "mine"} <= set(suite.entries)
+    assert suite.focus == "full"
 
 
 def test_all_promised_suites_are_there() -> None:
