@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from modalign.report.sections.gallery import STRATA, choose
 from modalign.report.sections.scores import table_columns
 from modalign.report.sections.training import collect
 from modalign.report.sheet import first_sentence
-from modalign.report.svg import palette, picture, shorten, standalone, tag, text, ticks
+from modalign.report.svg import palette, picture, shorten, standalone, tag, text, ticks, width_of
 from modalign.runs import Result
 
 from .conftest import scores
@@ -84,6 +85,29 @@ def test_recall_points_stand_in_the_order_of_their_values() -> None:
     circle = next(panel.iter(SVG + "circle"))  # full
     square = next(r for r in panel.iter(SVG + "rect"))  # the first of the others
     assert float(circle.get("cx", 0)) > float(square.get("x", 0))
+
+
+def test_long_names_keep_clear_of_the_values() -> None:
+    long = {n: replace(m, label=f"{n} that has a very long name, as long as this one is") for n, m in METHODS.items()}
+    for panel in recall_figure(long, "full")[1:]:
+        root = parsed(panel)
+        for found in root.iter(SVG + "text"):
+            content, start = "".join(found.itertext()), float(found.get("x", 0))
+            if content.startswith(tuple(METHODS)):
+                size = width_of(content, 11.5)
+                low, high = (start, start + size) if found.get("text-anchor") != "end" else (start - size, start)
+                assert 0 <= low < high <= 420 - 58 + 22
+
+
+def test_every_method_of_many_has_its_line_beside_the_curves() -> None:
+    many = {f"{n}-{i}": m for i in range(14) for n, m in METHODS.items()}
+    budgets = [replace(b, method=f"{b.method}-{i}") for i in range(14) for b in BUDGETS]
+    drawn = looks({n: replace(m, label=n) for n, m in many.items()}, None)
+    root = parsed(budget_figure(budgets, drawn, {}))
+    levels = [float(t.get("y", 0)) for t in root.iter(SVG + "text") if "".join(t.itertext()) in many]
+    assert len(levels) == len({b.method for b in budgets})
+    assert all(b - a >= 15.9 for a, b in pairwise(sorted(levels)))
+    assert max(levels) < float(str(root.get("viewBox")).split()[3])
 
 
 def test_methods_differ_in_form_not_only_in_colour() -> None:

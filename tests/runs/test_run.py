@@ -129,8 +129,12 @@ def test_a_result_survives_json() -> None:
     )
     text = json.dumps(found.json(), allow_nan=False)
     assert Result.from_json(json.loads(text)) == found
-    undefined = Result("x", {"a": MethodResult("a", {"r": Score(float("nan")), "s": score})})
-    assert list(Result.from_json(json.loads(json.dumps(undefined.json()))).methods["a"].scores) == ["s"]
+    nothing = Score(float("nan"))
+    budgets = (Budget("a", 20, nothing), Budget("a", 40, score))
+    undefined = Result("x", {"a": MethodResult("a", {"r": nothing, "s": score})}, budgets=budgets)
+    known = Result.from_json(json.loads(json.dumps(undefined.json())))
+    assert list(known.methods["a"].scores) == ["s"]
+    assert known.budgets == budgets[1:]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +144,7 @@ def test_a_result_survives_json() -> None:
         ({"title": "x", "methods": {}}, "older version"),
         ({"format": 9, "title": "x", "methods": {}}, "update modalign"),
         ({"format": 2, "methods": {}}, "scores are damaged"),
+        ({"format": 2, "title": "x", "methods": {}, "data": []}, "data must be a table"),
         ({"format": 2, "title": "x", "methods": {"a": {"label": "a", "scores": {"r": 3}}}}, "scores are damaged"),
     ],
 )

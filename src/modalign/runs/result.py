@@ -107,10 +107,14 @@ class Result:
             raise ModalignError(f"{where} has format {table['format']}, this version reads {FORMAT}: update modalign")
         try:
             plain = {k: table[k] for k in _PLAIN if k in table}
+            for name in ("data", "settings", "saving", "skipped", "record"):
+                if not isinstance(plain.get(name, {}), Mapping):
+                    raise TypeError(f"{name} must be a table")
+            budgets = [_budget(b, f"{where}: budgets[{i}]") for i, b in enumerate(table.get("budgets", []))]
             return cls(
                 title=str(table["title"]),
                 methods={n: _method(m, f"{where}: methods.{n}") for n, m in table["methods"].items()},
-                budgets=tuple(_budget(b, f"{where}: budgets[{i}]") for i, b in enumerate(table.get("budgets", []))),
+                budgets=tuple(b for b in budgets if not math.isnan(b.mean_recall.value)),
                 kinds={n: Kind.from_json(k, f"{where}: kinds.{n}") for n, k in table.get("kinds", {}).items()},
                 **plain | {k: tuple(plain.get(k, ())) for k in ("seeds", "weights")},
             )

@@ -56,12 +56,14 @@ def chart(
         log: a logarithmic axis; 0 stands at its left end, apart.
         height_is: what the percentages are of, below the title.
         marks: places of the axis that are named, where there is room; None: those of the points.
+        size: width and least height.
         more: what is drawn beside the lines, given both scales.
     """
-    width, height = size
     named = [(shorten(entry.look.label, 20), entry) for entry in lines if entry.named]
+    width, top = size[0], 56.0 if height_is else 40.0
+    height = max(size[1], top + 16 * len(named) + 46)  # every name has a line of its own
     left, right = 46.0, width - 18 - max((width_of(name, 12.5) for name, _ in named), default=0.0)
-    top, bottom = 56.0 if height_is else 40.0, height - 46
+    bottom = height - 46
     places = sorted({p.x for entry in lines for p in entry.points})
     x = _across(places, left + 10, right - 6, log)
     highest = max((p.y if p.high is None else p.high for entry in lines for p in entry.points), default=0.0)

@@ -165,9 +165,11 @@ def _whisker(at: Any, look: Series, number: Score, y: float, right: float, name:
     parts.append(text(right + 56, y + 4.5, shown(number, sign=False), 13, "var(--ink)", "end", weight))
     if name:
         end = at(100 * number.high) if number.high is not None else at(value)
-        fits = end + 12 + width_of(name, 11.5) < right + 22
         start = at(100 * number.low) if number.low is not None else at(value)
-        x, anchor = (end + 8, "start") if fits or start < width_of(name, 11.5) + 22 else (start - 8, "end")
+        after, before, needed = right + 10 - end, start - 22, width_of(name, 11.5)
+        behind = needed < after or (needed > before and after >= before)
+        x, anchor = (end + 8, "start") if behind else (start - 8, "end")
+        name = shorten(name, int((after if behind else before) / width_of("x", 11.5)))
         parts.append(text(x, y + 4, name, 11.5, look.colour, anchor, 700 if look.shape == 0 else None))
     return join(parts)
 
