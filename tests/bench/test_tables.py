@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from modalign.bench.tables import lead
+from modalign.bench.tables import latex, lead, table
+from modalign.report.bench.rows import board
 
 Row = tuple[float, float, float]
 
@@ -35,3 +36,20 @@ def test_the_lead_is_counted_against_the_best_baseline() -> None:
         "in 1 with an interval apart from that of the best one."
     )
     assert lead({**summary, "settings": []}) == ""
+
+
+def test_one_seed_has_no_spread() -> None:
+    row: dict[str, Any] = {"value": 0.5, "low": 0.4, "high": 0.6, "beside": {}, "cost": {"cpu_seconds": 1.0}}
+    one = {
+        "name": "hidden", "part": "hidden", "best": "a", "focus": "a", "comparisons": [],
+        "methods": {"a": {**row, "sd": None, "seeds": [0]}, "b": {**row, "sd": 0.01, "seeds": [0, 1]}},
+    }  # fmt: skip
+    summary = {"labels": {"a": "A", "b": "B"}, "groups": {"a": "ours", "b": "closed"}, "settings": [one]}
+    assert [cells[2] for cells in board(summary, one)[1]] == ["–", "1.00"]
+    assert [line for line in latex(summary).splitlines() if line.startswith(("A", "B"))] == [
+        r"A & $\mathbf{50.0}$ \\", r"B & $50.0_{1.0}$ \\",
+    ]  # fmt: skip
+
+
+def test_a_name_cannot_break_a_table() -> None:
+    assert table(["method", "value"], [["a | b\nc", "1"]]).splitlines()[2] == r"| a \| b c | 1 |"

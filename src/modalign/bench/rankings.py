@@ -40,7 +40,8 @@ def friedman(values: np.ndarray) -> float:
 
     if values.shape[1] < 3 or values.shape[0] < 2:
         return 1.0
-    p = float(friedmanchisquare(*values.T).pvalue)
+    with np.errstate(invalid="ignore"):  # all equal
+        p = float(friedmanchisquare(*values.T).pvalue)
     return p if p == p else 1.0
 
 

@@ -80,7 +80,7 @@ def one_method(bench: BenchFolder, setting: Setting, method: str, results: Seque
     by_seed, dev = [r.recall for r in results], [t["dev"] for t in records]
     return {
         "by_seed": by_seed, "seeds": [r.seed for r in results],
-        "sd": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0,
+        "sd": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
         "scores": mean_of([values_of(r.scores) for r in results]),
         "geometry": mean_of([values_of(r.geometry) for r in results]), "beside": beside(results),
         "cost": mean_of([t["cost"] for t in records]), "dev": None if None in dev else float(np.mean(dev)),

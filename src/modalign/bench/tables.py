@@ -105,9 +105,12 @@ def latex(summary: Summary) -> str:
         entries = [_tex(summary["labels"][m])]
         for s in settings:
             row = s["methods"].get(m)
-            text = "--" if row is None else f"{100 * row['value']:.1f}_{{{100 * row['sd']:.1f}}}"
-            bold = row is not None and m == s["best"]
-            entries.append("--" if row is None else f"$\\mathbf{{{text}}}$" if bold else f"${text}$")
+            if row is None:
+                entries.append("--")
+                continue
+            spread = "" if row["sd"] is None else f"_{{{100 * row['sd']:.1f}}}"
+            text = f"{100 * row['value']:.1f}{spread}"
+            entries.append(f"$\\mathbf{{{text}}}$" if m == s["best"] else f"${text}$")
         lines.append(" & ".join(entries) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
@@ -189,7 +192,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         |---|---|
         | CCA | .042 |
     """
-    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in rows)])
+    lines = (" | ".join(" ".join(entry.replace("|", "\\|").split()) for entry in row) for row in (head, *rows))
+    first, *rest = (f"| {line} |" for line in lines)
+    return "\n".join([first, "|---" * len(head) + "|", *rest])
 
 
 def _target(s: Mapping[str, Any]) -> str:

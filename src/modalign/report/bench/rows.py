@@ -35,8 +35,9 @@ def board(summary: Summary, setting: Mapping[str, Any]) -> Rows:
         test = against.get(m)
         tested = ("", "") if test is None else (p_value(test["corrected"]), f"{test['effect']:.2f}")
         measured = (row["beside"].get(name, "–") for name in beside)
+        spread = "–" if row["sd"] is None else f"{100 * row['sd']:.2f}"
         cost = f"{row['cost']['cpu_seconds']:.1f}"
-        rows.append([summary["labels"][m], shown(row), f"{100 * row['sd']:.2f}", *measured, *tested, cost])
+        rows.append([summary["labels"][m], shown(row), spread, *measured, *tested, cost])
     return ["method", "mean recall", "sd", *beside, "p (Holm)", "effect", "fit, s"], rows
 
 

@@ -87,8 +87,9 @@ def _board(s: Summary, one: Mapping[str, Any]) -> Markup:
         cells += [gaps.get(m, ""), percent(one["stability"]["first"].get(m, 0.0), 0), _links(row)]
         focus.append(m == one["focus"])
     head += [f"gap of {s['labels'][one['focus']]}", "first, %", "cells"]
-    caption = f"Agreement of the seeds on the ranking (Kendall's W): {one['stability']['concordance']:.2f}"
-    return table(head, rows, caption, focus)
+    several = len(rows) > 1 and any(len(row["seeds"]) > 1 for row in one["methods"].values())
+    agreement = f"Agreement of the seeds on the ranking (Kendall's W): {one['stability']['concordance']:.2f}"
+    return table(head, rows, agreement if several else "", focus)
 
 
 def _links(row: Mapping[str, Any]) -> Markup:
@@ -240,7 +241,7 @@ def tuning(s: Summary) -> Content:
         "seeds, and the test split was scored once per cell."
     )
     body = table(["setting", "method", "trials", "dev", "chosen"], rows)
-    return paragraph(words) + tag("details", tag("summary", f"{len(rows)} tunings"), body)
+    return paragraph(words) + tag("details", tag("summary", f"{len(rows)} tuning{'s' * (len(rows) != 1)}"), body)
 
 
 def failed(s: Summary) -> Content:
