@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ from ..progress import Progress, silent
 from ..views import Views
 
 THUMBNAIL = 96  # pixels
+AT_ONCE = 256  # thumbnails that are asked for together
 
 Entries = Mapping[str, list[dict[str, Any]]]
 """Modality -> one entry per row: "split", "row", and "text" or "picture" (a path inside the folder) or "uri"."""
@@ -156,20 +159,29 @@ def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent)
 
     Sounds and videos keep theirs, for players; their words are the file's name.
     """
-    for m, own in entries.items():
-        todo = [e for e in own if "uri" in e]
-        for done, entry in enumerate(todo, 1):
+    with ThreadPoolExecutor(os.cpu_count(), "draw") as pool:  # half of the time a thread waits for the disk
+        for m, own in entries.items():
+            todo = [e for e in own if "uri" in e]
             if m != "image":
-                entry["text"] = Path(entry["uri"]).stem
+                for entry in todo:
+                    entry["text"] = Path(entry["uri"]).stem
                 continue
-            uri = entry.pop("uri")
-            name = hashlib.blake2b(signature(uri).encode(), digest_size=8).hexdigest()  # a changed file is drawn anew
-            entry["picture"] = f"{RunFile.PICTURES}/{name}.png"
-            place = folder / entry["picture"]
-            if not place.exists():
-                with atomic(place) as partial:
-                    partial.write_bytes(thumbnail(uri, THUMBNAIL))
-            progress(done, len(todo), "thumbnails")
+            for start in range(0, len(todo), AT_ONCE):
+                some = todo[start : start + AT_ONCE]
+                pictures = pool.map(partial(_drawn, folder), [entry.pop("uri") for entry in some])
+                for done, (entry, picture) in enumerate(zip(some, pictures, strict=True), start + 1):
+                    entry["picture"] = picture
+                    progress(done, len(todo), "thumbnails")
+
+
+def _drawn(folder: Path, uri: str) -> str:
+    """Where in the run folder the thumbnail of a file lies, now at the latest."""
+    name = hashlib.blake2b(signature(uri).encode(), digest_size=8).hexdigest()  # a changed file is drawn anew
+    picture = f"{RunFile.PICTURES}/{name}.png"
+    if not (place := folder / picture).exists():
+        with atomic(place) as new:
+            new.write_bytes(thumbnail(uri, THUMBNAIL))
+    return picture
 
 
 def picture_of(folder: Path, entry: Mapping[str, Any]) -> Path | None:

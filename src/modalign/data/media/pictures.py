@@ -110,7 +110,7 @@ def thumbnail(source: Source, px: int) -> bytes:
     picture = load_image(source, px)
     picture.thumbnail((px, px), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    picture.save(out, "PNG", optimize=True)
+    picture.save(out, "PNG")  # the smallest file (an eighth less) takes four times as long
     return out.getvalue()
 
 
