@@ -140,6 +140,11 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "pairs as text": (lambda: ma.Views.from_arrays("pairs.csv", a=torch.eye(2), b=torch.eye(2)), "read a file"),
     "nothing as array": (lambda: ma.Views.from_arrays(a=None, b=torch.eye(2)), "'a' must hold numbers"),
     "text as array": (lambda: ma.Views.from_arrays(a="x", b=torch.eye(2)), "'a' must hold numbers"),
+    "a file's name as array": (lambda: ma.Aligner().fit("x.npy", "y.npy"), r"read the file .* numpy.load\('x.npy'\)"),
+    "an array to a model": (
+        lambda: ma.Aligner("cca", dim=2).fit(np.eye(9), np.eye(9)).model_(np.eye(9)),
+        r"Views.from_arrays\(text=X, image=Y\) makes some; torch.as_tensor\(x\) makes one$",
+    ),
     "a list as data": (lambda: ma.Views([1], [1]), "data must be a table"),
     "tensors of other shape": (
         lambda: ma.geometry.transport.distortion(torch.eye(2), torch.eye(3), torch.eye(2)),

@@ -165,7 +165,8 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
         how = [getattr(k, "HOW", "") for k in kinds]
         if "Tensor" in wanted and hasattr(value, "__array__"):
             how.append("torch.as_tensor(x) makes one")
-        raise ModalignError(": ".join(filter(None, [f"{name} must be {wanted}, got {_shown(value)}", *how])))
+        said = [f"{name} must be {wanted}, got {_shown(value)}", "; ".join(filter(None, how))]
+        raise ModalignError(": ".join(filter(None, said)))
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         for entry in args[1:]:

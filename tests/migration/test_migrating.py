@@ -21,7 +21,7 @@ from modalign.migration import Migration, load_migration
 from modalign.migration.charts import adapters, by_place, over_pairs
 from modalign.migration.curve import forecast
 from modalign.migration.lists import nearest, overlap
-from modalign.migration.page import COLUMNS, needed
+from modalign.migration.page import COLUMNS, needed, undecided
 from modalign.migration.verdict import verdict
 
 from .conftest import Models, two_models
@@ -332,3 +332,16 @@ def test_arrays_and_pairs_are_taken_as_people_hold_them(models: Models) -> None:
     assert told["pairs"]["given"] == 60
     with pytest.raises(ModalignError, match="integer row numbers"):
         ma.migrate(models.old[:300], models.new[:300], [[i + 0.5, i] for i in range(60)])
+
+
+def side_of(first: float, second: float, top: float) -> dict[str, Any]:
+    """Two adapters that keep so much, the first of them marked, and what the top of the report says."""
+    keeps = {"first": first, "second": second, "top": top}
+    scores = {name: {c: {"value": v, "low": v - 0.01, "high": v + 0.01} for c in COLUMNS} for name, v in keeps.items()}
+    tried = [{"method": "ridge", "settings": n, **scores[n]} for n in ("first", "second")]
+    return {"method": "ridge", "settings": "first", **scores["top"], "tried": tried}
+
+
+def test_figures_that_are_not_those_of_the_marked_adapter_are_explained() -> None:
+    assert undecided(side_of(0.3, 0.2, 0.3)) == ""
+    assert "the figures at the top (28.0 % and 28.0 %) are not those of its row" in undecided(side_of(0.3, 0.29, 0.28))

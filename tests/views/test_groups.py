@@ -88,7 +88,7 @@ def test_pairs_are_read_as_people_hold_them(pairs: object) -> None:
         ("pairs.csv", "read a file"),
         (7, "got 7"),
         ([[0, 1], [2]], "unequal lengths"),
-        ([["a", "b"]], "got an array of <U1"),
+        ([["a", "b"]], r"got an array of <U1: find each id's row first, for example by pandas.Index"),
         ([[0, None]], "got an array of object"),
         ([[0.5, 1.5]], "integer row numbers"),
         ([0, 1], "shape"),

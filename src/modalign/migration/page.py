@@ -104,9 +104,20 @@ def methods(f: Mapping[str, Any]) -> Markup:
             f"new lists, overlap@{k}",
             f"new lists, nDCG@{k}",
         ]
-        note = paragraph(f"{words} Percent, with 95 % intervals over queries.")
+        note = paragraph(f"{words} Percent, with 95 % intervals over queries.{undecided(f[d])}")
         parts += [tag("h3", title), note, cards(charts.adapters(f, d)), table(head, rows, focus=chosen)]
     return join(parts)
+
+
+def undecided(side: Mapping[str, Any]) -> str:
+    """The remark where a half of the tested pairs chooses another adapter than all of them: then the figures differ."""
+    chosen = next(t for t in side["tried"] if (t["method"], t["settings"]) == (side["method"], side["settings"]))
+    if all(chosen[c]["value"] == side[c]["value"] for c in COLUMNS):
+        return ""
+    return (
+        " Adapters are close here: a half of the tested pairs chose another one than is marked, so "
+        f"the figures at the top ({percent(side['kept'])} and {percent(side['kept_new'])}) are not those of its row."
+    )
 
 
 COLUMNS = ("kept", "kept_ndcg", "kept_new", "kept_new_ndcg")

@@ -104,7 +104,9 @@ def pair_table(pairs: Any) -> Tensor:
     if table.dtype == object and all(isinstance(v, int | np.integer) for v in table.flat):
         table = table.astype(np.int64)
     if table.dtype.kind not in "biuf":
-        raise ModalignError(f"pairs must be (p, 2) row numbers, got an array of {table.dtype}")
+        words = any(isinstance(v, str) for v in table.flat)
+        how = ": find each id's row first, for example by pandas.Index(ids).get_indexer(column)" if words else ""
+        raise ModalignError(f"pairs must be (p, 2) row numbers, got an array of {table.dtype}{how}")
     return torch.from_numpy(table.astype(table.dtype.newbyteorder("="), copy=False))
 
 

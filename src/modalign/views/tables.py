@@ -165,7 +165,9 @@ def _of_array(x: np.ndarray, name: str) -> Tensor:
         raise _complex(name, x.dtype)
     short = x.dtype.kind == "V" and x.dtype.type is not np.void  # bfloat16 and the like, which ml_dtypes adds
     if x.dtype.kind not in "fiubO" and not short:
-        raise NotNumbersError(f"'{name}' must hold numbers, got an array of {x.dtype}")
+        alone = x.dtype.kind == "U" and not x.ndim
+        how = f": read the file first, for example by numpy.load({str(x)[:80]!r})" if alone else ""
+        raise NotNumbersError(f"'{name}' must hold numbers, got an array of {x.dtype}{how}")
     if x.dtype == object and not x.ndim:
         raise NotNumbersError(f"'{name}' must hold numbers, (rows, features), got {type(x.item()).__name__}")
     kind = np.dtype(np.float32 if short else np.float64 if x.dtype == object or x.dtype.itemsize > 8 else x.dtype)
