@@ -345,3 +345,29 @@ def side_of(first: float, second: float, top: float) -> dict[str, Any]:
 def test_figures_that_are_not_those_of_the_marked_adapter_are_explained() -> None:
     assert undecided(side_of(0.3, 0.2, 0.3)) == ""
     assert "the figures at the top (28.0 % and 28.0 %) are not those of its row" in undecided(side_of(0.3, 0.29, 0.28))
+
+
+def test_items_are_joined_by_their_ids(models: Models, tmp_path: Path) -> None:
+    """Equal ids, pairs of ids and pairs of rows give one adapter; new rows lie in another order than old ones."""
+    order = torch.randperm(150, generator=torch.Generator().manual_seed(0)) + 200
+    pairs = torch.stack([order, torch.arange(150)], 1)
+    stores = models.old[:500], models.new[order]
+    (tmp_path / "old.txt").write_text("".join(f"item {i}\n" for i in range(500)))
+    (tmp_path / "new.txt").write_text("".join(f"item {i}\n" for i in order.tolist()))
+    (tmp_path / "other.txt").write_text("".join(f"{i}.jpg\n" for i in range(150)))
+    (tmp_path / "pairs.csv").write_text(
+        "old,new\n" + "".join(f"item {i},{r}.jpg\n" for r, i in enumerate(order.tolist()))
+    )
+    files = {name: tmp_path / f"{name}.txt" for name in ("old", "new", "other")}
+    wanted = ma.migrate(*stores, pairs, methods=["ridge"]).queries(models.new[:5])
+    by_ids = ma.migrate(*stores, ids=[files["old"], files["new"]], methods=["ridge"])
+    named = ma.migrate(*stores, tmp_path / "pairs.csv", ids=[files["old"], files["other"]], methods=["ridge"])
+    assert by_ids.facts["pairs"]["used"] == named.facts["pairs"]["used"] == 150
+    for moved in (by_ids, named):
+        assert torch.allclose(torch.as_tensor(moved.queries(models.new[:5])), torch.as_tensor(wanted), atol=1e-5)
+    with pytest.raises(ModalignError, match="Give pairs of rows, or the ids of both"):
+        ma.migrate(*stores)
+    with pytest.raises(ModalignError, match="row numbers already: give either"):
+        ma.migrate(*stores, pairs, ids=[files["old"], files["new"]])
+    with pytest.raises(ModalignError, match="2 arrays need as many files of ids, in their order, got 1"):
+        ma.migrate(*stores, ids=[files["old"]])

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..parameters import Count
-from .common import Flag, Json, MaybeWhole, Seeded, Several, emit, unused, whole
+from .common import Flag, Ids, Json, MaybeWhole, Seeded, Several, emit, unused, whole
 
 
 def migrate(
@@ -16,6 +16,7 @@ def migrate(
     new: Path | None = None,
     *,
     pairs: Path | None = None,
+    ids: Ids = None,
     out: Path,
     measure: str = "cosine",
     method: Several = None,
@@ -35,7 +36,7 @@ def migrate(
     Args:
         old: Vectors of the old model: .npy, .safetensors, .parquet, .arrow, .faiss, a Lance table or a search index.
         new: Vectors of the new model, for some of the same items and any others.
-        pairs: CSV or .npy of row numbers, OLD,NEW, one pair a line.
+        pairs: CSV or .npy of row numbers, or of ids, OLD,NEW, one pair a line.
         out: Folder of the migration; with --choose, the CSV of rows to embed.
         measure: How the store compares: cosine, dot or l2.
         method: Only these: identity, orthogonal, low_rank, ridge, cca, perceptron, local, full.
@@ -54,14 +55,14 @@ def migrate(
     unused("without --choose", how=None if choose is not None or how == "spread" else how)
     with terminal() as progress:
         if choose is not None:
-            unused("beside --choose, which fits nothing", pairs=pairs, method=method, direction=direction,
+            unused("beside --choose, which fits nothing", pairs=pairs, ids=ids, method=method, direction=direction,
                    new_part=new_part, old_encoder=old_encoder, new_encoder=new_encoder)  # fmt: skip
             chosen = choose_file(old, out, choose, how, old_part, seed, progress)
             emit(chosen, json, lambda r: f"{r['rows']:,} rows of {old} to embed with the new model -> {out}")
             return
-        result = migrate_files(old, new, pairs, out, measure=measure, methods=method, directions=direction, k=k,
-                               old_part=old_part, new_part=new_part, encoders={"old": old_encoder, "new": new_encoder},
-                               seed=seed, progress=progress)  # fmt: skip
+        result = migrate_files(old, new, pairs, out, ids=ids, measure=measure, methods=method, directions=direction,
+                               k=k, old_part=old_part, new_part=new_part, seed=seed, progress=progress,
+                               encoders={"old": old_encoder, "new": new_encoder})  # fmt: skip
     emit(result, json, summary)
 
 

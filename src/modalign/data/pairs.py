@@ -60,19 +60,32 @@ def files_of(ids: Sequence[Path], modalities: Sequence[str]) -> dict[str, Path]:
     return dict(zip(modalities, ids, strict=False))
 
 
-def load_ids(files: Mapping[str, Path], x: Mapping[str, Tensor]) -> dict[str, list[str]]:
+def load_ids(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, list[str]]:
     """The ids of the rows of some arrays: one a line, in the order of the rows; or a .npy of text or whole numbers.
 
     Args:
-        files: modality -> .txt, .csv or .tsv of one column, with or without its name; or .npy of (n,). x: the arrays.
+        files: modality -> .txt, .csv or .tsv of one column, with or without its name; or .npy of (n,).
+        rows: how many each array has.
 
     Raises:
         ModalignError: no file for an array or no array for a file, another number of ids than rows, a line without
             an id or with several.
     """
-    if files and set(files) != set(x):
-        raise ModalignError(f"ids need one file per array: there are arrays of {few(x)} and ids of {few(files)}")
-    return {m: _ids(Path(files[m]), m, len(x[m])) for m in x if files}
+    if files and set(files) != set(rows):
+        raise ModalignError(f"ids need one file per array: there are arrays of {few(rows)} and ids of {few(files)}")
+    return {m: _ids(Path(files[m]), m, n) for m, n in rows.items() if files}
+
+
+def equal_ids(one: Sequence[str], other: Sequence[str]) -> Tensor:
+    """(p, 2) rows of two arrays that have one id; ids that several rows of a side have are left out.
+
+    Example:
+        >>> equal_ids(["a", "b", "c", "c"], ["c", "b", "d"]).tolist()
+        [[1, 1]]
+    """
+    theirs = _rows_of(other)
+    found = [(row, theirs.get(i, -1)) for i, row in _rows_of(one).items()]
+    return torch.tensor([pair for pair in found if min(pair) >= 0], dtype=torch.long).reshape(-1, 2)
 
 
 def load_pairs(path: str | Path, sides: Sequence[str] = (), ids: Ids | None = None) -> Tensor:

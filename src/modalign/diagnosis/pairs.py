@@ -270,5 +270,5 @@ def diagnose_arrays(
         }
     labels = modality_names(arrays, names)
     x = load_features(dict(zip(labels, arrays, strict=True)))
-    known = load_ids(files_of(ids, labels), x)
+    known = load_ids(files_of(ids, labels), {m: len(features) for m, features in x.items()})
     return diagnose(joined(x, pairs, known), rows, seed=seed, progress=progress).json()

@@ -30,6 +30,7 @@ def migrate_files(
     pairs: Path | None,
     out: Path,
     *,
+    ids: Sequence[Path] | None = None,
     methods: Sequence[str] | None = None,
     directions: Sequence[str] | None = None,
     encoders: Mapping[str, str | None] | None = None,
@@ -38,14 +39,24 @@ def migrate_files(
     """``migrate`` with the defaults of the command. Returns the facts.
 
     Raises:
-        ModalignError: no NEW, no pairs, and what ``migrate`` refuses.
+        ModalignError: no NEW, neither pairs nor ids, and what ``migrate`` refuses.
     """
-    if new is None or pairs is None:
-        raise ModalignError("a migration needs OLD, NEW and --pairs; to choose rows to embed first: --choose 300")
+    if new is None or (pairs is None and not ids):
+        raise ModalignError(
+            "a migration needs OLD, NEW and --pairs (or --ids of both); to choose rows to embed first: --choose 300"
+        )
     known = {k: v for k, v in (encoders or {}).items() if v is not None}
     found = migrate(
-        old, new, pairs, out, methods=methods or METHODS, directions=directions or DIRECTIONS, encoders=known, **more  # type: ignore[arg-type]
-    )  # fmt: skip
+        old,
+        new,
+        pairs,
+        out,
+        ids=ids or (),
+        methods=methods or METHODS,
+        directions=directions or DIRECTIONS,  # type: ignore[arg-type]
+        encoders=known,
+        **more,
+    )
     return {**found.facts, "folder": str(out), "report": str(out / "report.html")}
 
 

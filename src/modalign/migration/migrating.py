@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..data.pairs import load_pairs
+from ..data.pairs import equal_ids, files_of, load_ids, load_pairs
 from ..errors import ModalignError, few
 from ..files import read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
@@ -75,9 +75,10 @@ def _rows(x: Any) -> Tensor:
 def migrate(
     old: Any,
     new: Any,
-    pairs: Any,
+    pairs: Any = None,
     out: Path | str | None = None,
     *,
+    ids: Sequence[Path] = (),
     measure: Measure = "cosine",
     methods: str | Sequence[str] = METHODS,
     directions: Sequence[Direction] = DIRECTIONS,  # type: ignore[assignment]
@@ -95,7 +96,8 @@ def migrate(
 
     Args:
         old, new: (n, d_old) and (m, d_new) arrays, or what ``open_vectors`` opens. They need not have equal widths.
-        pairs: (p, 2) row numbers of old and new, or a file of them; all other rows have no partner.
+        pairs: (p, 2) row numbers of old and new, or a file of them; all other rows have no partner. None: equal ids.
+        ids: files of the ids of old and of new, see ``data.pairs.load_ids``; a file of pairs then names these.
         out: folder for the adapters, ``migration.json`` and ``report.html``; None: nothing is written.
         measure: how the store compares: "cosine", "dot" or "l2". The lengths of rows are kept for the last two.
         methods: adapters to try. directions: "queries", "rows" or both. k: length of the lists.
@@ -122,18 +124,32 @@ def migrate(
     """
     methods = [methods] if isinstance(methods, str) else methods
     folder = None if out is None else Path(out)
-    inputs = [x for x in (old, new, pairs) if isinstance(x, str | Path)]
+    inputs = [x for x in (old, new, pairs, *ids) if isinstance(x, str | Path)]
     with nullcontext() if folder is None else claim(folder, "migration", inputs=inputs):
         stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
         if not directions:
             raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
-        links = load_pairs(pairs, ("OLD", "NEW")) if isinstance(pairs, str | Path) else row_pairs(pairs)
+        links = _links(pairs, ids, {"OLD": stores[0].rows, "NEW": stores[1].rows})
         s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
         facts = describe(s, stores, len(links), k, seed, encoders or {})
         moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, folder)
         if folder is not None:
             write(moved, s, folder)
         return moved
+
+
+def _links(pairs: Any, ids: Sequence[Path], rows: Mapping[str, int]) -> Tensor:
+    """(p, 2) rows of OLD and NEW that are one item."""
+    if pairs is not None and not isinstance(pairs, str | Path):
+        if ids:
+            raise ModalignError("ids belong to a file of pairs, and these pairs are row numbers already: give either")
+        return row_pairs(pairs)
+    known = load_ids(files_of(ids, tuple(rows)), rows)
+    if pairs is not None:
+        return load_pairs(pairs, tuple(rows), known)
+    if not known:
+        raise ModalignError("which rows of OLD and NEW are one item? Give pairs of rows, or the ids of both")
+    return equal_ids(known["OLD"], known["NEW"])
 
 
 def _store(x: Any, part: str | None, name: str) -> Vectors:

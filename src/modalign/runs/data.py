@@ -145,7 +145,7 @@ def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Pr
 def from_arrays(given: ArrayData, seed: int) -> Data:
     """Feature arrays: the pairs to learn from, and those held out to be measured where there are enough."""
     arrays = load_features(given.arrays)
-    ids = load_ids(given.ids, arrays)
+    ids = load_ids(given.ids, {m: len(rows) for m, rows in arrays.items()})
     x = joined(arrays, given.pairs, ids)
     x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
     told = tuple(_tangled(x)) if given.pairs else ()
