@@ -12,7 +12,11 @@ from modalign.runs import Run
 
 def main(run: Path) -> None:
     svg = recall_picture(Run.open(run).result)
-    png = require("resvg_py", "demo").svg_to_bytes(svg_string=svg, width=1200)
+    png = require("resvg_py", "demo").svg_to_bytes(
+        svg_string=svg,
+        width=1200,
+        sans_serif_family="DejaVu Sans",  # without its default, Arial, no letter is drawn
+    )
     (Path(__file__).parent / "recall.png").write_bytes(bytes(png))
 
 
