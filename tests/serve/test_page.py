@@ -337,6 +337,16 @@ def test_examples_find_themselves(chromium: Any, site: Site) -> None:
         assert hit["group"] == int(words_.split()[-1])
 
 
+def test_where_no_words_are_read_items_are_what_to_begin_with(chromium: Any, plain: Site) -> None:
+    visit(chromium, plain)
+    starts = chromium.find_elements(By.CSS_SELECTOR, "#welcome button")
+    assert [b.text for b in starts] == ["left 0", "left 25", "right 0", "right 25"]
+    starts[1].click()
+    assert len(settled(chromium)) == 12
+    assert "left 25" in text(chromium, "#terms")
+    assert_silent(chromium)
+
+
 def test_the_map_says_that_it_computes(chromium: Any, site: Site) -> None:
     visit(chromium, site)
     chromium.execute_script(

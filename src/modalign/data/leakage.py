@@ -74,7 +74,8 @@ class LeakReport:
             count = f"{len(kinds[kind]):,} sets, {len(sets):,} across splits"
             found.append(f"{label}: {count}" + (f": {shown}" if sets else ""))
         if self.unread:
-            found.append(f"{len(self.unread):,} files could not be read: {few(Path(n).name for n in self.unread)}")
+            files = f"{len(self.unread):,} file{'s' * (len(self.unread) > 1)}"
+            found.append(f"{files} could not be read: {few(Path(n).name for n in self.unread)}")
         return found
 
     def _first(self, rows: tuple[int, ...]) -> list[int]:

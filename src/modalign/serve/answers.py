@@ -23,6 +23,7 @@ from .things import find, thing
 from .workers import Answer
 
 SIDE, LARGE = 160, 640  # pixels of pictures
+STARTS = 2  # items of a modality to begin with, where nothing can be asked in words
 HEADS = {b"\x1a\x45\xdf\xa3": "video/webm"}
 PICTURES, SOUNDS, VIDEOS = ("image",), ("audio",), ("video",)
 
@@ -59,6 +60,9 @@ def _space(state: State, number: int, space: Space) -> dict[str, Any]:
         "kind": index.settings.kind if index else "exact",
         "recall": _recall(index.current.get("recall")) if index else "",
         "examples": examples(space) if "text" in space.encoders else [],
+        "starts": [] if "text" in space.encoders else [
+            _item(state, number, Place(m, int(row))) for m in gallery.modalities for row in gallery.sample(m, STARTS)
+        ],
         "keys": sorted({k for parts in gallery.parts.values() for p in parts for k in list(p.items.keys())}
                        - {"picture", "uri", "text", "row", "id", "modality", "name"}),
     }  # fmt: skip

@@ -122,13 +122,18 @@ function welcome() {
     const items = Object.entries(s.modalities).map(([m, n]) => `${n.toLocaleString("en")} ${m}`).join(", ");
     const fresh = s.examples.filter((words) => !known.has(words));
     fresh.forEach((words) => known.add(words));
-    return make("div", {}, make("p", {}, `${s.name}: ${items}.${fresh.length ? " Try" : ""}`), ...fresh.map(example));
+    const starts = [...fresh.map(example), ...s.starts.map(start)];
+    return make("div", {}, make("p", {}, `${s.name}: ${items}.${starts.length ? " Try" : ""}`), ...starts);
   }));
 }
 
 function example(words) {
   const ask = () => query.only({ kind: "text", value: words, label: words, modality: "text" });
   return make("button", { type: "button", on: { click: ask } }, words);
+}
+
+function start(item) {
+  return make("button", { type: "button", on: { click: () => searchFrom(item) } }, item.name);
 }
 
 // What can be asked again goes into the address, so that back and reload work.
