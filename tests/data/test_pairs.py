@@ -157,13 +157,13 @@ def test_aligned_by_ids_the_run_knows_its_items_by_them(
     }[by]
     cli.main(["diagnose", "photo.npy", "caption.npy", *told, "--json"])
     assert json.loads(capsys.readouterr().out)["advice"] == "strong"
-    cli.main(["align", "photo.npy", "caption.npy", *told, "--method", "csa", "--out", "run", "--json"])
+    cli.main(["align", "photo.npy", "caption.npy", *told, "--method", "csa", "--out", "my run", "--json"])
     assert json.loads(capsys.readouterr().out)
-    cli.main(["index", "run"])
+    cli.main(["index", "my run"])
     called = "photo/p7.jpg" if "--ids" in told else "photo/7"
-    assert "search it:  modalign search run/index --item caption/" in capsys.readouterr().out
+    assert "search it:  modalign search 'my run/index' --item caption/" in capsys.readouterr().out
     wanted = {"pairs of ids": "caption/c7", "equal ids": "caption/p7.jpg", "pairs of rows": f"caption/{back[7]}"}[by]
-    for place in ("run", "run/index"):
+    for place in ("my run", "my run/index"):
         cli.main(["search", place, "--item", called, "--to", "caption", "-k", "1", "--json"])
         hit = json.loads(capsys.readouterr().out)["hits"][0]
         assert hit["id"] == wanted

@@ -88,8 +88,9 @@ def bench(
             counts = runner.run_suite(made, cells, out, workers, hours, progress, (address or "") if on_ray else None)
         else:
             counts = {"done": 0, "before": before, "failed": 0, "left": len(cells) - before}
-        sets = "".join(f" --set {shlex.quote(entry)}" for entry in overrides)
-        return finish(made, f"modalign bench {suite} --out {out}{sets}", out, counts, export, progress)
+        sets = [word for entry in overrides for word in ("--set", entry)]
+        call = shlex.join(["modalign", "bench", str(suite), "--out", str(out), *sets])
+        return finish(made, call, out, counts, export, progress)
 
 
 def forget(cells: Sequence[runner.Cell], out: Path) -> None:

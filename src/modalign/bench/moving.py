@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -174,7 +175,7 @@ def bench_migration(
         left = [c for c in wanted if finished(c, out, key) is None]
         if run and left:
             run_cells(suite, left, out, key, hours, progress)
-        return summed_up(suite, out, key, f"modalign bench {path} --out {out}", export)
+        return summed_up(suite, out, key, shlex.join(["modalign", "bench", str(path), "--out", str(out)]), export)
 
 
 def run_cells(

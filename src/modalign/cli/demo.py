@@ -63,6 +63,7 @@ def summary(run: Run) -> str:
     from ..search.examples import examples
 
     assert run.result is not None
+    folder = shlex.quote(str(run.folder))
     words = shlex.quote(next(iter(examples(open_space(run.folder), 1)), "a sad face"))
     data, chance = run.result.data, run.result.methods["full"].scores["mean_recall"].chance
     return "\n".join(
@@ -74,8 +75,8 @@ def summary(run: Run) -> str:
             f"settings chosen on {data['dev']} others)",
             "",
             f"Look at it:     {run.report}",
-            f"Search it:      modalign search {run.folder} {words}",
-            f"Browse it:      modalign serve {run.folder}",
+            f"Search it:      modalign search {folder} {words}",
+            f"Browse it:      modalign serve {folder}",
             "Your own data:  modalign align A.npy B.npy --out runs/mine",
             "Repeat it:      modalign demo --seeds 3",
             "",

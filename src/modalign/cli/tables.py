@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +35,8 @@ def evaluation(result: Result, run: Run) -> str:
     for m in result.methods.values():
         lines += [m.label, *scores(m, "usual")]
     lines += [f"{name} left out: {why}" for name, why in result.skipped.items()]
-    return "\n".join([*lines, f"all scores: {run.file('evaluation')}", f"page: modalign report {run.folder}"])
+    page = shlex.join(["modalign", "report", str(run.folder)])
+    return "\n".join([*lines, f"all scores: {run.file('evaluation')}", f"page: {page}"])
 
 
 def robustness(result: Result, run: Run) -> str:
@@ -110,7 +112,7 @@ def index(result: Mapping[str, Any]) -> str:
     lines += [*recall_text(result["recall"]), *told(map(LeftOut.of, result["failures"]))]
     if result.get("lance"):
         lines.append(f"LanceDB: {result['lance']['rows']:,} rows in {result['lance']['uri']}")
-    lines.append(f"search it:  modalign search {result['index']} {result['query']}")
+    lines.append(f"search it:  modalign search {shlex.quote(result['index'])} {result['query']}")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,9 +85,8 @@ class LanceSink:
         """
         table = self._open()
         if table is None:
-            raise ModalignError(
-                f"no table '{self.table}' in {self.uri}: write one with  modalign index INDEX --lance {self.uri}"
-            )
+            call = f"modalign index INDEX --lance {shlex.quote(self.uri)}"
+            raise ModalignError(f"no table '{self.table}' in {self.uri}: write one with  {call}")
         width = table.schema.field("vector").type.list_size
         if len(vector) != width:
             raise ModalignError(f"the query has {len(vector)} dimensions, the table {width}")

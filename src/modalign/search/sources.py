@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +65,7 @@ def _from_parent(run: Run, split: str | None, progress: Progress) -> Embedded:
     if parent is None or parent.specification is None:
         raise ModalignError(
             f"{run.folder} holds a model but no embedded items: give a feature store too, as in  "
-            f"modalign index {run.folder} STORE"
+            f"modalign index {shlex.quote(str(run.folder))} STORE"
         )
     data = parent.data(progress)
     z = concat([run.model.heads.embed(x) for x in data.splits.values()])
