@@ -44,7 +44,7 @@ def write_atlas(run: Run, path: Path | str) -> int:
     vectors = arrow.FixedSizeListArray.from_arrays(arrow.array(points.numpy().ravel()), points.shape[1])
     columns = {
         "row": list(range(len(rows))),
-        **{k: [r[k] for r in rows] for k in ("modality", "group", "split", "text", "uri")},
+        **{k: [r[k] for r in rows] for k in ("modality", "group", "split", "name", "text", "uri")},
         "image": arrow.array([r["image"] for r in rows], type=picture),
         "x": xy[:, 0].numpy(),
         "y": xy[:, 1].numpy(),
@@ -61,7 +61,7 @@ def _described(items: Items, names: list[str], folder: Path) -> list[dict[str, A
     return [
         {
             "modality": m, "group": g, "split": e.get("split"), "text": str(e.get("text") or words.get(g, "")),
-            "uri": e.get("uri"), "image": _picture(folder, e.get("picture")),
+            "uri": e.get("uri"), "image": _picture(folder, e.get("picture")), "name": str(e.get("name") or ""),
         }
         for m in names
         for g, e in zip(items.z.group[m].tolist(), items.entries[m], strict=True)

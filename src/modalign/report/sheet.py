@@ -148,7 +148,8 @@ def _items(run: Run, split: str) -> tuple[Views, dict[str, list[Item]], str | No
 def _item(folder: Path, modality: str, row: int, entry: Mapping[str, Any], named: str | None) -> Item:
     words = entry["text"] if entry.get("text") is not None else named
     text = None if words is None else " ".join(str(words).split())
-    return Item(row, text or f"{modality}, row {entry.get('row', row)}", text, picture_of(folder, entry))
+    name = text or str(entry.get("name") or f"{modality}, row {entry.get('row', row)}")
+    return Item(row, name, text, picture_of(folder, entry))
 
 
 def data_uri(path: Path) -> str:
