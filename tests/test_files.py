@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -54,6 +55,22 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_place_that_takes_no_files_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "taken").write_text("x")
+    for place in (tmp_path / "taken" / "a.json", tmp_path / "taken" / "deeper" / "a.json"):
+        with pytest.raises(ModalignError, match=r"cannot write .*a.json: .*: choose another place"):
+            write_json(place, {})
+
+    def closed(self: Path, *args: object, **named: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "write_text", closed)
+    with pytest.raises(ModalignError, match=r"cannot write .*a.json: Permission denied; .*: choose another place"):
+        write_json(tmp_path / "a.json", {})
+    with pytest.raises(PermissionError), atomic(tmp_path / "out.npy"):  # what is read is not what is written
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "in.npy"))
+
+
 def test_a_training_log_that_the_disk_does_not_take_is_named(tmp_path: Path) -> None:
     (tmp_path / RunFile.LOG).symlink_to("/dev/full")
     part = torch.nn.Linear(2, 2)

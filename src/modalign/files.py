@@ -56,7 +56,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; on success it takes its place in one step, on failure it is removed.
 
     Raises:
-        ModalignError: the disk is full, or takes no files.
+        ModalignError: the disk is full, or the place takes no files.
 
     Example:
         >>> import tempfile
@@ -66,8 +66,9 @@ def atomic(path: Path) -> Iterator[Path]:
         >>> target.read_text()
         'whole'
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with writing(path):
             yield partial
@@ -86,7 +87,7 @@ def writing(path: Path, left: str = "nothing of it was left") -> Iterator[None]:
         left: what is there of the file now.
 
     Raises:
-        ModalignError: the disk is full, or takes no files.
+        ModalignError: the disk is full, or the place takes no files.
     """
     try:
         yield
@@ -109,8 +110,10 @@ def refused(problem: Exception, path: Path, left: str = "nothing of it was left"
 
     Libraries that write by themselves raise errors of their own, which do not say that the disk is full.
     """
-    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+    if isinstance(problem, OSError) and problem.errno in FULL:
         return f"cannot write {path}: {problem.strerror}; {left}: make room, then run this again"
+    if isinstance(problem, OSError) and problem.errno in CLOSED and _about(problem.filename, path):
+        return f"cannot write {path}: {problem.strerror}; {left}: choose another place"
     if isinstance(problem, OSError | RuntimeError | SafetensorError) and not isinstance(problem, ModalignError):
         room = next((shutil.disk_usage(p).free for p in path.parents if p.is_dir()), LEAST_ROOM)
         if room < LEAST_ROOM or "os error 28" in str(problem):
@@ -121,6 +124,15 @@ def refused(problem: Exception, path: Path, left: str = "nothing of it was left"
 LFS = b"version https://git-lfs"
 """What a file of a repository begins with where Git LFS has not brought its content."""
 
+
+def _about(name: Any, path: Path) -> bool:
+    """Whether an error names a file that is written, its temporary one, or a folder above; not one that is read."""
+    place = Path(os.fsdecode(name)) if isinstance(name, str | bytes | os.PathLike) else path
+    return place == path or place in path.parents or place.name.startswith(f".{path.name}.")
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 LEAST_ROOM = 1 << 16  # bytes below which a disk counts as full
 
 
