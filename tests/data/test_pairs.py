@@ -169,6 +169,6 @@ def test_aligned_by_ids_the_run_knows_its_items_by_them(
         hit = json.loads(capsys.readouterr().out)["hits"][0]
         assert hit["id"] == wanted
         assert hit["name"] == (wanted.partition("/")[2] if "--ids" in told else f"caption {back[7]}")
-    page = Path("run/report.html").read_text()
+    page = Path("my run/report.html").read_text()
     shown = re.findall(r"p\d+\.jpg" if "--ids" in told else r"photo, row \d+", page)
     assert len(set(shown)) > 5  # the report calls the held-out items so
