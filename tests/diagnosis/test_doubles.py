@@ -68,3 +68,6 @@ def test_the_command_diagnoses_a_store(tmp_path: Path, capsys: pytest.CaptureFix
     found = json.loads(capsys.readouterr().out)
     assert set(found["modalities"]) == {"words", "title"}
     assert any(line.startswith("near-duplicate captions") for line in found["doubles"])
+    with pytest.raises(SystemExit):
+        main(["diagnose", str(tmp_path / "store"), "--pairs", str(tmp_path / "mine.csv")])
+    assert "is a store, which knows what belongs together" in capsys.readouterr().err

@@ -258,12 +258,17 @@ def diagnose_arrays(
     """``diagnose`` of feature files, or of one store: what ``modalign diagnose`` prints as JSON.
 
     A store knows its items: captions and files that it holds more than once are told beside its features.
+
+    Raises:
+        ModalignError: files that cannot be read or joined; pairs, ids or names beside a store.
     """
     from ..data.arrays import load_features, modality_names
     from ..data.pairs import files_of, joined, load_ids
 
     if len(arrays) == 1 and arrays[0].is_dir():
         store = Store.open(arrays[0])
+        if pairs or ids or names:
+            raise ModalignError(f"{arrays[0]} is a store, which knows what belongs together: no pairs, ids or names")
         return {
             **diagnose(store.views(), rows, seed=seed, progress=progress).json(),
             "doubles": doubles(store.manifest),
