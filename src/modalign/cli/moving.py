@@ -60,8 +60,8 @@ def migrate(
             chosen = choose_file(old, out, choose, how, old_part, seed, progress)
             emit(chosen, json, lambda r: f"{r['rows']:,} rows of {old} to embed with the new model -> {out}")
             return
-        result = migrate_files(old, new, pairs, out, ids=ids, measure=measure, methods=method, directions=direction,
-                               k=k, old_part=old_part, new_part=new_part, seed=seed, progress=progress,
+        result = migrate_files(old, new, pairs, out, ids=ids or (), measure=measure, methods=method, k=k,
+                               directions=direction, old_part=old_part, new_part=new_part, seed=seed, progress=progress,
                                encoders={"old": old_encoder, "new": new_encoder})  # fmt: skip
     emit(result, json, summary)
 

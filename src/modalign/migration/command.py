@@ -30,7 +30,7 @@ def migrate_files(
     pairs: Path | None,
     out: Path,
     *,
-    ids: Sequence[Path] | None = None,
+    ids: Sequence[Path] = (),
     methods: Sequence[str] | None = None,
     directions: Sequence[str] | None = None,
     encoders: Mapping[str, str | None] | None = None,
@@ -51,7 +51,7 @@ def migrate_files(
         new,
         pairs,
         out,
-        ids=ids or (),
+        ids=ids,
         methods=methods or METHODS,
         directions=directions or DIRECTIONS,  # type: ignore[arg-type]
         encoders=known,

@@ -136,21 +136,18 @@ def describe(
     """
     rows = (x.row or {}).get(modality)
     numbers = rows.tolist() if rows is not None else list(range(len(x[modality])))
-    if manifest is None and ids:
-        unlike = len(set(ids)) == len(ids)
-        own = {r: {"name": ids[r]} | ({"id": f"{modality}/{ids[r]}"} if unlike else {}) for r in numbers}
-        return [{"split": split, "row": r, **own[r]} for r in numbers]
+    entries: list[dict[str, Any]] = [{"split": split, "row": r} for r in numbers]
     if manifest is None:
-        return [{"split": split, "row": r} for r in numbers]
-    entries = []
-    for r in numbers:
-        entry: dict[str, Any] = {"split": split, "row": r}
+        unlike = len(set(ids)) == len(ids)
+        for entry, r in zip(entries, numbers, strict=True) if ids else ():
+            entry |= {"name": ids[r]} | ({"id": f"{modality}/{ids[r]}"} if unlike else {})
+        return entries
+    for entry, r in zip(entries, numbers, strict=True):
         if manifest.text[r] is not None:
             entry["text"] = manifest.text[r]
         elif "index" not in (row := manifest[r]).extra:
             entry["uri"] = os.path.abspath(str(row.uri))
             entry |= {k: t for k, t in (("start", row.start), ("end", row.end)) if t is not None}
-        entries.append(entry)
     return entries
 
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..data.left_out import LeftOut
 from ..errors import ModalignError, check_known, unknown
 from ..features.reading import remarks
@@ -25,7 +23,7 @@ from .query import NO_QUERY, Query, parse_query
 from .segments import is_index
 from .settings import AnnSettings
 from .sources import embedded
-from .space import Space, open_space
+from .space import Space, open_space, space_of
 
 KINDS = ("text", "image", "audio", "video", "item")
 
@@ -93,7 +91,7 @@ def index_run(
         "model": (index.current["model"] or {}).get("fingerprint"),
         "recall": index.current.get("recall"),
         "failures": [x.json() for x in left_out],
-        "query": _example(open_space(index.folder)),
+        "query": _example(space_of(index)),
     }
     if lance:
         from .sinks import LanceSink
@@ -106,9 +104,7 @@ def _example(space: Space) -> str:
     """A query that a space can answer: words where it reads them, else its first item."""
     if "text" in space.encoders:
         return '"a word"'
-    places = (
-        Place(m, int(row)) for m in space.gallery.modalities for row in np.flatnonzero(space.gallery.alive(m))[:1]
-    )
+    places = (Place(m, int(row)) for m in space.gallery.modalities for row in space.gallery.sample(m, 1))
     return f"--item {shlex.quote(next(map(space.gallery.id, places), 'ID'))}"
 
 

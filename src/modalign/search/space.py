@@ -253,6 +253,12 @@ class Space:
         return None
 
 
+def space_of(index: Index) -> Space:
+    """An index that is open, for search."""
+    facts = {k: str(v) for k, v in index.current.items() if k in ("title", "attribution")}
+    return Space(index.folder, index, index.model_folder, None, facts)
+
+
 def open_space(folder: Path | str, model: Path | None = None) -> Space:
     """Open a run folder or an index for search.
 
@@ -267,8 +273,7 @@ def open_space(folder: Path | str, model: Path | None = None) -> Space:
         index = Index(folder)
         if model is not None:
             index.check_model(model_fingerprint(model), str(model))
-        facts = {k: str(v) for k, v in index.current.items() if k in ("title", "attribution")}
-        return Space(folder, index, index.model_folder, None, facts)
+        return space_of(index)
     if Store.is_store(folder):
         raise ModalignError(f"{folder} is a feature store: make an index of it with  modalign index RUN {folder}")
     if model is not None:
