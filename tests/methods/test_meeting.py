@@ -53,10 +53,12 @@ def by_hand(p: Prepared, x: Views, own: str, other: str, into: dict[str, torch.T
 
 
 @pytest.mark.parametrize("block", [7, 1 << 15])
+@pytest.mark.parametrize("sought", [9, 1 << 17])
 def test_the_moment_is_that_of_soft_matches_among_all(
-    latent: MakeViews, monkeypatch: pytest.MonkeyPatch, block: int
+    latent: MakeViews, monkeypatch: pytest.MonkeyPatch, block: int, sought: int
 ) -> None:
     monkeypatch.setattr(meeting, "BLOCK", block)
+    monkeypatch.setattr(meeting, "SOUGHT", sought)
     monkeypatch.setattr(meeting, "NEAREST", 5)
     x = uneven(latent)
     p = prepare(x, unit=True, rows=20, meet=True)
@@ -79,10 +81,12 @@ def test_few_rows_are_asked_and_others_by_another_seed(latent: MakeViews, monkey
     whole = p.everyone.moment(PAIR, spaces(p), 0.05, seed=0)
     assert asked == [340, 340]
     torch.testing.assert_close(p.everyone.moment(PAIR, spaces(p), 0.05, seed=9), whole)
-    few = p.thinned(40, seed=0).everyone
+    few = p.thinned(10, seed=0).everyone
     assert few is not None
     some = [few.moment(PAIR, spaces(p), 0.05, seed) for seed in (0, 0, 2)]
     assert asked[-2:] == [40, 40]
+    few.moment(PAIR, spaces(p), 0.05, 0, rounds_left=3)
+    assert asked[-2:] == [5, 5]
     assert torch.equal(some[0], some[1])
     assert not torch.allclose(some[0], some[2])
 

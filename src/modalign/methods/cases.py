@@ -34,7 +34,7 @@ CLOSED: Sequence[Mapping[str, Any]] = (
     },
     {
         "ridge": 10.0, "last_ridge": 3.0, "share": 0.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
-        "weight": 1.0, "plan_neighbours": 0, "rounds": 4,
+        "weight": 1.0, "plan_neighbours": 0, "rounds": 6,
     },
 )  # fmt: skip
 #: Where they name no ridge: this over the root of the number of linked items, as the noise of a covariance falls.

@@ -18,14 +18,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..geometry.correlation import PrincipalAxes
-from ..geometry.neighbours import knn
+from ..geometry.neighbours.rough import near
 from ..model.heads import FeatureMap
 from ..training import ranks
 from ..views import Pair
 from .base import at_most
 
 BLOCK = 1 << 15  # rows read at once
-ASKED = 8192  # rows of a side that are matched
+SOUGHT = 1 << 17  # rows among which matches are sought at once
+ASKED = 40960  # rows of a side that are matched in the last round
 NEAREST, CROWD = 8, 10  # rows of the other side between which a row is shared, and rows near one by which it is a hub
 WIDTH = 64  # of the space in which they are found
 
@@ -73,7 +74,8 @@ class Everyone:
     Args:
         sides: modality -> its items. ids: modality -> (g,) group of each place.
         free: (a, b) -> places of a and of b without a link to the other, where these are more than a plan holds.
-        asked: rows that are drawn of either side to be matched, at most: the mean over fewer is noisier.
+        asked: rows that are drawn of either side to be matched in the last round, at most: the mean over fewer is
+            noisier.
     """
 
     sides: Mapping[str, Side]
@@ -89,24 +91,27 @@ class Everyone:
 
         return replace(self, free={(a, b): (stay(a, x), stay(b, y)) for (a, b), (x, y) in self.free.items()})
 
-    def moment(self, pair: Pair, into: Mapping[str, Tensor], epsilon: float, seed: int) -> Tensor:
+    def moment(
+        self, pair: Pair, into: Mapping[str, Tensor], epsilon: float, seed: int, rounds_left: int = 0
+    ) -> Tensor:
         """(r_a, r_b) mean of x y^T over rows x that are drawn of one side and their matches y among all of the other.
 
         Both ways; of a side with more rows than the other not all can have a partner, and it counts so much less.
 
         Args:
             into: modality -> (r, k) map of coordinates into the space in which rows are compared, by cosine.
+            rounds_left: that follow; each halves the rows that are drawn, as what follows overwrites their noise.
         """
         (a, b), (left, right) = pair, self.free[pair]
-        one = self._matched(a, left, b, right, into, epsilon, seed)
-        other = self._matched(b, right, a, left, into, epsilon, seed + 1).T
+        asked = max(1, self.asked >> rounds_left)
+        one = self._matched(a, at_most(left, asked, seed), b, right, into, epsilon)
+        other = self._matched(b, at_most(right, asked, seed + 1), a, left, into, epsilon).T
         share = [min(1.0, len(right) / len(left)), min(1.0, len(left) / len(right))]
         return (share[0] * one + share[1] * other) / sum(share)
 
     def _matched(
-        self, m: str, own: Tensor, other: str, there: Tensor, into: Mapping[str, Tensor], epsilon: float, seed: int
+        self, m: str, asked: Tensor, other: str, there: Tensor, into: Mapping[str, Tensor], epsilon: float
     ) -> Tensor:
-        asked = at_most(own, self.asked, seed)
         rows = self.sides[m].means(self.sides[m].mask(asked))
         queries = normalize((rows @ into[m]).float())
         score, item = nearest(queries, self.sides[other], there, into[other])
@@ -115,20 +120,17 @@ class Everyone:
 
 
 def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[Tensor, Tensor]:
-    """(q, k) cosines and items of the NEAREST items of these groups to each unit row, read in blocks."""
-    free = side.mask(groups)
+    """(q, k) cosines and items of the NEAREST items of these groups to each unit row; where they are many, of most."""
     score, item = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
-    for start in range(0, len(side.place), BLOCK):
-        rows = start + free[side.place[start : start + BLOCK]].nonzero().flatten()
-        if len(rows):
-            near, where = knn(queries, side.embedded(rows, into), NEAREST, metric="dot")
-            score, best = torch.cat([score, near], 1).topk(min(NEAREST, score.shape[1] + near.shape[1]))
-            item = torch.cat([item, rows[where]], 1).gather(1, best)
+    for rows in side.mask(groups)[side.place].nonzero().flatten().split(SOUGHT):
+        found, where = near(queries, torch.cat([side.embedded(some, into) for some in rows.split(BLOCK)]), NEAREST)
+        score, best = torch.cat([score, found], 1).topk(min(NEAREST, score.shape[1] + found.shape[1]))
+        item = torch.cat([item, rows[where]], 1).gather(1, best)
     return score, item
 
 
 def crowding(item: Tensor, queries: Tensor, side: Side, into: Tensor) -> Tensor:
     """Of each of these items the mean cosine to its CROWD nearest unit rows."""
     once, place = torch.unique(item, return_inverse=True)
-    parts = (knn(side.embedded(some, into), queries, CROWD, metric="dot")[0].mean(1) for some in once.split(BLOCK))
+    parts = (near(side.embedded(some, into), queries, CROWD)[0].mean(1) for some in once.split(BLOCK))
     return torch.cat(list(parts))[place]

@@ -100,7 +100,7 @@ class Prepared:
     def thinned(self, most: int, seed: int) -> Prepared:
         """All rows with a link, and at most so many of the others, drawn at random, of each side for itself.
 
-        No more are asked for their matches among everyone, either.
+        Among everyone no more than four times as many are asked for their matches.
         """
         kept = {}
         for k, (m, x) in enumerate(self.rows.items()):
@@ -109,7 +109,7 @@ class Prepared:
             kept[m][drawn(alone, seed + k)[most:]] = False
         if all(bool(mask.all()) for mask in kept.values()):
             return self
-        everyone = None if self.everyone is None else replace(self.everyone, asked=most)
+        everyone = None if self.everyone is None else replace(self.everyone, asked=4 * most)
         return replace(self._only(kept), everyone=everyone)
 
     def without(self, groups: Tensor) -> Prepared:

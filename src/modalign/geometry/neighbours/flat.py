@@ -1,9 +1,12 @@
-"""Candidates of an exact search from faiss, where it is installed: on a CPU it selects while it multiplies."""
+"""Candidates from faiss, where it is installed: on a CPU it selects while it multiplies, or scans codes of four bits."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -13,6 +16,8 @@ from ...errors import require
 LEAST = 1 << 30  # multiplications from which on importing faiss is worth it
 QUERIES = 1 << 16  # answered at once
 MOST_KEPT = 64  # neighbours up to which its selection is quick
+CODED = 2  # coordinates that share a code
+TAUGHT = 4096  # rows from which codes are learnt
 
 
 def candidates(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -21,20 +26,45 @@ def candidates(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Args:
         x: (n, d), y: (m, d) float32 on the CPU. On as many threads as torch has.
     """
-    faiss = require("faiss", "search")
-    threads, threshold = faiss.omp_get_max_threads(), faiss.cvar.distance_compute_blas_threshold
-    faiss.omp_set_num_threads(torch.get_num_threads())
-    # From 1.14.2 on it leaves BLAS below 128,000 numbers in the queries, and takes three to ten times as long there.
-    faiss.cvar.distance_compute_blas_threshold = 0
-    try:
-        top, found = faiss.knn(x.numpy(), y.numpy(), k, metric=faiss.METRIC_INNER_PRODUCT)
-    finally:
-        faiss.omp_set_num_threads(threads)
-        faiss.cvar.distance_compute_blas_threshold = threshold
+    with _faiss() as faiss:
+        threshold = faiss.cvar.distance_compute_blas_threshold
+        # From 1.14.2 on it leaves BLAS below 128,000 numbers in the queries, and takes three to ten times as long there.
+        faiss.cvar.distance_compute_blas_threshold = 0
+        try:
+            top, found = faiss.knn(x.numpy(), y.numpy(), k, metric=faiss.METRIC_INNER_PRODUCT)
+        finally:
+            faiss.cvar.distance_compute_blas_threshold = threshold
     return torch.from_numpy(top), torch.from_numpy(found)
+
+
+def coded_candidates(x: Tensor, y: Tensor, k: int) -> Tensor:
+    """(n, k) rows of y whose inner products with each row of x are large by codes of 4 bits for every two coordinates.
+
+    A third of the time of the products; of k = 64 they hold three quarters of the 8 largest ones among 1,000,000.
+
+    Args:
+        x: (n, d), y: (m, d) float32 on the CPU, d even. On as many threads as torch has.
+    """
+    with _faiss() as faiss:
+        codes = faiss.IndexPQFastScan(y.shape[1], y.shape[1] // CODED, 4, faiss.METRIC_INNER_PRODUCT)
+        codes.train(y[:: -(-len(y) // TAUGHT)].numpy())
+        codes.add(y.numpy())
+        return torch.from_numpy(codes.search(x.numpy(), k)[1])
 
 
 def suits(x: Tensor, y: Tensor, k: int) -> bool:
     """Whether faiss is there and quicker. On Linux alone: elsewhere two copies of OpenMP in a process may end it."""
     large = len(x) * len(y) * x.shape[1] >= LEAST and k <= min(MOST_KEPT, len(y))
     return large and x.device.type == "cpu" and sys.platform == "linux" and find_spec("faiss") is not None
+
+
+@contextmanager
+def _faiss() -> Iterator[ModuleType]:
+    """faiss on as many threads as torch has."""
+    faiss = require("faiss", "search")
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    try:
+        yield faiss
+    finally:
+        faiss.omp_set_num_threads(threads)
