@@ -61,10 +61,10 @@ class Side(NamedTuple):
         return normalize(self.front.phi(self.items[rows].float()) @ whole - self.axes.mean.float() @ whole)
 
     def shared(self, rows: Tensor, weight: Tensor) -> Tensor:
-        """(n, r) weighted means of the coordinates of some items, (n, k) each; weights of a row sum to 1."""
+        """(n, d) weighted means of some items behind the front, centred, (n, k) each; weights of a row sum to 1."""
         parts = zip(rows.split(BLOCK // NEAREST), weight.split(BLOCK // NEAREST), strict=True)
         phi = [torch.einsum("nk,nkd->nd", w, self.front.phi(self.items[r].float())) for r, w in parts]
-        return self.axes.coordinates(torch.cat(phi))
+        return torch.cat(phi).to(self.axes.mean) - self.axes.mean
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ class Everyone:
         queries = normalize((rows @ into[m]).float())
         score, item = nearest(queries, self.sides[other], there, into[other])
         score -= crowding(item, queries, self.sides[other], into[other])
-        return rows.T @ self.sides[other].shared(item, (score / epsilon).softmax(1)) / len(rows)
+        shared = self.sides[other].shared(item, (score / epsilon).softmax(1))
+        return rows.T @ shared @ self.sides[other].axes.axes / len(rows)
 
 
 def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[Tensor, Tensor]:
