@@ -32,7 +32,7 @@ class Measured(float):
 class Row(NamedTuple):
     """One comparison: two calls, how many times longer the peer would take than it was timed, what is asked.
 
-    ``apart``: each call is a process of its own, so that none is made beforehand.
+    ``apart``: none is called beforehand, since each call is a process of its own or takes half a minute.
     """
 
     what: str
@@ -155,19 +155,20 @@ def indexes() -> Iterator[Row]:
 
 
 def correlations() -> Iterator[Row]:
-    """CCA of 10,000 rows, 64 and 48 wide, 8 directions, against scikit-learn's and cca-zoo's."""
+    """CCA, 64 and 48 wide, 8 directions, against scikit-learn's and cca-zoo's."""
     from sklearn.cross_decomposition import CCA
 
-    draw = torch.Generator().manual_seed(0)
-    latent = torch.randn(10_000, 8, generator=draw)
-    x, y = (latent @ torch.randn(8, d, generator=draw) + torch.randn(10_000, d, generator=draw) for d in (64, 48))
-    a, b = x.numpy(), y.numpy()
-    ours = partial(cca, [x, y], dim=8, ridge=0.0)
-    yield Row("CCA / scikit-learn, n = 10000", ours, partial(CCA(8, max_iter=500).fit, a, b), None)
-    if importlib.util.find_spec("cca_zoo"):
-        from cca_zoo.linear import CCA as Zoo
+    for n in (10_000, 100_000):
+        draw = torch.Generator().manual_seed(0)
+        latent = torch.randn(n, 8, generator=draw)
+        x, y = (latent @ torch.randn(8, d, generator=draw) + torch.randn(n, d, generator=draw) for d in (64, 48))
+        a, b = x.numpy(), y.numpy()
+        ours, theirs = partial(cca, [x, y], dim=8, ridge=0.0), partial(CCA(8, max_iter=500).fit, a, b)
+        yield Row(f"CCA / scikit-learn, n = {n}", ours, theirs, None, apart=n > 10_000)
+        if importlib.util.find_spec("cca_zoo"):
+            from cca_zoo.linear import CCA as Zoo
 
-        yield Row("CCA / cca-zoo, n = 10000", ours, partial(Zoo(8).fit, [a, b]), None)
+            yield Row(f"CCA / cca-zoo, n = {n}", ours, partial(Zoo(8).fit, [a, b]), None)
 
 
 def starts() -> Iterator[Row]:
