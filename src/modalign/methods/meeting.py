@@ -9,7 +9,7 @@ holds back what would draw many of them, as a column's potential does (CSLS: Con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -41,12 +41,24 @@ class Side(NamedTuple):
 
     def means(self, wanted: Tensor) -> Tensor:
         """(wanted groups, r) means of the coordinates of each group's items; ``wanted``: mask of groups."""
+        return self._means(wanted, self.axes.coordinates)
+
+    def centred(self, phi: Tensor) -> Tensor:
+        """(n, d) items behind the front as they are turned onto the axes, in float32."""
+        return phi.float() - self.axes.mean.float()
+
+    def centred_means(self, wanted: Tensor) -> Tensor:
+        """(wanted groups, d) means of each group's items, centred."""
+        return self._means(wanted, self.centred)
+
+    def _means(self, wanted: Tensor, turned: Callable[[Tensor], Tensor]) -> Tensor:
         chosen = wanted[self.place].nonzero().flatten()
         where = (wanted.long().cumsum(0) - 1)[self.place[chosen]]
         own = ranks.share(len(chosen))
-        total = torch.zeros(int(wanted.sum()), self.axes.axes.shape[1], dtype=self.axes.axes.dtype)
+        empty = turned(self.front.phi(self.items[:0].float()))
+        total = empty.new_zeros(int(wanted.sum()), empty.shape[1])
         for some, groups in zip(chosen[own].split(BLOCK), where[own].split(BLOCK), strict=True):
-            total.index_add_(0, groups, self.axes.coordinates(self.front.phi(self.items[some].float())))
+            total.index_add_(0, groups, turned(self.front.phi(self.items[some].float())))
         return ranks.total(total).div_(torch.bincount(where, minlength=len(total))[:, None])
 
     def mask(self, groups: Tensor) -> Tensor:
@@ -61,10 +73,10 @@ class Side(NamedTuple):
         return normalize(self.front.phi(self.items[rows].float()) @ whole - self.axes.mean.float() @ whole)
 
     def shared(self, rows: Tensor, weight: Tensor) -> Tensor:
-        """(n, d) weighted means of some items behind the front, centred, (n, k) each; weights of a row sum to 1."""
+        """(n, d) weighted means of some items, (n, k) each, centred; weights of a row sum to 1."""
         parts = zip(rows.split(BLOCK // NEAREST), weight.split(BLOCK // NEAREST), strict=True)
         phi = [torch.einsum("nk,nkd->nd", w, self.front.phi(self.items[r].float())) for r, w in parts]
-        return torch.cat(phi).to(self.axes.mean) - self.axes.mean
+        return self.centred(torch.cat(phi))
 
 
 @dataclass(frozen=True)
@@ -112,12 +124,13 @@ class Everyone:
     def _matched(
         self, m: str, asked: Tensor, other: str, there: Tensor, into: Mapping[str, Tensor], epsilon: float
     ) -> Tensor:
-        rows = self.sides[m].means(self.sides[m].mask(asked))
-        queries = normalize((rows @ into[m]).float())
-        score, item = nearest(queries, self.sides[other], there, into[other])
-        score -= crowding(item, queries, self.sides[other], into[other])
-        shared = self.sides[other].shared(item, (score / epsilon).softmax(1))
-        return rows.T @ shared @ self.sides[other].axes.axes / len(rows)
+        own, others = self.sides[m], self.sides[other]
+        rows = own.centred_means(own.mask(asked))
+        queries = normalize(rows @ (own.axes.axes @ into[m]).float())
+        score, item = nearest(queries, others, there, into[other])
+        score -= crowding(item, queries, others, into[other])
+        shared = others.shared(item, (score / epsilon).softmax(1))
+        return own.axes.axes.T @ (rows.T @ shared / len(rows)).double() @ others.axes.axes
 
 
 def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[Tensor, Tensor]:

@@ -254,8 +254,8 @@ class TransportCCA:
         everyone = space.p.everyone
         for a, b in space.p.links:
             if everyone is not None and (a, b) in everyone.free:
-                left = self.rounds - number
-                moment = everyone.moment((a, b), space.leading(MET), epsilon, self.seed + 2 * number, left)
+                into, seed = space.leading(MET), self.seed + 2 * number
+                moment = everyone.moment((a, b), into, epsilon, seed, self.rounds - number)
                 out[a, b] = Match.without_rows(moment)
                 continue
             sides = {m: space.p.unlinked(m, other) for m, other in ((a, b), (b, a))}
