@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import embedding_bag, normalize
 
 from ..geometry.correlation import PrincipalAxes
 from ..geometry.neighbours.rough import near
@@ -74,9 +74,12 @@ class Side(NamedTuple):
 
     def shared(self, rows: Tensor, weight: Tensor) -> Tensor:
         """(n, d) weighted means of some items, (n, k) each, centred; weights of a row sum to 1."""
-        parts = zip(rows.split(BLOCK // NEAREST), weight.split(BLOCK // NEAREST), strict=True)
-        phi = [torch.einsum("nk,nkd->nd", w, self.front.phi(self.items[r].float())) for r, w in parts]
-        return self.centred(torch.cat(phi))
+        means = []
+        for some, part in zip(rows.split(BLOCK // NEAREST), weight.split(BLOCK // NEAREST), strict=True):
+            once, place = torch.unique(some, return_inverse=True)
+            phi = self.front.phi(self.items[once].float())
+            means.append(embedding_bag(place, phi, per_sample_weights=part, mode="sum"))
+        return self.centred(torch.cat(means))
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,7 @@ class Everyone:
 
         return replace(self, free={(a, b): (stay(a, x), stay(b, y)) for (a, b), (x, y) in self.free.items()})
 
-    def moment(
-        self, pair: Pair, into: Mapping[str, Tensor], epsilon: float, seed: int, rounds_left: int = 0
-    ) -> Tensor:
+    def moment(self, pair: Pair, into: Mapping[str, Tensor], epsilon: float, seed: int, rounds_left: int = 0) -> Tensor:
         """(r_a, r_b) mean of x y^T over rows x that are drawn of one side and their matches y among all of the other.
 
         Both ways; of a side with more rows than the other not all can have a partner, and it counts so much less.

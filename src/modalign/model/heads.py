@@ -69,7 +69,7 @@ class FeatureMap(nn.Module):
         """(n, width) rows after root and scaling, before centring."""
         x = x.to(self.mean.dtype)
         if self.root:
-            x = x.sign() * x.abs().sqrt()
+            x = torch.copysign(x.abs().sqrt(), x)
         return normalize(x, dim=-1) if self.unit else x
 
     def forward(self, x: Tensor) -> Tensor:
