@@ -1,4 +1,4 @@
-"""Candidates from faiss, where it is installed: on a CPU it selects while it multiplies, or scans codes of four bits."""
+"""Candidates from faiss, where it is installed: on a CPU it selects while it multiplies, or scans codes of 4 bits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def candidates(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     with _faiss() as faiss:
         threshold = faiss.cvar.distance_compute_blas_threshold
-        # From 1.14.2 on it leaves BLAS below 128,000 numbers in the queries, and takes three to ten times as long there.
+        # From 1.14.2 on it leaves BLAS below 128,000 numbers in the queries: three to ten times as long.
         faiss.cvar.distance_compute_blas_threshold = 0
         try:
             top, found = faiss.knn(x.numpy(), y.numpy(), k, metric=faiss.METRIC_INNER_PRODUCT)
