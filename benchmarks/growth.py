@@ -18,7 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import numpy as np
 
 BLOCK = 50_000
 WIDTHS = (512, 384)
+SPECTRUM = np.linspace(1.5, 0.3, 64, dtype=np.float32)  # of the latent coordinates
 CHILD = """
 import json, sys, threading, time
 import torch
@@ -58,17 +59,22 @@ print(json.dumps({"cpu_s": cpu, "wall_s": wall, "memory_gb": peak[0] - before, "
 """
 
 
-def write(folder: Path, rows: int, links: int, seed: int = 0) -> None:
-    """Two arrays whose first rows are partners, the others shuffled within blocks of one side, and a test set."""
+def source(seed: int) -> tuple[np.random.Generator, list[np.ndarray], Callable[[int], list[np.ndarray]]]:
+    """What draws, the maps into both modalities, and so many new items of both."""
     draw = np.random.default_rng(seed)
-    spectrum = np.linspace(1.5, 0.3, 64, dtype=np.float32)
-    maps = [draw.standard_normal((64, d), dtype=np.float32) / d**0.5 for d in WIDTHS]
+    maps = [draw.standard_normal((len(SPECTRUM), d), dtype=np.float32) / d**0.5 for d in WIDTHS]
 
     def items(n: int) -> list[np.ndarray]:
-        s = draw.standard_normal((n, 64), dtype=np.float32)
-        s = np.sign(s) * np.abs(s) ** 1.5 * spectrum
-        return [s @ a + 1.0 * draw.standard_normal((n, a.shape[1]), dtype=np.float32) for a in maps]
+        s = draw.standard_normal((n, len(SPECTRUM)), dtype=np.float32)
+        s = np.sign(s) * np.abs(s) ** 1.5 * SPECTRUM
+        return [s @ a + draw.standard_normal((n, a.shape[1]), dtype=np.float32) for a in maps]
 
+    return draw, maps, items
+
+
+def write(folder: Path, rows: int, links: int, seed: int = 0) -> None:
+    """Two arrays whose first rows are partners, the others shuffled within blocks of one side, and a test set."""
+    draw, _, items = source(seed)
     out = [
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, (rows, d))
         for name, d in zip("xy", WIDTHS, strict=True)
