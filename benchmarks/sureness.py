@@ -20,7 +20,7 @@ from benchmarks.growth import BLOCK, SPECTRUM, source
 ASKED, NEAREST = 500, 8
 
 
-def run(rows: Sequence[int], seed: int = 0) -> list[dict[str, Any]]:
+def run(rows: Sequence[int] = (10_000, 100_000), seed: int = 0) -> list[dict[str, Any]]:
     """One line for each number of rows, rising."""
     _, maps, items = source(seed)
     variance = SPECTRUM.astype(np.float64) ** 2 * (8 / np.pi) ** 0.5  # (8 / pi)^1/2: E |g|^3 of a standard normal g
