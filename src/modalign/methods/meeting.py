@@ -26,7 +26,7 @@ from .base import at_most
 
 BLOCK = 1 << 15  # rows read at once
 SOUGHT = 1 << 17  # rows among which matches are sought at once
-ASKED = 40960  # rows of a side that are matched in the last round
+ASKED = 1 << 15  # rows of a side that are matched in the last round
 NEAREST, CROWD = 8, 10  # rows of the other side between which a row is shared, and rows near one by which it is a hub
 WIDTH = 64  # of the space in which they are found
 
