@@ -24,7 +24,7 @@ from ..training import ranks
 from ..views import Pair
 from .base import at_most
 
-BLOCK = 1 << 15  # rows read at once
+BLOCK, CACHED = 1 << 15, 1 << 12  # rows read at once, and so few that they are in the cache from step to step
 SOUGHT = 1 << 17  # rows among which matches are sought at once
 ASKED = 1 << 15  # rows of a side that are matched in the last round
 NEAREST, CROWD = 8, 10  # rows of the other side between which a row is shared, and rows near one by which it is a hub
@@ -68,9 +68,11 @@ class Side(NamedTuple):
         return mask
 
     def embedded(self, rows: Tensor, into: Tensor) -> Tensor:
-        """Some items as unit rows of a space, in float32 and one product."""
+        """Some items as unit rows of a space, in float32."""
         whole = (self.axes.axes @ into).float()
-        return normalize(self.front.phi(self.items[rows].float()) @ whole - self.axes.mean.float() @ whole)
+        origin = self.axes.mean.float() @ whole
+        parts = [self.front.phi(self.items[some].float()) @ whole - origin for some in rows.split(CACHED)]
+        return normalize(torch.cat(parts))
 
     def shared(self, rows: Tensor, weight: Tensor) -> Tensor:
         """(n, d) weighted means of some items, (n, k) each, centred; weights of a row sum to 1."""
@@ -138,7 +140,7 @@ def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[
     """(q, k) cosines and items of the NEAREST items of these groups to each unit row; where they are many, of most."""
     score, item = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
     for rows in side.mask(groups)[side.place].nonzero().flatten().split(SOUGHT):
-        found, where = near(queries, torch.cat([side.embedded(some, into) for some in rows.split(BLOCK)]), NEAREST)
+        found, where = near(queries, side.embedded(rows, into), NEAREST)
         score, best = torch.cat([score, found], 1).topk(min(NEAREST, score.shape[1] + found.shape[1]))
         item = torch.cat([item, rows[where]], 1).gather(1, best)
     return score, item
