@@ -115,6 +115,31 @@ def test_ids_in_an_array(tmp_path: Path) -> None:
         load_ids({"a": tmp_path / "i.npy"}, {"a": 3})
 
 
+def test_ids_are_a_column_of_a_store(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "store.parquet"
+
+    def ids_of(columns: dict[str, list[object]]) -> list[str]:
+        parquet.write_table(arrow.table(columns), path)
+        return load_ids({"a": path}, {"a": 2})["a"]
+
+    assert ids_of({"vector": [[1.0], [2.0]], "id": ["p 1", "7"]}) == ["p 1", "7"]
+    assert ids_of({"name": [3, 4]}) == ["3", "4"]
+    for columns, message in (
+        ({"name": [3, 4], "key": ["a", "b"]}, "has the columns name, key: call that of the ids 'id'"),
+        ({"id": ["a", None]}, "row 1: no id"),
+        ({"id": [0.5, 1.0]}, "ids must be text or whole numbers, but 'id' of .* is double"),
+        ({"id": ["a"]}, "has 1 ids, but 'a' has 2 rows"),
+    ):
+        with pytest.raises(ModalignError, match=message):
+            ids_of(columns)
+    path.write_bytes(b"PAR1")
+    with pytest.raises(ModalignError, match="file of ids is damaged"):
+        load_ids({"a": path}, {"a": 2})
+    with pytest.raises(ModalignError, match=r"a file of pairs ends in .csv, .tsv, .txt, .npy, got"):
+        load_pairs(path)
+
+
 def test_ids_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "i.csv").write_text("a,b\nc,d\n")
     with pytest.raises(ModalignError, match="line 1: expected one id, got 'a', 'b'"):

@@ -55,7 +55,10 @@ OneSplit = Annotated[str | None, Parameter(help="Only this split.")]
 Names = Annotated[Several, Parameter(help="Modality names, one per array; default: the file names.")]
 Ids = Annotated[
     SeveralFiles,
-    Parameter(help="Files of the arrays' ids, one per array, an id a line; without --pairs, equal ids are one thing."),
+    Parameter(
+        help="Files of the arrays' ids, one per array: an id a line, or Parquet with a column 'id'; without --pairs, "
+        "equal ids are one thing."
+    ),
 ]
 Address = Annotated[
     str | None, Parameter(help="Of a Ray cluster: auto, ray://HOST:10001; default: processes of this machine.")

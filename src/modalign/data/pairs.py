@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, few
+from ..errors import ModalignError, explained, few, require
 from ..views import Views
 from .arrays import read_numpy
 from .lists import read_list
@@ -64,12 +64,13 @@ def load_ids(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, li
     """The ids of the rows of some arrays: one a line, in the order of the rows; or a .npy of text or whole numbers.
 
     Args:
-        files: modality -> .txt, .csv or .tsv of one column, with or without its name; or .npy of (n,).
+        files: modality -> .txt, .csv or .tsv of one column, with or without its name; .npy of (n,); or .parquet with a
+            column "id" or no other one, such as the store that the rows came from.
         rows: how many each array has.
 
     Raises:
         ModalignError: no file for an array or no array for a file, another number of ids than rows, a line without
-            an id or with several.
+            an id or with several, a table in which no column is the ids'.
     """
     if files and set(files) != set(rows):
         raise ModalignError(f"ids need one file per array: there are arrays of {few(rows)} and ids of {few(files)}")
@@ -187,9 +188,11 @@ def _turned(header: Sequence[str], sides: Sequence[str]) -> bool:
 
 def _ids(path: Path, modality: str, rows: int) -> list[str]:
     """The ids of one array."""
-    path = _list(path, "ids")
+    path = _list(path, "ids", (*LISTS, ".parquet"))
     ending = path.suffix.lower()
-    if ending == ".npy":
+    if ending == ".parquet":
+        found = _column(path)
+    elif ending == ".npy":
         found = [cells[0] for cells in _text_of(path, 1)]
     elif ending == ".txt":
         found = [line for _, line in _lines(path, "ids")]
@@ -208,10 +211,27 @@ def _ids(path: Path, modality: str, rows: int) -> list[str]:
     return found
 
 
-def _list(path: str | Path, what: str) -> Path:
+def _column(path: Path) -> list[str]:
+    """The column of ids of a Parquet file; vectors beside it are not read."""
+    arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
+    with explained(f"file of ids is damaged: {path}", OSError, ValueError):  # pyarrow's errors are both
+        schema = parquet.read_schema(path)
+        name = "id" if "id" in schema.names else schema.names[0] if len(schema.names) == 1 else None
+        if name is None:
+            raise ModalignError(f"{path} has the columns {few(schema.names)}: call that of the ids 'id'")
+        kind = schema.field(name).type
+        if not (arrow.types.is_integer(kind) or arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
+            raise ModalignError(f"ids must be text or whole numbers, but '{name}' of {path} is {kind}")
+        cells = parquet.read_table(path, columns=[name]).column(0).to_pylist()
+    if None in cells:
+        raise ModalignError(f"{path}, row {cells.index(None)}: no id")
+    return [str(cell) for cell in cells]
+
+
+def _list(path: str | Path, what: str, endings: Sequence[str] = LISTS) -> Path:
     path = Path(path)
-    if path.suffix.lower() not in LISTS:
-        raise ModalignError(f"a file of {what} ends in {few(LISTS)}, got: {path}")
+    if path.suffix.lower() not in endings:
+        raise ModalignError(f"a file of {what} ends in {few(endings)}, got: {path}")
     if not path.is_file():
         raise ModalignError(f"file of {what} not found: {path}")
     return path
