@@ -1,4 +1,4 @@
-"""How surely a partner can be told among many rows, with the maps known: what no method can better.
+"""How surely a partner can be told among many rows, with the maps known.
 
     python -m benchmarks.sureness --rows 10000 100000 1000000
 

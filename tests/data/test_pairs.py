@@ -119,20 +119,28 @@ def test_ids_are_a_column_of_a_store(tmp_path: Path) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "store.parquet"
 
-    def ids_of(columns: dict[str, list[object]]) -> list[str]:
+    def ids_of(columns: dict[str, object]) -> list[str]:
         parquet.write_table(arrow.table(columns), path)
         return load_ids({"a": path}, {"a": 2})["a"]
 
     assert ids_of({"vector": [[1.0], [2.0]], "id": ["p 1", "7"]}) == ["p 1", "7"]
     assert ids_of({"name": [3, 4]}) == ["3", "4"]
+    assert ids_of({"name": ["a ", "b"], "__index_level_0__": [7, 8]}) == ["a", "b"]  # as pandas writes it
+    assert ids_of({"id": arrow.array(["x", "y"]).dictionary_encode()}) == ["x", "y"]
     for columns, message in (
-        ({"name": [3, 4], "key": ["a", "b"]}, "has the columns name, key: call that of the ids 'id'"),
+        ({"name": [3, 4], "key": ["a", "b"]}, "has the columns name, key: call that of the ids, and no other, 'id'"),
+        ({}, "has the columns none"),
+        ({"id": ["a", " "]}, "row 1: no id"),
         ({"id": ["a", None]}, "row 1: no id"),
         ({"id": [0.5, 1.0]}, "ids must be text or whole numbers, but 'id' of .* is double"),
         ({"id": ["a"]}, "has 1 ids, but 'a' has 2 rows"),
     ):
         with pytest.raises(ModalignError, match=message):
             ids_of(columns)
+    twice = arrow.Table.from_arrays([arrow.array(["a"]), arrow.array(["b"])], names=["id", "id"])
+    parquet.write_table(twice, path)
+    with pytest.raises(ModalignError, match="has the columns id, id"):
+        load_ids({"a": path}, {"a": 1})
     path.write_bytes(b"PAR1")
     with pytest.raises(ModalignError, match="file of ids is damaged"):
         load_ids({"a": path}, {"a": 2})

@@ -49,6 +49,21 @@ def test_codes_do_not_depend_on_the_batch_and_leave_the_threads_of_faiss_alone()
     assert faiss.omp_get_max_threads() == threads
 
 
+@coded
+def test_a_query_that_codes_cannot_answer_is_answered_and_no_warning_is_written(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    x, y = unit(30_000, 0), unit(600, 1)
+    x[7] = 0
+    assert flat.suits(x, y, rough.CANDIDATES)
+    score, found = rough.near(x, y, 8)
+    assert bool((found >= 0).all())
+    assert found[7].tolist() == list(range(8))
+    assert not score[7].any()
+    torch.testing.assert_close(score, (x[:, None] * y[found]).sum(2))
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("case", ["few", "odd", "many", "no faiss"])
 def test_they_are_exact_where_codes_do_not_serve(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, width, k = {"few": (100, 64, 8), "odd": (20_000, 63, 8), "many": (20_000, 64, 65)}.get(case, (20_000, 64, 8))

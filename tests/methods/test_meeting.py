@@ -86,7 +86,11 @@ def test_few_rows_are_asked_and_others_by_another_seed(latent: MakeViews, monkey
     some = [few.moment(PAIR, spaces(p), 0.05, seed) for seed in (0, 0, 2)]
     assert asked[-2:] == [40, 40]
     few.moment(PAIR, spaces(p), 0.05, 0, rounds_left=3)
-    assert asked[-2:] == [5, 5]
+    assert asked[-2:] == [40, 40]  # few are not halved
+    monkeypatch.setattr(meeting, "FEWEST", 15)
+    for left, expected in ((1, 20), (2, 15), (9, 15)):
+        few.moment(PAIR, spaces(p), 0.05, 0, rounds_left=left)
+        assert asked[-2:] == [expected, expected]
     assert torch.equal(some[0], some[1])
     assert not torch.allclose(some[0], some[2])
 

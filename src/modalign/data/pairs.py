@@ -61,11 +61,11 @@ def files_of(ids: Sequence[Path], modalities: Sequence[str]) -> dict[str, Path]:
 
 
 def load_ids(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, list[str]]:
-    """The ids of the rows of some arrays: one a line, in the order of the rows; or a .npy of text or whole numbers.
+    """The ids of the rows of some arrays, in their order: lines, or an array or column of text or whole numbers.
 
     Args:
         files: modality -> .txt, .csv or .tsv of one column, with or without its name; .npy of (n,); or .parquet with a
-            column "id" or no other one, such as the store that the rows came from.
+            column "id" or a single one.
         rows: how many each array has.
 
     Raises:
@@ -206,7 +206,7 @@ def _ids(path: Path, modality: str, rows: int) -> list[str]:
         found = found[len(found) == rows + 1 :]  # without the name of the column
     if len(found) != rows:
         raise ModalignError(
-            f"{path} has {len(found):,} ids, but '{modality}' has {rows:,} rows: give one a line, in their order"
+            f"{path} has {len(found):,} ids, but '{modality}' has {rows:,} rows: give each one, in their order"
         )
     return found
 
@@ -214,18 +214,23 @@ def _ids(path: Path, modality: str, rows: int) -> list[str]:
 def _column(path: Path) -> list[str]:
     """The column of ids of a Parquet file; vectors beside it are not read."""
     arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
-    with explained(f"file of ids is damaged: {path}", OSError, ValueError):  # pyarrow's errors are both
+    with explained(f"file of ids is damaged: {path}", OSError, ValueError, NotImplementedError):  # pyarrow's are these
         schema = parquet.read_schema(path)
-        name = "id" if "id" in schema.names else schema.names[0] if len(schema.names) == 1 else None
-        if name is None:
-            raise ModalignError(f"{path} has the columns {few(schema.names)}: call that of the ids 'id'")
+        names = [n for n in schema.names if not n.startswith("__index_level_")]  # pandas adds these
+        name = "id" if "id" in names else names[0] if names else ""
+        if names.count(name) != 1 or (name != "id" and len(names) > 1):
+            raise ModalignError(
+                f"{path} has the columns {few(names) or 'none'}: call that of the ids, and no other, 'id'"
+            )
         kind = schema.field(name).type
-        if not (arrow.types.is_integer(kind) or arrow.types.is_string(kind) or arrow.types.is_large_string(kind)):
+        kind = kind.value_type if arrow.types.is_dictionary(kind) else kind  # of categories
+        if not (arrow.types.is_integer(kind) or str(kind) in ("string", "large_string", "string_view")):
             raise ModalignError(f"ids must be text or whole numbers, but '{name}' of {path} is {kind}")
-        cells = parquet.read_table(path, columns=[name]).column(0).to_pylist()
-    if None in cells:
-        raise ModalignError(f"{path}, row {cells.index(None)}: no id")
-    return [str(cell) for cell in cells]
+        column = parquet.read_table(path, columns=[name]).column(0).to_pylist()
+    found = ["" if cell is None else str(cell).strip() for cell in column]
+    if "" in found:
+        raise ModalignError(f"{path}, row {found.index('')}: no id")
+    return found
 
 
 def _list(path: str | Path, what: str, endings: Sequence[str] = LISTS) -> Path:

@@ -5,6 +5,7 @@ mass to strangers. So rows are drawn of one side alone, and each is matched with
 other, softly: p_ij = exp((s_ij - r_j) / epsilon) / sum over the NEAREST j, in time linear in the rows. It is a plan
 whose columns may take what they like; but r_j, the mean cosine of j to the CROWD nearest of the rows that are matched,
 holds back what would draw many of them, as a column's potential does (CSLS: Conneau et al. 2018, section 2.3).
+Each round asks twice as many rows as the one before: what follows overwrites the noise of the first ones.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .base import at_most
 
 BLOCK, CACHED = 1 << 15, 1 << 12  # rows read at once, and so few that they are in the cache from step to step
 SOUGHT = 1 << 17  # rows among which matches are sought at once
-ASKED = 1 << 15  # rows of a side that are matched in the last round
+ASKED, FEWEST = 1 << 15, 1024  # rows of a side that are matched in the last round, and in the first ones at least
 NEAREST, CROWD = 8, 10  # rows of the other side between which a row is shared, and rows near one by which it is a hub
 WIDTH = 64  # of the space in which they are found
 
@@ -115,10 +116,10 @@ class Everyone:
 
         Args:
             into: modality -> (r, k) map of coordinates into the space in which rows are compared, by cosine.
-            rounds_left: that follow; each halves the rows that are drawn, as what follows overwrites their noise.
+            rounds_left: that follow; each halves the rows that are drawn, down to FEWEST.
         """
         (a, b), (left, right) = pair, self.free[pair]
-        asked = max(1, self.asked >> rounds_left)
+        asked = min(self.asked, max(FEWEST, self.asked >> rounds_left))
         one = self._matched(a, at_most(left, asked, seed), b, right, into, epsilon)
         other = self._matched(b, at_most(right, asked, seed + 1), a, left, into, epsilon).T
         share = [min(1.0, len(right) / len(left)), min(1.0, len(left) / len(right))]
@@ -137,7 +138,7 @@ class Everyone:
 
 
 def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[Tensor, Tensor]:
-    """(q, k) cosines and items of the NEAREST items of these groups to each unit row; where they are many, of most."""
+    """(q, k) cosines and items of the NEAREST items of these groups to each unit row, or most of these (`near`)."""
     score, item = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
     for rows in side.mask(groups)[side.place].nonzero().flatten().split(SOUGHT):
         found, where = near(queries, side.embedded(rows, into), NEAREST)

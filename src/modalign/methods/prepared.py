@@ -109,7 +109,7 @@ class Prepared:
             kept[m][drawn(alone, seed + k)[most:]] = False
         if all(bool(mask.all()) for mask in kept.values()):
             return self
-        everyone = None if self.everyone is None else replace(self.everyone, asked=4 * most)
+        everyone = None if self.everyone is None else replace(self.everyone, asked=min(self.everyone.asked, 4 * most))
         return replace(self._only(kept), everyone=everyone)
 
     def without(self, groups: Tensor) -> Prepared:

@@ -69,7 +69,8 @@ class FeatureMap(nn.Module):
         """(n, width) rows after root and scaling, before centring."""
         x = x.to(self.mean.dtype)
         if self.root:
-            x = torch.copysign(x.abs().sqrt(), x)
+            root = x.abs().sqrt()
+            x = torch.where(x < 0, -root, root)
         return normalize(x, dim=-1) if self.unit else x
 
     def forward(self, x: Tensor) -> Tensor:
