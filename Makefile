@@ -38,7 +38,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.ratios
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.ratios
 
 site: $(VENV)/.site
 	$(BIN)/python site/drawings.py

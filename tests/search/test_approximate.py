@@ -17,6 +17,7 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'mo
 import faiss
 
 from modalign.files import to_json
+from modalign.geometry.neighbours.flat import on_threads
 from modalign.search import AnnSettings, Index, ann, search_run
 from modalign.search.items import conditions
 from modalign.search.part import Match
@@ -171,7 +172,7 @@ def test_a_graph_does_not_depend_on_the_number_of_threads(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(faiss.IndexHNSWFlat, "add", counted)
     for count in (1, 2, 3):
-        with ann.threads(count):
+        with on_threads(count):
             built.append(faiss.serialize_index(ann.build(x, AnnSettings("hnsw", links=8, effort=20))).tobytes())
     assert built[0] == built[1] == built[2]
     assert set(used) == ({1, 2, 3} if ann._ordered(faiss) else {1})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ModalignError, explained, require
 from ..files import atomic
+from ..geometry.neighbours.flat import on_threads
 from ..progress import Pause, Progress, silent
 from .settings import AnnSettings
 
@@ -83,7 +84,7 @@ def link(empty: Callable[[], Any], vectors: np.ndarray, kept: Path | None = None
         for _ in range(index.ntotal):
             index.hnsw.random_level()
     pause = Pause()
-    with threads(faiss.omp_get_max_threads() if _ordered(faiss) else 1):
+    with on_threads(faiss.omp_get_max_threads() if _ordered(faiss) else 1):
         for start in range(index.ntotal, len(vectors), LINKED):
             index.add(vectors[start : start + LINKED])
             if index.ntotal < len(vectors) and pause.over():
@@ -271,15 +272,3 @@ def _search(
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         options = faiss.SearchParametersIVF(nprobe=probes, sel=None if bits is None else faiss.IDSelectorBitmap(bits))
     return np.asarray(ann.search(np.ascontiguousarray(queries, np.float32), want, params=options)[1])
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Faiss on a number of threads, then as before."""
-    faiss = require("faiss", "search")
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(count)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)

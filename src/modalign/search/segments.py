@@ -26,6 +26,7 @@ import numpy as np
 
 from ..errors import ModalignError, explained
 from ..files import atomic, read_json, refused, save_array, write_json
+from ..geometry.neighbours.flat import on_threads
 from ..progress import Progress, kept, silent
 from . import ann
 from .copies import distinct, read_copies
@@ -154,7 +155,7 @@ def write_shards(
         parts = {m: part for m, part in parts.items() if part.stop > part.start}
         own = {m: vectors[m][part] for m, part in parts.items()}
         rows = {m: items[m][part] for m, part in parts.items()}
-        with ann.threads(1):
+        with on_threads(1):
             return write_segment(folder, own, rows, settings, root, number=number)
 
     names = []

@@ -26,7 +26,7 @@ def candidates(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Args:
         x: (n, d), y: (m, d) float32 on the CPU. On as many threads as torch has.
     """
-    with _faiss() as faiss:
+    with on_threads(torch.get_num_threads()) as faiss:
         threshold = faiss.cvar.distance_compute_blas_threshold
         # From 1.14.2 on it leaves BLAS below 128,000 numbers in the queries: three to ten times as long.
         faiss.cvar.distance_compute_blas_threshold = 0
@@ -46,7 +46,7 @@ def coded_candidates(x: Tensor, y: Tensor, k: int) -> Tensor:
     Args:
         x: (n, d), y: (m, d) float32 on the CPU, d even. On as many threads as torch has.
     """
-    with _faiss() as faiss:
+    with on_threads(torch.get_num_threads()) as faiss:
         codes = faiss.IndexPQFastScan(y.shape[1], y.shape[1] // CODED, 4, faiss.METRIC_INNER_PRODUCT)
         codes.pq.cp.niter, codes.pq.cp.min_points_per_centroid = STEPS, 1  # with fewer points faiss warns
         codes.train(y[:: -(-len(y) // TAUGHT)].numpy())
@@ -61,12 +61,12 @@ def suits(x: Tensor, y: Tensor, k: int) -> bool:
 
 
 @contextmanager
-def _faiss() -> Iterator[ModuleType]:
-    """faiss on as many threads as torch has."""
+def on_threads(count: int) -> Iterator[ModuleType]:
+    """Faiss on a number of threads, then as before."""
     faiss = require("faiss", "search")
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(torch.get_num_threads())
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
     try:
         yield faiss
     finally:
-        faiss.omp_set_num_threads(threads)
+        faiss.omp_set_num_threads(before)
