@@ -4,11 +4,12 @@
 # every point everywhere, and one more iteration changes little.
 # Seen (POT 0.9.7.post1), five times 10 against 15 normal points, the example of its help: the plan is the product of
 # the marginals, to the last digits, and value its mean cost, 1.6 to 2.1 times the exact one for "euclidean" and 2.5 to
-# 4.7 times for "sqeuclidean". Nothing warns, and the marginals are perfect. With max_iter=1001 instead of 1000 it is a
-# plan whose rows have up to 2.7 times their mass, and value lies below the minimum. The last plan enters each step with
-# the wrong sign, so that every second step takes the costs out again; whether the last is one of these depends on
-# max_iter alone. Where it stops before (only the steps with costs are looked at) it has found the entropic plan of
-# inner_reg, .001: for costs of mean .002 that is 1.5 to 2.7 times the exact value. ot.batch.solve_sample_batch shares it.
+# 4.7 times for "sqeuclidean". Nothing warns, and the marginals are perfect. The last plan enters each step with the
+# wrong sign, so that every second step takes the costs out again; whether the last is one of these depends on max_iter
+# alone. With 1001 steps instead of 1000 it is Sinkhorn's plan for inner_reg, .001, far from converged: rows with up to
+# 2.7 times their mass and a value below the minimum (that stays with the sign put right by hand; inner_reg=.1 is then
+# exact to 4 %). Where it stops before 1000 (only steps with costs are looked at) it has found the entropic plan of .001:
+# for costs of mean .002 that is 1.5 to 2.7 times the exact value. ot.batch.solve_sample_batch shares it.
 # Also seen: dist_batch(X, metric="euclidean") of points with themselves has NaN on the diagonal where rounding made a
 # square negative (numpy warns of a root, nobody of the value), and solve_batch's value is NaN then; ot.dist has 0.
 # So: ot.emd2 in a loop, or a small reg with max_iter=10000 (below); no "euclidean" for clouds that share points.
