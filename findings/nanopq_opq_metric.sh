@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Guess, written down first: nanopq.OPQ(M, Ks, metric="dot") scores codes by inner products, as nanopq.PQ with the same
+# Guess, from the help: nanopq.OPQ(M, Ks, metric="dot") scores codes by inner products, as nanopq.PQ with the same
 # arguments does: the scores of adist are those of the query with the decoded rows, a larger one is better, and recall@10
 # is about that of PQ, since a rotation leaves inner products as they are.
 # Seen (nanopq 0.2.2): PQ does. OPQ says "dot" until fit, which makes a new PQ without the metric; from then on

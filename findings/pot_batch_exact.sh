@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Guess, written down first: ot.solve_batch(M) without reg, which its help says solves the unregularised problem by a
+# Guess, from the help: ot.solve_batch(M) without reg, which its help says solves the unregularised problem by a
 # proximal point method, is near ot.emd2 of each cost matrix, say within 5 %; at least it is far from the plan that sends
 # every point everywhere, and one more iteration changes little.
 # Seen (POT 0.9.7.post1), five times 10 against 15 normal points, the example of its help: the plan is the product of
