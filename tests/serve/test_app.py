@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import wave
 from pathlib import Path
@@ -27,8 +28,10 @@ from starlette.testclient import TestClient
 from modalign import cli
 from modalign.errors import ModalignError
 from modalign.search import Query
+from modalign.search.space import open_space
 from modalign.serve.app import UPLOAD, make_app
 from modalign.serve.run import _listen as listen
+from modalign.serve.run import run_server
 from modalign.serve.state import State, names_of
 from modalign.serve.workers import Decoders
 
@@ -511,6 +514,35 @@ def test_videos_are_shown_and_played(tmp_path: Path) -> None:
         assert (hit["video"], hit["picture"]) == ("/media/0/video/1?as=video", "/media/0/video/1?as=frame")
     finally:
         state.decoders.close()
+
+
+def test_the_end_waits_for_what_is_being_loaded(
+    folders: tuple[list[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python ends a thread within torch by ending the process: "terminate called without an active exception"."""
+    import uvicorn
+
+    loaded: list[bool] = []
+
+    def slowly(self: State, ended: threading.Event) -> None:
+        loaded.append(ended.wait(60))
+        time.sleep(0.3)
+        loaded.append(True)
+
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: None)
+    warm = State.warm
+    monkeypatch.setattr(State, "warm", slowly)
+    run_server([folders[0][0]], port=0, threads=1)
+    assert loaded == [True, True]
+    state, ended = State([open_space(folders[0][0])], ["index"]), threading.Event()
+    ended.set()
+    monkeypatch.setattr(state, "_text", lambda *given: loaded.append(False))
+    monkeypatch.setattr(state.analysis[0], "hubs", lambda m: loaded.append(False))
+    try:
+        warm(state, ended)
+    finally:
+        state.decoders.close()
+    assert loaded == [True, True]  # nothing more is begun
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")

@@ -16,6 +16,7 @@ from .guard import LOOPBACK
 from .state import State, names_of
 
 WAITING = 200  # connections at once; more are told to come back
+LOADING = 10.0  # seconds that the end waits for what is being loaded
 
 
 @checked
@@ -47,12 +48,17 @@ def run_server(
     app = make_app(state, [host, *allow], addresses=host not in LOOPBACK)
     config = uvicorn.Config(app, log_level="warning", server_header=False, limit_concurrency=WAITING, lifespan="on")
     server = uvicorn.Server(config)
-    threading.Thread(target=state.warm, daemon=True).start()
+    ended = threading.Event()
+    warming = threading.Thread(target=state.warm, args=(ended,), daemon=True)
+    warming.start()
     try:
         with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
             server.run(sockets=[listener])
     finally:
+        ended.set()
         listener.close()
+        with contextlib.suppress(KeyboardInterrupt):  # who asks twice does not wait
+            warming.join(LOADING)  # a thread that Python ends within torch takes the process down with it (SIGABRT)
         state.decoders.close()
 
 

@@ -72,17 +72,18 @@ class State:
         self._features = lru_cache(REMEMBERED)(self._encode)
         self.picture = lru_cache(PICTURES)(self.decode)
 
-    def warm(self) -> None:
-        """Load what the first query would wait for: the text encoder, the counts of hubs, a decoder."""
+    def warm(self, ended: threading.Event) -> None:
+        """Load what the first query would wait for, until it is ended: the text encoder, counts of hubs, a decoder."""
         self.decoders.start()
         for number, space in enumerate(self.spaces):
             # What goes wrong here goes wrong again at the first query, which tells it; and a program that is ended
             # meanwhile takes away what is being imported.
             with contextlib.suppress(Exception):
-                if "text" in space.encoders:
+                if "text" in space.encoders and not ended.is_set():
                     self._text(number, "a word")
                 for m in space.gallery.modalities:
-                    self.analysis[number].hubs(m)
+                    if not ended.is_set():
+                        self.analysis[number].hubs(m)
 
     # ------------------------------------------------------------------ files
 
