@@ -32,16 +32,13 @@ def run(rows: Sequence[int] = (10_000, 100_000), seed: int = 0) -> list[dict[str
     into = [white[0] @ left[:, : len(rho)], white[1] @ right[: len(rho)].T]
     product, square = rho / (1 - rho**2), rho**2 / (1 - rho**2) / 2
 
-    def drawn(n: int) -> tuple[np.ndarray, ...]:
-        return tuple((z @ w).astype(np.float32) for z, w in zip(items(n), into, strict=True))
-
-    x, y = drawn(ASKED)
+    x, y = ((z @ w).astype(np.float32) for z, w in zip(items(ASKED), into, strict=True))
     weighted = (x * product).astype(np.float32)
     own = (weighted * y).sum(1) - y**2 @ square  # what x alone says is the same for all y
     ahead, seen, lines = np.zeros(ASKED), 1, []
     for n in sorted(rows):
         while seen < n:
-            others = drawn(min(BLOCK, n - seen))[1]
+            others = (items(min(BLOCK, n - seen))[1] @ into[1]).astype(np.float32)
             ahead += (weighted @ others.T - others**2 @ square > own[:, None]).sum(1)
             seen += len(others)
         first, near = (100 * float((ahead < k).mean()) for k in (1, NEAREST))

@@ -1,16 +1,6 @@
 """How surely a partner can be told with the maps known, and that data of one seed stay the same."""
 
-from pathlib import Path
-
 import numpy as np
-import pytest
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
 
 
 def test_a_partner_is_harder_to_tell_among_more_rows():

@@ -5,13 +5,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _importable(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT))
-
 
 def test_a_row_that_measures_itself_is_called_as_often_as_asked_and_no_more(monkeypatch):
     from benchmarks._rows import Measured, Row

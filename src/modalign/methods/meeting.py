@@ -69,10 +69,9 @@ class Side(NamedTuple):
         return mask
 
     def embedded(self, rows: Tensor, into: Tensor) -> Tensor:
-        """Some items as unit rows of a space, in float32."""
-        whole = (self.axes.axes @ into).float()
-        origin = self.axes.mean.float() @ whole
-        parts = [self.front.phi(self.items[some].float()) @ whole - origin for some in rows.split(CACHED)]
+        """Some items as unit rows of a space; ``into``: (d, k) from behind the front."""
+        origin = self.axes.mean.float() @ into
+        parts = [self.front.phi(self.items[some].float()) @ into - origin for some in rows.split(CACHED)]
         return normalize(torch.cat(parts))
 
     def shared(self, rows: Tensor, weight: Tensor) -> Tensor:
@@ -119,6 +118,7 @@ class Everyone:
             rounds_left: that follow; each halves the rows that are drawn, down to FEWEST.
         """
         (a, b), (left, right) = pair, self.free[pair]
+        into = {m: (self.sides[m].axes.axes @ into[m]).float() for m in pair}
         asked = min(self.asked, max(FEWEST, self.asked >> rounds_left))
         one = self._matched(a, at_most(left, asked, seed), b, right, into, epsilon)
         other = self._matched(b, at_most(right, asked, seed + 1), a, left, into, epsilon).T
@@ -130,7 +130,7 @@ class Everyone:
     ) -> Tensor:
         own, others = self.sides[m], self.sides[other]
         rows = own.centred_means(own.mask(asked))
-        queries = normalize(rows @ (own.axes.axes @ into[m]).float())
+        queries = normalize(rows @ into[m])
         score, item = nearest(queries, others, there, into[other])
         score -= crowding(item, queries, others, into[other])
         shared = others.shared(item, (score / epsilon).softmax(1))
