@@ -88,8 +88,8 @@ def test_few_pairs_are_fitted_with_a_warning_and_not_measured(
 def test_a_test_split_of_fewer_items_than_k_is_refused(tmp_path: Path) -> None:
     z = ma.Views.from_arrays(a=torch.randn(4, 5), b=torch.randn(4, 5))
     with pytest.raises(ModalignError, match=r"has 4 linked pairs, and 'retrieval' looks at 10"):
-        check_size(tmp_path, z, ["retrieval"])
-    check_size(tmp_path, z, ["gap"])
+        check_size(Run(tmp_path), z, ["retrieval"])
+    check_size(Run(tmp_path), z, ["gap"])
 
 
 def test_evaluate_refuses_names_before_it_reads_anything(capsys: pytest.CaptureFixture[str]) -> None:

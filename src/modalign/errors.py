@@ -88,8 +88,8 @@ def require(module: str, extra: str) -> ModuleType:
         ) from cause
 
 
-def unknown(kind: str, name: object, known: Iterable[object]) -> ModalignError:
-    """The error for a name that is not in a list, with what it is called now or the nearest right one.
+def unknown(kind: str, name: object, known: Iterable[object], told: str = "") -> ModalignError:
+    """The error for a name that is not in a list, with what is ``told`` of it, its name of today or the nearest one.
 
     Example:
         >>> print(unknown("metric", "recal", ["recall", "cka"]))
@@ -97,7 +97,7 @@ def unknown(kind: str, name: object, known: Iterable[object]) -> ModalignError:
     """
     names = sorted({str(k) for k in known})
     near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
-    hint = f": did you mean '{near[0]}'?" if near else ""
+    hint = told or (f": did you mean '{near[0]}'?" if near else "")
     if (now := renamed.setting(kind, name)) is not None:
         hint = f": it is now '{now}'"
     return ModalignError(f"unknown {kind} '{name}'{hint} (known: {', '.join(names) or 'none'})")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -70,10 +71,13 @@ def get(family: str, name: str) -> Callable[..., Any]:
     """The class or function registered under a name.
 
     Raises:
-        ModalignError: no such part; the message names the nearest one.
+        ModalignError: no such part; the message names the nearest one, or the metric that gives such a score.
     """
     known = parts(family)
-    check_known(family, name, known)
+    if name not in known:
+        asked = re.split("[/@]", str(name))[0]
+        giver = next((n for n, part in known.items() if asked in getattr(part, "gives", ())), None)
+        raise unknown(family, name, known, "" if giver is None else f": ask for '{giver}', which gives it")
     return known[name]
 
 

@@ -126,6 +126,16 @@ def test_scores_say_what_they_are(name: str, both: Both) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_metric_is_found_by_the_names_of_its_scores(name: str, both: Both) -> None:
+    for key in both[name][0]:
+        if Key.parse(key).measure in NAMES:
+            continue
+        for asked in (key, Key.parse(key).measure):
+            with pytest.raises(ModalignError, match=f"ask for '{name}', which gives it"):
+                registry.make("metric", asked)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_scores_come_back_from_json(name: str, both: Both) -> None:
     for key, score in both[name][0].items():
         told = replace(score, low=score.value - 1, high=score.value + 1, note="a note")

@@ -62,6 +62,20 @@ def test_a_run_reads_everything_that_was_written(aligned: Run) -> None:
     assert run.environment is not None
 
 
+def test_a_run_that_was_opened_by_a_relative_path_is_read_from_any_working_folder(
+    aligned: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(aligned.folder.parent)
+    run = Run.open("run")
+    code, out, err = call(capsys, "evaluate", "run", "--metrics", "procrustes")
+    assert code == 0, err
+    assert "all scores: run/evaluation.json\npage: modalign report run" in out  # read as it was asked for
+    monkeypatch.chdir(tmp_path)
+    assert run.result == aligned.result is not None
+    assert run.items.z.data["left"].equal(aligned.items.z.data["left"])
+    assert run.model.heads.modalities == ("left", "right")
+
+
 def test_what_align_wrote_can_be_trained_again_and_gives_the_same_bits(
     aligned: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,6 +179,18 @@ def test_add_update_delete_compact(tmp_path: Path) -> None:
     assert not (tmp_path / "index" / "deleted").exists()
 
 
+def test_an_index_opened_by_a_relative_path_is_changed_from_any_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "index")
+    monkeypatch.chdir(tmp_path)
+    index = Index("index")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert index.delete(["image/7"]).count("image") == Index(tmp_path / "index").count("image") == 59
+    assert not any(Path.cwd().iterdir())
+
+
 @pytest.mark.parametrize("kind", ["hnsw", "ivfpq"])
 def test_deleted_items_are_not_found_in_approximate_indexes(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_origin
 from cyclopts import CoercionError, Parameter, Token
 
 from ..errors import ModalignError, few
-from ..files import to_json
+from ..files import from_here, to_json
 from ..parameters import Count, Seed
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def finish(run: Run, as_json: bool, text: Callable[[Run], str]) -> None:
         return
     write(run.folder)
     found = run.result.json() if run.result else {}
-    emit({"run": str(run.folder), "report": str(run.report), **found}, as_json, lambda _: text(run))
+    places = {"run": str(run), "report": str(from_here(run.report))}
+    emit({**places, **found}, as_json, lambda _: text(run))
 
 
 def emit(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:

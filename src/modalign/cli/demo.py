@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from ..files import from_here
 from ..metrics.key import Key
 from ..metrics.score import Score
 from ..metrics.shown import interval, shown
@@ -63,7 +64,7 @@ def summary(run: Run) -> str:
     from ..search.examples import examples
 
     assert run.result is not None
-    folder = shlex.quote(str(run.folder))
+    folder = shlex.quote(str(run))
     words = shlex.quote(next(iter(examples(open_space(run.folder), 1)), "a sad face"))
     data, chance = run.result.data, run.result.methods["full"].scores["mean_recall"].chance
     return "\n".join(
@@ -74,7 +75,7 @@ def summary(run: Run) -> str:
             f"{data['pairs']} links known in training, {min(data['unlinked'].values())} pictograms and names unlinked; "
             f"settings chosen on {data['dev']} others)",
             "",
-            f"Look at it:     {run.report}",
+            f"Look at it:     {from_here(run.report)}",
             f"Search it:      modalign search {folder} {words}",
             f"Browse it:      modalign serve {folder}",
             "Your own data:  modalign align A.npy B.npy --out runs/mine",

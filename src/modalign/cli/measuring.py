@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ModalignError
+from ..files import from_here
 from ..parameters import Positive
 from .common import (
     Address,
@@ -222,7 +223,7 @@ def report(run: Path, *, json: Json = False) -> None:
     """
     from ..report import write
 
-    path = write(run)
+    path = from_here(write(run))
     emit({"report": str(path)}, json, lambda r: f"report: {path}")
 
 

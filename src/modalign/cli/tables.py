@@ -8,6 +8,7 @@ from typing import Any
 
 from ..data.left_out import LeftOut
 from ..data.left_out import lines as told
+from ..files import from_here
 from ..metrics.score import Score
 from ..metrics.shown import chosen, line, number, shown
 from ..report.bench.rows import failure
@@ -26,7 +27,7 @@ def fitted(run: Run) -> str:
         lines += [m.label + ("" if rows else f": not measured ({why})"), *rows]
     if (record := run.result.record).get("best_step") == 0 and "dev" in record:
         lines.append(f"none of {record.get('steps')} steps raised dev recall: the weights are those of the start")
-    return "\n".join([*lines, f"all scores: {run.file('result')}", f"report: {run.report}"])
+    return "\n".join([*lines, f"all scores: {from_here(run.file('result'))}", f"report: {from_here(run.report)}"])
 
 
 def evaluation(result: Result, run: Run) -> str:
@@ -35,8 +36,8 @@ def evaluation(result: Result, run: Run) -> str:
     for m in result.methods.values():
         lines += [m.label, *scores(m, "usual")]
     lines += [f"{name} left out: {why}" for name, why in result.skipped.items()]
-    page = shlex.join(["modalign", "report", str(run.folder)])
-    return "\n".join([*lines, f"all scores: {run.file('evaluation')}", f"page: {page}"])
+    page = shlex.join(["modalign", "report", str(run)])
+    return "\n".join([*lines, f"all scores: {from_here(run.file('evaluation'))}", f"page: {page}"])
 
 
 def robustness(result: Result, run: Run) -> str:
@@ -55,7 +56,7 @@ def robustness(result: Result, run: Run) -> str:
             subset, score = worst(table.subsets)
             lines.append(f"  {method}: worst subset {subset} ({shown(score)})")
     lines += [f"{kind} left out: {why}" for kind, why in result.skipped.items()]
-    return "\n".join([*lines, f"all numbers: {run.file('robustness')}"])
+    return "\n".join([*lines, f"all numbers: {from_here(run.file('robustness'))}"])
 
 
 def scores(m: MethodResult, importance: str) -> list[str]:

@@ -35,7 +35,7 @@ def write_atlas(run: Run, path: Path | str) -> int:
     names = [m for m, rows in items.z.data.items() if len(rows)]
     points = torch.nn.functional.normalize(torch.cat([items.z[m].float() for m in names]), dim=1)
     if len(points) < 3:
-        raise ModalignError(f"{run.folder} has {len(points)} embedded items: a map needs three")
+        raise ModalignError(f"{run} has {len(points)} embedded items: a map needs three")
     xy = places(items.z.only(*names), MAPPED)
     cosine, near = knn(points, k=NEAREST)
     far = (1 - cosine).clamp(min=0)

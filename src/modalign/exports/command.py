@@ -72,4 +72,4 @@ def export_run(folder: Path | str, to: str, out: Path | str) -> dict[str, Any]:
     run, out = Run.open(folder), Path(out)
     with claim(out, "export", f"export --to {to}", [run.folder]):
         files = TARGETS[to](run, out)
-    return {"run": str(run.folder), "to": to, "out": str(out), "files": files}
+    return {"run": str(run), "to": to, "out": str(out), "files": files}

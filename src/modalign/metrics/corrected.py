@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from ..views import Views
 from .found import Found
 from .key import Key
 from .ranking import rank
-from .recall import KS, scores_of
+from .recall import KS, MEASURES, scores_of
 from .score import Score
 
 WAYS = ("csls", "inverted_softmax", "dual_softmax", "qb_norm")
@@ -56,6 +56,8 @@ class CorrectedRetrieval:
     Reference: Conneau et al. 2018, arXiv 1710.04087; Smith et al. 2017, arXiv 1702.03859; Cheng et al. 2021, arXiv
         2109.04290 (dual softmax); Bogolin et al. 2022, arXiv 2112.12777 (QB-norm, equations 4 and 5).
     """
+
+    gives: ClassVar = tuple(f"{way}_{measure}" for way in WAYS for measure in MEASURES)
 
     way: str = "csls"
     k: Count = 10

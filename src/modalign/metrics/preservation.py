@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -52,6 +53,8 @@ class Trustworthiness:
         k: neighbours, lowered below half the number of groups. rows: at most so many groups enter.
         pick: one row per group. null: random pairings for the chance value; 0: none.
     """
+
+    gives: ClassVar = ("continuity",)
 
     k: Count = 10
     rows: Count = 2000

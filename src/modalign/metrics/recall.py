@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -107,6 +107,9 @@ def forms(ks: Sequence[int] = KS) -> list[Form]:
     ]
 
 
+MEASURES = tuple(dict.fromkeys(f.measure for f in forms()))
+
+
 def recall_at(found: Found, k: int) -> Score:
     """Any-hit Recall@k of what queries found, with its chance value.
 
@@ -122,8 +125,7 @@ class Retrieval:
     """Recall@k, ranks, MRR, nDCG, mAP between modalities, with chance beside each.
 
     Use when: the space is there to be searched. Related: ``CorrectedRetrieval`` (hubs held down), ``mean_recall``
-        (one
-    number of all), ``MutualKnn`` (neighbours without true pairs being first).
+    (one number of all), ``MutualKnn`` (neighbours without true pairs being first).
 
     Args:
         ks: depths of Recall@k and mAP@k; a k beyond the gallery retrieves all of it, and the score says so.
@@ -135,6 +137,8 @@ class Retrieval:
         >>> scores["recall/text->image/any@1"].value, scores["rank/text->image/median"].value
         (0.0, 11.0)
     """
+
+    gives: ClassVar = ("mean_recall", *MEASURES, "fidelity")
 
     ks: tuple[Count, ...] = KS
     pairs: tuple[tuple[str, str], ...] | None = None

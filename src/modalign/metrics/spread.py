@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ..geometry import neighbours, spread
 from ..geometry.cost import unit
@@ -69,6 +70,8 @@ class Alignment:
     Use when: a contrastive loss is to be taken apart into its two ends. Related: ``Gap``, ``Dimension``.
     """
 
+    gives: ClassVar = ("uniformity",)
+
     def __call__(self, z: Views) -> dict[str, Score]:
         """``alignment/a~b`` per pair of modalities with positives, ``uniformity/a`` per modality with two items.
 
@@ -95,6 +98,8 @@ class Dimension:
 
     Use when: a space may have collapsed, or use few of its directions. Related: ``Alignment`` (uniformity).
     """
+
+    gives: ClassVar = ("effective_rank", "intrinsic_dimension", "mean_cosine")
 
     def __call__(self, z: Views) -> dict[str, Score]:
         """``effective_rank/a``, ``intrinsic_dimension/a``, ``mean_cosine/a`` per modality with five items."""

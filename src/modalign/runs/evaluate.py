@@ -107,8 +107,8 @@ def _measured(run: Run, wish: Request, progress: Progress) -> Result:
     """What was asked for, of the test items of a run."""
     train, test = (in_order(run, split) for split in ("train", "test"))
     if not len(test.z):
-        raise ModalignError(f"{run.folder} has no test items: it was fitted without any (--holdout 0)")
-    check_size(run.folder, test.z, wish.metrics or QUICK)
+        raise ModalignError(f"{run} has no test items: it was fitted without any (--holdout 0)")
+    check_size(run, test.z, wish.metrics or QUICK)
     z = _linked(run, test, wish.positives) if wish.positives else test.z
     bank = train.z if len(train.z) else None
     scores = with_mean_recall(_scores(z, _metrics(wish, bank), wish), z.modalities)
@@ -137,7 +137,7 @@ def _measured(run: Run, wish: Request, progress: Progress) -> Result:
     )
 
 
-def check_size(folder: Path, z: Views, metrics: Sequence[str]) -> None:
+def check_size(run: Run, z: Views, metrics: Sequence[str]) -> None:
     """Refuse metrics that look at more items than there are: they would be perfect whatever was learnt.
 
     Raises:
@@ -149,7 +149,7 @@ def check_size(folder: Path, z: Views, metrics: Sequence[str]) -> None:
         k = max([*getattr(metric, "ks", ()), getattr(metric, "k", 0) or 0])
         if groups < k:
             raise ModalignError(
-                f"the test split of {folder} has {groups} linked pair{'' if groups == 1 else 's'}, and '{name}' looks "
+                f"the test split of {run} has {groups} linked pair{'' if groups == 1 else 's'}, and '{name}' looks "
                 f"at {k}: nothing can be concluded from so few; keep more items for measuring"
             )
 
@@ -216,19 +216,17 @@ def _linked(run: Run, test: Items, which: str) -> Views:
         ModalignError: the run's data are not COCO, or its captions have no numbers.
     """
     if not {"image", "text"} <= set(test.z.modalities):
-        raise ModalignError(
-            f"positives '{which}' join COCO's photos and captions: {run.folder} has no 'image' and 'text'"
-        )
+        raise ModalignError(f"positives '{which}' join COCO's photos and captions: {run} has no 'image' and 'text'")
     manifest = manifest_of(run.require_specification(), positives=which)
     if manifest is None or not {"image_id", "caption_id"} <= set(manifest.extra):
-        raise ModalignError(f"positives '{which}' are of COCO's test photos: {run.folder} was fitted on other data")
+        raise ModalignError(f"positives '{which}' are of COCO's test photos: {run} was fitted on other data")
     images, captions = (
         [manifest.extra[column][int(entry["row"])] for entry in test.entries[m]]
         for m, column in (("image", "image_id"), ("text", "caption_id"))
     )
     if any(number is None for number in captions):
         raise ModalignError(
-            f'the captions of {run.folder} have no COCO numbers: put  positives = "{which}"  into its [data] table'
+            f'the captions of {run} have no COCO numbers: put  positives = "{which}"  into its [data] table'
         )
     links = caption_links([int(i) for i in images], [int(c) for c in captions], which)
     return replace(test.z, links=links)

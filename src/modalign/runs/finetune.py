@@ -71,7 +71,7 @@ def _finetune(
     spec, model = run.require_specification(), run.model
     tunings = {m: tuning_of(entry) for m, entry in parse_entries(entries).items()}
     for m in tunings:
-        check_known(f"modality of {run.folder} with an encoder", m, model.encoders)
+        check_known(f"modality of {run} with an encoder", m, model.encoders)
     settings = TrainingSettings(
         **check(TrainingSettings, {**SCHEDULE, "seed": spec.seed, **(schedule or {})}, "schedule")
     )

@@ -73,7 +73,7 @@ def _measured(
     """Curves of a run's heads, and of others."""
     data = run.data(progress)
     if "test" not in data.splits:
-        raise ModalignError(f"{run.folder} has no test items to measure robustness on")
+        raise ModalignError(f"{run} has no test items to measure robustness on")
     methods = {name: _fitting(heads, data["test"], name) for name, heads in methods_of(run, against).items()}
     spaces = [k for k in kinds if k in RAW]
     if len(spaces) > 1:
@@ -155,9 +155,7 @@ def _encoded(run: Run, data: Data, modality: str, most: int) -> tuple[Any, list[
     """A run's encoder, and some of the test items with the rows that it read."""
     entry, test = run.model.encoders.get(modality), data["test"]
     if entry is None or modality not in test or test.row is None or data.manifest is None:
-        raise ModalignError(
-            f"{run.folder} has no '{modality}' that an encoder of modalign reads: try noise, on its features"
-        )
+        raise ModalignError(f"{run} has no '{modality}' that an encoder of modalign reads: try noise, on its features")
     part = few_groups(test, most, SEED)
     assert part.row is not None
     rows = [data.manifest[int(r)] for r in part.row[modality]]

@@ -17,7 +17,7 @@ import torch
 
 from .. import __version__
 from ..errors import ModalignError
-from ..files import RunFile, as_path, read_json, read_jsonl, write_json, write_text
+from ..files import RunFile, as_path, from_here, read_json, read_jsonl, write_json, write_text
 from ..model import Model
 from ..progress import Progress, silent
 from ..specification import Specification, from_toml
@@ -64,7 +64,10 @@ class Run:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = as_path(folder)
+        self.folder = as_path(folder).absolute()  # parts are read later, maybe from another working folder
+
+    def __str__(self) -> str:
+        return str(from_here(self.folder))
 
     @classmethod
     def open(cls, folder: Path | str) -> Run:
@@ -75,11 +78,11 @@ class Run:
         """
         run = cls(folder)
         if not run.folder.is_dir():
-            raise ModalignError(f"run folder not found: {run.folder}")
+            raise ModalignError(f"run folder not found: {run}")
         telling = (RunFile.RESULT, RunFile.SPECIFICATION, RunFile.VECTORS, RunFile.MODEL)
         if not any(run._has(name) for name in telling):
             raise ModalignError(
-                f"{run.folder} holds no run (none of {', '.join(telling)}): "
+                f"{run} holds no run (none of {', '.join(telling)}): "
                 "give a folder written by 'modalign demo', 'align' or 'train'"
             )
         return run

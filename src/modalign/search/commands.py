@@ -84,7 +84,7 @@ def index_run(
     if compact:
         index = index.compact(progress)
     result = {
-        "index": str(index.folder),
+        "index": str(index),
         "kind": index.settings.kind,
         "dim": index.dim,
         "items": {m: index.count(m) for m in index.modalities},
@@ -129,7 +129,7 @@ def _fill(
         check_known("modality", m, there)
     parts = {s for s in _splits(run, store) if s}
     if split is not None and split not in parts:
-        raise unknown(f"split of {store or run.folder}", split, parts)
+        raise unknown(f"split of {store or run}", split, parts)
     found = embedded(run, store, split, progress)
     items = found.items
     for m, table in items.items() if prefix else ():

@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import ModalignError, check_known, few
-from ..files import as_path, write_json
+from ..files import as_path, from_here, write_json
 from ..model import copy_model, model_fingerprint
 from ..outputs import claim
 from ..parameters import Count, checked
@@ -40,7 +40,7 @@ class Index(Gallery):
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = folder = as_path(folder)
+        self.folder = folder = as_path(folder).absolute()  # it is changed later, maybe from another working folder
         for attempt in range(3):
             self.current = segments.read_current(folder)
             try:
@@ -52,6 +52,9 @@ class Index(Gallery):
                         f"index is damaged: {problem.filename} is gone; build it again with  modalign index"
                     ) from None
         super().__init__(parts, int(self.current["dim"]))
+
+    def __str__(self) -> str:
+        return str(from_here(self.folder))
 
     def _read(self) -> dict[str, list[Part]]:
         dim = int(self.current["dim"])
@@ -166,9 +169,7 @@ class Index(Gallery):
                     segments.link(part.folder, folder, name)
                     names.append(name)
                 if twice := ids.intersection(part._ids):
-                    raise ModalignError(
-                        f"{part.folder} has {len(twice)} ids that another has too ({few(sorted(twice), 3)})"
-                    )
+                    raise ModalignError(f"{part} has {len(twice)} ids that another has too ({few(sorted(twice), 3)})")
                 ids.update(part._ids)
             if first["model"]:
                 copy_model(indexes[0] / "model" / first["model"]["folder"], folder / "model" / first["model"]["folder"])
@@ -241,7 +242,7 @@ class Index(Gallery):
         facts = {k: v for k, v in self.current.items() if k in ("title", "attribution")}
         roots = {part.root for parts in self.parts.values() for part in parts if part.root is not None}
         if len(roots) > 1:
-            raise ModalignError(f"the pictures of {self.folder} lie in {len(roots)} folders: build the index again")
+            raise ModalignError(f"the pictures of {self} lie in {len(roots)} folders: build the index again")
         settings = self.settings
         if settings.kind == "ivfpq" and any(len(x) < MIN_IVFPQ for x in vectors.values()):
             settings = AnnSettings()  # too few are left to learn codes from
@@ -256,10 +257,10 @@ class Index(Gallery):
         """
         own = (self.current["model"] or {}).get("fingerprint")
         if own is None:
-            raise ModalignError(f"the index {self.folder} holds plain vectors, made by no model")
+            raise ModalignError(f"the index {self} holds plain vectors, made by no model")
         if own != fingerprint:
             raise ModalignError(
-                f"the index {self.folder} belongs to model {own}, but {whose} has model {fingerprint}: "
+                f"the index {self} belongs to model {own}, but {whose} has model {fingerprint}: "
                 "vectors of two models cannot be compared; build an index for each"
             )
 

@@ -64,25 +64,25 @@ def _from_parent(run: Run, split: str | None, progress: Progress) -> Embedded:
     parent = run.parent
     if parent is None or parent.specification is None:
         raise ModalignError(
-            f"{run.folder} holds a model but no embedded items: give a feature store too, as in  "
-            f"modalign index {shlex.quote(str(run.folder))} STORE"
+            f"{run} holds a model but no embedded items: give a feature store too, as in  "
+            f"modalign index {shlex.quote(str(run))} STORE"
         )
     data = parent.data(progress)
     z = concat([run.model.heads.embed(x) for x in data.splits.values()])
     own = parent.items
     z = z.only(*(m for m in own.z.modalities if m in z))
     if any(m not in own.z or not torch.equal(z.group[m].long(), own.z.group[m].long()) for m in z.modalities):
-        raise ModalignError(f"the data of {parent.folder} have changed since it was made: run it again")
+        raise ModalignError(f"the data of {parent} have changed since it was made: run it again")
     z, entries = Items(z, own.entries) if split is None else Items(z, own.entries).split(split)
     return Embedded(z, entries, parent.folder, facts_of(parent))
 
 
 def _from_store(run: Run, store: Store, split: str | None, progress: Progress) -> Embedded:
     model = run.model
-    check_encoders(model, store, run.folder)
+    check_encoders(model, store, run)
     names = [m for m in store.modalities if m in model.heads.modalities]
     if not names:
-        raise unknown(f"modality of {run.folder}", ", ".join(store.modalities), model.heads.modalities)
+        raise unknown(f"modality of {run}", ", ".join(store.modalities), model.heads.modalities)
     x = store.views(split, names)
     data = {}
     for done, m in enumerate(names):
@@ -94,11 +94,11 @@ def _from_store(run: Run, store: Store, split: str | None, progress: Progress) -
     note = store.manifest.meta.get("attribution")
     facts = {"attribution": note} if note else {}
     others = [(m, len(store.places[m])) for m in store.modalities if m not in names]
-    strange = tuple(LeftOut(f"items of '{m}'", f"{run.folder} has no head for them", n) for m, n in others)
+    strange = tuple(LeftOut(f"items of '{m}'", f"{run} has no head for them", n) for m, n in others)
     return Embedded(Views(data, x.group, row=x.row), items, None, facts, (*store.left_out, *strange))
 
 
-def check_encoders(model: Model, store: Store, run: Path) -> None:
+def check_encoders(model: Model, store: Store, run: Run) -> None:
     """Refuse features of another encoder, or of another width, than the heads were fitted on.
 
     Raises:

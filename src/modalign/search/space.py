@@ -14,7 +14,7 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..features.encoders.base import loaded
 from ..features.store import Store
-from ..files import as_path
+from ..files import as_path, from_here
 from ..model import Model, model_fingerprint
 from ..parameters import Count, check_value
 from ..registry import make
@@ -52,13 +52,16 @@ class Space:
         self._encoders: dict[str, Any] = {}
         self._lock = threading.RLock()
 
+    def __str__(self) -> str:
+        return str(from_here(self.folder))
+
     # ------------------------------------------------------------------ the model
 
     @loaded
     def model(self) -> Model:
         """The model, read when it is first needed."""
         if self.model_folder is None:
-            raise ModalignError(f"{self.folder} holds plain vectors: search it by --item, or by a vector")
+            raise ModalignError(f"{self} holds plain vectors: search it by --item, or by a vector")
         return Model.load(self.model_folder)
 
     @property
@@ -193,7 +196,7 @@ class Space:
         return {
             "query": [t.json() for t in query.terms],
             "to": targets,
-            "run": str(self.folder),
+            "run": str(self),
             "correction": correction,
             "chance": {m: self.chance(vector, m) for m in targets},
             "hits": hits,
@@ -268,7 +271,7 @@ def open_space(folder: Path | str, model: Path | None = None) -> Space:
     Raises:
         ModalignError: neither; or an index of another model, with both fingerprints.
     """
-    folder = as_path(folder)
+    folder = as_path(folder).absolute()
     if is_index(folder):
         index = Index(folder)
         if model is not None:
