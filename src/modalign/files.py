@@ -337,6 +337,14 @@ def read_json(path: Path, what: str = "file") -> Any:
         raise ModalignError(f"{what} is damaged: {path}, line {problem.lineno}: {problem.msg}") from None
 
 
+def read_table(path: Path, what: str = "file") -> dict[str, Any]:
+    """Read a JSON file that holds an object. Raises ModalignError where it is missing, damaged or anything else."""
+    table = read_json(path, what)
+    if not isinstance(table, dict):
+        raise ModalignError(f"{what} is damaged: {path} must hold a JSON object, got a {type(table).__name__}")
+    return table
+
+
 def read_jsonl(path: Path, what: str = "file") -> list[dict[str, Any]]:
     """Read a file of one JSON object per line; a last line cut off by a kill is left out."""
     rows = []

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,6 +20,7 @@ from modalign import cli
 from modalign.bench import command, runner
 from modalign.bench.results import BenchFolder, matrix
 from modalign.bench.suite import Suite, build, choose
+from modalign.bench.summary import summarise
 from modalign.cli import tables
 from modalign.errors import ModalignError
 from modalign.runs import Run
@@ -212,6 +213,50 @@ def test_the_command_leaves_tables_and_a_page(suite_file: Path, tmp_path: Path) 
     again = command.bench(str(suite_file), tmp_path / "out", run=False)
     assert again["counts"]["done"] == 0
     assert again["mean_recall"] == found["mean_recall"]
+
+
+CELL = "cells/hidden-20/cca/seed-0/scores.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "said"),
+    [
+        (CELL, ("record", "cost"), {}, "'cpu_seconds' must be a number, got None"),
+        (
+            "cells/hidden-20/cca/seed-0/scores.json",
+            ("record", "geometry"),
+            "gap",
+            "'geometry' must be a list, got 'gap'",
+        ),
+        (CELL, ("record", "dev"), "good", "'dev' must be a number or None"),
+        (CELL, ("data", "pairs"), None, "'pairs' must be a whole number, got None"),
+        (CELL, ("methods", "cca", "scores"), {}, "'mean_recall' must be a number"),
+        (
+            "cells/hidden-20/cca/seed-0/scores.json",
+            ("methods",),
+            {"clip": {"label": "", "scores": {}}},
+            "'mean_recall'",
+        ),
+        ("tuning/hidden-20/cca.json", ("trials",), 5, "'trials' must be a list, got 5"),
+        ("tuning/hidden-20/cca.json", ("settings",), "ridge", "'settings' must be a table"),
+        ("tuning/hidden-20/cca.json", (), [], "must hold a JSON object, got a list"),
+    ],
+)
+def test_a_file_that_somebody_edited_is_told_in_one_line(
+    tiny: Callable[..., Suite], done: Path, tmp_path: Path, name: str, place: Sequence[str], value: object, said: str
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(done, out)
+    whole: dict[str, Any] = {"": json.loads((out / name).read_text())}
+    within = whole
+    for key in ("", *place)[:-1]:
+        within = within[key]
+    within[("", *place)[-1]] = value
+    (out / name).write_text(json.dumps(whole[""]))
+    with pytest.raises(ModalignError) as refusal:
+        summarise(BenchFolder(tiny(), out), "modalign bench tiny")
+    assert f"{out / name}" in str(refusal.value)
+    assert said in str(refusal.value)
 
 
 def test_redo_forgets_only_the_chosen(tiny: Callable[..., Suite], done: Path, tmp_path: Path) -> None:

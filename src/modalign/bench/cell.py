@@ -17,6 +17,7 @@ from ..errors import ModalignError
 from ..metrics.found import save
 from ..metrics.score import Score
 from ..model import Heads, Model
+from ..parameters import check_value
 from ..registry import make
 from ..runs import MethodResult, Result, Run
 from ..runs.fit import settings_of, work_folder
@@ -83,6 +84,19 @@ def finished(folder: Path, key: str) -> Result | None:
     """The result that a folder holds already, if it is that of the same cell and no failure of the program."""
     result = Run(folder).result
     return result if result is not None and result.record.get("key") == key and CRASH not in result.skipped else None
+
+
+def check_kept(table: Mapping[str, Any], kinds: Mapping[str, Any], path: Path) -> None:
+    """Refuse a file of a bench in which somebody changed what tables are made of.
+
+    Raises:
+        ModalignError: the file, the first entry that is missing or of another kind, and what to do.
+    """
+    try:
+        for name, kind in kinds.items():
+            check_value(kind, table.get(name), f"'{name}'")
+    except ModalignError as problem:
+        raise ModalignError(f"{path} is damaged ({problem}): delete it and run the bench again") from None
 
 
 def failure(setting: Setting, method: str, seed: int, why: Mapping[str, str], **record: Any) -> Result:

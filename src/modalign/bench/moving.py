@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, check_known
-from ..files import read_json, to_json, write_json, write_text
+from ..files import read_table, to_json, write_json, write_text
 from ..migration import curved, linear
 from ..migration.choose import LAST, Candidate, Fit, FullAdapter, StoreSample, Trials, best
 from ..migration.curve import choose_rows
@@ -28,6 +28,7 @@ from ..outputs import claim, file_out
 from ..progress import Progress, silent
 from ..registry import check
 from ..specification import read_toml
+from .cell import check_kept
 from .entries import product
 from .moving_data import ModelPair, Parts, load, split
 from .suite import own
@@ -92,6 +93,11 @@ TRIED: Mapping[str, Callable[[FullAdapter], list[Candidate]]] = {
     "local": lambda full: _each("local", curved.local, product(places=[4, 8, 16], strength=[0.3, 1.0])),
     "full": lambda full: full.candidates(),
 }
+KEPT: Mapping[str, Any] = {
+    "method": str, "pairs": int, "way": str, "seed": int, "kept": float, "ndcg": float, "cpu_seconds": float,
+    "queries": list[int],
+}  # fmt: skip
+"""What tables are made of, in the file of a cell."""
 PUBLISHED = ("orthogonal", "ridge", "low_rank", "perceptron")
 
 
@@ -126,8 +132,12 @@ def finished(cell: MigrationCell, out: Path, key: str) -> dict[str, Any] | None:
     """The result of a cell, where its folder holds that of the same data."""
     if not cell.path(out).exists():
         return None
-    found = read_json(cell.path(out), "result of a cell")
-    return found if isinstance(found, dict) and found.get("key") == key else None
+    path = cell.path(out)
+    found = read_table(path, "result of a cell")
+    if found.get("key") != key:
+        return None
+    check_kept(found, KEPT, path)
+    return found
 
 
 def run_cell(cell: MigrationCell, pool: ModelPair, parts: Parts, truth: Tensor) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import read_json
+from ..files import RunFile
 from ..metrics.found import Direction, Found, load
 from ..metrics.mean_recall import recalls, sums_of
 from ..metrics.score import Score
@@ -18,6 +18,12 @@ from ..runs import Result, Run
 from . import cell, tune
 from .setting import Setting
 from .suite import Suite, choose
+
+KEPT: Mapping[str, Any] = {
+    "geometry": list[str], "cost": dict[str, float], "cpu_seconds": float, "dev": float | None,
+    "procrustes_draws": list[float] | None, "pairs": int, "mean_recall": float,
+}  # fmt: skip
+"""What tables are made of, in the file of a cell."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,21 @@ class Cell:
         return self.scores["mean_recall"].value
 
 
+def whole(c: Cell) -> Cell:
+    """The cell, where its file holds all that tables are made of.
+
+    Raises:
+        ModalignError: something is missing or of another kind, since somebody changed the file; names both.
+    """
+    own = c.result.methods.get(c.method)
+    recall = None if own is None else own.scores.get("mean_recall")
+    cost, pairs = c.record.get("cost"), c.result.data.get("pairs")
+    more = {"pairs": pairs, "mean_recall": recall and recall.value}
+    facts = {**(cost if isinstance(cost, Mapping) else {}), **c.record, **more}
+    cell.check_kept(facts, KEPT, c.folder / RunFile.RESULT)
+    return c
+
+
 class BenchFolder:
     """The results of a suite in a folder, by setting and method; cells that were not run are absent.
 
@@ -82,7 +103,7 @@ class BenchFolder:
             if result is None:
                 continue
             if result.methods:
-                self.results.append(Cell(setting, method, seed, result, folder))
+                self.results.append(whole(Cell(setting, method, seed, result, folder)))
             else:
                 why = result.skipped.get(cell.REFUSED)
                 self.failed.append({"setting": setting.name, "method": method, "seed": seed, "error": why})
@@ -102,8 +123,7 @@ class BenchFolder:
 
     def tuning(self, setting: Setting, method: str) -> dict[str, Any]:
         """The record of a tuning, or nothing."""
-        path = tune.path_of(self.out, setting.tuned, method)
-        return read_json(path, "record of a tuning") if path.exists() else {}
+        return tune.record_of(tune.path_of(self.out, setting.tuned, method))
 
 
 def matrix(results: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:

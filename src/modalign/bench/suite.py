@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ModalignError, check_known, unknown
-from ..files import read_json, write_json
+from ..files import read_table, write_json
 from ..parameters import Count, Seed
 from ..registry import check
 from ..specification import located, read_toml
@@ -186,6 +186,6 @@ def choose(
 def own(out: Path, name: str, title: str, about: str) -> None:
     """Take a folder for a suite. Raises ModalignError where it is another suite's."""
     path = out / "suite.json"
-    if path.exists() and (other := read_json(path, "suite of the folder").get("name")) != name:
+    if path.exists() and (other := read_table(path, "suite of the folder").get("name")) != name:
         raise ModalignError(f"{out} holds the bench '{other}', not '{name}': choose another --out")
     write_json(path, {"name": name, "title": title, "about": about})

@@ -77,13 +77,14 @@ def one_method(bench: BenchFolder, setting: Setting, method: str, results: Seque
     """Means over seeds of a method on a setting, how it was tuned, and where its cells lie."""
     tuning = bench.tuning(setting, method)
     records = [r.record for r in results]
-    by_seed, dev = [r.recall for r in results], [t["dev"] for t in records]
+    by_seed, dev = [r.recall for r in results], [t.get("dev") for t in records]
     return {
         "by_seed": by_seed, "seeds": [r.seed for r in results],
         "sd": float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None,
         "scores": mean_of([values_of(r.scores) for r in results]),
         "geometry": mean_of([values_of(r.geometry) for r in results]), "beside": beside(results),
-        "cost": mean_of([t["cost"] for t in records]), "dev": None if None in dev else float(np.mean(dev)),
+        "cost": mean_of([t["cost"] for t in records]),
+        "dev": None if None in dev else float(np.mean(np.array(dev, float))),
         "tuned": {
             "trials": len(tuning.get("trials", [])), "seed": tuning.get("seed"), "note": tuning.get("note"),
             "chosen": chosen(tuning), "failed": sum(t.get("score") is None for t in tuning.get("trials", [])),

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModalignError
-from ..files import read_json, write_json
+from ..files import read_table, write_json
 from ..runs.fit import settings_of, work_folder
 from ..views import linked_groups
-from .cell import CellData, prepared, train_of
+from .cell import CellData, check_kept, prepared, train_of
 from .scoring import dev_score
 from .setting import Setting
 from .suite import Suite
@@ -27,11 +27,25 @@ def work_of(path: Path) -> Path:
     return path.with_suffix(".work")
 
 
+def record_of(path: Path) -> dict[str, Any]:
+    """What a file holds of a tuning, whole or not; nothing where there is none.
+
+    Raises:
+        ModalignError: somebody changed the file, so that it cannot be gone on with.
+    """
+    if not path.exists():
+        return {}
+    record = read_table(path, "record of a tuning")
+    settled = {"settings": dict[str, Any]} if record.get("done") else {}
+    check_kept(record, {"trials": list[dict[str, Any]], **settled}, path)
+    for trial in record["trials"]:
+        check_kept(trial, {"settings": dict[str, Any], "score": float | None}, path)
+    return record
+
+
 def finished(path: Path, key: str) -> dict[str, Any] | None:
     """The tuning that a file holds, if it is the same one and whole."""
-    if not path.exists():
-        return None
-    record: dict[str, Any] = read_json(path, "record of a tuning")
+    record = record_of(path)
     return record if record.get("key") == key and record.get("done") else None
 
 
@@ -57,7 +71,7 @@ def by_trials(
 ) -> dict[str, Any]:
     """The candidates in turn; of equals the first. Trials of a killed run are kept."""
     entry = suite.entries[method]
-    past = read_json(path, "record of a tuning") if path.exists() else {}
+    past = record_of(path)
     trials: list[dict[str, Any]] = past.get("trials", []) if past.get("key") == record["key"] else []
     candidates = [dict(c) for c in entry.tried(suite.trials_of(setting))]
     train = train_of(data, entry.paired_only)

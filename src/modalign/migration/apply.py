@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError
-from ..files import read_json, refused, reserve, write_json
+from ..files import read_table, refused, reserve, write_json
 from ..progress import Progress, silent
 from .adapter import Adapter
 from .lists import as_tensor
@@ -121,7 +121,7 @@ def _resumed(part: Path, note: Path, job: dict[str, Any]) -> tuple[int, int]:
     """Rows that are there already, and how many of them are bare."""
     if not (part.exists() and note.exists()):
         return 0, 0
-    found = read_json(note, "note of a mapping")
+    found = read_table(note, "note of a mapping")
     if {k: found.get(k) for k in job} != job:
         raise ModalignError(f"{part} belongs to another store or adapter: remove it, or choose another --out")
     return int(found["done"]), int(found["bare"])

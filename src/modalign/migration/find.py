@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, check_known
-from ..files import read_json
+from ..files import read_table
 from ..registry import make
 from ..search.index import Index
 from ..search.query import Query
@@ -26,7 +26,7 @@ def is_moved(folder: Path) -> bool:
     """Whether a folder is a migration, or a search index that one made."""
     if (folder / FACTS).is_file():
         return True
-    return is_index(folder) and "migration" in read_json(folder / CURRENT, "index")
+    return is_index(folder) and "migration" in read_table(folder / CURRENT, "index")
 
 
 class Moved:
@@ -49,7 +49,7 @@ class Moved:
                     f"{place} is no search index: map your queries with {folder}/queries and search there"
                 )
         else:
-            current = read_json(folder / CURRENT, "index")
+            current = read_table(folder / CURRENT, "index")
             self.migration, place = load_migration(current["migration"]), folder
             self.home, self.mixed = "new", bool(current.get("mixed"))
         self.index = Index(place)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError, require
-from ..files import atomic, read_json, sweep, write_json
+from ..files import atomic, read_table, sweep, write_json
 from ..outputs import claim_file
 from ..progress import Progress, silent
 from .adapter import Adapter
@@ -89,7 +89,7 @@ def _moved(adapter: Adapter, place: Path, column: str | None, replace: bool, pro
     told = {**mapped._asdict(), "lost": lost}
     if not replace:  # the note stays: it tells the next call whose table that is
         return {**told, "table": move.target, "version_before": None}
-    write_json(move.note, {**read_json(move.note), "lost": lost})
+    write_json(move.note, {**read_table(move.note), "lost": lost})
     _put(move, progress)
     return {**told, "table": place.stem, "version_before": move.job["version"]}
 
@@ -106,9 +106,9 @@ def _planned(adapter: Adapter, database: Any, old: Any, place: Path, name: str, 
 
 def _finished(move: Move) -> dict[str, Any]:
     """The end of a call that was killed after its commit: what is left over goes, and nothing is mapped twice."""
-    if not move.note.exists() or read_json(move.note).get("adapter") != move.job["adapter"]:
+    if not move.note.exists() or read_table(move.note).get("adapter") != move.job["adapter"]:
         raise ModalignError(f"{move.place} holds vectors that this adapter has mapped already: there is nothing to do")
-    before = read_json(move.note)
+    before = read_table(move.note)
     lost = sum(bare(rows) for _, rows in move.store.blocks())
     _tidy(move)
     return {"rows": move.store.rows, "bare": lost, "lost": before.get("lost", []), "table": move.place.stem,
@@ -121,7 +121,7 @@ def _filled(adapter: Adapter, move: Move, progress: Progress) -> Mapped:
     there = move.place.with_name(f"{move.target}.lance").exists()
     if there and not move.note.exists():
         raise ModalignError(f"{move.place.parent} has a table '{move.target}' already: drop or rename it first")
-    known = read_json(move.note) if move.note.exists() else {}
+    known = read_table(move.note) if move.note.exists() else {}
     if there and {k: known.get(k) for k in move.job} == move.job:
         new = move.database.open_table(move.target)
     else:

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ..errors import ModalignError, check_known, few
-from ..files import TUNED, RunFile, as_path, atomic, read_json, read_tied, write_tied
+from ..files import TUNED, RunFile, as_path, atomic, read_table, read_tied, write_tied
 from ..parameters import Count, checked
 from ..registry import check
 from ..views import Views
@@ -228,7 +228,7 @@ load_model = Model.load
 
 def model_fingerprint(folder: Path) -> str:
     """Identity of a saved model: its weights and the encoders they belong to, 16 hexadecimal digits."""
-    table = read_json(folder / RunFile.MODEL, "model description")
+    table = read_table(folder / RunFile.MODEL, "model description")
     facts = [table.get("sha256"), table.get("fingerprints"), table.get("encoders")]
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=8).hexdigest()
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..files import RunFile, read_json, read_jsonl, write_json
+from ..files import RunFile, read_jsonl, read_table, write_json
 from ..metrics.evaluate import DEFAULT, evaluate
 from ..metrics.mean_recall import with_mean_recall
 from ..metrics.score import Score
@@ -89,7 +89,7 @@ def _going_on(folder: Path) -> Iterator[None]:
 def _record(folder: Path) -> dict[str, Any]:
     """Key of the fit that a folder holds, and its seconds, None while it is unfinished; empty where there is none."""
     path = folder / RunFile.FIT
-    return read_json(path, "record of the fit") if path.exists() else {}
+    return read_table(path, "record of the fit") if path.exists() else {}
 
 
 def _begin(folder: Path, key: str) -> dict[str, Any]:

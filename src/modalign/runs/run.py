@@ -17,7 +17,7 @@ import torch
 
 from .. import __version__
 from ..errors import ModalignError
-from ..files import RunFile, as_path, from_here, read_json, read_jsonl, write_json, write_text
+from ..files import RunFile, as_path, from_here, read_jsonl, read_table, write_json, write_text
 from ..model import Model
 from ..progress import Progress, silent
 from ..specification import Specification, from_toml
@@ -244,14 +244,7 @@ class Run:
         return (self.folder / name).exists()
 
     def _table(self, name: RunFile, what: str) -> dict[str, Any] | None:
-        if not self._has(name):
-            return None
-        value = read_json(self.folder / name, what)
-        if not isinstance(value, dict):
-            raise ModalignError(
-                f"{what} is damaged: {self.folder / name} must hold a JSON object, got a {type(value).__name__}"
-            )
-        return value
+        return read_table(self.folder / name, what) if self._has(name) else None
 
     def _result(self, of: Of) -> Result | None:
         table = self._table(RunFile[of.upper()], "scores")

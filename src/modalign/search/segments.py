@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ModalignError, explained
-from ..files import atomic, read_json, refused, save_array, write_json
+from ..files import atomic, read_json, read_table, refused, save_array, write_json
 from ..geometry.neighbours.flat import on_threads
 from ..progress import Progress, kept, silent
 from . import ann
@@ -173,7 +173,7 @@ def link(index: Path, folder: Path, name: str) -> None:
         return
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(index / "segments" / name, partial, copy_function=_linked)
-    facts = read_json(partial / SEGMENT, "index segment")
+    facts = read_table(partial / SEGMENT, "index segment")
     if facts["root"] is not None:
         facts["root"] = os.path.relpath((index / facts["root"]).resolve(), folder.resolve())
         (partial / SEGMENT).unlink()
@@ -222,7 +222,7 @@ def read_segment(folder: Path, name: str, dim: int) -> dict[str, Part]:
     place = folder / "segments" / name
     if not (place / SEGMENT).exists():
         raise FileNotFoundError(2, "No such file", str(place / SEGMENT))
-    facts = read_json(place / SEGMENT, "index segment")
+    facts = read_table(place / SEGMENT, "index segment")
     kinds = (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError)
     with explained(f"index is damaged: {place}", *kinds, then="; build it again"):
         return _parts(folder, place, facts, dim)

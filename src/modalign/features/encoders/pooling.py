@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError, few
-from ...files import read_json
+from ...files import read_json, read_table
 
 
 class Pooling(NamedTuple):
@@ -53,12 +53,12 @@ def read_pooling(folder: Path, config: Mapping[str, Any]) -> Pooling:
         return Pooling("mean", True, longest)
     limits = folder / "sentence_bert_config.json"
     if limits.exists():
-        longest = min(longest, int(read_json(limits).get("max_seq_length") or longest))
+        longest = min(longest, int(read_table(limits).get("max_seq_length") or longest))
     mode, normalise = "mean", False
     for module in read_json(folder / "modules.json"):
         kind = str(module["type"]).rsplit(".", 1)[-1]
         if kind == "Pooling":
-            mode = _pooling_mode(read_json(folder / module["path"] / "config.json"), folder)
+            mode = _pooling_mode(read_table(folder / module["path"] / "config.json"), folder)
         elif kind == "Normalize":
             normalise = True
         elif kind != "Transformer":

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ...errors import ModalignError, explained, require
-from ...files import read_json
+from ...files import read_table
 from ...registry import register
 from .base import FrozenEncoder, Item, Tokenised, file_hash, frozen, loaded, sentences
 from .layers import cut
@@ -93,7 +93,7 @@ class TransformerText(FrozenEncoder):
         self.layer = layer
         self.precision = precision
         self.device = device
-        config = read_json(self.folder / "config.json", "configuration of the text encoder")
+        config = read_table(self.folder / "config.json", "configuration of the text encoder")
         if not (self.folder / "tokenizer.json").exists():
             raise ModalignError(f"text encoder has no tokenizer.json: {self.folder}")
         if "hidden_size" not in config:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ...errors import ModalignError, check_known, explained
-from ...files import TUNED, RunFile, read_json
+from ...files import TUNED, RunFile, read_table
 from ...registry import make, register
 from .base import FrozenEncoder, Item, credits_of, frozen, loaded, plan
 from .tuning import Tunable, TunableEncoder, Tuning, digest, restore
@@ -31,7 +31,7 @@ class TunedEncoder(FrozenEncoder):
 
     def __init__(self, run: str, modality: str = "image") -> None:
         self.run = Path(run)
-        table = read_json(self.run / RunFile.MODEL, "model description").get("tuned") or {}
+        table = read_table(self.run / RunFile.MODEL, "model description").get("tuned") or {}
         check_known(f"tuned encoder of {run}", modality, table)
         settings = dict(table[modality])
         self.base: Any = make("encoder", **settings.pop("base"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ... import __version__
-from ...files import read_json, write_text
+from ...files import read_table, write_text
 from ..page import page
 from .sections import SECTIONS
 
@@ -25,7 +25,7 @@ def write_bench(folder: Path) -> Path:
         ModalignError: the summary is missing or damaged.
     """
     path = folder / "report.html"
-    s = read_json(folder / SUMMARY, "summary of a bench")
+    s = read_table(folder / SUMMARY, "summary of a bench")
     about = {"title": s["title"], "headline": s["title"], "kicker": "Benchmark report", "lead": s["about"]}
     parts = ((anchor, heading, build(s)) for anchor, heading, build in SECTIONS)
     write_text(path, page(parts, **about, version=__version__))
