@@ -11,6 +11,7 @@ from types import ModuleType
 from . import renamed
 
 LONGEST = 1500  # characters of a message
+ARROW = (OSError, ValueError, NotImplementedError)  # what pyarrow raises about a file; the last: a codec it cannot read
 
 
 def one_line(message: object) -> str:

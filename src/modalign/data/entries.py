@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import ModalignError, explained, require
+from ..errors import ARROW, ModalignError, explained, require
 from ..files import from_json
 from .lists import read_list
 from .tables import Tell, parse_csv
@@ -41,7 +41,7 @@ def _parquet(path: Path) -> tuple[tuple[str, ...], list[Entry]]:
     parquet = require("pyarrow.parquet", "data")
     if not path.is_file():
         raise ModalignError(f"list not found: {path}")
-    with explained(f"list is damaged: {path}", OSError, ValueError):  # pyarrow's errors are both
+    with explained(f"list is damaged: {path}", *ARROW):
         content = parquet.read_table(path)
     return tuple(content.column_names), [Entry(i, row) for i, row in enumerate(content.to_pylist(), 1)]
 

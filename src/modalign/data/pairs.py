@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, explained, few, require
+from ..errors import ARROW, ModalignError, explained, few, require
 from ..views import Views
 from .arrays import read_numpy
 from .lists import read_list
@@ -214,7 +214,7 @@ def _ids(path: Path, modality: str, rows: int) -> list[str]:
 def _column(path: Path) -> list[str]:
     """The column of ids of a Parquet file; vectors beside it are not read."""
     arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
-    with explained(f"file of ids is damaged: {path}", OSError, ValueError, NotImplementedError):  # pyarrow's are these
+    with explained(f"file of ids is damaged: {path}", *ARROW):
         schema = parquet.read_schema(path)
         names = [n for n in schema.names if not n.startswith("__index_level_")]  # pandas adds these
         name = "id" if "id" in names else names[0] if names else ""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ..errors import ModalignError, check_known, explained, few, require
+from ..errors import ARROW, ModalignError, check_known, explained, few, require
 from ..search.index import Index
 from ..search.segments import is_index
 
@@ -81,7 +81,7 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
         return _index(place, part)
     if place.suffix not in KINDS:
         raise ModalignError(f"a store of vectors ends in {few(KINDS, 7)}, or is a search index, got: {place}")
-    kinds = (SafetensorError, ValueError, OSError, KeyError, TypeError, EOFError)
+    kinds = (SafetensorError, *ARROW, KeyError, TypeError, EOFError)
     with explained(f"vectors cannot be read: {place}", *kinds):
         return not_empty(_OPENERS[place.suffix](place, part))
 
@@ -154,7 +154,8 @@ def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: st
     def piece(i: int) -> np.ndarray:
         if i not in held:
             held.clear()
-            held[i] = _flat(group(i), f"{path}, {what} {i}", width)
+            with explained(f"vectors cannot be read: {path}, {what} {i}", *ARROW):
+                held[i] = _flat(group(i), f"{path}, {what} {i}", width)
         return held[i]
 
     def take(rows: np.ndarray) -> np.ndarray:
