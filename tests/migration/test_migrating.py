@@ -88,6 +88,33 @@ def test_one_model_under_two_names_keeps_everything(models: Models) -> None:
     assert moved.facts["agreement"]["value"] == 1.0
 
 
+def test_few_pairs_say_no_more_than_they_know_of_the_new_lists() -> None:
+    """Two models that share nothing: of the ten others of eleven pairs, lists of ten would agree entirely."""
+    draw = torch.Generator().manual_seed(0)
+    old, new = torch.randn(400, 16, generator=draw), torch.randn(400, 12, generator=draw)
+    moved = ma.migrate(old, new, torch.arange(11)[:, None].expand(11, 2), methods=["ridge"])
+    lists = [nearest(x[:11], x[:11], 2, own=torch.arange(11)) for x in (old, new)]
+    common = sum(len(set(a) & set(b)) for a, b in zip(*(x.tolist() for x in lists), strict=True)) / 22
+    assert moved.facts["agreement"]["value"] == pytest.approx(common, abs=1e-5)
+    assert common < 0.5
+    assert f"the two models' own top 2 have {100 * common:.1f} % in common" in moved.verdict
+    assert (
+        "compared to the first 2 alone, as 11 pairs were tested; chance keeps 20 % of them."
+        in moved.facts["warnings"][-1]
+    )
+    many = ma.migrate(old, old[:, :12], torch.arange(50)[:, None].expand(50, 2), methods=["ridge"], k=100)
+    assert (many.facts["k"], many.facts["k_new"]) == (100, 12)
+
+
+def test_encoders_that_cannot_search_the_stores_are_refused(models: Models) -> None:
+    pairs = torch.arange(30)[:, None].expand(30, 2)
+    with pytest.raises(ModalignError, match="unknown encoder 'minlm': did you mean 'minilm'"):
+        ma.migrate(models.old[:100], models.new[:100], pairs, encoders={"new": "minlm"})
+    width = models.old.shape[1]
+    with pytest.raises(ModalignError, match=f"old encoder 'minilm' gives 384 numbers, but OLD has {width}"):
+        ma.migrate(models.old[:100], models.new[:100], pairs, encoders={"old": "minilm"})
+
+
 def test_lengths_are_kept_where_the_store_uses_them(models: Models) -> None:
     draw = torch.Generator().manual_seed(1)
     length = torch.exp(0.3 * torch.randn(2000, 1, generator=draw))
@@ -191,7 +218,7 @@ def test_columns_that_name_new_first_are_refused(head: str, tmp_path: Path) -> N
 
 def facts_of(kept: float, agreement: float, take: str = "queries", bare: float = 0.0) -> dict[str, Any]:
     share = {"value": kept, "low": kept - 0.02, "high": kept + 0.02}
-    more = {"agreement": {"value": agreement}, "k": 10, "pairs": {"used": 1000}, "bare": bare}
+    more = {"agreement": {"value": agreement}, "k": 10, "k_new": 10, "pairs": {"used": 1000}, "bare": bare}
     return {"take": take, take: {"kept": share}, **more}
 
 
@@ -369,5 +396,8 @@ def test_items_are_joined_by_their_ids(models: Models, tmp_path: Path) -> None:
         ma.migrate(*stores)
     with pytest.raises(ModalignError, match="row numbers already: give either"):
         ma.migrate(*stores, pairs, ids=[files["old"], files["new"]])
+    files["other"].write_text("".join(f"z{i}\n" for i in range(len(stores[1]))))
+    with pytest.raises(ModalignError, match="NEW with z0, z1 and"):
+        ma.migrate(*stores, ids=[files["old"], files["other"]])
     with pytest.raises(ModalignError, match="2 arrays need as many files of ids, in their order, got 1"):
         ma.migrate(*stores, ids=[files["old"]])

@@ -78,15 +78,22 @@ def load_ids(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, li
 
 
 def equal_ids(one: Sequence[str], other: Sequence[str]) -> Tensor:
-    """(p, 2) rows of two arrays that have one id; ids that several rows of a side have are left out.
+    """(p, 2) rows of two arrays that have one id; where several rows of a side have it, each with the other's first.
+
+    Such pairs contradict each other, and are told apart by that.
 
     Example:
         >>> equal_ids(["a", "b", "c", "c"], ["c", "b", "d"]).tolist()
-        [[1, 1]]
+        [[1, 1], [2, 0], [3, 0]]
     """
-    theirs = _rows_of(other)
-    found = [(row, theirs.get(i, -1)) for i, row in _rows_of(one).items()]
-    return torch.tensor([pair for pair in found if min(pair) >= 0], dtype=torch.long).reshape(-1, 2)
+    mine, theirs = _all_rows(one), _all_rows(other)
+    found = [
+        pair
+        for i, rows in mine.items()
+        if (others := theirs.get(i))
+        for pair in [*((row, others[0]) for row in rows), *((rows[0], row) for row in others[1:])]
+    ]
+    return torch.tensor(found, dtype=torch.long).reshape(-1, 2)
 
 
 def load_pairs(path: str | Path, sides: Sequence[str] = (), ids: Ids | None = None) -> Tensor:
@@ -155,6 +162,14 @@ def _found(cells: Sequence[str], rows: Sequence[Mapping[str, int]], sides: Seque
                 f"{where}: several rows of '{side}' have the id '{cell}': ids that pairs name must differ"
             )
     return [own[cell] for cell, own in zip(cells, rows, strict=True)]
+
+
+def _all_rows(ids: Sequence[str]) -> dict[str, list[int]]:
+    """Id -> the rows that have it."""
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(ids):
+        rows.setdefault(name, []).append(row)
+    return rows
 
 
 def _rows_of(ids: Sequence[str]) -> dict[str, int]:

@@ -34,12 +34,12 @@ def adapters(f: Mapping[str, Any], direction: str) -> list[Markup]:
     tried = sorted(best.values(), key=kept, reverse=True)
     chosen = f[direction]["method"]
     out = []
-    for key, what in (("kept", "Old lists kept"), ("kept_new", "New lists kept")):
+    for key, what, k in (("kept", "Old lists kept", f["k"]), ("kept_new", "New lists kept", f["k_new"])):
         rows = [
             (SHORT.get(t["method"], NAMES[t["method"]]), [(MARKED if t["method"] == chosen else OTHER, _score(t[key]))])
             for t in tried
         ]
-        title = f"{what}, overlap@{f['k']}"
+        title = f"{what}, overlap@{k}"
         words = "; ".join(f"{name} {100 * points[0][1].value:.1f} %" for name, points in rows)
         out.append(card(dot_panel(title, rows, labels=True).svg(title, words), "Each method by its best settings."))
     return out

@@ -15,7 +15,7 @@ from ..progress import Progress, silent
 from . import curved, linear, transport
 from .adapter import Adapter, fit_norm
 from .linear import Sample
-from .lists import K, Measure, ndcg, nearest, overlap
+from .lists import K, Measure, ndcg, nearest, overlap, own_length
 
 FEW, SOME = 300, 1000  # links: below, five folds; below, three; from there on one
 MOST_HELD = 2000
@@ -223,7 +223,7 @@ class Trials:
         g, own = self.gallery, torch.arange(len(held))
         new, old = (raw.x, raw.y) if queries else (raw.y, raw.x)
         new, old = new[held], old[held]
-        k = g.truth.shape[1]
+        k = own_length(g.truth.shape[1], len(held))
         want = nearest(new, new, k, g.measure, own)
         asked, store = (mapped, old) if queries else (new, mapped)
         lists = nearest(asked, store, k, g.measure, own)

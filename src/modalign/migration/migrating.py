@@ -18,13 +18,14 @@ from ..files import read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
 from ..parameters import Range, Seed, checked
 from ..progress import Progress, silent
+from ..registry import make
 from ..views.groups import row_pairs
 from . import export, gradual
 from .adapter import Adapter, load_adapter
 from .choose import METHODS, Candidate, Direction, Kept
 from .curve import forecast
 from .inputs import DOUBT
-from .lists import K, Measure
+from .lists import K, Measure, own_length
 from .study import Side, Study, by_place, score, study, worst
 from .vectors import Vectors, in_memory, open_vectors
 from .verdict import DIRECTIONS, not_tested, take, verdict, warnings
@@ -108,8 +109,8 @@ def migrate(
     Returns: a `Migration`.
 
     Raises:
-        ModalignError: stores that cannot be read, row numbers beyond them, fewer than 10 usable pairs, pairs most of
-            which look wrong, an unknown measure, method or direction.
+        ModalignError: stores that cannot be read, encoders of another width, row numbers beyond the stores, fewer than
+            10 usable pairs, pairs most of which look wrong, an unknown measure, method or direction.
 
     Reference: Vejendla 2025, "Drift-Adapter", arXiv 2509.23471 (the task; three of the adapters).
 
@@ -129,6 +130,7 @@ def migrate(
         stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
         if not directions:
             raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
+        _check_encoders(encoders or {}, stores)
         links = _links(pairs, ids, {"OLD": stores[0].rows, "NEW": stores[1].rows})
         s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
         facts = describe(s, stores, len(links), k, seed, encoders or {})
@@ -149,7 +151,19 @@ def _links(pairs: Any, ids: Sequence[Path], rows: Mapping[str, int]) -> Tensor:
         return load_pairs(pairs, tuple(rows), known)
     if not known:
         raise ModalignError("which rows of OLD and NEW are one item? Give pairs of rows, or the ids of both")
-    return equal_ids(known["OLD"], known["NEW"])
+    links = equal_ids(known["OLD"], known["NEW"])
+    if not len(links):
+        raise ModalignError(
+            f"no id of OLD is an id of NEW: OLD begins with {few(known['OLD'], 2)}, NEW with {few(known['NEW'], 2)}"
+        )
+    return links
+
+
+def _check_encoders(encoders: Mapping[str, str], stores: Sequence[Vectors]) -> None:
+    """Refuse encoders that a search could not use. Raises ModalignError: an unknown one, or one of another width."""
+    for which, store in zip(("old", "new"), stores, strict=True):
+        if (name := encoders.get(which)) is not None and (width := make("encoder", name).dim) != store.width:
+            raise ModalignError(f"{which} encoder '{name}' gives {width} numbers, but {store.path} has {store.width}")
 
 
 def _store(x: Any, part: str | None, name: str) -> Vectors:
@@ -163,7 +177,8 @@ def describe(
     points = [{"pairs": p.pairs, **_scores(p.kept)} for p in s.points]
     ahead = forecast([p.pairs for p in s.points], torch.stack([p.kept.old for p in s.points]), seed=seed)
     facts: dict[str, Any] = {
-        "format": FORMAT, "modalign": __version__, "seed": seed, "k": k, "measure": s.measure,
+        "format": FORMAT, "modalign": __version__, "seed": seed, "k": k, "k_new": own_length(k, len(s.held)),
+        "measure": s.measure,
         "encoders": dict(encoders),
         "old": {"path": stores[0].path, "rows": stores[0].rows, "width": stores[0].width},
         "new": {"path": stores[1].path, "rows": stores[1].rows, "width": stores[1].width},

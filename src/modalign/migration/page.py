@@ -57,8 +57,8 @@ def answer(f: Mapping[str, Any]) -> Markup:
     entries = [
         ("Take", WAYS[f["take"]][0], WAYS[f["take"]][1]),
         ("Kept of the old lists", percent(side["kept"]), f"overlap@{k}, {interval(side['kept'])}"),
-        ("Kept of the new lists", percent(side["kept_new"]), f"overlap@{k}, {interval(side['kept_new'])}"),
-        ("Models agree on", percent(f["agreement"]), f"of each other's top {k} among the tested pairs"),
+        ("Kept of the new lists", percent(side["kept_new"]), f"overlap@{f['k_new']}, {interval(side['kept_new'])}"),
+        ("Models agree on", percent(f["agreement"]), f"of each other's top {f['k_new']} among the tested pairs"),
         ("Adapter", NAMES[side["method"]], side["settings"]),
         ("Pairs", f"{f['pairs']['used']:,}", f"of {f['pairs']['given']:,} given; {f['pairs']['tested']:,} tested"),
     ]

@@ -19,7 +19,7 @@ from .adapter import Adapter
 from .choose import METHODS, Candidate, Direction, Kept, Trial
 from .inputs import LEAST, Cover, cover, place_of, usable, wrong_links
 from .linear import Sample
-from .lists import K, Measure, as_tensor, nearest, overlap
+from .lists import K, Measure, as_tensor, nearest, overlap, own_length
 from .vectors import Vectors
 
 SAMPLE = 20_000  # rows of either store that are looked at
@@ -166,6 +166,7 @@ def study(
 def agreement(raw: Sample, held: Tensor, measure: Measure, k: int) -> Tensor:
     """(q,) overlap of both models' own lists among the held-out links: how far they mean the same at all."""
     x, y, own = raw.x[held], raw.y[held], torch.arange(len(held))
+    k = own_length(k, len(held))
     return overlap(nearest(x, x, k, measure, own), nearest(y, y, k, measure, own))
 
 

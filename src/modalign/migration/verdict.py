@@ -35,7 +35,8 @@ def verdict(facts: Mapping[str, Any]) -> str:
         return f"{act}: {kept}, so users will hardly notice."
     if value < level / 2:
         act, kept = "Embed again what you can", f"{how}, {kept}"
-    return f"{act}: {kept}; the two models' own lists have {level:.1f} % in common."
+    lists = "lists" if facts["k_new"] == facts["k"] else f"top {facts['k_new']}"
+    return f"{act}: {kept}; the two models' own {lists} have {level:.1f} % in common."
 
 
 def warnings(facts: Mapping[str, Any]) -> list[str]:
@@ -57,6 +58,12 @@ def warnings(facts: Mapping[str, Any]) -> list[str]:
         )
     if pairs["tested"] < 100:
         out.append(f"Only {pairs['tested']} pairs were tested: the intervals are wide.")
+    if (k := facts["k_new"]) < facts["k"]:
+        chance = 100 * min(1.0, k / max(1, pairs["tested"] - 1))
+        out.append(
+            f"The new model's own lists are compared to the first {k} alone, as {pairs['tested']} pairs were tested; "
+            f"chance keeps {chance:.0f} % of them."
+        )
     return out
 
 
