@@ -94,6 +94,11 @@ def test_mistakes_are_refused(z):
     apart = Views({"a": rows(3, 2), "b": rows(3, 2)}, {"a": torch.arange(3), "b": torch.arange(3, 6)})
     with pytest.raises(ModalignError, match="share no groups"):
         evaluate(apart)
+    wide = Views.from_arrays(a=rows(9, 2), b=rows(9, 3))
+    for undefined, metric in ((wide, "gap"), (Views.from_arrays(a=torch.ones(9, 2), b=torch.ones(9, 2)), "cka")):
+        with pytest.raises(ModalignError, match=r"no score is defined for a \(9 rows of width 2\), b \(9 rows of"):
+            evaluate(undefined, [metric])
+    assert list(evaluate(wide, ["alignment"])) == ["uniformity/a", "uniformity/b"]  # distances need one width
     with pytest.raises(ModalignError, match=r"NaN.*rows \(1\)|NaN"):
         evaluate(Views.from_arrays(a=torch.tensor([[1.0], [torch.nan]]), b=rows(2, 1)))
 

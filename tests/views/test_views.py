@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -20,6 +21,15 @@ def coco_like() -> Views:
         {"image": torch.tensor([5, 9, 2]), "text": torch.tensor([9, 5, 5, 9, 5, 77])},
         row={"image": torch.tensor([0, 1, 2]), "text": torch.tensor([10, 11, 12, 13, 14, 15])},
     )
+
+
+@pytest.mark.parametrize(("scale", "advice"), [(1e-25, "1e-25"), (1e-14, "1e-14"), (1e16, "1e+16"), (1e25, "1e+25")])
+def test_numbers_whose_squares_are_lost_are_refused(scale: float, advice: str) -> None:
+    """Float32 has no squares of them, so that lengths would be 0 or infinite and every cosine wrong."""
+    x = torch.eye(4) * scale
+    with pytest.raises(ModalignError, match=f"'a' has numbers up to .*: divide all of them by {re.escape(advice)}"):
+        Views.from_arrays(a=x, b=torch.eye(4)).validate()
+    Views.from_arrays(a=x / scale, b=1e-10 * torch.eye(4), c=1e14 * torch.eye(4)).validate()
 
 
 def test_arrays_of_any_layout_and_library_hold_their_numbers(tmp_path: Path) -> None:

@@ -71,8 +71,11 @@ def evaluate(
             raise ModalignError(f"two metrics give the score '{min(twice)}': name each metric once")
         out |= _noted(scores, groups)
     if not out:
-        shared = ", ".join(f"{m} ({len(x)} rows)" for m, x in z.data.items())
-        raise ModalignError(f"nothing to evaluate: {shared or 'no modality'} share no groups")
+        there = ", ".join(f"{m} ({len(x)} rows of width {x.shape[1]})" for m, x in z.data.items())
+        why = f"{there or 'no modality'} share no groups"
+        if any(len(z.paired(a, b)) for a, b in z.pairs()):
+            why = f"no score is defined for {there}: groups may be too few, rows all equal, or widths not one"
+        raise ModalignError(f"nothing to evaluate: {why}")
     return out
 
 

@@ -73,14 +73,14 @@ class Alignment:
     gives: ClassVar = ("uniformity",)
 
     def __call__(self, z: Views) -> dict[str, Score]:
-        """``alignment/a~b`` per pair of modalities with positives, ``uniformity/a`` per modality with two items.
+        """``alignment/a~b`` per pair of one width with positives, ``uniformity/a`` per modality with two items.
 
         The chance value of alignment is its mean over all pairs, right and wrong.
         """
         out = {}
         for a, b in z.pairs():
             pairs = z.paired(a, b)
-            if len(pairs):
+            if len(pairs) and z[a].shape[1] == z[b].shape[1]:
                 values = spread.alignment(z[a][pairs[:, 0]], z[b][pairs[:, 1]]).cpu()
                 group = z.group[a][pairs[:, 0]].cpu()
                 chance = 2.0 - 2.0 * float(unit(z[a].double()).mean(0) @ unit(z[b].double()).mean(0))

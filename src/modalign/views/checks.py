@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from ..errors import ModalignError, few
 
 BLOCK = 1 << 12  # rows that are looked at together
+LEAST, MOST = 1e-12, 1e15  # lengths below the one are taken for zero; squares above the other leave float32
 
 
 def check_link(link: Tensor, pair: tuple[str, str], lengths: tuple[int, int]) -> None:
@@ -31,16 +31,19 @@ def check_values(x: Tensor, m: str, zero_rows: bool) -> None:
         raise ModalignError(f"'{m}' must hold floating-point numbers, got {x.dtype}")
     if x.is_meta:
         raise ModalignError(f"'{m}' is on the device 'meta', which holds no numbers")
-    bad = _rows_where(x, lambda part: ~torch.isfinite(part).all(1))
+    bad, empty, most = _looked_at(x)
     if len(bad):
         raise ModalignError(
             f"'{m}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): remove these rows"
         )
-    empty = _rows_where(x, lambda part: (part == 0).all(1))
     if len(empty) and not zero_rows and x.shape[1] > 1:
         raise ModalignError(
             f"'{m}' has {len(empty)} all-zero rows of {len(x)} ({few(empty.tolist())}): "
             "a missing item is left out, not written as zeros; remove these rows"
+        )
+    if most > MOST or 0 < most < LEAST:
+        raise ModalignError(
+            f"'{m}' has numbers up to {most:.3g}, whose lengths are lost in float32: divide all of them by {most:.0e}"
         )
 
 
@@ -68,15 +71,19 @@ def chosen_rows(m: str, want: Any, x: Tensor) -> Tensor:
     return rows.long()
 
 
-def _rows_where(x: Tensor, test: Callable[[Tensor], Tensor]) -> Tensor:
-    """Rows for which a test is true, read in blocks: a memory-mapped array is never held.
+def _looked_at(x: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Rows that are not finite, rows that are zero, and the largest absolute number of all, read in blocks.
 
-    Nothing is kept of a block without such rows: what is small and stays would lie between the blocks, where C
-    libraries then find no room for the next one.
+    A memory-mapped array is never held. Nothing is kept of a block without such rows: what is small and stays would lie
+    between the blocks, where C libraries then find no room for the next one.
     """
-    found = []
+    found: tuple[list[Tensor], list[Tensor]] = ([], [])
+    most = 0.0
     for start in range(0, len(x), BLOCK):
-        rows = test(x[start : start + BLOCK]).nonzero().flatten()
-        if len(rows):
-            found.append(start + rows)
-    return torch.cat(found) if found else torch.empty(0, dtype=torch.long, device=x.device)
+        peak = x[start : start + BLOCK].abs().amax(1)
+        most = max(most, float(peak.max()))
+        for rows, which in zip(found, (~torch.isfinite(peak), peak == 0), strict=True):
+            if len(here := which.nonzero().flatten()):
+                rows.append(start + here)
+    bad, empty = (torch.cat(rows) if rows else torch.empty(0, dtype=torch.long) for rows in found)
+    return bad, empty, most
