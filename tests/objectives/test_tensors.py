@@ -53,6 +53,8 @@ def test_three_tensors_and_groups() -> None:
     assert torch.allclose(Clip()(x, y, group=group), Clip()(Batch(v, v)))
     with pytest.raises(ma.ModalignError, match="different numbers of rows"):
         Clip()(x, y[:5])
+    with pytest.raises(ma.ModalignError, match="equally long rows are needed, got shapes"):
+        ma.objectives.VicReg()(x, y[:, :5])
     with pytest.raises(ma.ModalignError, match="one group id per row"):
         Clip()(x, y, group=group[:5])
 
@@ -64,6 +66,8 @@ def test_three_tensors_and_groups() -> None:
         (lambda x, y: (x, y.detach().numpy()), "got ndarray: torch.as_tensor"),
         (lambda x, y: ({"x": x, "y": y},), "got dict"),
         (lambda x, y: (Views.from_arrays(x=x, y=y),), "got Views.*Batch"),
+        (lambda x, y: (x.detach().long(), y), r"got torch.int64: convert with x.float\(\)"),
+        (lambda x, y: (x, y.detach().to("meta")), "got one on the device 'meta'"),
     ],
 )
 def test_what_is_no_tensor_is_refused_in_one_line(given: Callable[..., tuple[object, ...]], said: str) -> None:

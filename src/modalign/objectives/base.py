@@ -87,7 +87,7 @@ class Objective(nn.Module):
             Scalar tensor, with gradients to every tensor given.
 
         Raises:
-            ModalignError: arrays of other libraries, views, or one tensor alone.
+            ModalignError: arrays of other libraries, views, whole numbers, or a device that holds no numbers.
         """
         if isinstance(batch, Batch):
             return super().__call__(batch)
@@ -123,6 +123,11 @@ def _batch_of(rows: Sequence[Tensor], group: Tensor | None) -> Batch:
             f"an objective takes a Batch or tensors of torch, got {', '.join(strange)}: "
             f"torch.as_tensor(x) makes a tensor of an array, Batch(z, z) a batch of views"
         )
+    for part in rows:
+        if not part.is_floating_point():
+            raise ModalignError(f"an objective takes floating-point numbers, got {part.dtype}: convert with x.float()")
+        if part.is_meta:
+            raise ModalignError("an objective takes tensors that hold numbers, got one on the device 'meta'")
     names = NAMES[: len(rows)]
     if len(names) < len(rows):
         raise ModalignError(f"an objective takes {len(NAMES)} tensors at most, got {len(rows)}: give a Batch")

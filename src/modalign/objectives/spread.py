@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import dispersion
-from ..geometry.cost import working
+from ..geometry.cost import pair, working
 from ..parameters import Weight
 from ..registry import register
 from ..views import Batch
@@ -117,5 +117,5 @@ def closeness(batch: Batch, a: str, b: str) -> Tensor | None:
     both = matched(batch, a, b)
     if both is None:
         return None
-    x, y = working(*both)
+    x, y = pair(*both)
     return (x - y).square().sum(1).mean()
