@@ -123,6 +123,8 @@ Count = Annotated[int, Range(least=1)]
 """Things of which there must be one: rows, trials, neighbours, items of a batch."""
 Number = Annotated[int, Range(least=0)]
 """Things of which there may be none: steps, links, permutations."""
+Units = Annotated[int, Range(least=0, most=65_536)]
+"""Of a layer; 0: no layer."""
 Port = Annotated[int, Range(least=0, most=65_535)]
 Share = Annotated[float, Range(least=0, below=1)]
 """A part that is taken away: it may be nothing, not all."""

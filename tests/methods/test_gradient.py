@@ -58,6 +58,8 @@ def test_a_run_folder_resumes_to_the_same_bits(latent: MakeViews, tmp_path: Path
 def test_objectives_need_a_name(latent: MakeViews) -> None:
     with pytest.raises(ModalignError, match="objective needs a name"):
         make("method", "gradient", objective={"scale": 1.0}, steps=1).fit(latent(20, 0))
+    with pytest.raises(ModalignError, match=r"'hidden' must lie in \[0, 65,536\], got 1000000000000"):
+        make("method", "gradient", hidden=10**12)
     with pytest.raises(ModalignError, match="did you mean 'clip'"):
         make("method", "gradient", objective="clipp", steps=1).fit(latent(20, 0))
 

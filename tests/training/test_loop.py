@@ -239,6 +239,8 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
 
     with pytest.raises(ModalignError, match="the loss is nan at step 0"):
         train(heads(), Broken(), pairs(), schedule())
+    with pytest.raises(ModalignError, match=r"embeddings are not finite after step [1-9]: lower the learning rate"):
+        train(heads(), make("objective", "clip"), pairs(), schedule(lr=1e25, every=1, steps=9, warmup=0.0))
 
 
 def test_bfloat16_on_request_and_other_precisions_refused() -> None:

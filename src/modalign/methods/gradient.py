@@ -14,7 +14,7 @@ from ..errors import ModalignError
 from ..model import Heads
 from ..model.heads import FeatureMap, Head, Projection
 from ..objectives.base import Objective
-from ..parameters import Count, Dim, Fraction, Number, Positive, Seed, Share, Weight
+from ..parameters import Count, Dim, Fraction, Number, Positive, Seed, Share, Units, Weight
 from ..progress import Progress, silent
 from ..registry import make, register
 from ..training.loop import TrainingSettings, train
@@ -65,7 +65,7 @@ class Gradient:
         objective: str | dict[str, Any] = "clip",
         start: str | dict[str, Any] = "cca",
         dim: Dim = 256,
-        hidden: Number = 0,
+        hidden: Units = 0,
         dropout: Share = 0.0,
         steps: Number = 300,
         batch: Count = 256,

@@ -218,6 +218,8 @@ def assess(
     """The watched views in the shared space; where they are dev views, their score, and the best weights kept."""
     heads.eval()
     z = encode(watched).to("cpu")
+    if not all(bool(torch.isfinite(rows).all()) for rows in z.data.values()):
+        raise ModalignError(f"the embeddings are not finite after step {at.step}: lower the learning rate")
     if paired:
         at.score = dev_recall(z)
         at.waited += 1
