@@ -120,6 +120,29 @@ def test_filters_narrow_before_the_best_are_taken() -> None:
     assert g.nearest(query, ["image"], 5, conditions(["text=thing 3"])) == []  # a key of another modality only
 
 
+def test_filters_on_keys_that_some_parts_or_modalities_lack() -> None:
+    """Whether an item was added later, to a part without the key, changes nothing; nor does its modality."""
+    rows = torch.eye(4)
+    parts = {
+        "image": [
+            Part(rows[:2].numpy(), ListItems([{"id": "a", "year": 1990}, {"id": "b"}])),
+            Part(rows[2:3].numpy(), ListItems([{"id": "c"}])),
+        ],
+        "text": [Part(rows[3:].numpy(), ListItems([{"id": "d"}]))],
+    }
+    gallery = Gallery(parts, 4)
+    for where, image, text in (
+        ("year>=1990", [True, False, False], [False]),
+        ("year=1990", [True, False, False], [False]),
+        ("year!=1990", [False, True, True], [True]),
+    ):
+        for m, right in (("image", image), ("text", text)):
+            allowed = gallery.allowed(m, conditions([where]))
+            assert (np.ones(len(right), bool) if allowed is None else allowed).tolist() == right
+    with pytest.raises(ModalignError, match="unknown metadata key 'yaer': did you mean 'year'"):
+        gallery.allowed("image", conditions(["yaer=1990"]))
+
+
 @pytest.mark.parametrize("way", ["csls", "inverted_softmax"])
 def test_corrections_hold_hubs_down(way: str) -> None:
     draw = torch.Generator().manual_seed(0)

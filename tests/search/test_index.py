@@ -187,6 +187,8 @@ def test_an_index_opened_by_a_relative_path_is_changed_from_any_working_folder(
     index = Index("index")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(ModalignError, match="'image' has 2 vectors but 0 item descriptions"):
+        index.add({"image": torch.eye(16)[:2]}, {})
     assert index.delete(["image/7"]).count("image") == Index(tmp_path / "index").count("image") == 59
     assert not any(Path.cwd().iterdir())
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import ModalignError, check_known, unknown
+from ..errors import ModalignError, check_known
 from ..metrics.corrected import csls_bias, softmax_bias
 from ..parameters import checked
 from .exact import exact_scores, scores
@@ -195,13 +195,9 @@ class Gallery:
         key = (modality, tuple(where))
         if key not in self._masks:
             alive = self.alive(modality)
-            for i, c in enumerate(where):  # a key that only another modality has filters this one to nothing
-                known = {k for p in parts for k in list(p.items.keys())}
-                if c.key not in known:
-                    others = {k for ps in self.parts.values() for p in ps for k in list(p.items.keys())}
-                    if c.key not in others:
-                        raise unknown("metadata key", where[i].key, others)
-                    alive = np.zeros_like(alive)
+            known = {k for ps in self.parts.values() for p in ps for k in list(p.items.keys())} if where else set()
+            for c in where:  # items of a part or a modality that lacks a key are items without it
+                check_known("metadata key", c.key, known)
             if where and alive.any():
                 alive &= np.concatenate([mask(p.items, where) for p in parts])
             self._masks = {key: alive} if len(self._masks) > 32 else {**self._masks, key: alive}

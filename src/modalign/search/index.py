@@ -121,7 +121,7 @@ class Index(Gallery):
         for m in chosen:
             check_known("modality", m, vectors)
         rows = {m: unit_rows(x, m) for m, x in vectors.items()}
-        entries = with_ids({m: items[m] for m in chosen}, rows)
+        entries = with_ids({m: items.get(m, ()) for m in chosen}, rows)
         with claim(folder, "index"):
             current = {
                 "format": segments.FORMAT,
@@ -206,7 +206,7 @@ class Index(Gallery):
         rows = {m: unit_rows(x, m) for m, x in vectors.items()}
         if _width(rows) != self.dim:
             raise ModalignError(f"the new vectors have {_width(rows)} dimensions, the index {self.dim}")
-        entries = with_ids(items, rows)
+        entries = with_ids({**dict.fromkeys(rows, ()), **items}, rows)
         with claim(self.folder, "index"):
             latest = Index(self.folder)
             known = {str(e["id"]) for m in entries for e in entries[m]}

@@ -117,10 +117,10 @@ class Condition(NamedTuple):
 
 
 def conditions(where: Sequence[str] | Mapping[str, Any] | None) -> tuple[Condition, ...]:
-    """Filters from "key=value" texts or from a mapping of keys to values.
+    """Filters from "key=value" texts ("==" does as well), or from a mapping of keys to a value or to alternatives.
 
     Raises:
-        ModalignError: a text without key or operator.
+        ModalignError: a text without key or operator, a key without a value.
 
     Example:
         >>> conditions(["split=test", "year>=2020"])[1]
@@ -129,14 +129,22 @@ def conditions(where: Sequence[str] | Mapping[str, Any] | None) -> tuple[Conditi
         (Condition(key='split', operator='=', value='test'),)
     """
     if isinstance(where, Mapping):
-        return tuple(Condition(str(k), "=", _text(v)) for k, v in where.items())
+        return tuple(Condition(str(k), "=", value) for k, v in where.items() for value in _values(str(k), v))
     out = []
     for text in where or ():
-        match = re.match(r"^\s*([^=!<>]+?)\s*(!=|<=|>=|=|<|>)(.*)$", text, re.DOTALL)
+        match = re.match(r"^\s*([^=!<>]+?)\s*(!=|<=|>=|==?|<|>)(.*)$", text, re.DOTALL)
         if match is None:
             raise ModalignError(f"a filter is written key=value (or !=, <, <=, >, >=), got '{text}'")
-        out.append(Condition(match[1], match[2], match[3].strip()))
+        out.append(Condition(match[1], "=" if match[2] == "==" else match[2], match[3].strip()))
     return tuple(out)
+
+
+def _values(key: str, value: Any) -> list[str]:
+    """The alternatives of a key, as text."""
+    several = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    if not several or None in several:
+        raise ModalignError(f"a filter on '{key}' needs a value or several, got {value!r}")
+    return [_text(v) for v in several]
 
 
 def mask(items: Metadata, wanted: Sequence[Condition]) -> np.ndarray:
@@ -145,18 +153,13 @@ def mask(items: Metadata, wanted: Sequence[Condition]) -> np.ndarray:
     Numbers are compared as numbers where both sides are; an item without the key meets only "!=". The splits "val" and
     "dev" are one.
 
-    Raises:
-        ModalignError: no item has such a key.
-
     Example:
         >>> items = ListItems([{"split": "dev"}, {"split": "test"}, {}])
         >>> mask(items, conditions(["split=test"])).tolist(), mask(items, conditions(["split!=test"])).tolist()
         ([False, True, False], [True, False, True])
     """
     keep = np.ones(len(items), dtype=bool)
-    known = items.keys()
     for key in dict.fromkeys(c.key for c in wanted):
-        check_known("metadata key", key, known)
         values, here = items.column(key), [c for c in wanted if c.key == key]
         if key == "split":  # runs say dev where lists and stores say val
             values = ["dev" if v == "val" else v for v in values]
@@ -171,6 +174,8 @@ def mask(items: Metadata, wanted: Sequence[Condition]) -> np.ndarray:
 
 
 def _is_one_of(value: Any, wanted: set[str]) -> bool:
+    if isinstance(value, bool):
+        return _text(value) in {w.lower() for w in wanted}
     return value is not None and (_text(value) in wanted or any(_same_number(value, w) for w in wanted))
 
 
