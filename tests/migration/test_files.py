@@ -132,6 +132,43 @@ def test_rows_without_a_direction_are_counted_over_a_kill(models: Models, tmp_pa
     assert np.isnan(new[6]).all()
 
 
+@pytest.mark.parametrize(
+    ("changes", "magic", "said"),
+    [
+        ({"done": "x"}, False, "'done' is 'x'\\); remove it and map again"),
+        ({"done": 9001}, False, "'done' is 9001\\)"),
+        ({"bare": -1}, False, "'bare' is -1\\)"),
+        ({"done": 9000}, False, "are not what the adapter gives: map them again"),
+        ({}, True, "was damaged, and is removed: run the same command again"),
+    ],
+)
+def test_a_mapping_whose_note_or_part_was_damaged(
+    changes: dict[str, Any], magic: bool, said: str, models: Models, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("modalign.migration.apply.BLOCK", 2048)
+    monkeypatch.setattr("modalign.migration.apply.FLUSH", 1)
+    np.save(tmp_path / "old.npy", models.old.repeat(3, 1)[:9000].numpy())
+    adapter, store = adapter_of("", models), open_vectors(tmp_path / "old.npy")
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done > 3000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        map_file(adapter, store, tmp_path / "new.npy", stop)
+    note, part = tmp_path / ".new.npy.note", tmp_path / ".new.npy.part"
+    kept = json.loads(note.read_text())
+    note.write_text(json.dumps({**kept, **changes}))
+    if magic:
+        part.write_bytes(bytes(200) + part.read_bytes()[200:])
+    with pytest.raises(ModalignError, match=said):
+        map_file(adapter, store, tmp_path / "new.npy")
+    if note.exists() and not magic:  # what it was told to do
+        note.unlink()
+    assert map_file(adapter, store, tmp_path / "new.npy") == (9000, 0)
+    assert np.array_equal(np.load(tmp_path / "new.npy"), adapter(models.old.repeat(3, 1)[:9000]).numpy())
+
+
 @pytest.mark.parametrize("limit", [0, 200])
 def test_a_full_disk_leaves_nothing_of_a_mapping(
     limit: int, models: Models, tmp_path: Path, children: ModuleType

@@ -89,7 +89,11 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
             write_json(note, {**job, "done": start + len(block), "bare": lost})
         progress(start + len(block), store.rows, "mapping")
     file.flush()
-    check(adapter, store, np.load(part, mmap_mode="r").__getitem__)
+    try:
+        check(adapter, store, np.load(part, mmap_mode="r").__getitem__)
+    except ModalignError:
+        note.unlink(missing_ok=True)
+        raise  # the next call begins anew
     del file
     with part.open("rb+") as handle:
         os.fsync(handle.fileno())
@@ -102,6 +106,9 @@ def _opened(part: Path, shape: tuple[int, int], there: bool) -> np.memmap:
     """A mapped file of float32 whose room the disk has given; where there is none, it leaves nothing."""
     try:
         file = np.lib.format.open_memmap(part, "r+" if there else "w+", np.float32, shape)
+    except ValueError:
+        part.unlink(missing_ok=True)
+        raise ModalignError(f"{part} was damaged, and is removed: run the same command again") from None
     except OSError as problem:
         if (reason := refused(problem, part)) is None:
             raise
@@ -124,7 +131,11 @@ def _resumed(part: Path, note: Path, job: dict[str, Any]) -> tuple[int, int]:
     found = read_table(note, "note of a mapping")
     if {k: found.get(k) for k in job} != job:
         raise ModalignError(f"{part} belongs to another store or adapter: remove it, or choose another --out")
-    return int(found["done"]), int(found["bare"])
+    for name in ("done", "bare"):
+        given = found.get(name, 0)
+        if not isinstance(given, int) or not 0 <= given <= job["rows"]:
+            raise ModalignError(f"note is damaged: {note} ('{name}' is {given!r}); remove it and map again")
+    return found.get("done", 0), found.get("bare", 0)
 
 
 def check(adapter: Adapter, store: Vectors, mapped: Callable[[np.ndarray], np.ndarray]) -> None:
