@@ -115,6 +115,35 @@ def test_one_list_holds_items_of_both_origins(place: Path, capsys: Any) -> None:
     assert {h["extra"]["origin"] for h in found["hits"]} == {"old", "new"}
 
 
+@pytest.mark.parametrize("folder", ["mapped", "mixed"])
+def test_a_compacted_index_is_searched_as_before_from_any_working_folder(
+    folder: str, place: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The migration was named by a relative path when the index was made; what is deleted is far from the query."""
+    monkeypatch.chdir(place)
+    more = ["--new-items", "fresh"] if folder == "mixed" else []
+    cli.main(["remap", "moved", "old", *more, "--out", str(tmp_path / "index")])
+    monkeypatch.chdir(tmp_path)
+    want = search(capsys, "index", texts(600, 0)[300], "-k", 5)
+    Index("index").delete(["old/0"]).compact()
+    assert search(capsys, "index", texts(600, 0)[300], "-k", 5)["hits"] == want["hits"]
+
+
+@pytest.mark.parametrize("folder", ["moved", "mapped"])
+def test_a_search_by_item_asks_the_index(folder: str, place: Path, capsys: Any) -> None:
+    vectors = Index(place / {"moved": "old"}.get(folder, folder)).vectors("text", np.arange(600))
+    cosines = vectors @ vectors[300]
+    cosines[300] = -2.0
+    found = search(capsys, place / folder, "--item", "old/300", "--to", "text", "-k", 3)
+    assert [h["id"] for h in found["hits"]] == [f"old/{i}" for i in np.argsort(-cosines, kind="stable")[:3]]
+
+
+def test_an_index_is_mapped_once_by_a_migration(place: Path, tmp_path: Path, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["remap", str(place / "moved"), str(place / "mapped"), "--out", str(tmp_path / "again")])
+    assert "was mapped by this migration already" in capsys.readouterr().err
+
+
 def test_the_old_index_is_as_it_was(place: Path) -> None:
     assert Index(place / "old").count("text") == 600
     assert Index(place / "old").dim == 20
@@ -128,6 +157,8 @@ def test_the_old_index_is_as_it_was(place: Path) -> None:
         (("moved",), "one text or file at a time"),
         (("moved", "a", "--text", "b"), "got 2"),
         (("moved", "--image", "x.png"), "encodes text"),
+        (("moved", "--item", "old/3", "--by", "new"), "--by would take no part"),
+        (("mixed", "--item", "old/3"), "searched by words or files"),
     ],
 )
 def test_mistakes_are_told(argv: tuple[str, ...], told: str, place: Path, capsys: Any) -> None:

@@ -106,12 +106,15 @@ def search(
         model: run that the index must belong to.
         by: for the folder of a migration or an index that was remapped: the model that encodes the query, new or old.
     """
-    from ..migration.find import is_moved, search_moved
+    from ..migration.find import is_moved, items_of, search_moved
     from ..search import search_run
     from . import tables
 
-    if is_moved(run):
-        unused("in the search of a migration", item=item, minus=minus, weight=weight, correction=correction,
+    if is_moved(run) and item:
+        unused("in the search of a migration by item", by=by)
+        run = items_of(run)
+    elif is_moved(run):
+        unused("in the search of a migration", minus=minus, weight=weight, correction=correction,
                exact=exact, model=model)  # fmt: skip
         texts = [*([words] if words else []), *(text or [])]
         given: dict[str, list[Any]] = {"text": texts, "image": image or [], "audio": audio or [], "video": video or []}

@@ -29,6 +29,18 @@ def is_moved(folder: Path) -> bool:
     return is_index(folder) and "migration" in read_table(folder / CURRENT, "index")
 
 
+def items_of(folder: Path) -> Path:
+    """The index that a search by one of its items asks: that of a migration, or the mapped one itself.
+
+    Raises:
+        ModalignError: old and new items in one list, whose rows are no queries.
+    """
+    moved = Moved(folder)
+    if moved.mixed:
+        raise ModalignError(f"{folder} holds old and new items in one list, which is searched by words or files")
+    return moved.index.folder
+
+
 class Moved:
     """A gallery across a change of model.
 

@@ -91,7 +91,7 @@ def index_run(
         "model": (index.current["model"] or {}).get("fingerprint"),
         "recall": index.current.get("recall"),
         "failures": [x.json() for x in left_out],
-        "query": _example(space_of(index)),
+        "query": '"a word"' if index.current.get("mixed") else _example(space_of(index)),
     }
     if lance:
         from .sinks import LanceSink

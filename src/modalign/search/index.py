@@ -28,6 +28,10 @@ from .settings import AnnSettings, settings_from
 Vectors = Mapping[str, Tensor | np.ndarray]
 
 
+BUILT = ("format", "dim", "settings", "model", "segments", "deleted", "recall")
+"""Of the description of an index, what follows from how it is built; the rest is facts that were given."""
+
+
 class Index(Gallery):
     """A search index in a folder.
 
@@ -156,9 +160,10 @@ class Index(Gallery):
         """
         parts = [cls(index) for index in indexes]
         first = parts[0].current
-        for name in ("dim", "settings", "model"):
-            if any(part.current[name] != first[name] for part in parts):
-                raise ModalignError(f"the indexes differ in their {name}: {few(str(p.current[name]) for p in parts)}")
+        for name in ("dim", "settings", "model", "migration", "mixed"):
+            own = [part.current.get(name) for part in parts]
+            if any(value != own[0] for value in own):
+                raise ModalignError(f"the indexes differ in their {name}: {few(map(str, own))}")
         with claim(folder, "index", inputs=indexes):
             names: list[str] = []
             gone: list[np.ndarray] = []
@@ -239,7 +244,7 @@ class Index(Gallery):
         alive = {m: np.flatnonzero(self.alive(m)) for m in self.modalities if self.count(m)}
         vectors = {m: self.vectors(m, rows) for m, rows in alive.items()}
         items = {m: self.entries(m, rows) for m, rows in alive.items()}
-        facts = {k: v for k, v in self.current.items() if k in ("title", "attribution")}
+        facts = {k: v for k, v in self.current.items() if k not in BUILT}
         roots = {part.root for parts in self.parts.values() for part in parts if part.root is not None}
         if len(roots) > 1:
             raise ModalignError(f"the pictures of {self} lie in {len(roots)} folders: build the index again")
