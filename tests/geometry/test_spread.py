@@ -31,6 +31,20 @@ def test_alignment_is_the_squared_distance_of_unit_rows():
     torch.testing.assert_close(sp.alignment(x, y, power=1.0), expected.sqrt())
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: sp.alignment(torch.ones(6, 4), torch.ones(5, 4)), r"y must have the shape \(n, d\) with n = 6"),
+        (lambda: sp.alignment(torch.ones(4), torch.ones(4)), r"x must have the shape \(n, d\), got \(4,\)"),
+        (lambda: sp.uniformity(torch.ones(4)), r"x must have the shape \(n, d\), got \(4,\)"),
+        (lambda: sp.gap(torch.ones(6, 4).numpy(), torch.ones(6, 4)), "x must be"),
+    ],
+)
+def test_other_shapes_are_refused(call, said):
+    with pytest.raises(ModalignError, match=said):
+        call()
+
+
 def test_uniformity_equals_its_definition_in_any_blocks(monkeypatch):
     x = rows(50, 4)
     unit = torch.nn.functional.normalize(x)

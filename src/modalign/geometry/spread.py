@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError
-from .cost import unit
+from ..parameters import checked
+from .cost import Rows, unit
 from .neighbours import knn
 
 ROWS = 2048  # rows of distances held at once
 
 
+@checked
 def gap(x: Tensor, y: Tensor) -> float:
     """Modality gap: distance between the centroids of the unit rows.
 
@@ -36,7 +38,8 @@ def gap(x: Tensor, y: Tensor) -> float:
     return float((unit(x.detach().double()).mean(0) - unit(y.detach().double()).mean(0)).norm())
 
 
-def alignment(x: Tensor, y: Tensor, power: float = 2.0) -> Tensor:
+@checked
+def alignment(x: Rows, y: Rows, power: float = 2.0) -> Tensor:
     """Distance of each positive pair of unit rows, to a power; the metric is the mean, 0 is best.
 
     Args:
@@ -56,7 +59,8 @@ def alignment(x: Tensor, y: Tensor, power: float = 2.0) -> Tensor:
     return squares if power == 2.0 else squares ** (power / 2.0)
 
 
-def uniformity(x: Tensor, t: float = 2.0) -> float:
+@checked
+def uniformity(x: Rows, t: float = 2.0) -> float:
     """Log of the mean Gaussian potential of all pairs of unit rows; lower is more uniform.
 
     log mean_{i < j} exp(-t |x_i - x_j|^2), in blocks. 0: all equal.
