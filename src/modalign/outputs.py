@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .errors import ModalignError, few
-from .files import RunFile, sweep, to_json, whole_text
+from .files import RunFile, from_here, sweep, to_json, whole_text
 from .progress import Progress, note, silent
 
 MARK = ".modalign.json"
@@ -231,6 +231,6 @@ def _lock(handle: IO[Any], folder: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ModalignError(f"another program is writing to {folder}: wait for it to end") from None
+        raise ModalignError(f"another program is writing to {from_here(folder)}: wait for it to end") from None
     except OSError:  # a file system without locks
         return
