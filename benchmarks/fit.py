@@ -51,15 +51,15 @@ print(json.dumps({"cpu": cpu, "wall": wall, "peak_mb": peak, "record": str(metho
 """
 
 
-def flickr(rows: int, links: int, seed: int) -> dict[str, Any]:
-    """Views of train and test, as plain tuples of dictionaries."""
+def flickr(rows: int, links: int, seed: int, asked: str = "test") -> dict[str, Any]:
+    """Views of train and test, as plain tuples of dictionaries; ``asked``: which photos test, "test" or "dev"."""
     folder = Path(os.environ["MODALIGN_DATA"]) / "flickr8k"
     image = torch.from_numpy(np.load(folder / "features/image_efficientnet_lite0.npy")).float()
     text = torch.from_numpy(np.load(folder / "features/text_minilm_l6.npy")).float().view(len(image), 5, -1)
     names = (folder / "features/image_names.txt").read_text().split()
-    held = set((folder / "Flickr_8k.testImages.txt").read_text().split())
-    test = torch.tensor([i for i, name in enumerate(names) if name in held])
-    free = torch.tensor([i for i, name in enumerate(names) if name not in held])
+    split = {k: set((folder / f"Flickr_8k.{k}Images.txt").read_text().split()) for k in {"test", asked}}
+    test = torch.tensor([i for i, name in enumerate(names) if name in split[asked]])
+    free = torch.tensor([i for i, name in enumerate(names) if not any(name in held for held in split.values())])
     draw = torch.Generator().manual_seed(seed)
     free = free[torch.randperm(len(free), generator=draw)]
     caption = torch.randint(5, (len(image),), generator=draw)
