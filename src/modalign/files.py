@@ -283,17 +283,6 @@ def as_path(place: Any, what: str = "folder") -> Path:
         raise ModalignError(f"a {what} is a path or its name, got {type(place).__name__}") from None
 
 
-def from_here(place: Path) -> Path:
-    """A place as people read it: seen from the working folder where it lies in it, else as it is.
-
-    Example:
-        >>> from_here(Path.cwd() / "runs" / "mine") == Path("runs/mine")
-        True
-    """
-    here = Path.cwd()
-    return place.relative_to(here) if place.is_relative_to(here) else place
-
-
 def absolute(place: str | Path) -> str:
     """A place that holds in any folder: the address of an object store (a ``Path`` has lost a slash of it), or a path.
 

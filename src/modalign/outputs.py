@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from .errors import ModalignError, few
-from .files import RunFile, from_here, sweep, to_json, whole_text
+from .files import RunFile, sweep, to_json, whole_text
 from .progress import Progress, note, silent
 
 MARK = ".modalign.json"
@@ -220,6 +220,17 @@ def _sign(handle: IO[bytes], mark: bytes) -> None:
     if handle.read() != mark:
         handle.truncate(0)
         handle.write(mark)
+
+
+def from_here(place: Path) -> Path:
+    """A place as people read it: seen from the working folder where it lies in it, else as it is.
+
+    Example:
+        >>> from_here(Path.cwd() / "runs" / "mine") == Path("runs/mine")
+        True
+    """
+    here = Path.cwd()
+    return place.relative_to(here) if place.is_relative_to(here) else place
 
 
 def _lock(handle: IO[Any], folder: Path) -> None:

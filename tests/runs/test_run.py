@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def test_a_run_reads_everything_that_was_written(aligned: Run) -> None:
 def test_a_run_that_was_opened_by_a_relative_path_is_read_from_any_working_folder(
     aligned: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(aligned.folder.parent)
+    shutil.copytree(aligned.folder, tmp_path / "here/run")  # of its own, as it is evaluated
+    monkeypatch.chdir(tmp_path / "here")
     run = Run.open("run")
     code, out, err = call(capsys, "evaluate", "run", "--metrics", "procrustes")
     assert code == 0, err

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from ..files import RunFile
 from ..metrics.found import Direction, Found, load
 from ..metrics.mean_recall import recalls, sums_of
 from ..metrics.score import Score
@@ -82,7 +81,7 @@ def whole(c: Cell) -> Cell:
     cost, pairs = c.record.get("cost"), c.result.data.get("pairs")
     more = {"pairs": pairs, "mean_recall": recall and recall.value}
     facts = {**(cost if isinstance(cost, Mapping) else {}), **c.record, **more}
-    cell.check_kept(facts, KEPT, c.folder / RunFile.RESULT)
+    cell.check_kept(facts, KEPT, Run(c.folder).file("result"))
     return c
 
 

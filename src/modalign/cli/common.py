@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_origin
 from cyclopts import CoercionError, Parameter, Token
 
 from ..errors import ModalignError, few
-from ..files import from_here, to_json
+from ..files import to_json
+from ..outputs import from_here
 from ..parameters import Count, Seed
 
 if TYPE_CHECKING:

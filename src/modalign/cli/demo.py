@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from ..files import from_here
 from ..metrics.key import Key
 from ..metrics.score import Score
 from ..metrics.shown import interval, shown
+from ..outputs import from_here
 from ..runs import MethodResult, Run
 
 ROW = "{:<6} {:>5}  {:>16}  {:>16}  {:>20}  {:>16}  {:>12}  {:>7}"

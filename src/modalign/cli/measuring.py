@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ModalignError
-from ..files import from_here
+from ..outputs import from_here
 from ..parameters import Positive
 from .common import (
     Address,

@@ -8,9 +8,9 @@ from typing import Any
 
 from ..data.left_out import LeftOut
 from ..data.left_out import lines as told
-from ..files import from_here
 from ..metrics.score import Score
 from ..metrics.shown import chosen, line, number, shown
+from ..outputs import from_here
 from ..report.bench.rows import failure
 from ..report.words import TITLES, words
 from ..robustness.curves import worst

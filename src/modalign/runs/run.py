@@ -17,8 +17,9 @@ import torch
 
 from .. import __version__
 from ..errors import ModalignError
-from ..files import RunFile, as_path, from_here, read_jsonl, read_table, write_json, write_text
+from ..files import RunFile, as_path, read_jsonl, read_table, write_json, write_text
 from ..model import Model
+from ..outputs import from_here
 from ..progress import Progress, silent
 from ..specification import Specification, from_toml
 from ..views import concat

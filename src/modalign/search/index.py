@@ -12,9 +12,9 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import ModalignError, check_known, few
-from ..files import as_path, from_here, write_json
+from ..files import as_path, write_json
 from ..model import copy_model, model_fingerprint
-from ..outputs import claim
+from ..outputs import claim, from_here
 from ..parameters import Count, checked
 from ..progress import Progress, silent
 from . import segments

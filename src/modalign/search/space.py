@@ -14,8 +14,9 @@ from torch import Tensor
 from ..errors import ModalignError, unknown
 from ..features.encoders.base import loaded
 from ..features.store import Store
-from ..files import as_path, from_here
+from ..files import as_path
 from ..model import Model, model_fingerprint
+from ..outputs import from_here
 from ..parameters import Count, check_value
 from ..registry import make
 from ..runs import Run

@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ...files import RunFile
 from ...metrics.shown import p_value
+from ...runs import Run
 from ..page import Absent, Content, Summary, card, cards, paragraph, table
 from ..svg import join, percent, tag
 from . import figures
@@ -94,7 +94,7 @@ def _board(s: Summary, one: Mapping[str, Any]) -> Markup:
 
 def _links(row: Mapping[str, Any]) -> Markup:
     return Markup(" ").join(
-        tag("a", seed, href=f"{folder}/{RunFile.RESULT}")
+        tag("a", seed, href=f"{folder}/{Run(folder).file('result').name}")
         for seed, folder in zip(row["seeds"], row["folders"], strict=True)
     )
 
