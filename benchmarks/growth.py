@@ -23,6 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+
+from modalign.data.arrays import load_array
+from modalign.views import Views
 
 BLOCK = 50_000
 WIDTHS = (512, 384)
@@ -30,10 +34,9 @@ SPECTRUM = np.linspace(1.5, 0.3, 64, dtype=np.float32)  # of the latent coordina
 CHILD = """
 import json, sys, threading, time
 import torch
-from modalign.data.arrays import load_array
+from benchmarks.growth import read, read_test
 from modalign.registry import make
 from modalign.training.loop import dev_recall
-from modalign.views import Views
 folder, method, links, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 torch.set_num_threads(threads)
 def held():
@@ -45,16 +48,12 @@ def watch():
     while not done.wait(0.05):
         peak[0] = max(peak[0], held())
 threading.Thread(target=watch, daemon=True).start()
-x, y = (load_array(f"{folder}/{name}.npy") for name in ("x", "y"))
-n = len(x)
-group = torch.arange(n)
-views = Views({"x": x, "y": y}, {"x": group, "y": torch.where(group < links, group, group + n)})
+views = read(folder, links)
 before, cpu, wall = held(), time.process_time(), time.perf_counter()
 heads = make("method", method).fit(views)
 cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
 done.set()
-test = Views.from_arrays(**{k: load_array(f"{folder}/test_{k}.npy") for k in ("x", "y")})
-recall = 100 * dev_recall(heads.embed(test))
+recall = 100 * dev_recall(heads.embed(read_test(folder)))
 print(json.dumps({"cpu_s": cpu, "wall_s": wall, "memory_gb": peak[0] - before, "recall": recall}))
 """
 
@@ -87,6 +86,18 @@ def write(folder: Path, rows: int, links: int, seed: int = 0) -> None:
         out[0][start : start + BLOCK], out[1][start : start + BLOCK] = parts[0], parts[1][order]
     for name, part in zip("xy", items(1000), strict=True):
         np.save(folder / f"test_{name}.npy", part)
+
+
+def read(folder: str, links: int) -> Views:
+    """What was written, mapped into memory: the first rows are linked."""
+    x, y = (load_array(f"{folder}/{name}.npy") for name in "xy")
+    item = torch.arange(len(x))
+    return Views({"x": x, "y": y}, {"x": item, "y": torch.where(item < links, item, item + len(x))})
+
+
+def read_test(folder: str) -> Views:
+    """The new items."""
+    return Views.from_arrays(**{name: load_array(f"{folder}/test_{name}.npy") for name in "xy"})
 
 
 def run(

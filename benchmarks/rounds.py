@@ -28,8 +28,7 @@ import torch
 
 from benchmarks import fit
 from benchmarks.__main__ import table
-from benchmarks.growth import write
-from modalign.data.arrays import load_array
+from benchmarks.growth import read, read_test, write
 from modalign.methods import meeting
 from modalign.methods.cases import CASES
 from modalign.methods.full import Full
@@ -41,15 +40,6 @@ from modalign.views import Views
 
 LINKS = 500
 SETTINGS = Full().form(CASES["beyond"].tried[0], LINKS)
-
-
-def views_of(rows: int, seed: int, folder: Path) -> tuple[Views, Views]:
-    """Generated rows, read from files that are written to the folder, and new items."""
-    write(folder, rows, LINKS, seed)
-    x, y, *test = (load_array(f"{folder}/{name}.npy") for name in ("x", "y", "test_x", "test_y"))
-    item = torch.arange(rows)
-    views = Views({"x": x, "y": y}, {"x": item, "y": torch.where(item < LINKS, item, item + rows)})
-    return views, Views.from_arrays(x=test[0], y=test[1])
 
 
 def run(
@@ -69,7 +59,8 @@ def run(
             problem = fit.flickr(rows, LINKS, seed, "dev")
             x, new = (Views(*problem[part]) for part in ("train", "test"))
         else:
-            x, new = views_of(rows, seed, Path(folder))
+            write(Path(folder), rows, LINKS, seed)
+            x, new = read(folder, LINKS), read_test(folder)
         for number, most, each in itertools.product(rounds, asked, epsilon):
             meeting.FEWEST = min(least, most)
             start = time.process_time()

@@ -130,9 +130,9 @@ def identity(suite: Moving) -> str:
 
 def finished(cell: MigrationCell, out: Path, key: str) -> dict[str, Any] | None:
     """The result of a cell, where its folder holds that of the same data."""
-    if not cell.path(out).exists():
-        return None
     path = cell.path(out)
+    if not path.exists():
+        return None
     found = read_table(path, "result of a cell")
     if found.get("key") != key:
         return None

@@ -174,10 +174,7 @@ def _all_rows(ids: Sequence[str]) -> dict[str, list[int]]:
 
 def _rows_of(ids: Sequence[str]) -> dict[str, int]:
     """Id -> row, or -1 where several rows have it."""
-    rows: dict[str, int] = {}
-    for row, name in enumerate(ids):
-        rows[name] = -1 if name in rows else row
-    return rows
+    return {name: rows[0] if len(rows) == 1 else -1 for name, rows in _all_rows(ids).items()}
 
 
 def _is_header(cells: Sequence[str], rows: Sequence[Mapping[str, int]]) -> bool:

@@ -80,8 +80,9 @@ def map_index(
     """A search index of mapped items, with new ones beside them where given. The old index stays as it is."""
     if is_index(out):
         raise ModalignError(f"{out} holds a search index already: choose another --out")
-    old, folder = Index(store), moved.folder or Path()
-    if (before := old.current.get("migration")) is not None and Path(before).resolve() == folder.resolve():
+    assert moved.folder is not None  # it was read from there
+    old = Index(store)
+    if (before := old.current.get("migration")) is not None and Path(before).resolve() == moved.folder.resolve():
         raise ModalignError(f"{store} was mapped by this migration already: there is nothing to do")
     vectors: dict[str, np.ndarray] = {}
     items: dict[str, list[dict[str, Any]]] = {}
@@ -96,7 +97,7 @@ def map_index(
         progress(len(items), len(old.modalities), "mapping the index")
     if new_items is not None:
         _with_new(Index(new_items), vectors, items)
-    facts = {"migration": absolute(folder), "mixed": new_items is not None}
+    facts = {"migration": absolute(moved.folder), "mixed": new_items is not None}
     index = Index.build(out, vectors, items, settings=old.settings, facts=facts, progress=progress)
     rows = {m: index.count(m) for m in index.modalities}
     return {"rows": rows, "mixed": facts["mixed"], "new_items": None if new_items is None else str(new_items)}
