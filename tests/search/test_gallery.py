@@ -242,3 +242,23 @@ def test_a_filter_on_the_split_takes_val_and_dev_for_one(asked: str) -> None:
     items = ListItems([{"split": "dev"}, {"split": "val"}, {"split": "test"}, {}])
     assert mask(items, conditions([f"split={asked}"])).tolist() == [True, True, False, False]
     assert mask(items, conditions([f"split!={asked}"])).tolist() == [False, False, True, True]
+
+
+def test_an_order_that_no_value_has_is_refused() -> None:
+    """Years as words found nothing against a number, and numbers all of what words come after."""
+    z = {"text": torch.eye(2), "image": torch.eye(2)}
+    gallery = in_memory(
+        z,
+        {
+            "text": [{"date": "1999-12-31", "year": 1999}, {"date": "2001-01-01", "year": "2001"}],
+            "image": [{"date": None, "year": 7}, {"date": "2002-01-01"}],
+        },
+    )
+    assert gallery.allowed("text", conditions(["date<2000-01-01", "year<2000"])).tolist() == [True, False]
+    assert gallery.allowed("image", conditions(["date>2001-12-31"])).tolist() == [False, True]
+    with pytest.raises(ModalignError, match=r"'date<2000' compares numbers, but no value of 'date' .*'1999-12-31'"):
+        gallery.allowed("image", conditions(["date<2000"]))
+    with pytest.raises(
+        ModalignError, match=r"'year>l990' compares words, but every value of 'year' is a number .*'1999'"
+    ):
+        gallery.allowed("text", conditions(["year>l990"]))

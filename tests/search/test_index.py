@@ -179,6 +179,30 @@ def test_add_update_delete_compact(tmp_path: Path) -> None:
     assert not (tmp_path / "index" / "deleted").exists()
 
 
+def test_compacting_keeps_what_another_program_added_since_the_index_was_opened(tmp_path: Path) -> None:
+    first = make(tmp_path / "index")
+    Index(tmp_path / "index").add({"image": cloud(1)["image"]}, {"image": [{"id": "fresh"}]})
+    small = first.compact()
+    assert small.has("fresh")
+    assert small.count("image") == 61
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_index_without_items_is_compacted_and_filled_again(kind: str, tmp_path: Path) -> None:
+    full = make(tmp_path / "index", 800, kind)
+    empty = full.delete(list(full._ids)).compact()
+    assert empty.modalities == ()
+    assert not (tmp_path / "index" / "segments").exists()
+    assert empty.settings.kind == kind
+    assert empty.compact().modalities == ()
+    with pytest.raises(
+        ModalignError, match=r"index has no items: add some with  modalign index RUN --out .*index --add"
+    ):
+        open_space(tmp_path / "index").search(Query().vector(np.eye(16)[0]))
+    z = cloud(2)
+    assert empty.add(z, entries(z)).count("image") == 2
+
+
 def test_an_index_opened_by_a_relative_path_is_changed_from_any_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,16 @@ from modalign.errors import ModalignError
 from modalign.search.items import ArrowItems, ListItems, conditions, mask, write_arrow
 
 ENTRIES: list[dict[str, Any]] = [
-    {"id": "a", "text": 'He said "hi", then\nleft', "group": 1, "score": 0.5, "fresh": True, "tags": ["x", "y"]},
-    {"id": "b", "text": None, "group": 2, "score": None, "fresh": False},
+    {
+        "id": "a",
+        "text": 'He said "hi", then\nleft',
+        "group": 1,
+        "score": 0.5,
+        "fresh": True,
+        "tags": ["x", "y"],
+        "when": "1990",
+    },
+    {"id": "b", "text": None, "group": 2, "score": None, "fresh": False, "when": "unknown"},
     {"id": "c", "text": "naïve – 猫", "group": None, "score": 2.0, "year": 2021},
 ]
 
@@ -65,6 +73,10 @@ def test_damaged_arrow_is_named(tmp_path: Path) -> None:
         (["fresh=false"], [False, True, False]),
         (["text=naïve – 猫"], [False, False, True]),
         (["year<2022"], [False, False, True]),
+        (["when<2000"], [True, False, False]),  # words meet no order with a number
+        (["when>1000"], [True, False, False]),
+        (["when!=2000"], [True, True, True]),
+        (["when<=unknown"], [True, True, False]),  # with words, all are words
         ([], [True, True, True]),
     ],
 )

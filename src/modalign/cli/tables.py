@@ -106,14 +106,15 @@ def index(result: Mapping[str, Any]) -> str:
     """What was built."""
     from ..search.recall import recall_text
 
-    items = ", ".join(f"{n:,} of '{m}'" for m, n in result["items"].items())
+    items = ", ".join(f"{n:,} of '{m}'" for m, n in result["items"].items()) or "no items"
     lines = [f"index: {result['index']}  ({result['kind']}, {items}, {result['dim']} dimensions)"]
     if result["kind"] == "exact":
         lines.append("every answer is exact (recall 1)")
     lines += [*recall_text(result["recall"]), *told(map(LeftOut.of, result["failures"]))]
     if result.get("lance"):
         lines.append(f"LanceDB: {result['lance']['rows']:,} rows in {result['lance']['uri']}")
-    lines.append(f"search it:  modalign search {shlex.quote(result['index'])} {result['query']}")
+    if any(result["items"].values()):
+        lines.append(f"search it:  modalign search {shlex.quote(result['index'])} {result['query']}")
     return "\n".join(lines)
 
 

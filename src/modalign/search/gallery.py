@@ -13,7 +13,7 @@ from ..errors import ModalignError, check_known
 from ..metrics.corrected import csls_bias, softmax_bias
 from ..parameters import checked
 from .exact import exact_scores, scores
-from .items import Condition, ListItems, item_id, mask
+from .items import Condition, ListItems, check_order, item_id, mask
 from .part import Match, Part, Place
 
 CORRECTIONS = ("csls", "inverted_softmax")
@@ -160,7 +160,8 @@ class Gallery:
         score = <y, q> + b_y, in float64; ties by order of modality and row.
 
         Raises:
-            ModalignError: unknown modality or key, k below 1, a vector of another width or with NaN.
+            ModalignError: unknown modality or key, a condition that no value can meet (see ``items.check_order``), k
+                below 1, a vector of another width or with NaN.
         """
         query = np.asarray(query, np.float64).ravel()
         if len(query) != self.dim:
@@ -195,9 +196,10 @@ class Gallery:
         key = (modality, tuple(where))
         if key not in self._masks:
             alive = self.alive(modality)
-            known = {k for ps in self.parts.values() for p in ps for k in list(p.items.keys())} if where else set()
+            items = [p.items for ps in self.parts.values() for p in ps] if where else []
             for c in where:  # items of a part or a modality that lacks a key are items without it
-                check_known("metadata key", c.key, known)
+                check_known("metadata key", c.key, {k for i in items for k in i.keys()})  # noqa: SIM118
+                check_order(c, (value for i in items for value in i.column(c.key)))
             if where and alive.any():
                 alive &= np.concatenate([mask(p.items, where) for p in parts])
             self._masks = {key: alive} if len(self._masks) > 32 else {**self._masks, key: alive}

@@ -240,8 +240,14 @@ class Index(Gallery):
             return self._commit(self.folder, {**latest.current, "deleted": deleted})
 
     def compact(self, progress: Progress = silent) -> Index:
-        """Rewrite the index as one segment without deleted items. Returns the new one."""
+        """Rewrite the index as one segment without deleted items, or as none. Returns the new one."""
+        with claim(self.folder, "index"):
+            return Index(self.folder)._compacted(progress)
+
+    def _compacted(self, progress: Progress) -> Index:
         alive = {m: np.flatnonzero(self.alive(m)) for m in self.modalities if self.count(m)}
+        if not alive:
+            return self._commit(self.folder, {**self.current, "segments": [], "deleted": None, "recall": None})
         vectors = {m: self.vectors(m, rows) for m, rows in alive.items()}
         items = {m: self.entries(m, rows) for m, rows in alive.items()}
         facts = {k: v for k, v in self.current.items() if k not in BUILT}

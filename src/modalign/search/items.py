@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -150,8 +150,8 @@ def _values(key: str, value: Any) -> list[str]:
 def mask(items: Metadata, wanted: Sequence[Condition]) -> np.ndarray:
     """(n,) bool: the items that meet every condition; conditions with "=" on one key count as alternatives.
 
-    Numbers are compared as numbers where both sides are; an item without the key meets only "!=". The splits "val" and
-    "dev" are one.
+    With a number, "<" and its like compare numbers, which words never meet; else they compare text. An item without the
+    key meets only "!=". The splits "val" and "dev" are one.
 
     Example:
         >>> items = ListItems([{"split": "dev"}, {"split": "test"}, {}])
@@ -184,9 +184,43 @@ def _meets(value: Any, condition: Condition) -> bool:
         return not _is_one_of(value, {condition.value})
     if value is None:
         return False
-    number, bound = _number(value), _number(condition.value)
-    a, b = (number, bound) if number is not None and bound is not None else (_text(value), condition.value)
-    return bool(ORDERS[condition.operator](a, b))
+    bound = _number(condition.value)
+    if bound is None:
+        return bool(ORDERS[condition.operator](_text(value), condition.value))
+    number = _number(value)
+    return number is not None and bool(ORDERS[condition.operator](number, bound))
+
+
+def check_order(condition: Condition, values: Iterable[Any]) -> None:
+    """Refuse to put in order what has none: words against a number, or numbers against words.
+
+    Args:
+        values: of the key, of all items that may be asked for.
+
+    Raises:
+        ModalignError: there are values, and none that the condition could compare; with one of them.
+
+    Example:
+        >>> check_order(Condition("year", "<", "2000"), [1990, "unknown", None])
+        >>> check_order(Condition("date", "<", "2000"), ["1999-12-31", None])
+        Traceback (most recent call last):
+        modalign.errors.ModalignError: 'date<2000' compares numbers, but no value of 'date' is one (one is '1999-12-31')
+    """
+    if condition.operator not in ORDERS:
+        return
+    numbers, other = _number(condition.value) is not None, None
+    for value in values:
+        if value is not None:
+            if (_number(value) is not None) == numbers:
+                return
+            other = value if other is None else other
+    if other is not None:
+        kind, which = ("numbers", "no value") if numbers else ("words", "every value")
+        shown = "is one" if numbers else "is a number"
+        raise ModalignError(
+            f"'{condition.key}{condition.operator}{condition.value}' compares {kind}, but {which} of '{condition.key}' "
+            f"{shown} (one is {_text(other)!r})"
+        )
 
 
 def _same_number(value: Any, text: str) -> bool:

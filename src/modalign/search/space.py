@@ -114,9 +114,11 @@ class Space:
         """Modalities to search in: those asked for ("any": all), else one that the query has not: pictures first.
 
         Raises:
-            ModalignError: unknown modality.
+            ModalignError: unknown modality, or no items at all.
         """
         known = self.gallery.modalities
+        if not known:
+            raise ModalignError(f"{self} has no items: add some with  modalign index RUN --out {self} --add")
         if to:
             wanted = [to] if isinstance(to, str) else list(to)
             if wanted == ["any"]:
