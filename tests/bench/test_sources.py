@@ -77,6 +77,31 @@ def test_missing_splits_are_held_out(tmp_path: Path) -> None:
         completed({"dev": x, "test": x}, 0.2)
 
 
+def test_arrays_by_ids_are_split_as_in_a_specification(tmp_path: Path) -> None:
+    """Three modalities of unlike lengths; of the two not linked items none is tested."""
+    rows = {"touch": range(40), "sight": range(1, 40), "smell": range(2, 41)}
+    for m, own in rows.items():
+        np.save(tmp_path / f"{m}.npy", np.array([[i, 1.0 + len(m)] for i in own], np.float32))
+        (tmp_path / f"{m}.txt").write_text("".join(f"{i}\n" for i in own))
+    files = {key: {m: str(tmp_path / f"{m}.{end}") for m in rows} for key, end in (("arrays", "npy"), ("ids", "txt"))}
+    train, dev, test = load({**files, "holdout": 0.25}).splits
+    assert (len(train), len(dev), len(test)) == (23, 8, 10)
+    for part in (train, dev, test):
+        assert part.modalities == ("touch", "sight", "smell")
+        for m, group in part.group.items():  # rows of one group hold one number
+            assert part[m][:, 0].tolist() == [
+                float(part["sight"][part.group["sight"] == g, 0][0])
+                if (part.group["sight"] == g).any()
+                else float(part[m][i, 0])
+                for i, g in enumerate(group)
+            ]
+    assert all(len(x) >= 9 for x in test.data.values())
+    with pytest.raises(
+        ModalignError, match=r'\[data\] of a suite needs .*, arrays = \{ text = "text.npy", ... \} or name'
+    ):
+        load({"touch": "touch.npy"})
+
+
 def test_fingerprints_follow_every_number() -> None:
     x = Views.from_arrays(a=torch.eye(4), b=torch.eye(4))
     one = Source(Splits(x, x, x)).fingerprint()

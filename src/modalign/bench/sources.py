@@ -21,6 +21,8 @@ from .flickr_arrays import flickr8k, flickr8k3
 from .splits import Source, Splits, completed, limited
 
 OWN_KEYS = ("features", "root", "resplit", "holdout", "modalities", "holdout_by", "encoders", "most")
+HOLDOUT = 0.15
+"""Share of the groups that a split takes which the data lack."""
 
 
 def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
@@ -28,10 +30,10 @@ def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
 
     Args:
         table: one of ``features``: "flickr8k" or "flickr8k3", arrays that lie ready, or "synthetic" with the settings
-            of ``data.synthetic.generate``; ``store``: folder of a feature store; ``name`` and settings of a
-            registered data set, with ``encoders``. ``root`` is looked for below the folder that the environment
-            variable MODALIGN_DATA names. ``holdout``: share of the training groups that becomes a split the data lack
-            (default .15); ``holdout_by``: column whose values stay together in that (a video); ``resplit``: true pools
+            of ``data.synthetic.generate``; ``store``: folder of a feature store; ``arrays``, ``pairs`` and
+            ``ids`` as in a specification; ``name`` and settings of a registered data set, with ``encoders``. ``root``
+            is looked for below the folder that the environment variable MODALIGN_DATA names. ``holdout``: share of the
+            training groups that becomes a split the data lack (default .15); ``holdout_by``: column whose values stay together in that (a video); ``resplit``: true pools
             the splits first. ``modalities``: use only these. ``most``: groups of each split, at most.
 
     Raises:
@@ -79,8 +81,13 @@ def from_data(table: Mapping[str, Any], progress: Progress) -> Splits:
         data = {"store": str(place(table["store"]))}
     elif "root" in table:
         data["root"] = str(place(table["root"]))
-    if "store" not in data and "name" not in data:
-        raise ModalignError('[data] of a suite needs features = "flickr8k", store = "folder" or name = "dataset"')
+    elif "arrays" in data:
+        data["holdout"] = table.get("holdout", HOLDOUT)
+    if not {"store", "arrays", "name"} & set(data):
+        raise ModalignError(
+            '[data] of a suite needs features = "flickr8k", store = "folder", arrays = { text = "text.npy", ... } or '
+            'name = "dataset"'
+        )
     spec = specification(
         {"data": data, "encoders": dict(table.get("encoders", {})), "method": {"name": "cca"}}, "suite"
     )
@@ -91,7 +98,7 @@ def from_data(table: Mapping[str, Any], progress: Progress) -> Splits:
     found = dict(data_found.splits)
     if table.get("resplit"):
         found = {"train": concat(list(found.values()))}
-    return completed(found, float(table.get("holdout", 0.15)), by)
+    return completed(found, float(table.get("holdout", HOLDOUT)), by)
 
 
 def keys_of(manifest: Manifest, column: str) -> dict[int, str]:
