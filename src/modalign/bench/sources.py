@@ -30,11 +30,12 @@ def load(table: Mapping[str, Any], progress: Progress = silent) -> Source:
 
     Args:
         table: one of ``features``: "flickr8k" or "flickr8k3", arrays that lie ready, or "synthetic" with the settings
-            of ``data.synthetic.generate``; ``store``: folder of a feature store; ``arrays``, ``pairs`` and
-            ``ids`` as in a specification; ``name`` and settings of a registered data set, with ``encoders``. ``root``
-            is looked for below the folder that the environment variable MODALIGN_DATA names. ``holdout``: share of the
-            training groups that becomes a split the data lack (default .15); ``holdout_by``: column whose values stay together in that (a video); ``resplit``: true pools
-            the splits first. ``modalities``: use only these. ``most``: groups of each split, at most.
+            of ``data.synthetic.generate``; ``store``: folder of a feature store; ``arrays``, ``pairs`` and ``ids`` as
+            in a specification; ``name`` and settings of a registered data set, with ``encoders``. ``root`` is looked
+            for below the folder that the environment variable MODALIGN_DATA names. ``holdout``: share of the training
+            groups that becomes a split the data lack (default .15); ``holdout_by``: column whose values stay together
+            in that (a video); ``resplit``: true pools the splits first. ``modalities``: use only these. ``most``:
+            groups of each split, at most.
 
     Raises:
         ModalignError: data that are not there, with what to set; unknown keys.
