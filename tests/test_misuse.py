@@ -76,7 +76,9 @@ BAD_ROWS = {
     "one number": rows(), "a vector": rows(5), "three axes": rows(4, 3, 2), "no row": rows(0, 3),
     "no column": rows(4, 0), "more rows": rows(9, 3), "more columns": rows(4, 7), "whole": rows(4, 3).long(),
     "truths": rows(4, 3) > 0, "half": rows(4, 3).half(), "NaN": rows(4, 3) * torch.nan, "infinite": rows(4, 3) / 0,
+    "without numbers": rows(4, 3).to("meta"), "sparse": rows(4, 3).to_sparse(),
 }  # fmt: skip
+NO_NUMBERS = ("without numbers", "sparse")
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -87,11 +89,12 @@ def test_rows_of_any_shape_and_kind_are_taken_or_refused(name: str) -> None:
     kinds = {p.name: str(p.annotation) for p in needed}
     if not all("Tensor" in k or "Rows" in k or k in COUNTED for k in kinds.values()) or "Iterable" in str(kinds):
         return
-    for tensor in BAD_ROWS.values():
+    for told, tensor in BAD_ROWS.items():
         for wrong in (n for n, k in kinds.items() if k not in COUNTED):
             given = {n: 1 if k in COUNTED else rows(4, 3) for n, k in kinds.items()} | {wrong: tensor}
             with suppress(ModalignError):
                 SHOWN[name](**given)
+                assert told not in NO_NUMBERS
 
 
 @pytest.mark.parametrize("given", NOT_VIEWS)

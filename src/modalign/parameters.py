@@ -179,8 +179,8 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
             elif isinstance(entry, Shape):
                 entry.check(value, name, {} if known is None else known)
         return check_value(args[0], value, name)
-    if _described(kind) == "Tensor" and value.is_complex():
-        raise ModalignError(f"{name} must hold real numbers, got {value.dtype}")
+    if _described(kind) == "Tensor":
+        _check_tensor(value, name)
     if kind is float and not math.isfinite(value):
         raise ModalignError(f"{name} must be finite, got {value}")
     if origin in (tuple, list, Sequence):
@@ -200,6 +200,16 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
     if kind is str:
         return os.fspath(value)
     return kind(value) if kind in (int, float, bool, Path) else value
+
+
+def _check_tensor(value: Any, name: str) -> None:
+    """Refuse a tensor that functions of numbers cannot read."""
+    if value.is_complex():
+        raise ModalignError(f"{name} must hold real numbers, got {value.dtype}")
+    if value.is_meta:
+        raise ModalignError(f"{name} is on the device 'meta', which holds no numbers")
+    if str(value.layout) != "torch.strided":
+        raise ModalignError(f"{name} is a sparse tensor: give it dense, as x.to_dense()")
 
 
 _NAMES: Mapping[Any, str] = {
