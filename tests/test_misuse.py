@@ -199,3 +199,68 @@ def test_what_only_a_type_checker_imports_is_let_pass() -> None:
         checked(part)(object(), "x")
     checked(part)(object(), 1)
     assert check_value(Any, 3, "x") == 3
+
+
+TABLE = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+FORMS: dict[str, Callable[[np.ndarray], Any]] = {
+    "a tensor with gradients": lambda x: torch.from_numpy(x).requires_grad_(),
+    "numbers of the other byte order": lambda x: x.astype(">f4"),
+    "rows from the last to the first": lambda x: x[::-1].copy()[::-1],
+    "every second row": lambda x: np.repeat(x, 2, 0)[::2],
+    "a data frame": pd.DataFrame,
+    "long numbers": lambda x: x.astype(np.longdouble),
+    "lists": lambda x: x.tolist(),
+    "objects": lambda x: x.astype(object),
+    "bfloat16": lambda x: torch.from_numpy(x).bfloat16(),
+}
+CLOSE = {"bfloat16": 1e-2}
+
+
+def moved() -> ma.migration.Migration:
+    turn = ma.migration.Adapter("orthogonal", torch.eye(3).flip(0), torch.zeros(3))
+    return ma.migration.Migration({"rows": turn}, {})
+
+
+def indexed(x: Any, place: Path) -> np.ndarray:
+    pytest.importorskip("faiss", reason="faiss is not installed (pip install 'modalign[search]')")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'modalign[search]')")
+    return ma.search.Index.build(place, {"a": x}, {"a": [{} for _ in TABLE]}).vectors("a", np.arange(12))
+
+
+TAKERS: dict[str, Callable[[Any, Path], np.ndarray]] = {
+    "an index": indexed,
+    "a query": lambda x, place: ma.search.Query().vector(x).terms[0].value,
+    "a store to migrate": lambda x, place: ma.migration.in_memory(x).at(np.arange(12)),
+    "a migration": lambda x, place: moved().rows(x).numpy()[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+@pytest.mark.parametrize("form", FORMS)
+def test_one_table_is_the_same_in_every_form(form: str, taker: str, tmp_path: Path) -> None:
+    unit = taker in ("an index", "a migration")
+    right = TABLE / np.linalg.norm(TABLE, axis=1, keepdims=True) if unit else TABLE
+    found = TAKERS[taker](FORMS[form](TABLE), tmp_path / "index")
+    assert np.allclose(found, right, atol=CLOSE.get(form, 1e-6))
+
+
+@pytest.mark.parametrize("taker", TAKERS)
+def test_what_a_mask_hides_is_taken_for_no_number(taker: str, tmp_path: Path) -> None:
+    for given, words in (
+        (np.ma.masked_greater(TABLE, 1.0), "is a masked array: leave the masked rows out"),
+        (torch.from_numpy(TABLE).to("meta"), "device 'meta'"),
+        (torch.from_numpy(TABLE).to_sparse(), r"give it dense, as x.to_dense\(\)"),
+        (TABLE.astype(str), "must hold numbers"),
+    ):
+        with pytest.raises(ModalignError, match=words):
+            TAKERS[taker](given, tmp_path / "index")
+
+
+def test_a_frame_in_place_of_a_tensor_is_told_what_to_write() -> None:
+    frame = pd.DataFrame(TABLE)
+    with pytest.raises(ModalignError, match=r": torch.as_tensor\(x.to_numpy\(\)\) makes one"):
+        ma.geometry.procrustes.rotation(frame, torch.from_numpy(TABLE))
+    with pytest.raises(ModalignError, match="z \\(a\\) must be Tensor, got MaskedArray"):
+        ma.search.in_memory({"a": np.ma.array(TABLE)}, {"a": [{} for _ in TABLE]})
+    with pytest.raises(ModalignError, match=r"vectors of 'a' must have the shape \(rows, dimensions\), got \(12,\)"):
+        ma.search.in_memory({"a": torch.ones(12)}, {"a": [{} for _ in TABLE]})

@@ -166,7 +166,7 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
         wanted = " or ".join(map(_described, kinds))
         how = [getattr(k, "HOW", "") for k in kinds]
         if "Tensor" in wanted and hasattr(value, "__array__"):
-            how.append("torch.as_tensor(x) makes one")
+            how.append(f"torch.as_tensor(x{'.to_numpy()' * hasattr(value, 'to_numpy')}) makes one")
         said = [f"{name} must be {wanted}, got {_shown(value)}", "; ".join(filter(None, how))]
         raise ModalignError(": ".join(filter(None, said)))
     origin, args = get_origin(kind), get_args(kind)
@@ -181,6 +181,8 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
         return check_value(args[0], value, name)
     if _described(kind) == "Tensor":
         _check_tensor(value, name)
+    if type(value).__name__ == "MaskedArray":
+        raise ModalignError(f"{name} is a masked array: leave the masked rows out, or fill them in, and give x.data")
     if kind is float and not math.isfinite(value):
         raise ModalignError(f"{name} must be finite, got {value}")
     if origin in (tuple, list, Sequence):
@@ -299,7 +301,8 @@ def checked(part: T) -> T:
 
     @wraps(part)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if "torch" in sys.modules and sys.modules["torch"].compiler.is_compiling():
+        compiler = getattr(sys.modules.get("torch"), "compiler", None)  # another thread may still be loading torch
+        if compiler is not None and compiler.is_compiling():
             return part(*args, **kwargs)  # a graph has no room for questions
         signature, table = _read(part)
         try:

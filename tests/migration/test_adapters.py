@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from modalign.migration import Adapter, curved, linear, transport
+from modalign.migration import Adapter, curved, linear, load_adapter, transport
 from modalign.migration.choose import METHODS, FullAdapter, candidates
 from modalign.migration.linear import Sample
 
@@ -89,3 +91,14 @@ def test_the_published_adapters_are_tried_with_their_scaling() -> None:
     tried = candidates(METHODS, FullAdapter(), equal=True)
     for method in ("orthogonal", "low_rank", "perceptron"):
         assert {c.label.endswith("scaled") for c in tried if c.method == method} == {True, False}
+
+
+def test_the_layout_of_what_was_fitted_changes_no_bit(tmp_path: Path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    wide = torch.randn(24, 16, generator=draw)
+    parts = {"centre": torch.zeros(16), "anchors": torch.randn(16, 200, generator=draw).T}
+    parts["values"] = torch.randn(24, 200, generator=draw).T
+    fitted = Adapter("full", wide.T, torch.zeros(24), "kernel", parts, 2.0)
+    fitted.save(tmp_path)
+    x = torch.randn(5, 16, generator=draw)
+    assert torch.equal(load_adapter(tmp_path)(x), fitted(x))

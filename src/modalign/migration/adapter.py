@@ -70,6 +70,9 @@ class Adapter:
             for symbol, size in zip(shape, found.shape, strict=True):
                 if sizes.setdefault(symbol, size) != size:
                     raise ModalignError(f"the adapter's '{name}' of {tuple(found.shape)} does not fit its other parts")
+        for name in ("weight", "bias"):  # as they are read again: another layout would give other last digits
+            object.__setattr__(self, name, getattr(self, name).float().contiguous())
+        object.__setattr__(self, "parts", {k: v.float().contiguous() for k, v in self.parts.items()})
 
     @property
     def width(self) -> int:
@@ -129,7 +132,7 @@ class Adapter:
         """Write ``adapter.safetensors`` and ``adapter.json``."""
         tensors = {"weight": self.weight, "bias": self.bias, **self.parts}
         with atomic(folder / "adapter.safetensors") as partial:
-            save_file({k: v.contiguous().float() for k, v in tensors.items()}, str(partial))
+            save_file(tensors, str(partial))
         write_json(folder / "adapter.json", self.settings())
 
 

@@ -20,6 +20,7 @@ from ..parameters import Range, Seed, checked
 from ..progress import Progress, silent
 from ..registry import make
 from ..views.groups import row_pairs
+from ..views.tables import matrix
 from . import export, gradual
 from .adapter import Adapter, load_adapter
 from .choose import METHODS, Candidate, Direction, Kept
@@ -51,11 +52,11 @@ class Migration:
 
     def queries(self, x: Any) -> Tensor:
         """New-model vectors (n, d_new) in the old space, (n, d_old)."""
-        return self._of("queries")(_rows(x))
+        return self._of("queries")(matrix(x, "queries"))
 
     def rows(self, x: Any) -> Tensor:
         """Old vectors (n, d_old) in the new space, (n, d_new)."""
-        return self._of("rows")(_rows(x))
+        return self._of("rows")(matrix(x, "rows"))
 
     def _of(self, direction: str) -> Adapter:
         if direction not in self.adapters:
@@ -66,10 +67,6 @@ class Migration:
     def verdict(self) -> str:
         """The answer in one sentence."""
         return str(self.facts["verdict"])
-
-
-def _rows(x: Any) -> Tensor:
-    return x if isinstance(x, Tensor) else torch.as_tensor(x)
 
 
 @checked

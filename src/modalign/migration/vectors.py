@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from ..errors import ARROW, ModalignError, check_known, explained, few, require
 from ..search.index import Index
 from ..search.segments import is_index
+from ..views.tables import numbers
 
 BLOCK = 16_384  # rows in one piece: 25 MB of 384 float32
 KINDS = (".npy", ".safetensors", ".parquet", ".arrow", ".feather", ".lance", ".faiss")
@@ -94,13 +95,13 @@ def not_empty(store: Vectors) -> Vectors:
 
 
 def in_memory(x: Any, name: str = "array") -> Vectors:
-    """An array or tensor (n, d) as a store."""
-    array = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x)
-    if array.ndim != 2 or array.dtype.kind not in "fiub":
-        raise ModalignError(f"{name} must be an array of numbers (rows, width), got {array.dtype} of {array.shape}")
-    if 0 in array.shape:
-        raise ModalignError(f"{name} is empty: it has shape {array.shape}")
-    return _mapped(name, array)
+    """Numbers (n, d) in memory, as ``views.tables.numbers`` reads them, as a store."""
+    rows = numbers(x, name).detach().cpu()
+    if rows.ndim != 2:
+        raise ModalignError(f"{name} must be an array of numbers (rows, width), got shape {tuple(rows.shape)}")
+    if 0 in rows.shape:
+        raise ModalignError(f"{name} is empty: it has shape {tuple(rows.shape)}")
+    return _mapped(name, rows, lambda some: some.float().numpy())
 
 
 def _mapped(path: str | Path, array: Any, decode: Callable[[Any], np.ndarray] | None = None) -> Vectors:

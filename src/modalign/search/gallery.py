@@ -12,6 +12,7 @@ import torch
 from ..errors import ModalignError, check_known
 from ..metrics.corrected import csls_bias, softmax_bias
 from ..parameters import checked
+from ..views.tables import numbers
 from .exact import exact_scores, scores
 from .items import Condition, ListItems, check_order, item_id, mask
 from .part import Match, Part, Place
@@ -148,7 +149,7 @@ class Gallery:
 
     def nearest(
         self,
-        query: np.ndarray,
+        query: Any,
         to: Sequence[str],
         k: int,
         where: Sequence[Condition] = (),
@@ -163,7 +164,7 @@ class Gallery:
             ModalignError: unknown modality or key, a condition that no value can meet (see ``items.check_order``), k
                 below 1, a vector of another width or with NaN.
         """
-        query = np.asarray(query, np.float64).ravel()
+        query = numbers(query, "query").detach().cpu().double().numpy().ravel()
         if len(query) != self.dim:
             raise ModalignError(f"the query has {len(query)} dimensions, the index {self.dim}")
         if not np.isfinite(query).all():
@@ -273,24 +274,23 @@ def in_memory(z: Mapping[str, torch.Tensor], items: Mapping[str, Sequence[Mappin
         >>> g.nearest(np.array([0.0, 1.0]), ["text"], 1)[0].place
         Place(modality='text', row=1)
     """
-    widths = {m: x.shape[1] for m, x in z.items()}
+    rows = {m: unit_rows(x, m) for m, x in z.items()}
+    widths = {m: x.shape[1] for m, x in rows.items()}
     if len(set(widths.values())) > 1:
         raise ModalignError(f"the modalities have embeddings of unequal widths {widths}")
-    parts = {m: [Part(unit_rows(x, m), ListItems(items[m]))] for m, x in z.items()}
+    parts = {m: [Part(x, ListItems(items[m]))] for m, x in rows.items()}
     return Gallery(parts, next(iter(widths.values()), 0))
 
 
-def unit_rows(x: torch.Tensor | np.ndarray, modality: str) -> np.ndarray:
-    """(n, d) contiguous float32 rows of length 1, from any layout and floating type.
+def unit_rows(x: Any, modality: str) -> np.ndarray:
+    """(n, d) contiguous float32 rows of length 1, of what ``views.tables.numbers`` reads.
 
     Raises:
         ModalignError: no (n, d) array of finite numbers, or rows of zeros.
     """
-    if not isinstance(x, torch.Tensor):
-        x = torch.from_numpy(np.ascontiguousarray(x, np.asarray(x).dtype.newbyteorder("=")))
+    x = numbers(x, modality).detach().cpu()
     if x.ndim != 2:
         raise ModalignError(f"vectors of '{modality}' must have the shape (rows, dimensions), got {tuple(x.shape)}")
-    x = x.detach().cpu()
     wide = x.double() if x.dtype == torch.float64 else x.float()
     bad = (~torch.isfinite(wide).all(1) | (wide == 0).all(1)).nonzero().flatten()
     if len(bad):

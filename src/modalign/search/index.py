@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from ..errors import ModalignError, check_known, few
 from ..files import as_path, write_json
@@ -25,7 +24,8 @@ from .part import Part
 from .recall import cross_modal_recall
 from .settings import AnnSettings, settings_from
 
-Vectors = Mapping[str, Tensor | np.ndarray]
+Vectors = Mapping[str, Any]
+"""Modality -> (n, d) embeddings: whatever ``views.tables.numbers`` reads."""
 
 
 BUILT = ("format", "dim", "settings", "model", "segments", "deleted", "recall")
@@ -109,7 +109,8 @@ class Index(Gallery):
 
         Args:
             folder: of the index.
-            vectors: modality -> (n, d) embeddings of any layout and floating type; scaled to length 1.
+            vectors: modality -> (n, d) embeddings: tensors, arrays of any layout and type, data frames; scaled to
+                length 1.
             items: modality -> one entry per row: "id" (default modality/row), "group", "text", "uri", "picture" and
                 whatever else is known; all of it can be filtered on.
             settings: kind of index. only: modalities to index; the others serve to measure recall.

@@ -16,6 +16,7 @@ from ..errors import ModalignError, unknown
 from ..files import whole_text
 from ..parameters import Finite, checked
 from ..views.compose import blend
+from ..views.tables import numbers
 
 ITEM, VECTOR = "item", "vector"
 NO_QUERY = 'search needs a query: words, as in  modalign search RUN "a word"  or  --image FILE'
@@ -95,7 +96,7 @@ class Query:
 
     def vector(self, values: Any, weight: float = 1.0, label: str = "vector") -> Query:
         """With a vector (d,) of the shared space; scaled to length 1."""
-        return self.of(VECTOR, np.asarray(values, np.float64), weight, label)
+        return self.of(VECTOR, numbers(values, label).detach().cpu().double().numpy(), weight, label)
 
     def minus(self, value: Any, kind: str = "text", weight: float = 1.0) -> Query:
         """Without something: its vector is taken away."""

@@ -27,7 +27,7 @@ def numbers(x: Any, name: str) -> Tensor:
         name: of the table, for messages.
 
     Raises:
-        ModalignError: sparse or masked arrays, no real numbers, rows of unequal length.
+        ModalignError: sparse or masked arrays, no real numbers, or none (the device "meta"), rows of unequal length.
 
     Example:
         >>> numbers(np.arange(2, dtype=">f8")[::-1], "x")
@@ -36,10 +36,13 @@ def numbers(x: Any, name: str) -> Tensor:
     if isinstance(x, Tensor):
         if x.is_complex():
             raise _complex(name, x.dtype)
+        if x.is_meta:
+            raise ModalignError(f"'{name}' is on the device 'meta', which holds no numbers")
         if x.layout == torch.strided:
             return x
     if isinstance(x, Tensor) or is_sparse(x):
-        raise ModalignError(f"'{name}' is sparse, and sparse input is not supported: give it dense, as x.toarray()")
+        dense = "x.to_dense()" if isinstance(x, Tensor) else "x.toarray()"
+        raise ModalignError(f"'{name}' is sparse, and sparse input is not supported: give it dense, as {dense}")
     if isinstance(x, np.ma.MaskedArray):
         raise ModalignError(f"'{name}' is a masked array: leave the masked rows out, or fill them in, and give x.data")
     if _is_frame(x):
@@ -70,10 +73,7 @@ def matrix(x: Any, name: str, column: bool = False) -> Tensor:
         >>> matrix([[1, 2]], "x")
         tensor([[1., 2.]])
     """
-    rows = numbers(x, name)
-    if rows.is_meta:
-        raise ModalignError(f"'{name}' is on the device 'meta', which holds no numbers")
-    rows = rows.detach().cpu()
+    rows = numbers(x, name).detach().cpu()
     rows = rows[:, None] if column and rows.ndim == 1 else rows
     if rows.ndim != 2:
         raise ModalignError(
@@ -115,9 +115,9 @@ def require_one_order(tables: Mapping[str, Any]) -> None:
 
 
 def is_sparse(x: Any) -> bool:
-    """Whether it is a sparse array of scipy; where scipy's are not loaded, there is none."""
-    sparse = sys.modules.get("scipy.sparse")
-    return sparse is not None and bool(sparse.issparse(x))
+    """Whether it is a sparse array of scipy; where scipy's are not loaded, or not yet wholly, there is none."""
+    issparse = getattr(sys.modules.get("scipy.sparse"), "issparse", None)
+    return issparse is not None and bool(issparse(x))
 
 
 def _is_frame(x: Any) -> bool:
