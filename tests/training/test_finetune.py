@@ -119,6 +119,19 @@ def test_transformers_in_parts_are_the_encoder(
     assert made.net(rows).square().sum().requires_grad
 
 
+def test_additions_have_the_rank_of_a_layer_at_most(text_folder: Path) -> None:
+    """A rank of a million took all memory, and the system ended the program."""
+    pytest.importorskip("peft", reason="LoRA needs peft (the extra 'finetune')")
+    encoder = TransformerText(str(text_folder))
+    full = int(encoder.dim)
+    made = encoder.tunable(Tuning("lora", rank=full))
+    assert any(full in p.shape for p in trained(made.net).values())
+    with pytest.raises(
+        ModalignError, match=f"rank {full + 1} was asked for, but the encoder's layers have {full} at most"
+    ):
+        encoder.tunable(Tuning("lora", rank=full + 1))
+
+
 def test_tuned_weights_come_back_and_others_are_refused(text_folder: Path) -> None:
     encoder = TransformerText(str(text_folder))
     made, rows = parts_of(encoder, part="last")

@@ -71,7 +71,8 @@ def release(model: nn.Module, tuning: Tuning, tower: str = "", after: Sequence[s
         after: names of modules outside the tower that follow it, such as a projection.
 
     Raises:
-        ModalignError: fewer blocks than asked for. MissingExtraError: "lora", and peft is not installed.
+        ModalignError: fewer blocks than asked for, or a higher rank than any layer has. MissingExtraError: "lora", and
+            peft is not installed.
     """
     part = model.get_submodule(tower)
     prefix = f"{tower}." if tower else ""
@@ -94,6 +95,9 @@ def release(model: nn.Module, tuning: Tuning, tower: str = "", after: Sequence[s
 def add_low_rank(model: nn.Module, targets: Sequence[str], tuning: Tuning) -> None:
     """W x becomes W x + (alpha / r) B A x for linear layers, in place; only A and B require gradients."""
     peft = require("peft", "finetune")
+    full = max(min(model.get_submodule(n).get_parameter("weight").shape) for n in targets)
+    if tuning.rank > full:
+        raise ModalignError(f"rank {tuning.rank:,} was asked for, but the encoder's layers have {full} at most")
     config = peft.LoraConfig(r=tuning.rank, lora_alpha=2 * tuning.rank, lora_dropout=0.0, target_modules=list(targets))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(tuning.seed)
