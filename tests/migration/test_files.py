@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from modalign.errors import ModalignError
-from modalign.migration import export, in_memory, load_adapter, map_file, open_vectors
+from modalign.migration import export, in_memory, load_adapter, map_file, migrate, open_vectors
+from modalign.migration.remap import remap
 
 from .conftest import Models, adapter_of
 
@@ -100,6 +101,35 @@ def test_a_killed_mapping_goes_on_and_loses_nothing(
     map_file(adapter, open_vectors(tmp_path / "old.npy"), tmp_path / "new.npy", lambda d, t, w: seen.append(d))
     assert seen[0] > 16 * 1024  # it went on, and did not start again
     assert np.allclose(np.load(tmp_path / "new.npy")[::100], adapter(old[::100]), atol=1e-6)
+
+
+def test_vectors_are_mapped_once_by_a_migration(models: Models, tmp_path: Path) -> None:
+    """Put in the place of the old ones, under another name, or with half the digits."""
+    turn = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(1))).Q
+    old = torch.cat([torch.zeros(1, 24), models.old[:400]])  # a row without a direction first
+    np.save(tmp_path / "old.npy", old.numpy())
+    np.save(tmp_path / "new.npy", (old @ turn).numpy())
+    pairs, out = [[i, i] for i in range(1, 101)], tmp_path / "moved"
+    migrate(tmp_path / "old.npy", tmp_path / "new.npy", pairs, out, methods=["orthogonal"])
+    for queries, source, right in ((False, "old", old @ turn), (True, "new", old)):
+        mapped = tmp_path / f"mapped-{source}.npy"
+        remap(out, tmp_path / f"{source}.npy", mapped, queries=queries)
+        assert np.allclose(np.load(mapped)[1:], torch.nn.functional.normalize(right[1:], dim=1), atol=1e-4)
+        np.save(tmp_path / f"half-{source}.npy", np.load(mapped).astype(np.float16))
+        mapped.replace(tmp_path / f"{source}.npy")
+        for name in (source, f"half-{source}"):
+            with pytest.raises(ModalignError, match=f"{name}.npy holds vectors that this migration has mapped already"):
+                remap(out, tmp_path / f"{name}.npy", tmp_path / "again.npy", queries=queries)
+    remap(out, tmp_path / "new.npy", tmp_path / "there.npy")  # what came back to the old space may go again
+
+
+def test_what_stays_as_it_is_may_be_mapped_again(models: Models, tmp_path: Path) -> None:
+    np.save(tmp_path / "old.npy", models.old[:100].numpy())
+    pairs = [[i, i] for i in range(50)]
+    migrate(tmp_path / "old.npy", tmp_path / "old.npy", pairs, tmp_path / "same", methods=["identity"])
+    for source, target in (("old", "once"), ("once", "twice")):
+        remap(tmp_path / "same", tmp_path / f"{source}.npy", tmp_path / f"{target}.npy")
+    assert np.allclose(np.load(tmp_path / "twice.npy"), models.old[:100], atol=1e-6)
 
 
 def test_a_part_of_another_adapter_is_not_gone_on_with(models: Models, tmp_path: Path) -> None:

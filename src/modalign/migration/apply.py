@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from .lists import as_tensor
 from .vectors import BLOCK, Vectors
 
 FLUSH = 16  # blocks between two notes of how far it came
+LOOKED_AT, MARKED = 64, 2  # first rows of a store; those of them by which it is known again
+NEAR = 1e-3  # of one number, halved precision included
 CHECKED = 256  # rows that are mapped again and compared before a store is called whole
 
 
@@ -56,6 +58,38 @@ def fits(adapter: Adapter, store: Vectors) -> None:
     """
     if adapter.width != store.width:
         raise ModalignError(f"the adapter takes rows of {adapter.width} numbers, but {store.path} has {store.width}")
+
+
+def marks(adapter: Adapter, store: Vectors) -> dict[str, Any] | None:
+    """Some of the first rows of a store and where the adapter takes them: by them it is known once it is mapped.
+
+    Returns: {"rows": numbers, "vectors": mapped}; None where nothing can be mapped twice: the widths differ, or the
+        rows stay where they are.
+    """
+    if adapter.width != adapter.dim:
+        return None
+    first = store.at(np.arange(min(LOOKED_AT, store.rows)))
+    rows = np.flatnonzero(np.isfinite(first).all(1) & (first != 0).any(1))[:MARKED]
+    mapped = adapter(as_tensor(first[rows])).numpy()
+    same = np.allclose(mapped, first[rows], atol=NEAR)
+    return None if same else {"rows": rows.tolist(), "vectors": mapped.astype(float).round(5).tolist()}
+
+
+def refuse_mapped(known: Mapping[str, Any] | None, store: Vectors) -> None:
+    """Refuse a store that holds what the adapter made of it.
+
+    Args:
+        known: what ``marks`` gave of the store that the adapter was fitted on.
+
+    Raises:
+        ModalignError: it is mapped already.
+    """
+    if known is None or store.rows <= max(known["rows"]) or store.width != len(known["vectors"][0]):
+        return
+    if np.allclose(store.at(np.asarray(known["rows"])), np.asarray(known["vectors"]), atol=NEAR):
+        raise ModalignError(
+            f"{store.path} holds vectors that this migration has mapped already: there is nothing to do"
+        )
 
 
 def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = silent) -> Mapped:

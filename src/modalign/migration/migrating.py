@@ -23,6 +23,7 @@ from ..views.groups import row_pairs
 from ..views.tables import matrix
 from . import export, gradual
 from .adapter import Adapter, load_adapter
+from .apply import marks
 from .choose import METHODS, Candidate, Direction, Kept
 from .curve import forecast
 from .inputs import DOUBT
@@ -186,7 +187,7 @@ def describe(
         },
         "gallery": len(s.rows.store),
         "agreement": score(s.agreement),
-        **{d: _side(side) for d, side in s.sides.items()},
+        **{d: _side(side, stores[d == "queries"]) for d, side in s.sides.items()},
         "curve": points,
         "forecast": ahead,
         "places": by_place(s), "bare": round(s.places.bare, 4), "worst": worst(s),
@@ -202,9 +203,10 @@ def describe(
     return facts
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: Side, store: Vectors) -> dict[str, Any]:
     return {
         **_named(side.chosen),
+        "marks": marks(side.adapter, store),
         **_scores(side.kept),
         "tried": [{**_named(t.candidate), **_scores(t.kept)} for t in side.trials],
     }

@@ -16,7 +16,7 @@ from ..progress import Progress, silent
 from ..search.index import Index
 from ..search.segments import is_index
 from . import gradual
-from .apply import map_file
+from .apply import map_file, refuse_mapped
 from .in_faiss import map_faiss, queries_in_faiss
 from .in_lance import map_lance
 from .migrating import Migration, load_migration
@@ -68,7 +68,9 @@ def remap(
     endings = FAISS if store.suffix in FAISS else (".npy",)
     with claim_file(out, endings, [store, folder], new=True):
         if store.suffix not in FAISS:
-            return {**told, **map_file(adapter, open_vectors(store, part), out, progress)._asdict()}
+            rows = open_vectors(store, part)
+            refuse_mapped(moved.facts[direction].get("marks"), rows)
+            return {**told, **map_file(adapter, rows, out, progress)._asdict()}
         if queries:
             return {**told, "rows": queries_in_faiss(adapter, store, out)}
         return {**told, **map_faiss(adapter, store, out, progress)._asdict()}
