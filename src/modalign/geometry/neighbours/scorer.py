@@ -16,7 +16,8 @@ from torch import Tensor
 from ...errors import ModalignError, check_known
 
 METRICS = ("cosine", "dot", "euclidean")
-PAIRS_AT_ONCE = 1 << 18  # numbers in one gathered chunk of pairs: 2 MB of float64
+PAIRS_AT_ONCE = 1 << 16  # numbers in one gathered chunk of pairs: 512 KB of float64
+WIDE = 1 << 24  # numbers of a gallery that is held in float64 beside itself: 128 MB
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,11 @@ class Scorer:
         Reference: Higham 2002, "Accuracy and Stability of Numerical Algorithms", equation 3.5.
         """
         unit = 2.0**-24
-        length = _norm(x)
-        there = length if y is x else _norm(y)
+        if self.metric == "cosine":  # lengths of 1 or 0, to the rounding that is counted
+            length = there = torch.ones(len(x), dtype=torch.float64, device=x.device)
+        else:
+            length = _norm(x)
+            there = length if y is x else _norm(y)
         bound = (x.shape[1] + 8) * unit * length * (there.max() if len(y) else 0.0)
         return bound if bias is None else bound + 2 * unit * bias.double().abs().max()
 
@@ -81,12 +85,13 @@ class Scorer:
         out = torch.empty(j.shape, dtype=torch.float64, device=self.x.device)
         (p, t), d = j.shape, self.x.shape[1]
         step = max(1, PAIRS_AT_ONCE // max(1, d * t))
-        near = torch.empty(min(step, p) * t, d, dtype=self.y.dtype, device=self.x.device)
-        wide = torch.empty(min(step, p), t, d, dtype=torch.float64, device=self.x.device)
+        # A small gallery whose rows are asked for more than once each is turned into float64 once.
+        y = self._wide if p * t > len(self.y) and self.y.numel() <= WIDE else self.y
+        near = torch.empty(min(step, p) * t, d, dtype=y.dtype, device=self.x.device)
         for start in range(0, p, step):
             some = i[start : start + step]
-            a, b, c = self.x[some][:, None].double(), wide[: len(some)], near[: len(some) * t]
-            b.copy_(torch.index_select(self.y, 0, j[start : start + step].flatten(), out=c).view(b.shape))
+            found = torch.index_select(y, 0, j[start : start + step].flatten(), out=near[: len(some) * t])
+            a, b = self.x[some][:, None].double(), found.view(len(some), t, d).double()
             b = b.sub_(a).square_() if self.metric == "euclidean" else b.mul_(a)
             torch.sum(b, 2, out=out[start : start + step])
         if self.metric == "euclidean":
@@ -94,6 +99,10 @@ class Scorer:
         if self.metric == "cosine":
             out.div_(self._lengths[0][i, None]).div_(self._lengths[1][j])
         return out if self.bias is None else out.add_(self.bias[j])
+
+    @cached_property
+    def _wide(self) -> Tensor:
+        return self.y.double()
 
     @cached_property
     def _lengths(self) -> tuple[Tensor, Tensor]:
