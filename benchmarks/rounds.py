@@ -39,7 +39,11 @@ from modalign.training.loop import dev_recall
 from modalign.views import Views
 
 LINKS = 500
-SETTINGS = Full().form(CASES["beyond"].tried[0], LINKS)
+
+
+def usual(rows: int) -> dict[str, Any]:
+    """The closed form that `full` begins with among so many rows."""
+    return Full().form(CASES["beyond"].tried[0], LINKS, rows)
 
 
 def run(
@@ -64,7 +68,7 @@ def run(
         for number, most, each in itertools.product(rounds, asked, epsilon):
             meeting.FEWEST = min(least, most)
             start = time.process_time()
-            settings = {**SETTINGS, "rounds": number, "epsilon": each}
+            settings = {**usual(rows), "rounds": number, "epsilon": each}
             prepared = prepare(x, root=True, unit=True, seed=0, meet=True)
             assert prepared.everyone is not None, "as many rows as a plan holds: nothing is matched"
             prepared = replace(prepared, everyone=replace(prepared.everyone, asked=most))
@@ -82,14 +86,15 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--rounds", nargs="+", type=int, default=[SETTINGS["rounds"]])
+    parser.add_argument("--rounds", nargs="+", type=int, help="default: those of `full`")
     parser.add_argument("--asked", nargs="+", type=int, default=[meeting.ASKED])
     parser.add_argument("--least", type=int, default=meeting.FEWEST)
     parser.add_argument("--seed", type=int, default=0, help="of the data")
-    parser.add_argument("--epsilon", nargs="+", type=float, default=[SETTINGS["epsilon"]])
+    parser.add_argument("--epsilon", nargs="+", type=float, help="default: that of `full`")
     parser.add_argument("--flickr", action="store_true", help="photos and captions (needs MODALIGN_DATA)")
     given = parser.parse_args()
-    print(table(run(given.rows, given.rounds, given.asked, given.least, given.seed, given.epsilon, given.flickr)))
+    rounds, epsilon = given.rounds or [usual(given.rows)["rounds"]], given.epsilon or [usual(given.rows)["epsilon"]]
+    print(table(run(given.rows, rounds, given.asked, given.least, given.seed, epsilon, given.flickr)))
 
 
 if __name__ == "__main__":

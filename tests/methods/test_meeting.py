@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from modalign.methods import folds, full, meeting, prepared
-from modalign.methods.cases import CASES, CLOSED
+from modalign.methods.cases import CASES, CLOSED, rounds_among
 from modalign.methods.full import Full
 from modalign.methods.prepared import Prepared, prepare
 from modalign.training.loop import dev_recall
@@ -113,6 +113,10 @@ def test_only_rows_without_a_link_that_a_plan_cannot_hold_are_sought(latent: Mak
     assert prepare(shut, rows=10, meet=True).everyone is None  # nothing to be matched with
 
 
+def test_more_rounds_among_more_rows() -> None:
+    assert [rounds_among(rows) for rows in (100, 10_000, 31_000, 100_000, 1_000_000)] == [4, 4, 5, 6, 8]
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plans that hold 100 rows."""
@@ -129,7 +133,8 @@ def test_ten_times_the_rows_do_not_hurt(latent: MakeViews, judged: bool) -> None
     def recall(rows: int) -> float:
         method = Full(steps=0)
         heads = method.fit(hide_links(latent(rows, 0, noise=0.4), torch.arange(30)), dev)
-        assert method.record["chosen"]["weight"] == CLOSED[CASES["beyond"].tried[0]]["weight"]
+        chosen = method.record["chosen"]
+        assert (chosen["weight"], chosen["rounds"]) == (CLOSED[CASES["beyond"].tried[0]]["weight"], 4)
         return dev_recall(heads.embed(test))
 
     few, many = recall(300), recall(3000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -34,11 +35,19 @@ CLOSED: Sequence[Mapping[str, Any]] = (
     },
     {
         "ridge": 10.0, "last_ridge": 3.0, "share": 0.5, "late": True, "smoothing": 0.0, "epsilon": 0.02,
-        "weight": 1.0, "plan_neighbours": 0, "rounds": 6,
+        "weight": 1.0, "plan_neighbours": 0,
     },
 )  # fmt: skip
 #: Where they name no ridge: this over the root of the number of linked items, as the noise of a covariance falls.
 RIDGE = 70.0
+
+
+def rounds_among(rows: int) -> int:
+    """Where they name no rounds: of matches among so many rows, four up to 10,000, two more for each factor of 10.
+
+    The more rows there are, the more first matches are strangers, and the longer rounds gain; photographs lose by more.
+    """
+    return max(4, round(4 + 2 * math.log10(rows / 10_000)))
 
 
 class Case(NamedTuple):

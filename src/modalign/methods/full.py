@@ -18,7 +18,7 @@ from ..registry import register
 from ..views import Views, linked_groups
 from .base import on_cpu
 from .canonical_space import CanonicalSpace
-from .cases import CASES, CLOSED, FURTHER, RIDGE, Case
+from .cases import CASES, CLOSED, FURTHER, RIDGE, Case, rounds_among
 from .descents import DESCENTS, joins, ways
 from .folds import TRIAL_ROWS, Fold, folds_of, within
 from .joined import joined
@@ -106,7 +106,7 @@ class Full:
         linked, planned = len(linked_groups(x)), max((min(n) for n in p.free.values()), default=0) >= TRIAL_ROWS
         links = "several" if len(x.modalities) > 2 else "links" if dev is not None else "held"
         case = CASES[("beyond" if p.everyone else "plan") if planned else links if ways(linked) else "few"]
-        closed = self.candidates(case, linked)
+        closed = self.candidates(case, linked, max(map(max, p.free.values())) if p.everyone else 0)
         descents = self.descents(linked) if dev is not None else []
         left = self.trials - 1 - len(descents) - joins(descents)
         strengths = case.strengths[: max(0, left)] if self.hubs else ()
@@ -200,17 +200,22 @@ class Full:
         """The heads with hubs removed, where that follows: some settings gain more by it than others."""
         return fold.without_hubs(heads, self.seed) if self.hubs else heads
 
-    def form(self, number: int, linked: int) -> dict[str, Any]:
-        """One of `cases.CLOSED` with all that follows from the number of linked items or was asked for."""
-        return {"ridge": RIDGE / max(1, linked) ** 0.5, **CLOSED[number], **self.closed}
+    def form(self, number: int, linked: int, met: int = 0) -> dict[str, Any]:
+        """One of `cases.CLOSED` with all that was asked for or follows from the number of linked items.
 
-    def candidates(self, case: Case, linked: int) -> list[dict[str, Any]]:
-        """What to try: settings of the closed form, each once, the most plausible first."""
+        Args:
+            met: rows among which others are matched (`meeting`), from which the number of rounds follows.
+        """
+        rounds = {"rounds": rounds_among(met)} if met else {}
+        return {"ridge": RIDGE / max(1, linked) ** 0.5, **rounds, **CLOSED[number], **self.closed}
+
+    def candidates(self, case: Case, linked: int, met: int) -> list[dict[str, Any]]:
+        """What to try: settings of the closed form, each once, the most plausible first; ``met`` as in `form`."""
         if self.chosen is not None:
             return [{k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}]
-        settings = [self.form(k, linked) for k in case.tried]
+        settings = [self.form(k, linked, met) for k in case.tried]
         if self.trials > TRIALS:
-            settings += [{**self.form(k, linked), **new, **self.closed} for k, new in FURTHER]
+            settings += [{**self.form(k, linked, met), **new, **self.closed} for k, new in FURTHER]
         return [s for place, s in enumerate(settings) if s not in settings[:place]]
 
     def descents(self, linked: int) -> list[str]:
