@@ -52,6 +52,7 @@ def test_a_filter_that_leaves_out_all_neighbours_gives_what_exact_search_gives(
 ) -> None:
     """1,000 items around the query carry one label and 20 times as many elsewhere the other (hnswlib PR 344)."""
     monkeypatch.setattr("modalign.search.part.FEW", 100)
+    monkeypatch.setattr("modalign.search.part.SCANNED", 0)
     query, x = crowd(250, 5100)
     index = index_of(tmp_path / "i", x, kind, [{"split": "train" if i < 250 else "test"} for i in range(len(x))])
     bias = index.correction(correction, ("text",), ("text",)) if correction else None
@@ -61,6 +62,36 @@ def test_a_filter_that_leaves_out_all_neighbours_gives_what_exact_search_gives(
     assert len(found) == 10
     assert len({f.place for f in found} & {f.place for f in right}) >= 9
     assert all(index.entry(f.place)["split"] == "test" for f in found)
+
+
+@pytest.mark.parametrize("few", [20_000, 600])
+@pytest.mark.parametrize("correction", ["csls", "inverted_softmax"])
+@pytest.mark.parametrize("kind", APPROXIMATE)
+def test_corrections_lift_items_that_are_far_from_a_query(
+    kind: str, correction: str, few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of items that are near everything the nearest ones are full, so that the right one may be the thousandth."""
+    monkeypatch.setattr("modalign.search.part.FEW", few)
+    monkeypatch.setattr("modalign.search.part.SCANNED", 0)
+    monkeypatch.setattr("modalign.search.part.LIFTED", 30)
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=24)
+    common = 3 * rng.random((4000, 1)) ** 2 * direction  # some lie much nearer to all queries than others do
+    x = rng.normal(size=(4000, 24)) + common
+    more = {"links": 48, "effort": 200, "beam": 400} if kind == "hnsw" else {"lists": 16, "probes": 16, "refine": 40}
+    index = index_of(tmp_path / "i", x, kind, [{"half": i % 2} for i in range(len(x))], **more)
+    bias = index.correction(correction, ("text",), ("text",))
+    hits = total = moved = 0
+    for query in rng.normal(size=(30, 24)) + direction:
+        unit = query / np.linalg.norm(query)
+        for k, where in ((1, None), (10, None), (10, conditions(["half=1"]))):
+            plain, found, right = (
+                {m.place for m in index.nearest(unit, ["text"], k, where or (), b, exact=e)}
+                for b, e in ((None, True), (bias, False), (bias, True))
+            )
+            hits, total, moved = hits + len(found & right), total + k, moved + len(right - plain)
+    assert moved > 0.3 * total  # there is something to lift
+    assert hits > 0.995 * total
 
 
 @pytest.mark.parametrize("kind", APPROXIMATE)

@@ -13,11 +13,13 @@ import torch
 from ..geometry.neighbours import knn
 from . import ann
 from .copies import Copies
-from .exact import best, top
+from .exact import best, exact_scores, top
 from .items import Metadata
 from .settings import AnnSettings
 
 FEW = 20_000  # allowed items up to which a filter is answered exactly, without the approximate index
+SCANNED = 100_000  # items up to which a correction is answered exactly: a scan takes less than a thousand candidates
+LIFTED = 1000  # candidates of which one may be lifted by a correction, at least
 
 
 class Place(NamedTuple):
@@ -82,11 +84,33 @@ class Part:
         few = allowed is not None and int(allowed.sum()) <= max(FEW, ann.RARE * len(allowed))
         if self.faiss is None or exact or few:
             return top(self.vectors, query, k, allowed, bias)
-        wide = k if bias is None else 10 * k  # a correction may lift items that are not among the k nearest
-        rows = self.candidates(query[None], wide, allowed)[0]
-        if len(rows) > FEW:
-            return top(self.vectors, query, k, allowed, bias)
-        return best(self.vectors, query, rows, k, bias)
+        if bias is not None:
+            return self._lifted(query, k, allowed, bias)
+        rows = self.candidates(query[None], k, allowed)[0]
+        return best(self.vectors, query, rows, k) if len(rows) <= FEW else top(self.vectors, query, k, allowed)
+
+    def _lifted(
+        self, query: np.ndarray, k: int, allowed: np.ndarray | None, bias: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k best by <y_i, q> + b_i, which need not be among the nearest, that an approximate index gives.
+
+        What it has not given is at most as near as the last of these, so that an item can only be among the k best
+        where its correction makes up for the rest; where these are many, more are asked for, at last all.
+        """
+        wide = max(LIFTED, 10 * k)
+        while wide <= FEW and len(self.vectors) > SCANNED:
+            rows = self.candidates(query[None], wide, allowed)[0]
+            if not k <= len(rows) <= FEW:
+                break
+            near = exact_scores(self.vectors[rows], query)
+            last = np.sort(near)[-wide:][0]
+            lifted = bias > np.sort(near + bias[rows])[-k] - last
+            if allowed is not None:
+                lifted &= allowed
+            if lifted.sum() <= FEW:
+                return best(self.vectors, query, np.union1d(rows, np.flatnonzero(lifted)), k, bias)
+            wide *= 4
+        return top(self.vectors, query, k, allowed, bias)
 
     def nearest_many(self, queries: np.ndarray, k: int, exact: bool = False) -> np.ndarray:
         """Rows (n, k) of the k best of all for many queries; -1 where fewer were found."""
