@@ -7,7 +7,9 @@ import torch
 
 from modalign import registry
 from modalign.errors import ModalignError
+from modalign.methods import CCA
 from modalign.metrics.evaluate import DEFAULT, evaluate
+from modalign.metrics.ranking import find
 from modalign.metrics.score import Score
 from modalign.views import Views
 
@@ -109,3 +111,13 @@ def test_embeddings_that_belong_to_a_graph_are_scored_as_they_are() -> None:
     plain = evaluate(Views.from_arrays(a=rows, b=rows.roll(1, 1)), ["retrieval", "procrustes"])
     grown = evaluate(Views.from_arrays(a=rows.requires_grad_(), b=rows.roll(1, 1)), ["retrieval", "procrustes"])
     assert {k: s.value for k, s in plain.items()} == {k: s.value for k, s in grown.items()}
+
+
+def test_features_that_nothing_has_mapped_are_told_so():
+    draw = torch.Generator().manual_seed(0)
+    x = Views.from_arrays(text=torch.randn(40, 9, generator=draw), image=torch.randn(40, 7, generator=draw))
+    with pytest.raises(ModalignError, match=r"'text' has rows of 9 numbers and 'image' of 7: .* map them into one"):
+        evaluate(x)
+    with pytest.raises(ModalignError, match="'image' has rows of 7 numbers and 'text' of 9"):
+        find(x, "image", "text")
+    assert evaluate(CCA(dim=5).fit(x)(x))["recall/text->image/any@1"].value > 0.02  # what the message says to write

@@ -174,6 +174,7 @@ def find(z: Views, query: str, gallery: str) -> Found:
         >>> find(Views.from_arrays(a=torch.eye(3), b=torch.eye(3)), "a", "b").above.tolist()
         [0, 0, 0]
     """
+    _check_widths(z, query, gallery)
     return _find(z, query, gallery, z.paired(query, gallery))
 
 
@@ -189,12 +190,22 @@ def find_all(z: Views, directions: Sequence[Direction] | None = None) -> dict[Di
     for a, b in ways:
         if (a, b) in found or not len(pairs := z.paired(a, b)):
             continue
+        _check_widths(z, a, b)
         if (b, a) in ways:
             groups = z.group[a].long(), z.group[b].long()
             found[a, b], found[b, a] = rank_both(z[a], z[b], pairs.to(z[a].device), groups=groups)
         else:
             found[a, b] = _find(z, a, b, pairs)
     return {way: found[way] for way in ways if way in found}
+
+
+def _check_widths(z: Views, a: str, b: str) -> None:
+    """Refuse features where embeddings in one space are needed."""
+    if z[a].shape[1] != z[b].shape[1]:
+        raise ModalignError(
+            f"'{a}' has rows of {z[a].shape[1]} numbers and '{b}' of {z[b].shape[1]}: features of two spaces; "
+            "map them into one before they are compared, for example by modalign.methods.CCA().fit(train)(test)"
+        )
 
 
 def _find(z: Views, query: str, gallery: str, pairs: Tensor) -> Found:
