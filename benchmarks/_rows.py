@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks import first_row, fit, retrieval, size, transport
+from modalign.errors import require
 from modalign.geometry.correlation import cca
 from modalign.geometry.cost import cosine
 from modalign.geometry.neighbours import knn
@@ -136,7 +137,7 @@ def neighbours() -> Iterator[Row]:
 
 def indexes() -> Iterator[Row]:
     """Graphs, built and asked, against bare faiss at the effort by which its graph finds as much as ours."""
-    import faiss
+    faiss = require("faiss", "search")
 
     from modalign.search.ann import build, candidates, graph
     from modalign.search.settings import AnnSettings

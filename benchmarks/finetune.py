@@ -95,7 +95,7 @@ def learn(
 ) -> tuple[float, Together]:
     """Dev score, and encoder and heads, after training both from new heads."""
     own, nets = fresh(heads, seed), {"image": copy.deepcopy(net)}
-    schedule = TrainingSettings(**SCHEDULE, lr=trial["lr"], seed=seed)  # type: ignore[arg-type]
+    schedule = TrainingSettings(**SCHEDULE, lr=trial["lr"], seed=seed)
     end = finetune(own, nets, make("objective", "clip"), maps["train"], schedule, maps["dev"], share=trial["share"])
     return end.best, Together(own, nets).eval()
 

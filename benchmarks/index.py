@@ -94,10 +94,10 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     inside = [0.0]
     build = ann.build
 
-    def timed(vectors: np.ndarray, settings: AnnSettings) -> Any:
+    def timed(*given: Any) -> Any:
         start = time.perf_counter()
         try:
-            return build(vectors, settings)
+            return build(*given)
         finally:
             inside[0] += time.perf_counter() - start
 
@@ -113,8 +113,8 @@ def measure(folder: Path, kind: str) -> dict[str, Any]:
     index = Index(place)
     opened = rss() - before
     part = index.parts["image"][0]
-    plain = part.owner or faiss.IndexFlatIP(image.shape[1])
-    if part.owner is None:
+    plain = part.faiss or faiss.IndexFlatIP(image.shape[1])
+    if part.faiss is None:
         plain.add(part.vectors)
     pictures = index.vectors("image", np.arange(QUERIES) * len(image) // QUERIES)
     options = None if kind == "exact" else _options(faiss, kind, part)

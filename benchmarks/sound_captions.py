@@ -55,7 +55,7 @@ def written(x: Views, known: dict[int, Any], source: dict[int, str], name: str, 
         heads = make("method", name, **settings).fit(train, dev)
         z, heard = heads.embed(train), heads.embed(test)
         alone, both = examples(z, known), examples(z, known, ("audio", "text"))
-        writers = {
+        writers: dict[str, Any] = {
             "decoder": fit_captioner(alone, Training(**DECODER, seed=seed)),
             "decoder, on pairs": fit_captioner(both, Training(**DECODER, seed=seed)),
             "nearest title": Nearest(alone),

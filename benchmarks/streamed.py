@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from modalign.data.arrays import load_array
+from modalign.geometry.neighbours.flat import on_threads
 from modalign.metrics import measures
 from modalign.metrics.ranking import rank
 from modalign.model import Heads
@@ -139,7 +140,7 @@ def staged(folder: Path, rows: int, seed: int, threads: int, timed: Callable[[st
             f"{100 * float(measures.any_hit(found, k).mean()):.1f}" for k in (1, 5, 10)
         )
     gallery = z["y"].numpy()
-    with ann.threads(threads):
+    with on_threads(threads):
         with timed("index, IVF-PQ"):
             index = ann.build(gallery, SETTINGS)
         with timed(f"{QUERIES} queries of it") as line:
