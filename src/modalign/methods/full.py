@@ -209,7 +209,7 @@ class Full:
         rounds = {"rounds": rounds_among(met)} if met else {}
         return {"ridge": RIDGE / max(1, linked) ** 0.5, **rounds, **CLOSED[number], **self.closed}
 
-    def candidates(self, case: Case, linked: int, met: int) -> list[dict[str, Any]]:
+    def candidates(self, case: Case, linked: int, met: int = 0) -> list[dict[str, Any]]:
         """What to try: settings of the closed form, each once, the most plausible first; ``met`` as in `form`."""
         if self.chosen is not None:
             return [{k: v for k, v in self.chosen.items() if k not in ("descent", "hubs")}]
