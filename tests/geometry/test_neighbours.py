@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from modalign.errors import ModalignError
 from modalign.geometry import neighbours as nb
+from modalign.geometry.cost import beside
 from modalign.geometry.neighbours import flat
 
 
@@ -462,3 +463,16 @@ def test_plan_entropy_lies_between_one_to_one_and_independence():
     assert 0.0 < nb.plan_entropy(torch.eye(5) + 0.05) < 1.0
     assert nb.plan_entropy(torch.ones(1, 4)) == 0.0
     assert math.isnan(nb.plan_entropy(torch.zeros(2, 2)))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+def test_the_error_of_products_with_a_bias_beside_the_rows_counts_its_size(metric):
+    x, y = rows(50, 3), rows(60, 3, seed=1)
+    bias = 100 * rows(60, 1, seed=2).double()[:, 0]
+    scorer = nb.Scorer(x, y, metric, bias)
+    single, gallery, extra = scorer.single()
+    single, gallery = beside(single, torch.ones(50, 1)), beside(gallery, extra[:, None])
+    exact = scorer.candidates(torch.arange(50), torch.arange(60).expand(50, 60))
+    off = (single @ gallery.T).double() - exact
+    assert (off.abs() <= scorer.error(single, gallery, None)[:, None]).all()
+    assert off.abs().max() > 1e-6  # more than lengths of 1 would allow

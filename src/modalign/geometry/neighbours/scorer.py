@@ -58,17 +58,14 @@ class Scorer:
         return x, y, None if bias is None else bias.float()
 
     def error(self, x: Tensor, y: Tensor, bias: Tensor | None) -> Tensor:
-        """(n,) bound of |single-precision score - exact score|, for the operands of ``single``.
+        """(n,) bound of |single-precision score - exact score|, for the operands of ``single``, with a bias or without.
 
         (d + 8) u |x_i| max_j |y_j| + 2 u max |bias|, u = 2^-24: any order of summation, inputs rounded thrice.
         Reference: Higham 2002, "Accuracy and Stability of Numerical Algorithms", equation 3.5.
         """
         unit = 2.0**-24
-        if self.metric == "cosine":  # lengths of 1 or 0, to the rounding that is counted
-            length = there = torch.ones(len(x), dtype=torch.float64, device=x.device)
-        else:
-            length = _norm(x)
-            there = length if y is x else _norm(y)
+        length = _norm(x)
+        there = length if y is x else _norm(y)
         bound = (x.shape[1] + 8) * unit * length * (there.max() if len(y) else 0.0)
         return bound if bias is None else bound + 2 * unit * bias.double().abs().max()
 
