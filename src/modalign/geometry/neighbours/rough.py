@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from . import flat
+from .inner import inner
 from .search import knn
 
 CANDIDATES = 64  # scored in full
-QUERIES = 512  # scored at once
 
 
 def near(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -27,8 +27,7 @@ def near(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if k > CANDIDATES or x.shape[1] % flat.CODED or not flat.suits(x, y, CANDIDATES):
         return knn(x, y, k, metric="dot")
     found = flat.coded_candidates(x, y, CANDIDATES)
-    parts = zip(x.split(QUERIES), found.split(QUERIES), strict=True)
-    score, best = torch.cat([torch.bmm(y[f], q[:, :, None])[:, :, 0] for q, f in parts]).topk(k)
+    score, best = inner(x, y, found.clamp(min=0)).topk(k)
     row, without = found.gather(1, best), (found < 0).any(1)
     if without.any():
         score[without], row[without] = knn(x[without], y, k, metric="dot")

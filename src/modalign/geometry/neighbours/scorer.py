@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from ...errors import ModalignError, check_known
+from .inner import inner
 
 METRICS = ("cosine", "dot", "euclidean")
-PAIRS_AT_ONCE = 1 << 16  # numbers in one gathered chunk of pairs: 512 KB of float64
+NUMBERS_AT_ONCE = 1 << 19  # of queries, or of pairs that are gathered: 4 MB of float64
 WIDE = 1 << 24  # numbers of a gallery that is held in float64 beside itself: 128 MB
 
 
@@ -81,16 +82,18 @@ class Scorer:
         """The same for several gallery items (p, t) of each query (p,): (p, t)."""
         out = torch.empty(j.shape, dtype=torch.float64, device=self.x.device)
         (p, t), d = j.shape, self.x.shape[1]
-        step = max(1, PAIRS_AT_ONCE // max(1, d * t))
         # A small gallery whose rows are asked for more than once each is turned into float64 once.
-        y = self._wide if p * t > len(self.y) and self.y.numel() <= WIDE else self.y
-        near = torch.empty(min(step, p) * t, d, dtype=y.dtype, device=self.x.device)
+        wide = self.y.dtype == torch.float64 or (p * t > len(self.y) and self.y.numel() <= WIDE)
+        step = max(1, NUMBERS_AT_ONCE // max(1, d if wide and self.metric != "euclidean" else d * t))
         for start in range(0, p, step):
-            some = i[start : start + step]
-            found = torch.index_select(y, 0, j[start : start + step].flatten(), out=near[: len(some) * t])
-            a, b = self.x[some][:, None].double(), found.view(len(some), t, d).double()
-            b = b.sub_(a).square_() if self.metric == "euclidean" else b.mul_(a)
-            torch.sum(b, 2, out=out[start : start + step])
+            some, found = i[start : start + step], j[start : start + step]
+            a, y = self.x[some].double(), self._wide if wide else self.y
+            if not wide or self.metric == "euclidean":
+                y, found = y[found.flatten()].double(), torch.arange(found.numel(), device=j.device).view(found.shape)
+            if self.metric == "euclidean":
+                torch.sum(y.view(*found.shape, d).sub_(a[:, None]).square_(), 2, out=out[start : start + step])
+            else:
+                out[start : start + step] = inner(a, y, found)
         if self.metric == "euclidean":
             out.neg_()
         if self.metric == "cosine":
@@ -156,4 +159,6 @@ def _length(rows: Tensor) -> Tensor:
 
 
 def _norm(rows: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    """Length of each row in float64, in parts: torch turns all it is given into float64 first."""
+    parts = rows.split(max(1, NUMBERS_AT_ONCE // 4 // max(1, rows.shape[1])))
+    return torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in parts])
