@@ -22,9 +22,8 @@ def inner(x: Tensor, y: Tensor, j: Tensor) -> Tensor:
     if x.device.type != "cpu" or not n * t * d:
         return (y[j] * x[:, None]).sum(2)
     _warned()
-    pattern = torch.sparse_csr_tensor(
-        torch.arange(0, n * t + 1, t, device=x.device), j.flatten(), x.new_zeros(n * t), (n, len(y)), check_invariants=False
-    )
+    ends = torch.arange(0, n * t + 1, t, device=x.device)
+    pattern = torch.sparse_csr_tensor(ends, j.flatten(), x.new_zeros(n * t), (n, len(y)), check_invariants=False)
     return torch.sparse.sampled_addmm(pattern, x, y.T, beta=0.0).values().view(n, t)
 
 
