@@ -29,6 +29,14 @@ def test_random_start_learns(latent: MakeViews) -> None:
     assert score_heads(trained, dev) > score_heads(untrained, dev) + 0.3
 
 
+@pytest.mark.parametrize("method", [make("method", "gradient", start="random", steps=1), ClipPreset(steps=1)])
+def test_features_that_do_not_vary_are_refused_by_random_starts_too(latent: MakeViews, method: object) -> None:
+    x = latent(40, 0)
+    flat = x.map(lambda m, rows: rows if m == x.modalities[0] else torch.full_like(rows, 0.1))
+    with pytest.raises(ModalignError, match=rf"'{x.modalities[1]}' with .* no variance to align"):
+        method.fit(flat)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("start", ["cca", {"name": "transport_cca", "share": 1.0}])
 @pytest.mark.parametrize("hidden", [0, 16])
 def test_training_never_ends_below_its_start_on_dev(latent: MakeViews, start: object, hidden: int) -> None:

@@ -14,6 +14,7 @@ import modalign as ma
 from modalign.errors import ModalignError
 from modalign.migration import Adapter, curved, linear, map_faiss, open_vectors, queries_in_faiss
 from modalign.migration.linear import Sample
+from modalign.migration.remap import remap
 
 from .conftest import Models, adapter_of
 
@@ -105,8 +106,9 @@ def test_unfinished_work_of_another_adapter_is_not_gone_on_with(models: Models, 
     assert np.allclose(found, adapter(models.old[:1500]), atol=1e-6)
 
 
-def test_an_index_is_a_store_of_vectors(models: Models, tmp_path: Path) -> None:
-    index_of("IVF8,Flat", models, tmp_path / "old.faiss")
+@pytest.mark.parametrize("kind", ["IVF8,Flat", "IDMap,Flat", "IDMap2,HNSW8"])
+def test_an_index_is_a_store_of_vectors(kind: str, models: Models, tmp_path: Path) -> None:
+    index_of(kind, models, tmp_path / "old.faiss", ids=np.arange(1500) if "IDMap" in kind else None)
     store = open_vectors(tmp_path / "old.faiss")
     assert (store.rows, store.width) == (1500, 24)
     assert np.array_equal(store.at(np.array([7, 3])), models.old[[7, 3]].numpy())
@@ -162,3 +164,22 @@ def test_another_width_is_refused(models: Models, tmp_path: Path) -> None:
     (tmp_path / "old.faiss").write_bytes((tmp_path / "old.faiss").read_bytes()[:900])
     with pytest.raises(ModalignError, match="cannot be read as a faiss index"):
         open_vectors(tmp_path / "old.faiss")
+
+
+@pytest.mark.parametrize("kind", ["Flat", "IVF8,Flat", "IDMap,Flat"])
+def test_an_index_is_mapped_once_by_a_migration(kind: str, models: Models, tmp_path: Path) -> None:
+    turn = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(1))).Q
+    index_of(kind, models, tmp_path / "old.faiss", ids=7 + 2 * np.arange(1500) if "IDMap" in kind else None)
+    old = models.old[:1500]
+    out, pairs = tmp_path / "moved", [[i, i] for i in range(100)]
+    ma.migrate(tmp_path / "old.faiss", old[:300] @ turn, pairs, out, methods=["orthogonal"])
+    remap(out, tmp_path / "old.faiss", tmp_path / "once.faiss")
+    assert np.allclose(open_vectors(tmp_path / "once.faiss").read(0, 1500), old @ turn, atol=1e-4)
+    with pytest.raises(ModalignError, match=r"once\.faiss holds vectors that this migration has mapped already"):
+        remap(out, tmp_path / "once.faiss", tmp_path / "twice.faiss")
+    remap(out, tmp_path / "old.faiss", tmp_path / "both.faiss", queries=True)
+    asked = (old[:20] @ turn).numpy()
+    assert faiss.read_index(str(tmp_path / "both.faiss")).search(asked, 1)[0] == pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(ModalignError, match=r"both\.faiss takes queries of the new model already"):
+        remap(out, tmp_path / "both.faiss", tmp_path / "again.faiss", queries=True)
+    assert not list(tmp_path.glob("*twice*")) + list(tmp_path.glob("*again*"))

@@ -32,6 +32,16 @@ def test_numbers_whose_squares_are_lost_are_refused(scale: float, advice: str) -
     Views.from_arrays(a=x / scale, b=1e-10 * torch.eye(4), c=1e14 * torch.eye(4)).validate()
 
 
+def test_rows_too_short_to_have_a_direction_are_refused_as_rows_of_zeros_are() -> None:
+    x = torch.eye(4)
+    x[2] *= 1e-13
+    short = Views.from_arrays(a=x, b=torch.eye(4))
+    with pytest.raises(ModalignError, match=r"'a' has 1 rows of 4 .* below 1e-12 \(2\).*: remove these rows"):
+        short.validate()
+    assert short.validate(zero_rows=True) is short  # a ranking gives them what it gives to zeros
+    Views.from_arrays(a=x[:, 2:3] + torch.tensor([[1.0], [0], [0], [0]])).validate()  # one column has no directions
+
+
 def test_arrays_of_any_layout_and_library_hold_their_numbers(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(6, 4))
     np.save(tmp_path / "x.npy", x)

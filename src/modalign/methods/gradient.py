@@ -186,6 +186,8 @@ def random_heads(x: Views, dim: int, hidden: int, dropout: float, generator: tor
         features = FeatureMap(width, rank=width)
         features.mean.copy_(rows.mean(0))
         spread = rows.std(0)
+        if spread.norm() <= 1e-7 * features.mean.norm():  # the rounding of single precision
+            raise ModalignError(f"'{m}' with {len(rows)} rows: all of them are equal: there is no variance to align")
         live = spread > 1e-6 * spread.square().mean().sqrt()  # a feature that is constant here says nothing: weight 0
         scale = torch.where(live, spread, torch.inf).reciprocal() / width**0.5
         features.basis.copy_(torch.diag(scale))  # type: ignore[union-attr]

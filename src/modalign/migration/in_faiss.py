@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from ..files import atomic
 from ..progress import Progress, silent
 from ..search.ann import graph, keep, link, read_kept, write
 from .adapter import Adapter
-from .apply import Mapped, bare, check, fingerprint, fits, map_file, source_of
+from .apply import Mapped, bare, check, fingerprint, fits, map_file, refuse_mapped, source_of
 from .vectors import BLOCK, Vectors
 
 
@@ -43,7 +43,10 @@ def open_faiss(source: Path) -> FaissStore:
     """
     faiss = require("faiss", "search")
     index = _read(faiss, source)
-    inner = faiss.downcast_index(index.index) if hasattr(index, "id_map") else index
+    inner = index
+    if hasattr(index, "id_map"):
+        inner = faiss.downcast_index(index.index)
+        inner.referenced_objects = [index]  # which frees it when it is no longer known
     if not isinstance(inner, faiss.IndexFlat | faiss.IndexHNSWFlat | faiss.IndexIVFFlat):
         raise ModalignError(f"{source} is a {type(inner).__name__}, which does not hold its vectors as they are")
     if inner.ntotal == 0:
@@ -77,18 +80,25 @@ def _read(faiss: Any, source: Path) -> Any:
         return faiss.read_index(str(source))
 
 
-def map_faiss(adapter: Adapter, source: Path, out: Path, progress: Progress = silent) -> Mapped:
+def map_faiss(
+    adapter: Adapter, source: Path, out: Path, progress: Progress = silent, known: Mapping[str, Any] | None = None
+) -> Mapped:
     """A faiss index of the same kind and ids whose vectors are mapped. The source is only read.
 
     The mapped rows, and the graph or the trained lists as far as they came, lie beside ``out`` in files named after the
     source and the adapter. Killed at any time, the next call goes on from them and ends with the bytes that it would
     have had. ``out`` appears in one step, after it was read back, counted and a sample of its rows was compared.
 
+    Args:
+        known: what ``apply.marks`` gave, by which rows are known that were mapped before.
+
     Raises:
-        ModalignError: as ``open_faiss``; another width; a result that is not what the adapter gives.
+        ModalignError: as ``open_faiss``; another width; rows that were mapped before; a result that is not what the
+            adapter gives.
     """
     old = open_faiss(source)
     fits(adapter, old.vectors)
+    refuse_mapped(known, old.vectors)
     flat, kept = _work(adapter, old.vectors, out)
     if not flat.exists():
         map_file(adapter, old.vectors, flat, progress)
@@ -172,7 +182,7 @@ def queries_in_faiss(adapter: Adapter, source: Path, out: Path) -> int:
 
     Raises:
         ModalignError: an adapter that is not linear, of another width, or of a store that compares by distance and
-            keeps lengths, which no transform of faiss gives.
+            keeps lengths, which no transform of faiss gives; an index that it stands before already.
     """
     faiss = require("faiss", "search")
     index = _read(faiss, source)
@@ -185,8 +195,11 @@ def queries_in_faiss(adapter: Adapter, source: Path, out: Path) -> int:
         raise ModalignError(f"the adapter gives rows of {adapter.dim} numbers, but {source} has {index.d}")
     if adapter.norm is not None and index.metric_type == faiss.METRIC_L2:
         raise ModalignError(f"{source} compares by distance and needs the lengths of queries: map them yourself")
+    weight = adapter.weight.T.contiguous().numpy().ravel()
+    if any(np.array_equal(weight, before) for before in _turns(faiss, index)):
+        raise ModalignError(f"{source} takes queries of the new model already: there is nothing to do")
     turn = faiss.LinearTransform(adapter.width, adapter.dim, True)
-    faiss.copy_array_to_vector(adapter.weight.T.contiguous().numpy().ravel(), turn.A)
+    faiss.copy_array_to_vector(weight, turn.A)
     faiss.copy_array_to_vector(adapter.bias.numpy(), turn.b)
     turn.is_trained = True
     chain = faiss.IndexPreTransform(faiss.NormalizationTransform(adapter.dim, 2.0), index)
@@ -195,3 +208,11 @@ def queries_in_faiss(adapter: Adapter, source: Path, out: Path) -> int:
     with atomic(out) as partial:
         write(chain, partial)
     return int(index.ntotal)
+
+
+def _turns(faiss: Any, index: Any) -> list[np.ndarray]:
+    """The matrices of the linear transforms that stand before an index."""
+    if not isinstance(index, faiss.IndexPreTransform):
+        return []
+    chain = [faiss.downcast_VectorTransform(index.chain.at(i)) for i in range(index.chain.size())]
+    return [faiss.vector_to_array(t.A) for t in chain if isinstance(t, faiss.LinearTransform)]

@@ -73,7 +73,7 @@ def remap(
             return {**told, **map_file(adapter, rows, out, progress)._asdict()}
         if queries:
             return {**told, "rows": queries_in_faiss(adapter, store, out)}
-        return {**told, **map_faiss(adapter, store, out, progress)._asdict()}
+        return {**told, **map_faiss(adapter, store, out, progress, moved.facts[direction].get("marks"))._asdict()}
 
 
 def map_index(
@@ -93,6 +93,7 @@ def map_index(
         alive = np.flatnonzero(old.alive(m))
         if not len(alive):
             continue
+        refuse_mapped(moved.facts["rows"].get("marks"), open_vectors(store, m))  # by this migration, at another place
         mapped = moved.rows(torch.from_numpy(np.array(old.vectors(m, alive))))
         vectors[m] = mapped.numpy() if line is None else gradual.mixed_rows(mapped, line).numpy()
         items[m] = _entries(old, m, alive, "old")

@@ -31,7 +31,7 @@ def check_values(x: Tensor, m: str, zero_rows: bool) -> None:
         raise ModalignError(f"'{m}' must hold floating-point numbers, got {x.dtype}")
     if x.is_meta:
         raise ModalignError(f"'{m}' is on the device 'meta', which holds no numbers")
-    bad, empty, most = _looked_at(x)
+    bad, empty, short, most = _looked_at(x)
     if len(bad):
         raise ModalignError(
             f"'{m}' has NaN or infinite values in {len(bad)} of {len(x)} rows ({few(bad.tolist())}): remove these rows"
@@ -44,6 +44,11 @@ def check_values(x: Tensor, m: str, zero_rows: bool) -> None:
     if most > MOST or 0 < most < LEAST:
         raise ModalignError(
             f"'{m}' has numbers up to {most:.3g}, whose lengths are lost in float32: divide all of them by {most:.0e}"
+        )
+    if len(short) and not zero_rows and x.shape[1] > 1:
+        raise ModalignError(
+            f"'{m}' has {len(short)} rows of {len(x)} with all numbers below {LEAST:.0e} ({few(short.tolist())}), so "
+            "that their direction is lost in float32: remove these rows, or scale them to the length of the others"
         )
 
 
@@ -71,19 +76,20 @@ def chosen_rows(m: str, want: Any, x: Tensor) -> Tensor:
     return rows.long()
 
 
-def _looked_at(x: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Rows that are not finite, rows that are zero, and the largest absolute number of all, read in blocks.
+def _looked_at(x: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+    """Rows that are not finite, zero, or nearly zero, and the largest absolute number of all, read in blocks.
 
     A memory-mapped array is never held. Nothing is kept of a block without such rows: what is small and stays would lie
     between the blocks, where C libraries then find no room for the next one.
     """
-    found: tuple[list[Tensor], list[Tensor]] = ([], [])
+    found: tuple[list[Tensor], ...] = ([], [], [])
     most = 0.0
     for start in range(0, len(x), BLOCK):
         peak = x[start : start + BLOCK].abs().amax(1)
         most = max(most, float(peak.max()))
-        for rows, which in zip(found, (~torch.isfinite(peak), peak == 0), strict=True):
+        kinds = ~torch.isfinite(peak), peak == 0, (peak > 0) & (peak < LEAST)
+        for rows, which in zip(found, kinds, strict=True):
             if len(here := which.nonzero().flatten()):
                 rows.append(start + here)
-    bad, empty = (torch.cat(rows) if rows else torch.empty(0, dtype=torch.long) for rows in found)
-    return bad, empty, most
+    bad, empty, short = (torch.cat(rows) if rows else torch.empty(0, dtype=torch.long) for rows in found)
+    return bad, empty, short, most
