@@ -35,8 +35,8 @@ from modalign.metrics.evaluate import evaluate
 from modalign.metrics.mean_recall import mean_recall
 from modalign.model import Heads
 from modalign.registry import make
+from modalign.training import TrainingSettings
 from modalign.training.finetune import Together, finetune, fresh, raw_inputs
-from modalign.training.loop import TrainingSettings
 from modalign.views import Views
 
 TRIALS = ({"lr": 1e-3, "share": 1.0}, {"lr": 3e-3, "share": 0.3})

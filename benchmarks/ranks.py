@@ -26,8 +26,7 @@ from modalign.geometry.transport import Problem, Solver, between, shared, solve
 from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
-from modalign.training import launch, ranks
-from modalign.training.loop import TrainingSettings
+from modalign.training import TrainingSettings, launch, ranks
 from modalign.training.ranks import PlanRows
 from modalign.training.sampling import Sampler
 from modalign.training.step import Shared, descend, read

@@ -36,7 +36,8 @@ from modalign.methods.gradient import Maps
 from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
-from modalign.training.loop import TrainingSettings, dev_recall, train
+from modalign.training import TrainingSettings, train
+from modalign.training.loop import dev_recall
 from modalign.views import Views
 
 DIM = 128
@@ -47,7 +48,7 @@ from torch import distributed
 from benchmarks.scaling import heads_of, views
 from modalign.registry import make
 from modalign.training import launch, ranks
-from modalign.training.loop import TrainingSettings, train
+from modalign.training import TrainingSettings, train
 torch.set_num_threads(1)
 sent = [0]
 def counted(name):

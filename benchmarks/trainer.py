@@ -36,7 +36,8 @@ from modalign.methods.gradient import Maps
 from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
-from modalign.training.loop import TrainingSettings, parameter_groups, train
+from modalign.training import TrainingSettings, train
+from modalign.training.loop import parameter_groups
 from modalign.views import Batch, Views
 
 WIDTH, DIM, STEPS, WARM = 512, 256, 60, 5

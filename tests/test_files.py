@@ -13,8 +13,8 @@ import torch
 from modalign.errors import ModalignError
 from modalign.files import RunFile, atomic, read_json, read_jsonl, write_json
 from modalign.runs.items import Items
+from modalign.training import TrainingSettings
 from modalign.training.checkpoint import Keeper, Position
-from modalign.training.loop import TrainingSettings
 from modalign.views import Views
 
 

@@ -20,7 +20,7 @@ from modalign.errors import ModalignError
 from modalign.parameters import Count, Seed, check_names, check_value, checked
 from modalign.registry import FAMILIES, make, parts
 from modalign.specification import specification
-from modalign.training.loop import TrainingSettings
+from modalign.training import TrainingSettings
 
 WRONG: list[tuple[str, Any]] = [
     ("dim", -3), ("dim", 0), ("dim", 10_000_000), ("dim", 1.5), ("dim", True),

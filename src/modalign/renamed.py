@@ -42,7 +42,7 @@ FORWARDED = {
     "modalign.sampling": "modalign.training.sampling",
     "modalign.store": "modalign.features.store",
     "modalign.train": "modalign.training.loop",
-    "modalign.train.Schedule": "modalign.training.loop.TrainingSettings",
+    "modalign.train.Schedule": "modalign.training.settings.TrainingSettings",
     "modalign.geometry.contrast.covariance": "modalign.geometry.dispersion.covariance",
     "modalign.geometry.contrast.uniformity": "modalign.geometry.dispersion.uniformity",
     "modalign.geometry.contrast.variance": "modalign.geometry.dispersion.variance",

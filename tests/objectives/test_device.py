@@ -12,8 +12,7 @@ from modalign.methods.gradient import Maps
 from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
-from modalign.training import ranks
-from modalign.training.loop import TrainingSettings, train
+from modalign.training import TrainingSettings, ranks, train
 from modalign.views import Batch, Views
 
 from .test_every_objective import NAMES, build

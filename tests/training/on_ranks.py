@@ -34,8 +34,7 @@ from modalign.methods.gradient import Gradient
 from modalign.methods.transport_cca import TransportCCA
 from modalign.model import Heads
 from modalign.registry import make
-from modalign.training import launch, ranks
-from modalign.training.loop import TrainingSettings, train
+from modalign.training import TrainingSettings, launch, ranks, train
 from modalign.training.ranks import PlanRows
 from modalign.training.stream import Stream, shards
 from modalign.views import Batch, Views

@@ -22,8 +22,9 @@ from modalign.features.encoders.tuning import Tuning, digest, restore, trained
 from modalign.model import Model
 from modalign.registry import make
 from modalign.runs.items import Items
+from modalign.training import TrainingSettings
 from modalign.training.finetune import Together, finetune, raw_inputs
-from modalign.training.loop import TrainingSettings, parameter_groups
+from modalign.training.loop import parameter_groups
 from modalign.views import Batch, Views
 
 COLOURS = [(220, 30, 30), (30, 180, 60), (40, 60, 220), (230, 220, 40)]

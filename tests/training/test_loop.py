@@ -20,7 +20,8 @@ from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.objectives.base import Objective
 from modalign.registry import make
-from modalign.training.loop import CollapseWarning, TrainingSettings, dev_recall, parameter_groups, train
+from modalign.training import TrainingSettings
+from modalign.training.loop import CollapseWarning, dev_recall, parameter_groups, train
 from modalign.views import Batch, Views
 
 PROGRAM = """

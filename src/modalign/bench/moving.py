@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,10 +29,8 @@ from ..registry import check
 from ..specification import read_toml
 from .cell import check_kept
 from .entries import product
-from .moving_data import ModelPair, Parts, load, split
+from .moving_data import K, ModelPair, Parts, load, split
 from .suite import own
-
-K = 10
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,6 @@ KEPT: Mapping[str, Any] = {
     "queries": list[int],
 }  # fmt: skip
 """What tables are made of, in the file of a cell."""
-PUBLISHED = ("orthogonal", "ridge", "low_rank", "perceptron")
 
 
 @dataclass(frozen=True)
@@ -230,8 +226,3 @@ def bench_text(result: Mapping[str, Any]) -> str:
     ]
     lines += [f"report: {result['report']}"] if "report" in result else []
     return "\n".join(lines)
-
-
-def values(cells: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """(seeds, queries) overlaps of a method's cells."""
-    return np.array([c["queries"] for c in cells], float) / K

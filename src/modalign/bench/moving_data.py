@@ -22,6 +22,8 @@ from ..progress import Progress, silent
 from ..registry import make
 from .flickr_arrays import read_flickr
 
+K = 10  # nearest rows of the store that a query is to find
+
 
 class ModelPair(NamedTuple):
     """old (n, d), new (n, w): row i of both is the same item, at length 1; source (n,): what must not be split."""

@@ -15,9 +15,10 @@ from ..report.page import card, cards, page, paragraph
 from ..report.page import table as html_table
 from ..report.svg import join
 from . import statistics
-from .moving import PUBLISHED, values
+from .moving_data import K
 from .tables import table
 
+PUBLISHED = ("orthogonal", "ridge", "low_rank", "perceptron")
 NAMES = {
     "orthogonal": "orthogonal", "ridge": "ridge", "low_rank": "low rank", "perceptron": "residual perceptron",
     "cca": "CCA", "local": "local maps", "full": "full (unlinked rows too)",
@@ -41,6 +42,11 @@ def summarise(title: str, about: str, cells: Sequence[Mapping[str, Any]]) -> dic
             "cpu_seconds": float(np.mean([c["cpu_seconds"] for c in found])),
         })  # fmt: skip
     return {"title": title, "about": about, "rows": rows, "lead": lead(grid)}
+
+
+def values(cells: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """(seeds, queries) overlaps of a method's cells."""
+    return np.array([c["queries"] for c in cells], float) / K
 
 
 def lead(grid: Mapping[tuple[str, int, str], Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:

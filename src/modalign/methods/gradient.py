@@ -17,7 +17,8 @@ from ..objectives.base import Objective
 from ..parameters import Count, Dim, Fraction, Number, Positive, Seed, Share, Units, Weight
 from ..progress import Progress, silent
 from ..registry import make, register
-from ..training.loop import TrainingSettings, train
+from ..training.loop import train
+from ..training.settings import TrainingSettings
 from ..views import Views
 from .base import at_least_two, on_cpu
 from .local_scaling import without_hubs

@@ -24,7 +24,7 @@ from ..registry import check, make
 from ..specification import Specification, check_part, named
 from ..training import launch, ranks
 from ..training.finetune import finetune, fresh, raw_inputs
-from ..training.loop import TrainingSettings
+from ..training.settings import TrainingSettings
 from ..training.stream import Stream, shards
 from ..views import Views
 from .data import Data, from_store, load_data

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from .. import public
 
 if TYPE_CHECKING:
-    from .loop import TrainingSettings, train
+    from .loop import train
     from .mixing import augment, mix
     from .sampling import Sampler
+    from .settings import TrainingSettings
 
 _HOMES = {
-    "loop": "TrainingSettings train",
+    "loop": "train",
     "mixing": "augment mix",
     "sampling": "Sampler",
+    "settings": "TrainingSettings",
 }
 
 __all__ = ["Sampler", "TrainingSettings", "augment", "mix", "train"]

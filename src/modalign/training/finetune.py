@@ -18,7 +18,8 @@ from ..model.heads import Projection
 from ..objectives.base import Objective
 from ..progress import Progress, silent
 from ..views import Views
-from .loop import Position, TrainingSettings, train
+from .loop import Position, train
+from .settings import TrainingSettings
 from .stream import Stream
 
 CHUNK = 64

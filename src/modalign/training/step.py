@@ -21,7 +21,7 @@ from .mixing import augment, mix
 from .stream import Stream
 
 if TYPE_CHECKING:
-    from .loop import TrainingSettings
+    from .settings import TrainingSettings
 
 
 class RankBatch(NamedTuple):

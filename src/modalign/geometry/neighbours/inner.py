@@ -23,7 +23,8 @@ def inner(x: Tensor, y: Tensor, j: Tensor) -> Tensor:
         return (y[j] * x[:, None]).sum(2)
     _warned()
     ends = torch.arange(0, n * t + 1, t, device=x.device)
-    pattern = torch.sparse_csr_tensor(ends, j.flatten(), x.new_zeros(n * t), (n, len(y)), check_invariants=False)
+    zeros, size = x.new_zeros(n * t), (n, len(y))
+    pattern = torch.sparse_csr_tensor(ends, j.flatten(), zeros, size, device=x.device, check_invariants=False)
     return torch.sparse.sampled_addmm(pattern, x, y.T, beta=0.0).values().view(n, t)
 
 
