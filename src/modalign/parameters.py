@@ -179,10 +179,8 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
             elif isinstance(entry, Shape):
                 entry.check(value, name, {} if known is None else known)
         return check_value(args[0], value, name)
-    if _described(kind) == "Tensor":
-        _check_tensor(value, name)
-    if type(value).__name__ == "MaskedArray":
-        raise ModalignError(f"{name} is a masked array: leave the masked rows out, or fill them in, and give x.data")
+    if hasattr(value, "dtype"):
+        check_readable(value, name)
     if kind is float and not math.isfinite(value):
         raise ModalignError(f"{name} must be finite, got {value}")
     if origin in (tuple, list, Sequence):
@@ -204,14 +202,37 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
     return kind(value) if kind in (int, float, bool, Path) else value
 
 
-def _check_tensor(value: Any, name: str) -> None:
-    """Refuse a tensor that functions of numbers cannot read."""
-    if value.is_complex():
-        raise ModalignError(f"{name} must hold real numbers, got {value.dtype}")
-    if value.is_meta:
+def check_readable(value: Any, name: str) -> None:
+    """Refuse tensors and arrays whose numbers nothing here reads; what is no array passes.
+
+    Raises:
+        ModalignError: complex, sparse or masked, or a tensor on the device "meta", which holds none.
+
+    Example:
+        >>> import torch
+        >>> check_readable(torch.eye(2).to_sparse(), "x")
+        Traceback (most recent call last):
+        modalign.errors.ModalignError: x is sparse, and sparse input is not supported: give it dense, as x.to_dense()
+    """
+    tensor = isinstance(value, getattr(sys.modules.get("torch"), "Tensor", ()))
+    if value.is_complex() if tensor else getattr(getattr(value, "dtype", None), "kind", "") == "c":
+        raise ModalignError(
+            f"Complex data not supported: {name} holds {value.dtype}; give real and imaginary parts as columns"
+        )
+    if tensor and value.is_meta:
         raise ModalignError(f"{name} is on the device 'meta', which holds no numbers")
-    if str(value.layout) != "torch.strided":
-        raise ModalignError(f"{name} is a sparse tensor: give it dense, as x.to_dense()")
+    if tensor and str(value.layout) != "torch.strided":
+        raise ModalignError(f"{name} is sparse, and sparse input is not supported: give it dense, as x.to_dense()")
+    if is_sparse(value):
+        raise ModalignError(f"{name} is sparse, and sparse input is not supported: give it dense, as x.toarray()")
+    if type(value).__name__ == "MaskedArray":
+        raise ModalignError(f"{name} is a masked array: leave the masked rows out, or fill them in, and give x.data")
+
+
+def is_sparse(x: Any) -> bool:
+    """Whether it is a sparse array of scipy; where scipy's are not loaded, or not yet wholly, there is none."""
+    issparse = getattr(sys.modules.get("scipy.sparse"), "issparse", None)
+    return issparse is not None and bool(issparse(x))
 
 
 _NAMES: Mapping[Any, str] = {

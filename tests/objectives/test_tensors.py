@@ -67,7 +67,7 @@ def test_three_tensors_and_groups() -> None:
         (lambda x, y: ({"x": x, "y": y},), "got dict"),
         (lambda x, y: (Views.from_arrays(x=x, y=y),), "got Views.*Batch"),
         (lambda x, y: (x.detach().long(), y), r"got torch.int64: convert with x.float\(\)"),
-        (lambda x, y: (x, y.detach().to("meta")), "got one on the device 'meta'"),
+        (lambda x, y: (x, y.detach().to("meta")), "on the device 'meta', which holds no numbers"),
     ],
 )
 def test_what_is_no_tensor_is_refused_in_one_line(given: Callable[..., tuple[object, ...]], said: str) -> None:

@@ -19,12 +19,12 @@ from torch import Tensor
 from ..errors import ModalignError, check_known, few
 from ..methods.base import on_cpu
 from ..model import Model
-from ..parameters import Dim, Seed, check_value
+from ..parameters import Dim, Seed, check_value, is_sparse
 from ..registry import check, get, names
 from ..training.loop import dev_recall
 from ..views import Views
 from ..views.groups import pair_table
-from ..views.tables import is_sparse, matrix, names_of, require_one_order
+from ..views.tables import matrix, names_of, require_one_order
 
 Table = Any
 """(n, d): array, tensor, pandas or polars data frame, or what speaks DLPack."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ..errors import ModalignError
+from ..parameters import check_readable
 from ..views import Batch, Views
 
 MAX_SCALE = 100.0
@@ -126,8 +127,7 @@ def _batch_of(rows: Sequence[Tensor], group: Tensor | None) -> Batch:
     for part in rows:
         if not part.is_floating_point():
             raise ModalignError(f"an objective takes floating-point numbers, got {part.dtype}: convert with x.float()")
-        if part.is_meta:
-            raise ModalignError("an objective takes tensors that hold numbers, got one on the device 'meta'")
+        check_readable(part, "what an objective takes")
     names = NAMES[: len(rows)]
     if len(names) < len(rows):
         raise ModalignError(f"an objective takes {len(NAMES)} tensors at most, got {len(rows)}: give a Batch")

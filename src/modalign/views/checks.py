@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few
+from ..parameters import check_readable
 
 BLOCK = 1 << 12  # rows that are looked at together
 LEAST, MOST = 1e-12, 1e15  # lengths below the one are taken for zero; squares above the other leave float32
@@ -29,8 +30,7 @@ def check_values(x: Tensor, m: str, zero_rows: bool) -> None:
         raise ModalignError(f"'{m}' must be a 2-D array (rows, features), got shape {tuple(x.shape)}")
     if not x.is_floating_point():
         raise ModalignError(f"'{m}' must hold floating-point numbers, got {x.dtype}")
-    if x.is_meta:
-        raise ModalignError(f"'{m}' is on the device 'meta', which holds no numbers")
+    check_readable(x, f"'{m}'")
     bad, empty, short, most = _looked_at(x)
     if len(bad):
         raise ModalignError(

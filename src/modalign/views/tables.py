@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping
 from itertools import pairwise
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, few
+from ..parameters import check_readable
 
 
 class NotNumbersError(ModalignError, TypeError):
@@ -33,18 +33,9 @@ def numbers(x: Any, name: str) -> Tensor:
         >>> numbers(np.arange(2, dtype=">f8")[::-1], "x")
         tensor([1., 0.], dtype=torch.float64)
     """
+    check_readable(x, f"'{name}'")
     if isinstance(x, Tensor):
-        if x.is_complex():
-            raise _complex(name, x.dtype)
-        if x.is_meta:
-            raise ModalignError(f"'{name}' is on the device 'meta', which holds no numbers")
-        if x.layout == torch.strided:
-            return x
-    if isinstance(x, Tensor) or is_sparse(x):
-        dense = "x.to_dense()" if isinstance(x, Tensor) else "x.toarray()"
-        raise ModalignError(f"'{name}' is sparse, and sparse input is not supported: give it dense, as {dense}")
-    if isinstance(x, np.ma.MaskedArray):
-        raise ModalignError(f"'{name}' is a masked array: leave the masked rows out, or fill them in, and give x.data")
+        return x
     if _is_frame(x):
         x = _of_frame(x, name)
     elif not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__") and not hasattr(x, "__arrow_c_array__"):
@@ -114,12 +105,6 @@ def require_one_order(tables: Mapping[str, Any]) -> None:
             )
 
 
-def is_sparse(x: Any) -> bool:
-    """Whether it is a sparse array of scipy; where scipy's are not loaded, or not yet wholly, there is none."""
-    issparse = getattr(sys.modules.get("scipy.sparse"), "issparse", None)
-    return issparse is not None and bool(issparse(x))
-
-
 def _is_frame(x: Any) -> bool:
     return hasattr(x, "to_numpy") and hasattr(x, "columns")
 
@@ -161,8 +146,7 @@ def _stacked(x: np.ndarray) -> np.ndarray:
 
 def _of_array(x: np.ndarray, name: str) -> Tensor:
     """An array of any type, byte order and layout; maps that are read-only among them."""
-    if x.dtype.kind == "c":
-        raise _complex(name, x.dtype)
+    check_readable(x, f"'{name}'")
     short = x.dtype.kind == "V" and x.dtype.type is not np.void  # bfloat16 and the like, which ml_dtypes adds
     if x.dtype.kind not in "fiubO" and not short:
         alone = x.dtype.kind == "U" and not x.ndim
@@ -178,7 +162,3 @@ def _of_array(x: np.ndarray, name: str) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(native if all(s >= 0 for s in native.strides) else np.ascontiguousarray(native))
-
-
-def _complex(name: str, kind: object) -> ModalignError:
-    return ModalignError(f"Complex data not supported: '{name}' holds {kind}; give real and imaginary parts as columns")
