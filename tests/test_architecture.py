@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "modalign"
 
 #: From the core outwards, one layer per name: a module may import from its own and the layers before it.
 LAYERS = (
-    "__init__", "renamed", "errors", "progress", "files", "outputs", "parameters", "registry", "public",
+    "__init__", "renamed", "errors", "progress", "values", "files", "outputs", "parameters", "registry", "public",
     "specification", "geometry", "views", "metrics", "data", "datasets", "features", "model", "objectives",
     "robustness", "diagnosis", "tasks", "training", "methods", "estimator", "runs", "report", "exports", "search",
     "migration", "serve", "bench", "cli", "__main__",

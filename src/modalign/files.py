@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from uuid import uuid4
 from safetensors import SafetensorError
 
 from .errors import ModalignError
+from .values import plain, strict, whole_text
 
 
 class RunFile(StrEnum):
@@ -189,7 +189,7 @@ def to_json(value: Any, **layout: Any) -> str:
     """Plain values as strict JSON: the one way in which modalign writes it.
 
     A number that is not finite is null, and half of a surrogate pair is U+FFFD: neither can be written so that others
-    read it. Numbers of numpy are numbers, paths are texts.
+    read it. Numbers of numpy are numbers, paths and dates are texts.
 
     Args:
         layout: ``indent``, ``sort_keys`` and ``separators`` of ``json.dumps``.
@@ -199,9 +199,9 @@ def to_json(value: Any, **layout: Any) -> str:
         '{"a": null, "b": [1.5, null], "c": "�"}'
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain, **layout)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=plain, **layout)
     except ValueError:  # a number that is not finite
-        text = json.dumps(strict(value), ensure_ascii=False, allow_nan=False, default=_plain, **layout)
+        text = json.dumps(strict(value), ensure_ascii=False, allow_nan=False, default=plain, **layout)
     return whole_text(text)
 
 
@@ -221,50 +221,6 @@ def from_json(text: str | bytes) -> Any:
         if isinstance(problem, json.JSONDecodeError):
             raise
         raise json.JSONDecodeError(str(problem), "", 0) from None  # no text, or a number of too many digits
-
-
-def whole_text(text: str) -> str:
-    """A text that every encoding can hold: halves of surrogate pairs are joined where both are there, else U+FFFD.
-
-    Example:
-        >>> whole_text("\\ud83d\\ude00 \\ud83d") == "\\U0001f600 �"
-        True
-    """
-    if _SURROGATE.search(text) is None:
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def _plain(value: Any) -> Any:
-    """What json does not know: numbers and arrays of numpy, and paths."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
-
-
-def strict(value: Any) -> Any:
-    """The same values as strict JSON can hold them: None for numbers that are not finite, whole texts.
-
-    Example:
-        >>> strict({"a": (1.0, float("inf")), "b": "x"})
-        {'a': [1.0, None], 'b': 'x'}
-    """
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, str):
-        return whole_text(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {whole_text(k) if isinstance(k, str) else k: strict(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(v) for v in value]
-    return strict(value.tolist()) if hasattr(value, "tolist") else value
 
 
 def as_path(place: Any, what: str = "folder") -> Path:

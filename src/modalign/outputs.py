@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from .errors import ModalignError, few
-from .files import RunFile, sweep, to_json, whole_text
+from .files import RunFile, sweep, to_json
 from .progress import Progress, note, silent
+from .values import whole_text
 
 MARK = ".modalign.json"
 KINDS = {

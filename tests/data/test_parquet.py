@@ -1,16 +1,40 @@
-"""Parquet files that are whole, but in a compression that pyarrow does not read: one line, wherever they are given."""
+"""Parquet files: values of any type; those in a compression that pyarrow does not read are one line."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import modalign as ma
+from modalign.data import Manifest
 from modalign.data.entries import read_entries
 from modalign.data.pairs import load_ids
 from modalign.errors import ModalignError
 from modalign.migration.vectors import open_vectors
+
+
+def test_dates_and_decimals_of_a_table_are_kept_and_bytes_are_counted(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    days = [date(2026, 11, 5), None]
+    columns = {
+        "caption": ["a cat", "a dog"], "day": days, "at": arrow.array([datetime(2026, 11, 5, 10), None]),
+        "price": arrow.array([Decimal("1.50"), Decimal("2.00")]), "thumb": [b"\xff\x00", b"\xfe"],
+    }  # fmt: skip
+    parquet.write_table(arrow.table(columns), tmp_path / "list.parquet")
+    found = ma.datasets.table(tmp_path / "list.parquet")
+    assert found.extra == {
+        "day": ("2026-11-05", None), "at": ("2026-11-05T10:00:00", None), "price": (1.5, 2.0),
+    }  # fmt: skip
+    told = "2 values of 'thumb' left out, bytes, which are no text or number: line 1, line 2"
+    assert [x.line for x in found.left_out] == [told]
+    found.save(tmp_path / "manifest.json")
+    assert Manifest.load(tmp_path / "manifest.json").extra == found.extra
+    with pytest.raises(ModalignError, match="the column 'raw' of 'manifest': bytes cannot be written as JSON"):
+        Manifest.from_rows([{"group": 0, "modality": "text", "text": "a cat", "extra": {"raw": b"x"}}])
 
 
 def lzo(path: Path, columns: dict[str, list[Any]], leaf: str) -> Path:

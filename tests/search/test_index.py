@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import date, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -253,6 +255,39 @@ def test_an_id_is_what_was_given(tmp_path: Path) -> None:
         open_space(tmp_path / "i").search(np.eye(6)[2])  # type: ignore[arg-type]
     fewer = index.delete(["0", "1e5"]).compact()
     assert [fewer.id(Place("image", r)) for r in range(4)] == ["7", "007", "image/4", "image/5"]
+
+
+def test_one_id_is_deleted_and_none_that_its_letters_name(tmp_path: Path) -> None:
+    built = Index.build(tmp_path / "i", {"image": torch.eye(4)}, {"image": [{"id": i} for i in ("12", "1", "2", 3)]})
+    fewer = built.delete("12")
+    assert [fewer.has(i) for i in ("12", "1", "2", "3")] == [False, True, True, True]
+    assert fewer.delete(i for i in (np.int64(3), 2)).count("image") == 1
+
+
+def test_metadata_may_hold_dates_and_numbers_of_any_kind(tmp_path: Path) -> None:
+    told = {
+        "day": date(2026, 11, 5), "at": np.datetime64("2026-11-05T10:00", "ns"), "span": timedelta(minutes=2),
+        "price": Decimal("1.50"), "wide": np.longdouble(0.25), "file": Path("a/b.png"), "kinds": {"b", "a"},
+    }  # fmt: skip
+    index = Index.build(tmp_path / "i", {"image": torch.eye(2)}, {"image": [told, {"day": date(2027, 1, 1)}]})
+    assert {k: v for k, v in index.entry(Place("image", 0)).items() if k in told} == {
+        "day": "2026-11-05", "at": "2026-11-05T10:00:00.000000000", "span": 120.0, "price": 1.5, "wide": 0.25,
+        "file": "a/b.png", "kinds": '["a", "b"]',
+    }  # fmt: skip
+    assert index.allowed("image", conditions(["day<2026-12-01"])).tolist() == [True, False]
+    with pytest.raises(ModalignError, match="item 1 of 'image': bytes cannot be written as JSON: give text"):
+        Index.build(tmp_path / "j", {"image": torch.eye(2)}, {"image": [{}, {"raw": b"x"}]})
+
+
+@pytest.mark.parametrize("length", [1e-30, 1e-13, 1e20, 1e37])
+def test_vectors_of_any_length_are_scaled_to_length_1(length: float, tmp_path: Path) -> None:
+    """Float32 has no squares of them: they were kept shorter, or as rows of zeros."""
+    z = cloud(20, 8)
+    plain = Index.build(tmp_path / "plain", z, entries(z))
+    scaled = Index.build(tmp_path / "scaled", {m: length * x.float() for m, x in z.items()}, entries(z))
+    for m in z:
+        rows = np.arange(plain.rows(m))
+        assert np.allclose(scaled.vectors(m, rows), plain.vectors(m, rows), atol=1e-6)
 
 
 def test_entries_come_at_once_as_one_by_one(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from modalign.errors import ModalignError
@@ -19,6 +21,7 @@ ENTRIES: list[dict[str, Any]] = [
         "fresh": True,
         "tags": ["x", "y"],
         "when": "1990",
+        "day": "2026-11-05",
     },
     {"id": "b", "text": None, "group": 2, "score": None, "fresh": False, "when": "unknown"},
     {"id": "c", "text": "naïve – 猫", "group": None, "score": 2.0, "year": 2021},
@@ -77,12 +80,19 @@ def test_damaged_arrow_is_named(tmp_path: Path) -> None:
         (["when>1000"], [True, False, False]),
         (["when!=2000"], [True, True, True]),
         (["when<=unknown"], [True, True, False]),  # with words, all are words
+        ("score>0.5", [False, False, True]),  # one text is one filter
+        ({"group": np.array([2, 5])}, [False, True, False]),  # alternatives in whatever holds them
+        ({"group": range(1, 3)}, [True, True, False]),
+        ({"score": (v for v in (np.float32(0.5), 2))}, [True, False, True]),
+        ({"day": date(2026, 11, 5)}, [True, False, False]),
+        (["day<2026-12-01"], [True, False, False]),
         ([], [True, True, True]),
     ],
 )
 def test_filters(where: list[str] | dict[str, object], right: list[bool], tmp_path: Path) -> None:
+    wanted = conditions(where)
     for items in both(tmp_path):
-        assert mask(items, conditions(where)).tolist() == right
+        assert mask(items, wanted).tolist() == right
 
 
 def test_filter_mistakes() -> None:
@@ -91,3 +101,8 @@ def test_filter_mistakes() -> None:
     for nothing in (None, [], [2020, None]):
         with pytest.raises(ModalignError, match="a filter on 'year' needs a value or several, got"):
             conditions({"year": nothing})
+    for bad in ([b"id=a"], [3]):
+        with pytest.raises(ModalignError, match=r"a filter is a text as key=value, got (bytes|int)"):
+            conditions(bad)  # type: ignore[arg-type]
+    with pytest.raises(ModalignError, match="a filter on 'id': bytes cannot be written as JSON"):
+        conditions({"id": b"a"})

@@ -14,9 +14,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ..errors import ModalignError, explained, few
-from ..files import as_path, whole_text
+from ..files import as_path
 from ..parameters import check_names
 from ..registry import register
+from ..values import whole_text
 from ..views import Views
 from . import lance
 from .manifest import Manifest, Row

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import few
-from ..files import whole_text
+from ..values import whole_text
 
 KEPT = 20
 """Places of one reason that a reader keeps by name; the others are counted."""

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError, check_known
-from ..files import atomic, read_json, strict, to_json
+from ..files import atomic, read_json, to_json
+from ..values import strict
 from .left_out import LeftOut
 from .manifest_checks import check_rows, group_ids, times
 
@@ -98,11 +99,17 @@ class Manifest:
         for column, values in columns.items():
             object.__setattr__(self, column, values)
         object.__setattr__(self, "left_out", tuple(map(LeftOut.of, self.left_out)))
-        object.__setattr__(self, "extra", {k: tuple(map(strict, v)) for k, v in self.extra.items()})
+        object.__setattr__(self, "extra", {k: self._kept(k, v) for k, v in self.extra.items()})
         lengths = {c: len(v) for c, v in {**columns, **self.extra}.items()}
         if len(set(lengths.values())) > 1:
             raise ModalignError(f"the columns of '{self.name}' have different lengths: {lengths}")
         check_rows(self)
+
+    def _kept(self, column: str, values: Sequence[Any]) -> tuple[Any, ...]:
+        try:
+            return tuple(map(strict, values))
+        except TypeError as problem:
+            raise ModalignError(f"the column '{column}' of '{self.name}': {problem}") from None
 
     # ------------------------------------------------------------------ building
 

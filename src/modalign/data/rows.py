@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ..errors import ModalignError, unknown
-from ..files import whole_text
+from ..values import whole_text
 from .entries import Entry
 from .left_out import Tally, summary
 from .manifest import Manifest, Row

@@ -113,7 +113,7 @@ def _wide(
         return listed.times(entry), listed.key(entry)
 
     for entry, (times, own) in rows.readable(entries, facts, listed.path):
-        extra = {k: v for k, v in entry.values.items() if k not in used and k not in FIELDS and not nothing(v)}
+        extra = listed.extra(entry, {*used, *FIELDS})
         part = text_of(entry.values.get("split")) or ""
         cells = [
             (kind_of(value, m) if c in mixed else m, value)
@@ -149,8 +149,7 @@ def _long(listed: _Listed, entries: Sequence[Entry]) -> None:
     for entry, (times, key, modality, packed) in rows.readable(entries, listed.facts, listed.path):
         number = key if as_numbers and isinstance(key, int) else rows.group(key)
         part = text_of(entry.values.get("split")) or ""
-        extra = {k: v for k, v in entry.values.items() if k not in (*FIELDS, group, "extra") and not nothing(v)}
-        extra |= packed
+        extra = listed.extra(entry, {*FIELDS, group, "extra"}) | packed
         uri = entry.values.get("uri")
         if nothing(uri):
             rows.text(number, words_of(entry.values.get("text")), part, modality, *times, **extra)
@@ -197,6 +196,14 @@ class _Listed:
         if self.group and key is None:
             raise self.wrong(entry, f"the column {self.group} is empty")
         return key
+
+    def extra(self, entry: Entry, used: set[str | None]) -> dict[str, Any]:
+        """What else a row says; bytes are counted, and left out."""
+        found = {k: v for k, v in entry.values.items() if k not in used and not nothing(v)}
+        for k in [k for k, v in found.items() if isinstance(v, bytes)]:
+            self.rows.left_out(f"values of '{k}'", "bytes, which are no text or number", f"line {entry.line}")
+            del found[k]
+        return found
 
     def packed(self, entry: Entry) -> dict[str, Any]:
         """The column ``extra`` of a long list: JSON."""

@@ -12,6 +12,7 @@ import torch
 from ..errors import ModalignError, check_known
 from ..metrics.corrected import csls_bias, softmax_bias
 from ..parameters import checked
+from ..views.checks import LEAST, MOST
 from ..views.tables import numbers
 from .exact import exact_scores, scores
 from .items import Condition, ListItems, check_order, item_id, mask
@@ -298,4 +299,8 @@ def unit_rows(x: Any, modality: str) -> np.ndarray:
             f"vectors of '{modality}' have NaN, infinite or all-zero rows: {len(bad)} of {len(x)}, "
             f"the first is row {int(bad[0])}"
         )
+    if len(x):
+        peak = wide.abs().amax(1, keepdim=True)
+        far = (peak < LEAST) | (peak > MOST)  # lengths of these are lost in float32
+        wide = torch.where(far, wide / peak, wide) if far.any() else wide
     return np.ascontiguousarray(torch.nn.functional.normalize(wide, dim=1).float().numpy())

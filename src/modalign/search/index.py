@@ -229,15 +229,16 @@ class Index(Gallery):
             changes = {"segments": [*latest.current["segments"], name], "deleted": deleted}
             return self._commit(self.folder, {**latest.current, **changes})
 
-    def delete(self, ids: Iterable[str]) -> Index:
-        """Delete items by id. Returns the index without them; this one stays as it was.
+    def delete(self, ids: str | Iterable[str | int]) -> Index:
+        """Delete items by id, one or several. Returns the index without them; this one stays as it was.
 
         Raises:
             ModalignError: no item has such an id; nothing is deleted then.
         """
         with claim(self.folder, "index"):
             latest = Index(self.folder)
-            deleted = segments.write_deleted(self.folder, latest._deleted(list(ids)))
+            gone = [ids] if isinstance(ids, str) else [str(i) for i in ids]
+            deleted = segments.write_deleted(self.folder, latest._deleted(gone))
             return self._commit(self.folder, {**latest.current, "deleted": deleted})
 
     def compact(self, progress: Progress = silent) -> Index:

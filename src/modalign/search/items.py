@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError, check_known, explained, require
-from ..files import strict, to_json
+from ..files import to_json
+from ..values import strict
 
 if TYPE_CHECKING:
     import pyarrow
@@ -116,11 +117,11 @@ class Condition(NamedTuple):
     value: str
 
 
-def conditions(where: Sequence[str] | Mapping[str, Any] | None) -> tuple[Condition, ...]:
+def conditions(where: str | Sequence[str] | Mapping[str, Any] | None) -> tuple[Condition, ...]:
     """Filters from "key=value" texts ("==" does as well), or from a mapping of keys to a value or to alternatives.
 
     Raises:
-        ModalignError: a text without key or operator, a key without a value.
+        ModalignError: a text without key or operator, a key without a value, or with one that metadata cannot hold.
 
     Example:
         >>> conditions(["split=test", "year>=2020"])[1]
@@ -131,7 +132,9 @@ def conditions(where: Sequence[str] | Mapping[str, Any] | None) -> tuple[Conditi
     if isinstance(where, Mapping):
         return tuple(Condition(str(k), "=", value) for k, v in where.items() for value in _values(str(k), v))
     out = []
-    for text in where or ():
+    for text in [where] if isinstance(where, str) else where or ():
+        if not isinstance(text, str):
+            raise ModalignError(f"a filter is a text as key=value, got {type(text).__name__}: {text!r}")
         match = re.match(r"^\s*([^=!<>]+?)\s*(!=|<=|>=|==?|<|>)(.*)$", text, re.DOTALL)
         if match is None:
             raise ModalignError(f"a filter is written key=value (or !=, <, <=, >, >=), got '{text}'")
@@ -141,7 +144,11 @@ def conditions(where: Sequence[str] | Mapping[str, Any] | None) -> tuple[Conditi
 
 def _values(key: str, value: Any) -> list[str]:
     """The alternatives of a key, as text."""
-    several = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+    several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
+    try:
+        several = [strict(v) for v in several]
+    except TypeError as problem:
+        raise ModalignError(f"a filter on '{key}': {problem}") from None
     if not several or None in several:
         raise ModalignError(f"a filter on '{key}' needs a value or several, got {value!r}")
     return [_text(v) for v in several]
@@ -266,7 +273,10 @@ def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[d
         numbers = [entry.get("row", r) for r, entry in enumerate(entries)]
         numbers = numbers if len(set(numbers)) == len(numbers) else list(range(len(entries)))
         for r, entry in zip(numbers, entries, strict=True):
-            known = strict(entry)
+            try:
+                known = strict(entry)
+            except TypeError as problem:
+                raise ModalignError(f"item {r} of '{m}': {problem}") from None
             own = {"id": item_id(known.get("id"), m, r), "text": None, "group": None} | {
                 k: v for k, v in known.items() if k not in ("id", "modality")
             }

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from ..errors import ModalignError, unknown
-from ..files import whole_text
 from ..parameters import Finite, checked
+from ..values import whole_text
 from ..views.compose import blend
 from ..views.tables import numbers
 

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from ..errors import ModalignError
-from ..files import whole_text
 from ..search.analysis import Analysis
 from ..search.gallery import CORRECTIONS
 from ..search.query import ITEM, Query
 from ..search.space import Space
+from ..values import whole_text
 from .things import find, thing
 from .workers import Answer, Decoders
 

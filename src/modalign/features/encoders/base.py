@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...data.manifest import Row
 from ...errors import ModalignError, explained, few
-from ...files import whole_text
+from ...values import whole_text
 from .weights import Credit
 
 T = TypeVar("T")
