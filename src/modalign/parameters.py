@@ -179,7 +179,7 @@ def check_value(annotation: Any, value: Any, name: str, known: dict[str, Any] | 
             elif isinstance(entry, Shape):
                 entry.check(value, name, {} if known is None else known)
         return check_value(args[0], value, name)
-    if hasattr(value, "dtype"):
+    if hasattr(value, "dtype") and not is_sparse(value):  # which has a type of its own, where it is asked for
         check_readable(value, name)
     if kind is float and not math.isfinite(value):
         raise ModalignError(f"{name} must be finite, got {value}")
