@@ -588,3 +588,31 @@ def test_a_kernel_of_points_in_large_pages_gives_the_plan_of_the_definition(monk
     assert found.converged
     assert not found.log_domain
     torch.testing.assert_close(found.plan.double(), expected, atol=2e-7, rtol=1e-3)
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("epsilon", [0.1, 0.02, 0.01, 0.005])
+def test_masses_that_must_move_by_many_epsilons_arrive(epsilon: float, dtype: torch.dtype, accelerate: bool) -> None:
+    """The one plan of a forbidden pair. Its first entry is exp(-1 / epsilon) at first: passes seem to do nothing."""
+    cost = torch.tensor([[1.0, 0.0], [0.0, math.inf]], dtype=dtype)
+    solver = Solver(epsilon, accelerate=accelerate)
+    for first in (0.2, 0.6):
+        weights = torch.tensor([first + 0.4, 0.4], dtype=dtype)
+        plan = solve(Problem(cost, weights, weights), solver)
+        assert plan.converged
+        assert plan.plan.flatten().tolist() == pytest.approx([first, 0.4, 0.4, 0.0], abs=2e-4)
+        two = torch.stack([weights, weights.flip(0)])
+        both = solve(Problem(torch.stack([cost, cost.flip(0, 1)]), two, two), solver)
+        assert torch.allclose(both.plan, torch.stack([plan.plan, plan.plan.flip(0, 1)]), atol=4e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (1, 7), (2, 2), (3, 5), (20, 1)])
+@pytest.mark.parametrize("mass", [0.3, 0.6, 0.99])
+def test_a_part_of_few_items_moves(mass: float, shape: tuple[int, int]) -> None:
+    cost = 0.5 + torch.rand(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plan = solve(Partial(cost, mass=mass), Solver(0.01))
+    assert plan.converged
+    assert float(plan.plan.sum()) == pytest.approx(mass, abs=2e-4)
+    least = float(solve(Partial(cost, mass=mass), Solver(0)).value)
+    assert least - 2e-4 < float(plan.value) < least + 0.01 * math.log((shape[0] + 1) * (shape[1] + 1))

@@ -13,8 +13,9 @@ Step = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 MEMORY = 16  # differences that are mixed
 GROWTH = 4.0  # how far above the best error the iteration may go
 PATIENCE = 12  # passes without a new best before it goes back
-FAR = 1e9  # no log scaling is so large; an extrapolation beyond follows a direction without end
+FAR = 1e9  # no log scaling differs so much from another; an extrapolation beyond follows a direction without end
 RIDGE = 1e-10  # on the Gram matrix of the unit differences
+ROUNDING = 16  # units in the last place within which numbers are the same, computed in another way
 
 
 @dataclass
@@ -29,14 +30,17 @@ class Outcome:
 
 
 def accelerate(
-    step: Step, x: Tensor, tolerance: float, max_iterations: int, limit: float, memory: int = MEMORY
-) -> Outcome:
+    step: Step, x: Tensor, tolerance: float, max_iterations: int, limit: float, memory: int = MEMORY, far: float = FAR,
+    dtype: torch.dtype = torch.float64,
+) -> Outcome:  # fmt: skip
     """Find x with x = T(x) by Anderson mixing of the last few plain steps.
 
     x_{k+1} = x_k + r_k - (dX + dR) c, c = argmin |r_k - dR c|, r_k = T(x_k) - x_k, where dX and dR hold the
     last differences. The next point is taken only while the error stays within ``GROWTH`` times the best and
     the best was met within ``PATIENCE`` passes: else the map restarts from the best point with a plain step,
-    which for Sinkhorn's map never raises the error.
+    which for Sinkhorn's map never raises the error. After each return that led to nothing it takes twice as many plain
+    steps before it mixes again: where masses must first move by many epsilons, the error stays the same for long, and
+    differences are noise or point far beyond the end. Along plain steps the last point of an equal error is the best.
 
     Args:
         step: x -> (r, error, extra): residual, its size (per problem), anything of interest at x.
@@ -45,26 +49,36 @@ def accelerate(
         max_iterations: calls of ``step``.
         limit: stop as soon as an entry of x leaves [-limit, limit].
         memory: how many differences are mixed; 0 gives the plain iteration.
+        far: without a limit, no two entries of a solution differ by more.
+        dtype: in which ``step`` computes.
 
     Reference:
         Anderson, 1965, "Iterative procedures for nonlinear integral equations";
         Walker and Ni, 2011, "Anderson acceleration for fixed-point iterations", eq. 2.1 and section 4.
     """
-    history = _History(x, memory)
+    same = ROUNDING * torch.finfo(dtype).eps
+    history = _History(x, memory, same)
     residual, error, extra = step(x)
     best, best_residual = Outcome(x, extra, error, 1, True), residual
-    idle = [0] * error.numel()
+    idle, resting, pause = ([0] * error.numel() for _ in range(3))
+    reached = [math.inf] * error.numel()  # the best error at the last return
     while max(lowest := best.error.reshape(-1).tolist()) > tolerance and best.iterations < max_iterations:
         # 1. Mix the last plain steps; where that went astray, go back to the best point and take its plain step.
         now = error.reshape(-1).tolist()
+        correction = history.correction(x, residual).masked_fill(_where(error, [r > 0 for r in resting]), 0.0)
+        plain = [not c for c in correction.abs().amax(-1).reshape(-1).tolist()]
         worse = [not e <= GROWTH * b or k >= PATIENCE for e, b, k in zip(now, lowest, idle, strict=True)]
-        proposal = x + residual - history.correction(x, residual)
-        if math.isinf(limit) and not float(proposal.abs().amax()) <= FAR:
-            worse = [True] * len(worse)
+        proposal = x + residual - correction
+        if math.isinf(limit):
+            wide = (proposal.amax(-1) - proposal.amin(-1)).reshape(-1).tolist()
+            worse = [w or (not p and not d <= far) for w, p, d in zip(worse, plain, wide, strict=True)]
         if any(worse):
-            retreat = torch.tensor(worse, device=x.device).reshape(error.shape).unsqueeze(-1)
+            retreat = _where(error, worse)
             history.forget(retreat)
             proposal = torch.where(retreat, best.x + best_residual, proposal)
+            for i in (i for i, w in enumerate(worse) if w):
+                pause[i] = 2 * pause[i] + 1 if lowest[i] > reached[i] / 2 else 0
+                resting[i], reached[i], plain[i] = pause[i] + 1, lowest[i], True
         if limit < math.inf and not float(proposal.abs().amax()) <= limit:
             best.x, best.in_range = best.x + best_residual, False
             return best
@@ -72,19 +86,25 @@ def accelerate(
         x = proposal
         residual, error, extra = step(x)
         new = error.reshape(-1).tolist()
-        better = [e < b for e, b in zip(new, lowest, strict=True)]
+        resting = [max(0, r - 1) for r in resting]
+        better = [e < b or (p and e <= b * (1 + same)) for e, b, p in zip(new, lowest, plain, strict=True)]
         idle = [0 if b or w else k + 1 for b, w, k in zip(better, worse, idle, strict=True)]
         # 3. Keep the best of every problem.
         if all(better):
             best, best_residual = Outcome(x, extra, error, best.iterations, True), residual
         elif any(better):
-            keep = torch.tensor(better, device=x.device).reshape(error.shape)
-            rows = keep.unsqueeze(-1)
+            rows = _where(error, better)
+            keep = rows.squeeze(-1)
             best_residual = torch.where(rows, residual, best_residual)
             best.x, best.extra = torch.where(rows, x, best.x), torch.where(rows, extra, best.extra)
             best.error = torch.where(keep, error, best.error)
         best.iterations += 1
     return best
+
+
+def _where(error: Tensor, which: list[bool]) -> Tensor:
+    """(..., 1) of the problems marked in a list."""
+    return torch.tensor(which, device=error.device).reshape(error.shape).unsqueeze(-1)
 
 
 class _History:
@@ -93,11 +113,11 @@ class _History:
     The scaling keeps the ridge from drowning the newest, shortest differences.
     """
 
-    def __init__(self, x: Tensor, memory: int) -> None:
+    def __init__(self, x: Tensor, memory: int, same: float) -> None:
         self.residuals = x.new_zeros((*x.shape[:-1], memory, x.shape[-1]))
         self.steps = torch.zeros_like(self.residuals)
         self.gram = RIDGE * torch.eye(memory, dtype=x.dtype, device=x.device).expand(*x.shape[:-1], -1, -1).clone()
-        self.memory, self.count = memory, 0
+        self.memory, self.same, self.count = memory, same, 0
         self.last: tuple[Tensor, Tensor] | None = None
 
     def correction(self, x: Tensor, residual: Tensor) -> Tensor:
@@ -105,7 +125,8 @@ class _History:
         slot = self.count % max(1, self.memory)
         if fresh := self.memory > 0 and self.last is not None:
             change = residual - self.last[1]
-            length = change.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+            length = change.norm(dim=-1, keepdim=True)
+            length = torch.where(length > self.same * residual.norm(dim=-1, keepdim=True), length, torch.inf)
             torch.div(change, length, out=self.residuals[..., slot, :])
             torch.div(change.add_(x).sub_(self.last[0]), length, out=self.steps[..., slot, :])
             self.count += 1

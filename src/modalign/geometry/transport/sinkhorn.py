@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .anderson import MEMORY, accelerate
+from .anderson import FAR, MEMORY, accelerate
 from .kernel import Base, absorb, exp2_, kernel_step, log_step, room, symmetric_step, within_range
 from .problem import EntropicProblem
 from .source import cached_rows, row_blocks
@@ -131,9 +131,21 @@ def _attempt(
         log_v = log_v.clamp(-0.9 * RANGE, 0.9 * RANGE) if stored else log_v
     # 2. and 3. are a step; 4. repeats it.
     step = kernel_step(problem, base) if stored else log_step(problem, base, rows)
-    found = accelerate(step, log_v, tolerance, max_iterations, RANGE if stored else math.inf, memory)
+    limit, far = (RANGE, FAR) if stored else (math.inf, _widest(problem))
+    found = accelerate(step, log_v, tolerance, max_iterations, limit, memory, far, problem.source.dtype)
     scaled = Scaled(problem, base, found.extra, found.x, found.error, found.iterations, rows)
     return scaled, found.in_range
+
+
+def _widest(problem: EntropicProblem) -> float:
+    """What no two log scalings of the columns differ by: a potential answers another one, so that costs bound it.
+
+    Where pairs are forbidden, one may answer another by way of the other columns, each of them once.
+    """
+    if not problem.balanced:
+        return FAR
+    ways = 2 * problem.source.shape[-1] if getattr(problem.source, "forbidden", False) else 2
+    return min(FAR, ways * problem.source.spread / problem.epsilon + RANGE)
 
 
 def unabsorbed(problem: EntropicProblem) -> Base:
@@ -165,5 +177,5 @@ def sinkhorn_symmetric(
             exp2_(kernel[..., block, :], exponents.least)
         base = Base(base.f, base.g, kernel)
     step = symmetric_step(problem, base, rows)
-    found = accelerate(step, base.f, tolerance, max_iterations, math.inf)
+    found = accelerate(step, base.f, tolerance, max_iterations, math.inf, dtype=problem.source.dtype)
     return Scaled(problem, base, found.extra, found.x, found.error, found.iterations, rows)
