@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.files import RunFile, atomic, read_json, read_jsonl, write_json
+from modalign.files import RunFile, atomic, cache_folder, read_json, read_jsonl, write_json
 from modalign.runs.items import Items
 from modalign.training import TrainingSettings
 from modalign.training.checkpoint import Keeper, Position
@@ -69,6 +69,28 @@ def test_a_place_that_takes_no_files_is_one_line(tmp_path: Path, monkeypatch: py
         write_json(tmp_path / "a.json", {})
     with pytest.raises(PermissionError), atomic(tmp_path / "out.npy"):  # what is read is not what is written
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "in.npy"))
+
+
+def test_a_cache_that_takes_no_files_says_how_to_choose_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODALIGN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "features").write_text("x")
+    with pytest.raises(ModalignError, match=r"choose another place by MODALIGN_CACHE=FOLDER$"):
+        write_json(tmp_path / "cache" / "features" / "a.json", {})
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("MODALIGN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    with pytest.raises(ModalignError, match="no home folder is known"):
+        cache_folder()
+    (tmp_path / "taken").write_text("x")
+    with pytest.raises(ModalignError, match=r"choose another place$"):
+        write_json(tmp_path / "taken" / "a.json", {})
 
 
 def test_a_training_log_that_the_disk_does_not_take_is_named(tmp_path: Path) -> None:

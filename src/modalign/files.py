@@ -111,9 +111,11 @@ def refused(problem: Exception, path: Path, left: str = "nothing of it was left"
     Libraries that write by themselves raise errors of their own, which do not say that the disk is full.
     """
     if isinstance(problem, OSError) and problem.errno in FULL:
-        return f"cannot write {path}: {problem.strerror}; {left}: make room, then run this again"
+        how = " or choose another place by MODALIGN_CACHE=FOLDER" if _cached(path) else ""
+        return f"cannot write {path}: {problem.strerror}; {left}: make room{how}, then run this again"
     if isinstance(problem, OSError) and problem.errno in CLOSED and _about(problem.filename, path):
-        return f"cannot write {path}: {problem.strerror}; {left}: choose another place"
+        how = " by MODALIGN_CACHE=FOLDER" if _cached(path) else ""
+        return f"cannot write {path}: {problem.strerror}; {left}: choose another place{how}"
     if isinstance(problem, OSError | RuntimeError | SafetensorError) and not isinstance(problem, ModalignError):
         room = next((shutil.disk_usage(p).free for p in path.parents if p.is_dir()), LEAST_ROOM)
         if room < LEAST_ROOM or "os error 28" in str(problem):
@@ -129,6 +131,14 @@ def _about(name: Any, path: Path) -> bool:
     """Whether an error names a file that is written, its temporary one, or a folder above; not one that is read."""
     place = Path(os.fsdecode(name)) if isinstance(name, str | bytes | os.PathLike) else path
     return place == path or place in path.parents or place.name.startswith(f".{path.name}.")
+
+
+def _cached(path: Path) -> bool:
+    """Whether a file lies in the cache."""
+    try:
+        return cache_folder() in path.parents
+    except ModalignError:
+        return False
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -341,14 +351,21 @@ def read_tied(weights: Path, description: Path, what: str, newest: int) -> tuple
 
 
 def cache_folder() -> Path:
-    """Where features are kept: ``MODALIGN_CACHE``, or else ``modalign`` in the user's cache folder."""
+    """Where features are kept: ``MODALIGN_CACHE``, or else ``modalign`` in the user's cache folder.
+
+    Raises:
+        ModalignError: the user has no home, as in some containers.
+    """
     chosen = os.environ.get("MODALIGN_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "modalign"
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "modalign"
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "modalign"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modalign"
+    except RuntimeError:
+        raise ModalignError(
+            "no home folder is known, so no cache: say where it may be, MODALIGN_CACHE=FOLDER"
+        ) from None
