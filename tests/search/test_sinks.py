@@ -48,6 +48,21 @@ def test_cosines_of_an_indexed_table_are_cosines(tmp_path: Path) -> None:
     assert found == sorted(found, key=lambda hit: -hit["cosine"])
 
 
+def test_one_program_writes_a_table_at_a_time(tmp_path: Path) -> None:
+    """Of two at once LanceDB ended one with an error of its own."""
+    z = cloud(20)
+    index = Index.build(tmp_path / "index", z, entries(z))
+    sink = LanceSink(str(tmp_path / "lance"))
+
+    def meanwhile(done: int, total: int, what: str) -> None:
+        with pytest.raises(ModalignError, match="another program is writing to"):
+            LanceSink(str(tmp_path / "lance")).write(index)
+
+    assert sink.write(index, progress=meanwhile) == 40
+    assert sink.write(index) == 40
+    assert [p.name for p in (tmp_path / "lance").iterdir()] == ["items.lance"]
+
+
 def test_mistakes_of_the_sink(tmp_path: Path) -> None:
     z = cloud(10)
     sink = LanceSink(str(tmp_path / "lance"))

@@ -37,6 +37,16 @@ def is_table(place: str | Path) -> bool:
     return str(place).partition("#")[0].endswith(".lance")
 
 
+def note(place: Path) -> Path:
+    """Beside a table, the file that says how far a mapping of it came; who writes the table holds the right to it.
+
+    Example:
+        >>> note(Path("db/items.lance")).name
+        'items.mapping.json'
+    """
+    return place.with_name(f"{place.stem}.mapping.json")
+
+
 def told(what: str) -> AbstractContextManager[None]:
     """What LanceDB cannot do, and why, in one line."""
     return explained(f"LanceDB cannot {what}", ValueError, OSError, RuntimeError)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.lance import note
 from ..errors import ModalignError, require
 from ..files import atomic, read_table, sweep, write_json
 from ..outputs import claim_file
@@ -65,13 +66,8 @@ def map_lance(
     place = Path(uri) / f"{table}.lance"
     if not place.is_dir():
         raise ModalignError(f"no vectors at {place}: the folder does not exist")
-    with claim_file(_note(place)):
+    with claim_file(note(place)):
         return _moved(adapter, place, column, replace, progress)
-
-
-def _note(place: Path) -> Path:
-    """Beside a table, the file that says how far its mapping came."""
-    return place.with_name(f"{place.stem}.mapping.json")
 
 
 def _moved(adapter: Adapter, place: Path, column: str | None, replace: bool, progress: Progress) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def _planned(adapter: Adapter, database: Any, old: Any, place: Path, name: str, 
     rest = {k: v for k, v in (old.schema.metadata or {}).items() if k != EMBEDDING}
     schema = old.schema.set(old.schema.get_field_index(name), field).with_metadata(rest)
     job = {"adapter": fingerprint(adapter), "version": old.version, "rows": store.rows, "column": name}
-    return Move(database, old, place, name, store, schema, job, _note(place))
+    return Move(database, old, place, name, store, schema, job, note(place))
 
 
 def _finished(move: Move) -> dict[str, Any]:

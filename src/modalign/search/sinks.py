@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data.lance import told
+from ..data.lance import note, told
 from ..errors import ModalignError, few, require
 from ..files import to_json
+from ..outputs import claim_file
 from ..progress import Progress, silent
 from .gallery import Gallery
 from .items import item_id
@@ -39,7 +42,16 @@ class LanceSink:
             self.database = require("lancedb", "lance").connect(self.uri)
 
     def write(self, gallery: Gallery, progress: Progress = silent) -> int:
-        """Write all items of a gallery, in place of the table that may be there. Returns their number."""
+        """Write all items of a gallery, in place of the table that may be there. Returns their number.
+
+        Raises:
+            ModalignError: no items, a table of others, or one in a folder that another program writes now.
+        """
+        place = Path(self.uri) / f"{self.table}.lance"
+        with nullcontext() if "://" in self.uri else claim_file(note(place)):
+            return self._written(gallery, progress)
+
+    def _written(self, gallery: Gallery, progress: Progress) -> int:
         arrow = require("pyarrow", "search")
         fields = [(name, arrow.string()) for name in ("id", "modality", "text", "uri", "split", "extra")]
         schema = arrow.schema(
