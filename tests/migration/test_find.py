@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,19 @@ def test_a_search_by_item_asks_the_index(folder: str, place: Path, capsys: Any) 
     cosines[300] = -2.0
     found = search(capsys, place / folder, "--item", "old/300", "--to", "text", "-k", 3)
     assert [h["id"] for h in found["hits"]] == [f"old/{i}" for i in np.argsort(-cosines, kind="stable")[:3]]
+
+
+def test_a_mapped_index_whose_migration_is_gone_is_asked_by_its_items(place: Path, tmp_path: Path, capsys: Any) -> None:
+    for name in ("moved", "old"):
+        shutil.copytree(place / name, tmp_path / name)
+    cli.main(["remap", str(tmp_path / "moved"), str(tmp_path / "old"), "--out", str(tmp_path / "index")])
+    capsys.readouterr()
+    want = search(capsys, tmp_path / "index", "--item", "old/300", "-k", 3)["hits"]
+    shutil.rmtree(tmp_path / "moved")
+    assert search(capsys, tmp_path / "index", "--item", "old/300", "-k", 3)["hits"] == want
+    with pytest.raises(SystemExit):
+        cli.main(["search", str(tmp_path / "index"), texts(600, 0)[300]])
+    assert "moved, which is not there any more: put its folder back" in capsys.readouterr().err
 
 
 def test_an_index_is_mapped_once_by_a_migration(place: Path, tmp_path: Path, capsys: Any) -> None:

@@ -35,10 +35,11 @@ def items_of(folder: Path) -> Path:
     Raises:
         ModalignError: old and new items in one list, whose rows are no queries.
     """
-    moved = Moved(folder)
-    if moved.mixed:
+    if (folder / FACTS).is_file():
+        return Moved(folder).index.folder
+    if read_table(folder / CURRENT, "index").get("mixed"):
         raise ModalignError(f"{folder} holds old and new items in one list, which is searched by words or files")
-    return moved.index.folder
+    return folder
 
 
 class Moved:
@@ -62,7 +63,13 @@ class Moved:
                 )
         else:
             current = read_table(folder / CURRENT, "index")
-            self.migration, place = load_migration(current["migration"]), folder
+            maker = current["migration"]
+            if not (Path(maker) / FACTS).is_file():
+                raise ModalignError(
+                    f"{folder} was mapped by the migration {maker}, which is not there any more: put its folder back, "
+                    "or ask by items alone (--item ID)"
+                )
+            self.migration, place = load_migration(maker), folder
             self.home, self.mixed = "new", bool(current.get("mixed"))
         self.index = Index(place)
         self.space = Space(place, self.index, self.index.model_folder)
