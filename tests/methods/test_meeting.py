@@ -139,3 +139,22 @@ def test_ten_times_the_rows_do_not_hurt(latent: MakeViews, judged: bool) -> None
 
     few, many = recall(300), recall(3000)
     assert many > few - 0.005
+
+
+def test_more_rows_are_asked_among_more() -> None:
+    assert [meeting.asked_among(n) for n in (9_000, 100_000, 1_000_000, 10_000_000)] == [32_768, 32_768, 65_536, 98_304]
+
+
+def test_the_crowd_is_drawn_from_all_that_are_asked(latent: MakeViews, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = hide_links(latent(400, 0), torch.arange(60))
+    p = prepare(x, rows=50, meet=True)
+    assert p.everyone is not None
+    side, into = p.everyone.sides["text"], spaces(p)["text"]
+    space = (side.axes.axes @ into).float()
+    queries = torch.nn.functional.normalize(torch.randn(90, space.shape[1], generator=torch.Generator().manual_seed(0)))
+    item = torch.arange(20).view(10, 2)
+    monkeypatch.setattr(meeting, "ASKED", 40)
+    thinned = meeting.crowding(item, queries, side, space)
+    monkeypatch.setattr(meeting, "ASKED", 90)
+    torch.testing.assert_close(thinned, meeting.crowding(item, queries[::3], side, space))
+    assert not torch.allclose(thinned, meeting.crowding(item, queries, side, space))

@@ -10,6 +10,7 @@ Each round asks twice as many rows as the one before: what follows overwrites th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -27,7 +28,8 @@ from .base import at_most
 
 BLOCK, CACHED = 1 << 15, 1 << 12  # rows read at once, and so few that they are in the cache from step to step
 SOUGHT = 1 << 17  # rows among which matches are sought at once
-ASKED, FEWEST = 1 << 15, 1024  # rows of a side that are matched in the last round, and in the first ones at least
+ASKED = 1 << 15  # rows of a side that are matched in the last round, or more, see `asked_among`; of a crowd at most
+FEWEST = 1024  # and in the first rounds at least
 NEAREST, CROWD = 8, 10  # rows of the other side between which a row is shared, and rows near one by which it is a hub
 WIDTH = 64  # of the space in which they are found
 
@@ -98,7 +100,7 @@ class Everyone:
     sides: Mapping[str, Side]
     ids: Mapping[str, Tensor]
     free: Mapping[Pair, tuple[Tensor, Tensor]]
-    asked: int = ASKED
+    asked: int
 
     def without(self, groups: Tensor) -> Everyone:
         """The same, but no row of these groups."""
@@ -137,6 +139,14 @@ class Everyone:
         return own.axes.axes.T @ (rows.T @ shared / len(rows)).double() @ others.axes.axes
 
 
+def asked_among(rows: int) -> int:
+    """Rows of a side that are matched in the last round: ASKED among 100,000, as many again for each factor of ten.
+
+    The more rows there are, the fewer of the matches are partners, and the more of them it takes.
+    """
+    return round(ASKED * max(1.0, math.log10(rows / 10_000)))
+
+
 def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[Tensor, Tensor]:
     """(q, k) cosines and items of the NEAREST items of these groups to each unit row, or most of these (`near`)."""
     score, item = queries.new_empty(len(queries), 0), torch.empty(len(queries), 0, dtype=torch.long)
@@ -148,7 +158,8 @@ def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[
 
 
 def crowding(item: Tensor, queries: Tensor, side: Side, into: Tensor) -> Tensor:
-    """Of each of these items the mean cosine to its CROWD nearest unit rows."""
+    """Of each of these items the mean cosine to its CROWD nearest unit rows, of ASKED at most."""
     once, place = torch.unique(item, return_inverse=True)
-    parts = (near(side.embedded(some, into), queries, CROWD)[0].mean(1) for some in once.split(BLOCK))
+    crowd = queries[:: -(-len(queries) // ASKED)]
+    parts = (near(side.embedded(some, into), crowd, CROWD)[0].mean(1) for some in once.split(BLOCK))
     return torch.cat(list(parts))[place]

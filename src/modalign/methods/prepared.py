@@ -18,7 +18,7 @@ from ..training import ranks
 from ..views import Pair, Views, connected_groups
 from ..views.groups import join
 from .base import at_least_two, drawn, order_of
-from .meeting import BLOCK, Everyone, Side
+from .meeting import BLOCK, Everyone, Side, asked_among
 
 FEWEST_ANCHORS = 10
 MOST_ROWS = 8192  # unlinked rows of a modality that are kept: a kernel of 8192 x 8192 float32 takes 268 MB
@@ -235,7 +235,8 @@ def prepare(
         out[m], banks[m] = (coordinates[some[either]] for some in (kept[m], banked[m]))
     kept_ids, banked_ids = ({m: ids[m][some[m]] for m in ids} for some in (kept, banked))
     beyond = _beyond(links, ids, rows) if meet else {}
-    every = Everyone(sides, ids, beyond) if beyond else None
+    most = max((len(side) for pair in beyond.values() for side in pair), default=0)
+    every = Everyone(sides, ids, beyond, asked_among(most)) if beyond else None
     return Prepared(features, principal, out, kept_ids, _moved(links, kept), free, banks, banked_ids, every)
 
 
