@@ -50,9 +50,10 @@ def write_onnx(model: Model, modality: str, path: Path | str) -> None:
     require("onnx", "onnx"), require("onnxscript", "onnx")
     program = exported(model, modality)
     with _quiet():
-        network = torch.onnx.export(program, dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT])
+        network = torch.onnx.export(
+            program, dynamo=True, verbose=False, input_names=[INPUT], output_names=[OUTPUT], dynamic_shapes=({0: "n"},)
+        )
     assert network is not None
-    network.rename_axes({axis: "n" for axis in network.model.graph.inputs[0].shape or () if not isinstance(axis, int)})
     with atomic(Path(path)) as partial:
         network.save(str(partial))
 
