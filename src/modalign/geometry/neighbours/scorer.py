@@ -102,7 +102,7 @@ class Scorer:
 
     @cached_property
     def _wide(self) -> Tensor:
-        return self.y.double()
+        return self.y.double().contiguous()  # else each product would copy it
 
     @cached_property
     def _lengths(self) -> tuple[Tensor, Tensor]:
