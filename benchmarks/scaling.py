@@ -47,8 +47,7 @@ import torch
 from torch import distributed
 from benchmarks.scaling import heads_of, views
 from modalign.registry import make
-from modalign.training import launch, ranks
-from modalign.training import TrainingSettings, train
+from modalign.training import TrainingSettings, launch, ranks, train
 torch.set_num_threads(1)
 sent = [0]
 def counted(name):

@@ -361,11 +361,13 @@ def cache_folder() -> Path:
         if chosen:
             return Path(chosen).expanduser()
         if sys.platform == "darwin":
-            return Path.home() / "Library" / "Caches" / "modalign"
-        if sys.platform == "win32":
-            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "modalign"
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modalign"
+            base = Path.home() / "Library" / "Caches"
+        elif sys.platform == "win32":
+            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        else:
+            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
         raise ModalignError(
             "no home folder is known, so no cache: say where it may be, MODALIGN_CACHE=FOLDER"
         ) from None
+    return base / "modalign"

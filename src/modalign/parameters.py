@@ -221,10 +221,9 @@ def check_readable(value: Any, name: str) -> None:
         )
     if tensor and value.is_meta:
         raise ModalignError(f"{name} is on the device 'meta', which holds no numbers")
-    if tensor and str(value.layout) != "torch.strided":
-        raise ModalignError(f"{name} is sparse, and sparse input is not supported: give it dense, as x.to_dense()")
-    if is_sparse(value):
-        raise ModalignError(f"{name} is sparse, and sparse input is not supported: give it dense, as x.toarray()")
+    if is_sparse(value) or (tensor and str(value.layout) != "torch.strided"):
+        dense = "x.to_dense()" if tensor else "x.toarray()"
+        raise ModalignError(f"{name} is sparse, and sparse input is not supported: give it dense, as {dense}")
     if type(value).__name__ == "MaskedArray":
         raise ModalignError(f"{name} is a masked array: leave the masked rows out, or fill them in, and give x.data")
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .errors import ModalignError
+
 
 def whole_text(text: str) -> str:
     """A text that every encoding can hold: halves of surrogate pairs are joined where both are there, else U+FFFD.
@@ -71,3 +73,20 @@ def strict(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [strict(v) for v in value]
     return strict(plain(value))
+
+
+def kept(value: Any, what: str) -> Any:
+    """``strict``, of what a caller gave and files are to keep.
+
+    Raises:
+        ModalignError: bytes, or what else JSON has no form for; ``what`` says where it is.
+
+    Example:
+        >>> kept(b"x", "it")
+        Traceback (most recent call last):
+        modalign.errors.ModalignError: it: bytes cannot be written as JSON: give text, numbers, dates, or lists of them
+    """
+    try:
+        return strict(value)
+    except TypeError as problem:
+        raise ModalignError(f"{what}: {problem}") from None

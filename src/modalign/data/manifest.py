@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ModalignError, check_known
 from ..files import atomic, read_json, to_json
-from ..values import strict
+from ..values import kept
 from .left_out import LeftOut
 from .manifest_checks import check_rows, group_ids, times
 
@@ -91,7 +91,7 @@ class Manifest:
             "group": group_ids(self.group),
             "modality_names": tuple(self.modality_names),
             "uri": tuple(self.uri) or (None,) * n,
-            "text": tuple(strict(v) for v in self.text) or (None,) * n,
+            "text": tuple(kept(list(self.text), f"the texts of '{self.name}'")) or (None,) * n,
             "start": times(self.start, n, "start"),
             "end": times(self.end, n, "end"),
             "splits": tuple(self.splits) or ("",) * n,
@@ -99,17 +99,15 @@ class Manifest:
         for column, values in columns.items():
             object.__setattr__(self, column, values)
         object.__setattr__(self, "left_out", tuple(map(LeftOut.of, self.left_out)))
-        object.__setattr__(self, "extra", {k: self._kept(k, v) for k, v in self.extra.items()})
+        object.__setattr__(
+            self,
+            "extra",
+            {k: tuple(kept(list(v), f"the column '{k}' of '{self.name}'")) for k, v in self.extra.items()},
+        )
         lengths = {c: len(v) for c, v in {**columns, **self.extra}.items()}
         if len(set(lengths.values())) > 1:
             raise ModalignError(f"the columns of '{self.name}' have different lengths: {lengths}")
         check_rows(self)
-
-    def _kept(self, column: str, values: Sequence[Any]) -> tuple[Any, ...]:
-        try:
-            return tuple(map(strict, values))
-        except TypeError as problem:
-            raise ModalignError(f"the column '{column}' of '{self.name}': {problem}") from None
 
     # ------------------------------------------------------------------ building
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ModalignError, check_known, explained, require
 from ..files import to_json
-from ..values import strict
+from ..values import kept
 
 if TYPE_CHECKING:
     import pyarrow
@@ -145,10 +145,7 @@ def conditions(where: str | Sequence[str] | Mapping[str, Any] | None) -> tuple[C
 def _values(key: str, value: Any) -> list[str]:
     """The alternatives of a key, as text."""
     several = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else [value]
-    try:
-        several = [strict(v) for v in several]
-    except TypeError as problem:
-        raise ModalignError(f"a filter on '{key}': {problem}") from None
+    several = kept(several, f"a filter on '{key}'")
     if not several or None in several:
         raise ModalignError(f"a filter on '{key}' needs a value or several, got {value!r}")
     return [_text(v) for v in several]
@@ -273,10 +270,7 @@ def with_ids(items: Entries, rows: Mapping[str, np.ndarray]) -> dict[str, list[d
         numbers = [entry.get("row", r) for r, entry in enumerate(entries)]
         numbers = numbers if len(set(numbers)) == len(numbers) else list(range(len(entries)))
         for r, entry in zip(numbers, entries, strict=True):
-            try:
-                known = strict(entry)
-            except TypeError as problem:
-                raise ModalignError(f"item {r} of '{m}': {problem}") from None
+            known = kept(entry, f"item {r} of '{m}'")
             own = {"id": item_id(known.get("id"), m, r), "text": None, "group": None} | {
                 k: v for k, v in known.items() if k not in ("id", "modality")
             }

@@ -84,11 +84,12 @@ class Scorer:
         (p, t), d = j.shape, self.x.shape[1]
         # A small gallery whose rows are asked for more than once each is turned into float64 once.
         wide = self.y.dtype == torch.float64 or (p * t > len(self.y) and self.y.numel() <= WIDE)
-        step = max(1, NUMBERS_AT_ONCE // max(1, d if wide and self.metric != "euclidean" else d * t))
+        gathered = not wide or self.metric == "euclidean"
+        step = max(1, NUMBERS_AT_ONCE // max(1, d * t if gathered else d))
         for start in range(0, p, step):
             some, found = i[start : start + step], j[start : start + step]
             a, y = self.x[some].double(), self._wide if wide else self.y
-            if not wide or self.metric == "euclidean":
+            if gathered:
                 y, found = y[found.flatten()].double(), torch.arange(found.numel(), device=j.device).view(found.shape)
             if self.metric == "euclidean":
                 torch.sum(y.view(*found.shape, d).sub_(a[:, None]).square_(), 2, out=out[start : start + step])
