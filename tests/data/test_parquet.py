@@ -17,6 +17,15 @@ from modalign.errors import ModalignError
 from modalign.migration.vectors import open_vectors
 
 
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [({"text": b"x"}, "the texts of 'm'"), ({"extra": {"raw": b"x"}}, "the column 'raw' of 'm'")],
+)
+def test_bytes_of_a_manifest_are_refused_where_they_are(part: dict[str, Any], where: str) -> None:
+    with pytest.raises(ModalignError, match=f"{where}: bytes cannot be written as JSON"):
+        Manifest.from_rows([{"group": 0, "modality": "text", "text": "a"} | part], name="m")
+
+
 def test_dates_and_decimals_of_a_table_are_kept_and_bytes_are_counted(tmp_path: Path) -> None:
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     days = [date(2026, 11, 5), None]
