@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import compress
 
 import torch
 from torch import Tensor
@@ -60,35 +61,31 @@ def accelerate(
     history = _History(x, memory, same)
     residual, error, extra = step(x)
     best, best_residual = Outcome(x, extra, error, 1, True), residual
-    idle, resting, pause = ([0] * error.numel() for _ in range(3))
-    reached = [math.inf] * error.numel()  # the best error at the last return
-    while max(lowest := best.error.reshape(-1).tolist()) > tolerance and best.iterations < max_iterations:
+    paces = [_Pace(e, e) for e in error.reshape(-1).tolist()]
+    while max(pace.best for pace in paces) > tolerance and best.iterations < max_iterations:
         # 1. Mix the last plain steps; where that went astray, go back to the best point and take its plain step.
-        now = error.reshape(-1).tolist()
-        correction = history.correction(x, residual).masked_fill(_where(error, [r > 0 for r in resting]), 0.0)
+        resting = _where(error, [pace.resting > 0 for pace in paces])
+        correction = history.correction(x, residual).masked_fill_(resting, 0.0)
         plain = [not c for c in correction.abs().amax(-1).reshape(-1).tolist()]
-        worse = [not e <= GROWTH * b or k >= PATIENCE for e, b, k in zip(now, lowest, idle, strict=True)]
         proposal = x + residual - correction
+        astray = [pace.astray for pace in paces]
         if math.isinf(limit):
             wide = (proposal.amax(-1) - proposal.amin(-1)).reshape(-1).tolist()
-            worse = [w or (not p and not d <= far) for w, p, d in zip(worse, plain, wide, strict=True)]
-        if any(worse):
-            retreat = _where(error, worse)
+            astray = [a or (not p and not d <= far) for a, p, d in zip(astray, plain, wide, strict=True)]
+        if any(astray):
+            retreat = _where(error, astray)
             history.forget(retreat)
             proposal = torch.where(retreat, best.x + best_residual, proposal)
-            for i in (i for i, w in enumerate(worse) if w):
-                pause[i] = 2 * pause[i] + 1 if lowest[i] > reached[i] / 2 else 0
-                resting[i], reached[i], plain[i] = pause[i] + 1, lowest[i], True
+            for pace in compress(paces, astray):
+                pace.go_back()
         if limit < math.inf and not float(proposal.abs().amax()) <= limit:
             best.x, best.in_range = best.x + best_residual, False
             return best
         # 2. Step from there.
         x = proposal
         residual, error, extra = step(x)
-        new = error.reshape(-1).tolist()
-        resting = [max(0, r - 1) for r in resting]
-        better = [e < b or (p and e <= b * (1 + same)) for e, b, p in zip(new, lowest, plain, strict=True)]
-        idle = [0 if b or w else k + 1 for b, w, k in zip(better, worse, idle, strict=True)]
+        new = zip(paces, error.reshape(-1).tolist(), plain, astray, strict=True)
+        better = [pace.step(e, same if p or a else None) for pace, e, p, a in new]
         # 3. Keep the best of every problem.
         if all(better):
             best, best_residual = Outcome(x, extra, error, best.iterations, True), residual
@@ -100,6 +97,40 @@ def accelerate(
             best.error = torch.where(keep, error, best.error)
         best.iterations += 1
     return best
+
+
+@dataclass
+class _Pace:
+    """How one problem gets on.
+
+    error, best: the last error and the best. idle: passes since then, or since the last return. reached: the best error
+    at the last return. pause: plain steps that the last return asked for. resting: how many of them are left.
+    """
+
+    error: float
+    best: float
+    idle: int = 0
+    reached: float = math.inf
+    pause: int = 0
+    resting: int = 0
+
+    @property
+    def astray(self) -> bool:
+        """Whether mixing has led too far from the best error, or to no better one for long."""
+        return not self.error <= GROWTH * self.best or self.idle >= PATIENCE
+
+    def go_back(self) -> None:
+        """Begin anew from the best point, with twice as many plain steps where the last return led to nothing."""
+        self.pause = 2 * self.pause + 1 if self.best > self.reached / 2 else 0
+        self.reached = self.best
+        self.idle, self.resting = -1, self.pause + 1  # both count the step of the return, which comes now
+
+    def step(self, error: float, slack: float | None) -> bool:
+        """Take in the error of the next point; whether it is the best, after a plain step within some slack."""
+        better = error < self.best or (slack is not None and error <= self.best * (1 + slack))
+        self.error, self.best = error, error if better else self.best
+        self.idle, self.resting = 0 if better else self.idle + 1, max(0, self.resting - 1)
+        return better
 
 
 def _where(error: Tensor, which: list[bool]) -> Tensor:
