@@ -14,7 +14,7 @@ from modalign.data import Manifest
 from modalign.data.entries import read_entries
 from modalign.data.pairs import load_ids
 from modalign.errors import ModalignError
-from modalign.migration.vectors import open_vectors
+from modalign.migration.stores import open_vectors
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from .gradual import Calibration, calibrate, mixed_query, mixed_rows
 from .in_faiss import map_faiss, queries_in_faiss
 from .in_lance import map_lance
 from .migrating import Migration, load_migration, migrate
-from .vectors import Vectors, in_memory, open_vectors
+from .stores import open_vectors
+from .vectors import Vectors, in_memory
 
 __all__ = [
     "Adapter", "Calibration", "Mapped", "Migration", "Vectors", "calibrate", "choose_rows", "in_memory", "load_adapter",

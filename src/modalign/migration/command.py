@@ -18,7 +18,7 @@ from .curve import choose_rows
 from .lists import as_tensor
 from .migrating import migrate
 from .page import needed
-from .vectors import open_vectors
+from .stores import open_vectors
 from .verdict import DIRECTIONS
 
 POOL = 100_000  # rows of a store that a choice looks at

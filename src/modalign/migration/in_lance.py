@@ -16,7 +16,8 @@ from ..progress import Progress, silent
 from .adapter import Adapter
 from .apply import Mapped, bare, check, fingerprint, fits
 from .lists import as_tensor
-from .vectors import BLOCK, Vectors, lance_store, not_empty, open_vectors
+from .stores import lance_store, open_vectors
+from .vectors import BLOCK, Vectors, not_empty
 
 STAMP = b"modalign.adapter"  # metadata of a mapped column: the adapter that it went through
 EMBEDDING = b"embedding_functions"  # metadata of a table: LanceDB embeds what is added and asked by them

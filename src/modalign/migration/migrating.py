@@ -28,8 +28,9 @@ from .choose import METHODS, Candidate, Direction, Kept
 from .curve import forecast
 from .inputs import DOUBT
 from .lists import K, Measure, own_length
+from .stores import open_vectors
 from .study import Side, Study, by_place, score, study, worst
-from .vectors import Vectors, in_memory, open_vectors
+from .vectors import Vectors, in_memory
 from .verdict import DIRECTIONS, not_tested, take, verdict, warnings
 
 FORMAT = 1

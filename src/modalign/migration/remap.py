@@ -20,7 +20,7 @@ from .apply import map_file, refuse_mapped
 from .in_faiss import map_faiss, queries_in_faiss
 from .in_lance import map_lance
 from .migrating import Migration, load_migration
-from .vectors import open_vectors
+from .stores import open_vectors
 
 FAISS = (".faiss", ".index")
 

@@ -1,7 +1,4 @@
-"""Vectors where they lie: .npy, safetensors, Parquet, Arrow, Lance, faiss or a search index, by rows and by blocks.
-
-Nothing here holds a whole store: files are mapped into memory or read in pieces, so 10 M rows need no more than a few.
-"""
+"""Vectors by rows and by blocks, wherever they lie: a store of 10 M rows needs no more memory than a few."""
 
 from __future__ import annotations
 
@@ -11,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from ..errors import ARROW, ModalignError, check_known, explained, few, require
-from ..search.index import Index
-from ..search.segments import is_index
+from ..errors import ModalignError
 from ..views.tables import numbers
 
 BLOCK = 16_384  # rows in one piece: 25 MB of 384 float32
-KINDS = (".npy", ".safetensors", ".parquet", ".arrow", ".feather", ".lance", ".faiss")
 
 
 @dataclass(frozen=True)
@@ -56,37 +49,6 @@ class Vectors:
             yield first, self.read(first, min(first + size, self.rows))
 
 
-def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
-    """Open a store of vectors; nothing but its shape is read.
-
-    Args:
-        path: .npy (n, d); .safetensors; .parquet, .arrow or .feather with a column of lists; a Lance table
-            (``DATABASE/NAME.lance``); a .faiss index that holds its vectors; or the folder of a search index.
-        part: which tensor, column or modality, where there are several.
-
-    Raises:
-        ModalignError: nothing there, another ending, damaged, no vectors in it, several and none chosen, empty.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "old.npy"
-        >>> np.save(path, np.eye(3, dtype="float16"))
-        >>> store = open_vectors(path)
-        >>> store.rows, store.width, store.at(np.array([2, 0])).tolist()
-        (3, 3, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
-    """
-    place = Path(path)
-    if not place.exists():
-        raise ModalignError(f"no vectors at {place}: the file or folder does not exist")
-    if place.is_dir() and is_index(place):
-        return _index(place, part)
-    if place.suffix not in KINDS:
-        raise ModalignError(f"a store of vectors ends in {few(KINDS, 7)}, or is a search index, got: {place}")
-    kinds = (SafetensorError, *ARROW, KeyError, TypeError, EOFError)
-    with explained(f"vectors cannot be read: {place}", *kinds):
-        return not_empty(_OPENERS[place.suffix](place, part))
-
-
 def not_empty(store: Vectors) -> Vectors:
     """The store itself. Raises ModalignError where it holds no numbers."""
     if store.rows == 0 or store.width == 0:
@@ -101,172 +63,12 @@ def in_memory(x: Any, name: str = "array") -> Vectors:
         raise ModalignError(f"{name} must be an array of numbers (rows, width), got shape {tuple(rows.shape)}")
     if 0 in rows.shape:
         raise ModalignError(f"{name} is empty: it has shape {tuple(rows.shape)}")
-    return _mapped(name, rows, lambda some: some.float().numpy())
+    return over_array(name, rows, lambda some: some.float().numpy())
 
 
-def _mapped(path: str | Path, array: Any, decode: Callable[[Any], np.ndarray] | None = None) -> Vectors:
+def over_array(path: str | Path, array: Any, decode: Callable[[Any], np.ndarray] | None = None) -> Vectors:
     """A store over an array or tensor, mapped or not."""
     turn = decode or (lambda x: np.ascontiguousarray(x, np.float32))
     return Vectors(
         str(path), array.shape[0], array.shape[1], lambda rows: turn(array[rows]), lambda a, b: turn(array[a:b])
     )
-
-
-def _npy(path: Path, part: str | None) -> Vectors:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    _check(path, tuple(array.shape), array.dtype.kind in "fiub", str(array.dtype))
-    return _mapped(path, array)
-
-
-def _safetensors(path: Path, part: str | None) -> Vectors:
-    with safe_open(path, framework="pt") as file:  # a tensor of torch's is mapped where it lies in the file
-        tables = [name for name in file.keys() if len(file.get_slice(name).get_shape()) == 2]  # noqa: SIM118
-        x = file.get_tensor(_choose(path, "tensor", tables, part))
-    _check(path, tuple(x.shape), not x.is_complex(), str(x.dtype))
-    return _mapped(path, x, lambda rows: rows.float().numpy())
-
-
-def _parquet(path: Path, part: str | None) -> Vectors:
-    arrow = require("pyarrow.parquet", "data")
-    file = arrow.ParquetFile(path, memory_map=True)
-    column = _column(path, file.schema_arrow, part)
-    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-    return _grouped(path, sizes, lambda i: file.read_row_group(i, columns=[column]).column(column), "row group")
-
-
-def _arrow(path: Path, part: str | None) -> Vectors:
-    arrow = require("pyarrow", "data")
-    require("pyarrow.ipc", "data")
-    try:
-        file = arrow.ipc.open_file(arrow.memory_map(str(path)))
-    except arrow.ArrowInvalid as problem:
-        raise ValueError(f"{problem}; save it in the Arrow file format") from None
-    column = _column(path, file.schema, part)
-    sizes = [file.get_batch(i).num_rows for i in range(file.num_record_batches)]
-    return _grouped(path, sizes, lambda i: file.get_batch(i).column(column), "batch")
-
-
-def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: str) -> Vectors:
-    """A store in pieces, of which one at a time is held."""
-    ends = np.cumsum([0, *sizes])
-    held: dict[int, np.ndarray] = {}
-    width = 0
-
-    def piece(i: int) -> np.ndarray:
-        if i not in held:
-            held.clear()
-            with explained(f"vectors cannot be read: {path}, {what} {i}", *ARROW):
-                held[i] = _flat(group(i), f"{path}, {what} {i}", width)
-        return held[i]
-
-    def take(rows: np.ndarray) -> np.ndarray:
-        where = np.searchsorted(ends, rows, side="right") - 1
-        return np.concatenate([piece(i)[rows[where == i] - ends[i]] for i in np.unique(where).tolist()])
-
-    width = next((piece(i).shape[1] for i, n in enumerate(sizes) if n), 0)
-    return Vectors(str(path), int(ends[-1]), width, take, lambda a, b: take(np.arange(a, b)))
-
-
-def _flat(column: Any, where: str, width: int = 0, nulls: bool = False) -> np.ndarray:
-    """An Arrow column of equally long lists as (n, d) float32.
-
-    Args:
-        where: it lies, for messages. width: that the lists have, 0: any. nulls: a missing vector is a row of NaN.
-    """
-    compute = require("pyarrow.compute", "data")
-    if column.null_count and not nulls:
-        raise ModalignError(f"{where}: {column.null_count} vectors are missing (null): write a store without them")
-    there = column.drop_null()
-    lengths = {int(n) for n in compute.unique(compute.list_value_length(there)).to_pylist()} | ({width} - {0})
-    if len(lengths) > 1:
-        raise ModalignError(f"{where}: the vectors have unequal lengths ({few(sorted(lengths))}): make them equal")
-    chunks = there.chunks if hasattr(there, "chunks") else [there]
-    parts = [np.asarray(c.flatten().to_numpy(zero_copy_only=False), np.float32) for c in chunks]
-    rows = np.concatenate([np.empty(0, np.float32), *parts]).reshape(len(there), max(lengths, default=0))
-    if not column.null_count:
-        return rows
-    found = np.full((len(column), rows.shape[1]), np.nan, np.float32)
-    found[np.asarray(column.is_valid())] = rows
-    return found
-
-
-def _column(path: Path, schema: Any, part: str | None) -> str:
-    types = require("pyarrow", "data").types
-    kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    lists = [f.name for f in schema if any(kind(f.type) for kind in kinds)]
-    numbers = [n for n in lists if types.is_floating(schema.field(n).type.value_type)]
-    return _choose(path, "column of vectors", numbers, part)
-
-
-def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]:
-    """The vectors of a LanceDB table, the name of their column, and the table. Items without a vector are rows of NaN.
-
-    Raises:
-        ModalignError: no such table, no column of vectors, or several and none chosen.
-    """
-    if not path.is_dir():
-        raise ModalignError(f"no vectors at {path}: the folder does not exist")
-    database = require("lancedb", "lance").connect(str(path.parent))
-    with explained(f"{path} cannot be read as a LanceDB table", ValueError, OSError, RuntimeError):
-        table = database.open_table(path.stem)
-    column = _column(path, table.schema, part)
-    fields = table.schema.field(column).type
-
-    rows = table.count_rows()
-    width = fields.list_size if hasattr(fields, "list_size") else 0
-
-    def take(rows: np.ndarray) -> np.ndarray:
-        found = table.take_offsets(rows.tolist()).select([column]).to_arrow()
-        return _flat(found.column(column), str(path), width, nulls=True)
-
-    blocks = (np.arange(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))
-    width = width or next((n for block in blocks if (n := take(block).shape[1])), 0)
-    return Vectors(str(path), rows, width, take, lambda a, b: take(np.arange(a, b))), column, table
-
-
-def _faiss(path: Path, part: str | None) -> Vectors:
-    from .in_faiss import open_faiss
-
-    return open_faiss(path).vectors
-
-
-def _index(path: Path, part: str | None) -> Vectors:
-    index = Index(path)
-    modality = _choose(path, "modality", [m for m in index.modalities if index.count(m)], part)
-    alive = np.flatnonzero(index.alive(modality))
-    return Vectors(
-        str(path), len(alive), index.dim,
-        lambda rows: index.vectors(modality, alive[rows]), lambda a, b: index.vectors(modality, alive[a:b]),
-    )  # fmt: skip
-
-
-def _choose(path: Path, what: str, known: Any, part: str | None) -> str:
-    names = list(known)
-    if part is not None:
-        check_known(f"{what} of {path}", part, names)
-        return part
-    if not names:
-        raise ModalignError(f"{path} has no {what}")
-    if len(names) > 1:
-        raise ModalignError(
-            f"{path} has several ({few(names)}): say which {what} with --part, --old-part or --new-part"
-        )
-    return str(names[0])
-
-
-def _check(path: Path, shape: tuple[int, ...], numbers: bool, kind: str) -> None:
-    if len(shape) != 2:
-        raise ModalignError(f"vectors must have two dimensions (rows, width), but {path} has shape {shape}")
-    if not numbers:
-        raise ModalignError(f"vectors must be real numbers, but {path} holds values of type {kind}")
-
-
-_OPENERS: dict[str, Callable[[Path, str | None], Vectors]] = {
-    ".npy": _npy,
-    ".safetensors": _safetensors,
-    ".parquet": _parquet,
-    ".arrow": _arrow,
-    ".feather": _arrow,
-    ".lance": lambda path, part: lance_store(path, part)[0],
-    ".faiss": _faiss,
-}
