@@ -39,17 +39,17 @@ class Keeper:
 def compared(rows: Iterable[Row], before: Mapping[str, float], whole: bool = True) -> list[dict[str, Any]]:
     """The rows with the ratio that was kept, and a word on those that got slower, are new or (of a ``whole`` run) gone.
 
-    Ratios are ours over the peer's, so that a larger one is slower whatever the machine. Rows of unlike sizes do not
-    meet: a name says the size.
+    Slower: the median is, by more than a tenth, and the lower quartile ``low``, if there is one, lies above the old
+    ratio too. Ratios are ours over the peer's, so that a larger one is slower whatever the machine. Rows of unlike
+    sizes do not meet: a name says the size.
     """
     old = dict(before)
     out = []
     for row in rows:
         was = old.pop(row["what"], None)
-        change = None if was is None else row["ratio"] / was
         word = "new" if was is None and before else ""
-        if change is not None and change > SLOWER:
-            word = f"SLOWER by {100 * (change - 1):.0f} %"
+        if was is not None and row["ratio"] > SLOWER * was and row.get("low", row["ratio"]) > was:
+            word = f"SLOWER by {100 * (row['ratio'] / was - 1):.0f} %"
         out.append({**row, "was": was, "since": word})
     gone = [{"what": what, "was": was, "since": "not measured"} for what, was in old.items()]
     return out + gone if whole else out

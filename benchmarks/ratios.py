@@ -5,8 +5,9 @@
     python -m benchmarks.ratios --kept runs/bench  where runs are kept (the default) and what was kept is read
 
 Both sides of a row run in turn, a few times, in one thread of one process, and are measured in processor seconds: the
-ratio is the median of the ratios pair by pair, which other programs on the machine disturb least. ``asked`` is what the
-project wants. Each run is kept as JSON, row by row; one whose ratio grew by more than 10 % since it was kept last is
+ratio is the median of the ratios pair by pair, which other programs on the machine disturb least, with the quartiles
+beside it. ``asked`` is what the project wants. Each run is kept as JSON, row by row; one whose ratio grew by more than
+10 % since it was kept last, also when it is measured twice as often again and in three quarters of all pairs, is
 flagged, and the exit status is 1 then. A peer that is not installed is left out and named.
 """
 
@@ -19,7 +20,7 @@ import resource
 import statistics
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,19 +41,30 @@ def seconds() -> float:
     return sum(s.ru_utime + s.ru_stime for s in spent)
 
 
-def measured(row: Row, repeats: int) -> dict[str, Any]:
-    """Both sides in turn, after one call of each that is not counted."""
-    start = seconds()
-    pairs = [] if row.apart else [(taken(row.ours), taken(row.theirs))]
-    warm = len(pairs)
-    while len(pairs) < repeats + warm:
-        pairs.append((taken(row.ours), taken(row.theirs) * row.factor))
-        if seconds() - start > LONG:
-            break
-    pairs = pairs[warm:]
+def measured(row: Row, repeats: int, was: float | None = None) -> dict[str, Any]:
+    """The median of the ratios pair by pair, its quartiles, and the median seconds of both sides.
+
+    A row that seems slower than it ``was`` is measured twice as often again, all pairs counted: a busy moment passes.
+    """
+    pairs = timed(row, repeats)
+    if was is not None and statistics.median(a / b for a, b in pairs) > _kept.SLOWER * was:
+        pairs += timed(row, 2 * repeats)
+    ratios = [a / b for a, b in pairs]
+    low, ratio, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else 3 * ratios
     ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
-    ratio = statistics.median(a / b for a, b in pairs)
-    return {"what": row.what, "ratio": ratio, "asked": row.asked, "ours_s": ours, "peer_s": theirs}
+    spread = {"ratio": ratio, "low": low, "high": high}
+    return {"what": row.what, **spread, "asked": row.asked, "ours_s": ours, "peer_s": theirs}
+
+
+def timed(row: Row, repeats: int) -> list[tuple[float, float]]:
+    """Seconds of both sides in turn, after one call of each that is not counted."""
+    start = seconds()
+    if not row.apart:
+        taken(row.ours), taken(row.theirs)
+    pairs: list[tuple[float, float]] = []
+    while not pairs or (len(pairs) < repeats and seconds() - start <= LONG):
+        pairs.append((taken(row.ours), taken(row.theirs) * row.factor))
+    return pairs
 
 
 def taken(call: Callable[[], Any]) -> float:
@@ -64,11 +76,11 @@ def taken(call: Callable[[], Any]) -> float:
 
 def run(only: Sequence[str] = tuple(GROUPS), repeats: int = 5) -> list[dict[str, Any]]:
     """One row per comparison."""
-    return list(each(only, repeats))
+    return list(each(only, repeats, {}))
 
 
-def each(only: Sequence[str], repeats: int) -> Iterator[dict[str, Any]]:
-    """The rows of some groups, as they are measured."""
+def each(only: Sequence[str], repeats: int, before: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+    """The rows of some groups, as they are measured; ``before``: what their ratios were."""
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peers warn when they are stopped early
@@ -78,7 +90,7 @@ def each(only: Sequence[str], repeats: int) -> Iterator[dict[str, Any]]:
                 print(f"left out, {needed} is not installed: {name}", file=sys.stderr)
                 continue
             for row in rows_of():
-                found = measured(row, repeats)
+                found = measured(row, repeats, before.get(row.what))
                 print(f"  {row.what}: {found['ratio']:.3g}", file=sys.stderr, flush=True)
                 yield found
 
@@ -94,7 +106,7 @@ def main() -> int:
     now = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
     about = {"when": now, "machine": platform.processor() or platform.machine(), "torch": torch.__version__}
     kept = _kept.Keeper(asked.kept, now, about)
-    for row in each(asked.only, asked.repeats):
+    for row in each(asked.only, asked.repeats, before):
         kept.add(row)
     lines = _kept.compared(kept.rows, before, whole=len(asked.only) == len(GROUPS))
     print(table(lines))

@@ -48,6 +48,11 @@ def test_what_became_more_than_a_tenth_slower_is_flagged_and_nothing_else(kept):
     assert [line["what"] for line in kept.compared(now, before, whole=False)] == ["a", "b", "c", "fresh"]
 
 
+def test_a_median_above_the_kept_one_is_noise_while_a_quarter_of_the_pairs_are_not(kept):
+    lines = kept.compared([row("a", 1.3) | {"low": 0.98}, row("b", 1.3) | {"low": 1.02}], {"a": 1.0, "b": 1.0})
+    assert kept.slower(lines) == ["b"]
+
+
 def test_a_first_run_flags_nothing(kept):
     lines = kept.compared([row("a", 5.0)], {})
     assert kept.slower(lines) == []
