@@ -50,6 +50,16 @@ def test_knn_equals_the_dense_order_whatever_the_block(metric, block):
         torch.testing.assert_close(values.double(), expected, atol=2e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("metric", ["dot", "euclidean"])
+@pytest.mark.parametrize("scale", [1e-12, 1e-8, 1.0, 1e6])
+def test_equal_items_hide_no_nearer_ones_whatever_the_scale(metric, scale):
+    """Of short rows all items counted as tied, and the first ones by index were returned."""
+    x, y = rows(20, 6), rows(40, 6, seed=1).repeat(5, 1)
+    expected = nb.knn(x, y, 7, metric=metric)[1]
+    assert torch.equal(nb.knn(x * scale, y * scale, 7, metric=metric)[1], expected)
+    assert torch.equal(expected, dense(x, y, 7, metric, False)[1])
+
+
 @pytest.mark.parametrize(("m", "k"), [(2048, 10), (2049, 10), (5000, 10), (2100, 200)])
 @pytest.mark.parametrize("without_self", [False, True])
 def test_large_galleries_take_the_grouped_selection_and_agree(m, k, without_self):

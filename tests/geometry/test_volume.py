@@ -209,3 +209,21 @@ def test_absent_items_leave_zero_singular_values():
 def test_mistakes_are_named(call, words):
     with pytest.raises(ModalignError, match=words):
         call()
+
+
+@pytest.mark.parametrize("modalities", [2, 3])
+def test_the_direction_of_two_items_at_an_obtuse_angle_points_to_the_first(modalities):
+    """Their mean is at right angles to it: the side was that of rounding, and gradients were those of neither."""
+    pair = torch.tensor([[1.0, 0.0], [-0.6, 0.8]], dtype=torch.float64)
+    z = torch.zeros(1, modalities, 2, dtype=torch.float64)
+    z[0, modalities - 2 :] = pair
+    present = torch.ones(1, modalities, dtype=torch.bool)
+    present[0, : modalities - 2] = False
+    for sign in (1.0, -1.0):
+        direction = volume.singular_values(sign * z, present)[1][0]
+        torch.testing.assert_close(direction, sign * torch.nn.functional.normalize(pair[0] - pair[1], dim=0))
+
+    def leading(x):
+        return volume.singular_values(torch.where(present[..., None], x, 0.0), present)[1]
+
+    assert torch.autograd.gradcheck(leading, (z.requires_grad_(),), eps=1e-6, atol=1e-5)

@@ -142,6 +142,20 @@ def test_rows_of_very_different_lengths_are_counted_as_by_the_definition(scale):
     assert found == dict(zip(map(tuple, pairs.tolist()), expected, strict=True))
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e5])
+@pytest.mark.parametrize("each", [2, 30])
+def test_inner_products_tie_by_the_rounding_of_their_lengths(scale, each):
+    """Of long rows positives did not tie with themselves, so that measures were NaN; of short ones all items tied."""
+    x, y = rows(200, 64) * scale, (rows(15, 64, seed=1) * scale).repeat(4, 1)
+    pairs = torch.cartesian_prod(torch.arange(200), torch.arange(0, 2 * each, 2))
+    products = x.double() @ y[:15].double().T
+    found = rank(x, y, pairs, metric="dot")
+    own = products[found.query, found.item % 15]
+    assert torch.equal(found.above, 4 * (products[found.query] > own[:, None]).sum(1))
+    assert (found.tied == 4).all()
+    assert torch.isfinite(measures.average_precision(found)).all()
+
+
 def test_self_is_left_out_by_index():
     x = rows(6, 3)
     x[1] = x[0]

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import ModalignError
 from ..parameters import Count, Positive, Shape, checked
 from .cost import working
+from .transport.dual import Envelope
 
 
 @checked
@@ -49,8 +50,7 @@ def plan_divergence(
     k, p, q = working(similarity, plan.detach(), target.detach())
     tiny = torch.finfo(p.dtype).tiny
     value = (torch.xlogy(q, q) - q * p.clamp_min(tiny).log()).sum()
-    slope = (p - q) / epsilon
-    return value + (slope * (k - k.detach())).sum()
+    return Envelope.apply(value, ((p - q) / epsilon,), k)
 
 
 @checked

@@ -139,7 +139,8 @@ def singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple[Tens
     """Singular values of each tuple's matrix and its leading direction, with a sign that means something.
 
     Z_i = [z_i1 ... z_iM] (d x M) = U S V^T. Computed from the M x M Gram matrix. A singular vector's sign is arbitrary;
-    here u_1 points to the side of the tuple's mean. Gradients stay finite where singular values meet.
+    here u_1 points to the side of the tuple's mean, or of its first item where the mean is at right angles to it, as
+    that of two items at an obtuse angle. Gradients stay finite where singular values meet.
 
     Args:
         tuples: (n, M, d), any float dtype.
@@ -164,7 +165,9 @@ def singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple[Tens
     with torch.no_grad():
         values, vectors = torch.linalg.eigh(gram)
         values, vectors = values.flip(-1), vectors.flip(-1)
-        sign = torch.where(vectors[..., 0].sum(-1) < 0, -1.0, 1.0).to(z)
+        # Of two items at an obtuse angle the mean has no side: then the first one says which.
+        side = 1 + 1e-3 * torch.arange(z.shape[1], 0, -1, dtype=z.dtype, device=z.device)
+        sign = torch.where(vectors[..., 0] @ side < 0, -1.0, 1.0).to(z)
         leading = vectors[..., 0] * sign[:, None]
         gap = values[:, :1] - values[:, 1:]
         damped = gap / (gap.square() + 1e-16)

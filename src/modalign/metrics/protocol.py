@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import ModalignError
 from ..views import Views
 from .crossed import Spread
-from .score import Metric, Score
+from .score import UNITS, Metric, Score
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ def in_folds(metric: Metric, parts: Sequence[Views]) -> dict[str, Score]:
 
 
 def _together(scores: Sequence[Score]) -> Score:
+    if len(scores) == 1:
+        return scores[0]
     known = [s.chance for s in scores if s.chance is not None]
     chance = sum(known) / len(known) if len(known) == len(scores) else None
     skipped = sum(s.skipped for s in scores)
@@ -102,5 +104,6 @@ def _together(scores: Sequence[Score]) -> Score:
         return replace(scores[0], value=value, per_item=items, group=group, chance=chance, skipped=skipped)
     each = torch.tensor([s.value for s in scores], dtype=torch.float64)
     value, error = float(each.mean()), float(each.std()) / len(each) ** 0.5
-    low, high = Spread(error, len(each) - 1.0).interval(value)
+    unit = UNITS[scores[0].unit]  # beyond its range no truth can lie
+    low, high = (min(max(end, unit.low), unit.high) for end in Spread(error, len(each) - 1.0).interval(value))
     return replace(scores[0], value=value, low=low, high=high, chance=chance, skipped=skipped)

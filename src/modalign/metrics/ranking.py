@@ -124,9 +124,9 @@ def _way(
             raise ModalignError(f"leaving out self needs row i of both sets to be one item, got {n} and {m} rows")
         pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     score = scorer.pairs(pairs[:, 0], pairs[:, 1])
-    slack = scorer.tolerance() * score.abs().clamp(min=1.0)
+    slack = scorer.slack(pairs[:, 0], score)
     entries = _entries(pairs, score, slack, n, m - int(exclude_self), group)
-    return Way(scorer, entries, scorer.tolerance() * entries.score.abs().clamp(min=1.0))
+    return Way(scorer, entries, scorer.slack(entries.query, entries.score))
 
 
 @checked

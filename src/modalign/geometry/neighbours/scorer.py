@@ -74,6 +74,26 @@ class Scorer:
         """Exact cosines closer than this are tied: the rounding of float64."""
         return (self.x.shape[1] + 6) * 2.0**-52
 
+    def slack(self, i: Tensor, score: Tensor) -> Tensor:
+        """How far from ``score``, exact scores (p, ...) of queries (p,), others are tied with it: float64's rounding.
+
+        Products are rounded by their lengths, which a score near 0 does not show.
+        """
+        size = self._sizes[i].view(-1, *(1,) * (score.dim() - 1))
+        return self.tolerance() * torch.maximum(score.abs(), size)
+
+    @cached_property
+    def _sizes(self) -> Tensor:
+        """(n,) float64, what no product of a query exceeds."""
+        if self.metric == "cosine":
+            return torch.ones(len(self.x), dtype=torch.float64, device=self.x.device)
+        x, y = self.x, self.y
+        if self.metric == "euclidean":
+            centre = y.double().mean(0)
+            x, y = x.double() - centre, y.double() - centre
+        own, other = _norm(x), _norm(y).max() if len(y) else 0.0
+        return own * other if self.metric == "dot" else (own + other).square()
+
     def pairs(self, i: Tensor, j: Tensor) -> Tensor:
         """Exact float64 scores of the pairs (i, j), (p,); equal rows give equal bits wherever they stand."""
         return self.candidates(i, j[:, None])[:, 0]

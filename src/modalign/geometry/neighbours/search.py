@@ -208,7 +208,7 @@ def _thorough(scorer: Scorer, queries: Tensor, k: int, without_self: bool) -> tu
     if without_self:
         scores[torch.arange(len(queries), device=scores.device), queries] = -torch.inf
     edge = scores.topk(k, 1).values[:, -1:]
-    slack = scorer.tolerance() * edge.abs().clamp(min=1.0)
+    slack = scorer.slack(queries, edge)
     above = scores > edge + slack
     tied = (scores >= edge - slack) & ~above
     free = k - above.sum(1, keepdim=True)

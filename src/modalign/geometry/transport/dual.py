@@ -8,26 +8,48 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...errors import ModalignError
 from .sinkhorn import Scaled
 
 
 class Envelope(torch.autograd.Function):
-    """A value at an optimum, with its known gradients in the inputs that the optimum depends on."""
+    """A value at an optimum, with its known gradients in the inputs that the optimum depends on.
+
+    How the gradients move with the inputs is not known: second derivatives are refused.
+    """
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: tuple[Tensor, ...], *inputs: Tensor) -> Tensor:
-        ctx.save_for_backward(*gradients)
-        ctx.dtypes = [x.dtype for x in inputs]
+        ctx.save_for_backward(*gradients, *inputs)
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
-        scaled = []
-        for gradient, dtype, needed in zip(ctx.saved_tensors, ctx.dtypes, ctx.needs_input_grad[2:], strict=True):
+        (grad,), count = grads, len(ctx.saved_tensors) // 2
+        scaled: list[Tensor | None] = []
+        for gradient, x, needed in zip(
+            ctx.saved_tensors[:count], ctx.saved_tensors[count:], ctx.needs_input_grad[2:], strict=True
+        ):
+            if needed and torch.is_grad_enabled():  # somebody may ask for the gradient of this one
+                gradient = _Once.apply(gradient, x)
             shape = grad.shape + (1,) * (gradient.dim() - grad.dim())
-            scaled.append((grad.reshape(shape) * gradient).to(dtype) if needed else None)
+            scaled.append((grad.reshape(shape) * gradient).to(x.dtype) if needed else None)
         return None, None, *scaled
+
+
+class _Once(torch.autograd.Function):
+    """A gradient in x that cannot be differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, x: Tensor) -> Tensor:
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        raise ModalignError(
+            "transport has no second derivatives: its plan is held fixed while gradients flow; "
+            "take first ones alone, or finite differences of them"
+        )
 
 
 def dual_value(found: Scaled) -> Tensor:
@@ -49,14 +71,16 @@ def dual_value(found: Scaled) -> Tensor:
 
 def weight_gradients(found: Scaled) -> tuple[Tensor, Tensor]:
     """Gradients of the dual value in a and b."""
-    problem, epsilon, dtype = found.problem, found.problem.epsilon, found.problem.source.dtype
-
-    def gradient(potential: Tensor, rho: float, mass: Tensor) -> Tensor:
-        return (_conjugate(potential, rho) + epsilon * (mass - kept(potential, rho))).to(dtype)
-
+    problem, dtype = found.problem, found.problem.source.dtype
     a, b = (weights.double().sum(-1, keepdim=True) for weights in (problem.a, problem.b))
     a = problem.source.sharing.total(a)
-    return gradient(found.f, problem.rho_a, b), gradient(found.g, problem.rho_b, a)
+    f = weight_gradient(found.f, problem.rho_a, problem.epsilon, b)
+    return f.to(dtype), weight_gradient(found.g, problem.rho_b, problem.epsilon, a).to(dtype)
+
+
+def weight_gradient(potential: Tensor, rho: float, epsilon: float, mass: Tensor) -> Tensor:
+    """What the dual value gains by more weight of an item. mass: of the other side."""
+    return _conjugate(potential, rho) + epsilon * (mass - kept(potential, rho))
 
 
 def kept(potential: Tensor, rho: float) -> Tensor:

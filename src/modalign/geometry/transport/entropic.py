@@ -13,7 +13,7 @@ from ...errors import ModalignError
 from . import exact
 from .anderson import MEMORY
 from .coupling import Padded, Solved, stack
-from .dual import Envelope, dual_value, weight_gradients
+from .dual import Envelope, dual_value, weight_gradient, weight_gradients
 from .kernel import Base, sharpen
 from .parted import Joined, PartedCost, parted
 from .problem import EntropicProblem, one_mass, pose, require_allowed
@@ -132,8 +132,7 @@ def finish(found: Scaled, solver: Solver, a: Tensor | None, b: Tensor | None) ->
         error = float(found.error)
         converged = error <= solver.tolerance * mass
     warn_unless(converged, error, solver.tolerance, found.iterations)
-    weights = [(w, d) for w, d in zip((a, b), weight_gradients(found), strict=True) if w is not None]
-    weights = [(w, d) for w, d in weights if w.shape == d.shape]
+    weights = [(w.expand_as(d), d) for w, d in zip((a, b), weight_gradients(found), strict=True) if w is not None]
     inputs = (*source.inputs, *(w for w, _ in weights))
     objective = dual_value(found)
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
@@ -168,7 +167,15 @@ def _without_idle(
     for part in row_blocks(len(idle_columns), solver.rows or len(b)):
         costs = source.part(rows, idle_columns[part]).block(slice(None)).mT
         g[idle_columns[part]] = _potential(costs, a[rows], small.f, solver.epsilon, rho_b)
-    return replace(small, f=f, g=g, coupling=Padded(small.coupling, rows, columns, len(a), len(b)))
+    objective = small.objective + _gains(f, a, rho_a, solver.epsilon, b) + _gains(g, b, rho_b, solver.epsilon, a)
+    return replace(small, objective=objective, f=f, g=g, coupling=Padded(small.coupling, rows, columns, len(a), len(b)))
+
+
+def _gains(potential: Tensor, weights: Tensor, rho: float, epsilon: float, others: Tensor) -> Tensor:
+    """Nothing, with the gradient in the weights that are 0; none where all pairs of such an item are forbidden."""
+    slope = weight_gradient(potential, rho, epsilon, others.detach().sum())
+    slope = torch.where((weights == 0) & torch.isfinite(slope), slope, 0.0)
+    return Envelope.apply(potential.new_zeros(()), (slope,), weights)
 
 
 def _potential(cost: Tensor, weights: Tensor, other: Tensor, epsilon: float, rho: float) -> Tensor:

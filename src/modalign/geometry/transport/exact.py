@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,9 @@ def linear_program_plan(source: CostSource, a: Tensor | None, b: Tensor | None, 
 
 
 def linear_program(cost: Tensor, a: Tensor, b: Tensor, spread: float) -> tuple[Tensor, Tensor, Tensor, bool]:
-    """Plan, potentials (f + g <= C, equal where P > 0) and whether the simplex finished.
+    """Plan, potentials and whether the simplex finished.
+
+    Among items that have a weight f + g <= C, equal where P > 0; the others answer these.
 
     Raises:
         ModalignError: the forbidden pairs leave no way to meet the weights.
@@ -66,9 +69,15 @@ def linear_program(cost: Tensor, a: Tensor, b: Tensor, spread: float) -> tuple[T
     if float(plan[~allowed].sum()) > 1e-9 * rows.sum():
         raise _infeasible()
     plan = np.where(allowed, plan, 0.0)
-    tensors = (torch.as_tensor(t).to(cost) for t in (plan, log["u"], log["v"]))
-    plan_tensor, f, g = tensors
+    f, g = _answered(matrix, rows, columns, log["u"], log["v"]), _answered(matrix.T, columns, rows, log["v"], log["u"])
+    plan_tensor, f, g = (torch.as_tensor(t).to(cost) for t in (plan, f, g))
     return plan_tensor, f, g, log["warning"] is None
+
+
+def _answered(cost: np.ndarray, weights: np.ndarray, others: np.ndarray, own: np.ndarray, theirs: np.ndarray) -> Any:
+    """Potentials of one side; an item of weight 0 has that of its cheapest partner, which POT only bounds."""
+    idle = weights == 0
+    return np.where(idle, (cost - theirs)[:, others > 0].min(1), own) if idle.any() else own
 
 
 def require_feasible(cost: Tensor, a: Tensor, b: Tensor) -> None:

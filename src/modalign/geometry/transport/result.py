@@ -117,19 +117,19 @@ class Plan:
         return self.coupling.blocks()
 
     def apply(self, targets: Tensor) -> Tensor:
-        """P @ targets, (m, k) -> (n, k), at least float32, without holding P."""
+        """P @ targets, (m, k) -> (n, k) or (batch, n, k), at least float32, without holding P."""
         targets, _ = working(targets, self.f)
         if len(targets) != self.g.shape[-1]:
             raise ModalignError(f"a plan with {self.g.shape[-1]} columns cannot send rows to {tuple(targets.shape)}")
         with torch.no_grad(), torch.autocast(device_type=targets.device.type, enabled=False):
-            return torch.cat([block.to(targets.dtype) @ targets for _, block in self.blocks()])
+            return torch.cat([block.to(targets.dtype) @ targets for _, block in self.blocks()], -2)
 
     def barycentric(self, targets: Tensor) -> Tensor:
         """The mean target of each row, as `barycentric` of the plan, without holding P."""
         ones = torch.ones_like(targets[:, :1])
         sums = self.apply(torch.cat([targets, ones], 1))
-        mass = sums[:, -1:]
-        return torch.where(mass > 0, sums[:, :-1] / mass.clamp_min(torch.finfo(mass.dtype).tiny), 0.0)
+        mass = sums[..., -1:]
+        return torch.where(mass > 0, sums[..., :-1] / mass.clamp_min(torch.finfo(mass.dtype).tiny), 0.0)
 
 
 def warn_unless(converged: bool, marginal_error: float, tolerance: float, iterations: int) -> None:
