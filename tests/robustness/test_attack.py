@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -243,6 +244,24 @@ def test_targets_are_reached_and_controls_are_not(heads: Heads, splits: dict[str
             assert r["success"] > 0.5 > r["random"]
         else:
             assert r["success"] == r["random"] < 0.1
+
+
+def test_a_targeted_gallery_item_competes_with_all_items_however_few_are_attacked(
+    heads: Heads, splits: dict[str, Views]
+) -> None:
+    """It competed with the attacked ones alone: with few of them a target was reached without an attack."""
+    test = splits["test"].only("a", "b")
+    z = heads.embed(test)
+    (row,) = targeted_scores(heads, test, "embedding", radii=(0.0,), steps=1, most=4)[1::4]
+    assert (row["query"], row["gallery"], row["side"]) == ("a", "b", "gallery")
+    g = torch.Generator().manual_seed(0)
+    keep = torch.randperm(len(z["b"]), generator=g)[:4]
+    target = torch.randint(len(z["a"]), (4,), generator=g)
+    first = (z["a"][target] @ z["b"].T).argmax(1)
+    assert row["success"] == row["random"] == float((first == keep).double().mean())
+    scene = Scene("gallery", embedding(), torch.eye(3)[:2], torch.eye(3), torch.tensor([[0, 0]]), torch.tensor([0, 0]))
+    assert scene.success(scene.x) == 0.5
+    assert replace(scene, beside=torch.tensor([[1.0, 0.0, 0.0]])).success(scene.x) == 0.0  # a tie is none
 
 
 def test_one_item_becomes_everyones_neighbour_on_queries_never_seen() -> None:

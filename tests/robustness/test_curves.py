@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -61,6 +63,19 @@ def test_the_interval_of_what_is_retained() -> None:
     assert (c.retained.low, c.retained.high) == pytest.approx((0.75, 0.75))  # every draw keeps three quarters
     falls = curve([0.0, 1.0], levels(1.0, 0.0))
     assert (falls.retained.low, falls.retained.high) == pytest.approx((0.5, 0.5))
+
+
+def test_nothing_is_retained_of_nothing() -> None:
+    """It was 0 % with an interval that began at 10^11."""
+    c = curve([0.0, 1.0], levels(0.0, 0.6))
+    assert c.area.value == pytest.approx(0.3)
+    assert math.isnan(c.retained.value)
+    assert c.retained.low is c.retained.high is None
+    assert Curve.from_json(c.json()).retained.json()["value"] is None
+    some = torch.zeros(10, 1)
+    some[0] = 1.0  # a third of the draws lacks the one item that is found
+    rises = curve([0.0, 1.0], [columns(some, torch.arange(10)), columns(torch.ones(10, 1), torch.arange(10))])
+    assert rises.retained.high <= 5.5  # one item of ten drawn once: (1/10 + 1) / 2 over 1/10
 
 
 def test_captions_of_one_photo_move_together() -> None:

@@ -28,6 +28,21 @@ def everything(n: int = 600, m: int = 3) -> torch.Tensor:
     return torch.ones(n, m, dtype=torch.bool)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_the_largest_cosine_of_equal_rows_is_equal_wherever_they_stand(seed: int) -> None:
+    """A product of matrices may round them otherwise at its edges: tied items were told apart."""
+    g = torch.Generator().manual_seed(seed)
+    n, m, d = torch.randint(1, 200, (3,), generator=g).tolist()
+    of = torch.randint(0, m, (m + 3,), generator=g)
+    y = torch.nn.functional.normalize(torch.randn(m, d, generator=g), dim=1)[of]
+    x = torch.nn.functional.normalize(torch.randn(n, d, generator=g), dim=1)
+    query, gallery = (Stack(v[:, None], torch.ones(len(v), 1, dtype=torch.bool), torch.arange(len(v))) for v in (x, y))
+    first = (of[:, None] == of[None, :]).int().argmax(1)
+    scores = largest(query, gallery)
+    assert torch.equal(scores, scores[:, first])
+    torch.testing.assert_close(scores, x.double() @ y.double().T)
+
+
 def test_subsets_and_unbalanced_rates() -> None:
     assert len(subsets("abc")) == 7
     assert subsets("abc")[-1] == ("a", "b", "c")

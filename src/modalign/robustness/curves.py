@@ -5,6 +5,7 @@ Reference: relative robustness as area under the curve: Liang et al. 2021, Multi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,7 +30,8 @@ class Curve:
     """Mean recall at rising levels of ill-treatment.
 
     levels: ascending; the first is the untouched input. scores: mean recall (over k and directions) at each.
-    area: area under the curve over the range of levels: the mean height. retained: area over the first score.
+    area: area under the curve over the range of levels: the mean height. retained: area over the first score, NaN where
+        that is 0.
     draws: (samples, levels) joint bootstrap values, for differences between curves of the same items.
     """
 
@@ -99,17 +101,18 @@ def curve(
     heights = table @ w
     area = float(torch.tensor([s.value for s in scores], dtype=torch.float64) @ w)
     start = scores[0].value
+    shares = torch.where(table[:, 0] > 0, heights / table[:, 0], torch.nan)
     return Curve(
         tuple(float(v) for v in levels),
         tuple(scores),
         _over(AREA, measure, area, heights),
-        _over(RETAINED, measure, area / start if start > 0 else 0.0, heights / table[:, 0].clamp(min=1e-12)),
+        _over(RETAINED, measure, area / start if start > 0 else math.nan, shares),
         table,
     )
 
 
 def _over(what: Measure, measure: Measure, value: float, draws: Tensor) -> Score:
-    low, high = percentile_interval(draws)
+    low, high = percentile_interval(draws) if value == value else (None, None)
     return replace(what, higher_is_better=measure.higher_is_better).score(value, low=low, high=high)
 
 

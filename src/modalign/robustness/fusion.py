@@ -54,13 +54,23 @@ def ranking(
 
 def largest(query: Stack, gallery: Stack) -> Tensor:
     """(n, m) largest cosine between a present item of the query and one of the gallery item."""
-    best = torch.full((len(query.group), len(gallery.group)), -torch.inf)
+    best = torch.full((len(query.group), len(gallery.group)), -torch.inf, dtype=torch.float64)
     for q in range(query.data.shape[1]):
         for g in range(gallery.data.shape[1]):
             both = query.present[:, q, None] & gallery.present[None, :, g]
-            cosine = query.data[:, q] @ gallery.data[:, g].T
+            cosine = cosines(query.data[:, q], gallery.data[:, g])
             best = torch.maximum(best, cosine.masked_fill(~both, -torch.inf))
     return best
+
+
+def cosines(x: Tensor, y: Tensor) -> Tensor:
+    """(n, m) float64 inner products of unit rows, to twelve digits: beyond, equal rows may differ by where they stand.
+
+    Example:
+        >>> cosines(torch.eye(2), torch.eye(2)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return (x.double() @ y.double().T).round_(decimals=12)
 
 
 def volumes(query: Stack, gallery: Stack) -> Tensor:

@@ -33,6 +33,7 @@ class Scene:
         x: (n, ...) attacked inputs, as they were. other: (m, d) embeddings of the other side, which stay.
         pairs: (p, 2) rows of x and of other that are the same thing.
         target: (n,) rows of other that an attacked item wants to be matched with; None: untargeted.
+        beside: (r, d) embeddings of gallery items that are not attacked, for targeted gallery items to get ahead of.
     """
 
     side: str
@@ -41,6 +42,7 @@ class Scene:
     other: Tensor
     pairs: Tensor
     target: Tensor | None = None
+    beside: Tensor | None = None
     unit: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -120,9 +122,11 @@ class Scene:
             return float(self._first(rank(z, self.unit, wanted)).double().mean())
         # Each attacked item enters the gallery alone: beside the others as they were.
         clean = self.victim.embed(self.x)
-        cosine = (self.unit[self.target].double() @ clean.double().T).fill_diagonal_(-torch.inf)
-        own = (self.unit[self.target].double() * z.double()).sum(1)
-        return float((own > cosine.amax(1) + 1e-9).double().mean())
+        asked = self.unit[self.target].double()
+        best = (asked @ clean.double().T).fill_diagonal_(-torch.inf).amax(1)
+        if self.beside is not None and len(self.beside):
+            best = torch.maximum(best, (asked @ normalize(self.beside.double(), dim=1).T).amax(1))
+        return float(((asked * z.double()).sum(1) > best + 1e-9).double().mean())
 
     @staticmethod
     def _first(r: Found) -> Tensor:

@@ -150,8 +150,10 @@ def targeted_scores(
             keep = torch.randperm(len(test[mine]), generator=g)[:most]
             part_x, part_z = (v.select({mine: keep}) for v in (test, z))
             target = torch.randint(len(z[other]), (len(keep),), generator=g)
+            rest = torch.ones(len(z[mine]), dtype=torch.bool).index_fill(0, keep, False)
             for radius in levels:
                 scene, threat = scene_of(heads, part_x, part_z, (a, b), side, space, "l2", radius, target)
+                scene = replace(scene, beside=z[mine][rest])
                 success, random = map(scene.success, _attacked(scene, threat, "apgd", steps, seed).values())
                 rows.append(
                     {"query": a, "gallery": b, "side": side, "radius": radius, "success": success, "random": random,

@@ -18,7 +18,7 @@ from ...model import Heads
 from ...views import Aligned, Views, aligned, compose, lose, presence, side
 from ..curves import Curve, curve
 from ..fill import Fill, filler
-from ..fusion import ranking
+from ..fusion import cosines, ranking
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 SINGLE = "single"
@@ -255,7 +255,7 @@ def _single(z: Aligned, task: Task, best: str) -> list[Score]:
     there = z.present[:, z.modalities.index(best)]
     q = normalize(z.data[best], dim=1) * there[:, None]
     g = side(z, task.gallery)
-    scores = q @ compose(g).T
+    scores = cosines(q, compose(g))
     pairs = (z.group[:, None] == g.group[None, :]).nonzero()
     found = scores.masked_fill(~there[:, None], -2.0)
     return recalls([rank_scores(scores, pairs, z.group), rank_scores(found.T, pairs.flip(1), g.group)])
