@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from modalign.data.manifest import Manifest, Row, with_soundtracks
+from modalign.data.table import table
 from modalign.errors import ModalignError
 from modalign.features.choose import Renamed, entries_for, make_encoders, parse_entry
 from modalign.features.embed import embed
@@ -55,6 +56,20 @@ def test_the_name_of_a_column_that_is_no_modality_is_told_how_it_was_read() -> N
         for refuse in (entries_for, make_encoders):
             with pytest.raises(ModalignError, match=f"unknown modality of 'table' '{name}'.*{told}"):
                 refuse(table, {name: {"name": "minilm"}})
+
+
+def test_cells_of_a_table_that_may_be_words_are_said_so(tmp_path: Path) -> None:
+    Path(tmp_path / "t.csv").write_text("english,german\na dog,ein Hund\n")
+    columns = {"english": "english", "german": "german"}
+    for name in ("a dog", "ein Hund"):
+        (tmp_path / name).touch()
+    files = table(str(tmp_path / "t.csv"), columns=columns)
+    with pytest.raises(ModalignError, match=r'if its cells are words.*words = \["english", "german"\]'):
+        entries_for(files, {})
+    with pytest.raises(ModalignError, match=r'words = \["german"\]'):
+        make_encoders(files, {"german": {"name": "minilm"}})
+    said = table(str(tmp_path / "t.csv"), columns=columns, words=["english", "german"])
+    assert {e["name"] for e in entries_for(said, {}).values()} == {"minilm"}
 
 
 def test_names_of_the_data_set_take_the_encoder_of_their_kind() -> None:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from modalign.data.manifest import Manifest
-from modalign.runs.items import Items, describe, draw_thumbnails
+from modalign.runs.items import Items, describe, draw_thumbnails, told_apart
 from modalign.views import Views
 
 
@@ -50,3 +50,24 @@ def test_links_of_items_are_kept(tmp_path: Path) -> None:
     assert again.split("test").z.paired("clip", "a.b words").tolist() == [[0, 0]]
     Items(Views(z.data, z.group), entries).write(tmp_path)
     assert Items.read(tmp_path).z.links is None
+
+
+def test_columns_of_a_table_are_kept_and_the_id_of_its_rows_names_each_item_once(tmp_path: Path) -> None:
+    facts = {"id": "i7", "year": 1990, "split": "other", "picture": "elsewhere.png"}
+    rows = [
+        {"group": 0, "modality": "image", "uri": str(tmp_path / "a.png"), "extra": facts},
+        {"group": 0, "modality": "text", "text": "a dog", "extra": facts},
+        {"group": 0, "modality": "text", "text": "one dog", "extra": facts},
+        {"group": 1, "modality": "text", "text": "a cat", "extra": {"id": 8}},
+    ]
+    manifest = Manifest.from_rows(rows, name="mine")
+    group = {"image": torch.tensor([0]), "text": torch.tensor([0, 0, 1])}
+    row = {"image": torch.tensor([0]), "text": torch.tensor([1, 2, 3])}
+    x = Views({m: torch.ones(len(own), 2) for m, own in group.items()}, group, None, row)
+    said = {m: describe(x, m, "test", manifest) for m in x.modalities}
+    assert said["text"][0] == {"split": "test", "row": 1, "text": "a dog", "id": "i7", "year": 1990}
+    assert "picture" not in said["image"][0]
+    ids = {m: [e["id"] for e in own] for m, own in told_apart(said).items()}
+    assert ids == {"image": ["image/i7"], "text": ["text/i7/1", "text/i7/2", "text/8"]}
+    alone = {"text": said["text"][1:]}
+    assert told_apart(alone) is alone

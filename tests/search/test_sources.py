@@ -73,6 +73,26 @@ def call(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, s
     return code, out, err
 
 
+def test_a_store_whose_rows_have_an_id_for_both_modalities_is_indexed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("faiss")
+    rows = [
+        {"group": i, "modality": m, "text": w, "split": "train", "extra": {"id": f"w{i}"}}
+        for i, w in enumerate(WORDS)
+        for m in ("text", "tags")
+    ]
+    manifest = Manifest.from_rows(rows, "words")
+    store = embed(manifest, {m: Letters(m, 12) for m in ("text", "tags")}, tmp_path / "store")
+    run = make_model(tmp_path / "run", store)
+    for only, first in (((), "tags/w2"), (("--only", "tags"), "w2")):
+        index = tmp_path / f"index{len(only)}"
+        assert call(capsys, "index", run, tmp_path / "store", "--out", index, *only)[0] == 0
+        found = call(capsys, "search", index, "--item", first, "--to", "tags", "--json")
+        assert found[0] == 0, found[2]
+        assert len(json.loads(found[1])["hits"]) == 7
+
+
 def test_a_store_is_indexed_and_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("faiss")
     pytest.importorskip("pyarrow")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from torch import Tensor
@@ -114,6 +115,7 @@ def entries_for(manifest: Manifest, entries: Mapping[str, str | dict[str, Any]])
     if lacking:
         raise ModalignError(
             f"no encoder for {few(lacking)}: give --encoder {lacking[0]}=NAME  (see: modalign list encoder)"
+            f"{_hint(manifest, lacking)}"
         )
     return chosen
 
@@ -150,8 +152,17 @@ def _renamed(encoder: Encoder, modality: str, manifest: Manifest) -> Encoder:
     words = _words(manifest, modality)
     if words != (encoder.modality == "text"):
         what = "words" if words else "files"
-        raise ModalignError(f"'{modality}' holds {what}, and the encoder given for it is one for '{encoder.modality}'")
+        hint = "" if words else _hint(manifest, [modality])
+        raise ModalignError(
+            f"'{modality}' holds {what}, and the encoder given for it is one for '{encoder.modality}'{hint}"
+        )
     return cast(Encoder, Renamed(encoder, modality))
+
+
+def _hint(manifest: Manifest, modalities: Sequence[str]) -> str:
+    """How to say that cells of a table are words, as those of a modality with a name of its own count as files."""
+    said = json.dumps(list(modalities))
+    return f"; if its cells are words, not files, say words = {said}" if manifest.name == "table" else ""
 
 
 def _words(manifest: Manifest, modality: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from ..data.manifest import Manifest
+from ..data.manifest import Manifest, Row
 from ..data.media import signature, thumbnail
 from ..errors import ModalignError
 from ..files import RunFile, atomic, read_jsonl, to_json, write_text
@@ -25,8 +26,10 @@ from ..views import Views
 THUMBNAIL = 96  # pixels
 AT_ONCE = 256  # thumbnails that are asked for together
 
+OWN = frozenset({"modality", "group", "split", "row", "text", "uri", "picture", "start", "end"})  # that entries hold
+
 Entries = Mapping[str, list[dict[str, Any]]]
-"""Modality -> one entry per row: "split", "row", and "text" or "picture" (a path inside the folder) or "uri"."""
+"""Modality -> one entry per row: "split", "row", "text" or "picture" (a path inside the folder) or "uri", metadata."""
 
 
 class Items(NamedTuple):
@@ -129,7 +132,8 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 def describe(
     x: Views, modality: str, split: str, manifest: Manifest | None, ids: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """One entry per row of a modality: its split, its row, and its text, or its file by absolute path and its times.
+    """One entry per row of a modality: its split, its row, its text, or its file by absolute path and its times, and
+    what else the data set says of it.
 
     Rows of feature arrays, which have an ``index``, are no files that could be shown or played. Those with ``ids`` are
     called by them, and found by them where they differ.
@@ -143,12 +147,45 @@ def describe(
             entry |= {"name": ids[r]} | ({"id": f"{modality}/{ids[r]}"} if unlike else {})
         return entries
     for entry, r in zip(entries, numbers, strict=True):
-        if manifest.text[r] is not None:
-            entry["text"] = manifest.text[r]
-        elif "index" not in (row := manifest[r]).extra:
+        row = manifest[r]
+        if row.text is not None:
+            entry["text"] = row.text
+        elif "index" not in row.extra:
             entry["uri"] = os.path.abspath(str(row.uri))
             entry |= {k: t for k, t in (("start", row.start), ("end", row.end)) if t is not None}
+        entry |= metadata(row)
     return entries
+
+
+def metadata(row: Row) -> dict[str, Any]:
+    """What a data set says of an item beyond what every entry has."""
+    return {k: v for k, v in row.extra.items() if k not in OWN}
+
+
+def told_apart(entries: Entries) -> Entries:
+    """The same entries with ids that differ, as a table may give one id to all that stands in its row.
+
+    Ids that are unique stay. Else each has its modality before it, and the row after it where items of that modality
+    share one.
+
+    Example:
+        >>> twice = [{"id": 7, "row": 0}, {"id": 7, "row": 2}]
+        >>> found = told_apart({"a": twice, "b": [{"id": 7, "row": 1}, {"row": 3}]})
+        >>> [e.get("id") for own in found.values() for e in own]
+        ['a/7/0', 'a/7/2', 'b/7', None]
+    """
+    ids = {m: [None if e.get("id") in (None, "") else str(e["id"]) for e in own] for m, own in entries.items()}
+    given = [i for own in ids.values() for i in own if i is not None]
+    if len(set(given)) == len(given):
+        return entries
+    counts = {m: Counter(own) for m, own in ids.items()}
+    return {
+        m: [
+            e if i is None else {**e, "id": f"{m}/{i}" if counts[m][i] == 1 else f"{m}/{i}/{e['row']}"}
+            for e, i in zip(own, ids[m], strict=True)
+        ]
+        for m, own in entries.items()
+    }
 
 
 def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent) -> None:

@@ -24,7 +24,7 @@ from ..progress import Progress, silent
 from ..specification import Specification, from_toml
 from ..views import concat
 from .data import Data, load_data
-from .items import Items, describe, draw_thumbnails
+from .items import Items, describe, draw_thumbnails, told_apart
 from .result import Result
 
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "POT", "transformers", "safetensors")
@@ -109,7 +109,7 @@ class Run:
             for m in model.heads.modalities
         }
         draw_thumbnails(run.folder, entries, progress)
-        Items(concat(list(parts.values())), entries).write(run.folder)
+        Items(concat(list(parts.values())), told_apart(entries)).write(run.folder)
         run.keep(result)
         return run
 

@@ -15,6 +15,7 @@ from ..model import model_fingerprint
 from ..parameters import Count, check_value
 from ..progress import Progress, silent
 from ..runs import Run
+from ..runs.items import told_apart
 from .gallery import CORRECTIONS
 from .index import Index
 from .items import conditions, item_id
@@ -131,7 +132,8 @@ def _fill(
     if split is not None and split not in parts:
         raise unknown(f"split of {store or run}", split, parts)
     found = embedded(run, store, split, progress)
-    items = found.items
+    chosen = list(only) or list(found.items)
+    items = told_apart({m: own for m, own in found.items.items() if m in chosen})
     for m, table in items.items() if prefix else ():
         for row, entry in enumerate(table):
             entry["id"] = prefix + item_id(entry.get("id"), m, entry.get("row", row))
@@ -141,10 +143,8 @@ def _fill(
             facts=found.facts, shards=shards, progress=progress,
         )  # fmt: skip
         return built, found.left_out
-    chosen = list(only) or list(items)
     vectors = {m: found.z[m] for m in chosen}
-    entries = {m: items[m] for m in chosen}
-    added = Index(out).add(vectors, entries, model=model, update=update, root=found.root, progress=progress)
+    added = Index(out).add(vectors, items, model=model, update=update, root=found.root, progress=progress)
     return added, found.left_out
 
 

@@ -16,7 +16,7 @@ from ..features.store import Store
 from ..model import Model
 from ..progress import Progress, silent
 from ..runs import Run
-from ..runs.items import Items
+from ..runs.items import Items, metadata
 from ..views import Views, concat
 
 
@@ -129,7 +129,4 @@ def _entry(store: Store, row: int) -> dict[str, Any]:
         entry["uri"] = os.path.abspath(item.uri)
         entry["name"] = Path(item.uri).stem
     entry |= {"start": item.start, "end": item.end} if item.start is not None or item.end is not None else {}
-    for key, value in item.extra.items():
-        if key not in entry:
-            entry[key] = value
-    return entry
+    return entry | {k: v for k, v in metadata(item).items() if k not in entry}
