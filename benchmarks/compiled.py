@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.registry import make
+from modalign.views import Batch, Views
 
 LOSSES = (
     "clip",
@@ -76,7 +77,9 @@ def loss(name: str, n: int) -> dict[str, Any]:
     ]
     objective = make("objective", name)
     compiled = torch.compile(objective, fullgraph=True)
-    return compared(f"{name}, {n}", lambda: objective(*points), lambda: compiled(*points))
+    x = Views.from_arrays(**{f"m{i}": part.detach() for i, part in enumerate(points)})
+    given = points if name != "structure" else [Batch(Views(dict(zip(x.data, points, strict=True)), x.group), x)]
+    return compared(f"{name}, {n}", lambda: objective(*given), lambda: compiled(*given))
 
 
 def step(n: int) -> dict[str, Any]:

@@ -89,15 +89,27 @@ def require(module: str, extra: str) -> ModuleType:
         ) from cause
 
 
+_ELSEWHERE = {
+    "random_state": ("seed",), "n_components": ("dim",), "n_dims": ("dim",), "embed_dim": ("dim",),
+    "learning_rate": ("lr",), "epochs": ("steps",), "max_iter": ("steps", "trials"), "n_iter": ("steps", "trials"),
+    "batch_size": ("batch",), "temperature": ("scale",), "logit_scale": ("scale",), "reg": ("ridge",),
+    "alpha": ("ridge",), "n_neighbors": ("neighbours", "k"), "metric": ("measure",),
+}  # fmt: skip
+"""What other libraries call a setting -> what it is called here, the first of them that there is."""
+
+
 def unknown(kind: str, name: object, known: Iterable[object], told: str = "") -> ModalignError:
     """The error for a name that is not in a list, with what is ``told`` of it, its name of today or the nearest one.
 
     Example:
         >>> print(unknown("metric", "recal", ["recall", "cka"]))
         unknown metric 'recal': did you mean 'recall'? (known: cka, recall)
+        >>> print(unknown("setting", "random_state", ["dim", "seed"]))  # as other libraries say
+        unknown setting 'random_state': did you mean 'seed'? (known: dim, seed)
     """
     names = sorted({str(k) for k in known})
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
+    here = next((own for own in _ELSEWHERE.get(str(name), ()) if own in names), None)
+    near = [here] if here else difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
     hint = told or (f": did you mean '{near[0]}'?" if near else "")
     if (now := renamed.setting(kind, name)) is not None:
         hint = f": it is now '{now}'"

@@ -204,5 +204,7 @@ def test_two_modalities_without_pairs_do_not_stop_the_others() -> None:
     assert [(p.a, p.b) for p in found.pairs] == [("a", "b"), ("b", "c")]
     assert found.advice in ("partial", "strong")
     assert any(n.startswith("a ~ c: left out") and "0 pairs" in n for n in found.notes)
+    assert repr(found) == f"<Diagnosis: {found.advice}. {found.sentence}>"
+    assert repr(found.pairs[0]).startswith(f"<a ~ b: {found.pairs[0].advice}. a and b: ")
     with pytest.raises(ModalignError, match="needs at least"):
         diagnose(part.only("a", "c"))

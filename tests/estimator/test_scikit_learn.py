@@ -192,6 +192,9 @@ def test_parameters_are_checked_by_name_when_they_are_set() -> None:
         ({"trials": None}, "trials' must be a whole number, got None"),
         ({"closed": [1]}, "closed' must be a table"),
         ({"rigde": 1.0, "method": "cca"}, "did you mean 'ridge'"),
+        ({"random_state": 0, "method": "cca"}, "did you mean 'seed'"),
+        ({"n_components": 4, "method": "cca"}, "did you mean 'dim'"),
+        ({"method": "gradient", "objective": "triangle"}, "Triangle learns from 3 modalities or more, got x, y"),
         ({"ridge": True, "method": "cca"}, "ridge' must be a number or None, got True"),
     ],
 )
@@ -327,3 +330,23 @@ def test_an_aligner_is_pickled_and_its_columns_are_kept_in_a_folder(tmp_path: Pa
     assert again.n_features_in_ == 12
     assert np.array_equal(again.transform(y), aligner.transform(y))
     assert again.score(x, y) == aligner.score(x, y)
+
+
+def test_columns_of_data_frames_are_known_after_loading(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    x, y = sides()
+    y = np.hstack([y, y])[:, :12]  # of one width: only names tell whose rows they are
+    image, text = (
+        pandas.DataFrame(part, columns=[f"{name}{i}" for i in range(12)]) for part, name in ((x, "i"), (y, "t"))
+    )
+    fitted = ma.Aligner("cca", dim=4).fit(image, text)
+    fitted.save(tmp_path)
+    again = ma.Aligner.load(tmp_path)
+    assert again.feature_names_ == fitted.feature_names_
+    assert again.record_ == fitted.record_
+    assert again.feature_names_in_.tolist() == list(image)
+    assert np.array_equal(again.transform(text), fitted.transform(text, side="y"))
+    with pytest.raises(ValueError, match="same order as they were in fit"):
+        again.transform(image[image.columns[::-1]], side="x")
+    with pytest.raises(ma.ModalignError, match="the columns of 'y' are not those of the fit"):
+        again.transform(text[text.columns[::-1]], side="y")

@@ -20,6 +20,12 @@ def test_json_leaves_the_samples_out():
     assert Score(1.0).json() == {"value": 1.0, "low": None, "high": None, **told}
 
 
+def test_a_score_is_shown_without_its_samples():
+    s = Score(0.5, per_item=torch.rand(500), low=0.4, high=0.6, chance=0.01, unit="share", heading="R@1", skipped=2)
+    assert repr(s) == "<R@1 50.0 % [40.0, 60.0], chance 1.0 (2 left out)>"
+    assert repr({"gap": Score(0.25)}) == "{'gap': <Score 0.250>}"
+
+
 def test_the_interval_of_a_mean_is_the_textbook_one():
     x = normal(400)
     s = sc.bootstrap(Score(float(x.mean()), per_item=x), samples=4000)

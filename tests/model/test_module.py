@@ -59,3 +59,10 @@ def test_the_whole_model_compiles_without_a_break() -> None:
     torch._dynamo.reset()
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     assert torch.allclose(compiled(x["text"], "text"), model(x["text"], "text"), atol=1e-6)
+
+
+def test_a_model_shows_its_modalities_and_widths() -> None:
+    model, _ = fitted()
+    assert "image 9 -> 4, text 7 -> 4" in repr(model)
+    assert "Projection(dim=4)" in repr(model)
+    assert repr(ma.objectives.Clip(scale=20.0, learn_scale=False).scale) == "Scale(20, at most 100, fixed)"

@@ -12,7 +12,7 @@ from modalign.objectives import Clip, CyClip, Gram, SigLip, Triangle
 from modalign.views import Batch, Views
 
 COMPILED = (
-    "clip", "siglip", "mil_nce", "cyclip", "consistency", "rma", "structure", "uniformity", "vicreg", "gram", "pmrl",
+    "clip", "siglip", "mil_nce", "cyclip", "consistency", "rma", "uniformity", "vicreg", "gram", "pmrl",
 )  # fmt: skip
 
 
@@ -59,6 +59,36 @@ def test_three_tensors_and_groups() -> None:
         Clip()(x, y, group=group[:5])
 
 
+def test_ids_of_groups_may_be_a_list() -> None:
+    x, y = rows()
+    assert torch.equal(Clip()(x, y, group=[0, 0, *range(10)]), Clip()(x, y, group=torch.tensor([0, 0, *range(10)])))
+
+
+@pytest.mark.parametrize(
+    ("objective", "count", "said"),
+    [
+        (Clip(), 1, "Clip learns from 2 modalities or more, got x"),
+        (Gram(), 1, "Gram learns from 2 modalities or more, got x"),
+        (ma.objectives.Rma(), 1, "Rma learns from 2 modalities or more, got x"),
+        (Triangle(), 2, "Triangle learns from 3 modalities or more, got x, y"),
+        (Clip(modalities=["image", "text"]), 2, "got x, y, and it looks at image, text alone"),
+        (Gram(anchor="text"), 2, r"unknown anchor 'text' \(known: x, y\)"),
+        (ma.objectives.Total(terms={"tuples": {"name": "triangle"}}), 2, "Triangle learns from 3 modalities"),
+        (ma.objectives.Structure(), 2, "Structure compares points with what went into the heads: give both"),
+        (ma.objectives.Rma("structure"), 2, "Rma compares points with what went into the heads: give both"),
+    ],
+)
+def test_tensors_that_teach_nothing_are_refused(objective: ma.objectives.Objective, count: int, said: str) -> None:
+    with pytest.raises(ma.ModalignError, match=said):
+        objective(*rows(count))
+
+
+def test_one_modality_teaches_what_looks_at_each_alone() -> None:
+    (x,) = rows(1)
+    for objective in (ma.objectives.Uniformity(), ma.objectives.VicReg(), ma.objectives.Rma("geodesic")):
+        assert float(torch.autograd.grad(objective(x), x)[0].norm()) > 0.01
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -85,6 +115,19 @@ def test_common_objectives_compile_without_a_break(name: str) -> None:
     loss, want = compiled(x, y), objective(x, y)
     assert torch.allclose(loss, want, atol=1e-6)
     assert torch.allclose(torch.autograd.grad(loss, x)[0], torch.autograd.grad(want, x)[0], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_structure_compiles_on_a_batch() -> None:
+    features = Views.from_arrays(**{m: v.detach() for m, v in zip("xy", rows(), strict=True)})
+    points = [torch.nn.functional.normalize(v[:, :4], dim=1).detach().requires_grad_() for v in rows()]
+    batch = Batch(Views(dict(zip("xy", points, strict=True)), features.group), features)
+    objective = ma.objectives.Structure(warm_up=0)
+    torch._dynamo.reset()
+    loss, want = torch.compile(objective, fullgraph=True, backend="aot_eager")(batch), objective(batch)
+    assert loss.item() > 0.1
+    assert torch.allclose(loss, want, atol=1e-6)
+    assert torch.allclose(torch.autograd.grad(loss, points[0])[0], torch.autograd.grad(want, points[0])[0], atol=1e-6)
 
 
 def test_a_compiled_mean_leaves_out_pairs_of_modalities_without_a_positive() -> None:

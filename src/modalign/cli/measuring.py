@@ -172,7 +172,7 @@ def bench(
 
     Args:
         suite: TOML file, or the name of a suite that comes with modalign (quick, flickr8k, ...).
-        out: Folder of the bench; default: runs/bench/ and the suite's name.
+        out: Folder of the bench; default: runs/bench/ and the name of the suite's file.
         method: Only these methods, or groups of them (baselines, ours, ablations, ...).
         setting: Only these settings, by name.
         part: Only these parts of the suite.

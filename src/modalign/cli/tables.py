@@ -9,12 +9,12 @@ from typing import Any
 from ..data.left_out import LeftOut
 from ..data.left_out import lines as told
 from ..metrics.score import Score
-from ..metrics.shown import chosen, line, number, shown
+from ..metrics.shown import line, listing, number, shown
 from ..outputs import from_here
 from ..report.bench.rows import failure
 from ..report.words import TITLES, words
 from ..robustness.curves import worst
-from ..runs import MethodResult, Result, Run
+from ..runs import Result, Run
 
 
 def fitted(run: Run) -> str:
@@ -22,7 +22,7 @@ def fitted(run: Run) -> str:
     assert run.result is not None
     lines = []
     for m in run.result.methods.values():
-        rows = scores(m, "main")
+        rows = listing(m.scores, "main")
         why = run.result.skipped.get("scores", "there are no scores")
         lines += [m.label + ("" if rows else f": not measured ({why})"), *rows]
     if (record := run.result.record).get("best_step") == 0 and "dev" in record:
@@ -34,7 +34,7 @@ def evaluation(result: Result, run: Run) -> str:
     """Every score of an evaluation, retrieval without its less usual forms, and what was left out."""
     lines = []
     for m in result.methods.values():
-        lines += [m.label, *scores(m, "usual")]
+        lines += [m.label, *listing(m.scores, "usual")]
     lines += [f"{name} left out: {why}" for name, why in result.skipped.items()]
     page = shlex.join(["modalign", "report", str(run)])
     return "\n".join([*lines, f"all scores: {from_here(run.file('evaluation'))}", f"page: {page}"])
@@ -57,13 +57,6 @@ def robustness(result: Result, run: Run) -> str:
             lines.append(f"  {method}: worst subset {subset} ({shown(score)})")
     lines += [f"{kind} left out: {why}" for kind, why in result.skipped.items()]
     return "\n".join([*lines, f"all numbers: {from_here(run.file('robustness'))}"])
-
-
-def scores(m: MethodResult, importance: str) -> list[str]:
-    """The scores from a level of importance on, one line each."""
-    rows = chosen(m.scores, importance)
-    width = max(map(len, rows), default=0)
-    return [f"  {key:<{width}}  {line(score)}" for key, score in rows.items()]
 
 
 def embedded(result: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ class CalibratedSimilarity:
     calibrated: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairDiagnosis:
     """Two modalities.
 
@@ -68,8 +68,11 @@ class PairDiagnosis:
     similarity: dict[str, CalibratedSimilarity]
     gain: Gain
 
+    def __repr__(self) -> str:
+        return f"<{self.a} ~ {self.b}: {self.advice}. {self.sentence}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """All modalities.
 
@@ -82,6 +85,9 @@ class Diagnosis:
     modalities: dict[str, dict[str, float | int | None]]
     pairs: list[PairDiagnosis]
     notes: list[str]
+
+    def __repr__(self) -> str:
+        return f"<Diagnosis: {self.advice}. {self.sentence}>"
 
     def json(self) -> dict[str, Any]:
         """Plain values."""

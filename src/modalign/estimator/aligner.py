@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +81,7 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Raises:
             ModalignError: a name that neither this class nor the method has; it names the nearest one.
         """
-        method = params.get("method", self.method)
-        if isinstance(method, str) and method in names("method"):
-            known = {*_OWN, *inspect.signature(get("method", method)).parameters}
-            for name in params:
-                check_known(f"setting of method '{method}'", name, known)
+        _check_names(params.get("method", self.method), params)
         self.__dict__.update(params)
         return self
 
@@ -109,6 +105,7 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """
         for name, kind in _OWN.items():
             check_value(kind, getattr(self, name), name)
+        _check_names(self.method, self.get_params())
         part = get("method", self.method)
         method = part(**check(part, self._method_settings(part), f"method '{self.method}'"))
         views = self._views(X, y, pairs).validate()
@@ -116,10 +113,11 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if most < 2:
             raise ModalignError(f"a shared space cannot be learnt from {most} sample(s): give 2 or more, better 100")
         heads = method.fit(views)
-        self.record_ = method.record
-        self._keep(Model(heads, method={"name": self.method, **self._method_settings(part)}, record=method.record))
         tables: Any = X if _is_named(X) else {} if isinstance(X, Views) else {"x": X, "y": y}
         self.feature_names_ = {m: found for m, table in tables.items() if (found := names_of(table))}
+        self.record_ = method.record
+        record = {**method.record, "columns": self.feature_names_} if self.feature_names_ else method.record
+        self._keep(Model(heads, method={"name": self.method, **self._method_settings(part)}, record=record))
         first = self.modalities_[0]
         seen = tables[first] if first in self.feature_names_ else views[first].numpy()
         validate_data(self, seen, reset=True, skip_check_array=True)
@@ -171,9 +169,13 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         model = Model.load(folder)
         settings = dict(model.method)
         aligner = cls(settings.pop("name", "full"), **settings)
-        aligner.record_, aligner.feature_names_ = model.record, {}
+        aligner.record_ = {k: v for k, v in model.record.items() if k != "columns"}
+        aligner.feature_names_ = {m: list(names) for m, names in model.record.get("columns", {}).items()}
         aligner._keep(model)
-        aligner.n_features_in_ = model.heads[model.heads.modalities[0]].features.width
+        first = model.heads.modalities[0]
+        aligner.n_features_in_ = model.heads[first].features.width
+        if first in aligner.feature_names_:
+            aligner.feature_names_in_ = np.array(aligner.feature_names_[first], dtype=object)
         return aligner
 
     # ------------------------------------------------------------------ inside
@@ -261,6 +263,14 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
 
 _OWN = {"method": str, "dim": Dim, "seed": Seed}
+
+
+def _check_names(method: Any, settings: Iterable[str]) -> None:
+    """Refuse settings that neither the class nor the method has; an unknown method is refused elsewhere."""
+    if isinstance(method, str) and method in names("method"):
+        known = {*_OWN, *inspect.signature(get("method", method)).parameters}
+        for name in settings:
+            check_known(f"setting of method '{method}'", name, known)
 
 
 def _is_named(x: Any) -> bool:

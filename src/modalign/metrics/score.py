@@ -48,7 +48,7 @@ files and behind a click."""
 TEXTS = ("heading", "explanation", "topic", "note", "signature")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Score:
     """One number with what is needed to judge it.
 
@@ -71,6 +71,8 @@ class Score:
         signature: how it was computed, where a field has settled on a notation (sacrebleu's).
 
     Example:
+        >>> Score(0.5, low=0.4, high=0.6, chance=0.1, unit="share", heading="R@1")
+        <R@1 50.0 % [40.0, 60.0], chance 10.0>
         >>> Score(3.2, higher_is_better=False, unit="distance", heading="Mapping error").json()["unit"]
         'distance'
     """
@@ -98,6 +100,11 @@ class Score:
         for name in ("per_item", "group"):
             if (samples := getattr(self, name)) is not None:
                 object.__setattr__(self, name, samples.cpu())
+
+    def __repr__(self) -> str:
+        from .shown import line
+
+        return f"<{self.heading or 'Score'} {line(self)}>"
 
     def at_least(self, importance: str) -> bool:
         """Whether it is as important, or more.

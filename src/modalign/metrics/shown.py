@@ -96,3 +96,15 @@ def chosen(scores: Mapping[str, Score], importance: str) -> dict[str, Score]:
     """
     there = [(k, s) for k, s in scores.items() if s.at_least(importance)]
     return dict(sorted(there, key=lambda entry: not entry[1].at_least("headline")))
+
+
+def listing(scores: Mapping[str, Score], importance: str) -> list[str]:
+    """The scores from a level of importance on, one line each, their keys in a column.
+
+    Example:
+        >>> listing({"recall": Score(0.5, unit="share"), "gap": Score(0.1)}, "usual")
+        ['  recall  50.0 %', '  gap     0.100']
+    """
+    rows = chosen(scores, importance)
+    width = max(map(len, rows), default=0)
+    return [f"  {key:<{width}}  {line(score)}" for key, score in rows.items()]

@@ -28,7 +28,7 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adapter:
     """u = x / |x|;  y = u W + b + bend(u);  f(x) = y / |y|, times the norm where the store keeps norms.
 
@@ -49,6 +49,8 @@ class Adapter:
         >>> turn = Adapter("orthogonal", torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.zeros(2))
         >>> turn(torch.tensor([[3.0, 4.0]]))
         tensor([[0.8000, 0.6000]])
+        >>> turn
+        <Adapter orthogonal, 2 -> 2>
     """
 
     method: str
@@ -58,6 +60,10 @@ class Adapter:
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     sharpness: float = 1.0
     norm: tuple[float, float] | None = None
+
+    def __repr__(self) -> str:
+        made = ", ".join(filter(None, [self.method, self.bend]))
+        return f"<Adapter {made}, {len(self.weight)} -> {self.weight.shape[1]}>"
 
     def __post_init__(self) -> None:
         if self.bend not in BENDS:

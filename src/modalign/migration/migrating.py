@@ -39,7 +39,7 @@ Length = Annotated[int, Range(least=1, most=1000)]
 """Of a list of neighbours."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Migration:
     """What a migration found.
 
@@ -51,6 +51,9 @@ class Migration:
     adapters: Mapping[str, Adapter]
     facts: Mapping[str, Any]
     folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<Migration: {self.verdict}>"
 
     def queries(self, x: Any) -> Tensor:
         """New-model vectors (n, d_new) in the old space, (n, d_old)."""

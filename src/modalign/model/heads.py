@@ -11,7 +11,16 @@ from torch.nn.functional import embedding_bag, normalize
 from ..errors import ModalignError
 
 
-class FeatureMap(nn.Module):
+class Part(nn.Module):
+    """A stage of a head, built from plain settings, which its representation shows where they ask for something."""
+
+    settings: dict[str, Any]
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{k}={v}" for k, v in self.settings.items() if v)
+
+
+class FeatureMap(Part):
     """The frozen front of a head: features -> coordinates that a linear map starts from.
 
     1. phi: signed square root (for skewed features without negative values, such as pooled activations) and scaling
@@ -46,7 +55,7 @@ class FeatureMap(nn.Module):
         nearest: int = 0,
     ) -> None:
         super().__init__()
-        self.settings: dict[str, Any] = {
+        self.settings = {
             "width": width, "rank": rank, "root": root, "unit": unit, "bank": bank, "neighbours": neighbours,
             "smoothing": smoothing, "anchors": anchors, "sharpness": sharpness, "nearest": nearest,
         }  # fmt: skip
@@ -131,7 +140,7 @@ def relative(w: Tensor, anchors: Tensor, weight: Tensor, sharpness: float, neare
     return torch.cat([u, normalize(likeness, dim=-1)], -1)
 
 
-class Projection(nn.Module):
+class Projection(Part):
     """The trained back of a head: c -> normalise(c W + b + MLP(c)).
 
     Args:
@@ -143,7 +152,7 @@ class Projection(nn.Module):
 
     def __init__(self, width: int, dim: int, hidden: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
-        self.settings: dict[str, Any] = {"dim": dim, "hidden": hidden, "dropout": dropout}
+        self.settings = {"dim": dim, "hidden": hidden, "dropout": dropout}
         self.width, self.dim = width, dim
         self.weight = nn.Parameter(torch.randn(width, dim) / width**0.5)
         self.bias = nn.Parameter(torch.zeros(dim))
@@ -161,7 +170,7 @@ class Projection(nn.Module):
         return normalize(z, dim=-1)
 
 
-class LocalScaling(nn.Module):
+class LocalScaling(Part):
     """The last, frozen stage of a head: coordinates that take its crowdedness from the cosine between modalities.
 
     An item that is near to many items of the other modalities is found for many wrong queries: a hub. Let r(z) be the
@@ -191,7 +200,7 @@ class LocalScaling(nn.Module):
         edge: float = 0.25,
     ) -> None:
         super().__init__()
-        self.settings: dict[str, Any] = {
+        self.settings = {
             "bank": bank, "own": own, "modalities": modalities, "neighbours": neighbours, "strength": strength,
             "edge": edge,
         }  # fmt: skip

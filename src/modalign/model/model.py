@@ -45,6 +45,9 @@ class Heads(nn.Module):
         self.list = nn.ModuleList(heads.values())
         self.dim = next(iter(dims.values()))
 
+    def extra_repr(self) -> str:
+        return ", ".join(f"{m} {self[m].features.width} -> {self.dim}" for m in self.modalities)
+
     def __getitem__(self, modality: str) -> Head:
         check_known("modality", modality, self.modalities)
         return self.list[self.modalities.index(modality)]  # type: ignore[return-value]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ..errors import ModalignError
+from ..errors import ModalignError, few
 from ..parameters import check_readable
 from ..views import Batch, Views
 
@@ -61,6 +61,10 @@ class Scale(nn.Module):
         """s as used, for logs."""
         return float(self().detach())
 
+    def extra_repr(self) -> str:
+        fixed = "" if isinstance(self.log_scale, nn.Parameter) else ", fixed"
+        return f"{self.value():.4g}, at most {math.exp(self.bounds[1]):.4g}{fixed}"
+
 
 class Objective(nn.Module):
     """Batch -> scalar loss, lower is better.
@@ -75,7 +79,11 @@ class Objective(nn.Module):
     ``@register("objective", "name")``; its constructor arguments are its settings.
     """
 
-    def __call__(self, batch: Batch | Tensor, *more: Tensor, group: Tensor | None = None) -> Tensor:
+    least = 1  # modalities: fewer teach it nothing, whatever they hold
+    features = False  # whether it compares points with what went into the heads
+    modalities: Sequence[str] | None = None  # that it looks at; None: all
+
+    def __call__(self, batch: Batch | Tensor, *more: Tensor, group: Tensor | Sequence[int] | None = None) -> Tensor:
         """The loss of a batch; or of plain tensors, for training loops of one's own.
 
         Args:
@@ -88,11 +96,26 @@ class Objective(nn.Module):
             Scalar tensor, with gradients to every tensor given.
 
         Raises:
-            ModalignError: arrays of other libraries, views, whole numbers, or a device that holds no numbers.
+            ModalignError: arrays of other libraries, views, whole numbers, or a device that holds no numbers; fewer
+                tensors than it can learn from, or none of what it compares points with.
         """
         if isinstance(batch, Batch):
             return super().__call__(batch)
-        return super().__call__(_batch_of([batch, *more], group))
+        plain = _batch_of([batch, *more], group)
+        check_modalities(self, plain.z.modalities)
+        lost = [type(part).__name__ for part in self.modules() if isinstance(part, Objective) and part.features]
+        if lost:
+            raise ModalignError(f"{lost[0]} compares points with what went into the heads: give both, Batch(z, x)")
+        return super().__call__(plain)
+
+    def can_learn(self, names: Sequence[str]) -> None:
+        """Refuse modalities that leave it without anything to learn from in any batch; see ``check_modalities``."""
+        there = [m for m in names if self.modalities is None or m in self.modalities]
+        if len(there) < self.least:
+            of = "" if self.modalities is None else f", and it looks at {few(self.modalities)} alone"
+            raise ModalignError(
+                f"{type(self).__name__} learns from {self.least} modalities or more, got {few(names) or 'none'}{of}"
+            )
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch, a scalar tensor."""
@@ -113,10 +136,21 @@ class Objective(nn.Module):
         return {"scale": scale.value()} if isinstance(scale, Scale) else {}
 
 
+def check_modalities(objective: nn.Module, names: Sequence[str]) -> None:
+    """Refuse modalities that leave an objective, or a term of it, without anything to learn from.
+
+    Raises:
+        ModalignError: fewer than it needs of those that it looks at, or its anchor is not among them.
+    """
+    for part in objective.modules():
+        if isinstance(part, Objective):
+            part.can_learn(names)
+
+
 NAMES = "xyzuvwabcdefgh"
 
 
-def _batch_of(rows: Sequence[Tensor], group: Tensor | None) -> Batch:
+def _batch_of(rows: Sequence[Tensor], group: Tensor | Sequence[int] | None) -> Batch:
     """A batch whose inputs are the tensors and whose points are their rows at length 1."""
     strange = [type(part).__name__ for part in rows if not isinstance(part, Tensor)]
     if strange:
@@ -133,7 +167,7 @@ def _batch_of(rows: Sequence[Tensor], group: Tensor | None) -> Batch:
         raise ModalignError(f"an objective takes {len(NAMES)} tensors at most, got {len(rows)}: give a Batch")
     x = Views.from_arrays(**dict(zip(names, rows, strict=True)))
     if group is not None:
-        x = Views(x.data, dict.fromkeys(names, group))
+        x = Views(x.data, dict.fromkeys(names, torch.as_tensor(group)))
     return Batch(x.map(lambda m, part: normalize(part, dim=1)), x)
 
 

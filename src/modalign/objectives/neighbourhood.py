@@ -92,7 +92,8 @@ class Rma(Objective):
         self.own, self.neighbour_temperature = own, neighbour_temperature
         self.levels, self.landmarks, self.official = levels, landmarks, official
         self.restarts, self.manifolds = tuple(restarts), None if manifolds is None else tuple(manifolds)
-        self.modalities = chosen(modalities, at_least=1)
+        self.modalities, self.least = chosen(modalities, at_least=1), 1 if form in ("geodesic", "structure") else 2
+        self.features = form == "structure"
 
     def forward(self, batch: Batch) -> Tensor:
         names = [m for m in self.modalities or batch.z.modalities if m in batch.z and len(batch.z[m])]

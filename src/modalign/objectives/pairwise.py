@@ -25,7 +25,7 @@ class Pairwise(Objective):
 
     def __init__(self, modalities: Sequence[str] | None = None, at_least: int = 2) -> None:
         super().__init__()
-        self.modalities = chosen(modalities, at_least)
+        self.modalities, self.least = chosen(modalities, at_least), at_least
 
     def forward(self, batch: Batch) -> Tensor:
         """Mean of ``pair_loss`` over pairs of modalities."""

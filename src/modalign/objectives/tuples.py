@@ -25,12 +25,19 @@ class Tuples(Objective):
         pick: which of a group's items: "sample" (drawn anew each step, the same on every rank), "first", "mean".
     """
 
+    least = 2
+
     def __init__(
         self, anchor: str | None = None, modalities: Sequence[str] | None = None, pick: str = "sample"
     ) -> None:
         super().__init__()
         self.anchor, self.modalities, self.pick = anchor, chosen(modalities, at_least=2), pick
         check_known("pick", pick, ["sample", "first", "mean"])
+
+    def can_learn(self, names: Sequence[str]) -> None:
+        super().can_learn(names)
+        if self.anchor not in (None, "all"):
+            check_known("anchor", self.anchor, names)
 
     def stack(self, batch: Batch) -> tuple[Stack, list[str]] | None:
         """Tuples of the modalities that the batch holds, in order; None with fewer than two of them."""

@@ -176,6 +176,8 @@ class Triangle(Tuples):
         1.037
     """
 
+    least = 3
+
     def __init__(
         self,
         official: bool = False,

@@ -9,12 +9,13 @@ from typing import Any
 
 from ..errors import ModalignError
 from ..metrics.score import Score
+from ..metrics.shown import listing
 from ..robustness.kinds import Kind
 
 FORMAT = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MethodResult:
     """Scores of one method.
 
@@ -29,6 +30,9 @@ class MethodResult:
     pairs: int | None = None
     by_seed: tuple[float, ...] = ()
 
+    def __repr__(self) -> str:
+        return "\n".join([self.label, *listing(self.scores, "main")])
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -39,7 +43,7 @@ class Budget:
     mean_recall: Score
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """Scores of one or several methods on the same items, and what is needed to judge them.
 
@@ -60,6 +64,9 @@ class Result:
         >>> found = Result("cca on arrays", {"cca": MethodResult("cca", {"mean_recall": Score(0.5)})})
         >>> Result.from_json(found.json()) == found
         True
+        >>> found
+        cca on arrays, split 'test'
+        cca
     """
 
     title: str
@@ -79,6 +86,9 @@ class Result:
     attribution: str = ""
     weights: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"{self.title}, split '{self.split}'", *map(repr, self.methods.values())])
 
     def json(self) -> dict[str, Any]:
         """Plain values; what is empty is left out."""

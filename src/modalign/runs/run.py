@@ -70,6 +70,9 @@ class Run:
     def __str__(self) -> str:
         return str(from_here(self.folder))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
     @classmethod
     def open(cls, folder: Path | str) -> Run:
         """A run that is there.

@@ -60,6 +60,9 @@ class Index(Gallery):
     def __str__(self) -> str:
         return str(from_here(self.folder))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
     def _read(self) -> dict[str, list[Part]]:
         dim = int(self.current["dim"])
         names = list(self.current["segments"])

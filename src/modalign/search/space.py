@@ -56,6 +56,9 @@ class Space:
     def __str__(self) -> str:
         return str(from_here(self.folder))
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self}>"
+
     # ------------------------------------------------------------------ the model
 
     @loaded

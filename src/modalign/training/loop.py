@@ -18,7 +18,7 @@ from ..geometry.transport import shared
 from ..metrics.mean_recall import mean_of, recalls, sums_of
 from ..metrics.ranking import find_all
 from ..metrics.score import Score
-from ..objectives.base import Objective
+from ..objectives.base import Objective, check_modalities
 from ..objectives.total import Total, pull
 from ..progress import Progress, silent
 from ..views import Batch, Views
@@ -64,13 +64,15 @@ def train(
         stream: of the modalities of which x has places in place of rows, which are read batch by batch.
 
     Raises:
-        ModalignError: no usable data, a loss that is not finite, or a checkpoint of other settings.
+        ModalignError: no usable data, modalities that teach the objective nothing, a loss that is not finite, or a
+            checkpoint of other settings.
     """
     s, seen = settings or TrainingSettings(), seen or x
     keep_freed()
     with torch.random.fork_rng(), shared(ranks.PlanRows()):
         torch.manual_seed(s.seed)
         sampler = Sampler(x, s.batch, s.unpaired, s.seed)
+        check_modalities(objective, x.modalities)
         prepare = getattr(objective, "prepare", None)
         if prepare is not None:
             prepare(seen)
