@@ -88,7 +88,9 @@ def _power_laws(p: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarr
     for power in np.arange(0.1, 1.55, 0.05):
         basis = np.stack([np.ones(len(p)), -(p**-power)], 1)
         top, a = np.linalg.lstsq(basis, levels, rcond=None)[0]
-        top, a = np.minimum(top, 1.0), np.maximum(a, 0.0)
+        fall = -basis[:, 1]
+        a = np.where(top > 1.0, fall @ (1.0 - levels) / (fall @ fall), a)  # the best one where top is held at 1
+        top, a = np.where(a < 0.0, levels.mean(0), np.minimum(top, 1.0)), np.maximum(a, 0.0)
         error = ((basis @ np.stack([top, a]) - levels) ** 2).sum(0)
         better = error < least
         least[better] = error[better]

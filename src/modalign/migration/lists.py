@@ -28,6 +28,9 @@ def nearest(queries: Tensor, store: Tensor, k: int, measure: Measure = "cosine",
     """
     if measure == "cosine":
         queries, store = (torch.nn.functional.normalize(x, dim=1) for x in (queries, store))
+    if measure == "l2":  # about the mean: differences ignore it, the rounding of squares does not
+        centre = store.mean(0)
+        queries, store = queries - centre, store - centre
     bias = -store.square().sum(1) if measure == "l2" else None
     k = min(k, len(store) - (own is not None))
     rows = []
