@@ -109,6 +109,12 @@ def test_several_modalities_are_merged_by_score() -> None:
     assert {f.place.modality for f in g.nearest(query, ["image"], 10)} == {"image"}
 
 
+def test_a_modality_that_is_named_twice_is_searched_once() -> None:
+    g = gallery()
+    query = g.vectors("text", [3])[0].astype(np.float64)
+    assert g.nearest(query, ["text", "text", "image"], 10) == g.nearest(query, ["text", "image"], 10)
+
+
 def test_filters_narrow_before_the_best_are_taken() -> None:
     g = gallery()
     query = g.vectors("text", [0])[0].astype(np.float64)

@@ -173,7 +173,7 @@ class Gallery:
         if k < 1:
             raise ModalignError(f"k must be at least 1, got {k}")
         found: list[Match] = []
-        for m in to:
+        for m in dict.fromkeys(to):
             allowed = self.allowed(m, where)
             start = 0
             for part in self._of(m):
@@ -187,7 +187,7 @@ class Gallery:
                     for v, c, r in zip(value, cosine, rows, strict=True)
                 ]
                 start = stop
-        order = {m: i for i, m in enumerate(to)}
+        order = {m: i for i, m in enumerate(dict.fromkeys(to))}
         found.sort(key=lambda f: (-f.score, order[f.place.modality], f.place.row))
         return found[:k]
 

@@ -6,6 +6,7 @@ import math
 import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -97,13 +98,19 @@ def _arrow_column(arrow: Any, values: list[Any]) -> Any:
         return arrow.array(values, arrow.string())
     if kinds == {bool}:
         return arrow.array(values, arrow.bool_())
-    long = any(isinstance(v, int) and not -(2**63) <= v < 2**63 for v in values)
+    exact = 2**63 if kinds == {int} else 2**53  # beside fractions whole numbers become such
+    long = any(isinstance(v, int) and not -exact <= v < exact for v in values)
     if kinds == {int} and not long:
         return arrow.array(values, arrow.int64())
     if kinds <= {int, float} and not long:
         return arrow.array(values, arrow.float64())
-    texts = [v if v is None or isinstance(v, str) else to_json(v) for v in values]
+    texts = [v if v is None or isinstance(v, str) else to_json(_whole(v)) for v in values]
     return arrow.array(texts, arrow.string())
+
+
+def _whole(value: Any) -> Any:
+    """A whole number without a point, as it was before it stood in one column with fractions."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -233,6 +240,10 @@ def _same_number(value: Any, text: str) -> bool:
 
 
 def _number(value: Any) -> float | None:
+    """A finite number; a whole one as it is: ids of 64 bits are more than a fraction tells apart."""
+    if isinstance(value, int | str):
+        with suppress(ValueError):
+            return int(value)
     try:
         number = float(value)
     except (TypeError, ValueError):
