@@ -18,6 +18,8 @@ from modalign.model import Heads, Model
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.runs.items import Items
 from modalign.search import Query, open_space
+from modalign.serve.answers import info
+from modalign.serve.state import SearchRequest, State
 
 from .conftest import cloud, write_run
 
@@ -168,3 +170,40 @@ def test_a_run_without_a_model_is_searched_by_items(tmp_path: Path) -> None:
     space = open_space(run)
     assert len(space.search(Query().item("text/3"))["hits"]) == 10
     assert space.encoders == {}
+
+
+def test_words_are_read_as_a_modality_of_words_of_another_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"where is the {w}?,it is behind the {w},{'small' if len(w) < 5 else 'large'}" for w in WORDS]
+    (tmp_path / "asked.csv").write_text("\n".join(["asked,said,size", *lines]))
+    (tmp_path / "run.toml").write_text(
+        f"""
+        out = "{tmp_path}/run"
+        [data]
+        name = "table"
+        root = "{tmp_path}/asked.csv"
+        columns = {{ question = "asked", answer = "said" }}
+        words = ["question", "answer"]
+        [encoders]
+        question = "minilm"
+        answer = "minilm"
+        [method]
+        name = "procrustes"
+        """
+    )
+    code, _, err = call(capsys, "train", tmp_path / "run.toml")
+    assert code == 0, err
+    code, out, err = call(capsys, "search", tmp_path / "run", "where is the river?", "--where", "size=large", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["to"] == ["answer"]
+    assert found["hits"][0]["name"] == "it is behind the river"
+    assert {hit["extra"]["size"] for hit in found["hits"]} == {"large"}
+    space = open_space(tmp_path / "run")
+    assert (space.reader("text"), space.reader("answer"), space.reader("image")) == ("question", "answer", None)
+    state = State([space], ["mine"])
+    assert info(state, {}, "")["spaces"][0]["encoders"] == ["text"]
+    terms = [{"kind": "text", "value": "where is the dog?", "weight": 1.0}]
+    asked = SearchRequest(terms, to=[], k=3, where=[], correction=None, spaces=[0])
+    assert state.query(asked, 0)[1].shape == (1, space.gallery.dim)

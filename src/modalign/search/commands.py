@@ -103,7 +103,7 @@ def index_run(
 
 def _example(space: Space) -> str:
     """A query that a space can answer: words where it reads them, else its first item."""
-    if "text" in space.encoders:
+    if space.reader("text"):
         return '"a word"'
     places = (Place(m, int(row)) for m in space.gallery.modalities for row in space.gallery.sample(m, 1))
     return f"--item {shlex.quote(next(map(space.gallery.id, places), 'ID'))}"

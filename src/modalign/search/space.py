@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from ..errors import ModalignError, unknown
+from ..features.choose import DEFAULTS
 from ..features.encoders.base import loaded
 from ..features.store import Store
 from ..files import as_path
 from ..model import Model, model_fingerprint
 from ..outputs import from_here
 from ..parameters import Count, check_value
-from ..registry import make
+from ..registry import get, make
 from ..runs import Run
 from .gallery import CORRECTIONS, Gallery, in_memory
 from .index import Index
@@ -73,15 +74,14 @@ class Space:
         """Modality -> encoder of raw queries."""
         return self.model.encoders if self.model_folder is not None else {}
 
-    def encoder(self, modality: str) -> Any:
-        """The encoder of a modality, made once.
+    def encoder(self, kind: str) -> Any:
+        """The encoder of a modality or of a kind of raw queries, made once.
 
         Raises:
             ModalignError: the model has none for it.
         """
         with self._lock:
-            if modality not in self._encoders:
-                self.require_encoder(modality)
+            if (modality := self.require_encoder(kind)) not in self._encoders:
                 self._encoders[modality] = make("encoder", **self.encoders[modality])
             return self._encoders[modality]
 
@@ -103,13 +103,14 @@ class Space:
         if term.kind == ITEM:
             place = self.gallery.find(str(term.value))
             return self.gallery.vectors(place.modality, [place.row])[0].astype(np.float64)
-        return self.encode(term.kind, term.value if isinstance(term.value, bytes | str) else str(term.value))
+        modality = self.require_encoder(term.kind)
+        return self.encode(modality, term.value if isinstance(term.value, bytes | str) else str(term.value))
 
     # ------------------------------------------------------------------ searching
 
     def sources(self, query: Query) -> tuple[str, ...]:
         """Modalities of a query, items by their own."""
-        named = list(query.modalities)
+        named = [self.reader(kind) or kind for kind in query.modalities]
         named += [self.gallery.find(str(t.value)).modality for t in query.terms if t.kind == ITEM and t.weight > 0]
         return tuple(dict.fromkeys(named))
 
@@ -174,13 +175,24 @@ class Space:
         rows = query.vectors(self.vector)
         return self.answer(query, query.compose(rows), to, k, where, correction, exact)
 
-    def require_encoder(self, modality: str) -> None:
-        """Raises ModalignError where the model has no encoder for raw items of a modality."""
-        if modality not in self.encoders:
-            known = ", ".join(self.encoders) or "none: it was fitted on plain arrays"
-            raise ModalignError(
-                f"this run has no encoder for '{modality}' (it has: {known}); items of it are found by --item ID"
-            )
+    def reader(self, kind: str) -> str | None:
+        """The modality as which raw queries of a kind are read: its own, else the first one under a name of the data
+        set's whose encoder is of that kind, as words are read as ``question``."""
+        if kind in self.encoders:
+            return kind
+        others = (m for m in self.encoders if m not in DEFAULTS)
+        return next(
+            (m for m in others if getattr(get("encoder", self.encoders[m]["name"]), "modality", "") == kind), None
+        )
+
+    def require_encoder(self, kind: str) -> str:
+        """``reader``. Raises ModalignError where the model has no encoder for raw items of a kind."""
+        if (modality := self.reader(kind)) is not None:
+            return modality
+        known = ", ".join(self.encoders) or "none: it was fitted on plain arrays"
+        raise ModalignError(
+            f"this run has no encoder for '{kind}' (it has: {known}); items of it are found by --item ID"
+        )
 
     def answer(
         self,

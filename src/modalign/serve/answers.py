@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError
+from ..features.choose import DEFAULTS
 from ..search import layout
 from ..search.commands import command_line, notes
 from ..search.examples import examples
@@ -50,17 +51,18 @@ def info(state: State, limits: Mapping[str, int], version: str) -> dict[str, Any
 def _space(state: State, number: int, space: Space) -> dict[str, Any]:
     gallery = space.gallery
     index = gallery if isinstance(gallery, Index) else None
+    words = space.reader("text")
     return {
         "name": state.names[number],
         "title": space.facts.get("title", ""),
         "attribution": space.facts.get("attribution", ""),
         "modalities": {m: gallery.count(m) for m in gallery.modalities},
-        "encoders": list(space.encoders),
+        "encoders": [kind for kind in DEFAULTS if space.reader(kind)],
         "dim": gallery.dim,
         "kind": index.settings.kind if index else "exact",
         "recall": _recall(index.current.get("recall")) if index else "",
-        "examples": examples(space) if "text" in space.encoders else [],
-        "starts": [] if "text" in space.encoders else [
+        "examples": examples(space) if words else [],
+        "starts": [] if words else [
             _item(state, number, Place(m, int(row))) for m in gallery.modalities for row in gallery.sample(m, STARTS)
         ],
         "keys": sorted({k for parts in gallery.parts.values() for p in parts for k in list(p.items.keys())}

@@ -79,7 +79,7 @@ class State:
             # What goes wrong here goes wrong again at the first query, which tells it; and a program that is ended
             # meanwhile takes away what is being imported.
             with contextlib.suppress(Exception):
-                if "text" in space.encoders and not ended.is_set():
+                if space.reader("text") and not ended.is_set():
                     self._text(number, "a word")
                 for m in space.gallery.modalities:
                     if not ended.is_set():
@@ -97,7 +97,8 @@ class State:
         Raises:
             ModalignError: no space has an encoder for it, or it cannot be decoded.
         """
-        tables = {_key(s.encoders[modality]): s.encoders[modality] for s in self.spaces if modality in s.encoders}
+        readers = [s.encoders[m] for s in self.spaces if (m := s.reader(modality)) is not None]
+        tables = {_key(table): table for table in readers}
         if not tables:
             raise ModalignError(f"no run here has an encoder for '{modality}'")
         features = {key: self.decoders.encode(table, data) for key, table in tables.items()}
@@ -125,12 +126,12 @@ class State:
                 upload = self._uploads.get(value)
                 if upload is None:
                     raise ModalignError("an uploaded file has been forgotten: add it again")
-                space.encoder(upload.modality)
-                features = upload.features.get(_key(space.encoders[upload.modality]))
+                modality = space.require_encoder(upload.modality)
+                features = upload.features.get(_key(space.encoders[modality]))
                 if features is None:
                     raise ModalignError(f"{self.names[number]} cannot read '{upload.name}'")
                 query = query.of(upload.modality, upload.name, weight, upload.name)
-                vectors.append(space.place(upload.modality, features))
+                vectors.append(space.place(modality, features))
             elif kind == ITEM:
                 find(space, self.names[number], value, term["thing"])
                 query = query.item(value, weight)
@@ -144,10 +145,11 @@ class State:
     def _text(self, number: int, words: str) -> np.ndarray:
         """A text's vector in a space; spaces with the same encoder share its features."""
         space = self.spaces[number]
-        encoder = space.encoder("text")
-        key = _key(space.encoders["text"])
+        modality = space.require_encoder("text")
+        encoder = space.encoder(modality)
+        key = _key(space.encoders[modality])
         self._encoders.setdefault(key, encoder)  # one encoder of a kind, whichever run it is of
-        return space.place("text", self._features(key, words))
+        return space.place(modality, self._features(key, words))
 
     def _encode(self, encoder: str, words: str) -> torch.Tensor:
         """Features (1, d) of words. Whoever comes first encodes all that wait, in one batch."""
