@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from ..errors import ModalignError, require
-from ..files import atomic
+from ..files import atomic, to_json
 from ..geometry.neighbours import knn
 from ..report.projection import places
-from ..runs.items import Items
+from ..runs.items import OWN, Items
 from ..runs.run import Run
 
 NEAREST = 15
@@ -23,7 +23,8 @@ def write_atlas(run: Run, path: Path | str) -> int:
 
     Columns: row, modality, group, split, text (its words, or those of its group), uri, image (the thumbnail's bytes), x
     and y (of the report's map up to ``MAPPED`` items, of principal components beyond), neighbors (ids of the nearest
-    items of any modality, and 1 - cosine), vector. Then:
+    items of any modality, and 1 - cosine), vector; and what the data set says of the items, to colour them by, as
+    ``item_NAME`` where one of these has the name. Then:
     ``embedding-atlas FILE --x x --y y --text text --image image --neighbors neighbors``.
 
     Raises:
@@ -51,6 +52,8 @@ def write_atlas(run: Run, path: Path | str) -> int:
         "neighbors": [{"ids": i, "distances": d} for i, d in zip(near.tolist(), far.tolist(), strict=True)],
         "vector": vectors.cast(arrow.list_(arrow.float32())),
     }
+    for key, values in _metadata(items, names).items():
+        columns[f"item_{key}" if key in columns else key] = _column(arrow, values)
     with atomic(Path(path)) as partial:
         parquet.write_table(arrow.table({k: v for k, v in columns.items() if not _empty(v)}), partial)
     return len(rows)
@@ -66,6 +69,21 @@ def _described(items: Items, names: list[str], folder: Path) -> list[dict[str, A
         for m in names
         for g, e in zip(items.z.group[m].tolist(), items.entries[m], strict=True)
     ]  # fmt: skip
+
+
+def _metadata(items: Items, names: list[str]) -> dict[str, list[Any]]:
+    """What the data set says of the items beyond what every entry holds, by its keys in their order."""
+    entries = [e for m in names for e in items.entries[m]]
+    keys = dict.fromkeys(k for e in entries for k in e if k not in OWN and k != "name")
+    return {key: [e.get(key) for e in entries] for key in keys}
+
+
+def _column(arrow: Any, values: list[Any]) -> Any:
+    """An Arrow column; as text where values are of several types."""
+    try:
+        return arrow.array(values)
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError):
+        return arrow.array([v if v is None or isinstance(v, str) else to_json(v) for v in values])
 
 
 def _picture(folder: Path, place: str | None) -> dict[str, Any] | None:
