@@ -126,3 +126,20 @@ def test_costs_and_weights_of_numpy_are_taken_as_they_are(kind):
     found = solve(kind(cost.numpy(), weights), SOLVER)
     assert torch.equal(found.objective, expected.objective)
     assert torch.equal(solve(kind(cost.numpy()[::-1].copy()[::-1]), SOLVER).f, solve(kind(cost.cpu()), SOLVER).f)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.05, 5.0])
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
+def test_items_of_no_weight_play_no_part_in_gromov_transport(alpha, epsilon):
+    """With an entropy the plan had a thousandth of the mass, and said that it had not converged."""
+    x, y, cost = rows(5).double(), rows(4, seed=1).double(), torch.rand(5, 4, dtype=torch.float64)
+    cx, cy = torch.cdist(x, x), torch.cdist(y, y)
+    a, b = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.4]).double(), torch.tensor([0.5, 0.0, 0.2, 0.3]).double()
+    solver = Solver(epsilon, 1e-9, max_iterations=500)
+    found = fused_gromov(cost, cx, cy, a, b, alpha=alpha, solver=solver)
+    kept = torch.tensor([0, 2, 3])
+    less = fused_gromov(cost[1:, kept], cx[1:, 1:], cy[kept][:, kept], a[1:], b[kept], alpha=alpha, solver=solver)
+    assert found.converged
+    torch.testing.assert_close(found.plan[1:, kept], less.plan)
+    assert found.plan[0].sum() == found.plan[:, 1].sum() == 0
+    torch.testing.assert_close(found.value, less.value)

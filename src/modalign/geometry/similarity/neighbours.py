@@ -98,7 +98,7 @@ def cknna(x: Tensor, y: Tensor, k: int = 10, *, constant: float = 0.0) -> float:
     """Centred kernel nearest-neighbour alignment: unbiased CKA of the entries that are neighbours in both sets.
 
     CKNNA = A(K, L) / sqrt(A(K, K) A(L, L)), A the unbiased HSIC of linear kernels of the unit rows, with entries (i, j)
-    kept where j is among the k nearest of i in both arguments.
+    kept where j is among the k nearest of i in both arguments. Not quite symmetric in x and y, as in the original.
 
     Args:
         x: (n, d1), y: (n, d2): row i of both is the same item; rows are scaled to length 1.

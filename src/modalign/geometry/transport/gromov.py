@@ -140,7 +140,7 @@ def _solve(
     between = torch.zeros(len(cx), len(cy), dtype=cx.dtype, device=cx.device) if cost is None else cost
     source = dense_cost(between)
     problem = pose(source, *one_mass(source, a, b), 1.0)
-    plan = _through_pot(between, cx, cy, problem.a, problem.b, alpha, solver, start)
+    plan = _plan(between, cx, cy, problem.a, problem.b, alpha, solver, start)
     error = float((plan.sum(1) - problem.a).abs().sum() + (plan.sum(0) - problem.b).abs().sum())
     converged = error <= 1e-4 * float(problem.b.sum())
     warn_unless(converged, error, 1e-4, solver.max_iterations)
@@ -154,6 +154,20 @@ def _solve(
     objective = Envelope.apply(value, gradients, *inputs)
     zeros = (torch.zeros_like(problem.a), torch.zeros_like(problem.b))
     return Plan(objective, *zeros, 0, converged, False, Held(plan, value, error))
+
+
+def _plan(
+    cost: Tensor, cx: Tensor, cy: Tensor, a: Tensor, b: Tensor, alpha: float, solver: Solver, start: Tensor | None
+) -> Tensor:
+    """The plan of the items that have a weight; of others POT's entropic solver makes a plan that misses its mass."""
+    rows, columns = (w.detach().nonzero().squeeze(-1) for w in (a, b))
+    if len(rows) == len(a) and len(columns) == len(b):
+        return _through_pot(cost, cx, cy, a, b, alpha, solver, start)
+    start = None if start is None else start[rows][:, columns]
+    found = _through_pot(
+        cost[rows][:, columns], cx[rows][:, rows], cy[columns][:, columns], a[rows], b[columns], alpha, solver, start
+    )
+    return found.new_zeros(len(a), len(b)).index_put((rows.unsqueeze(-1), columns), found)
 
 
 def _through_pot(
