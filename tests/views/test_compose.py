@@ -26,6 +26,16 @@ def test_a_composed_row_is_the_normalised_sum_of_what_is_present() -> None:
         assert torch.allclose(compose(q)[i], torch.nn.functional.normalize(own.sum(0), dim=0), atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-7, 1e9])
+def test_weights_count_by_their_ratios(scale: float) -> None:
+    """Small ones were told to cancel each other, and of large ones what rounding left was taken for a direction."""
+    z = torch.nn.functional.normalize(torch.randn(3, 8, generator=torch.Generator().manual_seed(0)).double(), dim=1)
+    w = torch.tensor([1.0, -0.5, 0.2], dtype=torch.float64)
+    torch.testing.assert_close(blend(z, scale * w), blend(z, w))
+    with pytest.raises(ModalignError, match="cancel each other"):
+        blend(torch.stack([z[0], z[0] + 1e-9 * z[1]]), scale * torch.tensor([1.0, -1.0], dtype=torch.float64))
+
+
 def test_weights_of_zero_leave_a_modality_out() -> None:
     q = side(rows(), ["a", "b"])
     weighted = compose(q, [1.0, 0.0])

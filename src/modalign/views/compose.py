@@ -14,7 +14,7 @@ from .aligned import Aligned, Stack, aligned
 from .groups import join
 from .views import Views
 
-SHORTEST = 1e-6  # length of a sum of unit vectors below which its direction is rounding
+SHORTEST = 1e-6  # length of a sum of unit vectors, over that of its weights, up to which its direction is rounding
 
 
 @checked
@@ -32,9 +32,9 @@ def blend(rows: Tensor, weight: Tensor) -> Tensor:
         tensor([0.6000, 0.8000])
     """
     total = (rows * weight[..., None]).sum(-2)
-    if bool((total.norm(dim=-1) < SHORTEST).any()):
+    if bool((total.norm(dim=-1) <= SHORTEST * weight.abs().sum(-1)).any()):
         raise ModalignError("the parts of the query cancel each other: nothing is left to search for")
-    return normalize(total, dim=-1)
+    return total / total.norm(dim=-1, keepdim=True)
 
 
 @checked
