@@ -113,3 +113,28 @@ def test_with_the_library(tmp_path: Path) -> None:
     assert [r.text for r in saved] == [None, "a", "b"]
     with pytest.raises(ModalignError, match="is not what save_to_disk wrote"):
         hf(tmp_path / "files")
+
+
+def test_parquet_files_of_the_hub_are_read_by_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("datasets")
+    monkeypatch.setattr(library.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    features = library.Features({"image": library.Image(), "caption": library.Value("string")})
+    for number, name in enumerate(
+        ("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001", "rest")
+    ):
+        rows = {"image": [{"path": None, "bytes": _png()}], "caption": [f"caption {number}"]}
+        folder = tmp_path / "repository" / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        library.Dataset.from_dict(rows, features=features).to_parquet(folder / f"{name}.parquet")
+    files = str(tmp_path / "files")
+    made = hf(tmp_path / "repository", files=files)
+    found = [(r.split, r.text) for r in made if r.modality == "text"]
+    assert sorted(found) == [("", "caption 3"), ("train", "caption 0"), ("train", "caption 1"), ("val", "caption 2")]
+    assert {Path(str(r.uri)).read_bytes() for r in made if r.modality == "image"} == {_png()}
+    alone = hf(tmp_path / "repository" / "data" / "rest.parquet", files=files)
+    assert [r.text for r in alone] == [None, "caption 3"]
+    with pytest.raises(ModalignError, match=r"say with files=FOLDER \(from a shell: --set files=FOLDER\)"):
+        hf(tmp_path / "repository")
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ModalignError, match=r"damaged\.parquet cannot be read as a data set"):
+        hf(tmp_path / "damaged.parquet")

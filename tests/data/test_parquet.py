@@ -1,82 +1,86 @@
-"""Parquet files: values of any type; those in a compression that pyarrow does not read are one line."""
+"""Feature arrays in Parquet files: columns of lists, by name where there are several."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 
-import modalign as ma
-from modalign.data import Manifest
-from modalign.data.entries import read_entries
-from modalign.data.pairs import load_ids
+from modalign.cli import main
+from modalign.data.arrays import load_array, modality_names
+from modalign.data.table import table
 from modalign.errors import ModalignError
-from modalign.migration.stores import open_vectors
+
+arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'modalign[data]')")
+parquet = pytest.importorskip("pyarrow.parquet")
 
 
-@pytest.mark.parametrize(
-    ("part", "where"),
-    [({"text": b"x"}, "the texts of 'm'"), ({"extra": {"raw": b"x"}}, "the column 'raw' of 'm'")],
-)
-def test_bytes_of_a_manifest_are_refused_where_they_are(part: dict[str, Any], where: str) -> None:
-    with pytest.raises(ModalignError, match=f"{where}: bytes cannot be written as JSON"):
-        Manifest.from_rows([{"group": 0, "modality": "text", "text": "a"} | part], name="m")
-
-
-def test_dates_and_decimals_of_a_table_are_kept_and_bytes_are_counted(tmp_path: Path) -> None:
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    days = [date(2026, 11, 5), None]
-    columns = {
-        "caption": ["a cat", "a dog"], "day": days, "at": arrow.array([datetime(2026, 11, 5, 10), None]),
-        "price": arrow.array([Decimal("1.50"), Decimal("2.00")]), "thumb": [b"\xff\x00", b"\xfe"],
-    }  # fmt: skip
-    parquet.write_table(arrow.table(columns), tmp_path / "list.parquet")
-    found = ma.datasets.table(tmp_path / "list.parquet")
-    assert found.extra == {
-        "day": ("2026-11-05", None), "at": ("2026-11-05T10:00:00", None), "price": (1.5, 2.0),
-    }  # fmt: skip
-    told = "2 values of 'thumb' left out, bytes, which are no text or number: line 1, line 2"
-    assert [x.line for x in found.left_out] == [told]
-    found.save(tmp_path / "manifest.json")
-    assert Manifest.load(tmp_path / "manifest.json").extra == found.extra
-    with pytest.raises(ModalignError, match="the column 'raw' of 'manifest': bytes cannot be written as JSON"):
-        Manifest.from_rows([{"group": 0, "modality": "text", "text": "a cat", "extra": {"raw": b"x"}}])
-
-
-def lzo(path: Path, columns: dict[str, list[Any]], leaf: str) -> Path:
-    """A table of one column whose footer says that it is compressed by LZO, which pyarrow cannot write either."""
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(arrow.table(columns), path, compression=None)
-    plain = bytes([len(leaf)]) + leaf.encode() + b"\x15\x00"  # the end of the column's path, then its codec: none
-    content = path.read_bytes()
-    assert content.count(plain) == 1
-    path.write_bytes(content.replace(plain, plain[:-1] + b"\x06"))
+def written(path: Path, **columns: object) -> Path:
+    parquet.write_table(arrow.table(columns), path, row_group_size=7)
     return path
 
 
-def test_a_compression_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    ids = lzo(tmp_path / "ids.parquet", {"id": ["a", "b"]}, "id")
-    with pytest.raises(ModalignError, match=r"list is damaged: .*ids\.parquet \(.*LZO"):
-        read_entries(ids)
-    with pytest.raises(ModalignError, match=r"file of ids is damaged: .*ids\.parquet \(.*LZO"):
-        load_ids({"a": ids}, {"a": 2})
-    vectors = lzo(tmp_path / "v.parquet", {"v": [[1.0, 2.0], [3.0, 4.0]]}, "element")
-    with pytest.raises(ModalignError, match=r"vectors cannot be read: .*v\.parquet, row group 0 \(.*LZO"):
-        open_vectors(vectors)
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(0)
+    image = draw.normal(size=(40, 6)).astype("float32")
+    text = (image @ draw.normal(size=(6, 4))).astype("float16")
+    fixed = arrow.FixedSizeListArray.from_arrays(arrow.array(text.ravel()), 4)
+    ids = [f"item-{i}" for i in range(40)]
+    path = written(tmp_path / "items.parquet", id=ids, image=image.tolist(), text=fixed, tags=[[1, 2]] * 40)
+    return path, image, text
 
 
-def test_a_group_of_vectors_that_is_damaged_is_named_when_it_is_read(tmp_path: Path) -> None:
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    path = tmp_path / "v.parquet"
-    parquet.write_table(arrow.table({"v": [[float(i)] for i in range(8)]}), path, row_group_size=4, compression=None)
-    second = parquet.ParquetFile(path).metadata.row_group(1).column(0)
-    with path.open("r+b") as file:
-        file.seek(second.dictionary_page_offset or second.data_page_offset)
-        file.write(b"\xff" * 16)
-    store = open_vectors(path)
-    assert store.read(0, 4).tolist() == [[0.0], [1.0], [2.0], [3.0]]
-    with pytest.raises(ModalignError, match=r"vectors cannot be read: .*v\.parquet, row group 1 \("):
-        store.read(4, 8)
+def test_a_column_is_read_to_the_bit_whatever_its_lists_are(both: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, image, text = both
+    assert np.array_equal(load_array(f"{path}#image").numpy(), image)
+    assert np.array_equal(load_array(f"{path}#text").numpy(), text.astype("float32"))
+    assert np.array_equal(load_array(written(path.with_name("one.parquet"), v=image.tolist())).numpy(), image)
+    assert modality_names([Path(f"{path}#image"), Path("text.npy")]) == ["image", "text"]
+
+
+def test_columns_are_aligned_and_mapped(both: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    path, image, _ = both
+    run, out = tmp_path / "run", tmp_path / "z.npy"
+    options = ["--ids", str(path), str(path), "--method", "cca", "--dim", "3", "--out", str(run)]
+    main(["align", f"{path}#image", f"{path}#text", *options])
+    main(["transform", str(run), f"{path}#image", "--modality", "image", "--out", str(out)])
+    np.save(tmp_path / "image.npy", image)
+    again = tmp_path / "again.npy"
+    main(["transform", str(run), str(tmp_path / "image.npy"), "--modality", "image", "--out", str(again)])
+    assert np.array_equal(np.load(out), np.load(again))
+
+
+def test_what_is_no_column_of_vectors_is_told(both: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    path, image, _ = both
+    gap, uneven = [None, *image.tolist()[1:]], [[1.0], *image.tolist()[1:]]
+    folder = tmp_path / "features"
+    folder.mkdir()
+    np.save(folder / "a.npy", image[0])
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1 and nothing else")
+    for place, said in (
+        (path, r"has 2 columns of vectors \(image, text\): name one behind a #, .*items.parquet#image"),
+        (f"{path}#imag", "did you mean 'image'"),
+        (f"{path}#tags", "unknown column of vectors"),
+        (tmp_path / "none.parquet", "array file not found"),
+        (tmp_path / "damaged.parquet", "array file is damaged or not in its format"),
+        (written(tmp_path / "words.parquet", id=["a"]), r"has 0 columns of vectors \(none\)$"),
+        (written(tmp_path / "gap.parquet", v=gap), r"1 vectors are missing \(null\)"),
+        (written(tmp_path / "uneven.parquet", v=uneven), r"unequal lengths \(1, 6\)"),
+        (written(tmp_path / "empty.parquet", v=arrow.array([], arrow.list_(arrow.float32()))), "array is empty"),
+        (folder, r"features \(a folder of 1 .npy files: stack them"),
+    ):
+        with pytest.raises(ModalignError, match=said):
+            load_array(place)
+    with pytest.raises(ModalignError, match=r"got 'items', 'items': give --names, or columns by name"):
+        modality_names([path, path])
+
+
+def test_vectors_in_a_list_are_no_facts_of_its_rows(both: tuple[Path, np.ndarray, np.ndarray]) -> None:
+    path, _, _ = both
+    wide, box = [[0.5] * 17] * 3, [[0.0, 0.0, 1.0, 1.0]] * 3
+    made = table(written(path.with_name("list.parquet"), caption=["a", "b", "c"], vector=wide, box=box))
+    assert [row.extra for row in made] == [{"box": [0.0, 0.0, 1.0, 1.0]}] * 3
+    assert [(told.what, told.count) for told in made.left_out] == [("values of 'vector'", 3)]
+    assert "modalign align takes them from FILE.parquet#COLUMN" in made.left_out[0].line

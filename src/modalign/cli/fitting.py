@@ -69,7 +69,8 @@ def align(
     """Fit heads on feature arrays: the shortest way to a shared space.
 
     Args:
-        arrays: Two or more .npy files, (rows, features). Rows are paired by position unless --pairs or --ids is given.
+        arrays: Two or more .npy files, (rows, features), or FILE.parquet#COLUMN. Rows are paired by position unless
+            --pairs or --ids is given.
         out: Folder of the run.
         pairs: CSV or .npy of row numbers, or of ids, one pair a line; all other rows are unpaired (two arrays only).
         method: See: modalign list method.
@@ -101,7 +102,7 @@ def transform(run: Path, array: Path, *, modality: str, out: Path, json: Json = 
 
     Args:
         run: Folder of the run.
-        array: .npy file, (rows, features), from the same encoder as in training.
+        array: .npy file, (rows, features), or FILE.parquet#COLUMN, from the same encoder as in training.
         modality: Which head to use.
         out: .npy file to write, (rows, dim), unit rows.
     """

@@ -1,4 +1,4 @@
-"""Arrays from files: .npy, .npz, .safetensors, .lance. Safe to open whoever wrote them."""
+"""Arrays from files: .npy, .npz, .safetensors, .parquet, .lance. Safe to open whoever wrote them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..parameters import check_names
 from ..registry import register
 from ..values import whole_text
 from ..views import Views
-from . import lance
+from . import lance, parquet
 from .manifest import Manifest, Row
 
 T = TypeVar("T")
@@ -34,7 +34,8 @@ def load_array(path: str | Path) -> Tensor:
     numeric type, byte order and memory order is accepted and converted to float32. Pickled objects are never loaded.
 
     Args:
-        path: .npy; .npz or .safetensors with a single array; a table of LanceDB in a folder or an object store
+        path: .npy; .npz or .safetensors with a single array; a column of lists in a Parquet file
+            (``FILE.parquet#COLUMN``) or in a table of LanceDB in a folder or an object store
             (``s3://bucket/NAME.lance#COLUMN``).
 
     Returns:
@@ -54,11 +55,13 @@ def load_array(path: str | Path) -> Tensor:
     """
     if lance.is_table(path):
         return lance.read_column(path)
+    if parquet.is_parquet(path):
+        return parquet.read_column(path)
     path = as_path(path, "file")
     if whole_text(str(path)) != str(path):
         raise ModalignError(f"the name of {whole_text(str(path))} is no UTF-8: rename the file")
     if path.suffix.lower() not in ARRAYS:
-        raise ModalignError(f"an array file ends in {few((*ARRAYS, '.lance'), 4)}, got: {path}")
+        raise _no_array(path)
     if not path.is_file():
         raise ModalignError(f"array file not found: {path}")
     if path.suffix.lower() == ".safetensors":
@@ -112,14 +115,16 @@ def modality_names(files: Sequence[Path], names: Sequence[str] | None = None) ->
         >>> modality_names([Path("x/text.npy"), Path("image.npy")])
         ['text', 'image']
     """
+    tables = [p for p in files if lance.is_table(p) or parquet.is_parquet(p)]
     for path in files:
-        if Path(path).suffix.lower() not in ARRAYS and not lance.is_table(path):
-            raise ModalignError(f"an array file ends in {few((*ARRAYS, '.lance'), 4)}, got: {path}")
-    own = (str(p).rpartition("#")[2] if lance.is_table(p) and "#" in str(p) else p.stem for p in files)
+        if Path(path).suffix.lower() not in ARRAYS and path not in tables:
+            raise _no_array(path)
+    own = (str(p).rpartition("#")[2] if p in tables and "#" in str(p) else p.stem for p in files)
     labels = list(names if names is not None else own)
     if len(labels) != len(files) or len(set(labels)) != len(labels):
         shown = few(map(repr, labels), 10) or "none"
-        raise ModalignError(f"{len(files)} arrays need as many different names, got {shown}: give --names")
+        then = ", or columns by name, FILE.parquet#COLUMN" if tables else ""
+        raise ModalignError(f"{len(files)} arrays need as many different names, got {shown}: give --names{then}")
     check_names(labels)
     return labels
 
@@ -145,6 +150,13 @@ def arrays(files: Mapping[str, str], split: str = "train") -> Manifest:
         for i in range(lengths[modality])
     ]
     return Manifest.from_rows(rows, name="arrays")
+
+
+def _no_array(path: Path) -> ModalignError:
+    then = ""
+    if path.is_dir() and (found := sum(1 for _ in path.glob("*.npy"))):
+        then = f" (a folder of {found:,} .npy files: stack them, in the order of their names, np.stack([...]))"
+    return ModalignError(f"an array file ends in {few((*ARRAYS, '.parquet', '.lance'))}, got: {path}{then}")
 
 
 def read_numpy(path: Path) -> np.ndarray | dict[str, np.ndarray]:

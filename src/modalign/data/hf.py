@@ -19,7 +19,7 @@ from ..registry import register
 from .columns import chosen_columns
 from .manifest import Manifest
 from .places import sniff
-from .rows import Rows
+from .rows import SPLITS, Rows, split_name
 
 
 @register("dataset", "hf")
@@ -31,13 +31,14 @@ def hf(
     group: str | None = None,
     files: str | None = None,
 ) -> Manifest:
-    """A Hugging Face data set: an object in memory, or the folder that ``save_to_disk`` wrote.
+    """A Hugging Face data set: an object in memory, what ``save_to_disk`` wrote, or Parquet files of the hub.
 
     Works with anything that has ``column_names`` and gives dictionaries by row number (``datasets`` need not be
     installed), with a dictionary of those by split, or with a list of dictionaries.
 
     Args:
-        root: the object or the folder (opening a folder takes the package datasets).
+        root: the object; or the folder, a .parquet file, or a folder with some below it, whose names begin with their
+            split (``data/train-00000-of-00002.parquet``). Opening files takes the package datasets.
         split: a split's name; None for all.
         columns: modality -> column or columns; None goes by usual names (image, audio, video, text, caption, ...), all
             that there are. A text column may hold a list of captions, or class numbers, whose names are then the texts.
@@ -82,11 +83,30 @@ def _open(root: Any) -> Any:
     if not isinstance(root, (str, Path)):
         return root
     path = Path(root).expanduser()
-    if not path.is_dir():
-        raise ModalignError(f"data set 'hf' needs a folder that save_to_disk wrote, and there is none at {path}")
+    saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    files = [path] if path.suffix == ".parquet" and path.is_file() else sorted(path.rglob("*.parquet"))
+    if not path.is_dir() and not files:
+        raise ModalignError(
+            f"data set 'hf' needs a folder that save_to_disk wrote, or Parquet files, and there are none at {path}"
+        )
     library = require("datasets", "data")
+    if files and not saved:
+        return _shards(library, files)
     with explained(f"{path} is not what save_to_disk wrote", OSError, ValueError, KeyError):
         return library.load_from_disk(str(path))
+
+
+def _shards(library: Any, files: Iterable[Path]) -> Any:
+    """Parquet files as one data set per split, which the beginning of a file's name tells; others have none."""
+    parts: dict[str, list[str]] = {}
+    for file in files:
+        named = split_name(file.stem.partition("-")[0])
+        parts.setdefault(named if named in SPLITS.values() else "", []).append(str(file))
+    found = {}
+    for part, shards in parts.items():
+        with explained(f"{shards[0]} cannot be read as a data set", Exception):  # the library raises kinds of its own
+            found[part] = library.Dataset.from_parquet(shards)
+    return found
 
 
 def _parts(dataset: Any) -> Mapping[str, Any]:
@@ -170,7 +190,10 @@ def _places(value: Any, target: Path | None, where: str) -> list[Path]:
 def _written(content: bytes, target: Path | None, where: str, ending: str) -> Path:
     """The file of some bytes, named by their hash; written if it is not there yet."""
     if target is None:
-        raise ModalignError(f"{where} lies inside the data set: say with files=FOLDER where such files may be written")
+        raise ModalignError(
+            f"{where} lies inside the data set: say with files=FOLDER (from a shell: --set files=FOLDER) where such "
+            "files may be written"
+        )
     ending = sniff(content) or ending or ".bin"
     path = target.absolute() / f"{hashlib.sha256(content).hexdigest()[:32]}{ending}"
     if not path.is_file():

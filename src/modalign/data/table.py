@@ -198,10 +198,14 @@ class _Listed:
         return key
 
     def extra(self, entry: Entry, used: set[str | None]) -> dict[str, Any]:
-        """What else a row says; bytes are counted, and left out."""
+        """What else a row says; bytes and vectors are counted, and left out."""
         found = {k: v for k, v in entry.values.items() if k not in used and not nothing(v)}
         for k in [k for k, v in found.items() if isinstance(v, bytes)]:
             self.rows.left_out(f"values of '{k}'", "bytes, which are no text or number", f"line {entry.line}")
+            del found[k]
+        for k in [k for k, v in found.items() if _is_vector(v)]:
+            told = "features, and no fact of a row: modalign align takes them from FILE.parquet#COLUMN"
+            self.rows.left_out(f"values of '{k}'", told, f"line {entry.line}")
             del found[k]
         return found
 
@@ -254,6 +258,11 @@ class _Listed:
             return inside(self.home, relative, f"{self.path}, line {entry.line},")
         except ModalignError as problem:
             raise ModalignError(f"{problem}; if you trust this list, allow it with anywhere=True") from None
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether a cell holds features: more numbers than a box, a colour or a place has."""
+    return isinstance(value, list) and len(value) > 16 and all(isinstance(v, int | float) for v in value)
 
 
 def _number(value: Any) -> int | str | None:

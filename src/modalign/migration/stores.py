@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from ..data.parquet import flat, vector_columns
 from ..errors import ARROW, ModalignError, check_known, explained, few, require
 from ..search.index import Index
 from ..search.segments import is_index
@@ -96,7 +97,7 @@ def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: st
         if i not in held:
             held.clear()
             with explained(f"vectors cannot be read: {path}, {what} {i}", *ARROW):
-                held[i] = _flat(group(i), f"{path}, {what} {i}", width)
+                held[i] = flat(group(i), f"{path}, {what} {i}", width)
         return held[i]
 
     def take(rows: np.ndarray) -> np.ndarray:
@@ -107,35 +108,8 @@ def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: st
     return Vectors(str(path), int(ends[-1]), width, take, lambda a, b: take(np.arange(a, b)))
 
 
-def _flat(column: Any, where: str, width: int = 0, nulls: bool = False) -> np.ndarray:
-    """An Arrow column of equally long lists as (n, d) float32.
-
-    Args:
-        where: it lies, for messages. width: that the lists have, 0: any. nulls: a missing vector is a row of NaN.
-    """
-    compute = require("pyarrow.compute", "data")
-    if column.null_count and not nulls:
-        raise ModalignError(f"{where}: {column.null_count} vectors are missing (null): write a store without them")
-    there = column.drop_null()
-    lengths = {int(n) for n in compute.unique(compute.list_value_length(there)).to_pylist()} | ({width} - {0})
-    if len(lengths) > 1:
-        raise ModalignError(f"{where}: the vectors have unequal lengths ({few(sorted(lengths))}): make them equal")
-    chunks = there.chunks if hasattr(there, "chunks") else [there]
-    parts = [np.asarray(c.flatten().to_numpy(zero_copy_only=False), np.float32) for c in chunks]
-    rows = np.concatenate([np.empty(0, np.float32), *parts]).reshape(len(there), max(lengths, default=0))
-    if not column.null_count:
-        return rows
-    found = np.full((len(column), rows.shape[1]), np.nan, np.float32)
-    found[np.asarray(column.is_valid())] = rows
-    return found
-
-
 def _column(path: Path, schema: Any, part: str | None) -> str:
-    types = require("pyarrow", "data").types
-    kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list)
-    lists = [f.name for f in schema if any(kind(f.type) for kind in kinds)]
-    numbers = [n for n in lists if types.is_floating(schema.field(n).type.value_type)]
-    return _choose(path, "column of vectors", numbers, part)
+    return _choose(path, "column of vectors", vector_columns(schema), part)
 
 
 def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]:
@@ -157,7 +131,7 @@ def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]
 
     def take(rows: np.ndarray) -> np.ndarray:
         found = table.take_offsets(rows.tolist()).select([column]).to_arrow()
-        return _flat(found.column(column), str(path), width, nulls=True)
+        return flat(found.column(column), str(path), width, nulls=True)
 
     blocks = (np.arange(start, min(start + BLOCK, rows)) for start in range(0, rows, BLOCK))
     width = width or next((n for block in blocks if (n := take(block).shape[1])), 0)
