@@ -1,13 +1,15 @@
 """Gradients of transport in weights, of which some are 0 or shared by a batch; second derivatives; plans of batches."""
 
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from modalign.errors import ModalignError
 from modalign.geometry.matching import plan_divergence
-from modalign.geometry.transport import Problem, Solver, Unbalanced, barycentric, between, solve
+from modalign.geometry.transport import Problem, Solver, Unbalanced, barycentric, between, shared, solve
 
 pytest.importorskip("ot")
 EXACT, ENTROPIC = Solver(0.0), Solver(0.1, tolerance=1e-11)
@@ -84,3 +86,49 @@ def test_a_batch_of_plans_sends_its_rows_as_the_plans_themselves_do(columns):
     assert sent.shape == means.shape == (4, 128, 2)
     torch.testing.assert_close(sent, found.plan @ targets)
     torch.testing.assert_close(means, barycentric(found.plan, targets))
+
+
+class Halves:
+    """A holder of every other half of the rows, in a thread of its own."""
+
+    def __init__(self, place, barrier, board):
+        self.place, self.barrier, self.board = place, barrier, board
+
+    def rows(self, n, m):
+        return slice(0, n // 2) if self.place == 0 else slice(n // 2, n)
+
+    def everyones(self, x):
+        self.board[self.place] = x
+        self.barrier.wait(60)
+        found = torch.stack(list(self.board))
+        self.barrier.wait(60)
+        return found
+
+    def total(self, x):
+        return self.everyones(x).sum(0)
+
+    def least(self, x):
+        return self.everyones(x).amin(0)
+
+
+def test_a_plan_in_parts_takes_weights_and_gives_those_of_the_columns_their_gradient():
+    x, a = costs(6, 3), weights(0.1, 0.2, 0.3, 0.1, 0.2, 0.1)
+    barrier, board = threading.Barrier(2), [None, None]
+
+    def loss(y, b):
+        return solve(Problem(between(x, y), a, b), ENTROPIC).objective
+
+    def gradients():
+        inputs = costs(4, 3, seed=1).requires_grad_(), weights(0.25, 0.25, 0.3, 0.2).requires_grad_()
+        found = loss(*inputs)
+        return found.detach(), *torch.autograd.grad(found, inputs)
+
+    def part(place):
+        with shared(Halves(place, barrier, board)):
+            return gradients()
+
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(part, range(2)))
+    for found in parts:
+        for got, right in zip(found, gradients(), strict=True):
+            torch.testing.assert_close(got, right, atol=1e-8, rtol=0)

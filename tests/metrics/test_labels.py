@@ -85,6 +85,15 @@ def test_order_of_items_does_not_matter():
     assert mean_average_precision(scores[order], truth[order], samples=0).value == pytest.approx(a)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.bool])
+def test_class_numbers_of_any_whole_type(dtype):
+    scores, truth = torch.randn(30, 2, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 2
+    for measure in (accuracy, balanced_accuracy):
+        assert measure(scores, truth.to(dtype), samples=0).value == measure(scores, truth, samples=0).value
+        with pytest.raises(ModalignError, match="class numbers"):
+            measure(scores, truth.float())
+
+
 def test_mistakes_are_named():
     with pytest.raises(ModalignError, match="scores must be"):
         accuracy(torch.zeros(3, 2), torch.zeros(2, dtype=torch.long))

@@ -50,7 +50,7 @@ def accuracy(
         0.75
     """
     _check(scores, truth, truth.shape == scores.shape[:1])
-    _check_classes(truth, scores.shape[1])
+    truth = _classes(truth, scores.shape[1])
     per_item = _hit(scores, truth)
     chance = float(torch.bincount(truth).max()) / len(truth)
     score = ACCURACY.mean(per_item, group=group, chance=chance)
@@ -78,7 +78,7 @@ def balanced_accuracy(
         0.5
     """
     _check(scores, truth, truth.shape == scores.shape[:1])
-    _check_classes(truth, scores.shape[1])
+    truth = _classes(truth, scores.shape[1])
     hit = _hit(scores, truth)
     classes, where = torch.unique(truth, return_inverse=True)
     member = torch.nn.functional.one_hot(where, len(classes)).double()
@@ -180,9 +180,14 @@ def _check(scores: Tensor, truth: Tensor, fits: bool) -> None:
         raise ModalignError(f"scores of classes are NaN in {len(rows)} items ({few(rows)}): they have no order")
 
 
-def _check_classes(truth: Tensor, classes: int) -> None:
+def _classes(truth: Tensor, classes: int) -> Tensor:
+    """Class numbers as int64."""
+    if truth.is_floating_point() or truth.is_complex():
+        raise ModalignError(f"the truth must be class numbers, got {truth.dtype}: convert with truth.long()")
+    truth = truth.long()
     wrong = sorted({int(c) for c in truth[(truth < 0) | (truth >= classes)]})
     if wrong:
         raise ModalignError(
             f"the truth must be class numbers from 0 to {classes - 1}, got {few(wrong)}: leave unlabelled items out"
         )
+    return truth

@@ -132,7 +132,8 @@ def finish(found: Scaled, solver: Solver, a: Tensor | None, b: Tensor | None) ->
         error = float(found.error)
         converged = error <= solver.tolerance * mass
     warn_unless(converged, error, solver.tolerance, found.iterations)
-    weights = [(w.expand_as(d), d) for w, d in zip((a, b), weight_gradients(found), strict=True) if w is not None]
+    given = zip((a, b), weight_gradients(found), strict=True)  # rows of a that others hold have no gradient to give
+    weights = [(w.expand_as(d), d) for w, d in given if w is not None and w.requires_grad]
     inputs = (*source.inputs, *(w for w, _ in weights))
     objective = dual_value(found)
     if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
