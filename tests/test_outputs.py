@@ -129,6 +129,15 @@ def test_a_store_of_other_data_is_told(here: Path, call: Call) -> None:
     assert (code, "store held features of 30 items of 'table': it is replaced" in err) == (0, True), err
 
 
+def test_an_index_of_other_items_is_told(here: Path, call: Call) -> None:
+    assert call(*to("align", "run"))[0] == 0
+    assert call("index", "run", "--out", "index")[0] == 0
+    assert "replaced" not in call("index", "run", "--out", "index")[2]
+    code, _, err = call("index", "run", "--only", "a", "--out", "index")
+    told = "index held an index of other items (60 of 'a', 60 of 'b'; --add keeps them): it is replaced"
+    assert (code, told in " ".join(err.split())) == (0, True), err
+
+
 def test_what_is_read_is_never_written(here: Path, call: Call) -> None:
     assert call(*to("align", "run"))[0] == 0
     before = {n: Path(n).read_bytes() for n in ("a.npy", "train.toml", "pairs.csv")}

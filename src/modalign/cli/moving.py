@@ -113,5 +113,5 @@ def export(run: Path, *, to: str, out: Path, json: Json = False) -> None:
     emit(
         found,
         json,
-        lambda f: "\n".join([f"wrote {len(f['files'])} files to {f['out']}:", *map("  {}".format, f["files"])]),
+        lambda f: "\n".join([f"wrote to {f['out']}:", *map("  {}".format, f["files"])]),
     )

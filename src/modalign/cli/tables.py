@@ -140,7 +140,7 @@ def bench(result: Mapping[str, Any]) -> str:
     """The leaderboard of each setting, and what went wrong."""
     lines = []
     for setting, row in result["mean_recall"].items():
-        lines.append(setting)
+        lines.append(f"{setting} (mean recall, percent)")
         ranked = sorted(row.items(), key=lambda item: -item[1])
         lines += [f"  {100 * value:6.2f}  {method}" for method, value in ranked]
     counts = result["counts"]

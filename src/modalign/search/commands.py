@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..errors import ModalignError, check_known, unknown
 from ..features.reading import remarks
 from ..features.store import Store
 from ..model import model_fingerprint
+from ..outputs import tell
 from ..parameters import Count, check_value
 from ..progress import Progress, silent
 from ..runs import Run
@@ -138,6 +140,7 @@ def _fill(
         for row, entry in enumerate(table):
             entry["id"] = prefix + item_id(entry.get("id"), m, entry.get("row", row))
     if not add:
+        _tell_of_former(out, {m: len(found.z[m]) for m in chosen}, progress)
         built = Index.build(
             out, found.z.data, items, settings=settings, model=model, only=list(only), root=found.root,
             facts=found.facts, shards=shards, progress=progress,
@@ -146,6 +149,18 @@ def _fill(
     vectors = {m: found.z[m] for m in chosen}
     added = Index(out).add(vectors, items, model=model, update=update, root=found.root, progress=progress)
     return added, found.left_out
+
+
+def _tell_of_former(out: Path, counts: Mapping[str, int], progress: Progress) -> None:
+    """Say that an index goes which held another number of items than the one that takes its place."""
+    if not is_index(out):
+        return
+    with suppress(ModalignError):  # a damaged one holds nothing to keep
+        there = Index(out)
+        former = {m: n for m in there.modalities if (n := there.count(m))}
+        if former != counts:
+            held = ", ".join(f"{n:,} of '{m}'" for m, n in former.items()) or "none"
+            tell(out, f"an index of other items ({held}; --add keeps them)", progress)
 
 
 def _splits(run: Run, store: Path | None) -> set[str | None]:
