@@ -9,7 +9,16 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.geometry.matching import plan_divergence
-from modalign.geometry.transport import Problem, Solver, Unbalanced, barycentric, between, shared, solve
+from modalign.geometry.transport import (
+    Problem,
+    Solver,
+    Unbalanced,
+    barycentric,
+    between,
+    shared,
+    sinkhorn_divergence,
+    solve,
+)
 
 pytest.importorskip("ot")
 EXACT, ENTROPIC = Solver(0.0), Solver(0.1, tolerance=1e-11)
@@ -41,6 +50,24 @@ def test_a_weight_of_zero_has_the_gradient_of_what_it_would_cost(kind, solver, s
     risen = (solve(problem(kind, cost, *moved), solver).objective - found.objective.detach()) / 1e-5
     assert float(gradient @ weights(-1.0, 0.0, 1.0)) == pytest.approx(float(risen), abs=2e-4)
     assert gradient[2] != 0
+
+
+@pytest.mark.parametrize("cost", ["cosine", "sqeuclidean"])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_weight_of_zero_has_its_gradient_in_the_divergence_too(cost, side):
+    draw = torch.Generator().manual_seed(side)
+    x, y = (torch.randn(3, 2, generator=draw, dtype=torch.float64) for _ in range(2))
+    given = [weights(0.5, 0.5, 0.0), weights(0.3, 0.6, 0.1)]
+    given = [w.requires_grad_() for w in (given if side == 0 else given[::-1])]
+
+    def loss(a, b):
+        return sinkhorn_divergence(x, y, a, b, cost=cost, solver=Solver(1.0, 1e-12))
+
+    gradient = torch.autograd.grad(loss(*given), given)[side]
+    step = 1e-7 * weights(-0.5, -0.5, 1.0)
+    moved = [w.detach() + (step if i == side else 0.0) for i, w in enumerate(given)]
+    risen = (loss(*moved) - loss(*given)).detach() / 1e-7
+    assert float(gradient @ step / 1e-7) == pytest.approx(float(risen), abs=1e-4)
 
 
 def test_a_weight_of_zero_whose_pairs_are_all_forbidden_has_no_gradient():

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from ...errors import ModalignError
 from ...parameters import checked
 from ..cost import working
-from .entropic import finish, transport
+from .entropic import finish, gains, potential, transport
 from .points import between
 from .problem import one_mass, pose
+from .result import Plan
 from .sinkhorn import sinkhorn_symmetric
 from .solver import DEFAULT, Solver
+from .source import ALL
 
 
 @checked
@@ -66,12 +70,25 @@ def sinkhorn_divergence(
 def _within(x: Tensor, a: Tensor | None, cost: str, solver: Solver) -> Tensor:
     """The objective between a set and itself."""
     if a is not None and bool((a == 0).any()):
-        x, a = x[a != 0], a[a != 0]
+        return _among(x, a, cost, solver)
+    return _alone(x, a, cost, solver).objective
+
+
+def _among(x: Tensor, a: Tensor, cost: str, solver: Solver) -> Tensor:
+    """The same of the items that have a weight; the others answer their potential from either side."""
+    some, idle = (a != 0).nonzero().squeeze(-1), (a == 0).nonzero().squeeze(-1)
+    found = _alone(x[some], a[some], cost, solver)
+    answers = potential(between(x, x, cost).part(idle, some).block(ALL), a[some], found.f, solver.epsilon, math.inf)
+    f = found.f.new_zeros(len(a)).index_put((idle,), answers)
+    return found.objective + 2 * gains(f, a, math.inf, solver.epsilon, a)
+
+
+def _alone(x: Tensor, a: Tensor | None, cost: str, solver: Solver) -> Plan:
     problem = pose(between(x, x, cost), a, a, solver.epsilon)
     with torch.no_grad(), torch.autocast(device_type=x.device.type, enabled=False):
         tolerance = solver.tolerance * float(problem.a.sum())
         found = sinkhorn_symmetric(problem, tolerance, solver.max_iterations, solver.rows)
-    return finish(found, solver, a, a).objective
+    return finish(found, solver, a, a)
 
 
 @checked

@@ -164,22 +164,22 @@ def _without_idle(
     g = small.g.new_empty(len(b)).index_put((columns,), small.g)
     for part in row_blocks(len(idle_rows), solver.rows or len(a)):
         costs = source.part(idle_rows[part], columns).block(slice(None))
-        f[idle_rows[part]] = _potential(costs, b[columns], small.g, solver.epsilon, rho_a)
+        f[idle_rows[part]] = potential(costs, b[columns], small.g, solver.epsilon, rho_a)
     for part in row_blocks(len(idle_columns), solver.rows or len(b)):
         costs = source.part(rows, idle_columns[part]).block(slice(None)).mT
-        g[idle_columns[part]] = _potential(costs, a[rows], small.f, solver.epsilon, rho_b)
-    objective = small.objective + _gains(f, a, rho_a, solver.epsilon, b) + _gains(g, b, rho_b, solver.epsilon, a)
+        g[idle_columns[part]] = potential(costs, a[rows], small.f, solver.epsilon, rho_b)
+    objective = small.objective + gains(f, a, rho_a, solver.epsilon, b) + gains(g, b, rho_b, solver.epsilon, a)
     return replace(small, objective=objective, f=f, g=g, coupling=Padded(small.coupling, rows, columns, len(a), len(b)))
 
 
-def _gains(potential: Tensor, weights: Tensor, rho: float, epsilon: float, others: Tensor) -> Tensor:
+def gains(answers: Tensor, weights: Tensor, rho: float, epsilon: float, others: Tensor) -> Tensor:
     """Nothing, with the gradient in the weights that are 0; none where all pairs of such an item are forbidden."""
-    slope = weight_gradient(potential, rho, epsilon, others.detach().sum())
+    slope = weight_gradient(answers, rho, epsilon, others.detach().sum())
     slope = torch.where((weights == 0) & torch.isfinite(slope), slope, 0.0)
-    return Envelope.apply(potential.new_zeros(()), (slope,), weights)
+    return Envelope.apply(answers.new_zeros(()), (slope,), weights)
 
 
-def _potential(cost: Tensor, weights: Tensor, other: Tensor, epsilon: float, rho: float) -> Tensor:
+def potential(cost: Tensor, weights: Tensor, other: Tensor, epsilon: float, rho: float) -> Tensor:
     """The potential that answers another one: -epsilon log sum_j b_j exp((g_j - C_ij) / epsilon), damped."""
     logits = (other - cost.to(other)) / epsilon + weights.detach().to(other).log()
     return -epsilon * torch.logsumexp(logits, -1) * (1.0 if math.isinf(rho) else rho / (rho + epsilon))
