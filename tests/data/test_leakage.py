@@ -13,6 +13,7 @@ from modalign.data.flickr import flickr8k
 from modalign.data.hashes import near_pairs, picture_hash
 from modalign.data.leakage import leakage, level
 from modalign.data.manifest import Manifest
+from modalign.data.named import read_named
 from modalign.errors import ModalignError
 
 
@@ -199,3 +200,25 @@ def test_real_flickr8k(external_data: Path) -> None:
     assert found.clean  # both are in the training split
     captions = leakage(made.take(made.rows("text")), files=False)
     assert len(captions.across()["texts"]) == 98
+
+
+def test_rows_of_one_table_are_no_copies_of_each_other(tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", np.eye(4))
+    np.save(tmp_path / "copy.npy", np.eye(4))
+    rows = [
+        {"group": i, "modality": m, "uri": str(tmp_path / f"{m}.npy"), "split": split, "extra": {"index": i}}
+        for m in ("image", "copy")
+        for i, split in enumerate(("train", "train", "test", "test"))
+    ]
+    found = leakage(Manifest.from_rows(rows[:4]))
+    assert (found.files, found.pictures, found.unread, found.clean) == ((), (), (), True)
+    assert leakage(Manifest.from_rows(rows)).files == ((0, 4), (1, 5), (2, 6), (3, 7))  # the same file twice is told
+
+
+def test_a_place_for_a_data_set_that_takes_none_is_refused(tmp_path: Path) -> None:
+    for name, said in (
+        ("arrays", r"settings \(files, split\): --set files\.image=image\.npy"),
+        ("openmoji", "language"),
+    ):
+        with pytest.raises(ModalignError, match=f"data set '{name}' takes no place, but .*{said}"):
+            read_named(name, tmp_path)

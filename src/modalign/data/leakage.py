@@ -20,6 +20,7 @@ from .manifest import Manifest
 from .shards import open_place
 
 CHUNK = 1024  # rows that are compared together
+TABLES = (".npy", ".npz", ".safetensors", ".parquet", ".h5ad", ".h5mu")  # a file of these holds many items, by "index"
 
 Pair = tuple[int, int]
 
@@ -171,7 +172,7 @@ def _recordings(manifest: Manifest) -> list[tuple[int, ...]]:
 
 
 def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:
-    """Rows with equal files (and equal times within them); the same row's file in one group twice is no finding."""
+    """Rows with equal files (and equal times, or rows of a table, within them); one file in one group twice is none."""
     sizes: dict[str, int] = {}
     for uri in {u for u in manifest.uri if u is not None}:
         try:
@@ -187,11 +188,20 @@ def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:
         for uri in uris:
             content[uri] = _digest(uri, unread) or uri if len(uris) > 1 else uri
 
+    index = manifest.extra.get("index")
+
     def key(row: int) -> Hashable:
         times = (float(manifest.start[row]), float(manifest.end[row]))  # type: ignore[arg-type]
-        return content[str(manifest.uri[row])], *(None if t != t else t for t in times)
+        uri = str(manifest.uri[row])
+        part = index[row] if index is not None and _holds_many(uri) else None
+        return content[uri], part, *(None if t != t else t for t in times)
 
     return _sets((key(row), row) for row, uri in enumerate(manifest.uri) if uri in content)
+
+
+def _holds_many(uri: str) -> bool:
+    """Whether a file is a table of features, of which an item is a row."""
+    return uri.partition("#")[0].lower().endswith(TABLES)
 
 
 def _digest(uri: str, unread: set[str]) -> str | None:
@@ -210,7 +220,7 @@ def _alike(manifest: Manifest, bits: int, equal: Sequence[tuple[int, ...]], unre
     hashes: list[np.ndarray] = []
     seen: set[str] = set()
     for row, (modality, uri) in enumerate(zip(manifest.modality_names, manifest.uri, strict=True)):
-        if modality != "image" or uri is None or row in copies or uri in seen or uri in unread:
+        if modality != "image" or uri is None or row in copies or uri in seen or uri in unread or _holds_many(uri):
             continue
         seen.add(uri)
         found = picture_hash(uri)
