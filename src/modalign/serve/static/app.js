@@ -228,7 +228,10 @@ function setUp() {
   const kinds = [...encoders()];
   $("file").accept = kinds.filter((k) => k !== "text").map((k) => `${k}/*`).join(",") + (kinds.includes("image") ? ",.svg" : "");
   for (const id of ["words", "go", "plus", "less"]) $(id).disabled = !kinds.includes("text");
-  if (!kinds.includes("text")) $("words").placeholder = "These runs read no words: search from an item of the map";
+  const files = { image: "a picture", audio: "a sound", video: "a video" };
+  const dropped = kinds.filter((k) => files[k]).map((k) => files[k]).join(" or ");
+  $("words").placeholder = !kinds.includes("text") ? "These runs read no words: search from an item of the map"
+    : dropped ? `Type words, or drop ${dropped}` : "Type words";
   if (kinds.includes("audio") && navigator.mediaDevices && window.MediaRecorder) {
     $("record").hidden = false;
     new Recorder($("record"), (blob, name) => addFile(blob, name), problem);
