@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from modalign.cli import main
-from modalign.data.arrays import load_array, modality_names
+from modalign.data.arrays import arrays, load_array, modality_names
+from modalign.data.leakage import leakage
 from modalign.data.table import table
 from modalign.errors import ModalignError
+from modalign.features.embed import embed
+from modalign.features.encoders.features import Features
 
 arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'modalign[data]')")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -84,3 +88,20 @@ def test_vectors_in_a_list_are_no_facts_of_its_rows(both: tuple[Path, np.ndarray
     assert [row.extra for row in made] == [{"box": [0.0, 0.0, 1.0, 1.0]}] * 3
     assert [(told.what, told.count) for told in made.left_out] == [("values of 'vector'", 3)]
     assert "modalign align takes them from FILE.parquet#COLUMN" in made.left_out[0].line
+
+
+def test_columns_of_vectors_are_a_data_set_with_features(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+    rows = arrow.table({"seen": list(x), "said": list(x[:, :3])})
+    parquet.write_table(rows, tmp_path / "v.parquet")
+    files = {m: f"{tmp_path}/v.parquet#{m}" for m in ("seen", "said")}
+    manifest = arrays(files)
+    assert {row.uri for row in manifest} == {f"{tmp_path}/v.parquet"}
+    assert not leakage(manifest).files
+    encoders = {m: Features(path, m) for m, path in files.items()}
+    prints = {m: e.fingerprint() for m, e in encoders.items()}
+    assert prints["seen"] != prints["said"]
+    views = embed(manifest, encoders, tmp_path / "store").views()
+    assert torch.equal(views["said"], torch.from_numpy(x[:, :3]))
+    parquet.write_table(rows.slice(1), tmp_path / "v.parquet")
+    assert Features(files["seen"], "seen").fingerprint() != prints["seen"]

@@ -134,7 +134,7 @@ def arrays(files: Mapping[str, str], split: str = "train") -> Manifest:
     """Rows of feature arrays, one file per modality; row i of every file is the same thing.
 
     Args:
-        files: modality -> .npy, .npz or .safetensors file of (n, d). Encode it with the encoder "features".
+        files: modality -> file of (n, d), as ``load_array`` reads it. Encode it with the encoder "features".
         split: name of the split that all rows belong to.
 
     Raises:
@@ -144,9 +144,10 @@ def arrays(files: Mapping[str, str], split: str = "train") -> Manifest:
     lengths = {m: len(load_array(path)) for m, path in files.items()}
     if not lengths or len(set(lengths.values())) > 1:
         raise ModalignError(f"arrays need at least one file and equal numbers of rows, got {lengths}")
+    places = {m: path if os.path.isfile(path) else path.partition("#")[0] for m, path in files.items()}
     rows = [
         Row(i, modality, uri=path, split=split, extra={"index": i})
-        for modality, path in files.items()
+        for modality, path in places.items()
         for i in range(lengths[modality])
     ]
     return Manifest.from_rows(rows, name="arrays")

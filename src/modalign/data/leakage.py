@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,12 +188,13 @@ def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:
         for uri in uris:
             content[uri] = _digest(uri, unread) or uri if len(uris) > 1 else uri
 
-    index = manifest.extra.get("index")
+    names, index = manifest.modality_names, manifest.extra.get("index")
+    shared = Counter(uri for uri, _ in {*zip(manifest.uri, names, strict=True)})  # columns of one table
 
     def key(row: int) -> Hashable:
         times = (float(manifest.start[row]), float(manifest.end[row]))  # type: ignore[arg-type]
         uri = str(manifest.uri[row])
-        part = index[row] if index is not None and _holds_many(uri) else None
+        part = (index[row], names[row] if shared[uri] > 1 else "") if index is not None and _holds_many(uri) else None
         return content[uri], part, *(None if t != t else t for t in times)
 
     return _sets((key(row), row) for row, uri in enumerate(manifest.uri) if uri in content)

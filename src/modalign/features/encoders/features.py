@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ class Features(StoredRows):
     An item is a row number, or a manifest row whose ``extra["index"]`` is one (``data.arrays`` fills it in).
 
     Args:
-        path: .npy, .npz or .safetensors file with an (n, d) array.
+        path: of an (n, d) array, as ``load_array`` reads it: .npy, .npz, .safetensors, ``FILE.parquet#COLUMN``.
         modality: of these features.
 
     Raises:
@@ -82,5 +83,8 @@ class Features(StoredRows):
 
     def description(self) -> dict[str, Any]:
         """Which file, with which content."""
-        facts = media.signature(self.path)
-        return {"encoder": "features", "file": hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()}
+        if Path(self.path).is_file():
+            facts = media.signature(self.path).encode()
+        else:  # a column of a table, or a table that is a folder: by its numbers
+            facts = self.array.contiguous().numpy().tobytes()
+        return {"encoder": "features", "file": hashlib.blake2b(facts, digest_size=16).hexdigest()}
