@@ -143,6 +143,8 @@ def test_ten_times_the_rows_do_not_hurt(latent: MakeViews, judged: bool) -> None
 
 def test_more_rows_are_asked_among_more() -> None:
     assert [meeting.asked_among(n) for n in (9_000, 100_000, 1_000_000, 10_000_000)] == [32_768, 32_768, 65_536, 98_304]
+    assert [meeting.asked_among(1_000_000, links) for links in (500, 5_000, 10_000)] == [65_536, 32_768, 32_768]
+    assert meeting.asked_among(10_000_000, 5_000) == 65_536
 
 
 def test_the_crowd_is_drawn_from_all_that_are_asked(latent: MakeViews, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,12 +139,13 @@ class Everyone:
         return own.axes.axes.T @ (rows.T @ shared / len(rows)).double() @ others.axes.axes
 
 
-def asked_among(rows: int) -> int:
+def asked_among(rows: int, linked: int = 0) -> int:
     """Rows of a side that are matched in the last round: ASKED among 100,000, as many again for each factor of ten.
 
-    The more rows there are, the fewer of the matches are partners, and the more of them it takes.
+    The more rows there are, the fewer of the matches are partners, and the more of them it takes; not so where links
+    tell as much, one for each twenty rows.
     """
-    return round(ASKED * max(1.0, math.log10(rows / 10_000)))
+    return round(ASKED * max(1.0, math.log10(rows / max(10_000, 20 * linked))))
 
 
 def nearest(queries: Tensor, side: Side, groups: Tensor, into: Tensor) -> tuple[Tensor, Tensor]:
