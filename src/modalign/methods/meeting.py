@@ -142,8 +142,8 @@ class Everyone:
 def asked_among(rows: int, linked: int = 0) -> int:
     """Rows of a side that are matched in the last round: ASKED among 100,000, as many again for each factor of ten.
 
-    The more rows there are, the fewer of the matches are partners, and the more of them it takes; not so where links
-    tell as much, one for each twenty rows.
+    The more rows there are, the fewer of the matches are partners, and the more of them it takes. Where 200 for each
+    link are more than 100,000, ASKED are enough among so many: links tell the rest.
     """
     return round(ASKED * max(1.0, math.log10(rows / max(10_000, 20 * linked))))
 
