@@ -202,7 +202,7 @@ def _equal_files(manifest: Manifest, unread: set[str]) -> list[tuple[int, ...]]:
 
 def _holds_many(uri: str) -> bool:
     """Whether a file is a table of features, of which an item is a row."""
-    return uri.partition("#")[0].lower().endswith(TABLES)
+    return uri.lower().endswith(TABLES)
 
 
 def _digest(uri: str, unread: set[str]) -> str | None:

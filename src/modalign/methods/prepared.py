@@ -236,7 +236,7 @@ def prepare(
     kept_ids, banked_ids = ({m: ids[m][some[m]] for m in ids} for some in (kept, banked))
     beyond = _beyond(links, ids, rows) if meet else {}
     most = max((len(side) for pair in beyond.values() for side in pair), default=0)
-    linked = min((len(links[pair][0][:, 0].unique()) for pair in beyond), default=0)
+    linked = min((len(ids[a]) - free[a, b][0] for a, b in beyond), default=0)
     every = Everyone(sides, ids, beyond, asked_among(most, linked)) if beyond else None
     return Prepared(features, principal, out, kept_ids, _moved(links, kept), free, banks, banked_ids, every)
 
