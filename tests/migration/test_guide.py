@@ -45,6 +45,7 @@ def prepare(folder: Path, models: Models) -> None:
     import faiss
     import lancedb
     import pyarrow
+    import pyarrow.parquet
 
     np.save(folder / "old.npy", models.old[:800].numpy())
     np.save(folder / "new.npy", models.new[:300].numpy())
@@ -54,6 +55,7 @@ def prepare(folder: Path, models: Models) -> None:
     faiss.write_index(index, str(folder / "old.faiss"))
     vectors = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(models.old[:800].numpy().ravel()), 24)
     table = pyarrow.table({"id": list(range(800)), "vector": vectors})
+    pyarrow.parquet.write_table(table, folder / "old.parquet")
     lancedb.connect(str(folder / "db")).create_table("items", table)
 
 

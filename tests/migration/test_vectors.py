@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from modalign.errors import ModalignError
-from modalign.migration import open_vectors
+from modalign.migration import migrate, open_vectors
 from modalign.search import Index
 
 ROWS = np.random.default_rng(0).normal(size=(1000, 6)).astype(np.float32)
@@ -153,3 +153,14 @@ def test_lists_as_polars_writes_them(tmp_path: Path) -> None:
     column = arrow.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], arrow.large_list(arrow.float64()))
     parquet.write_table(arrow.table({"v": column}), tmp_path / "x.parquet", row_group_size=2)
     assert open_vectors(tmp_path / "x.parquet").at(np.array([2, 0])).tolist() == [[5.0, 6.0], [1.0, 2.0]]
+
+
+def test_what_was_opened_is_a_store(tmp_path: Path) -> None:
+    """It was read as an array of one object."""
+    old = np.random.default_rng(0).standard_normal((60, 6), np.float32)
+    np.save(tmp_path / "old.npy", old)
+    pairs = np.stack([np.arange(30)] * 2, 1)
+    whole, opened = (
+        migrate(x, old[:, ::-1], pairs, methods=["orthogonal"]) for x in (old, open_vectors(tmp_path / "old.npy"))
+    )
+    assert opened.facts["queries"]["kept"] == whole.facts["queries"]["kept"]

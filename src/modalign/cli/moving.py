@@ -82,7 +82,8 @@ def remap(
     Args:
         migration: Folder of modalign migrate.
         store: What to map: a file of vectors, a Lance table, a faiss index or a search index.
-        out: .npy, .faiss or a folder for a search index; a Lance table is mapped beside itself.
+        out: .npy, .parquet (of a Parquet table), .faiss or a folder for a search index; a Lance table is mapped beside
+            itself.
         new_items: Search index of items with vectors of the new model: one list for both (search indexes only).
         queries: New-model vectors into the old space; for a faiss index: the adapter before it.
         replace: Put a mapped Lance table in the place of the old one, which stays as a version.

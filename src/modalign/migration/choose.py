@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from ..progress import Progress, silent
 from . import curved, linear, transport
 from .adapter import Adapter, fit_norm
 from .linear import Sample
-from .lists import K, Measure, ndcg, nearest, overlap, own_length
+from .lists import K, Measure, as_one, first_equal, ndcg, nearest, overlap, own_length
 
 FEW, SOME = 300, 1000  # links: below, five folds; below, three; from there on one
 MOST_HELD = 2000
@@ -162,6 +162,11 @@ class StoreSample:
         """With the lists of the old model, which are what is to be kept."""
         return cls(store, own, measure, nearest(old, store, k, measure, own))
 
+    @cached_property
+    def first(self) -> Tensor:
+        """(n,) the first row of the store that equals each."""
+        return first_equal(self.store)
+
 
 class Kept(NamedTuple):
     """Recall kept per held-out link: against the old lists and the new model's own; overlap and nDCG of each."""
@@ -227,7 +232,9 @@ class Trials:
         want = nearest(new, new, k, g.measure, own)
         asked, store = (mapped, old) if queries else (new, mapped)
         lists = nearest(asked, store, k, g.measure, own)
-        truth = g.truth[held]
+        found, truth = as_one(found, g.first), as_one(g.truth[held], g.first)
+        same = first_equal(new)
+        lists, want = as_one(lists, same), as_one(want, same)
         return Kept(overlap(found, truth), ndcg(found, truth), overlap(lists, want), ndcg(lists, want))
 
 

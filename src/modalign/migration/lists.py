@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..geometry.neighbours import knn
+
 K = 10  # length of a list
 Measure = Literal["cosine", "dot", "l2"]
-QUERIES = 1024  # at once
 
 
 def nearest(queries: Tensor, store: Tensor, k: int, measure: Measure = "cosine", own: Tensor | None = None) -> Tensor:
-    """(q, k) int64, the k nearest rows of a store to each query, nearest first.
+    """(q, k) int64, the k nearest rows of a store to each query, nearest first; of equally near rows the first one.
 
-    Near is by cosine <q, x> / (|q| |x|), dot <q, x> or l2 -|q - x|^2.
+    Near is by cosine <q, x> / (|q| |x|), dot <q, x> or l2 -|q - x|^2. Stores hold the same text many times: with ties
+    in any order, two models that agree would seem not to.
 
     Args:
         queries: (q, d). store: (n, d). k: at most n are found.
@@ -26,24 +28,13 @@ def nearest(queries: Tensor, store: Tensor, k: int, measure: Measure = "cosine",
         >>> nearest(torch.eye(2), torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 4.0]]), 2).tolist()
         [[0, 2], [1, 2]]
     """
-    if measure == "cosine":
-        queries, store = (torch.nn.functional.normalize(x, dim=1) for x in (queries, store))
-    if measure == "l2":  # about the mean: differences ignore it, the rounding of squares does not
-        centre = store.mean(0)
-        queries, store = queries - centre, store - centre
-    bias = -store.square().sum(1) if measure == "l2" else None
-    k = min(k, len(store) - (own is not None))
-    rows = []
-    for start in range(0, len(queries), QUERIES):
-        s = queries[start : start + QUERIES] @ store.T
-        if bias is not None:
-            s = 2.0 * s + bias  # without |q|^2, which all rows of the store have in common
-        if own is not None:
-            mine = own[start : start + QUERIES]
-            there = (mine >= 0).nonzero().flatten()
-            s[there, mine[there]] = -torch.inf
-        rows.append(s.topk(k, dim=1).indices)
-    return torch.cat(rows)
+    metric = "euclidean" if measure == "l2" else measure
+    found = knn(queries, store, k + (own is not None), metric=metric)[1]
+    if own is None:
+        return found
+    mine = found == own[:, None]
+    mine[:, -1] |= ~mine.any(1)  # one row goes from each list: the query itself, else the last
+    return found[~mine].view(len(found), -1)
 
 
 def own_length(k: int, held: int) -> int:
@@ -57,6 +48,35 @@ def own_length(k: int, held: int) -> int:
         [1, 2, 10, 10]
     """
     return max(1, min(k, (held - 1) // 4))
+
+
+def first_equal(rows: Tensor) -> Tensor:
+    """(n,) the first row that equals each of the rows (n, d); itself, where none before it does.
+
+    Example:
+        >>> first_equal(torch.tensor([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])).tolist()
+        [0, 1, 0]
+    """
+    seen: dict[bytes, int] = {}
+    return torch.tensor([seen.setdefault(row.tobytes(), i) for i, row in enumerate((rows + 0.0).numpy())])
+
+
+def as_one(lists: Tensor, first: Tensor) -> Tensor:
+    """Lists (q, k) in which copies of a row are interchangeable: the j-th copy of one list equals the j-th of another.
+
+    A store holds some texts many times, and which of the copies a list shows is chance.
+
+    Args:
+        first: (n,) see ``first_equal``.
+
+    Example:
+        >>> first = torch.tensor([0, 1, 0])
+        >>> overlap(as_one(torch.tensor([[0, 1]]), first), as_one(torch.tensor([[2, 1]]), first)).tolist()
+        [1.0]
+    """
+    row = first[lists]
+    copy = (row[:, :, None] == row[:, None, :]).tril(-1).sum(2)
+    return row * lists.shape[1] + copy
 
 
 def overlap(found: Tensor, truth: Tensor) -> Tensor:

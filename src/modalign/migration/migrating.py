@@ -169,6 +169,8 @@ def _check_encoders(encoders: Mapping[str, str], stores: Sequence[Vectors]) -> N
 
 
 def _store(x: Any, part: str | None, name: str) -> Vectors:
+    if isinstance(x, Vectors):
+        return x
     return open_vectors(x, part) if isinstance(x, str | Path) else in_memory(x, name)
 
 

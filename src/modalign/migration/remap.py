@@ -19,6 +19,7 @@ from . import gradual
 from .apply import map_file, refuse_mapped
 from .in_faiss import map_faiss, queries_in_faiss
 from .in_lance import map_lance
+from .in_parquet import map_parquet
 from .migrating import Migration, load_migration
 from .stores import open_vectors
 
@@ -42,7 +43,9 @@ def remap(
     - a faiss index (.faiss, .index): mapped to ``out``; with ``queries`` the old index behind the adapter.
     - a search index of modalign, to a folder ``out``: an index of the mapped items; with ``new_items``, an index that
       the new model made or will make vectors for, both in one list with scores calibrated per origin.
-    - anything else that holds vectors, to ``out`` .npy; with ``queries`` new-model vectors go into the old space.
+    - a Parquet table, to ``out`` .parquet: its other columns stay as they are.
+    - that, and anything else that holds vectors, to ``out`` .npy; with ``queries`` new-model vectors go into the old
+      space.
 
     Returns: {"store", "out", "rows", "direction"} and what the kind of store adds.
 
@@ -59,17 +62,19 @@ def remap(
         found = map_lance(adapter, str(store.parent), store.stem, part, replace, progress)
         return {**told, **found, "out": str(store.parent / f"{found['table']}.lance")}
     if out is None:
-        raise ModalignError("say where the mapped vectors go: --out FILE.npy, FILE.faiss or a folder")
+        raise ModalignError("say where the mapped vectors go: --out FILE.npy, FILE.parquet, FILE.faiss or a folder")
     if store.is_dir() and is_index(store) and out.suffix != ".npy":
         if queries:
             raise ModalignError("queries need no other index: search the folder of the migration itself")
         refuse(out, "index", inputs=[store, folder, new_items])
         return {**told, **map_index(moved, store, out, new_items, progress)}
-    endings = FAISS if store.suffix in FAISS else (".npy",)
+    endings = FAISS if store.suffix in FAISS else (".npy", ".parquet") if store.suffix == ".parquet" else (".npy",)
     with claim_file(out, endings, [store, folder], new=True):
         if store.suffix not in FAISS:
             rows = open_vectors(store, part)
             refuse_mapped(moved.facts[direction].get("marks"), rows)
+            if out.suffix == ".parquet":
+                return {**told, **map_parquet(adapter, store, out, part, progress)._asdict()}
             return {**told, **map_file(adapter, rows, out, progress)._asdict()}
         if queries:
             return {**told, "rows": queries_in_faiss(adapter, store, out)}

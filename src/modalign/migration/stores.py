@@ -67,12 +67,18 @@ def _safetensors(path: Path, part: str | None) -> Vectors:
     return over_array(path, x, lambda rows: rows.float().numpy())
 
 
-def _parquet(path: Path, part: str | None) -> Vectors:
+def parquet_store(path: Path, part: str | None = None) -> tuple[Vectors, str]:
+    """The vectors of a Parquet file, a row group at a time, and the name of their column.
+
+    Raises:
+        ModalignError: a damaged file, no column of vectors, or several and none chosen.
+    """
     arrow = require("pyarrow.parquet", "data")
     file = arrow.ParquetFile(path, memory_map=True)
     column = _column(path, file.schema_arrow, part)
     sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-    return _grouped(path, sizes, lambda i: file.read_row_group(i, columns=[column]).column(column), "row group")
+    read = lambda i: file.read_row_group(i, columns=[column]).column(column)  # noqa: E731
+    return _grouped(path, sizes, read, "row group"), column
 
 
 def _arrow(path: Path, part: str | None) -> Vectors:
@@ -172,7 +178,7 @@ def _check(path: Path, shape: tuple[int, ...], numbers: bool, kind: str) -> None
 _OPENERS: dict[str, Callable[[Path, str | None], Vectors]] = {
     ".npy": _npy,
     ".safetensors": _safetensors,
-    ".parquet": _parquet,
+    ".parquet": lambda path, part: parquet_store(path, part)[0],
     ".arrow": _arrow,
     ".feather": _arrow,
     ".lance": lambda path, part: lance_store(path, part)[0],
