@@ -55,7 +55,14 @@ def test_lanczos_equals_the_full_spectrum(monkeypatch):
     graph = knn_graph(rows(300, 4), 6, connect=True)
     full = gr.spectral_gaps(graph)
     monkeypatch.setattr(gr, "DENSE", 10)
-    assert gr.spectral_gaps(graph) == pytest.approx(full, rel=1e-2, abs=1e-4)
+    assert gr.spectral_gaps(graph) == pytest.approx(full, rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [601, 1500])
+def test_small_eigenvalues_of_large_graphs_are_right_to_their_own_digits(n):
+    path = gr.spectral_gaps(knn_graph(torch.arange(float(n))[:, None] + 0.1 * torch.rand(n, 1), 1, connect=True))
+    assert path == pytest.approx((2 - 2 * math.cos(math.pi / n), 1 - math.cos(math.pi / (n - 1))), rel=1e-5)
+    assert gr.spectral_gaps(cycle(n)).gap == pytest.approx(1 - math.cos(2 * math.pi / n), rel=1e-5)
 
 
 def test_a_graph_in_pieces_has_no_connectivity():
