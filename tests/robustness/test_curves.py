@@ -104,6 +104,22 @@ def test_levels_must_ascend() -> None:
         a.minus(b)
 
 
+def test_only_curves_of_the_same_groups_and_draws_are_subtracted() -> None:
+    g = torch.Generator().manual_seed(0)
+    found = [torch.rand(80, 1, generator=g).round() for _ in range(2)]
+    own, half = ([columns(v * part, torch.arange(80)) for v in found] for part in (1.0, 0.5))
+    c = curve([0.0, 1.0], own)
+    gain = c.minus(curve([0.0, 1.0], half))
+    assert (gain.value, gain.low, gain.high) == pytest.approx((c.area.value / 2, c.area.low / 2, c.area.high / 2))
+    strangers = [columns(v, torch.arange(80) + 1) for v in found]  # as many, one of them another
+    with pytest.raises(ModalignError, match="different levels or items"):
+        c.minus(curve([0.0, 1.0], strangers))
+    with pytest.raises(ModalignError, match="seeds 0 and 1"):
+        c.minus(curve([0.0, 1.0], half, seed=1))
+    with pytest.raises(ModalignError, match="read from a file"):
+        c.minus(Curve.from_json(c.json()))
+
+
 def test_the_worst_condition() -> None:
     assert worst({"x": Score(0.3), "y": Score(0.1), "z": Score(0.2)}) == ("y", Score(0.1))
 

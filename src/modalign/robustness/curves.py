@@ -33,6 +33,7 @@ class Curve:
     area: area under the curve over the range of levels: the mean height. retained: area over the first score, NaN where
         that is 0.
     draws: (samples, levels) joint bootstrap values, for differences between curves of the same items.
+    drawn: (g,) ids of the groups behind the draws, ascending. seed: of the draws.
     """
 
     levels: tuple[float, ...]
@@ -40,6 +41,8 @@ class Curve:
     area: Score
     retained: Score
     draws: Tensor = field(repr=False, compare=False)
+    drawn: Tensor = field(repr=False, compare=False)
+    seed: int = field(default=0, repr=False, compare=False)
 
     def json(self) -> dict[str, Any]:
         """Plain values, without the draws."""
@@ -58,12 +61,20 @@ class Curve:
         area, retained = (Score.from_json(table[k], f"{where}.{k}") for k in ("area", "retained"))
         if not scores or len(scores) != len(levels):
             raise ModalignError(f"scores are damaged: {where} has {len(scores)} scores at {len(levels)} levels")
-        return cls(levels, scores, area, retained, torch.empty(0, len(levels)))
+        return cls(levels, scores, area, retained, torch.empty(0, len(levels)), torch.empty(0, dtype=torch.long))
 
     def minus(self, other: Curve) -> Score:
-        """Difference of the areas, its interval from the same draws of groups."""
-        if self.levels != other.levels or self.draws.shape != other.draws.shape:
+        """Difference of the areas, its interval from the same draws of groups.
+
+        Raises:
+            ModalignError: curves of other levels, groups or draws, or read from a file, where no draws are kept.
+        """
+        if not len(self.draws) or not len(other.draws):
+            raise ModalignError("a curve that was read from a file has no draws to subtract: measure both curves anew")
+        if self.levels != other.levels or not torch.equal(self.drawn, other.drawn):
             raise ModalignError("curves with different levels or items have no common difference")
+        if self.seed != other.seed:
+            raise ModalignError(f"curves of the seeds {self.seed} and {other.seed} have no draws in common: use one")
         w = _weights(self.levels)
         low, high = percentile_interval((self.draws - other.draws) @ w)
         return replace(self.area, value=self.area.value - other.area.value, low=low, high=high)
@@ -108,6 +119,8 @@ def curve(
         _over(AREA, measure, area, heights),
         _over(RETAINED, measure, area / start if start > 0 else math.nan, shares),
         table,
+        ids,
+        seed,
     )
 
 
