@@ -83,8 +83,8 @@ def spectral_gaps(graph: csr_array) -> SpectralGaps:
 def _second(adjacency: csr_array, degree: np.ndarray, normalised: bool) -> float:
     """Second smallest eigenvalue of a connected graph's Laplacian, to 1e-5 of itself.
 
-    By Lanczos on the inverse beside the known null vector, where it is the largest: of the Laplacian itself, it would be
-    found to 1e-5 of the greatest eigenvalue, which of a chain or of clusters is many times as much.
+    By Lanczos on the inverse beside the known null vector, where it is the largest: of the Laplacian itself it would
+    be found to 1e-5 of the greatest eigenvalue, which of a chain or of clusters is many times as much.
     """
     from scipy.sparse import diags_array
     from scipy.sparse.linalg import LinearOperator, cg, eigsh
