@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..geometry.neighbours import knn
+from ..geometry.neighbours.geodesic import symmetric
 from ..geometry.spread import occurrences
 from .gallery import Gallery
 from .layout import layout
@@ -152,7 +153,6 @@ class Graph(NamedTuple):
 
     def path(self, gallery: Gallery, vector: np.ndarray, goal: Place) -> Path | None:
         """See ``Analysis.path``."""
-        from scipy.sparse import coo_array
         from scipy.sparse.csgraph import dijkstra
 
         query, target = self.size, self.number(goal)
@@ -163,7 +163,7 @@ class Graph(NamedTuple):
             target = self.size + 1
             near = {m: WITHIN if m == goal.modality else ACROSS for m in self.nodes}
             ends.append((target, result, near))
-        direct = _chord(float(result.astype(np.float64) @ vector))
+        direct = float(_chords(result.astype(np.float64) @ vector))
         bounds = []
         for node, x, near in ends:
             for m, k in near.items():
@@ -175,11 +175,10 @@ class Graph(NamedTuple):
         if target > self.size and direct <= max(bounds):  # the result itself is among the query's nearest
             a.append(np.array([query]))
             b.append(np.array([target]))
-            w.append(np.array([max(direct, 1e-12)]))
+            w.append(np.array([direct]))
         n = self.size + 2
-        rows, columns, lengths = np.concatenate(a), np.concatenate(b), np.concatenate(w)
-        matrix = coo_array((lengths, (rows, columns)), shape=(n, n)).tocsr()
-        reach, before = dijkstra(matrix.maximum(matrix.T), directed=False, indices=query, return_predecessors=True)
+        graph = symmetric(n, np.concatenate(a), np.concatenate(b), np.concatenate(w))
+        reach, before = dijkstra(graph, directed=False, indices=query, return_predecessors=True)
         if not np.isfinite(reach[target]):
             return None
         chain = [target]
@@ -220,9 +219,5 @@ def _nearest(x: np.ndarray, y: np.ndarray, k: int, same: bool = False) -> tuple[
     return value.double().numpy(), index.numpy()
 
 
-def _chord(cosine: float) -> float:
-    return float(np.sqrt(max(0.0, 2.0 - 2.0 * cosine)))
-
-
 def _chords(cosines: np.ndarray) -> np.ndarray:
-    return np.maximum(np.sqrt(np.maximum(0.0, 2.0 - 2.0 * cosines)), 1e-12)  # a sparse graph drops edges of length 0
+    return np.sqrt(np.maximum(0.0, 2.0 - 2.0 * cosines))

@@ -49,7 +49,7 @@ def knn_graph(
     x = unit(x.detach()) if metric == "cosine" else working(x.detach())[0]
     distance, index = knn(x, None, k, metric="euclidean") if near is None else (v[:, :k] for v in near)
     rows = np.repeat(np.arange(len(x)), index.shape[1])
-    graph = _symmetric(len(x), rows, index.flatten().cpu().numpy(), distance.flatten().cpu().numpy())
+    graph = symmetric(len(x), rows, index.flatten().cpu().numpy(), distance.flatten().cpu().numpy())
     while connect:
         parts, label = connected_components(graph, directed=False)
         if parts == 1 or len(x) == 0:
@@ -61,10 +61,11 @@ def knn_graph(
 def edges_of(index: Any) -> csr_array:
     """Symmetric graph with edges of length 1 from a table of neighbours (n, k)."""
     rows = np.repeat(np.arange(len(index)), index.shape[1])
-    return _symmetric(len(index), rows, index.ravel(), np.ones(index.size))
+    return symmetric(len(index), rows, index.ravel(), np.ones(index.size))
 
 
-def _symmetric(n: int, rows: Any, columns: Any, lengths: Any) -> csr_array:
+def symmetric(n: int, rows: Any, columns: Any, lengths: Any) -> csr_array:
+    """Graph of n nodes from edges that are given one way or both, then the longer counts; none is below ``NEAREST``."""
     from scipy.sparse import coo_array
 
     lengths = np.maximum(lengths.astype(np.float64), NEAREST)
@@ -86,7 +87,7 @@ def _links(x: Tensor, label: Tensor) -> csr_array:
         rows.append(int(inside[best]))
         columns.append(int(outside[index[best, 0]]))
         lengths.append(float(distance[best, 0]))
-    return _symmetric(len(x), np.array(rows), np.array(columns), np.array(lengths))
+    return symmetric(len(x), np.array(rows), np.array(columns), np.array(lengths))
 
 
 @checked
