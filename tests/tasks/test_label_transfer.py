@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch.nn.functional import normalize
 
 import modalign as ma
-from modalign.tasks import label_transfer
+from modalign.tasks import evaluate_transfer, label_transfer
 
 
 def aligned(n: int = 90) -> tuple[ma.Views, dict[int, str]]:
@@ -41,6 +43,33 @@ def test_items_without_labels_are_left_out() -> None:
     assert want["accuracy/rna->atac/5nn"].value == found["accuracy/rna->atac/5nn"].value
     with pytest.raises(ma.ModalignError, match="two modalities"):
         label_transfer(z.only("rna"), z, labels)
+
+
+def test_a_group_with_several_labels_is_refused() -> None:
+    """It was scored by the first of them in the alphabet."""
+    z, labels = aligned()
+    with pytest.raises(ma.ModalignError, match=r"1 groups have several labels \(4\)"):
+        label_transfer(z, z, {**labels, 4: ["type 0", "type 1"]})
+
+
+def test_labels_named_once_per_item_are_one_label(tmp_path: Path) -> None:
+    """A list with a line for each item of a group made accuracy mAP."""
+    z, labels = aligned()
+    once = evaluate_transfer(z, z, labels, shots=(), samples=0)
+    path = tmp_path / "labels.csv"
+    path.write_text("group,label\n" + "".join(f"{g},{label}\n" for g, label in [*labels.items()] * 2))
+    twice = evaluate_transfer(z, z, path, shots=(), samples=0)
+    assert {k: s.value for k, s in twice.items()} == {k: s.value for k, s in once.items()}
+    assert "accuracy/rna->atac/transfer" in twice
+
+
+def test_labels_are_numbers_of_other_libraries_too() -> None:
+    z, labels = aligned()
+    numbers = {g: np.int64(label[-1]) for g, label in labels.items()}
+    want, found = label_transfer(z, z, labels), label_transfer(z, z, numbers)
+    assert [s.value for s in found.values()] == [s.value for s in want.values()]
+    with pytest.raises(ma.ModalignError, match="1 groups have none"):
+        label_transfer(z, z, {**numbers, 3: float("nan")})
 
 
 def test_foscttm_is_the_share_of_cells_that_are_closer_than_the_match() -> None:

@@ -6,7 +6,7 @@ that an item keeps through sampling, pair budgets and gathering. A group without
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ Annotations = Mapping[int, Any] | str | Path
 
 
 def read_annotations(source: Annotations, what: str) -> dict[int, list[str]]:
-    """Group -> its annotations as text, in the order given.
+    """Group -> its different annotations as text, in the order given.
 
     Args:
         source: a mapping from group id to one value or several; or a file: ``.json`` with such a table, or ``.csv``
@@ -47,9 +47,11 @@ def read_annotations(source: Annotations, what: str) -> dict[int, list[str]]:
     out: dict[int, list[str]] = {}
     for group, value in rows:
         try:
-            out.setdefault(int(group), []).append(str(value))
+            known = out.setdefault(int(group), [])
         except (TypeError, ValueError):
             raise ModalignError(f"{what}: '{group}' is no group id: ids are integers") from None
+        if str(value) not in known:  # a list of items names the label of a group once for each
+            known.append(str(value))
     if not out:
         raise ModalignError(f"there are no {what}: give at least one group's")
     return out
@@ -76,7 +78,7 @@ def from_manifest(manifest: Manifest, column: str = "text") -> dict[int, list[st
     values = manifest.text if column == "text" else manifest.extra[column]
     out: dict[int, list[str]] = {}
     for group, value in zip(manifest.group.tolist(), values, strict=True):
-        for one in () if value is None else _several(value):
+        for one in _several(value):
             known = out.setdefault(group, [])
             if str(one) not in known:
                 known.append(str(one))
@@ -86,7 +88,10 @@ def from_manifest(manifest: Manifest, column: str = "text") -> dict[int, list[st
 
 
 def _several(values: Any) -> list[Any]:
-    return [values] if isinstance(values, str | int) else list(values)
+    """One value or several as a list, numbers and arrays of other libraries too; None and NaN are nothing."""
+    values = values.tolist() if hasattr(values, "tolist") else values
+    several = values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+    return [value for value in several if value is not None and value == value]
 
 
 def _from_file(path: Path, what: str) -> list[tuple[Any, Any]]:

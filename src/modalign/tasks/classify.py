@@ -107,9 +107,11 @@ class Labels:
         """Labels of the groups among ``groups`` (training groups decide which classes there are).
 
         Raises:
-            ModalignError: fewer than two classes.
+            ModalignError: fewer than two classes, or a group with several labels where ``several`` is False.
         """
         every = read_annotations(source, "labels")
+        if several is False and (double := [g for g, labels in every.items() if len(labels) > 1]):
+            raise ModalignError(f"{len(double)} groups have several labels ({few(double)}), where one each is needed")
         inside = set(groups.tolist())
         classes = sorted({c for g, labels in every.items() if g in inside for c in labels})
         if len(classes) < 2:

@@ -30,14 +30,14 @@ def label_transfer(
 
     Args:
         known: embedded items whose labels are given. asked: embedded items to be labelled; may be the same.
-        labels: group -> label, or what else ``evaluate_transfer`` takes.
+        labels: group -> one label, or a file of them, as ``evaluate_transfer`` takes.
         k: neighbours that vote; ties share the vote. samples, seed: of the bootstrap over groups.
 
     Returns:
         ``accuracy/a->b/<k>nn``: labels of a, asked of b; chance is the share of the most frequent label.
 
     Raises:
-        ModalignError: no labelled items of two modalities, or fewer than two labels.
+        ModalignError: no labelled items of two modalities, fewer than two labels, or a group with several.
 
     Reference: Cao et al. (2020), UnionCom, and Demetci et al. (2022), SCOT: accuracy of label transfer.
 
