@@ -205,3 +205,23 @@ def test_aligned_by_ids_the_run_knows_its_items_by_them(
     page = Path("my run/report.html").read_text()
     shown = re.findall(r"p\d+\.jpg" if "--ids" in told else r"photo, row \d+", page)
     assert len(set(shown)) > 5  # the report calls the held-out items so
+
+
+def test_one_id_too_many_is_no_column_name(tmp_path: Path) -> None:
+    """Every id was that of the row before it."""
+    path = tmp_path / "ids.csv"
+    for ids in (["10", "11", "12"], ["img_0", "img_1", "img_2"]):
+        path.write_text("\n".join(ids))
+        with pytest.raises(ModalignError, match="has 3 ids, but 'a' has 2 rows"):
+            load_ids({"a": path}, {"a": 2})
+        path.write_text("\n".join(["photo", *ids]))
+        assert load_ids({"a": path}, {"a": 3}) == {"a": ids}
+
+
+def test_a_first_pair_of_unknown_ids_is_no_header(tmp_path: Path) -> None:
+    path, ids = tmp_path / "pairs.csv", {"a": ["img_1", "img_2"], "b": ["txt_1", "txt_2"]}
+    path.write_text("img_9,txt_9\nimg_1,txt_2\n")
+    with pytest.raises(ModalignError, match="line 1: 'a' has no id 'img_9'"):
+        load_pairs(path, ("a", "b"), ids)
+    path.write_text("photo,caption\nimg_1,txt_2\n")
+    assert load_pairs(path, ("a", "b"), ids).tolist() == [[0, 1]]

@@ -35,6 +35,13 @@ def test_one_item_per_group_and_the_absent_marked() -> None:
     assert drawn == {tuple(v["text"][i].tolist()) for i in (1, 2, 4)}
 
 
+def test_means_of_half_precision_are_those_of_double() -> None:
+    """The sum of a group's items left its range, and lost a digit before that."""
+    x = (200 + 10 * torch.randn(400, 3, generator=torch.Generator().manual_seed(0))).half()
+    mean = aligned(Views({"a": x}, {"a": torch.zeros(400, dtype=torch.long)})).data["a"]
+    assert torch.equal(mean, x.double().mean(0, keepdim=True).half())
+
+
 def test_gradients_reach_the_chosen_rows_only() -> None:
     x = torch.ones(3, 2, requires_grad=True)
     aligned(Views({"a": x}, {"a": torch.tensor([4, 4, 6])}), pick="first").data["a"].sum().backward()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -178,9 +178,24 @@ def _rows_of(ids: Sequence[str]) -> dict[str, int]:
 
 
 def _is_header(cells: Sequence[str], rows: Sequence[Mapping[str, int]]) -> bool:
-    """Whether a line names columns: two words, no numbers and no ids."""
-    known = any(c in own for c in cells for own in rows) if rows else any(map(_number, cells))
-    return len(cells) == 2 and not known
+    """Whether a line names columns: two words, no numbers and no ids, nor written as the ids are."""
+    if len(cells) != 2:
+        return False
+    if not rows:
+        return not any(map(_number, cells))
+    known = any(c in own for c in cells for own in rows)
+    return not known and all(_is_name(c, own) for c, own in zip(cells, rows, strict=True))
+
+
+def _is_name(cell: str, ids: Iterable[str]) -> bool:
+    """Whether the first cell of a column is its name, and not one id more: ids are numbers, or words with digits.
+
+    Example:
+        >>> _is_name("photo", ["img_1", "img_2"]), _is_name("img_0", ["img_1", "img_2"]), _is_name("7", ["8", "9"])
+        (True, False, False)
+    """
+    kinds: tuple[Callable[[str], bool], ...] = (_number, lambda c: any(map(str.isdigit, c)) and not _number(c))
+    return not any(kind(cell) and all(map(kind, ids)) for kind in kinds)
 
 
 def _turned(header: Sequence[str], sides: Sequence[str]) -> bool:
@@ -215,7 +230,8 @@ def _ids(path: Path, modality: str, rows: int) -> list[str]:
             if len(cells) != 1:
                 raise ModalignError(f"{path}, line {number}: expected one id, got {few(map(repr, cells))}")
             found.append(cells[0].strip())
-        found = found[len(found) == rows + 1 :]  # without the name of the column
+        if len(found) == rows + 1 and _is_name(found[0], found[1:]):
+            found = found[1:]
     if len(found) != rows:
         raise ModalignError(
             f"{path} has {len(found):,} ids, but '{modality}' has {rows:,} rows: give each one, in their order"

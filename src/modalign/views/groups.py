@@ -61,9 +61,10 @@ def one_per_group(
     count = torch.bincount(where, minlength=groups)
     present = count > 0
     if pick == "mean":
-        total = torch.zeros(groups, *x.shape[1:], dtype=x.dtype, device=x.device).index_add(0, where, x)
-        shape = (-1,) + (1,) * (x.ndim - 1)
-        return total / count.clamp(min=1).to(x.dtype).view(shape), present
+        wide = torch.promote_types(x.dtype, torch.float32)  # half precision overflows in sums, and loses digits
+        total = torch.zeros(groups, *x.shape[1:], dtype=wide, device=x.device).index_add(0, where, x.to(wide))
+        mean = total / count.clamp(min=1).view((-1,) + (1,) * (x.ndim - 1))
+        return mean.to(x.dtype) if x.is_floating_point() else mean, present
     order = torch.argsort(where, stable=True)
     start = torch.cumsum(count, 0) - count
     if pick == "first":
