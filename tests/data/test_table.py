@@ -90,6 +90,15 @@ def test_columns_by_hand(tree: Callable[..., Path]) -> None:
         table(root / "m.csv")
 
 
+def test_a_file_is_the_same_however_its_place_is_written(tree: Callable[..., Path]) -> None:
+    root = tree({"list.csv": "photo,caption\na.jpg,one\n./a.jpg,two\nx/../a.jpg,three\n a.jpg,four\nb.jpg,five\n"})
+    found = table(root / "list.csv")
+    assert [(r.group, r.text) for r in found.modality("text")] == [
+        (0, "one"), (0, "two"), (0, "three"), (0, "four"), (1, "five")
+    ]  # fmt: skip
+    assert len(found.modality("image")) == 2
+
+
 def test_group_column(tree: Callable[..., Path]) -> None:
     path = tree({"m.csv": "image,thing\na.jpg,x\nb.jpg,y\nc.jpg,x\n"}) / "m.csv"
     assert table(path).group.tolist() == [0, 1, 2]  # type: ignore[union-attr]

@@ -124,7 +124,7 @@ def _wide(
         if not cells:
             rows.left_out("rows", "neither a file nor a text", f"{listed.path.name}, line {entry.line}")
             continue
-        files = [str(v) for m, v in cells if m not in words]
+        files = [os.path.normpath(listed.file_name(v, entry).strip()) for m, v in cells if m not in words]
         number = rows.group(own if listed.group else files[0] if files else ("line", entry.line))
         for modality, value in cells:
             if modality in words:
