@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+from modalign import __main__ as door
 from modalign import cli
 
 
@@ -217,6 +220,26 @@ def test_transform_mistakes(fitted: Path, arrays: Path, tmp_path: Path, capsys: 
         capsys, "transform", damaged, arrays / "text.npy", "--modality", "text", "--out", tmp_path / "z.npy"
     )
     assert (code, "damaged" in err) == (2, True)
+
+
+@pytest.mark.parametrize("moment", ["loaded", "ending"])
+def test_ctrl_c_before_the_program_began_and_while_it_ends_is_one_line(
+    moment: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    program = ModuleType("modalign.cli")
+    setattr(program, "__getattr__" if moment == "loaded" else "main", interrupted)
+    monkeypatch.setitem(sys.modules, "modalign.cli", program)
+    hearing = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            door.main()
+        assert (stop.value.code, capsys.readouterr()) == (130, ("", "modalign: interrupted\n"))
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN  # Python ends without being interrupted
+    finally:
+        signal.signal(signal.SIGINT, hearing)
 
 
 def test_a_closed_pipe_is_no_error() -> None:

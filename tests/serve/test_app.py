@@ -516,33 +516,76 @@ def test_videos_are_shown_and_played(tmp_path: Path) -> None:
         state.decoders.close()
 
 
-def test_the_end_waits_for_what_is_being_loaded(
+def test_what_is_loaded_in_the_background_ends_with_the_server(
     folders: tuple[list[Path], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python ends a thread within torch by ending the process: "terminate called without an active exception"."""
     import uvicorn
 
-    loaded: list[bool] = []
-
-    def slowly(self: State, ended: threading.Event) -> None:
-        loaded.append(ended.wait(60))
-        time.sleep(0.3)
-        loaded.append(True)
-
+    told: list[bool] = []
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: None)
     warm = State.warm
-    monkeypatch.setattr(State, "warm", slowly)
+    monkeypatch.setattr(State, "warm", lambda self, ended: told.append(ended.wait(60)))
     run_server([folders[0][0]], port=0, threads=1)
-    assert loaded == [True, True]
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(60)
+    assert told == [True]
     state, ended = State([open_space(folders[0][0])], ["index"]), threading.Event()
     ended.set()
-    monkeypatch.setattr(state, "_text", lambda *given: loaded.append(False))
-    monkeypatch.setattr(state.analysis[0], "hubs", lambda m: loaded.append(False))
+    monkeypatch.setattr(state, "_text", lambda *given: told.append(False))
+    monkeypatch.setattr(state.analysis[0], "hubs", lambda m: told.append(False))
     try:
         warm(state, ended)
     finally:
         state.decoders.close()
-    assert loaded == [True, True]  # nothing more is begun
+    assert told == [True]  # nothing more is begun
+
+
+BUSY = """
+import sys, time
+from modalign import cli
+from modalign.serve import answers, state
+
+def load(self, ended):
+    print("loading", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+def search(*given):
+    print("answering", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+state.State.warm, answers.search = load, search
+cli.main(["serve", sys.argv[1], "--port", "0"])
+"""
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asked", [False, True], ids=["idle", "asked"])
+def test_the_program_ends_at_once_while_it_loads_and_while_it_answers(
+    how: signal.Signals, asked: bool, folders: tuple[list[Path], Path]
+) -> None:
+    import http.client
+    import re
+
+    command = [sys.executable, "-c", BUSY, str(folders[0][0])]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        lines = [server.stderr.readline() for _ in range(2)]
+        port = re.search(r"http://127\.0\.0\.1:(\d+)/", "".join(lines))
+        assert port is not None, lines
+        assert "loading\n" in lines
+        if asked:
+            connection = http.client.HTTPConnection("127.0.0.1", int(port[1]), timeout=90)
+            connection.request("POST", "/api/search", "{}", {"content-type": "application/json"})
+            assert server.stderr.readline() == "answering\n"
+        server.send_signal(how)
+        out, err = server.communicate(timeout=120)  # of the 600 seconds that either would take
+        assert (server.returncode, out, err) == (0, "", "")
+    finally:
+        server.kill()
+        server.wait()
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")

@@ -145,6 +145,7 @@ def serve(
         allow_host: name that browsers may call this server by, beside its address; repeat for several.
         threads: of the computation.
     """
-    from ..serve import run_server
+    from ..serve import leave, run_server
 
     run_server(list(runs), host, port, allow_host or [], threads)
+    leave()

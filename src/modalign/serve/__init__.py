@@ -8,13 +8,13 @@ from .. import public
 
 if TYPE_CHECKING:
     from .app import make_app
-    from .run import run_server
+    from .run import leave, run_server
 
 _HOMES = {
     "app": "make_app",
-    "run": "run_server",
+    "run": "leave run_server",
 }
 
-__all__ = ["make_app", "run_server"]
+__all__ = ["leave", "make_app", "run_server"]
 
 __getattr__, __dir__ = public.lazily(__name__, _HOMES)  # a process that decodes files needs no torch for it

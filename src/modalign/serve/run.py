@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 import threading
@@ -16,7 +17,7 @@ from .guard import LOOPBACK
 from .state import State, names_of
 
 WAITING = 200  # connections at once; more are told to come back
-LOADING = 10.0  # seconds that the end waits for what is being loaded
+GRACE = 1.0  # seconds that answers under way have at the end
 
 
 @checked
@@ -38,6 +39,33 @@ def run_server(
     torch.set_num_threads(max(1, threads))
     state = open_state(runs)
     listener = _listen(host, port)
+    app = make_app(state, [host, *allow], addresses=host not in LOOPBACK)
+    config = uvicorn.Config(app, log_level="warning", server_header=False, limit_concurrency=WAITING, lifespan="on")
+    server = uvicorn.Server(config)
+    ended, over = threading.Event(), threading.Event()
+
+    def serving() -> None:
+        try:
+            server.run([listener])
+        finally:
+            over.set()
+
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
+            _say(listener, host)
+            threading.Thread(target=serving, daemon=True).start()  # who ends the server does not wait for its answers
+            threading.Thread(target=state.warm, args=(ended,)).start()  # Python does: ended within torch, it aborts
+            over.wait()  # an interrupted join would take the thread for ended (Python 3.11)
+        server.should_exit = True
+        with contextlib.suppress(KeyboardInterrupt):  # asked twice
+            over.wait(GRACE)
+    finally:
+        ended.set()
+        listener.close()
+        state.decoders.close()
+
+
+def _say(listener: socket.socket, host: str) -> None:
     name, number = listener.getsockname()[:2]
     shown = f"[{name}]" if ":" in name else name
     print(f"modalign: http://{shown}:{number}/  (stop with Ctrl-C)", file=sys.stderr, flush=True)
@@ -45,21 +73,17 @@ def run_server(
         print(
             "modalign: other machines may reach this page, and it asks nobody who they are", file=sys.stderr, flush=True
         )
-    app = make_app(state, [host, *allow], addresses=host not in LOOPBACK)
-    config = uvicorn.Config(app, log_level="warning", server_header=False, limit_concurrency=WAITING, lifespan="on")
-    server = uvicorn.Server(config)
-    ended = threading.Event()
-    warming = threading.Thread(target=state.warm, args=(ended,), daemon=True)
-    warming.start()
-    try:
-        with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
-            server.run(sockets=[listener])
-    finally:
-        ended.set()
-        listener.close()
-        with contextlib.suppress(KeyboardInterrupt):  # who asks twice does not wait
-            warming.join(LOADING)  # a thread that Python ends within torch takes the process down with it (SIGABRT)
-        state.decoders.close()
+
+
+def leave() -> None:
+    """End the program behind ``run_server``, without waiting for models that are still loaded and answers to nobody.
+
+    They hold nothing that has to be saved. Python itself would wait for their threads.
+    """
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def open_state(runs: Sequence[Path]) -> State:
