@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -121,20 +120,34 @@ def _join(a: Found, b: Found) -> Found:
     return replace(a, **both)
 
 
-def csls_bias(queries: Tensor, gallery: Tensor, k: int = 10) -> Tensor:
+def csls_bias(queries: Tensor, gallery: Tensor, k: int = 10, own: Tensor | None = None) -> Tensor:
     """(m,) what CSLS adds to the cosine of each gallery item: minus half its mean cosine to its k nearest queries.
+
+    Args:
+        queries: (b, d). gallery: (m, d). k: neighbours.
+        own: (m,) the query that is the item itself, which is left out; -1: none is.
 
     Reference: Conneau et al. 2018, arXiv 1710.04087, section 2.3 (a query's own term does not change its order).
 
     Example:
         >>> csls_bias(torch.eye(2), torch.eye(2), k=1).tolist()
         [-0.5, -0.5]
+        >>> csls_bias(torch.eye(2), torch.eye(2), k=1, own=torch.tensor([0, -1])).tolist()
+        [-0.0, -0.5]
     """
-    return -0.5 * knn(gallery, queries, k)[0].double().mean(1)
+    if own is None:
+        return -0.5 * knn(gallery, queries, k)[0].double().mean(1)
+    cosine, index = knn(gallery, queries, k + 1)
+    others = index != own[:, None]
+    others &= others.cumsum(1) <= k
+    return -0.5 * (cosine.double() * others).sum(1) / others.sum(1).clamp(min=1)
 
 
-def softmax_bias(queries: Tensor, gallery: Tensor, temperature: float = 0.05) -> Tensor:
+def softmax_bias(queries: Tensor, gallery: Tensor, temperature: float = 0.05, own: Tensor | None = None) -> Tensor:
     """(m,) what the inverted softmax adds: minus temperature times log-mean-exp of the item's cosines to all queries.
+
+    Args:
+        queries: (b, d). gallery: (m, d). temperature: > 0. own: as of ``csls_bias``.
 
     Reference: Smith et al. 2017, arXiv 1702.03859, equation 3.
 
@@ -142,6 +155,12 @@ def softmax_bias(queries: Tensor, gallery: Tensor, temperature: float = 0.05) ->
         >>> softmax_bias(torch.eye(2)[:1], torch.eye(2), temperature=1.0).tolist()
         [-1.0, -0.0]
     """
-    x = unit(queries)
-    parts = [torch.logsumexp(unit(rows).double() @ x.double().T / temperature, 1) for rows in gallery.split(ROWS)]
-    return -temperature * (torch.cat(parts) - math.log(len(x)))
+    x = unit(queries).double()
+    own = torch.full((len(gallery),), -1, device=gallery.device) if own is None else own
+    number, parts = torch.arange(len(x), device=x.device), []
+    for rows, self in zip(gallery.split(ROWS), own.split(ROWS), strict=True):
+        there = number != self[:, None]
+        cosine = (unit(rows).double() @ x.T).masked_fill(~there, -torch.inf)
+        total = torch.logsumexp(cosine / temperature, 1) - there.sum(1).double().log()
+        parts.append(torch.where(there.any(1), total, 0.0))
+    return -temperature * torch.cat(parts)

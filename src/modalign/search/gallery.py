@@ -219,7 +219,8 @@ class Gallery:
         Args:
             way: "csls" or "inverted_softmax".
             sources: modalities of the query: their items in the index stand for other queries (at most ``BANK``).
-                Where the index has none of them, items of the other modalities do.
+                Where the index has none of them, items of the other modalities do; where it has one modality alone,
+                its other items.
 
         Raises:
             ModalignError: unknown way.
@@ -231,10 +232,14 @@ class Gallery:
             bank = near or tuple(s for s in self.parts if s != m) or (m,)
             key = (way, bank, m)
             if key not in self._bias:
-                queries = np.concatenate([self.vectors(s, self.sample(s, BANK // len(bank))) for s in bank])
+                chosen = {s: self.sample(s, BANK // len(bank)) for s in bank}
+                queries = np.concatenate([self.vectors(s, own) for s, own in chosen.items()])
                 rows = torch.from_numpy(self.vectors(m, np.arange(self.rows(m))))
+                itself = torch.full((len(rows),), -1)
+                if m in chosen:
+                    itself[chosen[m]] = torch.arange(len(queries))
                 method = csls_bias if way == "csls" else softmax_bias
-                self._bias[key] = method(torch.from_numpy(queries), rows).numpy().astype(np.float64)
+                self._bias[key] = method(torch.from_numpy(queries), rows, own=itself).numpy().astype(np.float64)
             out[m] = self._bias[key]
         return out
 
