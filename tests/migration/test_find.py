@@ -130,6 +130,23 @@ def test_a_compacted_index_is_searched_as_before_from_any_working_folder(
     assert search(capsys, "index", texts(600, 0)[300], "-k", 5)["hits"] == want["hits"]
 
 
+def test_a_migration_of_relative_paths_is_searched_from_any_working_folder(
+    place: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(place / "old", tmp_path / "old")
+    monkeypatch.chdir(tmp_path)
+    files = [str(place / "new.npy"), "--pairs", str(place / "pairs.npy")]
+    encoders = ["--old-encoder", "letters-old", "--new-encoder", "letters-new"]
+    cli.main(["migrate", "old", *files, "--out", "moved", "--method", "ridge", "--direction", "queries", *encoders])
+    want = search(capsys, "moved", texts(600, 0)[300], "-k", 5)["hits"]
+    monkeypatch.chdir(place)
+    assert search(capsys, tmp_path / "moved", texts(600, 0)[300], "-k", 5)["hits"] == want
+    shutil.rmtree(tmp_path / "old")
+    with pytest.raises(SystemExit):
+        cli.main(["search", str(tmp_path / "moved"), texts(600, 0)[300]])
+    assert f"{tmp_path / 'old'}, which is not there any more: put it back" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("folder", ["moved", "mapped"])
 def test_a_search_by_item_asks_the_index(folder: str, place: Path, capsys: Any) -> None:
     vectors = Index(place / {"moved": "old"}.get(folder, folder)).vectors("text", np.arange(600))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,32 @@ def test_the_folder_is_whole_and_opens_again(moved: Migration, models: Models) -
         assert words in page
     assert "https:" not in page
     assert "http:" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_a_migration_that_takes_the_place_of_another_leaves_nothing_of_it(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has wrong pairs, adapters for both directions, and linear ones; the second has none of these."""
+    wrong = torch.arange(300)[:, None].repeat(1, 2)
+    wrong[:90, 1] = wrong[:90, 1].roll(45)
+    stores, out = (models.old[:600], models.new[:600]), tmp_path / "out"
+    first = ma.migrate(*stores, wrong, out, methods=["ridge"])
+    assert {"queries", "rows", "wrong_pairs.csv"} <= {p.name for p in out.iterdir()}
+
+    def full(*given: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    again: dict[str, Any] = {"methods": ["perceptron"], "directions": ["rows"]}
+    with monkeypatch.context() as patch:
+        patch.setattr("modalign.migration.page.page", full)
+        with pytest.raises(OSError, match="No space"):
+            ma.migrate(*stores, wrong[100:], out, **again)
+    assert torch.equal(load_migration(out).queries(models.new[:5]), first.queries(models.new[:5]))
+    ma.migrate(*stores, wrong[100:], out, **again)
+    ma.migrate(*stores, wrong[100:], tmp_path / "fresh", **again)
+    names = [{str(p.relative_to(f)) for p in f.rglob("*")} for f in (out, tmp_path / "fresh")]
+    assert names[0] == names[1]
+    assert not any(name.startswith(("queries", "wrong", ".fresh")) or "dense" in name for name in names[0])
 
 
 def test_one_model_under_two_names_keeps_everything(models: Models) -> None:

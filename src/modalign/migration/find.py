@@ -57,6 +57,11 @@ class Moved:
         if (folder / FACTS).is_file():
             self.migration: Migration = load_migration(folder)
             place, self.home, self.mixed = Path(self.migration.facts["old"]["path"]), "old", False
+            if place.is_absolute() and not place.exists():
+                raise ModalignError(
+                    f"{folder} is a migration of {place}, which is not there any more: put it back, or migrate it "
+                    "again where it lies now"
+                )
             if not is_index(place):
                 raise ModalignError(
                     f"{place} is no search index: map your queries with {folder}/queries and search there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from torch import Tensor
 from .. import __version__
 from ..data.pairs import equal_ids, files_of, load_ids, load_pairs
 from ..errors import ModalignError, few
-from ..files import read_json, write_json, write_text
+from ..files import absolute, read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
 from ..parameters import Range, Seed, checked
 from ..progress import Progress, silent
@@ -34,7 +35,7 @@ from .vectors import Vectors, in_memory
 from .verdict import DIRECTIONS, not_tested, take, verdict, warnings
 
 FORMAT = 1
-FACTS = "migration.json"
+FACTS, REPORT, WRONG = "migration.json", "report.html", "wrong_pairs.csv"
 Length = Annotated[int, Range(least=1, most=1000)]
 """Of a list of neighbours."""
 
@@ -171,7 +172,7 @@ def _check_encoders(encoders: Mapping[str, str], stores: Sequence[Vectors]) -> N
 def _store(x: Any, part: str | None, name: str) -> Vectors:
     if isinstance(x, Vectors):
         return x
-    return open_vectors(x, part) if isinstance(x, str | Path) else in_memory(x, name)
+    return open_vectors(absolute(x), part) if isinstance(x, str | Path) else in_memory(x, name)
 
 
 def describe(
@@ -228,17 +229,31 @@ def _scores(kept: Kept) -> dict[str, Any]:
 
 
 def write(moved: Migration, s: Study, folder: Path) -> None:
-    """The folder of a migration: adapters first, the facts last, so that a folder with facts is whole."""
+    """The folder of a migration, in place of one that was there: whole beside it first, its facts last.
+
+    Killed at any time, the folder holds the former migration, none, or this one; a full disk leaves the former.
+    """
     from .page import page
 
-    files = {d: export.write_files(a, folder / d) for d, a in moved.adapters.items()}
-    if len(s.wrong):
-        rows = s.rows.links[s.wrong].tolist()
-        write_text(folder / "wrong_pairs.csv", "old,new\n" + "".join(f"{a},{b}\n" for a, b in rows))
-    facts = {**moved.facts, "files": files}
-    lines = {d: export.numpy_lines(a) for d, a in moved.adapters.items()}
-    write_text(folder / "report.html", page(facts, lines))
-    write_json(folder / FACTS, facts)
+    fresh = folder / ".fresh"
+    shutil.rmtree(fresh, ignore_errors=True)  # of a call that was killed
+    try:
+        files = {d: export.write_files(a, fresh / d) for d, a in moved.adapters.items()}
+        if len(s.wrong):
+            rows = s.rows.links[s.wrong].tolist()
+            write_text(fresh / WRONG, "old,new\n" + "".join(f"{a},{b}\n" for a, b in rows))
+        facts = {**moved.facts, "files": files}
+        lines = {d: export.numpy_lines(a) for d, a in moved.adapters.items()}
+        write_text(fresh / REPORT, page(facts, lines))
+        write_json(fresh / FACTS, facts)
+        (folder / FACTS).unlink(missing_ok=True)
+        for d in DIRECTIONS:
+            shutil.rmtree(folder / d, ignore_errors=True)
+        (folder / WRONG).unlink(missing_ok=True)
+        for name in (*files, *([WRONG] if len(s.wrong) else []), REPORT, FACTS):
+            (fresh / name).replace(folder / name)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def load_migration(folder: Path | str) -> Migration:
