@@ -181,9 +181,12 @@ def test_columns_of_features_in_and_points_out() -> None:
     assert found["other"][:] == list("abcdef")
     assert np.allclose(found["image_point"][:], model.transform(torch.from_numpy(see), "image").numpy(), atol=1e-6)
     assert np.allclose(found["text_point"][1:], model.transform(torch.from_numpy(read[1:]), "text").numpy(), atol=1e-6)
+    halves = datasets.Dataset.from_dict({"see": see[:3].tolist(), "thing": [5.0, 5.5, None]})
     for act, said in (
         (lambda: views_of(rows, {"image": "sea"}), "did you mean 'see'"),
         (lambda: views_of(rows, {"image": "other"}), "must hold lists of numbers"),
+        (lambda: views_of(rows, {"image": "see"}, group="other"), "column 'other' must hold whole numbers"),
+        (lambda: views_of(halves, {"image": "see"}, group="thing"), r"but 2 are none \(row 1: 5.5, row 2: None\)"),
         (lambda: with_points(rows, model, {"text": "other"}), "names no encoder of text"),
         (lambda: with_points(rows, model, {"txt": "read"}), "did you mean 'text'"),
         (lambda: with_points(rows, model, {"text": "see"}), "takes rows of 4 features"),

@@ -15,7 +15,7 @@ from modalign.errors import ModalignError
 from modalign.search import Query, open_space
 from modalign.search.analysis import Analysis, neighbourhood
 from modalign.search.gallery import in_memory
-from modalign.search.layout import spot, standing
+from modalign.search.layout import _groups, spot, standing
 from modalign.search.part import Place
 
 from .conftest import cloud, entries, write_run
@@ -207,6 +207,17 @@ def test_the_map_places_a_query_among_its_neighbours() -> None:
     assert place is not None
     own = [flat["points"]["text"][axis][5] for axis in ("x", "y")]
     assert math.dist(place, own) < 0.15
+
+
+def test_the_map_takes_groups_of_any_name_and_none() -> None:
+    """Items of two modalities in rows of one number were one thing where they had no group."""
+    z = cloud(40, noise=0.2)
+    named = in_memory(z, {m: [{"group": f"thing {i}"} for i in range(40)] for m in z})
+    numbered = in_memory(z, {m: [{"group": i} for i in range(40)] for m in z})
+    assert Analysis(named).layout() == Analysis(numbered).layout()
+    alone = in_memory(z, {m: [{} for _ in range(40)] for m in z})
+    ids = _groups(alone, ["image", "text"])
+    assert len({*ids["image"].tolist(), *ids["text"].tolist()}) == 80
 
 
 def test_a_run_is_searched_without_faiss_and_arrow(run: Path) -> None:

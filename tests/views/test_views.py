@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.views import Views, concat
+from modalign.views import Views, concat, hide_links, keep_items
 
 
 def coco_like() -> Views:
@@ -123,6 +123,21 @@ def test_selection_keeps_groups_and_rows() -> None:
 def test_rows_that_there_are_not_are_not_selected(rows: list[float], said: str) -> None:
     with pytest.raises(ModalignError, match=said):
         coco_like().select({"text": torch.tensor(rows)})
+
+
+def test_groups_are_named_by_their_ids_and_no_mask() -> None:
+    """A mask named the groups 0 and 1, fractions those below them."""
+    v = Views.from_arrays(a=torch.eye(5), b=torch.eye(5))
+    for wrong in (torch.tensor([False, False, False, True, True]), torch.tensor([3.5]), [2.0]):
+        with pytest.raises(ModalignError, match="whole numbers"):
+            v.groups(wrong)
+    for wrong in (torch.arange(5) > 2, torch.tensor([3.5])):
+        with pytest.raises(ModalignError, match="whole numbers"):
+            hide_links(v, wrong)
+        with pytest.raises(ModalignError, match="whole numbers"):
+            keep_items(v, {"a": wrong})
+    assert v.groups([]).group_ids().tolist() == []
+    assert v.groups({3, 4}).group_ids().tolist() == v.groups(np.array([4, 3])).group_ids().tolist() == [3, 4]
 
 
 def test_nothing_may_be_selected() -> None:

@@ -24,7 +24,8 @@ def views_of(dataset: Any, columns: Mapping[str, str], group: str | None = None)
         group: column of whole numbers that tells which rows are the same thing; None: each row is one.
 
     Raises:
-        ModalignError: no such column, or values that are no lists of numbers of one length.
+        ModalignError: no such column, values that are no lists of numbers of one length, or groups that are no whole
+            numbers.
 
     Example:
         >>> from datasets import Dataset
@@ -36,7 +37,10 @@ def views_of(dataset: Any, columns: Mapping[str, str], group: str | None = None)
     for column in wanted:
         check_known("column", column, dataset.column_names)
     plain = dataset.select_columns(wanted).with_format(None)
-    ids = torch.tensor(plain[group][:] if group else range(len(plain)), dtype=torch.long)
+    known = plain[group][:] if group else list(range(len(plain)))
+    if wrong := [f"row {i}: {v!r}" for i, v in enumerate(known) if not _is_whole(v)]:
+        raise ModalignError(f"column '{group}' must hold whole numbers, but {len(wrong)} are none ({few(wrong)})")
+    ids = torch.tensor([int(v) for v in known], dtype=torch.long)
     data, groups = {}, {}
     for modality, column in columns.items():
         values = plain[column][:]
@@ -86,6 +90,10 @@ def _points(values: list[Any], model: Model, modality: str, encoder: Any, column
     for i, row in zip(there, model.transform(features, modality).tolist(), strict=True):
         out[i] = row
     return out
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
 
 
 def _rows(values: list[Any], column: str) -> Tensor:

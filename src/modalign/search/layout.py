@@ -19,7 +19,7 @@ def layout(gallery: Gallery) -> dict[str, Any]:
     """Positions of sampled items on a map, by the projection of the report."""
     from ..report.projection import project
 
-    groups = {m: _groups(gallery, m) for m in gallery.modalities if gallery.count(m)}
+    groups = _groups(gallery, [m for m in gallery.modalities if gallery.count(m)])
     ids = np.unique(np.concatenate(list(groups.values()))) if groups else np.empty(0, np.int64)
     if len(ids) > MAP_GROUPS:
         ids = ids[np.arange(MAP_GROUPS) * len(ids) // MAP_GROUPS]
@@ -49,10 +49,15 @@ def layout(gallery: Gallery) -> dict[str, Any]:
     }
 
 
-def _groups(gallery: Gallery, modality: str) -> np.ndarray:
-    """(rows,) group ids; items without one are groups of their own."""
-    values = [g for part in gallery.parts[modality] for g in part.items.column("group")]
-    return np.array([-1 - i if v is None else int(v) for i, v in enumerate(values)], np.int64)
+def _groups(gallery: Gallery, modalities: Sequence[str]) -> dict[str, np.ndarray]:
+    """Modality -> (rows,) a number for each item's group; items without one are groups of their own."""
+    number: dict[Any, int] = {}
+    out = {}
+    for m in modalities:
+        values = [g for part in gallery.parts[m] for g in part.items.column("group")]
+        keys = [(m, row) if g is None else g for row, g in enumerate(values)]
+        out[m] = np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
+    return out
 
 
 def standing(gallery: Gallery, vector: np.ndarray, rows: Mapping[str, Sequence[int]]) -> dict[str, dict[str, Any]]:

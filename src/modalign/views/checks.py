@@ -52,6 +52,13 @@ def check_values(x: Tensor, m: str, zero_rows: bool) -> None:
         )
 
 
+def wanted_ids(ids: Tensor) -> Tensor:
+    """Ids of groups as int64. Raises ModalignError for fractions, and for masks, which would name groups 0 and 1."""
+    if ids.numel() and (ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool):
+        raise ModalignError(f"groups are named by whole numbers, their ids, got {ids.dtype} (a mask: x.select)")
+    return ids.long()
+
+
 def chosen_rows(m: str, want: Any, x: Tensor) -> Tensor:
     """Row numbers of ``x`` where its device is, of numbers or a mask; all rows for None.
 

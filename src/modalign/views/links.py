@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, check_known
 from ..parameters import checked
-from .checks import BLOCK
+from .checks import BLOCK, wanted_ids
 from .groups import connected, unused
 from .presence import by_group, presence
 from .views import Views
@@ -258,7 +258,7 @@ def _rows_of(x: Views, keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Modality -> (n_m,) bool: which items have a group that is kept."""
     for m in keep:
         x[m]
-    return {m: torch.isin(x.group[m].long(), ids.to(x.group[m].device).long()) for m, ids in keep.items()}
+    return {m: torch.isin(x.group[m].long(), wanted_ids(ids).to(x.group[m].device)) for m, ids in keep.items()}
 
 
 def _joined(ids: Sequence[Tensor]) -> Tensor:

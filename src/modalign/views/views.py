@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, check_known
 from ..parameters import checked
-from .checks import check_link, check_values, chosen_rows
+from .checks import check_link, check_values, chosen_rows, wanted_ids
 from .groups import groups_of_pairs, join, relink
 from .tables import numbers, require_one_order
 
@@ -252,11 +252,14 @@ class Views:
     def groups(self, ids: Tensor | Iterable[int]) -> Views:
         """The items whose group is among ``ids``.
 
+        Raises:
+            ModalignError: ids that are no whole numbers.
+
         Example:
             >>> Views.from_arrays(a=torch.eye(3), b=torch.eye(3)).groups([0, 2])
             Views(a (2, 3), b (2, 3); 2 groups)
         """
-        want = (ids if isinstance(ids, Tensor) else torch.as_tensor(list(ids))).long()
+        want = wanted_ids(ids if isinstance(ids, Tensor) else torch.as_tensor(list(ids)))
         return self.select({m: torch.isin(g.long(), want.to(g.device)) for m, g in self.group.items()})
 
     @checked
