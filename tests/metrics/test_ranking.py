@@ -7,7 +7,8 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.metrics import measures
-from modalign.metrics.ranking import rank, rank_both, rank_scores
+from modalign.metrics.ranking import find_all, rank, rank_both, rank_scores
+from modalign.views import Views
 
 
 def rows(n, d, seed=0, dtype=torch.float32):
@@ -170,6 +171,24 @@ def test_scores_and_vectors_give_one_ranking():
     x, y = rows(12, 6, dtype=torch.float64), rows(9, 6, seed=1, dtype=torch.float64)
     pairs = random_pairs(12, 9, 30)
     assert in_order(rank(x, y, pairs, metric="dot")) == in_order(rank_scores(x @ y.T, pairs))
+
+
+def test_each_direction_is_asked_by_its_own_links():
+    """Lists such as ECCV Caption's have queries of their own each way: one way had the positives of the other."""
+    x, y = rows(6, 4), rows(8, 4, 1)
+    there, back = torch.zeros(6, 8, dtype=torch.bool), torch.zeros(8, 6, dtype=torch.bool)
+    there[[0, 0, 1], [0, 5, 2]] = True
+    back[[3, 4, 5, 5], [1, 1, 2, 0]] = True
+    groups = {"a": torch.arange(6), "b": torch.arange(8)}
+    z = Views({"a": x, "b": y}, groups, {("a", "b"): there.nonzero().T, ("b", "a"): back.nonzero().T})
+    cosine = torch.nn.functional.normalize(x, dim=1) @ torch.nn.functional.normalize(y, dim=1).T
+    found = find_all(z)
+    for way, scores, positives in ((("a", "b"), cosine, there), (("b", "a"), cosine.T, back)):
+        right = rank_scores(scores, positives)
+        for column in ("query", "item", "above", "tied", "above_positive", "tied_positive"):
+            assert torch.equal(getattr(found[way], column), getattr(right, column)), (way, column)
+    only = Views(z.data, groups, {("a", "b"): there.nonzero().T, ("b", "a"): torch.empty(2, 0, dtype=torch.long)})
+    assert list(find_all(only)) == [("a", "b")]
 
 
 def test_mistakes_are_refused():

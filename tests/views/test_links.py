@@ -152,6 +152,14 @@ def test_an_item_with_links_to_no_other_is_not_linked() -> None:
     assert len(rest) == 3
 
 
+def test_links_of_either_direction_link() -> None:
+    x = Views.from_arrays(a=torch.eye(4), b=torch.eye(4))
+    x = Views(x.data, x.group, links={("a", "b"): torch.tensor([[0], [0]]), ("b", "a"): torch.tensor([[2], [2]])})
+    assert linked_groups(x).tolist() == [0, 2]
+    found = connected_groups(x)
+    assert (found["a"] == found["b"]).tolist() == [True, False, True, False]
+
+
 def test_connected_items_are_one_group() -> None:
     groups = connected_groups(candidates())
     assert set(groups["video"].tolist()) == set(groups["text"].tolist()) == {0}

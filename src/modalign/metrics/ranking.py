@@ -191,7 +191,8 @@ def find_all(z: Views, directions: Sequence[Direction] | None = None) -> dict[Di
         if (a, b) in found or not len(pairs := z.paired(a, b)):
             continue
         _check_widths(z, a, b)
-        if (b, a) in ways:
+        apart = {(a, b), (b, a)} <= set(z.links or ())  # each direction has its own positives
+        if (b, a) in ways and not apart:
             groups = z.group[a].long(), z.group[b].long()
             found[a, b], found[b, a] = rank_both(z[a], z[b], pairs.to(z[a].device), groups=groups)
         else:

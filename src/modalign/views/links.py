@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -46,7 +47,8 @@ def linked_groups(x: Views, pairs: int | None = None, seed: int = 0) -> Tensor:
         ([1, 2], 1)
     """
     if x.links:
-        ends = [(m, rows) for pair in x.pairs() for m, rows in zip(pair, x.paired(*pair).T, strict=True)]
+        ways = permutations(x.modalities, 2)  # each may have links of its own
+        ends = [(m, rows) for way in ways for m, rows in zip(way, x.paired(*way).T, strict=True)]
         whole = torch.unique(_joined([x.group[m][rows] for m, rows in ends]))
     elif in_step(x):
         whole = x.group[x.modalities[0]].long()
@@ -138,7 +140,8 @@ def connected_groups(x: Views) -> dict[str, Tensor]:
     start, total = {}, 0
     for m, rows in x.data.items():
         start[m], total = total, total + len(rows)
-    edges = [(rows := x.paired(a, b)) + rows.new_tensor([start[a], start[b]]) for a, b in x.pairs()]
+    ways = permutations(x.modalities, 2)
+    edges = [(rows := x.paired(a, b)) + rows.new_tensor([start[a], start[b]]) for a, b in ways]
     least = connected(total, *torch.cat(edges).T)
     return {m: least[start[m] : start[m] + len(rows)] for m, rows in x.data.items()}
 

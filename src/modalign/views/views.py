@@ -32,7 +32,8 @@ class Views:
         data: modality -> (n_m, ...) tensor: a raw batch, features or embeddings. n_m >= 0, free per modality.
         group: modality -> (n_m,) integer tensor. Equal ids across modalities mark the same thing.
         links: (a, b) -> (2, p) row indices into a and b. For that pair of modalities it replaces group
-            equality, for positives that are not an equivalence (ECCV/CxC, multi-label, candidate sets).
+            equality, for positives that are not an equivalence (ECCV/CxC, multi-label, candidate sets). With (b, a)
+            beside it, each is for queries of its first modality.
         row: modality -> (n_m,) row of each item in its manifest.
 
     Raises:
