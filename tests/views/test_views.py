@@ -71,6 +71,19 @@ def test_frames_whose_labels_say_that_other_rows_belong_together_are_refused() -
         Views.from_arrays(a=torch.ones(3, 2, device="meta")).validate()
 
 
+def test_frames_that_lost_different_rows_are_refused() -> None:
+    """As many rows were left of both, and row i of both was taken for one thing."""
+    pandas = pytest.importorskip("pandas")
+    x, y = pandas.DataFrame(np.eye(5) + 1), pandas.DataFrame(np.eye(5) + 2)
+    x.iloc[1, 0], y.iloc[2, 0] = np.nan, np.nan
+    with pytest.raises(ModalignError, match=r"'a' and 'b' have 3 of 4 labels in common: give the rows of a\.index\."):
+        Views.from_arrays(a=x.dropna(), b=y.dropna())
+    both = x.dropna().index.intersection(y.dropna().index)
+    assert len(Views.from_arrays(a=x.loc[both], b=y.loc[both])) == 3
+    assert len(Views.from_arrays(a=x.dropna(), b=y.iloc[:4].fillna(0).reset_index(drop=True))) == 4  # numbered anew
+    assert len(Views.from_arrays(a=x.iloc[3:], b=y.iloc[:2])) == 2  # no label in common
+
+
 def test_pairs_of_any_byte_order_are_read() -> None:
     pairs = np.array([[0, 1], [2, 0]], ">i8")
     assert Views.from_arrays(pairs, a=torch.eye(3), b=torch.eye(3)).paired("a", "b").tolist() == pairs.tolist()

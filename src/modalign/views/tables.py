@@ -94,15 +94,29 @@ def require_one_order(tables: Mapping[str, Any]) -> None:
     """Refuse row-aligned data frames whose indices say that other rows belong together.
 
     Raises:
-        ModalignError: two of them have the same index in another order.
+        ModalignError: two of them have the same index in another order, or, numbered otherwise than from 0, some labels
+            in common and others not.
     """
     indexed = {m: t.index for m, t in tables.items() if hasattr(t, "iloc")}
     for (a, first), (b, other) in pairwise(indexed.items()):
-        if len(first) == len(other) and not first.equals(other) and set(first) == set(other):
-            raise ModalignError(
-                f"'{a}' and '{b}' have the same index in another order: give {b}.loc[{a}.index] where equal labels "
-                "belong together, or reset_index(drop=True) of both where row i belongs to row i"
-            )
+        if len(first) != len(other) or first.equals(other):
+            continue
+        shared = len(set(first) & set(other))
+        if shared == len(set(first)) == len(set(other)):
+            how = f"the same index in another order: give {b}.loc[{a}.index]"
+        elif shared and not (_counts(first) or _counts(other)):
+            how = f"{shared} of {len(first)} labels in common: give the rows of {a}.index.intersection({b}.index)"
+        else:
+            continue
+        raise ModalignError(
+            f"'{a}' and '{b}' have {how} where equal labels belong together, or reset_index(drop=True) of both where "
+            "row i belongs to row i"
+        )
+
+
+def _counts(index: Any) -> bool:
+    """Whether an index numbers the rows, 0, 1, 2, ..., and says no more of them."""
+    return list(index) == list(range(len(index)))
 
 
 def _is_frame(x: Any) -> bool:
