@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from modalign.metrics.ranking import find, find_all
 from modalign.report.projection import force_layout, kept_neighbours, project
-from modalign.report.sections.gallery import first_results
+from modalign.report.sections.gallery import _card, first_results
+from modalign.report.sheet import Item, Sheet
+from modalign.runs import Result, Run
 from modalign.views import Views
 
 from .conftest import embeddings
@@ -115,3 +119,17 @@ def test_queries_without_a_match_are_left_out() -> None:
 def test_first_results_break_ties_by_row() -> None:
     z = Views.from_arrays(a=torch.eye(3), b=torch.tensor([[1.0, 0, 0], [2.0, 0, 0], [0, 1.0, 0]]))
     assert first_results(z, "a", "b", 0, 3) == [0, 1, 2]
+
+
+def test_results_are_right_by_links_where_these_stand_in_for_groups(tmp_path: Path) -> None:
+    """Items of an equal group were marked as right, and those that a link names as wrong."""
+    z = Views(
+        {"a": torch.eye(3), "b": torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.0, 0.0, 1.0]])},
+        {"a": torch.arange(3), "b": torch.tensor([0, 1, 0, 2])},
+        {("a", "b"): torch.tensor([[0, 0], [1, 3]])},
+    )
+    items = {m: [Item(i, f"{m} {i}") for i in range(len(x))] for m, x in z.data.items()}
+    sheet = Sheet(Run(tmp_path), Result("", {}), z, items)
+    card = _card(sheet, ("a", "b"), sheet.found["a", "b"], 0)
+    shown = {r["name"]: r["true"] for r in card["results"]}  # type: ignore[attr-defined]
+    assert shown == {"b 0": False, "b 1": True, "b 2": False, "b 3": True}

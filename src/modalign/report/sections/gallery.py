@@ -102,11 +102,11 @@ def _card(sheet: Sheet, way: Direction, p: Found, position: int) -> dict[str, ob
     assert sheet.z is not None
     source, target = way
     row, rank, truth = int(p.asked[position]), int(p.last_rank[position]), int(p.best[position])
-    true_group = sheet.z.group[source][row]
-    results = []
-    for other in first_results(sheet.z, source, target, row, SHOWN):
-        match = other == truth or bool(sheet.z.group[target][other] == true_group)
-        results.append(_shown(sheet, sheet.items[target][other]) | {"true": match})
+    right = set(p.item[p.query == row].tolist())
+    results = [
+        _shown(sheet, sheet.items[target][other]) | {"true": other in right}
+        for other in first_results(sheet.z, source, target, row, SHOWN)
+    ]
     return {
         "query": _shown(sheet, sheet.items[source][row]),
         "results": results,
