@@ -15,7 +15,7 @@ import torch
 import modalign as ma
 from modalign import cli
 from modalign.errors import ModalignError
-from modalign.migration import Calibration, calibrate, mixed_query, mixed_rows
+from modalign.migration import Calibration, calibrate, load_migration, mixed_query, mixed_rows, open_vectors
 from modalign.migration.gradual import SCALE, shown
 from modalign.registry import make, register
 from modalign.search import Index
@@ -175,6 +175,56 @@ def test_an_index_is_mapped_once_by_a_migration(place: Path, tmp_path: Path, cap
     assert "was mapped by this migration already" in capsys.readouterr().err
 
 
+def test_a_list_of_old_and_new_items_is_added_to_compacted_and_migrated_again(
+    place: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """Its rows carry a calibration: the models' own vectors come out of them, and new ones go in by ``mixed_rows``."""
+    words = [*texts(600, 0), *texts(400, 1)]
+    shutil.copytree(place / "mixed", tmp_path / "mixed")
+    mixed, own = Index(tmp_path / "mixed"), make("encoder", "letters-new")
+    with pytest.raises(ModalignError, match="18 dimensions, the index 20; it holds old and new items in one list"):
+        mixed.add({"text": own(["zebra"])}, {"text": [{"id": "z", "text": "zebra"}]})
+    mixed = mixed.add({"text": mixed_rows(own(["zebra"]))}, {"text": [{"id": "z", "text": "zebra"}]})
+    mixed.delete(["old/0", "fresh/0"]).compact()
+    rows = open_vectors(tmp_path / "mixed")
+    moved = load_migration(place / "moved")
+    want = torch.cat([moved.rows(make("encoder", "letters-old")(words[1:600])), own([*words[601:], "zebra"])])
+    assert (rows.rows, rows.width) == (999, 18)
+    assert np.allclose(rows.read(0, 999), torch.nn.functional.normalize(want, dim=1).numpy(), atol=1e-5)
+    found = search(capsys, tmp_path / "mixed", "zebra", "-k", 1)["hits"]
+    assert [(h["id"], round(h["score"], 4)) for h in found] == [("z", 1.0)]
+
+    pairs = np.repeat(np.arange(100, 300)[:, None], 2, 1)
+    third = make("encoder", "letters-old")(words[1:400])
+    encoders = {"old": "letters-new", "new": "letters-old"}
+    ma.migrate(tmp_path / "mixed", third, pairs, tmp_path / "again", methods=["ridge"], encoders=encoders)
+    cli.main(["remap", *(str(tmp_path / name) for name in ("again", "mixed")), "--out", str(tmp_path / "last")])
+    for folder in ("again", "last"):
+        for by in ("old", "new"):
+            hits = search(capsys, tmp_path / folder, words[500], "--by", by, "-k", 5)["hits"]
+            assert words[500] in [h["name"] for h in hits]
+    by_old = search(capsys, tmp_path / "again", "zebra", "--by", "old", "-k", 1)["hits"]
+    assert [(h["id"], round(h["score"], 4)) for h in by_old] == [("z", 1.0)]
+    with pytest.raises(SystemExit):
+        cli.main(["search", str(tmp_path / "again"), "--item", "z"])
+    assert "searched by words or files" in capsys.readouterr().err
+
+
+def test_new_items_are_of_the_new_model_and_keep_their_names_apart(place: Path, tmp_path: Path, capsys: Any) -> None:
+    own = make("encoder", "letters-new")
+    entries = [{"id": i, "text": t} for i, t in (("old/1", "lion"), ("new/old/1", "tiger"), ("c", "panther"))]
+    Index.build(tmp_path / "fresh", {"text": own(["lion", "tiger", "panther"])}, {"text": entries})
+    base = ["remap", str(place / "moved"), str(place / "old"), "--out"]
+    cli.main([*base, str(tmp_path / "one"), "--new-items", str(tmp_path / "fresh")])
+    names = {e["text"]: e["id"] for e in Index(tmp_path / "one").entries("text", np.arange(600, 603))}
+    assert names == {"lion": "new/new/old/1", "tiger": "new/old/1", "panther": "c"}
+    for items, told in (("mixed", "holds items that were mapped"), ("old", "vectors of 20 numbers, but those of the")):
+        with pytest.raises(SystemExit):
+            cli.main([*base, str(tmp_path / "two"), "--new-items", str(place / items)])
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "two").exists()
+
+
 def test_the_old_index_is_as_it_was(place: Path) -> None:
     assert Index(place / "old").count("text") == 600
     assert Index(place / "old").dim == 20
@@ -190,6 +240,7 @@ def test_the_old_index_is_as_it_was(place: Path) -> None:
         (("moved", "--image", "x.png"), "encodes text"),
         (("moved", "--item", "old/3", "--by", "new"), "--by would take no part"),
         (("mixed", "--item", "old/3"), "searched by words or files"),
+        (("moved", "a", "--item", "old/3"), "--words would take no part"),
     ],
 )
 def test_mistakes_are_told(argv: tuple[str, ...], told: str, place: Path, capsys: Any) -> None:

@@ -27,11 +27,11 @@ from starlette.testclient import TestClient
 
 from modalign import cli
 from modalign.errors import ModalignError
-from modalign.search import Query
+from modalign.search import Index, Query
 from modalign.search.space import open_space
 from modalign.serve.app import UPLOAD, make_app
 from modalign.serve.run import _listen as listen
-from modalign.serve.run import run_server
+from modalign.serve.run import open_state, run_server
 from modalign.serve.state import State, names_of
 from modalign.serve.workers import Decoders
 
@@ -586,6 +586,12 @@ def test_the_program_ends_at_once_while_it_loads_and_while_it_answers(
     finally:
         server.kill()
         server.wait()
+
+
+def test_rows_of_old_and_new_items_in_one_list_are_no_queries(tmp_path: Path) -> None:
+    Index.build(tmp_path / "index", {"text": torch.eye(3)}, {"text": ()}, facts={"migration": "moved", "mixed": True})
+    with pytest.raises(ModalignError, match="old and new items of a migration in one list: ask it by  modalign search"):
+        open_state([tmp_path / "index"])
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")

@@ -111,7 +111,9 @@ def search(
     from . import tables
 
     if is_moved(run) and item:
-        unused("in the search of a migration by item", by=by)
+        unused(
+            "in the search of a migration by item", words=words, text=text, image=image, audio=audio, video=video, by=by
+        )
         run = items_of(run)
     elif is_moved(run):
         unused("in the search of a migration", minus=minus, weight=weight, correction=correction,

@@ -36,7 +36,7 @@ def items_of(folder: Path) -> Path:
         ModalignError: old and new items in one list, whose rows are no queries.
     """
     if (folder / FACTS).is_file():
-        return Moved(folder).index.folder
+        folder = Moved(folder).index.folder
     if read_table(folder / CURRENT, "index").get("mixed"):
         raise ModalignError(f"{folder} holds old and new items in one list, which is searched by words or files")
     return folder
@@ -56,7 +56,7 @@ class Moved:
     def __init__(self, folder: Path) -> None:
         if (folder / FACTS).is_file():
             self.migration: Migration = load_migration(folder)
-            place, self.home, self.mixed = Path(self.migration.facts["old"]["path"]), "old", False
+            place, self.home = Path(self.migration.facts["old"]["path"]), "old"
             if place.is_absolute() and not place.exists():
                 raise ModalignError(
                     f"{folder} is a migration of {place}, which is not there any more: put it back, or migrate it "
@@ -75,8 +75,9 @@ class Moved:
                     "or ask by items alone (--item ID)"
                 )
             self.migration, place = load_migration(maker), folder
-            self.home, self.mixed = "new", bool(current.get("mixed"))
+            self.home = "new"
         self.index = Index(place)
+        self.mixed = bool(self.index.current.get("mixed"))
         self.space = Space(place, self.index, self.index.model_folder)
 
     def vector(self, x: Tensor, by: str) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -77,6 +78,16 @@ def mixed_rows(x: Tensor, calibration: Calibration | None = None) -> Tensor:
         )
     more = torch.tensor([level, rest**0.5]).expand(len(x), 2)
     return torch.cat([slope * x, more], 1) / C
+
+
+def model_rows(x: np.ndarray) -> np.ndarray:
+    """Rows of ``mixed_rows`` (n, d + 2) as they were, (n, d) of length 1: mapped ones, and the new model's own.
+
+    Example:
+        >>> np.round(model_rows(mixed_rows(torch.tensor([[0.6, 0.8]]), Calibration(1.1, 0.05)).numpy()), 3).tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+    """
+    return x[:, :-2] / np.linalg.norm(x[:, :-2], axis=1, keepdims=True)
 
 
 def mixed_query(q: Tensor) -> Tensor:

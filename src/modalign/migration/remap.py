@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..progress import Progress, silent
 from ..search.index import Index
 from ..search.segments import is_index
 from . import gradual
-from .apply import map_file, refuse_mapped
+from .apply import fits, map_file, refuse_mapped
 from .in_faiss import map_faiss, queries_in_faiss
 from .in_lance import map_lance
 from .in_parquet import map_parquet
@@ -91,24 +91,41 @@ def map_index(
     old = Index(store)
     if (before := old.current.get("migration")) is not None and Path(before).resolve() == moved.folder.resolve():
         raise ModalignError(f"{store} was mapped by this migration already: there is nothing to do")
+    new = None if new_items is None else _of_new_model(new_items, moved._of("rows").dim)
     vectors: dict[str, np.ndarray] = {}
     items: dict[str, list[dict[str, Any]]] = {}
-    line = calibration(moved) if new_items is not None else None
+    line = calibration(moved) if new is not None else None
     for m in old.modalities:
         alive = np.flatnonzero(old.alive(m))
         if not len(alive):
             continue
-        refuse_mapped(moved.facts["rows"].get("marks"), open_vectors(store, m))  # by this migration, at another place
-        mapped = moved.rows(torch.from_numpy(np.array(old.vectors(m, alive))))
+        rows = open_vectors(store, m)
+        refuse_mapped(moved.facts["rows"].get("marks"), rows)  # by this migration, at another place
+        fits(moved._of("rows"), rows)
+        mapped = moved.rows(torch.from_numpy(np.array(rows.read(0, rows.rows))))
         vectors[m] = mapped.numpy() if line is None else gradual.mixed_rows(mapped, line).numpy()
         items[m] = _entries(old, m, alive, "old")
         progress(len(items), len(old.modalities), "mapping the index")
-    if new_items is not None:
-        _with_new(Index(new_items), vectors, items)
+    if new is not None:
+        _with_new(new, vectors, items)
     facts = {"migration": absolute(moved.folder), "mixed": new_items is not None}
     index = Index.build(out, vectors, items, settings=old.settings, facts=facts, progress=progress)
-    rows = {m: index.count(m) for m in index.modalities}
-    return {"rows": rows, "mixed": facts["mixed"], "new_items": None if new_items is None else str(new_items)}
+    counts = {m: index.count(m) for m in index.modalities}
+    return {"rows": counts, "mixed": facts["mixed"], "new_items": None if new_items is None else str(new_items)}
+
+
+def _of_new_model(place: Path, width: int) -> Index:
+    """An index of vectors of the new model.
+
+    Raises:
+        ModalignError: mapped items, which the new model has not made, or vectors of another width.
+    """
+    new = Index(place)
+    if "migration" in new.current:
+        raise ModalignError(f"{new} holds items that were mapped: --new-items are those with vectors of the new model")
+    if new.dim != width:
+        raise ModalignError(f"{new} has vectors of {new.dim} numbers, but those of the new model have {width}")
+    return new
 
 
 def _with_new(new: Index, vectors: dict[str, np.ndarray], items: dict[str, list[dict[str, Any]]]) -> None:
@@ -118,12 +135,22 @@ def _with_new(new: Index, vectors: dict[str, np.ndarray], items: dict[str, list[
         if not len(alive):
             continue
         rows = gradual.mixed_rows(torch.from_numpy(np.array(new.vectors(m, alive)))).numpy()
-        taken = {e["id"] for e in items.get(m, [])}
         entries = _entries(new, m, alive, "new")
+        old = {e["id"] for e in items.get(m, [])}
+        taken = old | {e["id"] for e in entries}
         for e in entries:
-            e["id"] = f"new/{e['id']}" if e["id"] in taken else e["id"]
+            if e["id"] in old:
+                e["id"] = next(name for name in _named(e["id"]) if name not in taken)
+                taken.add(e["id"])
         vectors[m] = np.concatenate([vectors[m], rows]) if m in vectors else rows
         items[m] = [*items.get(m, []), *entries]
+
+
+def _named(id: str) -> Iterator[str]:
+    """Names for a new item whose id an old one has."""
+    while True:
+        id = f"new/{id}"
+        yield id
 
 
 def _entries(index: Index, modality: str, rows: np.ndarray, origin: str) -> list[dict[str, Any]]:

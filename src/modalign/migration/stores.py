@@ -16,6 +16,7 @@ from ..data.parquet import flat, vector_columns
 from ..errors import ARROW, ModalignError, check_known, explained, few, require
 from ..search.index import Index
 from ..search.segments import is_index
+from .gradual import model_rows
 from .in_faiss import open_faiss
 from .vectors import BLOCK, Vectors, not_empty, over_array
 
@@ -145,13 +146,18 @@ def lance_store(path: Path, part: str | None = None) -> tuple[Vectors, str, Any]
 
 
 def _index(path: Path, part: str | None) -> Vectors:
+    """Items that are not deleted. Those of a list of old and new items are what they were before it was made."""
     index = Index(path)
     modality = _choose(path, "modality", [m for m in index.modalities if index.count(m)], part)
     alive = np.flatnonzero(index.alive(modality))
-    return Vectors(
-        str(path), len(alive), index.dim,
-        lambda rows: index.vectors(modality, alive[rows]), lambda a, b: index.vectors(modality, alive[a:b]),
-    )  # fmt: skip
+
+    def take(rows: np.ndarray) -> np.ndarray:
+        found = index.vectors(modality, rows)
+        return model_rows(found) if mixed else found
+
+    mixed = bool(index.current.get("mixed"))
+    width = index.dim - 2 if mixed else index.dim
+    return Vectors(str(path), len(alive), width, lambda rows: take(alive[rows]), lambda a, b: take(alive[a:b]))
 
 
 def _choose(path: Path, what: str, known: Any, part: str | None) -> str:

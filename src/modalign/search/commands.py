@@ -71,7 +71,10 @@ def index_run(
         index = Index.join(out, [source, *join])
     elif is_index(source):
         if store is not None or out is not None or add or update or only or split:
-            raise ModalignError(f"{source} is an index: give a run folder to take items from, and the index as --out")
+            several = f" ({store} was taken for a store: repeat --delete for each id)" if delete and store else ""
+            raise ModalignError(
+                f"{source} is an index: give a run folder to take items from, and the index as --out{several}"
+            )
         if not (delete or compact or lance):
             raise ModalignError(f"{source} is an index: say what to do with it: --delete ID, --compact or --lance URI")
         index = Index(source)

@@ -214,7 +214,9 @@ class Index(Gallery):
             self.check_model(model_fingerprint(model), str(model))
         rows = {m: unit_rows(x, m) for m, x in vectors.items()}
         if _width(rows) != self.dim:
-            raise ModalignError(f"the new vectors have {_width(rows)} dimensions, the index {self.dim}")
+            raise ModalignError(
+                f"the new vectors have {_width(rows)} dimensions, the index {self.dim}{self._of_both_origins()}"
+            )
         entries = with_ids({**dict.fromkeys(rows, ()), **items}, rows)
         with claim(self.folder, "index"):
             latest = Index(self.folder)
@@ -273,12 +275,18 @@ class Index(Gallery):
         """
         own = (self.current["model"] or {}).get("fingerprint")
         if own is None:
-            raise ModalignError(f"the index {self} holds plain vectors, made by no model")
+            raise ModalignError(f"the index {self} holds plain vectors, made by no model{self._of_both_origins()}")
         if own != fingerprint:
             raise ModalignError(
                 f"the index {self} belongs to model {own}, but {whose} has model {fingerprint}: "
                 "vectors of two models cannot be compared; build an index for each"
             )
+
+    def _of_both_origins(self) -> str:
+        """The end of a message that new items do not fit, where old and new ones of a migration lie in one list."""
+        if not self.current.get("mixed"):
+            return ""
+        return "; it holds old and new items in one list: add rows of  modalign.migration.mixed_rows, or remap again"
 
     def has(self, id: str) -> bool:
         """Whether an item with this id can be found."""

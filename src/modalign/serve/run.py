@@ -90,13 +90,20 @@ def open_state(runs: Sequence[Path]) -> State:
     """Open what is to be served.
 
     Raises:
-        ModalignError: nothing given, or a folder that is neither run nor index.
+        ModalignError: nothing given, a folder that is neither run nor index, or an index whose rows are no queries.
     """
+    from ..search.index import Index
     from ..search.space import open_space
 
     if not runs:
         raise ModalignError("serve needs a run folder or an index, as in  modalign serve RUN")
-    return State([open_space(r) for r in runs], names_of(list(runs)))
+    spaces = [open_space(r) for r in runs]
+    for space in spaces:
+        if isinstance(space.gallery, Index) and space.gallery.current.get("mixed"):
+            raise ModalignError(
+                f"{space.gallery} holds old and new items of a migration in one list: ask it by  modalign search"
+            )
+    return State(spaces, names_of(list(runs)))
 
 
 def _listen(host: str, port: int) -> socket.socket:
