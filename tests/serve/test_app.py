@@ -589,7 +589,8 @@ def test_the_program_ends_at_once_while_it_loads_and_while_it_answers(
 
 
 def test_rows_of_old_and_new_items_in_one_list_are_no_queries(tmp_path: Path) -> None:
-    Index.build(tmp_path / "index", {"text": torch.eye(3)}, {"text": ()}, facts={"migration": "moved", "mixed": True})
+    facts = {"migration": "moved", "mixed": True}
+    Index.build(tmp_path / "index", {"text": torch.eye(3)}, {"text": [{"id": i} for i in "abc"]}, facts=facts)
     with pytest.raises(ModalignError, match="old and new items of a migration in one list: ask it by  modalign search"):
         open_state([tmp_path / "index"])
 

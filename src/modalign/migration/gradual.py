@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..errors import ModalignError
+from ..views.tables import matrix
 from .lists import nearest, overlap
 
 LEAST_RANKS = 5  # nearest items of a query that a calibration looks at, at least
@@ -54,14 +55,14 @@ def _by_rank(scores: Tensor, k: int, own: Tensor | None) -> Tensor:
     return scores.topk(k, dim=1).values.mean(0)
 
 
-def mixed_rows(x: Tensor, calibration: Calibration | None = None) -> Tensor:
+def mixed_rows(x: Any, calibration: Calibration | None = None) -> Tensor:
     """Rows for one index of both origins, (n, d + 2), all of length 1: cosine in it is the calibrated score, scaled.
 
     [slope x, level, rest] / C for old items, [x, 0, rest] / C for new ones, with C = 2 and the rest making up the
     length. Against ``mixed_query`` the cosine is score / (C sqrt 2).
 
     Args:
-        x: (n, d) mapped rows, with their calibration, or new ones without.
+        x: (n, d) mapped rows, with their calibration, or new ones without; what ``views.tables.numbers`` reads.
 
     Example:
         >>> row, q = torch.tensor([[0.6, 0.8]]), torch.tensor([[1.0, 0.0]])
@@ -70,7 +71,7 @@ def mixed_rows(x: Tensor, calibration: Calibration | None = None) -> Tensor:
         0.71
     """
     slope, level = calibration or Calibration(1.0, 0.0)
-    x = normalize(x.float(), dim=1)
+    x = normalize(matrix(x, "rows"), dim=1)
     rest = C * C - slope**2 - level**2
     if rest <= 0:
         raise ModalignError(
