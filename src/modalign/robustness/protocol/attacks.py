@@ -103,7 +103,8 @@ def scene_of(
     query, gallery = way
     mine, other = (query, gallery) if side == "query" else (gallery, query)
     victim, x = victim_of(heads, test, z, mine, space)
-    scene = Scene(side, victim, x, z[other], z.paired(mine, other), target)
+    pairs = z.paired(query, gallery)
+    scene = Scene(side, victim, x, z[other], pairs if side == "query" else pairs.flip(1), target)
     return scene, Threat(norm, radius * unit_of(x, space, norm), victim.low, victim.high)
 
 
