@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from modalign import Aligner
 from modalign.errors import ModalignError
 from modalign.views import Views, concat, hide_links, keep_items
 
@@ -82,6 +83,24 @@ def test_frames_that_lost_different_rows_are_refused() -> None:
     assert len(Views.from_arrays(a=x.loc[both], b=y.loc[both])) == 3
     assert len(Views.from_arrays(a=x.dropna(), b=y.iloc[:4].fillna(0).reset_index(drop=True))) == 4  # numbered anew
     assert len(Views.from_arrays(a=x.iloc[3:], b=y.iloc[:2])) == 2  # no label in common
+
+
+def test_pairs_in_a_frame_that_names_the_other_side_first_are_refused() -> None:
+    """Each item was paired with the one of the other's row, where there was one."""
+    pandas = pytest.importorskip("pandas")
+    x, y = np.eye(4), np.eye(4)
+    right = pandas.DataFrame({"image": [0, 1], "text": [3, 2]})
+    found = Views.from_arrays(right, image=x, text=y).paired("image", "text").tolist()
+    assert found == [[0, 3], [1, 2]]
+    for names in (["text", "image"], ["text_row", "image_row"]):
+        frame = right[["text", "image"]].set_axis(names, axis=1)
+        with pytest.raises(ModalignError, match="give the rows of 'image' first"):
+            Views.from_arrays(frame, image=x, text=y)
+        with pytest.raises(ModalignError, match="give the rows of 'image' first"):
+            Aligner("cca").fit({"image": x, "text": y}, pairs=frame)
+    assert (
+        Views.from_arrays(right.set_axis(["a", "b"], axis=1), image=x, text=y).paired("image", "text").tolist() == found
+    )
 
 
 def test_pairs_of_any_byte_order_are_read() -> None:

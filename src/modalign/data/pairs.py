@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import ARROW, ModalignError, explained, few, require
 from ..views import Views
+from ..views.groups import turned
 from .arrays import read_numpy
 from .lists import read_list
 
@@ -125,7 +126,7 @@ def load_pairs(path: str | Path, sides: Sequence[str] = (), ids: Ids | None = No
     lines = list(enumerate(_text_of(path, 2))) if path.suffix.lower() == ".npy" else _table(path)
     if lines and _is_header(lines[0][1], rows):
         header = lines.pop(0)[1]
-        if sides and _turned(header, sides):
+        if sides and turned(header, sides):
             raise ModalignError(f"{path} has the columns {', '.join(header)}: give the rows of {sides[0]} first")
     if not lines:
         raise ModalignError(f"file of pairs has no pairs: {path}")
@@ -196,21 +197,6 @@ def _is_name(cell: str, ids: Iterable[str]) -> bool:
     """
     kinds: tuple[Callable[[str], bool], ...] = (_number, lambda c: any(map(str.isdigit, c)) and not _number(c))
     return not any(kind(cell) and all(map(kind, ids)) for kind in kinds)
-
-
-def _turned(header: Sequence[str], sides: Sequence[str]) -> bool:
-    """Whether column names stand in the other order than the sides that they name.
-
-    Example:
-        >>> _turned(["Caption id", "photo"], ["photo", "caption"]), _turned(["x", "y"], ["photo", "caption"])
-        (True, False)
-    """
-    (x, y), (a, b) = (tuple(word.lower() for word in words) for words in (header, sides))
-
-    def names(column: str, side: str, other: str) -> bool:
-        return column == side or (len(side) > 2 and side in column and other not in column)
-
-    return names(x, b, a) and names(y, a, b)
 
 
 def _ids(path: Path, modality: str, rows: int) -> list[str]:

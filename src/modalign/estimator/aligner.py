@@ -24,7 +24,7 @@ from ..registry import check, get, names
 from ..training.loop import dev_recall
 from ..views import Views
 from ..views.groups import pair_table
-from ..views.tables import matrix, names_of, require_one_order
+from ..views.tables import matrix, names_of, require_one_order, require_order
 
 Table = Any
 """(n, d): array, tensor, pandas or polars data frame, or what speaks DLPack."""
@@ -220,6 +220,8 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         numbers = _row_numbers(pairs)
         if numbers is None:
             require_one_order(tables)
+        elif len(tables) == 2:
+            require_order(pairs, *tables)
         return Views.from_arrays(numbers, **{m: matrix(t, m, column=m == "y" and t is y) for m, t in tables.items()})
 
     def _rows(self, X: Table, side: str | None) -> np.ndarray:

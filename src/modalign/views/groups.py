@@ -5,7 +5,7 @@ Ids may be any 64-bit integers: nothing here is as long as an id is large.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,6 +129,21 @@ def row_pairs(pairs: Any) -> Tensor:
     if table.is_floating_point() or table.dtype == torch.bool:
         raise ModalignError(f"pairs must be integer row numbers, got {table.dtype}")
     return table.long()
+
+
+def turned(header: Sequence[str], sides: Sequence[str]) -> bool:
+    """Whether column names stand in the other order than the sides that they name.
+
+    Example:
+        >>> turned(["Caption id", "photo"], ["photo", "caption"]), turned(["x", "y"], ["photo", "caption"])
+        (True, False)
+    """
+    (x, y), (a, b) = (tuple(word.lower() for word in words) for words in (header, sides))
+
+    def names(column: str, side: str, other: str) -> bool:
+        return column == side or (len(side) > 2 and side in column and other not in column)
+
+    return names(x, b, a) and names(y, a, b)
 
 
 @checked

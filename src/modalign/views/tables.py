@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import ModalignError, few
 from ..parameters import check_readable
+from .groups import turned
 
 
 class NotNumbersError(ModalignError, TypeError):
@@ -112,6 +113,17 @@ def require_one_order(tables: Mapping[str, Any]) -> None:
             f"'{a}' and '{b}' have {how} where equal labels belong together, or reset_index(drop=True) of both where "
             "row i belongs to row i"
         )
+
+
+def require_order(pairs: Any, first: str, second: str) -> None:
+    """Refuse a data frame of pairs whose columns name the two sides in the other order.
+
+    Raises:
+        ModalignError: they do.
+    """
+    columns = names_of(pairs)
+    if columns is not None and len(columns) == 2 and turned(columns, (first, second)):
+        raise ModalignError(f"pairs have the columns {', '.join(columns)}: give the rows of '{first}' first")
 
 
 def _counts(index: Any) -> bool:

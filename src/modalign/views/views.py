@@ -18,7 +18,7 @@ from ..errors import ModalignError, check_known
 from ..parameters import checked
 from .checks import check_link, check_values, chosen_rows, wanted_ids
 from .groups import groups_of_pairs, join, relink
-from .tables import numbers, require_one_order
+from .tables import numbers, require_one_order, require_order
 
 Pair = tuple[str, str]
 BY_GROUPS = "ids of the things, equal for rows that belong together, as ma.Views({name: tensor}, {name: ids})"
@@ -121,6 +121,7 @@ class Views:
             names = ", ".join(data)
             raise ModalignError(f"pairs join exactly two arrays, got {len(data)} ({names}): give {BY_GROUPS}")
         (a, x), (b, y) = data.items()
+        require_order(pairs, a, b)
         ga, gb = groups_of_pairs(pairs, len(x), len(y), a, b)
         return cls(data, {a: ga, b: gb})
 
