@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +55,31 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         Path("/dev/full").write_bytes(b"x" * 100_000)
     assert target.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from modalign.files import atomic
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    with atomic(Path(sys.argv[1])) as partial:
+        save_file({"x": torch.zeros(1000)}, str(partial))
+except Exception as problem:
+    print(type(problem).__name__, problem)
+"""
+
+
+def test_a_limit_that_a_library_tells_in_words_of_its_own_is_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    target = tmp_path / "a.safetensors"
+    said = subprocess.run([sys.executable, "-c", LIMITED, str(target)], capture_output=True, text=True, check=True)
+    why = f"{os.strerror(errno.EFBIG)}; nothing of it was left: make room, then run this again"
+    assert said.stdout == f"ModalignError cannot write {target}: {why}\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

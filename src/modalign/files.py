@@ -110,17 +110,26 @@ def refused(problem: Exception, path: Path, left: str = "nothing of it was left"
 
     Libraries that write by themselves raise errors of their own, which do not say that the disk is full.
     """
-    if isinstance(problem, OSError) and problem.errno in FULL:
+    told = _told_by_rust(problem)
+    if isinstance(told, OSError) and told.errno in FULL:
         how = " or choose another place by MODALIGN_CACHE=FOLDER" if _cached(path) else ""
-        return f"cannot write {path}: {problem.strerror}; {left}: make room{how}, then run this again"
-    if isinstance(problem, OSError) and problem.errno in CLOSED and _about(problem.filename, path):
+        return f"cannot write {path}: {told.strerror}; {left}: make room{how}, then run this again"
+    if isinstance(told, OSError) and told.errno in CLOSED and _about(told.filename, path):
         how = " by MODALIGN_CACHE=FOLDER" if _cached(path) else ""
-        return f"cannot write {path}: {problem.strerror}; {left}: choose another place{how}"
+        return f"cannot write {path}: {told.strerror}; {left}: choose another place{how}"
     if isinstance(problem, OSError | RuntimeError | SafetensorError) and not isinstance(problem, ModalignError):
         room = next((shutil.disk_usage(p).free for p in path.parents if p.is_dir()), LEAST_ROOM)
-        if room < LEAST_ROOM or "os error 28" in str(problem):
+        if room < LEAST_ROOM:
             return f"cannot write {path}: the disk is full; {left}: make room, then run this again"
     return None
+
+
+def _told_by_rust(problem: Exception) -> Exception:
+    """The error of the system that a library in Rust (safetensors, Lance) tells in words alone; else the problem."""
+    if isinstance(problem, ModalignError) or getattr(problem, "errno", None) is not None:
+        return problem
+    found = re.search(r"\bos error (\d+)", str(problem))
+    return OSError(int(found[1]), os.strerror(int(found[1]))) if found else problem
 
 
 LFS = b"version https://git-lfs"
