@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -415,3 +416,23 @@ def test_one_writer_at_a_time(tmp_path: Path, children: ModuleType) -> None:
         holder.kill()
         holder.end()
     assert index.delete(["image/1"]).count("image") == 59  # a dead writer holds nothing
+
+
+def test_items_are_called_by_words_that_were_indexed_with_them(tmp_path: Path) -> None:
+    """Groups of two data sets are both numbered from 0: pictures of the second had the words of the first."""
+    x = torch.eye(2)
+
+    def entries(name: str) -> dict[str, list[dict[str, Any]]]:
+        return {
+            "image": [{"id": f"{name}-picture {i}", "group": i} for i in range(2)],
+            "text": [{"id": f"{name}-words {i}", "group": i, "text": f"{name} {i}"} for i in range(2)],
+        }
+
+    index = Index.build(tmp_path / "index", {"image": x, "text": x}, entries("dog"))
+    index = index.add({"image": x, "text": x}, entries("cat"))
+    index = index.add({"image": x[:1]}, {"image": [{"id": "one more", "group": 1}]})
+    called = {i: index.words(place, index.entry(place)) for i, place in index._ids.items() if place.modality == "image"}
+    assert called == {
+        "dog-picture 0": "dog 0", "dog-picture 1": "dog 1", "cat-picture 0": "cat 0", "cat-picture 1": "cat 1",
+        "one more": "dog 1",
+    }  # fmt: skip

@@ -128,17 +128,20 @@ class Gallery:
         return places
 
     def words(self, place: Place, entry: Mapping[str, Any]) -> str:
-        """An item's words, else the first of its group, else nothing."""
-        return str(entry.get("text") or self._names.get(entry.get("group", -1), ""))
+        """An item's words, else the first of its group among what was indexed with it, else among all; or nothing."""
+        group, segment = entry.get("group"), self.part(place)[0].home[0]
+        own = (self._names.get((where, group)) for where in (segment, None))
+        return str(entry.get("text") or next(filter(None, own), ""))
 
     @cached_property
-    def _names(self) -> dict[int, str]:
-        """Group -> its first words."""
-        names: dict[int, str] = {}
+    def _names(self) -> dict[tuple[int | None, Any], str]:
+        """Segment and group -> its first words; of all segments together under None."""
+        names: dict[tuple[int | None, Any], str] = {}
         for part in (part for parts in self.parts.values() for part in parts):
             for group, text in zip(part.items.column("group"), part.items.column("text"), strict=True):
                 if text and group is not None:
-                    names.setdefault(group, text)
+                    names.setdefault((part.home[0], group), text)
+                    names.setdefault((None, group), text)
         return names
 
     def sample(self, modality: str, limit: int) -> np.ndarray:
