@@ -14,7 +14,7 @@ from ..views.presence import by_group
 from .setting import Setting
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Draw:
     """What a setting and a seed make of the training groups.
 

@@ -93,6 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         with _terminable():
             app(argv, exit_on_error=False, print_error=False, result_action="return_none")
+            sys.stdout.flush()  # here a reader who left is told; at the end of Python it would be a complaint
     except CycloptsError as problem:
         fail(mistake(problem))
     except ModalignError as problem:

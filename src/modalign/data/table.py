@@ -160,7 +160,7 @@ def _long(listed: _Listed, entries: Sequence[Entry]) -> None:
 Times = tuple[float | None, float | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Listed:
     """What the rows of one list have in common, and what is read of a row. Each raises ModalignError, by the line.
 

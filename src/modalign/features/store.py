@@ -41,7 +41,7 @@ class Failure:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Store:
     """Features of a manifest's items, read from disk as they are needed.
 

@@ -22,7 +22,7 @@ SPARE = 10  # neighbours that are found even where fewer are asked for, since ot
 PRECISION = torch.float32  # of rows and maps, as the heads have it; plans are solved in it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CanonicalSpace:
     """Canonical maps of prepared views, and anchors by which items are described.
 

@@ -86,7 +86,7 @@ class Side(NamedTuple):
         return self.centred(torch.cat(means))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Everyone:
     """All rows of all modalities, and those without a link.
 

@@ -25,7 +25,7 @@ MOST_ROWS = 8192  # unlinked rows of a modality that are kept: a kernel of 8192 
 MOST_BANK = 8192  # rows of a smoothing bank
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """What closed forms work on.
 

@@ -22,7 +22,7 @@ FEW = 16  # up to so many positives per query are counted by comparison, more by
 Counts = tuple[Tensor, Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Way:
     """Queries and a gallery in which they have positives, whose places are to be counted.
 
@@ -77,7 +77,7 @@ def _by_sorting(way: Way, block: int) -> Counts:
     return above, tied
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Block:
     """Some queries and their positives, (b, P) each, and what has been counted for them so far.
 

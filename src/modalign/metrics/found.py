@@ -21,7 +21,7 @@ from .key import Key
 Direction = tuple[str, str]  # (query modality, gallery modality)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """Where the positives of each query stand. One entry per positive pair, by query, then from the best score down.
 

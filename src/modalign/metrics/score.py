@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from ..equality import ByContent
 from ..errors import ModalignError, check_known, unknown
 from ..views import Views
 
@@ -48,8 +49,8 @@ files and behind a click."""
 TEXTS = ("heading", "explanation", "topic", "note", "signature")
 
 
-@dataclass(frozen=True, repr=False)
-class Score:
+@dataclass(frozen=True, eq=False, repr=False)
+class Score(ByContent):
     """One number with what is needed to judge it.
 
     Args:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import gelu, normalize
 
+from ..equality import ByContent
 from ..errors import ModalignError, explained
 from ..files import atomic, read_json, write_json
 
@@ -28,8 +29,8 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, repr=False)
-class Adapter:
+@dataclass(frozen=True, eq=False, repr=False)
+class Adapter(ByContent):
     """u = x / |x|;  y = u W + b + bend(u);  f(x) = y / |y|, times the norm where the store keeps norms.
 
     bend, with c = (u - centre) / |u - centre|:

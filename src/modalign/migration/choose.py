@@ -141,7 +141,7 @@ def without(n: int, held: Tensor) -> Tensor:
     return keep.nonzero().flatten()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoreSample:
     """What lists are taken from.
 

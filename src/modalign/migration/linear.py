@@ -16,7 +16,7 @@ from .adapter import Adapter
 RIDGES = tuple(10.0 ** (e / 2) for e in range(-6, 5))  # in units of the mean variance: .001 to 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """Rows that an adapter from x to y learns from.
 

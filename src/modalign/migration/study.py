@@ -27,7 +27,7 @@ WORST = 20
 MOST_WRONG = 0.5  # share of wrong links above which the list of pairs is at fault, and not some of its lines
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinkedRows:
     """Linked rows and a sample of both stores, all finite and none zero.
 
@@ -87,7 +87,7 @@ def _others(v: Vectors, linked: Tensor, seed: int) -> tuple[Tensor, int]:
     return found[sound], int((~sound).sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Side:
     """One direction: the adapter fitted on all links, the trials that led to it, and what it keeps.
 
@@ -101,7 +101,7 @@ class Side:
     mapped: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """All that was found out. ``places`` are those of the store; ``held`` the links (rows of ``rows.links``) tested."""
 

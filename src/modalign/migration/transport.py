@@ -20,7 +20,7 @@ EVEN, EVEN_RIDGE = 0.125, 0.1  # power of the covariances by which clouds are ev
 LANDMARKS = 3000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Turn:
     """A rotation between two centred and evened spaces, with the way back out of them; it works both ways.
 

@@ -19,7 +19,7 @@ SPREAD = 20.0  # strength of the push between all points; larger: more room betw
 JUDGED = 10  # neighbours looked at when the map is judged
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """Where the sampled items lie.
 

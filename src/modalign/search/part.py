@@ -58,7 +58,7 @@ class Hit:
         return vars(self) | {"extra": dict(self.extra)}
 
 
-@dataclass
+@dataclass(eq=False)
 class Part:
     """Items of one modality that were indexed together.
 

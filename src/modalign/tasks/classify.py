@@ -18,7 +18,7 @@ from ..views import Views
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Linear:
     """A linear classifier of points of the shared space, whatever their modality.
 

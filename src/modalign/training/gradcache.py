@@ -89,7 +89,7 @@ def backward(
     return loss.detach()
 
 
-@dataclass
+@dataclass(eq=False)
 class MiniBatch:
     """A mini-batch: its inputs, its rows in the whole, the random state before its encoding, its embeddings."""
 

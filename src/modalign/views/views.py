@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..equality import ByContent
 from ..errors import ModalignError, check_known
 from ..parameters import checked
 from .checks import check_link, check_values, chosen_rows, wanted_ids
@@ -24,8 +25,8 @@ Pair = tuple[str, str]
 BY_GROUPS = "ids of the things, equal for rows that belong together, as ma.Views({name: tensor}, {name: ids})"
 
 
-@dataclass(frozen=True)
-class Views:
+@dataclass(frozen=True, eq=False)
+class Views(ByContent):
     """Items by modality, with group ids.
 
     Args:
@@ -52,7 +53,7 @@ class Views:
     group: Mapping[str, Tensor]
     links: Mapping[Pair, Tensor] | None = None
     row: Mapping[str, Tensor] | None = field(default=None, repr=False)
-    side_by_side: bool = field(default=False, init=False, repr=False)
+    side_by_side: bool = field(default=False, init=False, repr=False, compare=False)
     """Row i of every modality is the same thing and no other row is. Known where views are made of such arrays, and
     kept by ``map`` alone: nothing needs to be compared then, and a compiled graph depends on no value."""
 

@@ -21,7 +21,7 @@ NUMBERS_AT_ONCE = 1 << 19  # of queries, or of pairs that are gathered: 4 MB of 
 WIDE = 1 << 24  # numbers of a gallery that is held in float64 beside itself: 128 MB
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scorer:
     """Score of query i and gallery item j, larger is nearer: <x_i, y_j> + bias_j after the metric's scaling.
 

@@ -19,7 +19,7 @@ RIDGE = 1e-10  # on the Gram matrix of the unit differences
 ROUNDING = 16  # units in the last place within which numbers are the same, computed in another way
 
 
-@dataclass
+@dataclass(eq=False)
 class Outcome:
     """The best point met: x, what the step returned beside it, its error (per problem), passes used."""
 

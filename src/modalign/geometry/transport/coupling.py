@@ -17,7 +17,7 @@ from .sinkhorn import Scaled
 from .source import cached_rows, row_blocks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Held:
     """A plan in memory; see `Plan` for the fields."""
 
@@ -141,7 +141,7 @@ class Within:
         return self.inner.marginal_error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Padded(Within):
     """A plan among some rows and columns (sorted), 0 elsewhere.
 

@@ -16,7 +16,7 @@ from .solver import DEFAULT, Solver
 from .source import CostSource, dense_cost
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Move all of the mass: min over P >= 0 of <P, C> + epsilon KL(P | a b^T) with P 1 = a, P^T 1 = b.
 
@@ -93,7 +93,7 @@ class Partial(Problem):
         return partial.transport(self.source(), self.a, self.b, solver, self.mass)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SemiPaired(Problem):
     """Known pairs held in P, or their cost lowered by ``strength``; the other items are matched freely.
 

@@ -31,7 +31,7 @@ _BITS = {torch.float32: 120.0, torch.float64: 1000.0}  # an entry below 2 to the
 FLOOR = 1e-30  # column sums below this are recomputed with their own maximum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Base:
     """Potentials that are absorbed in the kernel, and the kernel if it is stored.
 

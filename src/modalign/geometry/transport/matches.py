@@ -18,7 +18,7 @@ from .solver import Solver
 LEAST = 1e-20  # smaller entries count as 0: products with denormal numbers are many times slower
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Matches:
     """Of a plan P of mass 1 between n and m vectors.
 

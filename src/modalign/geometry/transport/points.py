@@ -16,7 +16,7 @@ from .sharing import ALONE, Sharing
 from .source import ALL, Blocks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PointExponents:
     """Exponents from one product of the points, with what depends on the row or the column alone as two coordinates."""
 
@@ -28,7 +28,7 @@ class PointExponents:
         return torch.mm(self.left[rows], self.right[columns].mT, out=into)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PointCost:
     """The cost between two sets of points, never held, made by `between`.
 

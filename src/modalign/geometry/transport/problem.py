@@ -15,7 +15,7 @@ LOG2E = math.log2(math.e)
 GAP = 1e-4  # relative gap of masses that is rounding; a larger one is a mistake
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EntropicProblem:
     """min_P <P, C> + epsilon KL(P | a b^T) + rho_a KL(P 1 | a) + rho_b KL(P^T 1 | b).
 

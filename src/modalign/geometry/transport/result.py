@@ -20,7 +20,7 @@ class ConvergenceWarning(RuntimeWarning):
     """A solver stopped before its marginals were right; the message says by how much they are wrong."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Potentials:
     """Dual variables of a solved problem, to start the next one from.
 
@@ -52,7 +52,7 @@ class Coupling(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A solved transport problem.
 

@@ -38,7 +38,7 @@ RANGE = 30.0  # |log v| beside a stored kernel: exp(2 * 30) is far from the ends
 RENEWALS = 4  # renewals of the base before the log domain takes over
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scaled:
     """A point of the iteration: scalings beside a base, from which potentials and plan follow.
 

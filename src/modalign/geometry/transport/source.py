@@ -104,7 +104,7 @@ class CostSource(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseExponents:
     """Exponents of a cost in memory; see `CostSource.exponents`."""
 
@@ -128,7 +128,7 @@ class DenseExponents:
         return out.mul_(self.scale)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DenseCost:
     """A cost matrix in memory, made by `dense_cost`.
 

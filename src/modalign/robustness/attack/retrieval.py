@@ -24,7 +24,7 @@ TEMPERATURE = 0.05
 SIDES = ("query", "gallery")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scene:
     """One direction of retrieval, one side of which is attacked.
 
