@@ -20,7 +20,9 @@ from modalign.runs import Result, Run
 from modalign.runs.evaluate import Request, evaluate_run
 from modalign.runs.fused import FusedRetrieval
 from modalign.runs.items import Items
-from modalign.runs.train import align_arrays
+from modalign.runs.robustness import evaluate_robustness
+from modalign.runs.train import align_arrays, train_run
+from modalign.specification import Specification
 from modalign.views import Views
 
 N = 150
@@ -260,5 +262,40 @@ def test_transfer_by_a_file_of_labels(run: Path, tmp_path: Path) -> None:
 
 def test_a_run_without_test_items_is_refused(run: Path) -> None:
     describe(run, **{m: lambda g, e: {"split": "train"} for m in ("text", "image", "audio")})
-    with pytest.raises(ModalignError, match="no test items"):
+    with pytest.raises(ModalignError, match="no items to measure: it was fitted without a split 'test' or 'dev'"):
         evaluate_run(run)
+
+
+def table(folder: Path, *splits: str) -> Specification:
+    """Things with two names, in splits of a list of ones own."""
+    kinds = ("red", "blue", "green", "old", "small", "wet", "round", "cold", "loud", "soft", "dark", "new")
+    things = zip(splits, ("cat", "chair", "river"), strict=False)
+    names = [(f"{kind} {thing}", f"the {thing} is {kind}", split) for split, thing in things for kind in kinds]
+    (folder / "list.csv").write_text("caption,narration,split\n" + "".join(",".join(row) + "\n" for row in names))
+    data = {"name": "table", "root": str(folder / "list.csv"), "columns": {"text": "caption", "narration": "narration"}}
+    encoders = dict.fromkeys(("text", "narration"), "minilm")
+    method = {"name": "cca", "dim": 4}
+    return Specification(method, data, encoders, out=str(folder / "run"))
+
+
+def test_without_a_test_split_all_is_measured_on_dev(tmp_path: Path) -> None:
+    """As COCO 2017 is published: its lists are train and val."""
+    run = train_run(table(tmp_path, "train", "val"))
+    assert run.result is not None
+    assert run.result.split == "dev"
+    result = evaluate_run(tmp_path / "run", Request(geometry=True))
+    assert (result.split, result.groups) == ("dev", 12)
+    want = run.result.methods["cca"].scores["recall/text->narration/any@1"].value
+    assert scores_of(result)["recall/text->narration/any@1"].value == want
+    assert not result.skipped
+    robust = evaluate_robustness(tmp_path / "run", ["noise"])
+    assert (robust.split, robust.groups) == ("dev", 12)
+    assert robust.kinds
+
+
+def test_a_split_to_learn_from_is_missed_before_anything_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modalign.runs.data.encode", lambda *given: pytest.fail("encoded"))
+    with pytest.raises(ModalignError, match=r"no split 'train' \(they have: test, val\): give its list too"):
+        train_run(table(tmp_path, "val", "test"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..data.arrays import load_features
 from ..data.left_out import LeftOut
 from ..data.manifest import Manifest, with_soundtracks
 from ..data.pairs import Ids, joined, load_ids
-from ..errors import ModalignError
+from ..errors import ModalignError, few
 from ..features.choose import make_encoders
 from ..features.embed import embed_cached
 from ..features.store import Store
@@ -63,7 +63,7 @@ class Data:
     @property
     def measured(self) -> str | None:
         """The split to measure on: test, else dev; None where there is neither, or too little in it."""
-        split = self._kept
+        split = self.kept
         return split if split is not None and len(linked_groups(self.splits[split])) >= FEWEST else None
 
     @property
@@ -71,12 +71,12 @@ class Data:
         """Why there is nothing to measure on; empty where there is."""
         if self.measured is not None:
             return ""
-        if self._kept is None:
+        if self.kept is None:
             return (
                 f"nothing is kept for it; {FEWEST} linked pairs are needed in a split 'test' or 'dev', or as a holdout"
             )
         return (
-            f"the split '{self._kept}' has {_groups(self.splits[self._kept])}, fewer than the {FEWEST} that "
+            f"the split '{self.kept}' has {_groups(self.splits[self.kept])}, fewer than the {FEWEST} that "
             f"recall@{FEWEST} looks at"
         )
 
@@ -90,7 +90,8 @@ class Data:
         return told
 
     @property
-    def _kept(self) -> str | None:
+    def kept(self) -> str | None:
+        """The split that is kept for measuring: test, else dev; None where there is neither."""
         return next((s for s in ("test", "dev") if s in self.splits), None)
 
     def linked(self, spec: Specification) -> Tensor:
@@ -103,18 +104,30 @@ class Data:
 
     def __getitem__(self, split: str) -> Views:
         if split not in self.splits:
-            raise ModalignError(f"the data have no split '{split}' (they have: {', '.join(self.splits) or 'none'})")
+            raise no_split(split, self.splits)
         return self.splits[split]
 
 
-def load_data(spec: Specification, progress: Progress = silent) -> Data:
-    """The features that a specification asks for, encoded into the cache where they are not there yet."""
+def no_split(split: str, there: Iterable[str]) -> ModalignError:
+    """Data without a split that is needed, and what to do."""
+    how = ": give its list too, or rows without any split" if split == "train" else ""
+    return ModalignError(f"the data have no split '{split}' (they have: {few(sorted(there)) or 'none'}){how}")
+
+
+def load_data(spec: Specification, progress: Progress = silent, needed: str | None = None) -> Data:
+    """The features that a specification asks for, encoded into the cache where they are not there yet.
+
+    Args:
+        needed: a split that must be there, where the rows have any: told before anything is encoded.
+    """
     if "store" in spec.data:
         return from_store(Store.open(Path(spec.data["store"])))
     if "arrays" in spec.data:
         return from_arrays(ArrayData(**check(ArrayData, spec.data, "[data]")), spec.seed)
     manifest: Manifest = make("dataset", **spec.data)
     encoders = {m: named(entry) for m, entry in spec.encoders.items()}
+    if needed is not None and not {needed, ""} & set(manifest.splits):
+        raise no_split(needed, set(manifest.splits))
     check_budget(manifest, spec.pairs, list(encoders))
     return encode(manifest, encoders, progress)
 

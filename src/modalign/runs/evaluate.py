@@ -105,9 +105,12 @@ def evaluate_run(folder: Path, request: Request | None = None, progress: Progres
 
 def _measured(run: Run, wish: Request, progress: Progress) -> Result:
     """What was asked for, of the test items of a run."""
-    train, test = (in_order(run, split) for split in ("train", "test"))
+    train, test, dev = (in_order(run, split) for split in ("train", "test", "dev"))
+    split, test = ("test", test) if len(test.z) else ("dev", dev)
     if not len(test.z):
-        raise ModalignError(f"{run} has no test items: it was fitted without any (--holdout 0)")
+        raise ModalignError(
+            f"{run} has no items to measure: it was fitted without a split 'test' or 'dev' (--holdout 0)"
+        )
     check_size(run, test.z, wish.metrics or QUICK)
     z = _linked(run, test, wish.positives) if wish.positives else test.z
     bank = train.z if len(train.z) else None
@@ -132,7 +135,8 @@ def _measured(run: Run, wish: Request, progress: Progress) -> Result:
         methods={name: MethodResult(name, scores)},
         settings={k: v for k, v in asdict(wish).items() if v != getattr(Request, k)},
         groups=len(z),
-        bank="train" if bank is not None else "test",
+        split=split,
+        bank="train" if bank is not None else split,
         skipped=skipped,
     )
 
@@ -197,9 +201,9 @@ def preservation(run: Run, seed: int = 0) -> dict[str, Score]:
     Raises:
         ModalignError: the features are not at hand any more.
     """
-    features = run.data()
+    data = run.data()
     out: dict[str, Score] = {}
-    for m, x in features["test"].data.items():
+    for m, x in data[data.kept or "test"].data.items():
         before, after = f"{m}.features", f"{m}.space"
         both = Views.from_arrays(**{before: x.float(), after: run.model.transform(x, m)})
         if len(x) < 20:

@@ -78,7 +78,7 @@ def _finetune(
     minimised = named(objective)
     check_part("objective", minimised, "objective")
     with launch.in_turn():
-        data = load_data(spec, progress)
+        data = load_data(spec, progress, needed="train")
     if progress is not silent:
         note([*lines(data.left_out), *data.notes])
     train = data.training(spec)

@@ -72,17 +72,18 @@ def _measured(
 ) -> Result:
     """Curves of a run's heads, and of others."""
     data = run.data(progress)
-    if "test" not in data.splits:
-        raise ModalignError(f"{run} has no test items to measure robustness on")
-    methods = {name: _fitting(heads, data["test"], name) for name, heads in methods_of(run, against).items()}
+    if data.kept is None:
+        raise ModalignError(f"{run} has no split 'test' or 'dev' to measure robustness on")
+    test, dev = data[data.kept], data.splits.get("dev") if data.kept != "dev" else None
+    methods = {name: _fitting(heads, test, name) for name, heads in methods_of(run, against).items()}
     spaces = [k for k in kinds if k in RAW]
     if len(spaces) > 1:
         raise ModalignError(f"attacks on {' and '.join(spaces)} take one command each")
     found = measure(
         methods,
-        data["test"],
+        test,
         data.splits.get("train"),
-        data.splits.get("dev"),
+        dev,
         [k for k in kinds if k in KINDS],
         gallery,
         run.model.method_name,
@@ -93,7 +94,8 @@ def _measured(
     return Result(
         title=f"robustness of {', '.join(methods)}",
         methods={name: MethodResult(LABELS.get(name, name), {}) for name in methods},
-        groups=len(data["test"]),
+        split=data.kept,
+        groups=len(test),
         focus=found.focus,
         kinds=found.kinds,
         skipped=found.skipped,
@@ -153,7 +155,7 @@ def _small(picture: Image.Image) -> Image.Image:
 
 def _encoded(run: Run, data: Data, modality: str, most: int) -> tuple[Any, list[Row], Views]:
     """A run's encoder, and some of the test items with the rows that it read."""
-    entry, test = run.model.encoders.get(modality), data["test"]
+    entry, test = run.model.encoders.get(modality), data[data.kept or "test"]
     if entry is None or modality not in test or test.row is None or data.manifest is None:
         raise ModalignError(f"{run} has no '{modality}' that an encoder of modalign reads: try noise, on its features")
     part = few_groups(test, most, SEED)

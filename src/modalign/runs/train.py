@@ -36,7 +36,7 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
 
 def _train(spec: Specification, progress: Progress) -> Run:
     with launch.in_turn():  # what is encoded by the first process lies ready for the others
-        data = load_data(spec, progress)
+        data = load_data(spec, progress, needed="train")
     if data.manifest is not None and progress is not silent:
         note([*lines(data.left_out), *data.notes, *doubles(data.manifest, near=False)])
     if progress is not silent:
