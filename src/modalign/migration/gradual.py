@@ -85,8 +85,8 @@ def model_rows(x: np.ndarray) -> np.ndarray:
     """Rows of ``mixed_rows`` (n, d + 2) as they were, (n, d) of length 1: mapped ones, and the new model's own.
 
     Example:
-        >>> np.round(model_rows(mixed_rows(torch.tensor([[0.6, 0.8]]), Calibration(1.1, 0.05)).numpy()), 3).tolist()
-        [[0.6000000238418579, 0.800000011920929]]
+        >>> model_rows(mixed_rows(torch.tensor([[0.6, 0.8]]), Calibration(1.1, 0.05)).numpy()).round(3)
+        array([[0.6, 0.8]], dtype=float32)
     """
     return x[:, :-2] / np.linalg.norm(x[:, :-2], axis=1, keepdims=True)
 
