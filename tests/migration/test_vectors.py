@@ -164,3 +164,21 @@ def test_what_was_opened_is_a_store(tmp_path: Path) -> None:
         migrate(x, old[:, ::-1], pairs, methods=["orthogonal"]) for x in (old, open_vectors(tmp_path / "old.npy"))
     )
     assert opened.facts["queries"]["kept"] == whole.facts["queries"]["kept"]
+
+
+def test_a_row_group_is_read_in_pieces_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pandas writes it, a whole store of a million rows is one group: it took three times its size to read."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("modalign.migration.stores.BLOCK", 64)
+    x = np.random.default_rng(0).standard_normal((1000, 48), np.float32)
+    column = arrow.FixedSizeListArray.from_arrays(arrow.array(x.ravel()), 48)
+    parquet.write_table(arrow.table({"v": column}), tmp_path / "x.parquet", row_group_size=300, data_page_size=4096)
+    store, draw = open_vectors(tmp_path / "x.parquet"), np.random.default_rng(1)
+    assert (store.rows, store.width) == x.shape
+    for _ in range(20):
+        rows = draw.integers(0, 1000, draw.integers(1, 40))
+        assert np.array_equal(store.at(rows), x[rows])
+        start, stop = np.sort(draw.integers(0, 1001, 2))
+        assert np.array_equal(store.read(start, stop) if stop > start else x[start:stop], x[start:stop])
+    assert np.array_equal(np.concatenate([b for _, b in store.blocks(100)]), x)

@@ -5,7 +5,8 @@ Nothing here holds a whole store: files are mapped into memory or read in pieces
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,10 @@ def _safetensors(path: Path, part: str | None) -> Vectors:
 
 
 def parquet_store(path: Path, part: str | None = None) -> tuple[Vectors, str]:
-    """The vectors of a Parquet file, a row group at a time, and the name of their column.
+    """The vectors of a Parquet file, and the name of their column.
+
+    A row group may be the whole file, and takes three times its size to read at once: so it is read on from where the
+    last piece ended, and from its start where an earlier one is asked for.
 
     Raises:
         ModalignError: a damaged file, no column of vectors, or several and none chosen.
@@ -77,9 +81,22 @@ def parquet_store(path: Path, part: str | None = None) -> tuple[Vectors, str]:
     arrow = require("pyarrow.parquet", "data")
     file = arrow.ParquetFile(path, memory_map=True)
     column = _column(path, file.schema_arrow, part)
-    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-    read = lambda i: file.read_row_group(i, columns=[column]).column(column)  # noqa: E731
-    return _grouped(path, sizes, read, "row group"), column
+    groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    pieces = [(i, start) for i, n in enumerate(groups) for start in range(0, n, BLOCK)]
+    coming: dict[int, Iterator[Any]] = {}  # number of the piece that comes next -> it and those behind it
+
+    def read(number: int) -> Any:
+        group, start = pieces[number]
+        rest = coming.pop(number, None) if start else None  # each row group has its own
+        coming.clear()
+        if rest is None:
+            rest = islice(file.iter_batches(BLOCK, row_groups=[group], columns=[column]), start // BLOCK, None)
+        found = next(rest).column(0)
+        coming[number + 1] = rest
+        return found
+
+    sizes = [min(BLOCK, groups[i] - start) for i, start in pieces]
+    return _in_pieces(path, sizes, read, lambda number: f"row group {pieces[number][0]}"), column
 
 
 def _arrow(path: Path, part: str | None) -> Vectors:
@@ -91,10 +108,10 @@ def _arrow(path: Path, part: str | None) -> Vectors:
         raise ValueError(f"{problem}; save it in the Arrow file format") from None
     column = _column(path, file.schema, part)
     sizes = [file.get_batch(i).num_rows for i in range(file.num_record_batches)]
-    return _grouped(path, sizes, lambda i: file.get_batch(i).column(column), "batch")
+    return _in_pieces(path, sizes, lambda i: file.get_batch(i).column(column), "batch {}".format)
 
 
-def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: str) -> Vectors:
+def _in_pieces(path: Path, sizes: list[int], read: Callable[[int], Any], name: Callable[[int], str]) -> Vectors:
     """A store in pieces, of which one at a time is held."""
     ends = np.cumsum([0, *sizes])
     held: dict[int, np.ndarray] = {}
@@ -103,8 +120,8 @@ def _grouped(path: Path, sizes: list[int], group: Callable[[int], Any], what: st
     def piece(i: int) -> np.ndarray:
         if i not in held:
             held.clear()
-            with explained(f"vectors cannot be read: {path}, {what} {i}", *ARROW):
-                held[i] = flat(group(i), f"{path}, {what} {i}", width)
+            with explained(f"vectors cannot be read: {path}, {name(i)}", *ARROW):
+                held[i] = flat(read(i), f"{path}, {name(i)}", width)
         return held[i]
 
     def take(rows: np.ndarray) -> np.ndarray:
