@@ -51,7 +51,7 @@ class Problem:
         return dense_cost(self.cost) if isinstance(self.cost, Tensor) else self.cost
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Unbalanced(Problem):
     """Move mass at a price for every wrong marginal: ... + rho KL(P 1 | a) + rho KL(P^T 1 | b).
 
@@ -74,7 +74,7 @@ class Unbalanced(Problem):
         return entropic.transport(self.source(), self.a, self.b, solver, start, self.rho)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Partial(Problem):
     """Move a part of the mass, the cheapest: P 1 <= a, P^T 1 <= b, sum P = mass.
 

@@ -15,7 +15,7 @@ from .sharing import current
 from .source import Blocks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PartedCost(PointCost):
     """Some rows of a cost between two sets of points that every holder has.
 
