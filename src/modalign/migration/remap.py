@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -140,17 +140,11 @@ def _with_new(new: Index, vectors: dict[str, np.ndarray], items: dict[str, list[
         taken = old | {e["id"] for e in entries}
         for e in entries:
             if e["id"] in old:
-                e["id"] = next(name for name in _named(e["id"]) if name not in taken)
+                while e["id"] in taken:
+                    e["id"] = f"new/{e['id']}"
                 taken.add(e["id"])
         vectors[m] = np.concatenate([vectors[m], rows]) if m in vectors else rows
         items[m] = [*items.get(m, []), *entries]
-
-
-def _named(id: str) -> Iterator[str]:
-    """Names for a new item whose id an old one has."""
-    while True:
-        id = f"new/{id}"
-        yield id
 
 
 def _entries(index: Index, modality: str, rows: np.ndarray, origin: str) -> list[dict[str, Any]]:
