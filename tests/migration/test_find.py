@@ -15,10 +15,12 @@ import torch
 import modalign as ma
 from modalign import cli
 from modalign.errors import ModalignError
-from modalign.migration import Calibration, calibrate, load_migration, mixed_query, mixed_rows, open_vectors
+from modalign.migration import Calibration, calibrate, load_migration, migrate, mixed_query, mixed_rows, open_vectors
 from modalign.migration.gradual import SCALE, shown
+from modalign.migration.remap import remap
 from modalign.registry import make, register
-from modalign.search import Index
+from modalign.search import Index, Query
+from modalign.search.space import space_of
 
 from .conftest import Models
 
@@ -223,6 +225,39 @@ def test_new_items_are_of_the_new_model_and_keep_their_names_apart(place: Path, 
             cli.main([*base, str(tmp_path / "two"), "--new-items", str(place / items)])
         assert told in capsys.readouterr().err
     assert not (tmp_path / "two").exists()
+
+
+def test_a_mapped_index_keeps_pictures_facts_and_whose_groups_are_whose(models: Models, tmp_path: Path) -> None:
+    """The folder of the pictures was lost, and with it every answer; so were title and attribution."""
+    np.save(tmp_path / "new.npy", models.new.numpy())
+    facts = {"title": "Cats", "attribution": "somebody"}
+    half = len(models.old) // 2
+    for name, own in (("a", models.old[:half]), ("b", models.old[half:])):
+        table = [{"id": f"{name}{i}", "group": i, "picture": f"{i}.png"} for i in range(len(own))]
+        words = [{"id": f"{name}-words", "group": 3, "text": f"words of {name}"}]
+        parts: tuple[Any, Any] = ({"image": own, "text": own[:1]}, {"image": table, "text": words})
+        if name == "a":
+            Index.build(tmp_path / "old", *parts, root=tmp_path / name, facts=facts)
+        else:
+            Index(tmp_path / "old").add(*parts, root=tmp_path / name)
+    pairs = [[i, i] for i in range(400)]
+    migrate(tmp_path / "old", tmp_path / "new.npy", pairs, tmp_path / "moved", methods=["orthogonal"], old_part="image")
+    fresh = [{"id": f"c{i}", "group": i, "picture": f"{i}.png"} for i in range(20)]
+    Index.build(tmp_path / "fresh", {"image": models.new[:20]}, {"image": fresh}, root=tmp_path / "c")
+    remap(tmp_path / "moved", tmp_path / "old", tmp_path / "mapped")
+    remap(tmp_path / "moved", tmp_path / "old", tmp_path / "mixed", new_items=tmp_path / "fresh")
+    for name in ("old", "mapped", "mixed"):
+        index = Index(tmp_path / name)
+        space = space_of(index)
+        for id, words in (("a3", "words of a"), ("b3", "words of b")):
+            at = index.find(id)
+            assert (space.file(at), space.name(at)) == ((str(tmp_path / id[0] / "3.png"), None, None), words)
+        hits = space.search(Query().item("b3"), "image", 3)["hits"]
+        assert len(hits) == 3
+        assert all(hit["file"].endswith(f"/{hit['id'][0]}/{hit['id'][1:]}.png") for hit in hits)
+        assert space.facts == facts
+    assert space.file(index.find("c3")) == (str(tmp_path / "c" / "3.png"), None, None)
+    assert space.name(index.find("c3")) == "words of a"  # new items without any words: the first of their group
 
 
 def test_the_old_index_is_as_it_was(place: Path) -> None:

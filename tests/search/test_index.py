@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -31,6 +33,7 @@ from modalign.search import index as index_module
 from modalign.search.items import conditions
 from modalign.search.part import Place
 from modalign.search.settings import KINDS
+from modalign.search.space import space_of
 
 from .conftest import cloud, entries, write_run
 
@@ -273,7 +276,7 @@ def test_metadata_may_hold_dates_and_numbers_of_any_kind(tmp_path: Path) -> None
     index = Index.build(tmp_path / "i", {"image": torch.eye(2)}, {"image": [told, {"day": date(2027, 1, 1)}]})
     assert {k: v for k, v in index.entry(Place("image", 0)).items() if k in told} == {
         "day": "2026-11-05", "at": "2026-11-05T10:00:00.000000000", "span": 120.0, "price": 1.5, "wide": 0.25,
-        "file": "a/b.png", "kinds": '["a", "b"]',
+        "file": "a/b.png", "kinds": ["a", "b"],
     }  # fmt: skip
     assert index.allowed("image", conditions(["day<2026-12-01"])).tolist() == [True, False]
     with pytest.raises(ModalignError, match="item 1 of 'image': bytes cannot be written as JSON: give text"):
@@ -436,3 +439,121 @@ def test_items_are_called_by_words_that_were_indexed_with_them(tmp_path: Path) -
         "dog-picture 0": "dog 0", "dog-picture 1": "dog 1", "cat-picture 0": "cat 0", "cat-picture 1": "cat 1",
         "one more": "dog 1",
     }  # fmt: skip
+
+
+ASKED = [
+    "k=1", "k!=1", "k=true", "k<2", "k>=a", "k=word", "j=1.0", 'j=["a", 1]', "j<2", "none=1", "group=1", "text=x",
+]  # fmt: skip
+
+
+def told(index: Index) -> dict[str, Any]:
+    """Of each item what is known, what it is called, and its file."""
+    space, out = space_of(index), {}
+    for id, place in index._ids.items():
+        entry = {k: v for k, v in index.entry(place).items() if k != "picture"}  # the path depends on the folder
+        out[id] = (entry, space.name(place), space.file(place))
+    return out
+
+
+def answers(index: Index) -> dict[Any, Any]:
+    """What is found by filters and corrections, and the messages of what is refused."""
+    space, out = space_of(index), {}
+    for id in list(index._ids)[:3]:
+        for where, correction in itertools.product([[], *([a] for a in ASKED)], (None, "csls")):
+            try:
+                found = space.search(Query().item(id), "any", 4, where, correction)
+                out[id, *where, correction] = [{**h, "picture": None} for h in found["hits"]], found["chance"]
+            except ModalignError as refused:
+                out[id, *where, correction] = str(refused)
+    return out
+
+
+VALUES = {"first": [1, 2, None, 1], "second": ["word", "1", "2000", None], "third": [True, ["a", 1], 2**63, 1.0]}
+Known = dict[str, tuple[torch.Tensor, dict[str, Any]]]
+
+
+def lived(place: Path, seed: int, apart: int = 0) -> tuple[Index, Known]:
+    """An index of three data sets whose metadata have other types, with deletions, an item that came back, one that
+    was replaced, and a key that no item has any more; and what is in it. apart: groups between two data sets."""
+    draw, numbers = random.Random(seed), torch.Generator().manual_seed(seed)
+    known: Known = {}
+    index = None
+
+    def add(ids: list[str], **more: Any) -> Index:
+        assert index is not None
+        m = ids[0].split("-")[1]
+        rows = torch.stack([known[id][0] for id in ids])
+        return index.add({m: rows}, {m: [known[id][1] for id in ids]}, root=place / ids[0].split("-")[0], **more)
+
+    for d, (name, values) in enumerate(VALUES.items()):
+        z = {m: torch.randn(4, 8, generator=numbers) for m in ("image", "text")}
+        table: dict[str, list[dict[str, Any]]] = {m: [{"id": f"{name}-{m}-{i}"} for i in range(4)] for m in z}
+        for i, (picture, words) in enumerate(zip(table["image"], table["text"], strict=True)):
+            picture |= {"group": d * apart + i, "k": values[i], "j": draw.choice(values), "picture": f"{i}.png"}
+            words |= {"group": d * apart + i, "k": values[i], "text": f"{name} words {i}"}
+        table["image"][3]["none"] = 1
+        known |= {entry["id"]: (z[m][i], entry) for m in z for i, entry in enumerate(table[m])}
+        to, more = (place / "i", {"root": place / name})
+        index = Index.build(to, z, table, **more) if index is None else index.add(z, table, **more)  # type: ignore[arg-type]
+    assert index is not None
+    gone = [f"{name}-image-3" for name in VALUES]
+    gone += draw.sample(sorted(known.keys() - gone), 4)
+    index = index.delete(gone)
+    known = {id: item for id, item in known.items() if id not in gone}
+    back, changed = draw.sample(sorted(known), 2)
+    index = index.delete([back])
+    index = add([back])
+    known[changed] = (-known[changed][0], {**known[changed][1], "k": "new"})
+    index = add([changed], update=True)
+    assert (len(index.current["segments"]), index._ids.keys()) == (5, known.keys())
+    return index, known
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_compacted_index_answers_as_before(seed: int, tmp_path: Path) -> None:
+    """Groups of all data sets are numbered from 0: after compaction all were called by the words of the first; types
+    of metadata became words; pictures in several folders were refused."""
+    index, known = lived(tmp_path, seed)
+    before = told(index), answers(index)
+    for id, (entry, name, file) in before[0].items():
+        data_set, modality, row = id.split("-")
+        words = f"{data_set} words {row}"
+        assert name == (words if words in {e.get("text") for _, e in known.values()} else id)
+        assert entry == {k: v for k, v in known[id][1].items() if v is not None and k != "picture"}
+        assert file == ((str(tmp_path / data_set / f"{row}.png"), None, None) if modality == "image" else None)
+    compacted = index.compact()
+    assert len(compacted.current["segments"]) == 1
+    assert (told(compacted), answers(compacted)) == before
+    joined = Index.join(tmp_path / "joined", [compacted.folder])
+    assert (told(joined), answers(joined)) == before
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_compacted_index_answers_as_one_built_anew(seed: int, tmp_path: Path) -> None:
+    index, known = lived(tmp_path, seed, apart=4)
+    compacted, ids = index.compact(), list(index._ids)
+    z = {m: torch.stack([known[id][0] for id in ids if m in id]) for m in index.modalities}
+    table = {m: [{**known[id][1]} for id in ids if m in id] for m in index.modalities}
+    for entry in table["image"]:
+        entry["picture"] = f"{entry['id'].split('-')[0]}/{entry['picture']}"
+    anew = Index.build(tmp_path / "anew", z, table, root=tmp_path)
+    assert (told(compacted), answers(compacted)) == (told(anew), answers(anew))
+
+
+def test_an_index_of_deleted_items_answers_as_an_empty_one(tmp_path: Path) -> None:
+    pictures = [{"group": i, "year": 1990 + i} for i in range(3)]
+    table = {"image": pictures, "text": [{"group": i, "text": "x"} for i in range(3)]}
+    index = Index.build(tmp_path / "i", {"image": torch.eye(3), "text": torch.eye(3)}, table)
+    index = index.delete([f"text/{i}" for i in range(3)])
+    assert [h["name"] for h in space_of(index).search(Query().item("image/0"))["hits"]] == ["image/1", "image/2"]
+    with pytest.raises(ModalignError, match=r"unknown modality of this run 'text'.*\(known: any, image\)"):
+        space_of(index).search(Query().item("image/0"), "text")
+    with pytest.raises(ModalignError, match=r"unknown metadata key 'text' \(known: group, id, year\)"):
+        space_of(index).search(Query().item("image/0"), where=["text=x"])
+    empty = index.delete([f"image/{i}" for i in range(3)])
+    for one in (empty, empty.compact()):
+        with pytest.raises(ModalignError, match="has no items: add some"):
+            space_of(one).search(Query().vector(np.eye(3)[0]))
+    again = empty.add({"image": torch.eye(3)}, {"image": [{"year": "late"} for _ in range(3)]})
+    hits = space_of(again).search(Query().vector(np.eye(3)[2]), where=["year>early"])["hits"]
+    assert (hits[0]["id"], hits[0]["cosine"], len(hits)) == ("image/2", 1.0, 3)

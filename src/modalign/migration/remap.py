@@ -13,6 +13,8 @@ from ..errors import ModalignError, few
 from ..files import absolute
 from ..outputs import claim_file, refuse
 from ..progress import Progress, silent
+from ..search import origins
+from ..search.gallery import unit_rows
 from ..search.index import Index
 from ..search.segments import is_index
 from . import gradual
@@ -92,8 +94,10 @@ def map_index(
     if (before := old.current.get("migration")) is not None and Path(before).resolve() == moved.folder.resolve():
         raise ModalignError(f"{store} was mapped by this migration already: there is nothing to do")
     new = None if new_items is None else _of_new_model(new_items, moved._of("rows").dim)
+    root = origins.common([old] if new is None else [old, new])
     vectors: dict[str, np.ndarray] = {}
     items: dict[str, list[dict[str, Any]]] = {}
+    numbers: dict[str, np.ndarray] = {}
     line = calibration(moved) if new is not None else None
     for m in old.modalities:
         alive = np.flatnonzero(old.alive(m))
@@ -103,13 +107,14 @@ def map_index(
         refuse_mapped(moved.facts["rows"].get("marks"), rows)  # by this migration, at another place
         fits(moved._of("rows"), rows)
         mapped = moved.rows(torch.from_numpy(np.array(rows.read(0, rows.rows))))
-        vectors[m] = mapped.numpy() if line is None else gradual.mixed_rows(mapped, line).numpy()
-        items[m] = _entries(old, m, alive, "old")
+        vectors[m] = unit_rows(mapped if line is None else gradual.mixed_rows(mapped, line), m)
+        items[m] = _entries(old, m, alive, "old", root)
+        numbers[m] = old.batches(m)[alive]
         progress(len(items), len(old.modalities), "mapping the index")
     if new is not None:
-        _with_new(new, vectors, items)
-    facts = {"migration": absolute(moved.folder), "mixed": new_items is not None}
-    index = Index.build(out, vectors, items, settings=old.settings, facts=facts, progress=progress)
+        _with_new(new, vectors, items, numbers, root)
+    facts = {**old.facts, "migration": absolute(moved.folder), "mixed": new_items is not None}
+    index = Index._built(out, vectors, items, old.settings, None, root, facts, 1, progress, numbers)
     counts = {m: index.count(m) for m in index.modalities}
     return {"rows": counts, "mixed": facts["mixed"], "new_items": None if new_items is None else str(new_items)}
 
@@ -128,14 +133,21 @@ def _of_new_model(place: Path, width: int) -> Index:
     return new
 
 
-def _with_new(new: Index, vectors: dict[str, np.ndarray], items: dict[str, list[dict[str, Any]]]) -> None:
+def _with_new(
+    new: Index,
+    vectors: dict[str, np.ndarray],
+    items: dict[str, list[dict[str, Any]]],
+    numbers: dict[str, np.ndarray],
+    root: Path | None,
+) -> None:
     """Items with vectors of the new model join those of their modality."""
+    more = 1 + max((int(own.max()) for own in numbers.values()), default=-1)
     for m in new.modalities:
         alive = np.flatnonzero(new.alive(m))
         if not len(alive):
             continue
-        rows = gradual.mixed_rows(torch.from_numpy(np.array(new.vectors(m, alive)))).numpy()
-        entries = _entries(new, m, alive, "new")
+        rows = unit_rows(gradual.mixed_rows(torch.from_numpy(new.vectors(m, alive))), m)
+        entries = _entries(new, m, alive, "new", root)
         old = {e["id"] for e in items.get(m, [])}
         taken = old | {e["id"] for e in entries}
         for e in entries:
@@ -144,11 +156,13 @@ def _with_new(new: Index, vectors: dict[str, np.ndarray], items: dict[str, list[
                     e["id"] = f"new/{e['id']}"
                 taken.add(e["id"])
         vectors[m] = np.concatenate([vectors[m], rows]) if m in vectors else rows
+        own = new.batches(m)[alive] + more
+        numbers[m] = np.concatenate([numbers[m], own]) if m in numbers else own
         items[m] = [*items.get(m, []), *entries]
 
 
-def _entries(index: Index, modality: str, rows: np.ndarray, origin: str) -> list[dict[str, Any]]:
-    known = index.entries(modality, rows)
+def _entries(index: Index, modality: str, rows: np.ndarray, origin: str, root: Path | None) -> list[dict[str, Any]]:
+    known = origins.entries(index, modality, rows, root)
     return [{**{k: v for k, v in entry.items() if k != "row"}, "origin": origin} for entry in known]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import ModalignError, check_known
+from ..errors import ModalignError, check_known, unknown
 from ..metrics.corrected import csls_bias, softmax_bias
 from ..parameters import checked
 from ..views.checks import LEAST, MOST
@@ -128,21 +128,28 @@ class Gallery:
         return places
 
     def words(self, place: Place, entry: Mapping[str, Any]) -> str:
-        """An item's words, else the first of its group among what was indexed with it, else among all; or nothing."""
-        group, segment = entry.get("group"), self.part(place)[0].home[0]
-        own = (self._names.get((where, group)) for where in (segment, None))
-        return str(entry.get("text") or next(filter(None, own), ""))
+        """An item's words, else the first of its group in its batch, or among all where the batch has no words at all;
+        or nothing."""
+        group, (part, row) = entry.get("group"), self.part(place)
+        batch = int(part.batch[row])
+        own = self._names.get((batch if (batch, None) in self._names else None, group))
+        return str(entry.get("text") or own or "")
 
     @cached_property
     def _names(self) -> dict[tuple[int | None, Any], str]:
-        """Segment and group -> its first words; of all segments together under None."""
+        """Batch and group -> its first words; of all batches together under None, and of a whole batch too."""
         names: dict[tuple[int | None, Any], str] = {}
         for part in (part for parts in self.parts.values() for part in parts):
-            for group, text in zip(part.items.column("group"), part.items.column("text"), strict=True):
-                if text and group is not None:
-                    names.setdefault((part.home[0], group), text)
-                    names.setdefault((None, group), text)
+            for batch, group, text in zip(
+                part.batch[part.living].tolist(), part.column("group"), part.column("text"), strict=True
+            ):
+                for own in ((batch, group), (None, group), (batch, None)) if text and group is not None else ():
+                    names.setdefault(own, text)
         return names
+
+    def batches(self, modality: str) -> np.ndarray:
+        """(rows,) numbers: items of one number were indexed together, and their groups are of one data set."""
+        return np.concatenate([p.batch for p in self._of(modality)])
 
     def sample(self, modality: str, limit: int) -> np.ndarray:
         """At most ``limit`` rows that are not deleted, evenly spaced."""
@@ -194,6 +201,16 @@ class Gallery:
         found.sort(key=lambda f: (-f.score, order[f.place.modality], f.place.row))
         return found[:k]
 
+    @cached_property
+    def keys(self) -> list[str]:
+        """Names of what is known of any item."""
+        parts = [p for ps in self.parts.values() for p in ps]
+        return [k for k in sorted({k for p in parts for k in list(p.items.keys())}) if self.values(k)]
+
+    def values(self, key: str) -> list[Any]:
+        """What is known of all items under a key; those of a part or a modality that lacks it are items without it."""
+        return [v for ps in self.parts.values() for p in ps for v in p.column(key) if v is not None]
+
     @checked
     def allowed(self, modality: str, where: Sequence[Condition] = ()) -> np.ndarray | None:
         """(rows,) bool: not deleted and meeting the conditions; None: all rows."""
@@ -201,10 +218,11 @@ class Gallery:
         key = (modality, tuple(where))
         if key not in self._masks:
             alive = self.alive(modality)
-            items = [p.items for ps in self.parts.values() for p in ps] if where else []
-            for c in where:  # items of a part or a modality that lacks a key are items without it
-                check_known("metadata key", c.key, {k for i in items for k in i.keys()})  # noqa: SIM118
-                check_order(c, (value for i in items for value in i.column(c.key)))
+            for c in where if any(map(self.count, self.parts)) else ():
+                values = self.values(c.key)
+                if not values:
+                    raise unknown("metadata key", c.key, self.keys)
+                check_order(c, values)
             if where and alive.any():
                 alive &= np.concatenate([mask(p.items, where) for p in parts])
             self._masks = {key: alive} if len(self._masks) > 32 else {**self._masks, key: alive}
@@ -229,10 +247,10 @@ class Gallery:
             ModalignError: unknown way.
         """
         check_known("correction", way, CORRECTIONS)
-        out = {}
+        out, there = {}, [m for m in self.parts if self.count(m)]
         for m in to:
-            near = tuple(s for s in sources if s in self.parts and s != m)
-            bank = near or tuple(s for s in self.parts if s != m) or (m,)
+            near = tuple(s for s in sources if s in there and s != m)
+            bank = near or tuple(s for s in there if s != m) or (m,)
             key = (way, bank, m)
             if key not in self._bias:
                 chosen = {s: self.sample(s, BANK // len(bank)) for s in bank}

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModalignError, check_known, few
+from ..errors import ModalignError, check_known, explained, few
 from ..files import as_path, write_json
 from ..model import copy_model, model_fingerprint
 from ..outputs import claim, from_here
 from ..parameters import Count, checked
 from ..progress import Progress, silent
-from . import segments
+from . import origins, segments
 from .ann import MIN_IVFPQ
 from .gallery import Gallery, unit_rows
 from .items import Entries, with_ids
@@ -28,7 +28,7 @@ Vectors = Mapping[str, Any]
 """Modality -> (n, d) embeddings: whatever ``views.tables.numbers`` reads."""
 
 
-BUILT = ("format", "dim", "settings", "model", "segments", "deleted", "recall")
+BUILT = ("format", "dim", "settings", "model", "segments", "batches", "deleted", "recall")
 """Of the description of an index, what follows from how it is built; the rest is facts that were given."""
 
 
@@ -69,9 +69,13 @@ class Index(Gallery):
         parts: dict[str, list[Part]] = {}
         read = [segments.read_segment(self.folder, name, dim) for name in names]
         deleted = segments.read_deleted(self.folder, self.current["deleted"])
+        told = self.current.get("batches") or range(len(names))  # of an older version: every segment is one
+        kinds = (KeyError, TypeError, IndexError, ValueError)
         for s, found in enumerate(read):
             for i, (m, part) in enumerate(found.items()):
                 part.home = (s, i)
+                with explained(f"index is damaged: {self.folder / segments.CURRENT}", *kinds, then="; build it again"):
+                    part.batches = origins.read(told[s], m, len(part.vectors))
                 gone = deleted[(deleted[:, 0] == s) & (deleted[:, 1] == i), 2]
                 if len(gone):
                     part.dead = np.zeros(len(part.vectors), bool)
@@ -124,12 +128,34 @@ class Index(Gallery):
         Raises:
             ModalignError: rows and entries that do not match, unequal widths, equal ids, unknown modalities.
         """
-        folder, settings = as_path(folder), settings or AnnSettings()
         chosen = list(only) if only else list(vectors)
         for m in chosen:
             check_known("modality", m, vectors)
         rows = {m: unit_rows(x, m) for m, x in vectors.items()}
-        entries = with_ids({m: items.get(m, ()) for m in chosen}, rows)
+        described = {m: items.get(m, ()) for m in chosen}
+        folder, settings = as_path(folder), settings or AnnSettings()
+        return cls._built(folder, rows, described, settings, model, root, facts, shards, progress)
+
+    @classmethod
+    def _built(
+        cls,
+        folder: Path,
+        rows: Mapping[str, np.ndarray],
+        items: Entries,
+        settings: AnnSettings,
+        model: Path | None = None,
+        root: Path | None = None,
+        facts: Mapping[str, Any] | None = None,
+        shards: int = 1,
+        progress: Progress = silent,
+        numbers: Mapping[str, np.ndarray] | None = None,
+    ) -> Index:
+        """``build``, of unit rows, of the modalities that ``items`` has.
+
+        Args:
+            numbers: modality -> batch of each row, where they were indexed in several before.
+        """
+        chosen, entries = list(items), with_ids(items, rows)
         with claim(folder, "index"):
             current = {
                 "format": segments.FORMAT,
@@ -143,6 +169,8 @@ class Index(Gallery):
             kept = {m: rows[m] for m in chosen}
             relative = os.path.relpath(root.resolve(), folder.resolve()) if root else None
             current["segments"] = segments.write_shards(folder, kept, entries, settings, relative, shards, progress)
+            told = 0 if numbers is None else {m: origins.runs(numbers[m]) for m in chosen}
+            current["batches"] = [told] * len(current["segments"])
             current["recall"] = None
             if settings.kind != "exact":
                 read = [segments.read_segment(folder, name, current["dim"]) for name in current["segments"]]
@@ -170,10 +198,12 @@ class Index(Gallery):
                 raise ModalignError(f"the indexes differ in their {name}: {few(map(str, own))}")
         with claim(folder, "index", inputs=indexes):
             names: list[str] = []
+            told: list[origins.Told] = []
             gone: list[np.ndarray] = []
             ids: set[str] = set()
             for part in parts:
                 gone.append(part._deleted([]) + np.array([len(names), 0, 0]))
+                told += origins.told(part, origins.unused(told))
                 for name in part.current["segments"]:
                     segments.link(part.folder, folder, name)
                     names.append(name)
@@ -183,7 +213,8 @@ class Index(Gallery):
             if first["model"]:
                 copy_model(indexes[0] / "model" / first["model"]["folder"], folder / "model" / first["model"]["folder"])
             deleted = segments.write_deleted(folder, np.concatenate(gone))
-            return cls._commit(folder, {**first, "segments": names, "deleted": deleted, "recall": None})
+            changes = {"segments": names, "batches": told, "deleted": deleted, "recall": None}
+            return cls._commit(folder, {**first, **changes})
 
     @classmethod
     def _commit(cls, folder: Path, current: Mapping[str, Any]) -> Index:
@@ -231,7 +262,8 @@ class Index(Gallery):
             number = len(latest.current["segments"])
             name = segments.write_segment(self.folder, rows, entries, settings, relative, progress, number)
             deleted = segments.write_deleted(self.folder, latest._deleted(old))
-            changes = {"segments": [*latest.current["segments"], name], "deleted": deleted}
+            told = [*origins.told(latest), origins.joining(latest, entries)]
+            changes = {"segments": [*latest.current["segments"], name], "batches": told, "deleted": deleted}
             return self._commit(self.folder, {**latest.current, **changes})
 
     def delete(self, ids: str | Iterable[str | int]) -> Index:
@@ -254,18 +286,23 @@ class Index(Gallery):
     def _compacted(self, progress: Progress) -> Index:
         alive = {m: np.flatnonzero(self.alive(m)) for m in self.modalities if self.count(m)}
         if not alive:
-            return self._commit(self.folder, {**self.current, "segments": [], "deleted": None, "recall": None})
-        vectors = {m: self.vectors(m, rows) for m, rows in alive.items()}
-        items = {m: self.entries(m, rows) for m, rows in alive.items()}
-        facts = {k: v for k, v in self.current.items() if k not in BUILT}
-        roots = {part.root for parts in self.parts.values() for part in parts if part.root is not None}
-        if len(roots) > 1:
-            raise ModalignError(f"the pictures of {self} lie in {len(roots)} folders: build the index again")
+            nothing: dict[str, Any] = {"segments": [], "batches": [], "deleted": None, "recall": None}
+            return self._commit(self.folder, {**self.current, **nothing})
+        vectors = {m: self.vectors(m, rows) for m, rows in alive.items()}  # as they are, not scaled once more
+        root = origins.common([self])
+        items = {m: origins.entries(self, m, rows, root) for m, rows in alive.items()}
         settings = self.settings
         if settings.kind == "ivfpq" and any(len(x) < MIN_IVFPQ for x in vectors.values()):
             settings = AnnSettings()  # too few are left to learn codes from
-        more: dict[str, Any] = {"settings": settings, "model": self.model_folder, "root": next(iter(roots), None)}
-        return Index.build(self.folder, vectors, items, **more, facts=facts, progress=progress)
+        numbers = {m: self.batches(m)[rows] for m, rows in alive.items()}
+        return Index._built(
+            self.folder, vectors, items, settings, self.model_folder, root, self.facts, 1, progress, numbers
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was noted in the index beside how it is built."""
+        return {k: v for k, v in self.current.items() if k not in BUILT}
 
     def check_model(self, fingerprint: str, whose: str) -> None:
         """Refuse a model that is not the one of this index.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import ModalignError, check_known, explained, require
-from ..files import to_json
+from ..files import from_json, to_json
 from ..values import kept
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Entries = Mapping[str, Sequence[Mapping[str, Any]]]
 """What is known of the items of each modality, row by row."""
+
+MIXED = {b"modalign": b"json"}
+"""Mark of a column in an Arrow file whose values have several types, and are written as JSON."""
 
 
 class ListItems:
@@ -62,13 +65,26 @@ class ArrowItems:
         return int(self.table.num_rows)
 
     def entry(self, row: int) -> dict[str, Any]:
-        return _given(self.table.slice(row, 1).to_pylist()[0])
+        return self._entries(self.table.slice(row, 1))[0]
 
     def several(self, rows: np.ndarray) -> list[dict[str, Any]]:
-        return [_given(values) for values in self.table.take(rows).to_pylist()]
+        return self._entries(self.table.take(rows))
+
+    def _entries(self, table: pyarrow.Table) -> list[dict[str, Any]]:
+        columns = self._values(table)
+        return [_given(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
     def column(self, key: str) -> list[Any]:
-        return self.table[key].to_pylist() if key in self.table.column_names else [None] * len(self)
+        return self._values(self.table.select([key]))[key] if key in self.table.column_names else [None] * len(self)
+
+    def _values(self, table: pyarrow.Table) -> dict[str, list[Any]]:
+        """Columns of some rows, as they were given."""
+        columns = {}
+        for field, column in zip(table.schema, table.columns, strict=True):
+            values = column.to_pylist()
+            coded = MIXED.items() <= (field.metadata or {}).items()
+            columns[field.name] = [v if v is None else from_json(v) for v in values] if coded else values
+        return columns
 
     def keys(self) -> list[str]:
         return list(self.table.column_names)
@@ -82,35 +98,31 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_arrow(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """Entries as an Arrow file. Values that are no plain text or number are written as JSON; the same entries give
-    the same bytes."""
+    """Entries as an Arrow file. Columns of several types, and of what is no plain text or number, are written as JSON;
+    the same entries give the same bytes."""
     arrow = require("pyarrow", "search")
     names = list(dict.fromkeys(k for e in entries for k in e))
-    columns = {name: _arrow_column(arrow, [e.get(name) for e in entries]) for name in names}
-    table = arrow.table(columns)
+    columns, fields = [], []
+    for name in names:
+        values = [e.get(name) for e in entries]
+        kind = _kind(values)
+        if mixed := kind is None:
+            values = [v if v is None else to_json(v) for v in values]
+        kinds = {str: arrow.string(), bool: arrow.bool_(), int: arrow.int64(), float: arrow.float64()}
+        fields.append(arrow.field(name, kinds[kind or str], metadata=MIXED if mixed else None))
+        columns.append(arrow.array(values, fields[-1].type))
+    table = arrow.table(columns, schema=arrow.schema(fields))
     with path.open("wb") as sink, arrow.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
 
 
-def _arrow_column(arrow: Any, values: list[Any]) -> Any:
-    kinds = {type(v) for v in values if v is not None}
-    if kinds <= {str}:
-        return arrow.array(values, arrow.string())
-    if kinds == {bool}:
-        return arrow.array(values, arrow.bool_())
-    exact = 2**63 if kinds == {int} else 2**53  # beside fractions whole numbers become such
-    long = any(isinstance(v, int) and not -exact <= v < exact for v in values)
-    if kinds == {int} and not long:
-        return arrow.array(values, arrow.int64())
-    if kinds <= {int, float} and not long:
-        return arrow.array(values, arrow.float64())
-    texts = [v if v is None or isinstance(v, str) else to_json(_whole(v)) for v in values]
-    return arrow.array(texts, arrow.string())
-
-
-def _whole(value: Any) -> Any:
-    """A whole number without a point, as it was before it stood in one column with fractions."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _kind(values: Sequence[Any]) -> type | None:
+    """The one type of all values that are there, which Arrow holds to the last digit; None: there are several."""
+    kinds = {type(v) for v in values if v is not None} or {str}
+    kind = next(iter(kinds))
+    if len(kinds) > 1 or kind not in (str, bool, int, float):
+        return None
+    return None if kind is int and any(v is not None and not -(2**63) <= v < 2**63 for v in values) else kind
 
 
 ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -252,7 +264,7 @@ def _number(value: Any) -> float | None:
 
 
 def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return to_json(value) if isinstance(value, bool | list | Mapping) else str(value)
 
 
 def item_id(given: Any, modality: str, row: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from . import ann
 from .copies import Copies
 from .exact import best, exact_scores, top
 from .items import Metadata
+from .origins import Batches, numbers_of
 from .settings import AnnSettings
 
 FEW = 20_000  # allowed items up to which a filter is answered exactly, without the approximate index
@@ -66,6 +68,7 @@ class Part:
     faiss: approximate index, which may own the vectors, and its settings; None for exact search.
     copies: rows of each entry of the approximate index, where rows are equal; None: every row is an entry.
     root: folder that the paths of pictures start from. home: of an index on disk, segment and place in it.
+    batches: (number, rows) of what was indexed together, in the order of the rows; none: all of it, under number 0.
     """
 
     vectors: np.ndarray
@@ -76,6 +79,22 @@ class Part:
     copies: Copies | None = None
     root: Path | None = None
     home: tuple[int, int] = (0, 0)
+    batches: Batches = ()
+
+    @property
+    def living(self) -> np.ndarray:
+        """Rows that are not deleted."""
+        return np.arange(len(self.vectors)) if self.dead is None else np.flatnonzero(~self.dead)
+
+    def column(self, key: str) -> list[Any]:
+        """One value per row that is not deleted, None where an item has none."""
+        values = self.items.column(key)
+        return values if self.dead is None else [values[row] for row in self.living]
+
+    @cached_property
+    def batch(self) -> np.ndarray:
+        """(n,) number of each row's batch."""
+        return numbers_of(self.batches or [(0, len(self.vectors))])
 
     def nearest(
         self, query: np.ndarray, k: int, allowed: np.ndarray | None, bias: np.ndarray | None, exact: bool

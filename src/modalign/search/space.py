@@ -120,13 +120,13 @@ class Space:
         Raises:
             ModalignError: unknown modality, or no items at all.
         """
-        known = self.gallery.modalities
+        known = [m for m in self.gallery.modalities if self.gallery.count(m)]
         if not known:
             raise ModalignError(f"{self} has no items: add some with  modalign index RUN --out {self} --add")
         if to:
             wanted = [to] if isinstance(to, str) else list(to)
             if wanted == ["any"]:
-                return list(known)
+                return known
             for m in wanted:
                 if m not in known:
                     raise unknown("modality of this run", m, [*known, "any"])
@@ -239,10 +239,10 @@ class Space:
         )
 
     def name(self, place: Place, entry: Mapping[str, Any] | None = None) -> str:
-        """What to call an item: its words or those of its group, else its file's name, else modality and row."""
+        """What to call an item: its words or those of its group, else its file's name, modality and row, or id."""
         entry = entry if entry is not None else self.gallery.entry(place)
-        words = self.gallery.words(place, entry)
-        return words or str(entry.get("name") or f"{place.modality} {entry.get('row', place.row)}")
+        words, row = self.gallery.words(place, entry), entry.get("row")
+        return words or str(entry.get("name") or (self.gallery.id(place) if row is None else f"{place.modality} {row}"))
 
     def chance(self, vector: np.ndarray, modality: str) -> dict[str, float]:
         """Cosine of a random item of a modality with the query: mean, standard deviation, 95th percentile."""

@@ -65,8 +65,7 @@ def _space(state: State, number: int, space: Space) -> dict[str, Any]:
         "starts": [] if words else [
             _item(state, number, Place(m, int(row))) for m in gallery.modalities for row in gallery.sample(m, STARTS)
         ],
-        "keys": sorted({k for parts in gallery.parts.values() for p in parts for k in list(p.items.keys())}
-                       - {"picture", "uri", "text", "row", "id", "modality", "name"}),
+        "keys": sorted(set(gallery.keys) - {"picture", "uri", "text", "row", "id", "modality", "name"}),
     }  # fmt: skip
 
 
