@@ -15,6 +15,7 @@ from ..pairs import known_pairs
 from .search import knn
 
 RESTARTS = (0.5, 0.2, 0.05)
+TRACE = 1e-290  # of a start: less has lost digits
 
 
 @checked
@@ -32,7 +33,8 @@ def diffused(
     F_a = a (I - (1 - a) A)^-1 E, A = D^-1/2 W D^-1/2, W the graph of the k nearest items on the anchors' own manifold,
     W_ij = exp((cos_ij - max_j cos_ij) / temperature), symmetrised by the larger; E_i. = uniform over the partners of i,
     0 where it has none. Rows of F_a are scaled to sum 1, and averaged over the restarts a: large ones stay near,
-    small ones go far. This is personalised PageRank from the linked items, in closed form.
+    small ones go far; those from which nothing arrives within float64's range count out. This is personalised PageRank
+    from the linked items, in closed form.
 
     Args:
         frozen: (n, f) features of the anchors on their own manifold (a frozen encoder).
@@ -66,14 +68,17 @@ def diffused(
     start = start / start.sum(1, keepdim=True).clamp(min=1.0)
     if len(frozen) < 2:
         return start
-    near = _graph(frozen, k, temperature)
-    same = torch.eye(len(frozen), dtype=frozen.dtype, device=frozen.device)
-    out = torch.zeros_like(start)
+    near, wanted = _graph(frozen, k, temperature).double(), start.double()
+    same = torch.eye(len(frozen), dtype=torch.float64, device=frozen.device)
+    out, reached = torch.zeros_like(wanted), wanted.new_zeros(len(frozen), 1)
     for a in restarts:
-        found = torch.linalg.solve(same - (1.0 - a) * near, a * start).clamp(min=0.0)
+        # No sum of this factor and of its solutions has terms of two signs: small shares, many hops away, are exact too.
+        found = torch.cholesky_solve(a * wanted, torch.linalg.cholesky(same - (1.0 - a) * near))
         total = found.sum(1, keepdim=True)
-        out += torch.where(total > 1e-12, found / total.clamp(min=1e-12), 0.0) / len(restarts)
-    return out
+        arrives = total > TRACE
+        out += torch.where(arrives, found / total.where(arrives, 1.0), 0.0)
+        reached += arrives
+    return (out / reached.clamp(min=1.0)).to(start.dtype)
 
 
 def _graph(f: Tensor, k: int, temperature: float) -> Tensor:
