@@ -7,6 +7,8 @@ are computed in float64: what is left of near-collinear float32 vectors is noise
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -160,23 +162,15 @@ def singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple[Tens
         ([1.4142, 0.0], [[1.0, 0.0]])
     """
     dtype = working(tuples)[0].dtype
-    z, _ = _masked(tuples, present)
-    gram = inner(z, z)
-    with torch.no_grad():
-        values, vectors = torch.linalg.eigh(gram)
-        values, vectors = values.flip(-1), vectors.flip(-1)
-        # Of two items at an obtuse angle the mean has no side: then the first one says which.
-        side = 1 + 1e-3 * torch.arange(z.shape[1], 0, -1, dtype=z.dtype, device=z.device)
-        sign = torch.where(vectors[..., 0] @ side < 0, -1.0, 1.0).to(z)
-        leading = vectors[..., 0] * sign[:, None]
-        gap = values[:, :1] - values[:, 1:]
-        damped = gap / (gap.square() + 1e-16)
-    # First-order perturbation of the eigenpairs: the values are those above, the gradients are exact.
-    rotated = vectors.mT @ gram @ vectors
-    square = rotated.diagonal(dim1=-2, dim2=-1).clamp_min(0.0)
+    z, present = _masked(tuples, present)
+    values, vectors = _Eigen.apply(inner(z, z))
+    # Of two items at an obtuse angle the mean has no side: then the first one says which.
+    side = 1 + 1e-3 * torch.arange(z.shape[1], 0, -1, dtype=z.dtype, device=z.device)
+    leading = vectors[..., -1]
+    leading = torch.where((leading.detach() @ side < 0)[:, None], -leading, leading)
+    absent = torch.arange(z.shape[1], device=z.device) >= present.sum(1, keepdim=True)
+    square = values.flip(-1).clamp_min(0.0).masked_fill(absent, 0.0)
     singular = square / (square + 1e-12).sqrt()  # the root, with a finite gradient at 0
-    shift = vectors[..., 1:] @ (damped[..., None] * (vectors[..., 1:].mT @ (gram @ leading[..., None])))
-    leading = leading + shift.squeeze(-1)
     direction = torch.nn.functional.normalize((leading[..., None] * z).sum(1), dim=-1, eps=1e-12)
     return singular.to(dtype), direction.to(dtype)
 
@@ -204,6 +198,24 @@ def mean_singular_values(tuples: Tensor, present: Tensor | None = None) -> tuple
     rest = singular_values(z - mean[:, None, :], present)[0][:, :-1]
     direction = torch.nn.functional.normalize(mean, dim=-1, eps=1e-12)
     return torch.cat([along[:, None], rest], 1).to(dtype), direction.to(dtype)
+
+
+class _Eigen(torch.autograd.Function):
+    """Rising eigenvalues and vectors of symmetric matrices; gradients, of any order, are finite where values meet."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        found = torch.linalg.eigh(matrix)
+        ctx.save_for_backward(*found)
+        return found[0], found[1]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        values, vectors = ctx.saved_tensors
+        gap = values[..., None, :] - values[..., :, None]
+        same = torch.eye(gap.shape[-1], dtype=torch.bool, device=gap.device)
+        turns = (gap / (gap.square() + 1e-16)).masked_fill(same, 0.0) * (vectors.mT @ grads[1])
+        return vectors @ (torch.diag_embed(grads[0]) + turns) @ vectors.mT
 
 
 def _masked(tuples: Tensor, present: Tensor | None) -> tuple[Tensor, Tensor]:

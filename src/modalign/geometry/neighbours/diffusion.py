@@ -72,7 +72,7 @@ def diffused(
     same = torch.eye(len(frozen), dtype=torch.float64, device=frozen.device)
     out, reached = torch.zeros_like(wanted), wanted.new_zeros(len(frozen), 1)
     for a in restarts:
-        # No sum of this factor and of its solutions has terms of two signs: small shares, many hops away, are exact too.
+        # No sum of this factor and its solutions has terms of two signs: small shares, many hops away, are exact too.
         found = torch.cholesky_solve(a * wanted, torch.linalg.cholesky(same - (1.0 - a) * near))
         total = found.sum(1, keepdim=True)
         arrives = total > TRACE
