@@ -132,6 +132,16 @@ def test_float32_and_far_from_the_origin() -> None:
     assert torch.allclose(far.correlations, near.correlations, atol=1e-3)
 
 
+def test_one_feature_far_from_the_origin_does_not_hide_the_others() -> None:
+    x, y, _ = shared()
+    there = torch.cat([x, torch.full((len(x), 1), 1e8)], 1).float()
+    far, near = cca([there, y.float()], ridge=0.0, dim=3), cca([x, y], ridge=0.0, dim=3)
+    assert torch.allclose(far.correlations, near.correlations, atol=1e-5)
+    for rows in (there[:, -1:], there[:, -1:].expand(-1, 4) + torch.rand(len(x), 4)):  # but for its own rounding
+        with pytest.raises(ModalignError, match="rows are equal"):
+            principal_axes(rows)
+
+
 def test_broken_input_is_refused() -> None:
     x, y, _ = shared(10)
     with pytest.raises(ModalignError, match="all 3 rows are equal"):

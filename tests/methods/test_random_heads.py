@@ -26,6 +26,19 @@ def test_a_feature_that_is_constant_in_training_has_no_weight() -> None:
     assert torch.equal(heads.transform(moved, "a"), heads.transform(x, "a"))
 
 
+def test_every_feature_that_varies_is_scaled_by_itself_whatever_the_scale_of_another() -> None:
+    """One of a million times the others' spread left them all without weight; one far from zero was refused."""
+    x = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    x[:, 1], x[:, 2], x[:, 3] = 1e8 * x[:, 1], x[:, 2] + 1e4, 1e8
+    heads = random_heads(Views.from_arrays(a=x, b=x.flip(0)), 4, 0, 0.0, torch.Generator().manual_seed(1))
+    seen = heads["a"].features(x)
+    right = (x.double() - x.double().mean(0)) / x.double().std(0) / 6**0.5
+    right[:, 3] = 0.0
+    assert torch.allclose(seen.double(), right, atol=1e-3)  # half a digit of 1e4 in float32
+    with pytest.raises(ModalignError, match="'a' with 50 rows: all of them are equal"):
+        random_heads(Views.from_arrays(a=x[:, 3:4], b=x), 4, 0, 0.0, torch.Generator())
+
+
 @pytest.mark.parametrize("items", [0, 1])
 @pytest.mark.parametrize("name", ["clip", "gradient", "cca", "full"])
 def test_a_modality_of_fewer_than_two_items_is_refused_by_every_start(name: str, items: int) -> None:

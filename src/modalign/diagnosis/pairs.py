@@ -24,6 +24,7 @@ from ..views import Views
 from .advice import judge, overall, say
 from .doubles import doubles
 from .gain import Gain, gain
+from .scales import drowned
 
 LEAST = 30
 """Pairs needed for a diagnosis."""
@@ -129,7 +130,7 @@ def diagnose(
         raise ModalignError(f"a diagnosis needs two or more modalities, got {', '.join(x.modalities) or 'none'}")
     if permutations < 10:
         raise ModalignError(f"a null needs at least 10 permutations, got {permutations}")
-    notes: list[str] = []
+    notes = drowned(x.data)
     found, failures = [], []
     couples = list(combinations(x.modalities, 2))
     for done, (a, b) in enumerate(couples):

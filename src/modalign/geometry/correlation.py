@@ -162,8 +162,9 @@ def _eigen(gram: Tensor) -> tuple[Tensor, Tensor]:
 def _leading(mean: Tensor, values: Tensor, axes: Tensor, most: int | None, count: int) -> PrincipalAxes:
     """Principal axes from rising eigenvalues with their vectors, without directions of no variance."""
     values, axes = values.flip(0), axes.flip(1)
-    least = 1e-14 * float(mean.double().square().sum())  # below it is the rounding of single precision
-    rank = int((values > 1e-12 * values[0]).sum()) if len(values) and values[0] > least else 0
+    spread = axes.square() @ values.clamp(min=0)  # variance of each feature
+    varies = bool((spread > 1e-14 * mean.square()).any())  # below it is the rounding of single precision
+    rank = int((values > 1e-12 * values[0]).sum()) if varies else 0
     if rank == 0:
         raise ModalignError(f"all {count} rows are equal: there is no variance to align")
     total = values.clamp(min=0).sum() / len(mean)

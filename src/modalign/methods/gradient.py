@@ -185,15 +185,23 @@ def random_heads(x: Views, dim: int, hidden: int, dropout: float, generator: tor
         rows = rows.float()
         width = rows.shape[1]
         features = FeatureMap(width, rank=width)
-        features.mean.copy_(rows.mean(0))
-        spread = rows.std(0)
-        if spread.norm() <= 1e-7 * features.mean.norm():  # the rounding of single precision
+        mean, spread = _moments(rows)
+        features.mean.copy_(mean)
+        live = spread > 1e-7 * mean.abs()  # more than the rounding of single precision
+        if not live.any():
             raise ModalignError(f"'{m}' with {len(rows)} rows: all of them are equal: there is no variance to align")
-        live = spread > 1e-6 * spread.square().mean().sqrt()  # a feature that is constant here says nothing: weight 0
+        live &= spread > 1e-6 * spread[live].median()  # a feature that is constant here says nothing: weight 0
         scale = torch.where(live, spread, torch.inf).reciprocal() / width**0.5
         features.basis.copy_(torch.diag(scale))  # type: ignore[union-attr]
         heads[m] = Head(features, random_map(width, dim, hidden, dropout, generator))
     return Heads(heads)
+
+
+def _moments(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(d,) means and standard deviations, of sums in float64: in single ones a far mean costs all digits."""
+    mean = torch.stack([part.sum(0, dtype=torch.float64) for part in rows.split(2048)]).sum(0) / len(rows)
+    away = torch.stack([(part.double() - mean).square().sum(0) for part in rows.split(2048)]).sum(0)
+    return mean, (away / (len(rows) - 1)).sqrt()
 
 
 def random_map(width: int, dim: int, hidden: int, dropout: float, generator: torch.Generator) -> Projection:

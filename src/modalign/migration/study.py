@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..diagnosis.scales import drowned
 from ..errors import ModalignError
 from ..metrics.intervals import bootstrap
 from ..metrics.score import Score
 from ..progress import Progress, silent
+from ..views.checks import MOST
 from . import choose, curve
 from .adapter import Adapter
 from .choose import METHODS, Candidate, Direction, Kept, Trial
@@ -46,7 +48,7 @@ def gather(old: Vectors, new: Vectors, pairs: Tensor, seed: int = 0, progress: P
     """Read what is needed of both stores: the links, and at most 20,000 other rows of each.
 
     Raises:
-        ModalignError: too few usable links; rows that are all equal.
+        ModalignError: too few usable links; rows that are all equal; numbers whose squares leave float32.
     """
     links = usable(pairs, old.rows, new.rows)
     progress(0, 2, "reading the stores")
@@ -66,6 +68,8 @@ def gather(old: Vectors, new: Vectors, pairs: Tensor, seed: int = 0, progress: P
             aside[f"sampled rows of {name} that are zero or not finite"] = lost
     store, more = torch.cat([y, others[0][0]]), torch.cat([x, others[1][0]])
     for name, found in (("OLD", store), ("NEW", more)):
+        if (most := float(found.abs().max())) > MOST:
+            raise ModalignError(f"{name} has numbers up to {most:.3g}, whose lengths are lost in float32: scale them")
         if bool((found == found[0]).all()):
             raise ModalignError(f"all rows of {name} are equal: there is nothing to find in it")
     return LinkedRows(rows, Sample(x, y, more, store), store, aside)
@@ -138,9 +142,11 @@ def study(
     good = torch.ones(len(rows.links), dtype=torch.bool)
     good[doubt.rows] = False
     if doubt.share > MOST_WRONG or int(good.sum()) < LEAST:
+        scales = drowned({"OLD": rows.raw.y, "NEW": rows.raw.x})
         raise ModalignError(
             f"{int((~good).sum())} of {len(good)} pairs look wrong, too many to trust the others. Are the row numbers "
             "of OLD first and those of NEW second, counted from 0, and is each pair one item?"
+            + "".join(f" Also, {remark}" for remark in scales)
         )
     kept_links = good.nonzero().flatten()
     raw = rows.raw.linked(kept_links)

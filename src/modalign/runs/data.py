@@ -15,6 +15,7 @@ from ..data.arrays import load_features
 from ..data.left_out import LeftOut
 from ..data.manifest import Manifest, with_soundtracks
 from ..data.pairs import Ids, joined, load_ids
+from ..diagnosis.scales import drowned
 from ..errors import ModalignError, few
 from ..features.choose import make_encoders
 from ..features.embed import embed_cached
@@ -82,12 +83,12 @@ class Data:
 
     @property
     def warnings(self) -> list[str]:
-        """What can not be concluded from data as few as these."""
+        """What can not be concluded from data as few as these, or of such scales."""
         pairs = len(linked_groups(self["train"]))
         told = [f"not measured: {self.unmeasured}"] if self.unmeasured else []
         if pairs < FEW_PAIRS:
             told.append(f"{_groups(self['train'])} to learn from: as few can be aligned whatever they are")
-        return told
+        return [*told, *drowned(self["train"].data)]
 
     @property
     def kept(self) -> str | None:
