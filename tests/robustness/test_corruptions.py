@@ -91,6 +91,13 @@ def test_each_mistake_is_what_it_says() -> None:
     assert misspell("", 5) == ""
 
 
+@pytest.mark.parametrize("kind", [*TYPOS, "mixed"])
+@pytest.mark.parametrize("caption", ["tree", "all", "a", "кошка на столе", "Ein süßer Hund", "猫"])
+def test_a_mistake_is_one_in_any_language_and_at_the_end(caption: str, kind: str) -> None:
+    """Equal letters were swapped, nothing followed the last one, and no key lies beside one that the table lacks."""
+    assert all(misspell(caption, 1, seed, kind) != caption for seed in range(30))
+
+
 def test_what_is_not_known_is_refused() -> None:
     with pytest.raises(ModalignError, match="did you mean 'pixelate'"):
         corrupt(photo(), "pixelat")

@@ -50,7 +50,8 @@ def misspell(caption: str, severity: int = 3, seed: int = 0, kind: str = "mixed"
 
     Args:
         caption: any text. severity: 1 to 5; the mistakes of one are also made at the next. seed: of the draws.
-        kind: "swap" (with the next letter), "drop", "double", "neighbour" (a key beside it) or "mixed".
+        kind: "swap" (with what follows), "drop", "double", "neighbour" (a key beside it on an English keyboard) or
+            "mixed". A letter that nothing else follows, or that has no such key, is doubled.
 
     Returns:
         The text; unchanged where it has no letter.
@@ -237,8 +238,9 @@ NEAR = {
 
 
 def _swap(out: list[str], place: int, draw: float) -> None:
-    if place + 1 < len(out):
-        out[place], out[place + 1] = out[place + 1], out[place]
+    if place + 1 == len(out) or out[place] == out[place + 1]:
+        return _double(out, place, draw)
+    out[place], out[place + 1] = out[place + 1], out[place]
 
 
 def _drop(out: list[str], place: int, draw: float) -> None:
@@ -251,9 +253,10 @@ def _double(out: list[str], place: int, draw: float) -> None:
 
 def _neighbour(out: list[str], place: int, draw: float) -> None:
     near = NEAR.get(out[place].lower())
-    if near:
-        key = near[int(draw * len(near))]
-        out[place] = key.upper() if out[place].isupper() else key
+    if near is None:
+        return _double(out, place, draw)
+    key = near[int(draw * len(near))]
+    out[place] = key.upper() if out[place].isupper() else key
 
 
 TYPOS: Mapping[str, Callable[[list[str], int, float], None]] = {
