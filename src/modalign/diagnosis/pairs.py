@@ -271,6 +271,7 @@ def diagnose_arrays(
     """
     from ..data.arrays import load_features, modality_names
     from ..data.pairs import files_of, joined, load_ids
+    from ..data.steady import steady
 
     if len(arrays) == 1 and arrays[0].is_dir():
         store = Store.open(arrays[0])
@@ -281,6 +282,7 @@ def diagnose_arrays(
             "doubles": doubles(store.manifest),
         }
     labels = modality_names(arrays, names)
-    x = load_features(dict(zip(labels, arrays, strict=True)))
-    known = load_ids(files_of(ids, labels), {m: len(features) for m, features in x.items()})
-    return diagnose(joined(x, pairs, known), rows, seed=seed, progress=progress).json()
+    with steady([*arrays, *ids, pairs]):
+        x = load_features(dict(zip(labels, arrays, strict=True)))
+        known = load_ids(files_of(ids, labels), {m: len(features) for m, features in x.items()})
+        return diagnose(joined(x, pairs, known), rows, seed=seed, progress=progress).json()

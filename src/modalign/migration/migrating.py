@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..data.pairs import equal_ids, files_of, load_ids, load_pairs
+from ..data.steady import steady
 from ..errors import ModalignError, few
 from ..files import absolute, read_json, write_json, write_text
 from ..outputs import KINDS, claim, kind_of
@@ -130,13 +131,14 @@ def migrate(
     folder = None if out is None else Path(out)
     inputs = [x for x in (old, new, pairs, *ids) if isinstance(x, str | Path)]
     with nullcontext() if folder is None else claim(folder, "migration", inputs=inputs):
-        stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
-        if not directions:
-            raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
-        _check_encoders(encoders or {}, stores)
-        links = _links(pairs, ids, {"OLD": stores[0].rows, "NEW": stores[1].rows})
-        s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
-        facts = describe(s, stores, len(links), k, seed, encoders or {})
+        with steady(inputs):
+            stores = _store(old, old_part, "OLD"), _store(new, new_part, "NEW")
+            if not directions:
+                raise ModalignError(f"no direction to map in: name {', '.join(DIRECTIONS)} or both")
+            _check_encoders(encoders or {}, stores)
+            links = _links(pairs, ids, {"OLD": stores[0].rows, "NEW": stores[1].rows})
+            s = study(stores[0], stores[1], links, measure, methods, directions, k, seed, progress)
+            facts = describe(s, stores, len(links), k, seed, encoders or {})
         moved = Migration({d: side.adapter for d, side in s.sides.items()}, facts, folder)
         if folder is not None:
             write(moved, s, folder)

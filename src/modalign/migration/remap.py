@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..data.steady import steady
 from ..errors import ModalignError, few
 from ..files import absolute
 from ..outputs import claim_file, refuse
@@ -18,6 +19,7 @@ from ..search.gallery import unit_rows
 from ..search.index import Index
 from ..search.segments import is_index
 from . import gradual
+from .adapter import Adapter
 from .apply import fits, map_file, refuse_mapped
 from .in_faiss import map_faiss, queries_in_faiss
 from .in_lance import map_lance
@@ -71,16 +73,35 @@ def remap(
         refuse(out, "index", inputs=[store, folder, new_items])
         return {**told, **map_index(moved, store, out, new_items, progress)}
     endings = FAISS if store.suffix in FAISS else (".npy", ".parquet") if store.suffix == ".parquet" else (".npy",)
+    marks = moved.facts[direction].get("marks")
     with claim_file(out, endings, [store, folder], new=True):
-        if store.suffix not in FAISS:
-            rows = open_vectors(store, part)
-            refuse_mapped(moved.facts[direction].get("marks"), rows)
-            if out.suffix == ".parquet":
-                return {**told, **map_parquet(adapter, store, out, part, progress)._asdict()}
-            return {**told, **map_file(adapter, rows, out, progress)._asdict()}
+        try:
+            with steady([store]):
+                return {**told, **_mapped(adapter, store, out, marks, queries, part, progress)}
+        except ModalignError:
+            out.unlink(missing_ok=True)  # it was not there before
+            raise
+
+
+def _mapped(
+    adapter: Adapter,
+    store: Path,
+    out: Path,
+    marks: Mapping[str, Any] | None,
+    queries: bool,
+    part: str | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """A store as the file ``out``: what the kind of store tells of it."""
+    if store.suffix in FAISS:
         if queries:
-            return {**told, "rows": queries_in_faiss(adapter, store, out)}
-        return {**told, **map_faiss(adapter, store, out, progress, moved.facts[direction].get("marks"))._asdict()}
+            return {"rows": queries_in_faiss(adapter, store, out)}
+        return map_faiss(adapter, store, out, progress, marks)._asdict()
+    rows = open_vectors(store, part)
+    refuse_mapped(marks, rows)
+    if out.suffix == ".parquet":
+        return map_parquet(adapter, store, out, part, progress)._asdict()
+    return map_file(adapter, rows, out, progress)._asdict()
 
 
 def map_index(

@@ -20,10 +20,12 @@ from ..data.manifest import Manifest, Row
 from ..data.media import signature, thumbnail
 from ..errors import ModalignError
 from ..files import RunFile, atomic, read_jsonl, to_json, write_text
+from ..model import Heads
 from ..progress import Progress, silent
 from ..views import Views
 
 THUMBNAIL = 96  # pixels
+BLOCK, NEAR = 1 << 14, 1e-2  # rows compared at once; numbers of unit rows that are taken for equal
 AT_ONCE = 256  # thumbnails that are asked for together
 
 OWN = frozenset({"modality", "group", "split", "row", "text", "uri", "picture", "start", "end"})  # that entries hold
@@ -43,6 +45,23 @@ class Items(NamedTuple):
         rows = {m: [i for i, e in enumerate(self.entries[m]) if e.get("split") == name] for m in self.z.modalities}
         kept = self.z.select({m: torch.tensor(index, dtype=torch.long) for m, index in rows.items()})
         return Items(kept, {m: [self.entries[m][i] for i in index] for m, index in rows.items()})
+
+    def stranger(self, heads: Heads, splits: Mapping[str, Views]) -> str:
+        """Where features are not those that were embedded: the first row that lies elsewhere; empty where all agree."""
+        for m, known in self.z.data.items():
+            found = [x for x in splits.values() if m in x]
+            if (rows := sum(len(x[m]) for x in found)) != len(known):
+                return f"they have {rows:,} rows of '{m}', not {len(known):,}"
+            start = 0
+            for x in found:
+                for part, groups in zip(x[m].split(BLOCK), x.group[m].split(BLOCK), strict=True):
+                    stop = start + len(part)
+                    off = (heads.transform(part, m) - known[start:stop]).abs().amax(1) > NEAR
+                    off |= groups.long() != self.z.group[m][start:stop].long()
+                    if off.any():
+                        return f"item {start + int(off.nonzero()[0])} of '{m}' is another one"
+                    start = stop
+        return ""
 
     def words(self) -> dict[int, str]:
         """Group -> its first words: an item without words of its own goes by them."""

@@ -179,8 +179,17 @@ class Run:
     # ------------------------------------------------------------------ what was learnt from, and what came out
 
     def data(self, progress: Progress = silent) -> Data:
-        """The features that the run was fitted and tested on. Raises ModalignError where they are gone."""
-        return load_data(self.require_specification(), progress)
+        """The features that the run was fitted and tested on.
+
+        Raises:
+            ModalignError: they are gone, or are not those that the run was made of.
+        """
+        data = load_data(self.require_specification(), progress)
+        if self.has_model and self.has_items and (which := self.items.stranger(self.model.heads, data.splits)):
+            raise ModalignError(
+                f"the data of {self} have changed since it was made ({which}): put them back, or run it again"
+            )
+        return data
 
     @property
     def has_items(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from ..data.arrays import load_features, modality_names
 from ..data.left_out import lines
 from ..data.pairs import files_of
+from ..data.steady import steady
 from ..diagnosis.doubles import doubles
 from ..files import absolute, atomic, save_array
 from ..model import Model
@@ -18,8 +19,9 @@ from ..parameters import Dim, Seed, Share, checked
 from ..progress import Progress, note, silent
 from ..specification import Specification, specification
 from ..training import launch, ranks
-from .data import load_data
+from .data import Data, load_data
 from .fit import fit, result_of, settings_of
+from .result import Result
 from .run import Run
 
 
@@ -31,10 +33,16 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
             there, more pairs asked for than there are, or what the method refuses.
     """
     with claim(Path(spec.out), "run", "train", [spec.data.get("store"), spec.data.get("root")]):
-        return _train(spec, progress)
+        files = [*spec.data.get("arrays", {}).values(), *spec.data.get("ids", {}).values(), spec.data.get("pairs")]
+        with steady(files if "arrays" in spec.data else []):
+            model, data, result = _fitted(spec, progress)
+        if not ranks.leads():
+            return Run(spec.out)
+        return Run.write(spec, model, data, result, progress)
 
 
-def _train(spec: Specification, progress: Progress) -> Run:
+def _fitted(spec: Specification, progress: Progress) -> tuple[Model, Data, Result]:
+    """What was learnt, from what, and what was measured, by the first of several ranks."""
     with launch.in_turn():  # what is encoded by the first process lies ready for the others
         data = load_data(spec, progress, needed="train")
     if data.manifest is not None and progress is not silent:
@@ -47,11 +55,10 @@ def _train(spec: Specification, progress: Progress) -> Run:
         method["seed"] = spec.seed
     model, seconds = fit(method, train, data.splits.get("dev"), Path(spec.out), data, progress)
     name = str(method["name"])
-    if not ranks.leads():
-        return Run(spec.out)
     title = f"{name} on {named(spec)}"
-    result = result_of(title, name, model.heads, data, spec, fit_facts(model), seconds=seconds)
-    return Run.write(spec, model, data, result, progress)
+    if not ranks.leads():
+        return model, data, Result(title, {})
+    return model, data, result_of(title, name, model.heads, data, spec, fit_facts(model), seconds=seconds)
 
 
 @checked
@@ -108,8 +115,9 @@ def transform_array(folder: Path, array: Path, modality: str, out: Path) -> dict
     """
     with claim_file(out, (".npy",), [array]):
         model = Run.open(folder).model
-        x = load_features({modality: array})[modality]
-        z = model.transform(x, modality).numpy()
+        with steady([array]):
+            x = load_features({modality: array})[modality]
+            z = model.transform(x, modality).numpy()
         with atomic(out) as partial:
             save_array(partial, z)
     return {"rows": len(z), "dim": z.shape[1], "modality": modality, "out": str(out)}

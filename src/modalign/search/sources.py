@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from ..data.left_out import LeftOut
 from ..errors import ModalignError, unknown
 from ..features.store import Store
@@ -71,8 +69,6 @@ def _from_parent(run: Run, split: str | None, progress: Progress) -> Embedded:
     z = concat([run.model.heads.embed(x) for x in data.splits.values()])
     own = parent.items
     z = z.only(*(m for m in own.z.modalities if m in z))
-    if any(m not in own.z or not torch.equal(z.group[m].long(), own.z.group[m].long()) for m in z.modalities):
-        raise ModalignError(f"the data of {parent} have changed since it was made: run it again")
     z, entries = Items(z, own.entries) if split is None else Items(z, own.entries).split(split)
     return Embedded(z, entries, parent.folder, facts_of(parent))
 
