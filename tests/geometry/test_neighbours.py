@@ -290,7 +290,7 @@ def test_carry_weights_equal_their_formulas(weights):
         for j in near[i]:
             if weights == "self_tuning":
                 around[j] = math.exp(-float((f[i] - f[j]).square().sum()) / (reach[i] * reach[j]))
-            elif weights != "mutual" or i in near[j]:
+            elif weights != "mutual" or i in near[j] or (i >= paired and f[i] @ f[j] >= f[near[j][-1]] @ f[j]):
                 around[j] = math.exp(float(f[i] @ f[j]) / temperature)
         own = 0.3 if i < paired and around.sum() > 0 else float(i < paired)
         expected[i] = (1 - own) * around / around.sum().clamp(min=1e-300)
@@ -299,6 +299,21 @@ def test_carry_weights_equal_their_formulas(weights):
     pairs = torch.arange(paired)[:, None].expand(-1, 2)
     found = nb.carry(f, pairs, paired, k=k, temperature=temperature, own=0.3, weights=weights)
     torch.testing.assert_close(found, expected)
+
+
+def test_mutual_neighbours_carry_to_items_without_partners_too():
+    """None of them could be anybody's neighbour, so that nothing was carried to any."""
+    angle = torch.tensor([0.0, 0.1, 1.0, 1.1, 0.05, 0.5])  # the last two without partners
+    f = torch.stack([angle.cos(), angle.sin()], 1)
+    pairs = torch.arange(4)[:, None].expand(-1, 2)
+    found = nb.carry(f, pairs, others=4, k=1, own=0.0, weights="mutual")
+    assert found[:4].argmax(1).tolist() == [1, 0, 3, 2]
+    assert found[4].sum() == 1.0
+    assert found[4, :2].max() == 1.0  # between two that have nothing nearer
+    assert found[5].tolist() == [0.0] * 4  # its nearest one has a nearer neighbour
+    rest = [0, 1, 2, 3]
+    torch.testing.assert_close(found[rest], nb.carry(f[rest], pairs, others=4, k=1, own=0.0, weights="mutual"))
+    assert nb.carry(f, pairs, others=4, k=0, weights="mutual").sum() == 4.0
 
 
 def test_carry_without_pairs_is_empty():

@@ -97,7 +97,8 @@ def carry(
     temperature, P_j. = uniform over the partners of j. An unpaired anchor has own = 0.
 
     Only paired items can be neighbours here, so every anchor with a paired item elsewhere gets a target, unpaired
-    anchors too. Several items of one group (captions of one photo) count as neighbours of each other.
+    anchors too (of mutual neighbours, where there are any). Several items of one group (captions of one photo) count as
+    neighbours of each other.
 
     Args:
         frozen: (n, f) features of the anchors on their own manifold (a frozen encoder).
@@ -106,8 +107,9 @@ def carry(
         k: neighbours carried over.
         temperature: of the neighbours' weights, > 0; small: the nearest alone.
         own: share of an anchor's own partners, in [0, 1]; 1 gives plain pairs.
-        weights: "uniform", "mutual" (only neighbours that also have i among their k nearest) or "self_tuning"
-            (w_ij ~ exp(-|f_i - f_j|^2 / (s_i s_j)) on unit features, s = distance to the k-th neighbour).
+        weights: "uniform", "mutual" (only neighbours to which i is as near as their own k nearest paired items; where
+            there is none, nothing is carried) or "self_tuning" (w_ij ~ exp(-|f_i - f_j|^2 / (s_i s_j)) on unit
+            features, s = distance to the k-th neighbour).
 
     Returns:
         (n, m) without gradient; rows sum to 1, or to 0 for anchors that nothing was carried to.
@@ -139,12 +141,13 @@ def _neighbour_weights(f: Tensor, paired: Tensor, k: int, temperature: float, we
     check_known("weights", weights, WEIGHTS)
     n = len(f)
     allowed = paired[None, :] & ~torch.eye(n, dtype=torch.bool, device=f.device)
-    logits = (inner(f, f)).masked_fill(~allowed, -torch.inf)
-    k = min(k, n)
-    near = logits.topk(k, 1).indices if k else torch.empty(n, 0, dtype=torch.long, device=f.device)
+    cosine = inner(f, f)
+    logits = cosine.masked_fill(~allowed, -torch.inf)
+    top, near = logits.topk(min(k, n), 1)
     chosen = torch.zeros(n, n, dtype=torch.bool, device=f.device).scatter_(1, near, True) & allowed
-    if weights == "mutual":
-        chosen = chosen & chosen.T
+    if weights == "mutual" and near.numel():
+        back = (cosine >= top[:, -1]) & ~paired[:, None]  # an item without partners is nobody's neighbour, but near
+        chosen = chosen & (chosen.T | back)
     if weights == "self_tuning":
         squares = sqeuclidean(f, f)
         scale = squares.masked_fill(~chosen, 0.0).amax(1).sqrt().clamp(min=1e-6)
