@@ -130,10 +130,11 @@ class Gallery:
     def words(self, place: Place, entry: Mapping[str, Any]) -> str:
         """An item's words, else the first of its group in its batch, or among all where the batch has no words at all;
         or nothing."""
-        group, (part, row) = entry.get("group"), self.part(place)
+        if entry.get("text"):
+            return str(entry["text"])
+        part, row = self.part(place)
         batch = int(part.batch[row])
-        own = self._names.get((batch if (batch, None) in self._names else None, group))
-        return str(entry.get("text") or own or "")
+        return self._names.get((batch if (batch, None) in self._names else None, entry.get("group")), "")
 
     @cached_property
     def _names(self) -> dict[tuple[int | None, Any], str]:
