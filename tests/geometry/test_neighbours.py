@@ -145,6 +145,22 @@ def test_euclidean_distances_of_nearly_equal_points_are_never_nan():
     torch.testing.assert_close(values[:, 1:].double(), truth[:, 1:], rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize("width", [1, 4])
+@pytest.mark.parametrize("k", [1, 3, 12])
+def test_neighbours_in_tight_clusters_far_apart_are_the_nearest_ones(width, k):
+    """Events that come in bursts over years: squares of the whole span hid which of a burst were nearer than others."""
+    g = torch.Generator().manual_seed(0)
+    burst = 1.5e6 * torch.randint(0, 60, (60, 1), generator=g).double().repeat_interleave(10, 0)
+    x = torch.cat([burst + 5e-2 * torch.rand(600, 1, generator=g), 1e-3 * torch.randn(600, 3, generator=g)], 1)[:, :width]
+    x[7] = x[3]
+    value, index = nb.knn(x, k=k, metric="euclidean")
+    apart = (x[:, None] - x).square().sum(2).sqrt().fill_diagonal_(torch.inf)
+    want = apart.sort(dim=1, stable=True)
+    torch.testing.assert_close(value, want.values[:, :k])
+    torch.testing.assert_close(apart.gather(1, index), want.values[:, :k])
+    assert index[7, 0] == 3
+
+
 def test_more_neighbours_than_items_returns_all_of_them():
     x = rows(4, 3)
     assert nb.knn(x, k=10)[1].shape == (4, 3)

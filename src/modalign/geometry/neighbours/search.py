@@ -18,6 +18,7 @@ QUERIES = 512  # at most at a time
 TILE = 1024  # gallery items in one product, so that its scores are still in the cache when their maxima are taken
 GROUP = 8  # gallery items whose best score is taken first, so that the selection sorts few numbers
 GROUPS = 8  # groups of them whose best score is taken before that
+VAGUE = 1e-9  # rounding beside a squared distance from which on it may hide nearer items
 SPARE = 2  # candidates beyond k, to make it unlikely that rounding hides a neighbour
 
 
@@ -214,4 +215,24 @@ def _thorough(scorer: Scorer, queries: Tensor, k: int, without_self: bool) -> tu
     free = k - above.sum(1, keepdim=True)
     chosen = above | (tied & (tied.cumsum(1) <= free))
     candidates = chosen.nonzero()[:, 1].view(len(queries), k)
-    return _order(scorer, queries, candidates, k)
+    exact, found = _order(scorer, queries, candidates, k)
+    if scorer.metric == "euclidean":
+        near = above | tied
+        vague = (near.sum(1) > k) & (slack > VAGUE * edge.abs())[:, 0] & (exact[:, -1] < 0)
+        again = vague.nonzero().flatten()
+        if len(again):
+            exact[again], found[again] = _apart(scorer, queries[again], near[again], k)
+    return exact, found
+
+
+def _apart(scorer: Scorer, queries: Tensor, near: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best among all candidates (b, m) of each query, told apart by their differences.
+
+    A square of a large set is rounded by more than small distances in it are long; that of a difference is not.
+    """
+    count = near.sum(1, keepdim=True)
+    place = torch.arange(int(count.max()), device=near.device)
+    columns = near.byte().argsort(dim=1, descending=True, stable=True)[:, : len(place)]
+    exact = scorer.candidates(queries, columns).masked_fill_(place >= count, -torch.inf)
+    exact, order = exact.sort(dim=1, descending=True, stable=True)
+    return exact[:, :k], columns.gather(1, order[:, :k])
