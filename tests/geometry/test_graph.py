@@ -135,6 +135,16 @@ def test_merge_lengths_are_the_minimum_spanning_tree(monkeypatch):
     np.testing.assert_allclose(gr.merge_lengths(clusters, 15, metric="euclidean").numpy(), exact, rtol=1e-6)
 
 
+def test_merge_lengths_within_tight_clusters_far_apart():
+    """From a product of all points the tree of a burst of events was another one, of edges six times as long."""
+    g = torch.Generator().manual_seed(0)
+    burst = 1.5e6 * torch.randint(0, 20, (20, 1), generator=g).double().repeat_interleave(10, 0)
+    x = torch.cat([burst + 5e-2 * torch.rand(200, 1, generator=g), 1e-3 * torch.randn(200, 3, generator=g)], 1)
+    apart = (x[:, None] - x).square().sum(2).sqrt().numpy()
+    expected = np.sort(minimum_spanning_tree(apart).data)
+    np.testing.assert_allclose(gr.merge_lengths(x, metric="euclidean").numpy(), expected, rtol=1e-9)
+
+
 def test_merge_lengths_of_equal_points_are_zero():
     assert gr.merge_lengths(torch.ones(4, 3)).tolist() == [0.0, 0.0, 0.0]
     assert len(gr.merge_lengths(torch.ones(1, 3))) == 0

@@ -151,7 +151,8 @@ def test_neighbours_in_tight_clusters_far_apart_are_the_nearest_ones(width, k):
     """Events that come in bursts over years: squares of the whole span hid which of a burst were nearer than others."""
     g = torch.Generator().manual_seed(0)
     burst = 1.5e6 * torch.randint(0, 60, (60, 1), generator=g).double().repeat_interleave(10, 0)
-    x = torch.cat([burst + 5e-2 * torch.rand(600, 1, generator=g), 1e-3 * torch.randn(600, 3, generator=g)], 1)[:, :width]
+    x = torch.cat([burst + 5e-2 * torch.rand(600, 1, generator=g), 1e-3 * torch.randn(600, 3, generator=g)], 1)
+    x = x[:, :width]
     x[7] = x[3]
     value, index = nb.knn(x, k=k, metric="euclidean")
     apart = (x[:, None] - x).square().sum(2).sqrt().fill_diagonal_(torch.inf)

@@ -221,22 +221,30 @@ def merge_lengths(
     if metric == "cosine":
         x = torch.nn.functional.normalize(x, dim=1)
     if len(x) <= EXACT:
-        return _prim(x).sort().values
+        return _prim(x, _apart(x, metric)).sort().values
     tree = minimum_spanning_tree(knn_graph(x, k, connect=True, near=near))
     return torch.as_tensor(np.sort(tree.data))
 
 
-def _prim(x: Tensor) -> Tensor:
-    """Edge lengths of the minimum spanning tree of all distances, in the order of growth.
+def _apart(x: Tensor, metric: str) -> Tensor:
+    """(n, n) numbers in the order of all distances; of unit rows from one product, which is several times quicker.
 
-    The tree is grown on distances from one matrix product; the lengths of its edges are then taken from the points
-    themselves, since the product loses the digits of short ones.
+    A product loses the digits of what is short beside the whole set, as points of one cluster among far ones are.
     """
-    n = len(x)
+    if metric == "euclidean":
+        return torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
     x = x - x.mean(0)
     squares = x.square().sum(1)
-    distance = (squares[:, None] + squares[None, :]).addmm_(x, x.T, alpha=-2.0)
-    nearest, parent = torch.full_like(squares, torch.inf), torch.zeros(n, dtype=torch.long, device=x.device)
+    return (squares[:, None] + squares[None, :]).addmm_(x, x.T, alpha=-2.0)
+
+
+def _prim(x: Tensor, distance: Tensor) -> Tensor:
+    """Edge lengths of the minimum spanning tree of all distances, in the order of growth.
+
+    The tree is grown on distances (n, n), which are used up; the lengths of its edges are then taken from the points.
+    """
+    n = len(x)
+    nearest, parent = torch.full_like(x[:, 0], torch.inf), torch.zeros(n, dtype=torch.long, device=x.device)
     order, new = [], 0
     for _ in range(n - 1):
         distance[:, new] = torch.inf  # nobody reaches what is inside: it stays at infinity
