@@ -162,6 +162,16 @@ def test_neighbours_in_tight_clusters_far_apart_are_the_nearest_ones(width, k):
     assert index[7, 0] == 3
 
 
+@pytest.mark.parametrize("metric", ["dot", "euclidean"])
+def test_one_huge_row_hides_no_neighbours(metric):
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.randn(50, 8, generator=g).double(), torch.randn(200, 8, generator=g).double()
+    y[100] = -1e14
+    index = nb.knn(x, y, 5, metric=metric)[1]
+    apart = (x[:, None] - y).square().sum(2) if metric == "euclidean" else -(x[:, None] * y).sum(2)
+    assert torch.equal(index, apart.argsort(dim=1, stable=True)[:, :5])
+
+
 def test_more_neighbours_than_items_returns_all_of_them():
     x = rows(4, 3)
     assert nb.knn(x, k=10)[1].shape == (4, 3)

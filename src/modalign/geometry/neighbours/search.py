@@ -18,7 +18,7 @@ QUERIES = 512  # at most at a time
 TILE = 1024  # gallery items in one product, so that its scores are still in the cache when their maxima are taken
 GROUP = 8  # gallery items whose best score is taken first, so that the selection sorts few numbers
 GROUPS = 8  # groups of them whose best score is taken before that
-VAGUE = 1e-9  # rounding beside a squared distance from which on it may hide nearer items
+VAGUE = 1e-9  # rounding beside a score from which on it may hide better ones
 SPARE = 2  # candidates beyond k, to make it unlikely that rounding hides a neighbour
 
 
@@ -216,9 +216,9 @@ def _thorough(scorer: Scorer, queries: Tensor, k: int, without_self: bool) -> tu
     chosen = above | (tied & (tied.cumsum(1) <= free))
     candidates = chosen.nonzero()[:, 1].view(len(queries), k)
     exact, found = _order(scorer, queries, candidates, k)
-    if scorer.metric == "euclidean":
+    if scorer.metric != "cosine":  # all lengths are alike there
         near = above | tied
-        vague = (near.sum(1) > k) & (slack > VAGUE * edge.abs())[:, 0] & (exact[:, -1] < 0)
+        vague = (near.sum(1) > k) & (slack > VAGUE * edge.abs())[:, 0] & (exact[:, -1] != 0)
         again = vague.nonzero().flatten()
         if len(again):
             exact[again], found[again] = _apart(scorer, queries[again], near[again], k)
@@ -226,9 +226,10 @@ def _thorough(scorer: Scorer, queries: Tensor, k: int, without_self: bool) -> tu
 
 
 def _apart(scorer: Scorer, queries: Tensor, near: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best among all candidates (b, m) of each query, told apart by their differences.
+    """The k best among all candidates (b, m) of each query, told apart pair by pair.
 
-    A square of a large set is rounded by more than small distances in it are long; that of a difference is not.
+    Products of all are rounded by the longest rows, and squares of a large set by more than small distances in it are
+    long; those of one pair, and of its difference, are not.
     """
     count = near.sum(1, keepdim=True)
     place = torch.arange(int(count.max()), device=near.device)
