@@ -42,6 +42,7 @@ class RunFile(StrEnum):
     ITEMS = "items.jsonl"  # what they are
     PICTURES = "media"  # thumbnails of the items
     STORE = "store"  # features of encoders of its own
+    NEXT = ".next"  # a fit that takes the place of this run's when it is done
     FITS = "fits"  # other methods and budgets that were fitted beside it
     INDEX = "index"
     REPORT = "report.html"  # all of it, to look at

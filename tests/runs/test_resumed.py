@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,75 @@ def test_ctrl_c_ends_in_one_line_that_says_what_was_kept(tmp_path: Path) -> None
     assert "Traceback" not in err
     assert last.startswith("modalign: interrupted; what was tried and trained is kept in ")
     assert last.endswith("run the same command again to go on")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def model_of(folder: Path) -> bytes:
+    return (folder / RunFile.WEIGHTS).read_bytes()
+
+
+def test_a_finished_run_stays_whole_until_another_fit_in_its_folder_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scores, items and report went when the other fit began, and the model when that was killed."""
+    a, b = arrays(tmp_path)
+    align_arrays([a, b], tmp_path / "run", method="cca", dim=4)
+    before = contents(tmp_path / "run")
+    solve, calls = full.TransportCCA.solve, []
+
+    def stopped(self: Any, *given: Any, **named: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return solve(self, *given, **named)
+
+    monkeypatch.setattr(full.TransportCCA, "solve", stopped)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        align_arrays([a, b], tmp_path / "run", method="full", dim=4)
+    assert any("is kept in" in said for said in stop.value.__notes__)
+    now = contents(tmp_path / "run")
+    assert {name: now[name] for name in before} == before
+    assert set(now) - set(before) == {".next/fit.json", ".next/trials.jsonl"}
+    assert align_arrays([a, b], tmp_path / "run", method="cca", dim=4).result is not None  # the former one once more
+    assert not (tmp_path / "run" / RunFile.NEXT).exists()
+    for out in ("run", "anew"):
+        align_arrays([a, b], tmp_path / out, method="full", dim=4)
+    assert set(contents(tmp_path / "run")) == set(contents(tmp_path / "anew"))
+    assert model_of(tmp_path / "run") == model_of(tmp_path / "anew")
+
+
+def test_killed_while_a_new_fit_takes_the_place_of_another_the_next_call_ends_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = Views.from_arrays(a=torch.randn(60, 6), b=torch.randn(60, 5))
+    table = {"name": "clip", "dim": 4, "steps": 3}  # it leaves a log
+    fit({"name": "cca", "dim": 4}, x, None, tmp_path / "0")
+    fit(table, x, None, tmp_path / "anew")
+    replace, moved = Path.replace, 0
+
+    def killed(self: Path, target: Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    while True:
+        place, left = tmp_path / str(moved), min(moved, 1)  # a copy of the last one, and one file further
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr(Path, "replace", killed)
+            fit(table, x, None, place)
+            break
+        moved += 1
+        shutil.copytree(place, tmp_path / str(moved))
+        model, _ = fit(table, x, None, place)
+        assert model_of(place) == model_of(tmp_path / "anew")
+        assert torch.equal(model.transform(x["a"], "a"), Model.load(tmp_path / "anew").transform(x["a"], "a"))
+        assert set(contents(place)) == set(contents(tmp_path / "anew"))
+    assert moved >= 4  # log, description, weights, and what says that it is done
 
 
 def test_a_disk_without_room_for_the_model_keeps_what_was_tried(

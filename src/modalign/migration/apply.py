@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ModalignError
 from ..files import read_table, refused, reserve, write_json
-from ..progress import Progress, silent
+from ..progress import Progress, kept, silent
 from .adapter import Adapter
 from .lists import as_tensor
 from .vectors import BLOCK, Vectors
@@ -113,27 +113,38 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
     out.parent.mkdir(parents=True, exist_ok=True)
     part, note = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.note")
     job = {"adapter": fingerprint(adapter), "rows": store.rows, "width": adapter.dim, "store": source_of(store)}
-    done, lost = _resumed(part, note, job)
-    file = _opened(part, (store.rows, adapter.dim), done > 0)
-    for number, (start, block) in enumerate(store.blocks(BLOCK, done)):
-        file[start : start + len(block)] = mapped = adapter(as_tensor(block)).numpy()
-        lost += bare(mapped)
-        if number % FLUSH == FLUSH - 1:
-            file.flush()
-            write_json(note, {**job, "done": start + len(block), "bare": lost})
-        progress(start + len(block), store.rows, "mapping")
-    file.flush()
+    lost = _filled(adapter, store, part, note, job, progress)
     try:
         check(adapter, store, np.load(part, mmap_mode="r").__getitem__)
     except ModalignError:
         note.unlink(missing_ok=True)
         raise  # the next call begins anew
-    del file
     with part.open("rb+") as handle:
         os.fsync(handle.fileno())
     os.replace(part, out)
     note.unlink(missing_ok=True)
     return Mapped(store.rows, lost)
+
+
+def _filled(adapter: Adapter, store: Vectors, part: Path, note: Path, job: dict[str, Any], progress: Progress) -> int:
+    """Map what is not there yet; how many rows are bare."""
+    done, lost = _resumed(part, note, job)
+    file = _opened(part, (store.rows, adapter.dim), done > 0)
+
+    def keep() -> str:
+        file.flush()
+        write_json(note, {**job, "done": done, "bare": lost})
+        return f"{done:,} of {store.rows:,} mapped rows are kept"
+
+    with kept(keep):
+        for number, (start, block) in enumerate(store.blocks(BLOCK, done), 1):
+            file[start : start + len(block)] = mapped = adapter(as_tensor(block)).numpy()
+            done, lost = start + len(block), lost + bare(mapped)
+            if number % FLUSH == 0:
+                keep()
+            progress(done, store.rows, "mapping")
+    file.flush()
+    return lost
 
 
 def _opened(part: Path, shape: tuple[int, int], there: bool) -> np.memmap:

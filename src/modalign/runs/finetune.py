@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,6 +18,7 @@ from ..features.embed import embed
 from ..features.encoders.tuned import as_tunable
 from ..features.encoders.tuning import Tunable, Tuning, trained
 from ..features.store import Store
+from ..files import RunFile
 from ..model import Model
 from ..outputs import claim, tell
 from ..progress import Progress, note, silent
@@ -92,10 +94,11 @@ def _finetune(
     heads = fresh(model.heads, settings.seed) if new_heads else model.heads
     if (former := Run(out)).result is not None:
         tell(out, f"a run '{former.result.title}'", progress)
-    former.void()
+    place = out if former.result is None else out / RunFile.NEXT  # a run that is there stays until this one is
+    Run(place).void()
     with stream or nullcontext():
         end = finetune(
-            heads, nets, make("objective", **minimised), x, settings, dev, train, share, out, progress, stream
+            heads, nets, make("objective", **minimised), x, settings, dev, train, share, place, progress, stream
         )  # fmt: skip
     kept = {"steps": end.step, "best_step": end.best_step, **({"dev": end.best} if dev is not None else {})}
     tuned = Model(
@@ -110,6 +113,11 @@ def _finetune(
     )
     if not ranks.leads():
         return Run(out)
+    if place != out:
+        former.void()
+        if place.exists():
+            shutil.copytree(place, out, dirs_exist_ok=True)  # the log of the training
+            shutil.rmtree(place)
     return _leave(replace(spec, out=str(out)), data, tuned, progress)
 
 

@@ -42,25 +42,47 @@ def fit(
 ) -> tuple[Model, float]:
     """Fit a method, or load the same fit from the folder where it is there already.
 
+    A finished fit of other data or settings stays, with all that was made of it, until this one is done.
+
     Returns: the model and the seconds that its fit took.
     """
     key = _fingerprint({k: v for k, v in method.items() if k not in FREE}, train, dev)
-    past = _begin(folder, key)
-    if past.get("key") == key and past.get("seconds") is not None:
+    with launch.in_turn():
+        if _record(folder / RunFile.NEXT).get("key") == key and is_fitted(folder / RunFile.NEXT) and ranks.leads():
+            _replace(folder, key)
+        past = _record(folder)
+        done = past.get("seconds") is not None
+        place = folder / RunFile.NEXT if done and past.get("key") != key else folder
+        if place == folder and ranks.leads():
+            shutil.rmtree(folder / RunFile.NEXT, ignore_errors=True)
+        if not (done and place == folder):
+            _start(place, key)
+    if done and place == folder:
         return Model.load(folder), float(past["seconds"])
-    if past.get("key") not in (None, key) and past.get("seconds") is not None:
+    if done:
         tell(folder, "a fit of other data or settings", progress)
     start = time.perf_counter()
     part = make("method", **method)
-    with _going_on(folder):
-        heads = part.fit(train, dev, run=folder, progress=progress)
+    with _going_on(place):
+        heads = part.fit(train, dev, run=place, progress=progress)
         seconds = round(time.perf_counter() - start, 3)
         source = data or Data({})
         model = Model(heads, source.encoders, source.fingerprints, resolved("method", method), part.record)
         if ranks.leads():  # inside: a disk without room for the model keeps what was tried
-            model.save(folder)
-            write_json(folder / RunFile.FIT, {"key": key, "seconds": seconds})
+            model.save(place)
+            write_json(place / RunFile.FIT, {"key": key, "seconds": seconds})
+    if place != folder and ranks.leads():
+        _replace(folder, key)
     return model, seconds
+
+
+def _replace(folder: Path, key: str) -> None:
+    """Put a fit that was made beside the one in a folder in its place; killed within, the next call goes on."""
+    fresh = folder / RunFile.NEXT
+    _start(folder, key)
+    for path in sorted(fresh.iterdir(), key=lambda p: p.name == RunFile.FIT):  # what says that it is done comes last
+        path.replace(folder / path.name)
+    fresh.rmdir()
 
 
 @contextmanager
@@ -71,7 +93,8 @@ def unfinished(folder: Path, key: str) -> Iterator[None]:
         key: identity of the fit. What a killed one of other data or settings left behind is removed first, and what
             only serves to go on is removed at the end.
     """
-    _begin(folder, key)
+    with launch.in_turn():
+        _start(folder, key)
     with _going_on(folder):
         yield
 
@@ -92,19 +115,20 @@ def _record(folder: Path) -> dict[str, Any]:
     return read_table(path, "record of the fit") if path.exists() else {}
 
 
-def _begin(folder: Path, key: str) -> dict[str, Any]:
-    """The record that a folder held, or holds by now; what other data or settings left there is removed.
+def _start(folder: Path, key: str) -> None:
+    """Remove what other data or settings left of a fit: it is no start for this one, and no result of it.
 
-    It is no start for a fit, and no result of it. Read and removed in one turn: no other process reads what is half
-    removed, and all have had as many turns when one of them finds the fit done.
+    In one turn with what is read before: no other process reads what is half removed, and all have had as many turns
+    when one of them finds the fit done.
     """
-    with launch.in_turn():
-        past = _record(folder)
-        if past.get("key") != key and ranks.leads():
-            Run(folder).void()
-            shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
-            write_json(folder / RunFile.FIT, {"key": key, "seconds": None})
-    return past
+    if _record(folder).get("key") != key and ranks.leads():
+        _clear(folder)
+        write_json(folder / RunFile.FIT, {"key": key, "seconds": None})
+
+
+def _clear(folder: Path) -> None:
+    Run(folder).void()
+    shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
 
 
 @contextmanager
