@@ -43,3 +43,18 @@ def test_unknown_split_and_no_rows_are_clear(tmp_path: Path) -> None:
     lost.file(0, "image", tmp_path / "no.jpg")
     with pytest.raises(ModalignError, match=r"1 file left out, not there: no\.jpg"):
         lost.manifest()
+
+
+def test_infinite_numbers_are_counted_and_missing_ones_are_none() -> None:
+    rows = Rows("mine", {})
+    for i, value in enumerate((1.5, float("inf"), float("nan"), float("-inf"), 2**64, "inf")):
+        for modality in ("text", "narration"):
+            rows.text(
+                rows.group(i), f"word {i}", modality=modality, score=value, width=float("inf") if i == 4 else None
+            )
+    for _ in range(2):  # not once more for each manifest
+        made = rows.manifest()
+        assert made.extra["score"][::2] == (1.5, None, None, None, 2**64, "inf")
+        assert [x.line for x in made.left_out] == [
+            "2 values of 'score' left out, infinite: group 1, group 3", "1 value of 'width' left out, infinite: group 4"
+        ]  # fmt: skip

@@ -56,7 +56,13 @@ def test_every_item_is_a_row_with_its_place_neighbours_and_vector(run: Path) -> 
 def test_what_the_data_set_says_of_the_items_is_there_to_colour_them_by(run: Path) -> None:
     items = ma.Run.open(run).items
     for i, entry in enumerate(items.entries["text"]):
-        entry |= {"kind": "odd" if i % 2 else "even", "x": i, "size": 3 if i else "small", "id": f"text/{i}"}
+        entry |= {
+            "kind": "odd" if i % 2 else "even",
+            "x": i,
+            "size": 3 if i else "small",
+            "id": f"text/{i}",
+            "long": 2**64 + i,
+        }
     items.write(run)
     ma.exports.write_atlas(ma.Run.open(run), run / "items.parquet")
     rows = parquet.read_table(run / "items.parquet").to_pylist()
@@ -64,7 +70,7 @@ def test_what_the_data_set_says_of_the_items_is_there_to_colour_them_by(run: Pat
     assert [rows[i]["item_x"] for i in (0, 30, 31)] == [None, 0, 1]
     assert 0 <= rows[31]["x"] <= 1
     assert [rows[i]["size"] for i in (0, 30, 31)] == [None, "small", "3"]
-    assert rows[31]["id"] == "text/1"
+    assert (rows[31]["id"], rows[31]["long"]) == ("text/1", "18446744073709551617")
 
 
 def test_the_map_is_that_of_the_report_and_beyond_a_size_of_principal_components(run: Path) -> None:

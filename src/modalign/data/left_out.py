@@ -43,7 +43,8 @@ class LeftOut:
         named = f": {', '.join(shown)}{more}" if shown else ""
         what = self.what
         if self.count == 1:
-            what = what.replace("items of", "item of", 1) if what.startswith("items of") else what.removesuffix("s")
+            kind, of, whose = what.partition(" of ")
+            what = f"{kind.removesuffix('s')}{of}{whose}"
         return f"{self.count:,} {what} left out, {self.reason}{named}"
 
     def json(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from ..errors import ModalignError, unknown
 from ..values import whole_text
 from .entries import Entry
-from .left_out import Tally, summary
+from .left_out import KEPT, LeftOut, Tally, summary
 from .manifest import Manifest, Row
 from .tables import Record
 
@@ -177,4 +178,16 @@ class Rows:
             raise ModalignError(
                 f"data set '{self.name}' has no rows{f' ({lost})' if lost else ''}: is this the right folder?"
             )
-        return Manifest.from_rows(rows, name=self.name, meta=self.meta, left_out=self._tally.told())
+        told = (*self._tally.told(), *_infinite(rows))
+        return Manifest.from_rows(rows, name=self.name, meta=self.meta, left_out=told)
+
+
+def _infinite(rows: Iterable[Row]) -> Iterator[LeftOut]:
+    """Infinite numbers of what is said of things: JSON, in which that is kept, has no form for them."""
+    places: dict[str, dict[int, None]] = {}
+    for row in rows:
+        for key, value in row.extra.items():
+            if isinstance(value, float) and math.isinf(value):
+                places.setdefault(key, {})[row.group] = None
+    for key, groups in places.items():
+        yield LeftOut(f"values of '{key}'", "infinite", len(groups), tuple(f"group {g}" for g in list(groups)[:KEPT]))

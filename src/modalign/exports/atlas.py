@@ -79,10 +79,10 @@ def _metadata(items: Items, names: list[str]) -> dict[str, list[Any]]:
 
 
 def _column(arrow: Any, values: list[Any]) -> Any:
-    """An Arrow column; as text where values are of several types."""
+    """An Arrow column; as text where values are of several types, or longer than 64 bits."""
     try:
         return arrow.array(values)
-    except (arrow.ArrowInvalid, arrow.ArrowTypeError):
+    except (arrow.ArrowInvalid, arrow.ArrowTypeError, OverflowError):
         return arrow.array([v if v is None or isinstance(v, str) else to_json(v) for v in values])
 
 
