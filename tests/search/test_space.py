@@ -12,7 +12,7 @@ import torch
 
 from modalign import cli
 from modalign.errors import ModalignError
-from modalign.search import Query, open_space
+from modalign.search import Index, Query, open_space
 from modalign.search.analysis import Analysis, neighbourhood
 from modalign.search.gallery import in_memory
 from modalign.search.layout import _groups, spot, standing
@@ -242,3 +242,20 @@ def test_a_run_is_searched_without_faiss_and_arrow(run: Path) -> None:
     assert lines[:2] == ["10", "2"]
     assert "pip install 'modalign[search]'" in lines[2]
     assert not (run / "index" / "current.json").exists()
+
+
+def test_long_texts_and_line_breaks_keep_to_the_lines_of_the_list(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("faiss")
+    long, z = "a\nlong  story " * 5000, torch.eye(2)
+    Index.build(tmp_path / "i", {"text": z}, {"text": [{"id": 'x,"\n1', "text": "one"}, {"id": "2", "text": long}]})
+    code, out, _ = call(capsys, "search", tmp_path / "i", "--item", 'x,"\n1')
+    line = out.splitlines()[1]
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert line.startswith("  1   0.000  a long story a long")
+    assert len(line) < 230
+    code, out, _ = call(capsys, "search", tmp_path / "i", "--item", "2", "--json")
+    assert json.loads(out)["hits"][0]["id"] == 'x,"\n1'
+    _, out, _ = call(capsys, "search", tmp_path / "i", "--item", 'x,"\n1', "--json")
+    assert json.loads(out)["hits"][0]["name"] == long

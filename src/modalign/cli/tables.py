@@ -111,15 +111,21 @@ def index(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+LONGEST_NAME = 200  # characters of an item's words in a list
+
+
 def hits(result: Mapping[str, Any]) -> str:
     """The results of a search: rank, score, name, file; and what chance gives."""
+    from ..report.svg import shorten
+
     several = len(result["to"]) > 1
     score = "cosine" if result["correction"] is None else result["correction"]
     lines = [f"{'':>3}  {score:>6}  {', '.join(result['to'])}"]
     for hit in result["hits"]:
         place = f"   {hit['file']}" if hit["file"] else ""
         kind = f"[{hit['modality']}] " if several else ""
-        lines.append(f"{hit['rank']:>3}  {hit['score']:>6.3f}  {kind}{hit['name']}{place}")
+        name = shorten(hit["name"], LONGEST_NAME)  # on one line; --json has all of it
+        lines.append(f"{hit['rank']:>3}  {hit['score']:>6.3f}  {kind}{name}{place}")
     if not result["hits"]:
         lines.append("     nothing meets the filters")
     for m, c in result["chance"].items():
