@@ -124,21 +124,30 @@ def _by_order(x: Tensor, y: Tensor, fold: Tensor, orders: list[Tensor]) -> Tenso
 
 
 def _svd(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Left vectors, singular values, right vectors, through the smaller Gram matrix; null directions left out."""
-    values, right = torch.linalg.eigh((x.T @ x).double())
+    """Left vectors, singular values, right vectors, through the Gram matrix; null directions left out.
+
+    In float64: the squares of single precision have null directions at 1e-7 of the largest, as those that count.
+    """
+    wide = x.double()
+    values, right = torch.linalg.eigh(wide.T @ wide)
     keep = values > 1e-7 * values[-1].clamp(min=1e-30)
     s, right = values[keep].sqrt().float(), right[:, keep].float()
     return (x @ right) / s, s, right
 
 
 def _shrinkage(s: Tensor, energy: Tensor, total: float, n: int) -> Tensor:
-    """Ridge factors s^2 / (s^2 + r) of the ridge with the least generalised cross-validation error."""
-    unit = s.square().mean()
-    best, chosen = float("inf"), torch.zeros_like(s)
+    """Ridge factors s^2 / (s^2 + r) of the ridge with the least generalised cross-validation error.
+
+    Of what each ridge loses, not of what is left of the whole: where there are as many directions as rows, nearly
+    nothing stands over nearly nothing, and differences of float32 would choose.
+    """
+    power, energy = s.double().square(), energy.double()
+    beyond = max(0.0, total - float(energy.sum())) if len(s) < n - 1 else 0.0  # what lies in no direction
+    best, chosen = float("inf"), torch.zeros_like(power)
     for ridge in RIDGES:
-        shrink = s.square() / (s.square() + ridge * unit)
-        residual = total - float(((1 - (1 - shrink).square()) * energy).sum())
-        error = residual / (1 - float(shrink.sum() + 1) / n) ** 2 if float(shrink.sum()) + 1 < n else float("inf")
+        lost = ridge * power.mean() / (power + ridge * power.mean())
+        free = n - 1 - len(s) + float(lost.sum())
+        error = (beyond + float((lost.square() * energy).sum())) / free**2
         if error < best:
-            best, chosen = error, shrink
-    return chosen
+            best, chosen = error, 1.0 - lost
+    return chosen.to(s.dtype)
