@@ -13,7 +13,7 @@ PARTIAL = 0.1
 PARTIAL_BITS = 2.0
 """Bits about the partner (ranks four times better than chance) that are as good a reason as a share of ``PARTIAL``."""
 NOTICEABLE, NOTICEABLE_BITS = 0.003, 0.1
-"""Share and bits below which nothing is shared for practical purposes, significant or not."""
+"""Share and bits of which evidence counts for nothing, however sure: less is nothing for practical purposes."""
 SURE = 4.0
 """Standard errors above chance at which ranks count as evidence; shuffled pairs of any number hardly reach them."""
 LEVELS = ("none", "weak", "partial", "strong")
@@ -34,7 +34,7 @@ def judge(share: float, significant: bool, quick: Gain) -> str:
         quick: what a quick alignment reaches on held-out pairs.
     """
     found = quick.bits > SURE * quick.error
-    if not (significant or found) or (share < NOTICEABLE and quick.bits < NOTICEABLE_BITS):
+    if not ((significant and share >= NOTICEABLE) or (found and quick.bits >= NOTICEABLE_BITS)):
         return "none"
     if share >= STRONG:
         return "strong"
