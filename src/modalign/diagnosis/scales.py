@@ -21,9 +21,9 @@ def drowned(x: Mapping[str, Tensor]) -> list[str]:
     """
     said = []
     for m, rows in x.items():
-        some = rows[:: -(-len(rows) // ROWS)].double()
-        if len(some) < 2 or some.shape[1] < 2:
+        if min(rows.shape) < 2:
             continue
+        some = rows[:: -(-len(rows) // ROWS)].double()
         variance = some.var(0)
         most = int(variance.argmax())
         others = variance[torch.arange(len(variance)) != most]

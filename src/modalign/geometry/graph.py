@@ -244,7 +244,7 @@ def _prim(x: Tensor, distance: Tensor) -> Tensor:
     The tree is grown on distances (n, n), which are used up; the lengths of its edges are then taken from the points.
     """
     n = len(x)
-    nearest, parent = torch.full_like(x[:, 0], torch.inf), torch.zeros(n, dtype=torch.long, device=x.device)
+    nearest, parent = x.new_full((n,), torch.inf), torch.zeros(n, dtype=torch.long, device=x.device)
     order, new = [], 0
     for _ in range(n - 1):
         distance[:, new] = torch.inf  # nobody reaches what is inside: it stays at infinity
