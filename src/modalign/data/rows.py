@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from ..errors import ModalignError, unknown
 from ..values import whole_text
 from .entries import Entry
-from .left_out import KEPT, LeftOut, Tally, summary
+from .left_out import LeftOut, Tally, summary
 from .manifest import Manifest, Row
 from .tables import Record
 
@@ -182,12 +182,13 @@ class Rows:
         return Manifest.from_rows(rows, name=self.name, meta=self.meta, left_out=told)
 
 
-def _infinite(rows: Iterable[Row]) -> Iterator[LeftOut]:
+def _infinite(rows: Iterable[Row]) -> tuple[LeftOut, ...]:
     """Infinite numbers of what is said of things: JSON, in which that is kept, has no form for them."""
-    places: dict[str, dict[int, None]] = {}
-    for row in rows:
-        for key, value in row.extra.items():
-            if isinstance(value, float) and math.isinf(value):
-                places.setdefault(key, {})[row.group] = None
-    for key, groups in places.items():
-        yield LeftOut(f"values of '{key}'", "infinite", len(groups), tuple(f"group {g}" for g in list(groups)[:KEPT]))
+    infinite = (
+        (key, row.group) for row in rows for key, value in row.extra.items()
+        if isinstance(value, float) and math.isinf(value)
+    )  # fmt: skip
+    tally = Tally()
+    for key, group in dict.fromkeys(infinite):
+        tally.add(f"values of '{key}'", "infinite", f"group {group}")
+    return tally.told()

@@ -52,12 +52,13 @@ def fit(
             _replace(folder, key)
         past = _record(folder)
         done = past.get("seconds") is not None
-        place = folder / RunFile.NEXT if done and past.get("key") != key else folder
+        there = done and past.get("key") == key
+        place = folder / RunFile.NEXT if done and not there else folder
         if place == folder and ranks.leads():
             shutil.rmtree(folder / RunFile.NEXT, ignore_errors=True)
-        if not (done and place == folder):
+        if not there:
             _start(place, key)
-    if done and place == folder:
+    if there:
         return Model.load(folder), float(past["seconds"])
     if done:
         tell(folder, "a fit of other data or settings", progress)
@@ -122,13 +123,9 @@ def _start(folder: Path, key: str) -> None:
     when one of them finds the fit done.
     """
     if _record(folder).get("key") != key and ranks.leads():
-        _clear(folder)
+        Run(folder).void()
+        shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
         write_json(folder / RunFile.FIT, {"key": key, "seconds": None})
-
-
-def _clear(folder: Path) -> None:
-    Run(folder).void()
-    shutil.rmtree(folder / RunFile.TRAININGS, ignore_errors=True)
 
 
 @contextmanager

@@ -36,13 +36,11 @@ def train_run(spec: Specification, progress: Progress = silent) -> Run:
         files = [*spec.data.get("arrays", {}).values(), *spec.data.get("ids", {}).values(), spec.data.get("pairs")]
         with steady(files if "arrays" in spec.data else []):
             model, data, result = _fitted(spec, progress)
-        if not ranks.leads():
-            return Run(spec.out)
-        return Run.write(spec, model, data, result, progress)
+        return Run(spec.out) if result is None else Run.write(spec, model, data, result, progress)
 
 
-def _fitted(spec: Specification, progress: Progress) -> tuple[Model, Data, Result]:
-    """What was learnt, from what, and what was measured, by the first of several ranks."""
+def _fitted(spec: Specification, progress: Progress) -> tuple[Model, Data, Result | None]:
+    """What was learnt, from what, and what was measured, by the first of several ranks alone."""
     with launch.in_turn():  # what is encoded by the first process lies ready for the others
         data = load_data(spec, progress, needed="train")
     if data.manifest is not None and progress is not silent:
@@ -55,9 +53,9 @@ def _fitted(spec: Specification, progress: Progress) -> tuple[Model, Data, Resul
         method["seed"] = spec.seed
     model, seconds = fit(method, train, data.splits.get("dev"), Path(spec.out), data, progress)
     name = str(method["name"])
-    title = f"{name} on {named(spec)}"
     if not ranks.leads():
-        return model, data, Result(title, {})
+        return model, data, None
+    title = f"{name} on {named(spec)}"
     return model, data, result_of(title, name, model.heads, data, spec, fit_facts(model), seconds=seconds)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,10 @@ class Gallery:
     def count(self, modality: str) -> int:
         """Items of a modality that can be found."""
         return sum(len(p.vectors) - (0 if p.dead is None else int(p.dead.sum())) for p in self._of(modality))
+
+    def all_parts(self) -> Iterator[Part]:
+        """The parts of every modality, in order."""
+        return chain.from_iterable(self.parts.values())
 
     def _of(self, modality: str) -> list[Part]:
         check_known("modality to search in", modality, self.parts)
@@ -140,7 +145,7 @@ class Gallery:
     def _names(self) -> dict[tuple[int | None, Any], str]:
         """Batch and group -> its first words; of all batches together under None, and of a whole batch too."""
         names: dict[tuple[int | None, Any], str] = {}
-        for part in (part for parts in self.parts.values() for part in parts):
+        for part in self.all_parts():
             for batch, group, text in zip(
                 part.batch[part.living].tolist(), part.column("group"), part.column("text"), strict=True
             ):
@@ -205,12 +210,12 @@ class Gallery:
     @cached_property
     def keys(self) -> list[str]:
         """Names of what is known of any item."""
-        parts = [p for ps in self.parts.values() for p in ps]
-        return [k for k in sorted({k for p in parts for k in list(p.items.keys())}) if self.values(k)]
+        named = {k for p in self.all_parts() for k in list(p.items.keys())}
+        return [k for k in sorted(named) if self.values(k)]
 
     def values(self, key: str) -> list[Any]:
         """What is known of all items under a key; those of a part or a modality that lacks it are items without it."""
-        return [v for ps in self.parts.values() for p in ps for v in p.column(key) if v is not None]
+        return [v for p in self.all_parts() for v in p.column(key) if v is not None]
 
     @checked
     def allowed(self, modality: str, where: Sequence[Condition] = ()) -> np.ndarray | None:

@@ -91,8 +91,7 @@ def joining(gallery: Gallery, entries: Entries) -> Told:
 
 def common(galleries: Iterable[Gallery]) -> Path | None:
     """The folder that holds all pictures of some indexes; None where they have none."""
-    parts = [part for gallery in galleries for parts in gallery.parts.values() for part in parts]
-    roots = {str(part.root) for part in parts if part.root is not None}
+    roots = {str(part.root) for gallery in galleries for part in gallery.all_parts() if part.root is not None}
     return Path(os.path.commonpath(roots)) if roots else None
 
 
