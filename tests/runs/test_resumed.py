@@ -29,7 +29,8 @@ from modalign.methods.gradient import random_heads
 from modalign.methods.tuning import tune
 from modalign.model import Model
 from modalign.progress import Pause, _Lines, kept
-from modalign.runs.fit import fit, unfinished
+from modalign.runs.fit import fit
+from modalign.runs.once import unfinished
 from modalign.runs.train import align_arrays
 from modalign.training import launch
 from modalign.views import Views

@@ -20,7 +20,8 @@ from ..model import Heads, Model
 from ..parameters import check_value
 from ..registry import make
 from ..runs import MethodResult, Result, Run
-from ..runs.fit import settings_of, work_folder
+from ..runs.fit import settings_of
+from ..runs.once import work_folder
 from ..views import Views, concat, hold_out, linked_groups, queries_present, task_views
 from .draws import dev_views, draw, training
 from .scoring import dev_score, geometry, in_space, mean_recall, retrieve, scores

@@ -26,7 +26,8 @@ from ..progress import Progress, kept, note, silent
 from ..registry import make
 from ..runs import Budget, MethodResult, Result, Run
 from ..runs.data import Data, facts, load_data, manifest_of
-from ..runs.fit import fit, is_fitted, scores_of, settings_of, tried
+from ..runs.fit import fit, scores_of, settings_of
+from ..runs.once import is_fitted, tried
 from ..specification import Specification, specification
 from ..views import hide_links, linked_groups
 from .workers import Workers

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import ModalignError
-from ..runs.fit import add_views
+from ..runs.once import add_views
 from ..views import Views
 
 SPLITS = ("train", "dev", "test")

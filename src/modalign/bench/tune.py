@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import ModalignError
 from ..files import read_table, write_json
-from ..runs.fit import settings_of, work_folder
+from ..runs.fit import settings_of
+from ..runs.once import work_folder
 from ..views import linked_groups
 from .cell import CellData, check_kept, prepared, train_of
 from .scoring import dev_score

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,20 @@ from ..features.embed import embed
 from ..features.encoders.tuned import as_tunable
 from ..features.encoders.tuning import Tunable, Tuning, trained
 from ..features.store import Store
-from ..files import RunFile
-from ..model import Model
-from ..outputs import claim, tell
+from ..model import Model, model_fingerprint
+from ..outputs import claim
 from ..progress import Progress, note, silent
 from ..registry import check, make
 from ..specification import Specification, check_part, named
 from ..training import launch, ranks
+from ..training.checkpoint import FREE
 from ..training.finetune import finetune, fresh, raw_inputs
 from ..training.settings import TrainingSettings
 from ..training.stream import Stream, shards
 from ..views import Views
 from .data import Data, from_store, load_data
 from .fit import result_of
+from .once import identity, once
 from .run import Run
 
 SCHEDULE = {"steps": 150, "batch": 64, "lr": 1e-3, "every": 10, "patience": 5, "checkpoints": False}
@@ -91,34 +91,32 @@ def _finetune(
     x, stream = placed(x, apart, data, encoders, made, settings.workers)
     dev = raw_views(data["dev"], data, encoders, made) if "dev" in data.splits else None
     nets = {m: t.net for m, t in made.items()}
-    heads = fresh(model.heads, settings.seed) if new_heads else model.heads
-    if (former := Run(out)).result is not None:
-        tell(out, f"a run '{former.result.title}'", progress)
-    place = out if former.result is None else out / RunFile.NEXT  # a run that is there stays until this one is
-    Run(place).void()
-    with stream or nullcontext():
-        end = finetune(
-            heads, nets, make("objective", **minimised), x, settings, dev, train, share, place, progress, stream
-        )  # fmt: skip
-    kept = {"steps": end.step, "best_step": end.best_step, **({"dev": end.best} if dev is not None else {})}
-    tuned = Model(
-        heads.eval(),
-        {m: {"name": "tuned", "run": ".", "modality": m} if m in tunings else e for m, e in model.encoders.items()},
-        dict(model.fingerprints),
-        {"name": "finetune", "objective": minimised, "start": model.method, "share": share}
-        | ({"new_heads": True} if new_heads else {}),
-        {"start": model.record, "training": kept},
-        {m: {"base": model.encoders[m], **t.table()} for m, t in tunings.items()},
-        {m: trained(net) for m, net in nets.items()},
-    )
-    if not ranks.leads():
-        return Run(out)
-    if place != out:
-        former.void()
-        if place.exists():
-            shutil.copytree(place, out, dirs_exist_ok=True)  # the log of the training
-            shutil.rmtree(place)
-    return _leave(replace(spec, out=str(out)), data, tuned, progress)
+    method = {"name": "finetune", "objective": minimised, "start": model.method, "share": share}
+    method |= {"new_heads": True} if new_heads else {}
+    parts = {m: {"base": model.encoders[m], **t.table()} for m, t in tunings.items()}
+
+    def trained_in(place: Path) -> Model:
+        heads = fresh(model.heads, settings.seed) if new_heads else model.heads
+        with stream or nullcontext():
+            end = finetune(
+                heads, nets, make("objective", **minimised), x, settings, dev, train, share, place, progress, stream
+            )  # fmt: skip
+        kept = {"steps": end.step, "best_step": end.best_step, **({"dev": end.best} if dev is not None else {})}
+        return Model(
+            heads.eval(),
+            {m: {"name": "tuned", "run": ".", "modality": m} if m in tunings else e for m, e in model.encoders.items()},
+            dict(model.fingerprints),
+            method,
+            {"start": model.record, "training": kept},
+            parts,
+            {m: trained(net) for m, net in nets.items()},
+        )
+
+    schedule = {k: v for k, v in asdict(settings).items() if k not in FREE}
+    asked = [model_fingerprint(run.folder), method, parts, schedule]
+    key = identity(asked, train, data.splits.get("dev"))
+    tuned, seconds = once(out, key, trained_in, progress)
+    return _leave(replace(spec, out=str(out)), data, tuned, seconds, progress) if ranks.leads() else Run(out)
 
 
 def tuning_of(entry: Mapping[str, Any]) -> Tuning:
@@ -162,10 +160,9 @@ def placed(
     return replace(x, data={**x.data, **places}), stream
 
 
-def _leave(spec: Specification, data: Data, model: Model, progress: Progress) -> Run:
+def _leave(spec: Specification, data: Data, model: Model, seconds: float, progress: Progress) -> Run:
     """Encode everything with the tuned encoders, measure, and write the run folder."""
     run = Run(spec.out)
-    model.save(run.folder)
     if model.tuned:
         assert data.manifest is not None
         model = Model.load(run.folder)  # the encoders now name this run
@@ -176,5 +173,5 @@ def _leave(spec: Specification, data: Data, model: Model, progress: Progress) ->
         data = from_store(embed(data.manifest, made, run.store, pool=pool, entries=model.encoders, progress=progress))
         spec = replace(spec, data={"store": str(run.store.resolve())}, encoders={})
     title = "fine-tuned " + (", ".join(f"{m} ({t['part']})" for m, t in model.tuned.items()) or "heads")
-    result = result_of(title, "finetune", model.heads, data, spec, model.record["training"])
+    result = result_of(title, "finetune", model.heads, data, spec, model.record["training"], seconds=seconds)
     return Run.write(spec, model, data, result, progress)
