@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from modalign.errors import ModalignError
 from modalign.geometry import neighbours as nb
 from modalign.geometry.cost import beside
-from modalign.geometry.neighbours import flat
+from modalign.geometry.neighbours import brief, flat
 
 
 def rows(n, d, seed=0, dtype=torch.float32):
@@ -78,24 +78,60 @@ def test_large_galleries_take_the_grouped_selection_and_agree(m, k, without_self
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot"])
-@pytest.mark.parametrize("case", ["distinct", "twins", "crowded", "equal"])
-def test_candidates_of_faiss_change_no_bit(metric, case, monkeypatch):
-    pytest.importorskip("faiss")
+@pytest.mark.parametrize("case", ["distinct", "twins", "crowded", "equal", "opposite", "few above 0"])
+@pytest.mark.parametrize("way", ["faiss", "bfloat16"])
+def test_candidates_of_rounded_or_foreign_products_change_no_bit(metric, case, way, monkeypatch):
     y = rows(3000, 16, seed=1)
+    x = rows(300, 16, seed=2)
     if case == "twins":  # ties far apart, more of them than neighbours
         y[1500:] = y[:100].repeat(15, 1)
     elif case == "crowded":  # gaps below the error of single precision
         y = rows(1, 16) + 1e-6 * y
     elif case == "equal":
         y = torch.ones_like(y)
-    x = rows(300, 16, seed=2)
+    elif case == "opposite":  # no score is above 0
+        x, y = x.abs(), -y.abs()
+    elif case == "few above 0":
+        x, y[12:] = x.abs(), -y[12:].abs()
+        y[:12] = y[:12].abs()
     for queries, gallery in ((x, y), (y, None)):
         plain = nb.knn(queries, gallery, 10, metric=metric)
-        monkeypatch.setattr(flat, "LEAST", 0)
+        if way == "faiss":
+            pytest.importorskip("faiss")
+            monkeypatch.setattr(flat, "LEAST", 0)
+        else:
+            monkeypatch.setattr(brief, "suits", lambda *_: True)
         found = nb.knn(queries, gallery, 10, metric=metric)
         monkeypatch.undo()
         assert torch.equal(plain[0], found[0])
         assert torch.equal(plain[1], found[1])
+
+
+@pytest.mark.parametrize("shape", [(700, 2500, 33), (4, 5, 3), (40, 2049, 8), (5000, 30, 4)])
+def test_products_in_bfloat16_miss_no_more_than_is_said(shape, monkeypatch):
+    n, m, d = shape
+    x, y = rows(n, d, seed=3) * 10.0 ** rows(n, 1, seed=4), rows(m, d, seed=5) * 10.0 ** rows(m, 1, seed=6)
+    x16, y16, error = brief.operands(x, y)
+    found, true = (x16 @ y16.T).double(), x.double() @ y.double().T
+    assert ((found - true).abs() <= error[:, None] + brief.ROUNDED * found.abs()).all()
+    assert (error < 0.02 * x.norm(dim=1) * y.norm(dim=1).max()).all()
+    plain = nb.knn(x, y, 4, metric="dot")
+    monkeypatch.setattr(brief, "suits", lambda *_: True)
+    assert all(map(torch.equal, nb.knn(x, y, 4, metric="dot"), plain))
+
+
+@pytest.mark.parametrize("way", ["blocks", "bfloat16", "faiss"])
+def test_products_beyond_float32_hide_no_neighbours(way, monkeypatch):
+    """Differences of infinite scores were taken for sure: others were given without a word."""
+    x, y = rows(20, 6), rows(400, 6, seed=1)
+    expected = dense(x, y, 7, "dot", False)[1]
+    if way == "bfloat16":
+        monkeypatch.setattr(brief, "suits", lambda *_: True)
+    elif way == "faiss":
+        pytest.importorskip("faiss")
+        monkeypatch.setattr(flat, "LEAST", 0)
+    assert torch.equal(nb.knn(1e25 * x, 1e25 * y, 7, metric="dot")[1], expected)
+    assert torch.equal(nb.knn(1e25 * y, k=7, metric="dot")[1], dense(y, y, 7, "dot", True)[1])
 
 
 def test_faiss_keeps_the_settings_of_its_user(monkeypatch):

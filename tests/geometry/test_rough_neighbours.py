@@ -26,7 +26,7 @@ def unit(rows: int, seed: int, width: int = 64) -> Tensor:
 @coded
 def test_codes_find_most_of_the_nearest_rows_and_give_their_exact_products() -> None:
     x, y = unit(900, 0), unit(20_000, 1)
-    assert flat.suits(x, y, rough.CANDIDATES)
+    assert flat.suits(len(x), y, rough.CANDIDATES)
     score, found = rough.near(x, y, 8)
     exact, nearest = knn(x, y, 8, metric="dot")
     assert not torch.equal(found, nearest)  # codes were used
@@ -55,7 +55,7 @@ def test_a_query_that_codes_cannot_answer_is_answered_and_no_warning_is_written(
 ) -> None:
     x, y = unit(30_000, 0), unit(600, 1)
     x[7] = 0
-    assert flat.suits(x, y, rough.CANDIDATES)
+    assert flat.suits(len(x), y, rough.CANDIDATES)
     score, found = rough.near(x, y, 8)
     assert bool((found >= 0).all())
     assert found[7].tolist() == list(range(8))

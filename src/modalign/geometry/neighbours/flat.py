@@ -23,6 +23,8 @@ TAUGHT, STEPS = 1024, 10  # rows from which codes are learnt, and how: more of b
 def candidates(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest inner products of each row of x with the rows of y, falling, and their rows: (n, k) both.
 
+    A row of -1 stands where products are no numbers.
+
     Args:
         x: (n, d), y: (m, d) float32 on the CPU. On as many threads as torch has.
     """
@@ -54,10 +56,10 @@ def coded_candidates(x: Tensor, y: Tensor, k: int) -> Tensor:
         return torch.from_numpy(codes.search(x.numpy(), k)[1])
 
 
-def suits(x: Tensor, y: Tensor, k: int) -> bool:
+def suits(queries: int, y: Tensor, k: int) -> bool:
     """Whether faiss is there and quicker. On Linux alone: elsewhere two copies of OpenMP in a process may end it."""
-    large = len(x) * len(y) * x.shape[1] >= LEAST and k <= min(MOST_KEPT, len(y))
-    return large and x.device.type == "cpu" and sys.platform == "linux" and find_spec("faiss") is not None
+    large = queries * y.numel() >= LEAST and k <= min(MOST_KEPT, len(y))
+    return large and y.device.type == "cpu" and sys.platform == "linux" and find_spec("faiss") is not None
 
 
 @contextmanager

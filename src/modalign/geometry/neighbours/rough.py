@@ -23,7 +23,7 @@ def near(x: Tensor, y: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Returns:
         inner products (n, k'), rows (n, k') int64, k' = min(k, m).
     """
-    if k > CANDIDATES or x.shape[1] % flat.CODED or not flat.suits(x, y, CANDIDATES):
+    if k > CANDIDATES or x.shape[1] % flat.CODED or not flat.suits(len(x), y, CANDIDATES):
         return knn(x, y, k, metric="dot")
     found = flat.coded_candidates(x, y, CANDIDATES)
     score, best = inner(x, y, found.clamp(min=0)).topk(k)

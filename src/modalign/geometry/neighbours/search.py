@@ -10,15 +10,14 @@ from torch import Tensor
 from ...errors import ModalignError
 from ...parameters import Count, checked
 from ..cost import Rows
-from . import flat
+from . import brief, flat, tiles
 from .scorer import Scorer
 
 BLOCK_NUMBERS = 1 << 25  # scores held at once: 128 MB of float32
 QUERIES = 512  # at most at a time
-TILE = 1024  # gallery items in one product, so that its scores are still in the cache when their maxima are taken
-GROUP = 8  # gallery items whose best score is taken first, so that the selection sorts few numbers
-GROUPS = 8  # groups of them whose best score is taken before that
+SETTLED = 4096  # whose candidates are scored exactly at a time
 VAGUE = 1e-9  # rounding beside a score from which on it may hide better ones
+BEYOND = torch.finfo(torch.float32).max * 2.0**-24  # error of products that may be more than float32 holds
 SPARE = 2  # candidates beyond k, to make it unlikely that rounding hides a neighbour
 
 
@@ -88,6 +87,7 @@ class _Task(NamedTuple):
     error: Tensor
     k: int
     without_self: bool
+    rounded: float = 0.0  # share of a score that is lost when it is written
 
 
 def _search(scorer: Scorer, k: int, without_self: bool, block: int | None) -> tuple[Tensor, Tensor]:
@@ -97,103 +97,76 @@ def _search(scorer: Scorer, k: int, without_self: bool, block: int | None) -> tu
     left = torch.arange(len(task.x), device=task.x.device)
     values = torch.empty(len(left), k, dtype=torch.float64, device=left.device)
     indices = torch.empty(len(left), k, dtype=torch.long, device=left.device)
-    if block is None and task.bias is None and flat.suits(task.x, task.y, k + 2 + without_self):
-        unsure = []
-        for here in left.split(flat.QUERIES):
-            values[here], indices[here], again = _by_faiss(task, here)
-            unsure.append(here[again])
-        left = torch.cat(unsure)
+    if block is None and task.bias is None:
+        if brief.suits(len(left), task.y):
+            left = _by_brief(task, left, values, indices)
+        if len(left) and flat.suits(len(left), task.y, k + 2 + without_self):
+            left = torch.cat([_by_faiss(task, here, values, indices) for here in left.split(flat.QUERIES)])
     if len(left):
-        _by_blocks(task, left, block, values, indices)
+        left = _by_blocks(task, left, block, SPARE, values, indices)
+        for part in left.split(max(1, BLOCK_NUMBERS // (4 * len(task.y)))):
+            values[part], indices[part] = _thorough(scorer, part, k, without_self)
     return values, indices
 
 
-def _by_faiss(task: _Task, here: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores and indices of neighbouring queries, and for which of them one candidate more was not enough."""
-    top, found = flat.candidates(task.x[here[0] : here[-1] + 1], task.y, task.k + 2 + task.without_self)
+def _by_brief(task: _Task, queries: Tensor, values: Tensor, indices: Tensor) -> Tensor:
+    """Write what products in bfloat16 tell; which queries are left: all from a block on of which too many are."""
+    x, y, error = brief.operands(task.x, task.y)
+    task = task._replace(x=x, y=y, error=error, rounded=brief.ROUNDED)
+    left: list[Tensor] = []
+    for here in queries.split(SETTLED):
+        if left and len(left[-1]) > brief.UNSURE * SETTLED:
+            left.append(here)
+        else:
+            left.append(_by_blocks(task, here, None, brief.spare(task.k), values, indices))
+    return torch.cat(left)
+
+
+def _by_faiss(task: _Task, queries: Tensor, values: Tensor, indices: Tensor) -> Tensor:
+    """Write what faiss tells of some queries; those of which one candidate more was not enough are left."""
+    top, found = flat.candidates(task.x[queries], task.y, task.k + 2 + task.without_self)
     if task.without_self:  # where the query itself is not among them, the last one goes
-        own = found == here[:, None]
+        own = found == queries[:, None]
         own[:, -1] |= ~own.any(1)
-        top, found = (v[~own].view(len(here), -1) for v in (top, found))
-    return _settled(task, here, top, found, task.k + 1)
+        top, found = (v[~own].view(len(queries), -1) for v in (top, found))
+    values[queries], indices[queries], unsure = _settled(task, queries, top, found.clamp_(min=0), task.k + 1)
+    return queries[unsure]
 
 
-def _by_blocks(task: _Task, queries: Tensor, block: int | None, values: Tensor, indices: Tensor) -> None:
-    """Write scores and indices of some queries, from products in blocks."""
-    m = len(task.y)
-    width = -(-m // TILE) * TILE if m > TILE else m
+def _by_blocks(task: _Task, queries: Tensor, block: int | None, spare: int, values: Tensor, indices: Tensor) -> Tensor:
+    """Write scores and indices of some queries, from products in blocks; of which so many spare ones do not do."""
+    m, tile = len(task.y), tiles.tile_of(task.x.dtype)
+    width = -(-m // tile) * tile if m > tile else m
     rows = block or max(16, min(QUERIES, BLOCK_NUMBERS // width))
-    keep = min(task.k + SPARE, m - task.without_self)
+    keep = min(task.k + spare, m - task.without_self)
     # Rows a power of two apart would fall on the same lines of the cache: hence the odd stride.
-    memory = torch.empty(min(rows, len(queries)), width + 24, device=queries.device)[:, :width]
+    memory = task.x.new_empty(min(rows, len(queries)), width + 24)[:, :width]
     memory[:, m:] = -torch.inf
-    for here in queries.split(rows):
-        scores = memory[: len(here)]
-        best = _scores(task.x[here], task.y, task.bias, scores, here if task.without_self else None)
-        values[here], indices[here], unsure = _settled(task, here, *_largest(scores, best, min(keep + 1, m)), keep)
-        doubtful = here[unsure]
-        for part in doubtful.split(max(1, BLOCK_NUMBERS // (4 * m))) if len(doubtful) else ():
-            values[part], indices[part] = _thorough(task.exact, part, task.k, task.without_self)
+    left = []
+    for some in queries.split(SETTLED):
+        found = []
+        for here in some.split(rows):
+            scores = memory[: len(here)]
+            best = tiles.products(task.x[here], task.y, task.bias, scores, here if task.without_self else None)
+            found.append(tiles.largest(scores, best, min(keep + 1, m)))
+        top, where = (torch.cat(part) for part in zip(*found, strict=True))
+        where.clamp_(max=m - 1)  # columns behind the gallery are found where too few scores are above 0
+        values[some], indices[some], unsure = _settled(task, some, top, where, keep)
+        left.append(some[unsure])
+    return torch.cat(left)
 
 
 def _settled(task: _Task, queries: Tensor, top: Tensor, found: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:
     """Exact scores and indices of the k best among the first candidates, and where others might belong to them."""
     # What was left out scores at most top[:, keep]; within twice the error it might belong to the k best.
-    hidden = top[:, keep] if top.shape[1] > keep else torch.full_like(top[:, 0], -torch.inf)
-    unsure = (top[:, task.k - 1].double() - hidden.double()) <= 2 * task.error[queries]
+    last = top[:, task.k - 1].double()
+    hidden = top[:, keep].double() if top.shape[1] > keep else torch.full_like(last, -torch.inf)
+    error = task.error[queries]
+    doubt = torch.where(error < BEYOND, 2 * error, torch.inf)
+    if task.rounded:  # what is not above 0 is in no order there
+        doubt = torch.where(hidden > 0, doubt + task.rounded * (last + hidden), torch.inf)
+    unsure = ~(last - hidden > doubt)
     return *_order(task.exact, queries, found[:, :keep], task.k), unsure
-
-
-def _scores(x: Tensor, y: Tensor, bias: Tensor | None, out: Tensor, own: Tensor | None) -> Tensor | None:
-    """Write the scores of some queries to ``out`` (b, width); return the maxima of its groups, None for a single tile.
-
-    The columns of a tile are dealt into TILE / GROUP groups: column c of a tile is in its group c mod (TILE / GROUP).
-    ``own``: the gallery row that is each query itself; its score becomes -inf.
-    """
-    b, width = out.shape
-    best = torch.empty(b, width // GROUP, device=x.device) if width > TILE else None
-    for start in range(0, len(y), TILE):
-        stop = min(start + TILE, len(y))
-        torch.mm(x, y[start:stop].T, out=out[:, start:stop])
-        if bias is not None:
-            out[:, start:stop] += bias[start:stop]
-        if own is not None:
-            mine = ((own >= start) & (own < stop)).nonzero().flatten()
-            out[mine, own[mine]] = -torch.inf
-        if best is not None:
-            groups = best[:, start // GROUP : (start + TILE) // GROUP]
-            torch.amax(out[:, start : start + TILE].unflatten(1, (GROUP, TILE // GROUP)), 1, out=groups)
-    return best
-
-
-def _largest(scores: Tensor, best: Tensor | None, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row, falling, with their columns (b, k).
-
-    They lie in the k groups with the best maxima, and these in the k groups of groups with the best of these.
-    """
-    if best is None or k > best.shape[1]:
-        top, where = scores.topk(k, 1)
-        return top, where
-    per_tile = TILE // GROUP
-    coarse = best.unflatten(1, (-1, GROUPS, per_tile // GROUPS)).amax(2).flatten(1)
-    if k > coarse.shape[1]:
-        groups = best.topk(k, 1).indices
-    else:
-        groups = _among(best, _members(coarse.topk(k, 1).indices, per_tile, GROUPS), k)[1]
-    return _among(scores, _members(groups, TILE, GROUP), k)
-
-
-def _members(groups: Tensor, tile: int, size: int) -> Tensor:
-    """(b, k size) columns of groups (b, k): column c of a tile is in its group c mod (tile / size)."""
-    count = tile // size
-    first = groups // count * tile + groups % count
-    return (first[:, :, None] + count * torch.arange(size, device=groups.device)).flatten(1)
-
-
-def _among(scores: Tensor, columns: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row among some columns (b, c), with their columns."""
-    top, where = scores.gather(1, columns).topk(k, 1)
-    return top, columns.gather(1, where)
 
 
 def _order(scorer: Scorer, queries: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
