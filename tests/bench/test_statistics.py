@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from modalign.bench import correlation, rankings
 from modalign.bench import statistics as s
 from modalign.errors import ModalignError
+from modalign.metrics.mean_recall import Sums, sums_of
+from modalign.metrics.score import Score
 
 
 @pytest.fixture
@@ -71,6 +74,23 @@ def test_comparison_gives_difference_effect_and_shares(random: np.random.Generat
     noisy = s.compare({"a": x, "b": random.normal(size=(3, 200))}, [("a", "b")])[0]
     assert abs(noisy.effect) < 0.3
     assert noisy.better + noisy.worse == 1.0
+
+
+def test_groups_of_unequal_size_add_no_spread_to_means_and_differences(random: np.random.Generator) -> None:
+    """Every query of one method hits, half of each group's of the other: the difference is .5, whatever is drawn."""
+    group = torch.from_numpy(np.repeat(np.arange(60), 2 * random.integers(1, 5, 60)))
+    hits = {"all": torch.ones(len(group)), "half": torch.arange(len(group)) % 2.0}
+    sums = {m: sums_of([Score(float(v.mean()), per_item=v, group=group)]) for m, v in hits.items()}
+    each, evened = (
+        {m: f(v).numpy()[None].repeat(2, 0) for m, v in sums.items()} for f in (Sums.of_each_group, Sums.evened)
+    )
+    one = s.mean_interval(evened["half"])
+    assert (one.low, one.high) == pytest.approx((0.5, 0.5))
+    found = s.compare(each, [("all", "half")], evened=evened)[0]
+    assert found.difference == pytest.approx((0.5, 0.5, 0.5))
+    assert (found.better, found.worse) == (1.0, 0.0)
+    wide = s.compare(each, [("all", "half")])[0].difference
+    assert wide.high - wide.low > 0.1
 
 
 def test_effect_is_the_mean_gap_over_its_standard_deviation() -> None:

@@ -11,7 +11,7 @@ from modalign.errors import ModalignError
 from modalign.metrics.crossed import Spread, crossed, together
 from modalign.metrics.intervals import bootstrap
 from modalign.metrics.mean_recall import mean_of, over_runs
-from modalign.metrics.score import Score
+from modalign.metrics.score import Measure, Score
 
 
 def table(runs: int, groups: int, of_runs: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -98,3 +98,18 @@ def test_a_mean_over_runs_of_per_item_values_is_that_of_mean_of():
     assert (mean.value, mean.low, mean.high) == pytest.approx((joint.value, joint.low, joint.high))
     assert mean.heading == runs[0].heading
     assert mean.per_item is None
+
+
+def test_groups_with_more_items_than_others_add_no_spread_by_that_alone():
+    """Of equal runs the error is that of a ratio, sd(s - R c) / (mean c sqrt(G)), s and c sums and counts."""
+    group = torch.tensor([0, 0, 0, 0, 0, 1, 2, 2, 3, 3, 3, 3])
+    whole = [Score(1.0, per_item=torch.ones(12), group=group, unit="share")]
+    assert (mean_of([whole] * 3).low, mean_of([whole] * 3).high) == (1.0, 1.0)
+    hits = torch.tensor([1, 1, 1, 0, 1, 0, 1, 1, 1, 0, 0, 1.0])
+    share = float(hits.mean())
+    sums, counts = np.array([4.0, 0.0, 2.0, 2.0]), np.array([5.0, 1.0, 2.0, 4.0])
+    error = (sums - share * counts).std(ddof=1) / (counts.mean() * 2)
+    parts = [Score(share, per_item=hits, group=group)]
+    found = mean_of([parts] * 3, Measure("Hits", "number", ""))
+    assert found.low == pytest.approx(share - stats.t.ppf(0.975, 3) * error)
+    assert found.high == pytest.approx(share + stats.t.ppf(0.975, 3) * error)

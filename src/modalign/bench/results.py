@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -125,11 +125,10 @@ class BenchFolder:
         return tune.record_of(tune.path_of(self.out, setting.tuned, method))
 
 
-def matrix(results: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
-    """Ids (g,) that all seeds share, and their values (seeds, g)."""
+def matrices(results: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
+    """What each group that all seeds share adds to mean recall, (seeds, g), and so for spreads (`Sums.evened`)."""
     sums = [sums_of(recalls(r.found.values())) for r in results]
-    columns = [(s.ids.numpy(), s.of_each_group().numpy()) for s in sums]
-    ids = columns[0][0]
-    for other, _ in columns[1:]:
-        ids = np.intersect1d(ids, other)
-    return ids, np.stack([v[np.searchsorted(own, ids)] for own, v in columns])
+    ids = reduce(np.intersect1d, (s.ids.numpy() for s in sums))
+    rows = [np.searchsorted(s.ids.numpy(), ids) for s in sums]
+    each = np.stack([s.of_each_group().numpy()[here] for s, here in zip(sums, rows, strict=True)])
+    return each, np.stack([s.evened().numpy()[here] for s, here in zip(sums, rows, strict=True)])

@@ -190,18 +190,21 @@ def compare(
     pairs: Sequence[tuple[str, str]],
     seed: int = 0,
     seeds: Mapping[str, Sequence[int]] | None = None,
+    evened: Mapping[str, Matrix] | None = None,
 ) -> list[Comparison]:
     """Paired comparisons of methods, p values corrected over all of them together.
 
     Args:
         matrices: (seeds, groups) per method. pairs: which methods. seed: of the permutations.
         seeds: method -> the seeds of its rows; None: methods with as many rows have the same.
+        evened: the same matrices for spreads, where groups have unequal numbers of items (`Sums.evened`).
     """
+    spreads = matrices if evened is None else evened
     runs = seeds or {m: range(len(matrix)) for m, matrix in matrices.items()}
     found = []
     for a, b in pairs:
         x, y = matrices[a], matrices[b]
-        mean, spread = difference_of(x, y, paired=list(runs[a]) == list(runs[b]))
+        mean, spread = difference_of(spreads[a], spreads[b], paired=list(runs[a]) == list(runs[b]))
         each = differences(x.mean(0), y.mean(0))
         deviation = float(each.std(ddof=1)) if len(each) > 1 else 0.0
         one_run = len(x) == len(y) == 1

@@ -12,34 +12,36 @@ from ..metrics.score import Score
 from ..metrics.shown import heading, number
 from ..progress import Progress, silent
 from . import correlation, rankings, statistics
-from .results import BenchFolder, Cell, matrix
+from .results import BenchFolder, Cell, matrices
 from .robust import stored
 from .setting import Setting
 from .suite import Suite
 
 SUMMARY = "summary.json"
 BESIDE = ("foscttm", "procrustes")
+VARIANTS = ("ablations", "sweeps")
 RATIOS = [1.0, 1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0]
 
 
 def summarise(bench: BenchFolder, command: str, progress: Progress = silent) -> dict[str, Any]:
     """Everything that is said of a bench; also written to ``summary.json``."""
     suite = bench.suite
-    settings, matrices = [], {}
+    settings, tests = [], []
     there = list(bench.settings())
     for done, setting in enumerate(there, 1):
         results = bench.at(setting)
-        own = {m: matrix(r)[1] for m, r in results.items()}
-        shared = {m: v for m, v in own.items() if v.shape[1] == max(x.shape[1] for x in own.values())}
-        matrices[setting.name] = shared
-        settings.append(one_setting(bench, setting, results, shared))
+        own = {m: matrices(r) for m, r in results.items()}
+        most = max(each.shape[1] for each, _ in own.values())
+        each, evened = ({m: pair[k] for m, pair in own.items() if pair[0].shape[1] == most} for k in (0, 1))
+        settings.append(one_setting(bench, setting, results, each, evened))
+        tests += ablations(suite, settings[-1], each, evened)
         progress(done, len(there), "statistics")
     table = {
         "suite": suite.name, "title": suite.title, "about": suite.about, "command": command,
         "seeds": list(suite.seeds), "trials": suite.trials, "tune_seed": suite.tune_seed, "focus": suite.focus,
         "baseline": suite.baseline, "labels": {m: e.label for m, e in suite.entries.items()},
         "groups": {m: e.group for m, e in suite.entries.items()}, "settings": settings,
-        "ranking": ranking(settings), "ablations": ablations(suite, settings, matrices), "geometry": geometry(bench),
+        "ranking": ranking(settings), "ablations": together(tests), "geometry": geometry(bench),
         "correlation": correlation.correlate(rows(bench)), "points": points(bench), "cost": cost(bench),
         "robustness": robustness(bench), "measures": measures(bench),
         "code": sorted({str(r.record.get("code")) for r in bench.results}),
@@ -50,26 +52,30 @@ def summarise(bench: BenchFolder, command: str, progress: Progress = silent) -> 
 
 
 def one_setting(
-    bench: BenchFolder, setting: Setting, results: Mapping[str, list[Cell]], matrices: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """The leaderboard of a setting, our method against every other one, and how firm the ranking is."""
-    names = list(matrices)
+    bench: BenchFolder, setting: Setting, results: Mapping[str, list[Cell]], each: Mapping[str, np.ndarray],
+    evened: Mapping[str, np.ndarray],
+) -> dict[str, Any]:  # fmt: skip
+    """The leaderboard of a setting, our method against every other one, and how firm the ranking is.
+
+    each, evened: method -> `results.matrices`.
+    """
+    names = list(each)
     methods = {}
     for m in names:
-        ends = statistics.mean_interval(matrices[m])
+        ends = statistics.mean_interval(evened[m])
         inside = {"low": max(0.0, ends.low), "high": min(1.0, ends.high)}  # where a share can lie
         methods[m] = {**one_method(bench, setting, m, results[m]), **ends._asdict(), **inside}
-    best = max(names, key=lambda m: matrices[m].mean())
+    best = max(names, key=lambda m: each[m].mean())
     focus = bench.suite.focus if bench.suite.focus in names else best
     others = [(focus, m) for m in names if m != focus]
-    tests = statistics.compare(matrices, others, seeds={m: methods[m]["seeds"] for m in names})
+    tests = statistics.compare(each, others, seeds={m: methods[m]["seeds"] for m in names}, evened=evened)
     return {
         **setting.facts(), "name": setting.name, "part": setting.part, "methods": methods, "focus": focus, "best": best,
         "own_seeds": list(bench.suite.own_seeds.get(setting.name, ())),
         "pairs_known": int(np.mean([r.pairs for r in results[names[0]]])),
-        "comparisons": [c.json() for c in tests], "stability": rankings.stability(matrices)._asdict(),
+        "comparisons": [c.json() for c in tests], "stability": rankings.stability(evened)._asdict(),
         "target": bench.suite.targets.get(setting.name),
-        "outside": [m for m in results if m not in matrices],
+        "outside": [m for m in results if m not in each],
     }  # fmt: skip
 
 
@@ -157,18 +163,21 @@ def ranking(settings: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
 
 
 def ablations(
-    suite: Suite, settings: Sequence[Mapping[str, Any]], matrices: Mapping[str, Mapping[str, np.ndarray]]
+    suite: Suite, setting: Mapping[str, Any], each: Mapping[str, np.ndarray], evened: Mapping[str, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Our method against each of its ablations and sweeps, p corrected over all settings together."""
+    """Our method against each of its ablations and sweeps on one setting; `one_setting` says what the arguments are."""
     found = []
-    kinds = ("ablations", "sweeps")
-    for s in settings:
-        own, seeds = matrices[s["name"]], {m: row["seeds"] for m, row in s["methods"].items()}
-        for m in own:
-            if suite.entries[m].group in kinds and suite.focus in own:
-                c = statistics.compare(own, [(suite.focus, m)], seeds=seeds)[0]
-                found.append({"setting": s["name"], "kind": suite.entries[m].group, **c.json()})
-    for kind in kinds:
+    seeds = {m: row["seeds"] for m, row in setting["methods"].items()}
+    for m in each:
+        if suite.entries[m].group in VARIANTS and suite.focus in each:
+            c = statistics.compare(each, [(suite.focus, m)], seeds=seeds, evened=evened)[0]
+            found.append({"setting": setting["name"], "kind": suite.entries[m].group, **c.json()})
+    return found
+
+
+def together(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ablations and sweeps of all settings, p of each kind corrected over all of its own."""
+    for kind in VARIANTS:
         here = [f for f in found if f["kind"] == kind]
         for f, p in zip(here, statistics.holm([f["p"] for f in here]), strict=True):
             f["corrected"] = p

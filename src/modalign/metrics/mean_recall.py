@@ -54,6 +54,17 @@ class Sums(NamedTuple):
         """
         return (self.sums / (self.counts.sum(0) / len(self.ids))).mean(1)
 
+    def evened(self) -> Tensor:
+        """(g,) the same for spreads: that a group has more items than others moves a mean over items by nothing.
+
+        u_g = v_g - mean over scores of R (items of the group / mean items of a group - 1), R the score's mean over its
+        items: what a ratio of sums moves by when the group is drawn once more. Their mean is ``value`` too.
+
+        Reference: Cochran 1977, "Sampling Techniques", section 2.11.
+        """
+        load = self.counts / (self.counts.sum(0) / len(self.ids)) - 1
+        return self.of_each_group() - (load * (self.sums.sum(0) / self.counts.sum(0))).mean(1)
+
 
 def sums_of(parts: Sequence[Score], ids: Tensor | None = None) -> Sums:
     """Per-item values of scores, summed by group.
@@ -132,7 +143,7 @@ def _ends(runs: Sequence[Sequence[Score]], value: float, level: float, samples: 
     sums = [sums_of(parts, ids) for parts in runs]
     if len(runs) == 1 or len(ids) < 2:
         return percentile_interval(sums[0].draws(samples, seed), level)
-    return crossed(torch.stack([s.of_each_group() for s in sums]).numpy()).interval(value, level)
+    return crossed(torch.stack([s.evened() for s in sums]).numpy()).interval(value, level)
 
 
 def over_runs(scores: Sequence[Score], level: float = 0.95) -> Score:
