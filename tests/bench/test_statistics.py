@@ -99,6 +99,35 @@ def test_effect_is_the_mean_gap_over_its_standard_deviation() -> None:
     assert found.effect == pytest.approx(2.0 / (10 / 3) ** 0.5)  # squares 4 + 1 + 4 + 1 over n - 1 = 3
 
 
+def test_groups_that_all_differ_alike_have_no_effect_of_rounding(random: np.random.Generator) -> None:
+    x = random.random((3, 50))
+    found = s.compare({"a": x, "b": x - 0.1}, [("a", "b")])[0]
+    assert (found.difference.value, found.effect) == (pytest.approx(0.1), 0.0)
+
+
+def test_differences_that_cancel_are_none_whatever_rounding_leaves(random: np.random.Generator) -> None:
+    """Half of the signs of a sum of 0 give 0 again: none is nearer, p is 1."""
+    whole = random.integers(1, 4, 400)
+    gaps = random.permutation(np.concatenate([whole, -whole])) / 5
+    assert gaps.sum() != 0.0
+    assert s.permutation_test(gaps, np.zeros(800), samples=2000) == 1.0
+    assert s.permutation_test(np.array([0.1, 0.2, -0.3]), np.zeros(3)) == 1.0
+
+
+def test_ranks_share_ties_up_to_rounding() -> None:
+    values = np.array([[0.1 + 0.2, 0.3, 0.2], [0.3, 0.1 + 0.2, 0.2], [0.3, 0.3, 0.2]])
+    assert rankings.ranks(values).tolist() == [[1.5, 1.5, 3.0]] * 3
+    assert rankings.friedman(values) == pytest.approx(stats.friedmanchisquare(*np.round(values, 9).T).pvalue)
+
+
+def test_concordance_compares_rows_of_one_seed(random: np.random.Generator) -> None:
+    """Methods a and b lead by turns, seed by seed; b has lost its first seed."""
+    a, b = (np.array(v)[:, None] + np.zeros((3, 20)) for v in ([0.3, 0.1, 0.3], [0.2, 0.2, 0.2]))
+    found = rankings.stability({"a": a, "b": b[1:]}, {"a": [0, 1, 2], "b": [1, 2]})
+    assert found.concordance == rankings.kendall_w(np.array([[2, 1], [1, 2]])) == 0.0
+    assert rankings.stability({"a": a[:1], "b": b[1:]}, {"a": [0], "b": [1, 2]}).concordance == 1.0
+
+
 def test_concordance_of_rankings_with_ties() -> None:
     whole = rankings.kendall_w(np.array([[1.5, 1.5, 3.0, 4.0]] * 3))
     assert whole == pytest.approx(1.0)  # full agreement, ties and all

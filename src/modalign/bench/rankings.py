@@ -7,14 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .statistics import Matrix, draws
+from .statistics import Matrix, draws, levelled
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks along the last axis, 1 for the highest, ties shared."""
+    """Ranks along the last axis, 1 for the highest, ties (up to rounding) shared.
+
+    Example:
+        >>> ranks(np.array([0.3, 0.1 + 0.2, 0.4])).tolist()
+        [2.5, 2.5, 1.0]
+    """
     from scipy.stats import rankdata
 
-    return np.asarray(rankdata(-np.asarray(values), axis=-1))
+    return np.asarray(rankdata(-np.apply_along_axis(levelled, -1, values), axis=-1))
 
 
 def critical_difference(methods: int, problems: int, level: float = 0.05) -> float:
@@ -41,7 +46,7 @@ def friedman(values: np.ndarray) -> float:
     if values.shape[1] < 3 or values.shape[0] < 2:
         return 1.0
     with np.errstate(invalid="ignore"):  # all equal
-        p = float(friedmanchisquare(*values.T).pvalue)
+        p = float(friedmanchisquare(*ranks(values).T).pvalue)
     return p if p == p else 1.0
 
 
@@ -65,23 +70,31 @@ def profile(values: np.ndarray, ratios: Sequence[float]) -> np.ndarray:
 class Stability(NamedTuple):
     """How firm a ranking is.
 
-    concordance: Kendall's W of the rankings of the seeds, 1 where all agree. first: chance that a method comes first
-    when groups and seeds are drawn again.
+    concordance: Kendall's W of the rankings of the seeds, 1 where all agree, and of one seed. first: chance that a
+    method comes first when groups and seeds are drawn again.
     """
 
     concordance: float
     first: dict[str, float]
 
 
-def stability(matrices: Mapping[str, Matrix]) -> Stability:
-    """Rank stability of methods on one setting."""
+def stability(matrices: Mapping[str, Matrix], seeds: Mapping[str, Sequence[int]] | None = None) -> Stability:
+    """Rank stability of methods on one setting.
+
+    Args:
+        matrices: (seeds, groups) per method.
+        seeds: method -> the seeds of its rows, of which those that all methods have are compared; None: rows as they
+            come.
+    """
     names = list(matrices)
     drawn = ranks(draws([matrices[n] for n in names]))
     tops = (drawn == drawn.min(1, keepdims=True)).astype(float)
     first = (tops / tops.sum(1, keepdims=True)).mean(0)
-    seeds = min(len(m) for m in matrices.values())
-    by_seed = ranks(np.stack([[m[s].mean() for m in matrices.values()] for s in range(seeds)]))
-    return Stability(kendall_w(by_seed), dict(zip(names, first.tolist(), strict=True)))
+    of_each = {m: list(seeds[m]) if seeds else list(range(len(matrix))) for m, matrix in matrices.items()}
+    common = sorted(set.intersection(*map(set, of_each.values())))
+    table = [[matrices[m][of_each[m].index(s)].mean() for m in names] for s in common]
+    concordance = kendall_w(ranks(np.array(table))) if common else 1.0
+    return Stability(concordance, dict(zip(names, first.tolist(), strict=True)))
 
 
 def kendall_w(rankings: np.ndarray) -> float:

@@ -82,6 +82,16 @@ def levelled(values: np.ndarray) -> np.ndarray:
     return out
 
 
+def alike(values: np.ndarray, largest: float) -> bool:
+    """Whether values are the same within rounding (1e-12) of the largest number that they were made of.
+
+    Example:
+        >>> alike(np.array([0.3, 0.1 + 0.2]), 1.0)
+        True
+    """
+    return float(np.ptp(values)) <= ROUNDING * largest
+
+
 def mean_interval(matrix: Matrix, level: float = 0.95) -> Interval:
     """Mean of a method's scores with the interval over seeds and groups.
 
@@ -135,7 +145,7 @@ def permutation_test(a: np.ndarray, b: np.ndarray, samples: int = 10_000, seed: 
     moved = difference[difference != 0]
     if not len(moved):
         return 1.0
-    target = abs(moved.sum()) * (1 - 1e-12)
+    target = abs(moved.sum()) - ROUNDING * np.abs(moved).sum()
     if len(moved) <= 14:
         signs = 1 - 2 * ((np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved))) & 1)
         return float((abs(signs @ moved) >= target).mean())
@@ -168,7 +178,8 @@ class Comparison(NamedTuple):
 
     difference: of the means with its interval. p: of the two-way t test over seeds and groups, or with one seed of
     the permutation test over groups. corrected: after Holm's correction.
-    effect: mean difference of a group over its standard deviation. better, worse: share of groups.
+    effect: mean difference of a group over its standard deviation, 0 where all groups differ alike.
+    better, worse: share of groups.
     """
 
     method: str
@@ -206,7 +217,7 @@ def compare(
         x, y = matrices[a], matrices[b]
         mean, spread = difference_of(spreads[a], spreads[b], paired=list(runs[a]) == list(runs[b]))
         each = differences(x.mean(0), y.mean(0))
-        deviation = float(each.std(ddof=1)) if len(each) > 1 else 0.0
+        deviation = 0.0 if alike(each, max(np.abs(x).max(), np.abs(y).max())) else float(each.std(ddof=1))
         one_run = len(x) == len(y) == 1
         p = permutation_test(x[0], y[0], seed=seed) if one_run else spread.p(mean)
         effect = mean / deviation if deviation else 0.0

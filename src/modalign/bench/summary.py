@@ -68,12 +68,13 @@ def one_setting(
     best = max(names, key=lambda m: each[m].mean())
     focus = bench.suite.focus if bench.suite.focus in names else best
     others = [(focus, m) for m in names if m != focus]
-    tests = statistics.compare(each, others, seeds={m: methods[m]["seeds"] for m in names}, evened=evened)
+    seeds = {m: methods[m]["seeds"] for m in names}
+    tests = statistics.compare(each, others, seeds=seeds, evened=evened)
     return {
         **setting.facts(), "name": setting.name, "part": setting.part, "methods": methods, "focus": focus, "best": best,
         "own_seeds": list(bench.suite.own_seeds.get(setting.name, ())),
         "pairs_known": int(np.mean([r.pairs for r in results[names[0]]])),
-        "comparisons": [c.json() for c in tests], "stability": rankings.stability(evened)._asdict(),
+        "comparisons": [c.json() for c in tests], "stability": rankings.stability(evened, seeds)._asdict(),
         "target": bench.suite.targets.get(setting.name),
         "outside": [m for m in results if m not in each],
     }  # fmt: skip
