@@ -84,6 +84,17 @@ def test_of_three_modalities_the_anchor_stays_where_all_would_be_lost() -> None:
     assert abs(len(kept["b"]) - (600 + 0.343 * 2000)) < 90
 
 
+def test_items_that_have_not_all_to_begin_with_lose_never_all() -> None:
+    ids = torch.arange(600)
+    some = {"a": ids[:400], "b": ids[200:], "c": ids[::2]}
+    for names in ("ab", "abc"):
+        have = {m: some[m] for m in names}
+        kept = losses(ids, have, 0.9, 0, anchor="b")
+        assert torch.unique(torch.cat(list(kept.values()))).equal(torch.unique(torch.cat(list(have.values()))))
+    assert torch.isin(ids[1:200:2], losses(ids, some, 1.0, 0, anchor="b")["a"]).all()  # which have a alone
+    assert len(losses(ids, some, 1.0, 0, anchor="b")["b"]) == 400
+
+
 def test_dev_is_cut_to_a_share_of_the_pairs() -> None:
     dev = views("image", "text")
     assert len(dev_views(dev, Setting(dev=0.2), 100, 0)) == 20

@@ -34,7 +34,7 @@ class Draw:
 
 
 def draw(setting: Setting, x: Views, seed: int, anchor: str | None = None) -> Draw:
-    """Draw who takes part. Items, links and losses of one seed are nested over numbers and rates.
+    """Draw who takes part. Items, links and losses (but of the anchor) of one seed are nested over numbers and rates.
 
     Args:
         x: training views with all links.
@@ -74,7 +74,7 @@ def losses(
     """Modality -> ids that keep it.
 
     Two modalities: an item keeps both with probability 1 - rate, else it loses one of them at random. More: each is
-    lost independently at the rate; where all would be lost the anchor stays.
+    lost independently at the rate. Where all that an item has would be lost the anchor stays, or the first it has.
 
     Args:
         ids: of the groups. whole: modality -> ids that have it.
@@ -89,14 +89,15 @@ def losses(
     """
     names = list(whole)
     draw = by_group(ids, len(names), seed, among)
+    lost = draw < rate
     if len(names) == 2:
-        loses, side = draw[:, 0] < rate, (draw[:, 1] < 0.5).long()
-        lost = {m: loses & (side == k) for k, m in enumerate(names)}
-    else:
-        lost = {m: draw[:, k] < rate for k, m in enumerate(names)}
-        all_lost = torch.stack(list(lost.values())).all(0)
-        lost[anchor if anchor in lost else names[0]] &= ~all_lost
-    return {m: have[torch.isin(have, ids[~lost[m]])] for m, have in whole.items()}
+        lost = lost[:, :1] & ((draw[:, 1:] < 0.5) == torch.tensor([False, True]))
+    have = torch.stack([torch.isin(ids, whole[m]) for m in names], 1)
+    wanted = names.index(anchor) if anchor in names else 0
+    stays = torch.where(have[:, wanted], wanted, have.long().argmax(1))
+    bare = have.any(1) & ~(have & ~lost).any(1)
+    lost[bare, stays[bare]] = False
+    return {m: whole[m][torch.isin(whole[m], ids[~lost[:, k]])] for k, m in enumerate(names)}
 
 
 def training(x: Views, p: Draw, seed: int) -> Views:

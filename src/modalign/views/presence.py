@@ -28,7 +28,8 @@ def presence(
     """Which modalities each group keeps when each is lost at a rate.
 
     A unit (group, block or site) draws one number u in [0, 1) per modality, once and for all of a seed, and loses the
-    modality where u < rate: what is missing at a rate is missing at every higher one.
+    modality where u < rate: what is missing at a rate is missing at every higher one. (Of unequal rates, but for what
+    ``keep_one`` keeps.)
 
     Args:
         there: (g, M) bool, what each group has to begin with.
