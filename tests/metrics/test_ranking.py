@@ -6,9 +6,19 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.metrics import measures
+from modalign.geometry.neighbours import brief
+from modalign.metrics import counting, measures
 from modalign.metrics.ranking import find_all, rank, rank_both, rank_scores
 from modalign.views import Views
+
+
+@pytest.fixture(params=["float32", "bfloat16", "bfloat16 where it pays"])
+def products(request, monkeypatch):
+    """Products of single precision, as everywhere, or of half of it, as where the processor has units for them."""
+    if request.param != "float32":
+        monkeypatch.setattr(brief, "suits", lambda *_: True)
+    if request.param == "bfloat16":
+        monkeypatch.setattr(counting, "CLOSE", torch.inf)
 
 
 def rows(n, d, seed=0, dtype=torch.float32):
@@ -42,6 +52,7 @@ def in_order(r):
     }
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("metric", ["cosine", "dot"])
 @pytest.mark.parametrize("block", [(1, 1), (2, 3), (3, 64), (64, 5), (500, 4096)])
 def test_counts_equal_the_definition_whatever_the_blocks(metric, block):
@@ -53,6 +64,7 @@ def test_counts_equal_the_definition_whatever_the_blocks(metric, block):
     assert in_order(r) == dict(zip(map(tuple, pairs.tolist()), expected, strict=True))
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("metric", ["cosine", "dot"])
 @pytest.mark.parametrize("block", [(1, 1), (2, 3), (3, 64), (64, 5), (500, 4096)])
 @pytest.mark.parametrize(
@@ -75,6 +87,7 @@ def test_both_ways_are_counted_as_each_by_the_definition(metric, block, count):
     assert back.group is None
 
 
+@pytest.mark.usefixtures("products")
 def test_scores_of_a_row_are_counted_beyond_what_a_byte_holds():
     x, y = rows(3, 4), rows(5000, 4, seed=1)
     y[:40] = -x[0]  # the worst of all: 4,960 above, in more than one product
@@ -94,6 +107,7 @@ def test_many_positives_per_query_take_the_sorting_path_and_agree():
     assert in_order(r) == dict(zip(map(tuple, pairs.tolist()), dense_counts(x, y, pairs), strict=True))
 
 
+@pytest.mark.usefixtures("products")
 def test_duplicates_in_different_blocks_tie_exactly():
     base = rows(1, 512, seed=3)
     y = rows(4097 + 64, 512, seed=4)
@@ -105,6 +119,7 @@ def test_duplicates_in_different_blocks_tie_exactly():
     assert (r.tied == len(places)).all()
 
 
+@pytest.mark.usefixtures("products")
 def test_nearly_equal_items_are_told_apart_in_float64():
     y = torch.zeros(400, 2, dtype=torch.float64)
     angle = torch.arange(400, dtype=torch.float64) * 1e-7  # far below the resolution of float32
@@ -114,6 +129,7 @@ def test_nearly_equal_items_are_told_apart_in_float64():
     assert (r.above.item(), r.tied.item()) == (9, 1)
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("n", [5, 3000])
 def test_collapsed_embeddings_rank_at_chance(n):
     x = torch.full((n, 24), 0.3)
@@ -124,6 +140,7 @@ def test_collapsed_embeddings_rank_at_chance(n):
         torch.testing.assert_close(measures.any_hit(r, 1), torch.full((n,), 1 / n, dtype=torch.float64))
 
 
+@pytest.mark.usefixtures("products")
 def test_a_bias_moves_gallery_items():
     x, y = rows(20, 4), rows(30, 4, seed=1)
     bias = rows(30, 1, seed=2)[:, 0].double()
@@ -133,6 +150,7 @@ def test_a_bias_moves_gallery_items():
     )
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("scale", [1.0, 1e25])
 def test_rows_of_very_different_lengths_are_counted_as_by_the_definition(scale):
     x, y = rows(40, 6) * torch.exp(4 * rows(40, 1, seed=1)), rows(600, 6, seed=2) * torch.exp(rows(600, 1, seed=3))
@@ -143,6 +161,7 @@ def test_rows_of_very_different_lengths_are_counted_as_by_the_definition(scale):
     assert found == dict(zip(map(tuple, pairs.tolist()), expected, strict=True))
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e5])
 @pytest.mark.parametrize("each", [2, 30])
 def test_inner_products_tie_by_the_rounding_of_their_lengths(scale, each):
@@ -157,6 +176,7 @@ def test_inner_products_tie_by_the_rounding_of_their_lengths(scale, each):
     assert torch.isfinite(measures.average_precision(found)).all()
 
 
+@pytest.mark.usefixtures("products")
 def test_self_is_left_out_by_index():
     x = rows(6, 3)
     x[1] = x[0]
@@ -173,6 +193,7 @@ def test_scores_and_vectors_give_one_ranking():
     assert in_order(rank(x, y, pairs, metric="dot")) == in_order(rank_scores(x @ y.T, pairs))
 
 
+@pytest.mark.usefixtures("products")
 def test_each_direction_is_asked_by_its_own_links():
     """Lists such as ECCV Caption's have queries of their own each way: one way had the positives of the other."""
     x, y = rows(6, 4), rows(8, 4, 1)

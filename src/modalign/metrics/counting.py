@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..geometry.cost import beside
-from ..geometry.neighbours import Scorer
+from ..geometry.neighbours import Scorer, brief
 from .found import Found
 
 STRIP = 32  # rows of scores that are compared with all their bounds while they are in the cache
 BUFFER = 512  # numpy copies what it broadcasts along rows that are shorter than its buffer, which takes as long again
 WIDEST = 8 * 255  # columns of a product: the booleans of a row are counted in eight bytes
 CROWDED = 0.02  # share of a block's scores within rounding of a positive from which on it is repeated in float64
+CLOSE = 6e-6  # share of scores within the rounding of bfloat16 of a positive, times the width, up to which it serves
+SAMPLE = 256, 2048  # positives and items that tell
 FEW = 16  # up to so many positives per query are counted by comparison, more by sorting rows
 
 Counts = tuple[Tensor, Tensor]
@@ -36,6 +39,17 @@ class Way:
     slack: Tensor
 
 
+class _Products(NamedTuple):
+    """Operands of products that are compared: in float32, or in bfloat16, whose scores are compared by their bits.
+
+    errors: what the scores of each way's queries miss at most (before they are written in bfloat16).
+    """
+
+    x: Tensor
+    y: Tensor
+    errors: Sequence[Tensor]
+
+
 def counted(ways: Sequence[Way], block: tuple[int, int]) -> list[Counts]:
     """(above, tied) of the positives of one way, or of two that are each other's inverse, from the same products.
 
@@ -48,7 +62,11 @@ def counted(ways: Sequence[Way], block: tuple[int, int]) -> list[Counts]:
             x, y = beside(x, torch.ones_like(x[:, :1])), beside(y, bias[:, None])
         errors = [way.scorer.error(*side, None) for way, side in zip(ways, ((x, y), (y, x)), strict=False)]
         if all(bool((error * 2.0**24).float().isfinite().all()) for error in errors):  # so are the scores then
-            return _by_comparison(ways, x, y, errors, (block[0], min(block[1], WIDEST)))
+            products = _Products(x, y, errors)
+            if brief.suits(len(x), y):
+                rounded = _Products(*brief.operands(x, y))
+                products = rounded if _apart(ways, rounded) else products
+            return _by_comparison(ways, products, (block[0], min(block[1], WIDEST)))
     return [_by_sorting(way, block[0]) for way in ways]
 
 
@@ -83,7 +101,7 @@ class _Block:
 
     here: their entries. rows: (b,) query rows. slot: where a query has a positive. item: its gallery row, else -1.
     level: exact scores, inf where there is none. margin: the distance within which exact scores are tied.
-    bounds: (2 P, b) single-precision scores from which on an item may reach each positive, and from which on it is
+    bounds: (2 P, b) scores of the product from which on an item may reach each positive, and from which on it is
     certainly above it.
     above, tied: the counts. close: row in the block, gallery row and slot of what is too close to tell.
     """
@@ -100,18 +118,31 @@ class _Block:
     close: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
 
 
-def _by_comparison(
-    ways: Sequence[Way], x: Tensor, y: Tensor, errors: Sequence[Tensor], block: tuple[int, int]
-) -> list[Counts]:
-    """Counts from single-precision products; what lies within their error of a positive is decided exactly."""
+def _apart(ways: Sequence[Way], products: _Products) -> bool:
+    """Whether few scores are too close to the positives' to be told in bfloat16, by a sample."""
+    for way, (x, y), error in zip(ways, (products[:2], products[1::-1]), products.errors, strict=False):
+        query, level = way.entries.query[:: len(way.entries.query) // SAMPLE[0] + 1], way.entries.score
+        level = level[:: len(level) // SAMPLE[0] + 1, None]
+        scores = (x[query] @ y[:: len(y) // SAMPLE[1] + 1].T).double()
+        near = (scores - level).abs() <= error[query, None] + brief.ROUNDED * scores.abs()
+        others = float(near.double().mean()) - 1 / len(y)  # each positive is near itself
+        if others * len(way.entries.query) / way.entries.queries > CLOSE * x.shape[1]:
+            return False
+    return True
+
+
+def _by_comparison(ways: Sequence[Way], products: _Products, block: tuple[int, int]) -> list[Counts]:
+    """Counts from products; what lies within their error of a positive is decided exactly."""
+    x, y, errors = products
     found = [(torch.zeros_like(way.entries.above), torch.zeros_like(way.entries.tied)) for way in ways]
-    both = len(ways) == 2
-    back = list(_blocks(ways[1], errors[1], block[1], True)) if both else []
+    both, short = len(ways) == 2, x.dtype == torch.bfloat16
+    back = list(_blocks(ways[1], errors[1], block[1], True, short)) if both else []
     memory = x.new_empty(min(block[0], len(x)) * min(block[1], len(y)))
-    for queries in _blocks(ways[0], errors[0], block[0], both):
+    for queries in _blocks(ways[0], errors[0], block[0], both, short):
         some = x[queries.rows]
         for k, items in enumerate(y.split(block[1])):
             scores = torch.mm(some, items.T, out=memory[: len(some) * len(items)].view(len(some), len(items)))
+            scores = scores.view(torch.int16) if short else scores
             counts = _reached(scores, queries.bounds, back[k].bounds if both else None)
             _add(ways[0].scorer, queries, scores, counts[0], k * block[1])
             if both:
@@ -122,8 +153,8 @@ def _by_comparison(
     return found
 
 
-def _blocks(way: Way, error: Tensor, size: int, everyone: bool) -> Iterator[_Block]:
-    """Blocks of the queries that have positives, or of all."""
+def _blocks(way: Way, error: Tensor, size: int, everyone: bool, short: bool) -> Iterator[_Block]:
+    """Blocks of the queries that have positives, or of all; with bounds of float32, or of the bits of bfloat16."""
     for here, rows, level, slot in levels(way.entries, size, everyone):
         margin = torch.zeros_like(level)
         margin[slot] = way.slack[here]
@@ -134,6 +165,8 @@ def _blocks(way: Way, error: Tensor, size: int, everyone: bool) -> Iterator[_Blo
             torch.nextafter(bound.float(), bound.new_tensor(beyond).float())
             for bound, beyond in ((level - wide, -torch.inf), (level + wide, torch.inf))
         )
+        if short:  # one further, as 0 has two signs there, and none of the upper ones rounded down
+            low, high = brief.bits(low) - 1, brief.bits(high) + 2
         bounds = torch.cat([low, high], 1).T.contiguous()
         own = slot.long()  # each positive ties with itself
         yield _Block(here, rows, slot, item, level, margin, bounds, torch.zeros_like(own), own)
@@ -143,14 +176,15 @@ def _reached(scores: Tensor, of_rows: Tensor, of_columns: Tensor | None) -> list
     """How many scores (r, c) of each row reach each of its bounds (K, r), and of each column its own (L, c).
 
     On a CPU a strip of rows is compared with all bounds before the next one, and booleans are counted as bytes, of a
-    row eight at once.
+    row eight at once. Bits of bfloat16 are put in order in their place, where a bound is not above 0.
     """
     if scores.device.type != "cpu":
         rows = torch.stack([(scores >= bound[:, None]).sum(1) for bound in of_rows])
         return [rows] if of_columns is None else [rows, torch.stack([(scores >= b).sum(0) for b in of_columns])]
     table, (r, c) = scores.numpy(), scores.shape
     row_levels = of_rows.numpy()
-    column_levels = np.empty((0, c), np.float32) if of_columns is None else of_columns.numpy()
+    column_levels = np.empty((0, c), table.dtype) if of_columns is None else of_columns.numpy()
+    unordered = table.dtype == np.int16 and min(row_levels.min(), column_levels.min(initial=1)) <= 0
     flags = np.zeros((max(len(row_levels), len(column_levels)), STRIP, -(-c // 8) * 8), dtype=bool)
     words = np.empty(row_levels.shape, dtype=np.uint64)
     totals = np.zeros(column_levels.shape, dtype=np.int32)
@@ -158,6 +192,8 @@ def _reached(scores: Tensor, of_rows: Tensor, of_columns: Tensor | None) -> list
         np.setbufsize(BUFFER)
         for start in range(0, r, STRIP):
             here = slice(start, min(start + STRIP, r))
+            if unordered:
+                table[here] ^= (table[here] >> 15) & 0x7FFF
             lines = flags[: len(row_levels), : here.stop - start]
             np.greater_equal(table[here], row_levels[:, here, None], out=lines[..., :c])
             np.add.reduce(lines.view(np.uint64), axis=2, out=words[:, here])

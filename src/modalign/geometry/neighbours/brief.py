@@ -37,8 +37,8 @@ def spare(k: int) -> int:
     return 10 + k // 2
 
 
-def operands(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows in bfloat16, and (n,) what their sums of products miss at most, before they are written in ``ROUNDED``.
+def operands(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Rows in bfloat16, and what the sums of products of each row miss at most, (n,) and (m,), before they are rounded.
 
     |<x, y> - <x', y'>| <= |x - x'| |y| + |x'| |y - y'|, and (d + 8) u |x'| |y'| for the sum, u = 2^-24, whose terms are
     exact in float32; numbers below 2^-126 count as zeros.
@@ -48,15 +48,29 @@ def operands(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x: (n, d), y: (m, d) float32.
 
     Example:
-        >>> x, y, error = operands(torch.tensor([[1.0, 0.0], [1.01, 0.0]]), torch.eye(2))
-        >>> x.tolist(), [f"{e:.4f}" for e in error]
+        >>> x, y, errors = operands(torch.tensor([[1.0, 0.0], [1.01, 0.0]]), torch.eye(2))
+        >>> x.tolist(), [f"{e:.4f}" for e in errors[0]]
         ([[1.0, 0.0], [1.0078125, 0.0]], ['0.0000', '0.0022'])
     """
     x16, y16 = x.bfloat16(), x.bfloat16() if y is x else y.bfloat16()
-    off_x, off_y = (_longer(v - w.float()) for v, w in ((x, x16), (y, y16)))
-    long_x, long_y = _longer(x) + off_x, (_longer(y) + off_y).max()
-    error = off_x * long_y + long_x * (off_y.max() + (x.shape[1] + 8) * 2.0**-24 * long_y)
-    return x16, y16, error + x.shape[1] * 2.0**-120
+    off = [_longer(v - w.float()) for v, w in ((x, x16), (y, y16))]
+    size = [_longer(v) + e for v, e in zip((x, y), off, strict=True)]
+    summed, tiny = (x.shape[1] + 8) * 2.0**-24, x.shape[1] * 2.0**-120
+    there, back = (
+        off[i] * size[j].max() + size[i] * (off[j].max() + summed * size[j].max()) + tiny for i, j in ((0, 1), (1, 0))
+    )
+    return x16, y16, (there, back)
+
+
+def bits(scores: Tensor) -> Tensor:
+    """The 16 bits of float32 numbers that bfloat16 keeps, rounded down, as integers in the order of the numbers.
+
+    Example:
+        >>> bits(torch.tensor([-1.0, 0.0, 1.0, 1.001])).tolist()
+        [-16257, 0, 16256, 16256]
+    """
+    whole = scores.view(torch.int32)
+    return (torch.where(whole < 0, whole ^ 0x7FFFFFFF, whole) >> 16).short()
 
 
 def _longer(rows: Tensor) -> Tensor:

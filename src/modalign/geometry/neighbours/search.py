@@ -111,7 +111,7 @@ def _search(scorer: Scorer, k: int, without_self: bool, block: int | None) -> tu
 
 def _by_brief(task: _Task, queries: Tensor, values: Tensor, indices: Tensor) -> Tensor:
     """Write what products in bfloat16 tell; which queries are left: all from a block on of which too many are."""
-    x, y, error = brief.operands(task.x, task.y)
+    x, y, (error, _) = brief.operands(task.x, task.y)
     task = task._replace(x=x, y=y, error=error, rounded=brief.ROUNDED)
     left: list[Tensor] = []
     for here in queries.split(SETTLED):
