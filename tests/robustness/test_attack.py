@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,26 @@ def test_a_wide_offset_does_not_hide_a_broken_budget() -> None:
     out = threat.exact(x0, x0 + 1.0)
     assert float((out.double() - x0.double()).abs().max()) <= 0.0125
     assert not bool(threat.allows(x0, x0 + 0.0126).any())
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1.0, 1e15, 1e30])
+def test_budgets_are_kept_and_used_at_any_scale(scale: float) -> None:
+    x0 = scale * torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    threat = Threat("l2", 0.1 * scale)
+    x = ascend(lambda x, rows: x.sum(1), x0, threat, steps=5)
+    assert threat.allows(x0, x).all()
+    # all of a linear loss's best: the same step in every number, radius / sqrt(16)
+    assert ((x.double() - x0.double()) / scale).numpy() == pytest.approx(0.025, rel=2e-4)
+
+
+def test_a_radius_below_the_rounding_of_the_input_takes_no_time() -> None:
+    x0 = 1000 * torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    threat = Threat("l2", 1e-4)
+    began = time.process_time()
+    x = threat.random(x0, surface=True)
+    assert threat.allows(x0, x).all()
+    assert threat.allows(x0.bfloat16(), threat.random(x0.bfloat16(), surface=True)).all()
+    assert time.process_time() - began < 1.0
 
 
 def test_random_controls_use_the_whole_radius() -> None:

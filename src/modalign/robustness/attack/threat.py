@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...errors import ModalignError, check_known
 
 NORMS = ("l2", "linf")
+SLACK = 1e-12  # of the radius, for the rounding of a length in float64
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,22 @@ class Threat:
         if self.norm == "linf":
             return self._box(torch.minimum(torch.maximum(x, x0 - self.epsilon), x0 + self.epsilon))
         delta = x - x0
-        return x0 + delta * (self.epsilon / self.size(delta).clamp(min=1e-30)).clamp(max=1.0)
+        return x0 + delta * (self.epsilon / self.size(delta).clamp(min=1e-300)).clamp(max=1.0).to(delta)
 
     def exact(self, x0: Tensor, x: Tensor) -> Tensor:
         """``project``, and then no rounding of float32 is left outside either bound, as float64 measures it."""
-        x = self.project(x0, x).detach()
+        start = x0.double()
+        delta = self.project(x0, x).detach().double() - start
         if self.norm == "linf":
-            start = x0.double()
-            x = torch.minimum(torch.maximum(x.double(), start - self.epsilon), start + self.epsilon).to(x0.dtype)
-            over = (x.double() - start).abs() > self.epsilon  # rounded outwards, by half a step of x at most
-            return torch.where(over, torch.nextafter(x, x0), x)
-        shrink = 1.0
-        while bool((over := self.size(x.double() - x0.double()) > self.epsilon).any()):
-            shrink *= 1 - 1e-6
-            x = torch.where(over, (x0.double() + (x.double() - x0.double()) * shrink).to(x.dtype), x)
-        return x
+            delta = delta.clamp(-self.epsilon, self.epsilon)
+        else:
+            size = self.size(delta)
+            delta = delta * torch.where(size > self.epsilon, (1 - SLACK) * self.epsilon / size, 1.0)
+        x = (start + delta).to(x0.dtype)
+        moved = x.double() - start
+        over = (moved.abs() if self.norm == "linf" else self.size(moved)) > self.epsilon
+        outwards = moved.abs() > delta.abs()  # by half a step of x at most
+        return torch.where(over & outwards, torch.nextafter(x, x0), x)
 
     def allows(self, x0: Tensor, x: Tensor, grid: int = 0) -> Tensor:
         """(n,) bool: whether each item keeps both bounds, measured in float64.
@@ -85,7 +87,7 @@ class Threat:
         gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
         if self.norm == "linf":
             return gradient.sign()
-        return gradient / self.size(gradient).clamp(min=1e-30)
+        return (gradient / self.size(gradient).clamp(min=1e-300)).to(gradient)
 
     def random(self, x0: Tensor, seed: int = 0, surface: bool = False) -> Tensor:
         """A random point of the ball within the box: the control of an attack (``surface``), or its start.
@@ -98,7 +100,7 @@ class Threat:
         if self.norm == "linf":
             e = e.sign() if surface else torch.rand(x0.shape, generator=g).to(x0) * 2 - 1
         else:
-            e = e / self.size(e).clamp(min=1e-30)
+            e = (e / self.size(e).clamp(min=1e-300)).to(e)
             if not surface:
                 count = x0[0].numel() if len(x0) else 1
                 radius = torch.rand(len(x0), generator=g).to(x0) ** (1 / count)
@@ -106,8 +108,8 @@ class Threat:
         return self.exact(x0, x0 + self.epsilon * e)
 
     def size(self, delta: Tensor) -> Tensor:
-        """Euclidean length of each item, (n, 1, ..., 1)."""
-        return delta.flatten(1).norm(dim=1).view(-1, *[1] * (delta.dim() - 1))
+        """Euclidean length of each item, (n, 1, ..., 1) float64, where no square is too large or too small."""
+        return delta.flatten(1).norm(dim=1, dtype=torch.float64).view(-1, *[1] * (delta.dim() - 1))
 
     def _box(self, x: Tensor) -> Tensor:
         return x if self.low is None and self.high is None else x.clamp(self.low, self.high)
