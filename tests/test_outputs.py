@@ -17,7 +17,7 @@ from modalign.errors import ModalignError
 from modalign.features.embed import embed, embed_cached
 from modalign.features.encoders.text import MiniLM
 from modalign.files import cache_folder
-from modalign.outputs import claim, claim_file, kind_of
+from modalign.outputs import MARK, claim, claim_file, kind_of, together
 from modalign.runs import Run
 from modalign.search import Index
 
@@ -217,6 +217,50 @@ def test_what_a_killed_call_left_of_a_file_goes_and_nothing_else(tmp_path: Path)
     with claim_file(tmp_path / "z.npy"):
         pass
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_what_killed_calls_left_half_written_goes_with_the_next_call(tmp_path: Path) -> None:
+    (tmp_path / MARK).write_text('{"kind": "run"}')
+    left, kept = tmp_path / "media" / ".a.png.0123abcd.tmp", tmp_path / "index" / ".1.faiss.0123abcd.tmp"
+    for path in (left, kept, tmp_path / ".notes.tmp"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / "index" / MARK).touch()  # another program may be writing there
+    with claim(tmp_path, "run", "align"):
+        assert not left.exists()
+    assert kept.exists()
+    assert (tmp_path / ".notes.tmp").exists()
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_files_that_serve_together_are_never_of_two_versions(
+    moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(text: str) -> None:
+        with together(tmp_path / "out") as place:
+            (place / "head").mkdir()
+            for name in ("a", "head/b"):
+                (place / name).write_text(text)
+
+    write("old")
+    calls: list[Path] = []
+    with monkeypatch.context() as killed:
+        for name in ("unlink", "replace"):
+            act = getattr(Path, name)
+
+            def counted(self: Path, *given: object, act: Callable[..., None] = act, **named: object) -> None:
+                if len(calls) == moment:
+                    raise KeyboardInterrupt
+                calls.append(self)
+                act(self, *given, **named)
+
+            killed.setattr(Path, name, counted)
+        with pytest.raises(KeyboardInterrupt):
+            write("new")
+    found = {p.read_text() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert found == ({"old"} if moment < 2 else {"new"} if moment > 2 else set())
+    write("new")
+    assert sorted(p.read_text() for p in (tmp_path / "out").rglob("*") if p.is_file()) == ["new", "new"]
 
 
 def test_a_call_that_fails_leaves_no_folder(here: Path, call: Call) -> None:

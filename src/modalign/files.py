@@ -52,6 +52,10 @@ TUNED = "encoder.{}."
 """Of a modality: what the names of its encoder's tensors begin with in ``RunFile.WEIGHTS``."""
 
 
+PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
+"""Names of temporary files of ``atomic``; the group is that of the file."""
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; on success it takes its place in one step, on failure it is removed.
@@ -100,9 +104,8 @@ def writing(path: Path, left: str = "nothing of it was left") -> Iterator[None]:
 
 def sweep(path: Path) -> None:
     """Remove what killed calls left of a file that nobody else writes now."""
-    left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
     for other in path.parent.iterdir():
-        if left.fullmatch(other.name):
+        if (left := PARTIAL.fullmatch(other.name)) and left[1] == path.name:
             other.unlink(missing_ok=True)
 
 

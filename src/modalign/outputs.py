@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from .errors import ModalignError, few
-from .files import RunFile, sweep, to_json
+from .files import PARTIAL, RunFile, sweep, to_json, writing
 from .progress import Progress, note, silent
 from .values import whole_text
 
@@ -126,6 +127,7 @@ def claim(folder: Path, kind: str, by: str = "", inputs: Iterable[Path | str | N
             maker = by or _mark(folder).get("by")  # who measures or reports a run did not make it
             with _writing(folder):
                 _sign(handle, (to_json({"kind": kind, **({"by": maker} if maker else {})}) + "\n").encode())
+            _sweep(folder)
             held = _HELD.set(_HELD.get() | {place})
             try:
                 yield
@@ -185,6 +187,48 @@ def claim_file(
             yield
         finally:
             guard.unlink(missing_ok=True)
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """A place for files that serve only together: at its end they go into ``folder``, in the place of former ones.
+
+    Former ones of these names go first: after a kill some are missing, and two versions never lie side by side.
+
+    Raises:
+        ModalignError: the disk is full; what was there is there.
+
+    Example:
+        >>> import tempfile
+        >>> out = Path(tempfile.mkdtemp())
+        >>> with together(out) as place:
+        ...     size = (place / "a.onnx").write_text("...")
+        >>> [p.name for p in out.iterdir()]
+        ['a.onnx']
+    """
+    place = folder / RunFile.NEXT
+    shutil.rmtree(place, ignore_errors=True)  # what a killed call left
+    with writing(folder, "what was there is kept"):
+        try:
+            place.mkdir(parents=True)
+            yield place
+            names = [p.relative_to(place) for p in place.rglob("*") if p.is_file()]
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+            for name in names:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (place / name).replace(folder / name)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed calls left half-written; in folders with a mark of their own others may be writing."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(place, name, MARK).exists()]
+        for name in filter(PARTIAL.fullmatch, names):
+            with suppress(OSError):  # of another user
+                Path(place, name).unlink()
 
 
 def _mark(folder: Path) -> dict[str, Any]:

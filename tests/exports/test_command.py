@@ -10,6 +10,8 @@ import torch
 
 import modalign as ma
 from modalign import cli
+from modalign.errors import ModalignError
+from modalign.exports import command
 
 
 @pytest.fixture
@@ -29,6 +31,25 @@ def test_onnx_files_of_every_modality(run: Path, capsys: pytest.CaptureFixture[s
     found = json.loads(capsys.readouterr().out)
     assert found["files"] == ["image.onnx", "text.onnx"]
     assert all((run / "out" / name).stat().st_size > 0 for name in found["files"])
+
+
+def test_an_export_that_fails_leaves_the_former_one_whole(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first(model: ma.Model, modality: str, path: Path) -> None:
+        path.write_text("first")
+
+    def second(model: ma.Model, modality: str, path: Path) -> None:
+        if modality == "text":
+            raise ModalignError("no space left")
+        path.write_text("second")
+
+    monkeypatch.setattr(command, "write_onnx", first)
+    command.export_run(run, "onnx", run.parent / "out")
+    monkeypatch.setattr(command, "write_onnx", second)
+    with pytest.raises(ModalignError, match="no space"):
+        command.export_run(run, "onnx", run.parent / "out")
+    files = {p.name: p.read_text() for p in (run.parent / "out").glob("*.onnx")}
+    assert files == {"image.onnx": "first", "text.onnx": "first"}
+    assert not (run.parent / "out" / ".next").exists()
 
 
 def test_mistakes_of_an_export_are_told_in_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import check_known
-from ..outputs import MARK, claim
+from ..outputs import MARK, claim, together
 from ..runs.run import Run
 from .graphs import write_onnx
 
@@ -15,8 +15,9 @@ from .graphs import write_onnx
 def onnx_files(run: Run, out: Path) -> list[str]:
     """An ONNX network for the head of each modality."""
     names = [f"{m}.onnx" for m in run.model.heads.modalities]
-    for m, name in zip(run.model.heads.modalities, names, strict=True):
-        write_onnx(run.model, m, out / name)
+    with together(out) as place:
+        for m, name in zip(run.model.heads.modalities, names, strict=True):
+            write_onnx(run.model, m, place / name)
     return names
 
 
@@ -33,7 +34,8 @@ def router_files(run: Run, out: Path) -> list[str]:
     """A model of sentence-transformers that routes items to their encoder and head."""
     from .router import write_router
 
-    write_router(run.model, out)
+    with together(out) as place:
+        write_router(run.model, place)
     return _files(out)
 
 
