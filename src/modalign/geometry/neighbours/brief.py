@@ -12,19 +12,19 @@ from torch import Tensor
 LEAST = 1 << 30  # multiplications from which on turning the operands into it is worth it
 UNSURE = 0.25  # share of the first queries that are not sure, from which on the others are not asked so
 ROUNDED = 2.0**-8  # of a score, at most, when it is written: twice the rounding to the nearest
-PROBE = (512, 1024, 64)  # rows, columns and width of the products that are timed once
+PROBE = (512, 1024, 256)  # rows, columns and width of the products that are timed once
 
 
 @cache
 def quick() -> bool:
-    """Whether this processor multiplies bfloat16 in units of their own (Intel's AMX), in half the time of float32."""
+    """Whether this processor multiplies bfloat16 in units of their own (Intel's AMX), more quickly than float32."""
     known = getattr(torch.cpu, "get_capabilities", None)  # newer than the oldest torch that will do
     if known is None or not known().get("amx_bf16"):
         return False
     rows, columns, width = PROBE  # it may be there and not be granted, and is then slower than float32
     x, y = torch.ones(rows, width), torch.ones(columns, width)
     x16, y16 = x.bfloat16(), y.bfloat16()
-    return 2 * _seconds(lambda: x16 @ y16.T) < _seconds(lambda: x @ y.T)
+    return _seconds(lambda: x16 @ y16.T) < 0.7 * _seconds(lambda: x @ y.T)
 
 
 def suits(queries: int, y: Tensor) -> bool:
@@ -80,7 +80,7 @@ def _longer(rows: Tensor) -> Tensor:
 
 def _seconds(product: Callable[[], Tensor]) -> float:
     taken = []
-    for _ in range(4):  # the first call makes what the others use
+    for _ in range(6):  # the first call makes what the others use, and some may be disturbed
         start = time.perf_counter()
         product()
         taken.append(time.perf_counter() - start)

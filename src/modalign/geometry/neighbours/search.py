@@ -13,7 +13,7 @@ from ..cost import Rows
 from . import brief, flat, tiles
 from .scorer import Scorer
 
-BLOCK_NUMBERS = 1 << 25  # scores held at once: 128 MB of float32
+BLOCK = 1 << 27  # bytes of scores held at once
 QUERIES = 512  # at most at a time
 SETTLED = 4096  # whose candidates are scored exactly at a time
 VAGUE = 1e-9  # rounding beside a score from which on it may hide better ones
@@ -104,7 +104,7 @@ def _search(scorer: Scorer, k: int, without_self: bool, block: int | None) -> tu
             left = torch.cat([_by_faiss(task, here, values, indices) for here in left.split(flat.QUERIES)])
     if len(left):
         left = _by_blocks(task, left, block, SPARE, values, indices)
-        for part in left.split(max(1, BLOCK_NUMBERS // (4 * len(task.y)))):
+        for part in left.split(max(1, BLOCK // (16 * len(task.y)))):
             values[part], indices[part] = _thorough(scorer, part, k, without_self)
     return values, indices
 
@@ -137,7 +137,7 @@ def _by_blocks(task: _Task, queries: Tensor, block: int | None, spare: int, valu
     """Write scores and indices of some queries, from products in blocks; of which so many spare ones do not do."""
     m, tile = len(task.y), tiles.tile_of(task.x.dtype)
     width = -(-m // tile) * tile if m > tile else m
-    rows = block or max(16, min(QUERIES, BLOCK_NUMBERS // width))
+    rows = block or max(16, min(QUERIES, BLOCK // (width * task.x.dtype.itemsize)))
     keep = min(task.k + spare, m - task.without_self)
     # Rows a power of two apart would fall on the same lines of the cache: hence the odd stride.
     memory = task.x.new_empty(min(rows, len(queries)), width + 24)[:, :width]
