@@ -356,6 +356,10 @@ def test_half_and_full_precision_share_a_pool_and_never_mix(tmp_path: Path) -> N
 def test_what_half_precision_cannot_hold_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModalignError, match="without --half"):
         embed(words(), {"text": Letters(version=100_000)}, tmp_path / "store", half=True)
+    for version, part in ((1e-9, "reach 1e-09 alone"), (5e-5, "three digits from 6.1e-05 on")):
+        flat = Manifest.from_rows([{"group": 0, "modality": "text", "text": "1"}, *words()])
+        with pytest.raises(ModalignError, match=f"{part}.*without --half"):
+            embed(flat, {"text": Letters(version=version)}, tmp_path / f"store-{version}", half=True)
 
 
 def test_a_store_remembers_its_encoders_and_says_so_only_where_it_was_told(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from ..files import atomic
 from ..progress import Pause
 
 KEY_BYTES = 16
-LARGEST_HALF = 65504.0
+LEAST_HALF, LARGEST_HALF = 2.0**-14, 65504.0
+"""Numbers that half precision holds to three digits."""
 
 
 def item_key(row: Row) -> bytes:
@@ -96,15 +97,10 @@ class Pool:
             passing: it will be replaced by one with more items, and the cache need not have it.
 
         Raises:
-            ModalignError: half precision, and a number that it cannot hold.
+            ModalignError: half precision, and a row whose largest number it cannot hold to three digits.
         """
         if self.half:
-            if float(features.abs().max()) > LARGEST_HALF:
-                raise ModalignError(
-                    f"features reach {float(features.abs().max()):.3g}, half precision ends at {LARGEST_HALF:.0f}: "
-                    "keep them in full precision, without --half"
-                )
-            features = features.half()
+            features = _halved(features)
         name = hashlib.blake2b(b"".join(keys), digest_size=12).hexdigest() + ".safetensors"
         table = torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(-1, KEY_BYTES)
         with atomic(self.folder / name) as partial:
@@ -120,6 +116,21 @@ class Pool:
     def drop(self, name: str) -> None:
         """Remove a shard whose items all lie in a later one as well."""
         (self.folder / name).unlink(missing_ok=True)
+
+
+def _halved(features: Tensor) -> Tensor:
+    """Features in half precision. Raises ModalignError where a row has no three digits there."""
+    peak = features.abs().amax(1)
+    least, largest = float(peak.min()), float(peak.max())
+    if largest > LARGEST_HALF:
+        problem = f"features reach {largest:.3g}, half precision ends at {LARGEST_HALF:.0f}"
+    elif least < LEAST_HALF:
+        problem = (
+            f"features of an item reach {least:.3g} alone, half precision has three digits from {LEAST_HALF:.2g} on"
+        )
+    else:
+        return features.half()
+    raise ModalignError(f"{problem}: keep them in full precision, without --half")
 
 
 def _share(source: Path, target: Path) -> None:
