@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modalign.methods.tuning import crowded, steady
+from modalign.methods.tuning import crowded, grid, steady, tune
 from modalign.training.loop import dev_recall, dev_recalls
 from modalign.views import Views
 
@@ -19,6 +19,11 @@ def test_noise_does_not_replace_the_first_and_a_clear_gain_does() -> None:
         assert steady([first, first + noise + gain / 200**0.5]) == kept
     assert steady([first, first]) == 0
     assert steady([first, first + 1.0, first + 1.0, first + 2.0]) == 3
+
+
+def test_rounding_does_not_replace_the_first() -> None:
+    scores = {"usual": 0.3, "other": 0.1 + 0.2, "worse": 0.2}
+    assert tune(grid(kind=list(scores)), lambda s: scores[s["kind"]]).settings == {"kind": "usual"}
 
 
 def test_one_item_tells_nothing() -> None:

@@ -16,12 +16,14 @@ import torch
 
 from modalign.errors import ModalignError
 from modalign.files import RunFile
+from modalign.metrics.mean_recall import mean_of, recalls
+from modalign.metrics.ranking import find_all
 from modalign.model import Heads
 from modalign.model.heads import FeatureMap, Head, Projection
 from modalign.objectives.base import Objective
 from modalign.registry import make
 from modalign.training import TrainingSettings
-from modalign.training.loop import CollapseWarning, dev_recall, parameter_groups, train
+from modalign.training.loop import CollapseWarning, dev_recall, dev_recalls, parameter_groups, train
 from modalign.views import Batch, Views
 
 PROGRAM = """
@@ -250,6 +252,25 @@ def test_bfloat16_on_request_and_other_precisions_refused() -> None:
     assert all(p.dtype == torch.float32 and torch.isfinite(p).all() for p in h.parameters())
     with pytest.raises(ModalignError, match="precision is 'float16'"):
         train(heads(), make("objective", "clip"), pairs(), schedule(precision="float16"))
+
+
+def test_equal_scores_are_equal_whatever_was_added_up() -> None:
+    """Against hits in whole numbers, of 13 queries both ways at three depths, and what rounding makes of their mean."""
+    plain: dict[int, set[float]] = {}
+    scores: dict[int, set[float]] = {}
+    groups: set[float] = set()
+    for seed in range(150):
+        g = torch.Generator().manual_seed(seed)
+        x = Views.from_arrays(a=torch.randn(13, 3, generator=g), b=torch.randn(13, 3, generator=g))
+        parts = recalls(find_all(x).values())
+        hits = round(sum(float(s.per_item.sum()) for s in parts if s.per_item is not None))
+        plain.setdefault(hits, set()).add(mean_of([parts], samples=0).value)
+        scores.setdefault(hits, set()).add(dev_recall(x))
+        groups |= set(dev_recalls(x).tolist())
+        assert dev_recall(x) == pytest.approx(hits / (6 * 13), abs=1e-11)
+    assert max(map(len, plain.values())) > 1
+    assert max(map(len, scores.values())) == 1
+    assert len(groups) <= 7  # 0 to 6 hits
 
 
 def test_dev_views_without_pairs_are_refused() -> None:

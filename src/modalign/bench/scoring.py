@@ -14,7 +14,7 @@ from ..metrics.connectivity import Connectivity
 from ..metrics.found import Direction, Found
 from ..metrics.kernels import Cka
 from ..metrics.key import Key
-from ..metrics.mean_recall import NAME, mean_of, recalls
+from ..metrics.mean_recall import DIGITS, NAME, mean_of, recalls
 from ..metrics.mutual_knn import MutualKnn
 from ..metrics.procrustes import Procrustes, WhitenedProcrustes
 from ..metrics.ranking import find_all
@@ -71,9 +71,9 @@ def in_space(heads: Heads, x: Views) -> Views:
 
 
 def dev_score(heads: Heads, dev: Views, target: str | None, test_missing: float, seed: int) -> float:
-    """Mean recall of the suite's task on dev, with as much lost in the queries as at test time."""
+    """Mean recall of the suite's task on dev, to 12 digits, with as much lost in the queries as at test time."""
     shown = dev if target is None else queries_present(dev, target, test_missing, seed)
-    return mean_recall(retrieve(task_views(in_space(heads, shown), target))).value
+    return round(mean_recall(retrieve(task_views(in_space(heads, shown), target))).value, DIGITS)
 
 
 def geometry(z: Views, seed: int = 0) -> tuple[dict[str, Score], list[float]]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import ModalignError
 from ..files import RunFile, read_jsonl, read_text, to_json, write_text
+from ..metrics.mean_recall import DIGITS
 from ..model import Heads
 from ..training.loop import dev_recall
 from ..views import Views, task_views
@@ -50,7 +51,7 @@ def tune(
     trials: int | None = None,
     kept: Path | None = None,
 ) -> Tuned:
-    """Try settings in order and keep the best; of equals, the first.
+    """Try settings in order and keep the best; of equals (to 12 digits), the first.
 
     Args:
         candidates: settings to try, the most plausible first.
@@ -92,7 +93,7 @@ def tune(
     done = [entry for entry in record if entry["score"] is not None]
     if not done:
         raise failure or ModalignError("no candidate could be scored")
-    best = max(done, key=lambda entry: entry["score"])
+    best = max(done, key=lambda entry: round(entry["score"], DIGITS))
     return Tuned(dict(best["settings"]), best["score"], record, items)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..errors import ModalignError
 from ..geometry.neighbours import collapse
 from ..geometry.transport import shared
-from ..metrics.mean_recall import mean_of, recalls, sums_of
+from ..metrics.mean_recall import DIGITS, mean_of, recalls, sums_of
 from ..metrics.ranking import find_all
 from ..metrics.score import Score
 from ..objectives.base import Objective, check_modalities
@@ -174,23 +174,24 @@ def assess(
 def dev_recall(z: Views) -> float:
     """Mean any-hit Recall@k over k and all directions with pairs, in [0, 1]: what weights and settings are chosen by.
 
-    Of several ranks, all take the number of the first, so that all choose alike.
+    To 12 digits, so that scores which are equal but for rounding are. Of several ranks, all take the number of the
+    first, so that all choose alike.
 
     Example:
         >>> dev_recall(Views.from_arrays(a=torch.eye(20), b=torch.eye(20)))
         1.0
     """
-    return ranks.agreed(mean_of([_dev_scores(z)], samples=0).value)
+    return ranks.agreed(round(mean_of([_dev_scores(z)], samples=0).value, DIGITS))
 
 
 def dev_recalls(z: Views) -> Tensor:
-    """(g,) what each dev group adds to `dev_recall`, which is their mean.
+    """(g,) what each dev group adds to `dev_recall`, which is their mean, to 12 digits as well.
 
     Example:
         >>> dev_recalls(Views.from_arrays(a=torch.eye(20), b=torch.eye(20))).shape
         torch.Size([20])
     """
-    return sums_of(_dev_scores(z)).of_each_group()
+    return sums_of(_dev_scores(z)).of_each_group().round(decimals=DIGITS)
 
 
 def _dev_scores(z: Views) -> list[Score]:
