@@ -185,6 +185,23 @@ def test_add_update_delete_compact(tmp_path: Path) -> None:
     assert not (tmp_path / "index" / "deleted").exists()
 
 
+def test_an_index_of_several_origins_names_whom_all_of_them_ask_to(tmp_path: Path) -> None:
+    z = cloud(20)
+
+    def built(name: str, note: str) -> Index:
+        own = {m: [{"id": f"{name} {m} {i}"} for i in range(20)] for m in z}
+        facts = {"title": name, "attribution": note} if note else {}
+        return Index.build(tmp_path / name, z, own, facts=facts)
+
+    parts = [built(*of).folder for of in (("a", "A, CC BY"), ("b", ""), ("c", "C"), ("d", "A, CC BY"))]
+    joined = Index.join(tmp_path / "all", parts)
+    assert joined.facts == {"title": "a", "attribution": "A, CC BY; C"}
+    more = {"text": [{"id": f"new {i}"} for i in range(20)]}
+    for note in ("D", "C"):
+        joined = joined.add({"text": z["text"]}, more, facts={"title": "d", "attribution": note}, update=True)
+    assert joined.compact().facts == {"title": "a", "attribution": "A, CC BY; C; D"}
+
+
 def test_compacting_keeps_what_another_program_added_since_the_index_was_opened(tmp_path: Path) -> None:
     first = make(tmp_path / "index")
     Index(tmp_path / "index").add({"image": cloud(1)["image"]}, {"image": [{"id": "fresh"}]})

@@ -150,7 +150,9 @@ def _fill(
         )  # fmt: skip
         return built, found.left_out
     vectors = {m: found.z[m] for m in chosen}
-    added = Index(out).add(vectors, items, model=model, update=update, root=found.root, progress=progress)
+    added = Index(out).add(
+        vectors, items, model=model, update=update, root=found.root, facts=found.facts, progress=progress
+    )
     return added, found.left_out
 
 

@@ -214,7 +214,7 @@ class Index(Gallery):
                 copy_model(indexes[0] / "model" / first["model"]["folder"], folder / "model" / first["model"]["folder"])
             deleted = segments.write_deleted(folder, np.concatenate(gone))
             changes = {"segments": names, "batches": told, "deleted": deleted, "recall": None}
-            return cls._commit(folder, {**first, **changes})
+            return cls._commit(folder, {**first, **changes, **credited(*(part.current for part in parts))})
 
     @classmethod
     def _commit(cls, folder: Path, current: Mapping[str, Any]) -> Index:
@@ -230,6 +230,7 @@ class Index(Gallery):
         model: Path | None = None,
         update: bool = False,
         root: Path | None = None,
+        facts: Mapping[str, Any] | None = None,
         progress: Progress = silent,
     ) -> Index:
         """Add items, as a segment beside the others. Returns the index with them; this one stays as it was.
@@ -237,6 +238,7 @@ class Index(Gallery):
         Args:
             model: run folder that the vectors come from; must be the index's model.
             update: items whose id is there take its place; without it they are refused.
+            root: as in ``build``. facts: of the items; their "attribution" is noted beside the one that is there.
 
         Raises:
             ModalignError: another model (both fingerprints are named), another width (both), an id that is there.
@@ -264,7 +266,7 @@ class Index(Gallery):
             deleted = segments.write_deleted(self.folder, latest._deleted(old))
             told = [*origins.told(latest), origins.joining(latest, entries)]
             changes = {"segments": [*latest.current["segments"], name], "batches": told, "deleted": deleted}
-            return self._commit(self.folder, {**latest.current, **changes})
+            return self._commit(self.folder, {**latest.current, **changes, **credited(latest.current, facts or {})})
 
     def delete(self, ids: str | Iterable[str | int]) -> Index:
         """Delete items by id, one or several. Returns the index without them; this one stays as it was.
@@ -335,6 +337,20 @@ class Index(Gallery):
         for part, row in (self.part(self.find(id)) for id in more):
             rows.append(np.array([[*part.home, row]], np.int64))
         return np.concatenate(rows)
+
+
+def credited(*facts: Mapping[str, Any]) -> dict[str, str]:
+    """Whom the data of several origins ask to name, each once.
+
+    Example:
+        >>> credited({"attribution": "A, CC BY"}, {}, {"attribution": "B"}, {"attribution": "A, CC BY"})
+        {'attribution': 'A, CC BY; B'}
+    """
+    told = ""
+    for own in facts:
+        note = str(own.get("attribution") or "")
+        told = told if note in told else f"{told}; {note}" if told else note
+    return {"attribution": told} if told else {}
 
 
 def _width(rows: Mapping[str, np.ndarray]) -> int:

@@ -48,7 +48,7 @@ def _data(sheet: Sheet) -> list[tuple[str, str, str]]:
         without = ", ".join(f"{short_number(n)} {m}" for m, n in extra.items() if isinstance(n, int) and n)
         facts.append(("Linked pairs", f"{data['pairs']:,}", f"and without a known link: {without}" if without else ""))
     if isinstance(data.get("test"), int) and data["test"]:
-        dev = f"settings chosen on {data['dev']:,} others" if isinstance(data.get("dev"), int) else ""
+        dev = f"{data['dev']:,} others to choose settings on" if isinstance(data.get("dev"), int) else ""
         facts.append(("Tested on", counted(data["test"], "pair"), dev))
     elif sheet.z is not None:
         sizes = ", ".join(f"{len(x):,} {m}" for m, x in sheet.z.data.items())
