@@ -194,6 +194,17 @@ def test_disjoint_loses_items_and_hidden_loses_links() -> None:
     assert len(only_b["b"]) == pytest.approx(150, abs=30)
 
 
+@pytest.mark.parametrize("how", ["disjoint", "hidden"])
+def test_a_group_loses_the_same_in_any_selection(how: str) -> None:
+    x = Views.from_arrays(a=torch.randn(300, 4), b=torch.randn(300, 5), c=torch.randn(300, 6))
+    some = torch.arange(100, 250, 3)
+    whole, part = (lose(v, 0.4, seed=2, how=how) for v in (x, x.groups(some)))
+    for a, b in x.pairs():
+        linked = (v.group[a][v.paired(a, b)[:, 0]] for v in (whole, part))
+        kept, again = (set(g.tolist()) & set(some.tolist()) for g in linked)
+        assert kept == again
+
+
 def test_a_way_to_lose_that_is_none_is_refused() -> None:
     with pytest.raises(ModalignError, match="way to lose"):
         lose(photos(), 0.5, how="gone")

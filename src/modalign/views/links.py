@@ -160,7 +160,7 @@ def keep_items(x: Views, keep: Mapping[str, Tensor]) -> Views:
 
 @checked
 def lose(x: Views, rate: Rate, kind: str = "random", seed: int = 0, how: str = "disjoint", length: int = 25) -> Views:
-    """Training views of which each modality is lost at a rate.
+    """Training views of which each modality is lost at a rate; at random, by the ids of the groups (``presence``).
 
     Args:
         x: views with group ids. rate: one for all modalities, or by name (others: 0).
@@ -179,8 +179,7 @@ def lose(x: Views, rate: Rate, kind: str = "random", seed: int = 0, how: str = "
     check_known("way to lose a modality", how, ("disjoint", "hidden"))
     ids = x.group_ids()
     there = torch.stack([torch.isin(ids, g.long()) for g in x.group.values()], 1)
-    near = ids - ids[0] if len(ids) and int(ids[-1]) - int(ids[0]) < 1 << 62 else ids  # from 0, without overflow
-    kept = presence(there, _rates(rate, x.modalities), kind, seed, near, length)
+    kept = presence(there, _rates(rate, x.modalities), kind, seed, ids, length)
     keep = {m: ids[kept[:, k]] for k, m in enumerate(x.modalities)}
     return keep_items(x, keep) if how == "disjoint" else hide_links(x, keep)
 

@@ -36,8 +36,8 @@ def presence(
         rate: in [0, 1], for all modalities or one for each.
         kind: "random": every group draws; "blocks": runs of ``length`` consecutive groups lose together, as when a
             sensor fails; "sites": all groups of a site lose together, as when a source never had the modality.
-        seed: of the draws. group: (g,) ids, so that a group draws the same in any selection (`groups.places` says
-            for which ids); default: its position.
+        seed: of the draws. group: (g,) ids, so that "random" draws of a group are the same in any selection
+            (`groups.places` says for which ids); default: its position.
         length: of a block.
         site: (g,) integer; default: ten sites, dealt at random.
         keep_one: a group that would lose all it has keeps the one with the largest draw.
