@@ -349,7 +349,8 @@ def credited(*facts: Mapping[str, Any]) -> dict[str, str]:
     told = ""
     for own in facts:
         note = str(own.get("attribution") or "")
-        told = told if note in told else f"{told}; {note}" if told else note
+        if note and f"; {note}; " not in f"; {told}; ":
+            told = f"{told}; {note}" if told else note
     return {"attribution": told} if told else {}
 
 
