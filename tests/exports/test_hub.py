@@ -57,6 +57,29 @@ def test_a_run_is_saved_loaded_and_described(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "map.svg").read_text().startswith("<svg")
 
 
+def test_an_export_takes_the_place_of_the_former_one_but_for_its_card(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from modalign.exports import HubModel
+    from modalign.exports.command import export_run
+
+    def full(self: Model, folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    out = tmp_path / "mine"
+    export_run(run, "hub", out)
+    assert (out / "README.md").read_text().count("# mine\n") == 1
+    (out / "README.md").write_text("my own words")
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    with monkeypatch.context() as disk:
+        disk.setattr(HubModel, "save", full)
+        with pytest.raises(ma.ModalignError, match="what was there is kept"):
+            export_run(run, "hub", out)
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert export_run(run, "hub", out)["files"] == sorted(before.keys() - {".modalign.json"})
+    assert (out / "README.md").read_text() == "my own words"
+
+
 def test_the_card_is_valid_for_the_hub(run: Path, tmp_path: Path) -> None:
     from huggingface_hub import ModelCard
 

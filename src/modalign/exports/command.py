@@ -11,6 +11,8 @@ from ..outputs import MARK, claim, together
 from ..runs.run import Run
 from .graphs import write_onnx
 
+CARD = "README.md"
+
 
 def onnx_files(run: Run, out: Path) -> list[str]:
     """An ONNX network for the head of each modality."""
@@ -26,7 +28,11 @@ def hub_files(run: Run, out: Path) -> list[str]:
     from .hub import HubModel
 
     model: Any = HubModel.from_run(run.folder)
-    model.save_pretrained(out)
+    model.name = out.resolve().name
+    with together(out) as place:
+        model.save_pretrained(place)
+        if (out / CARD).exists():
+            (place / CARD).unlink()  # somebody may have written in it
     return _files(out)
 
 

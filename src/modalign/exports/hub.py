@@ -29,7 +29,7 @@ class HubModel(Model, hub.ModelHubMixin):
 
     ``save_pretrained(folder)`` writes ``model.safetensors``, ``model.json``, ``config.json``, figures and a README.md,
     whose metadata ``model_card_kwargs={"license": "apache-2.0"}`` extends. ``push_to_hub(name)`` writes and uploads.
-    A README.md that is there already is kept.
+    A README.md that is there already is kept. The card is headed by ``name``, or else by that of the folder.
 
     Example:
         >>> from modalign.model import FeatureMap, Head, Projection
@@ -45,6 +45,7 @@ class HubModel(Model, hub.ModelHubMixin):
         super().__init__(heads, *args, **kwargs)
         self.source: Run | None = None
         self.title = "modalign"
+        self.name: str | None = None
         self.figures: list[str] = []
 
     @classmethod
@@ -60,7 +61,7 @@ class HubModel(Model, hub.ModelHubMixin):
 
     def _save_pretrained(self, save_directory: Path) -> None:
         self.save(save_directory)
-        self.title = save_directory.resolve().name
+        self.title = self.name or save_directory.resolve().name
         if self.source is not None:
             self.figures = write_figures(self.source, save_directory)
         shape = {m: self.heads[m].features.width for m in self.heads.modalities}
