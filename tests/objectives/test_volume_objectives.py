@@ -109,6 +109,8 @@ def test_matching_loss_learns_to_tell_own_tuples_from_hard_ones(make_batch):
     assert losses[-1] < 0.3
     with pytest.raises(ModalignError, match="dim"):
         Gram(matching=0.1)
+    with pytest.raises(ModalignError, match="has dim=16, the shared space 8: set dim=8"):
+        Gram(matching=0.1, dim=16)(as_batch(z))
 
 
 def test_the_same_step_draws_the_same_items(make_batch):

@@ -106,10 +106,18 @@ class Matching(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
+        self.dim = dim
         self.layers = nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU(), nn.Linear(dim, 2))
 
     def forward(self, tuples: AnchoredTuples, logits: Tensor, generator: torch.Generator) -> Tensor:
-        """Mean loss over own pairs, a hard tuple for each anchor and a hard anchor for each tuple."""
+        """Mean loss over own pairs, a hard tuple for each anchor and a hard anchor for each tuple.
+
+        Raises:
+            ModalignError: rows of another width.
+        """
+        width = tuples.anchor.shape[1]
+        if width != self.dim:
+            raise ModalignError(f"gram (matching) has dim={self.dim}, the shared space {width}: set dim={width}")
         rows, columns = tuples.own()
         wrong_column = hard_negatives(logits, tuples.positives, generator)[rows]
         wrong_row = hard_negatives(logits.mT, tuples.positives.mT, generator)[columns]
