@@ -92,6 +92,19 @@ def test_the_current_folder_is_refused_by_every_command(here: Path, call: Call, 
     assert sorted(here.rglob("*")) == before
 
 
+@pytest.mark.parametrize("target", ["OUT", "gone"])
+def test_a_link_to_no_folder_is_refused_in_one_line(here: Path, call: Call, target: str) -> None:
+    (here / "OUT").symlink_to(target)  # to itself, or to what is not there
+    code, _, err = call(*to("align", "OUT"))
+    assert (code, err) == (2, f"modalign: OUT links to {target}, which is not there: make that folder first\n")
+    code, _, err = call(*to("align", "OUT/run"))
+    assert (code, err.count("\n"), "OUT/run" in err) == (2, 1, True)
+    (here / "real").mkdir()
+    (here / "good").symlink_to("real")
+    assert call(*to("align", "good"))[0] == 0
+    assert Run.open(here / "real").has_items
+
+
 def test_kinds_of_folders_do_not_mix(here: Path, call: Call) -> None:
     assert call(*to("align", "run"))[0] == 0
     assert call(*to("embed", "store"))[0] == 0

@@ -77,6 +77,8 @@ def refuse(folder: Path, kind: str, by: str = "", inputs: Iterable[Path | str | 
         raise ModalignError("the output would go into the current folder: name a folder of its own with --out")
     if whole_text(str(folder.absolute())) != str(folder.absolute()):
         raise ModalignError(f"the name of {whole_text(str(folder.absolute()))} is no UTF-8: choose another --out")
+    if folder.is_symlink() and not folder.exists():
+        raise ModalignError(f"{folder} links to {os.readlink(folder)}, which is not there: make that folder first")
     if folder.exists() and not folder.is_dir():
         raise ModalignError(f"{folder} is a file, and the output is a folder: choose another --out")
     for path in inputs:
@@ -113,7 +115,7 @@ def claim(folder: Path, kind: str, by: str = "", inputs: Iterable[Path | str | N
         'run'
     """
     refuse(folder, kind, by, inputs)
-    place = folder.resolve()
+    place = Path(os.path.realpath(folder))
     if place in _HELD.get() or os.environ.get("RANK", "0") != "0":
         yield
         return
@@ -246,7 +248,7 @@ def _others(folder: Path) -> list[str]:
 
 def _same(a: Path, b: Path) -> bool:
     try:
-        return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
+        return os.path.realpath(a) == os.path.realpath(b) or (a.exists() and b.exists() and a.samefile(b))
     except OSError:
         return False
 

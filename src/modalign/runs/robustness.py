@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def evaluate_robustness(
     for kind in kinds:
         check_known("kind of robustness", kind, EVERY)
     run = Run.open(folder)
-    if folder.resolve() in (other.resolve() for other in against):
+    if os.path.realpath(folder) in map(os.path.realpath, against):
         raise ModalignError(f"{folder} cannot be compared with itself: leave it out of --against")
     with claim(run.folder, "run"):
         result = _measured(run, kinds, against, gallery, progress)
