@@ -12,6 +12,7 @@ from torch import Tensor
 LEAST = 1 << 30  # multiplications from which on turning the operands into it is worth it
 UNSURE = 0.25  # share of the first queries that are not sure, from which on the others are not asked so
 ROUNDED = 2.0**-8  # of a score, at most, when it is written: twice the rounding to the nearest
+PART = 4096  # rows whose rounding is measured at a time
 PROBE = (512, 1024, 256)  # rows, columns and width of the products that are timed once
 
 
@@ -53,7 +54,7 @@ def operands(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor
         ([[1.0, 0.0], [1.0078125, 0.0]], ['0.0000', '0.0022'])
     """
     x16, y16 = x.bfloat16(), x.bfloat16() if y is x else y.bfloat16()
-    off = [_longer(v - w.float()) for v, w in ((x, x16), (y, y16))]
+    off = [_missed(x, x16), _missed(y, y16)]
     size = [_longer(v) + e for v, e in zip((x, y), off, strict=True)]
     summed, tiny = (x.shape[1] + 8) * 2.0**-24, x.shape[1] * 2.0**-120
     there, back = (
@@ -71,6 +72,12 @@ def bits(scores: Tensor) -> Tensor:
     """
     whole = scores.view(torch.int32)
     return (torch.where(whole < 0, whole ^ 0x7FFFFFFF, whole) >> 16).short()
+
+
+def _missed(rows: Tensor, short: Tensor) -> Tensor:
+    """(n,) lengths of what rounding took, in parts: whole differences would take twice the memory of the rows."""
+    parts = zip(rows.split(PART), short.split(PART), strict=True)
+    return torch.cat([_longer(a - b.float()) for a, b in parts])
 
 
 def _longer(rows: Tensor) -> Tensor:
