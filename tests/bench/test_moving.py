@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy import stats
 
 from modalign import cli
 from modalign.bench import moving, moving_data, moving_tables
@@ -62,6 +63,17 @@ def test_a_suite_runs_goes_on_and_is_summed_up(suite: Path, capsys: pytest.Captu
     cell = json.loads((out / "cells" / "random-30" / "ridge-0.json").read_text())
     assert len(cell["trials"]) == 6
     assert sum(cell["queries"]) / 10 / len(cell["queries"]) == pytest.approx(cell["kept"])
+
+
+def test_bands_are_students_over_seeds_and_queries() -> None:
+    """Of seeds at .2, .3 and .4; a bootstrap never leaves those, however badly three numbers tell a spread."""
+    seeds = [{"way": "random", "pairs": 30, "method": "ridge", "seed": s, "kept": 0.2 + 0.1 * s, "ndcg": 0.5,
+              "cpu_seconds": 1.0, "queries": [2 + s] * 80} for s in range(3)]  # fmt: skip
+    row = moving_tables.summarise("", "", seeds)["rows"][0]
+    half = stats.t.ppf(0.975, 2) * 0.1 / 3**0.5
+    assert (row["low"], row["high"]) == pytest.approx((0.3 - half, 0.3 + half))
+    sure = moving_tables.summarise("", "", [{**s, "queries": [10] * 79 + [9 - s["seed"]]} for s in seeds])["rows"][0]
+    assert 0.99 < sure["low"] < sure["high"] == 1.0
 
 
 def test_sources_are_not_split_and_the_test_has_one_item_of_each() -> None:

@@ -32,12 +32,12 @@ def summarise(title: str, about: str, cells: Sequence[Mapping[str, Any]]) -> dic
         grid.setdefault((c["way"], c["pairs"], c["method"]), []).append(c)
     rows = []
     for (way, pairs, method), found in grid.items():
-        matrix = values(found)
-        ends = statistics.interval(statistics.draws([matrix])[:, 0], matrix.mean())
+        ends = statistics.mean_interval(values(found))
         kept = [c["kept"] for c in found]
         rows.append({
             "way": way, "pairs": pairs, "method": method, "seeds": len(found), "kept": float(np.mean(kept)),
-            "low": ends.low, "high": ends.high, "sd": float(np.std(kept, ddof=1)) if len(kept) > 1 else None,
+            "low": max(0.0, ends.low), "high": min(1.0, ends.high),
+            "sd": float(np.std(kept, ddof=1)) if len(kept) > 1 else None,
             "ndcg": float(np.mean([c["ndcg"] for c in found])),
             "cpu_seconds": float(np.mean([c["cpu_seconds"] for c in found])),
         })  # fmt: skip
