@@ -86,6 +86,19 @@ def test_width_and_few_items_do_not_pass_for_alignment():
     assert all(s.value < 0.05 for s in few.values()), {k: s.value for k, s in few.items()}
 
 
+def test_calibrated_intervals_hold_what_they_say():
+    """Of 60 samples of one population, 95 % have the mean value within their intervals, as wide as values spread."""
+    metric, found = Calibrated(of=("cka",), permutations=10), []
+    for seed in range(60):
+        shared, own, other = (rows(80, 3, 3 * seed + k) for k in range(3))
+        z = Views.from_arrays(a=torch.cat([shared, own], 1), b=torch.cat([shared, other], 1))
+        found.append(metric(z)["calibrated/a~b/cka"])
+    values = torch.tensor([s.value for s in found])
+    ends = torch.tensor([[s.low, s.high] for s in found])
+    assert ((ends[:, 0] <= values.mean()) & (values.mean() <= ends[:, 1])).double().mean() > 0.92
+    assert float(ends.diff().mean()) == pytest.approx(2 * 1.96 * float(values.std()), rel=0.2)
+
+
 def test_equal_sets_are_calibrated_to_one_and_related_ones_in_between():
     x = rows(120, 12)
     for name, s in Calibrated()(Views.from_arrays(a=x, b=turned(x))).items():

@@ -14,7 +14,7 @@ from ..geometry.procrustes import disparity
 from ..parameters import Count, Number, Weight
 from ..registry import register
 from ..views import Views
-from .intervals import percentile_interval
+from .crossed import Spread
 from .key import Key
 from .paired import SameItems, item_sets
 from .score import Measure, Score
@@ -77,8 +77,8 @@ class Calibrated:
         generator, n = torch.Generator().manual_seed(0), len(items.group)
         parts = [torch.randperm(n, generator=generator)[: n // 2].to(items.x.device) for _ in range(SUBSAMPLES)]
         draws = torch.tensor([measure(items.x[part], items.y[part]) for part in parts], dtype=torch.float64)
-        # Deviations of halves have the spread of the whole; their level differs (neighbours are fewer): not used.
-        ends = percentile_interval(draws - draws.mean(), 0.95)
+        # Halves have the spread of the whole (`resample_scores`); their level differs (neighbours are fewer): not used.
+        ends = Spread(float(draws.std()) * (n // 2 / (n - n // 2)) ** 0.5, SUBSAMPLES - 1.0).interval(0.0)
         now, low, high = (similarity.calibrate(value + d, null, alpha=self.alpha) for d in (0.0, *ends))
         what = Measure(f"Calibrated {HEADINGS[name]}", "index", EXPLANATION)
         return what.score(now, low=min(now, low), high=min(1.0, max(now, high)), chance=0.0)
