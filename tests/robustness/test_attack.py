@@ -82,6 +82,14 @@ def test_budgets_are_kept_and_used_at_any_scale(scale: float) -> None:
     assert ((x.double() - x0.double()) / scale).numpy() == pytest.approx(0.025, rel=2e-4)
 
 
+def test_inputs_outside_the_box_are_refused() -> None:
+    pixels = torch.tensor([[200.0, 30.0], [0.5, 1.0], [0.5, torch.nan]])
+    with pytest.raises(ModalignError, match="2 of 3 inputs hold numbers that are not between 0 and 1: scale"):
+        ascend(lambda x, rows: x.sum(1), pixels, Threat("linf", 4 / 255, 0.0, 1.0), steps=2)
+    with pytest.raises(ModalignError, match="1 of 3 inputs hold numbers that are not between -inf and inf"):
+        Threat("l2", 1.0).random(pixels)
+
+
 def test_a_radius_below_the_rounding_of_the_input_takes_no_time() -> None:
     x0 = 1000 * torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
     threat = Threat("l2", 1e-4)

@@ -52,7 +52,17 @@ class Threat:
         return x0 + delta * (self.epsilon / self.size(delta).clamp(min=1e-300)).clamp(max=1.0).to(delta)
 
     def exact(self, x0: Tensor, x: Tensor) -> Tensor:
-        """``project``, and then no rounding of float32 is left outside either bound, as float64 measures it."""
+        """``project``, and then no rounding of float32 is left outside either bound, as float64 measures it.
+
+        Raises:
+            ModalignError: x0 outside the box, or not finite.
+        """
+        if bool((outside := ~self.allows(x0, x0)).any()):
+            low, high = (-torch.inf if self.low is None else self.low, torch.inf if self.high is None else self.high)
+            raise ModalignError(
+                f"{int(outside.sum())} of {len(x0)} inputs hold numbers that are not between {low:g} and {high:g}: "
+                "scale them, or leave them out"
+            )
         start = x0.double()
         delta = self.project(x0, x).detach().double() - start
         if self.norm == "linf":
