@@ -16,9 +16,11 @@ from modalign.migration import migrate
 from modalign.migration.remap import remap
 from modalign.progress import Progress
 from modalign.runs import Run
-from modalign.runs.evaluate import preservation
+from modalign.runs.evaluate import Request, evaluate_run, preservation
+from modalign.runs.finetune import finetune_run
 from modalign.runs.robustness import evaluate_robustness
-from modalign.runs.train import align_arrays
+from modalign.runs.train import align_arrays, train_run
+from modalign.specification import Specification
 
 
 def written(path: Path, seed: int = 0, rows: int = 200) -> Path:
@@ -92,3 +94,53 @@ def test_a_run_whose_data_were_written_anew_is_not_measured_on_them(rows: int, t
     written(a)
     written(b, 1)
     assert evaluate_robustness(run.folder, ["noise"]).json() == before
+
+
+def test_heads_are_not_tuned_on_other_data_than_they_learnt_from(tmp_path: Path) -> None:
+    """Things that they learnt from would be among the new test items."""
+    a, b = written(tmp_path / "a.npy"), written(tmp_path / "b.npy", 1)
+    run = align_arrays([a, b], tmp_path / "run", method="cca", dim=4)
+    written(a, 5)
+    with pytest.raises(ModalignError, match=r"have changed since it was made \(item \d+ of 'a' is another one\)"):
+        finetune_run(run.folder, tmp_path / "tuned", [], schedule={"steps": 2})
+    assert not (tmp_path / "tuned").exists()
+    written(a)
+    assert finetune_run(run.folder, tmp_path / "tuned", [], schedule={"steps": 2}).result is not None
+
+
+@pytest.mark.parametrize("anew", [slice(None, None, -1), slice(30)])
+def test_labels_are_not_those_of_a_list_that_was_written_anew(anew: slice, tmp_path: Path) -> None:
+    """Things of a list are numbered by its rows: each had the label of another."""
+    pytest.importorskip("wordllama", reason="an encoder of sentences")
+    parts = {
+        "train": ("old", "new", "wet", "dry", "big", "soft"),
+        "test": ("round", "cold", "loud", "dark", "long", "red"),
+    }
+    things = (("cat", "pet"), ("dog", "pet"), ("oak", "tree"), ("elm", "tree"))
+    rows = [
+        f"{how} {thing},the {thing} is {how},{kind},{split}"
+        for split, words in parts.items()
+        for how in words
+        for thing, kind in things
+    ]
+    listed = tmp_path / "list.csv"
+
+    def write(rows: list[str]) -> None:
+        listed.write_text("caption,narration,category,split\n" + "\n".join(rows) + "\n")
+
+    def accuracy() -> float:
+        found = evaluate_run(tmp_path / "run", Request(metrics=("cka",), transfer=True))
+        return next(iter(found.methods.values())).scores["accuracy/narration->text/transfer"].value
+
+    write(rows)
+    data = {"name": "table", "root": str(listed), "columns": {"text": "caption", "narration": "narration"}}
+    encoders = dict.fromkeys(("text", "narration"), "wordllama")
+    train_run(Specification({"name": "cca", "dim": 8}, data, encoders, out=str(tmp_path / "run")))
+    before = accuracy()
+    assert before == 1
+    write(rows[anew])
+    with pytest.raises(ModalignError, match=r"have changed since it was made \(item \d+ of '.*' is another one\)"):
+        accuracy()
+    corrected = [row.replace("dog,the dog is old,pet", "dog,the dog is old,tree") for row in rows]
+    write(corrected)  # other labels of the same things
+    assert accuracy() > 0.9

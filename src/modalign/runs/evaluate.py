@@ -22,7 +22,6 @@ from ..progress import Progress, silent
 from ..registry import get, make
 from ..robustness.fusion import RULES
 from ..views import Views, linked_groups
-from .data import manifest_of
 from .fused import FusedRetrieval
 from .items import Items
 from .result import MethodResult, Result
@@ -116,7 +115,7 @@ def _measured(run: Run, wish: Request, progress: Progress) -> Result:
     bank = train.z if len(train.z) else None
     scores = with_mean_recall(_scores(z, _metrics(wish, bank), wish), z.modalities)
     if wish.transfer:
-        labels = labels_of(wish.labels, manifest_of(run.require_specification()))
+        labels = labels_of(wish.labels, run.manifest)
         scores |= transfer(train.z, test.z, labels, run.model, wish.seed)
     jobs: dict[str, Callable[[], dict[str, Score]]] = {}
     if wish.geometry:
@@ -221,7 +220,7 @@ def _linked(run: Run, test: Items, which: str) -> Views:
     """
     if not {"image", "text"} <= set(test.z.modalities):
         raise ModalignError(f"positives '{which}' join COCO's photos and captions: {run} has no 'image' and 'text'")
-    manifest = manifest_of(run.require_specification(), positives=which)
+    manifest = run.manifest(positives=which)
     if manifest is None or not {"image_id", "caption_id"} <= set(manifest.extra):
         raise ModalignError(f"positives '{which}' are of COCO's test photos: {run} was fitted on other data")
     images, captions = (

@@ -28,7 +28,7 @@ from ..training.finetune import finetune, fresh, raw_inputs
 from ..training.settings import TrainingSettings
 from ..training.stream import Stream, shards
 from ..views import Views
-from .data import Data, from_store, load_data
+from .data import Data, from_store
 from .fit import result_of
 from .once import identity, once
 from .run import Run
@@ -59,7 +59,8 @@ def finetune_run(
             the schedule's ``workers`` names; else once, and held in memory.
 
     Raises:
-        ModalignError: the run has no encoders or no train split, or one of the settings does not hold.
+        ModalignError: the run has no encoders or no train split, its data have changed, or one of the settings does
+            not hold.
     """
     run = Run.open(folder)
     with claim(out, "run", "finetune", [folder]):
@@ -80,7 +81,7 @@ def _finetune(
     minimised = named(objective)
     check_part("objective", minimised, "objective")
     with launch.in_turn():
-        data = load_data(spec, progress, needed="train")
+        data = run.data(progress)
     if progress is not silent:
         note([*lines(data.left_out), *data.notes])
     train = data.training(spec)

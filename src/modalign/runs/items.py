@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from ..data.manifest import Manifest, Row
 from ..data.media import signature, thumbnail
 from ..errors import ModalignError
-from ..files import RunFile, atomic, read_jsonl, to_json, write_text
+from ..files import RunFile, atomic, from_json, read_jsonl, to_json, write_text
 from ..model import Heads
 from ..progress import Progress, silent
 from ..views import Views
@@ -61,6 +61,18 @@ class Items(NamedTuple):
                     if off.any():
                         return f"item {start + int(off.nonzero()[0])} of '{m}' is another one"
                     start = stop
+        return ""
+
+    def unlisted(self, manifest: Manifest) -> str:
+        """Where a manifest lists other things than were embedded: the first item of another row; empty where none is.
+
+        An item is known by its group and its words, or else by what the data set says of it.
+        """
+        for m in (m for m in self.z.modalities if m in manifest.modalities):
+            for n, (g, entry) in enumerate(zip(self.z.group[m].tolist(), self.entries[m], strict=True)):
+                r = int(entry["row"])
+                if r >= len(manifest) or not _is_of(entry, m, g, manifest[r]):
+                    return f"item {n} of '{m}' is another one"
         return ""
 
     def words(self) -> dict[int, str]:
@@ -132,6 +144,14 @@ class Items(NamedTuple):
         links = {_pair(key, path): table for key, table in tensors.items() if key.startswith("links.")}
         data, group = ({m: tensors[f"{kind}.{m}"] for m in names} for kind in ("data", "group"))
         return cls(Views(data, group, links or None), entries)
+
+
+def _is_of(entry: Mapping[str, Any], modality: str, group: int, row: Row) -> bool:
+    """Whether an entry tells of a row of a manifest."""
+    known = metadata(row) if row.text is None else {"text": row.text}
+    told = from_json(to_json(known))  # as it was read back
+    same = all(entry.get(k, v) == v for k, v in told.items() if k != "id")  # some ids were told apart
+    return (row.modality, row.group) == (modality, group) and same
 
 
 def _pair(key: str, path: Path) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 
 from .. import __version__
+from ..data.manifest import Manifest
 from ..errors import ModalignError
 from ..files import RunFile, as_path, read_jsonl, read_table, write_json, write_text
 from ..model import Model
@@ -23,7 +24,7 @@ from ..outputs import from_here
 from ..progress import Progress, silent
 from ..specification import Specification, from_toml
 from ..views import concat
-from .data import Data, load_data
+from .data import Data, load_data, manifest_of
 from .items import Items, describe, draw_thumbnails, told_apart
 from .result import Result
 
@@ -185,11 +186,29 @@ class Run:
             ModalignError: they are gone, or are not those that the run was made of.
         """
         data = load_data(self.require_specification(), progress)
-        if self.has_model and self.has_items and (which := self.items.stranger(self.model.heads, data.splits)):
+        if self.has_model and self.has_items:
+            self._refuse_changed(self.items.stranger(self.model.heads, data.splits))
+        return data
+
+    def manifest(self, **more: Any) -> Manifest | None:
+        """What the data set of the run lists, without encoding anything; None for plain arrays.
+
+        Args:
+            more: settings of the data set to add, where it is COCO.
+
+        Raises:
+            ModalignError: its files are gone, or list other items than the run was made of.
+        """
+        found = manifest_of(self.require_specification(), **more)
+        if found is not None and self.has_items:
+            self._refuse_changed(self.items.unlisted(found))
+        return found
+
+    def _refuse_changed(self, which: str) -> None:
+        if which:
             raise ModalignError(
                 f"the data of {self} have changed since it was made ({which}): put them back, or run it again"
             )
-        return data
 
     @property
     def has_items(self) -> bool:

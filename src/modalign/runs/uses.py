@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -91,19 +92,20 @@ def class_names(labels: Annotations, train: Views, model: Model) -> dict[str, Te
     return {c: x[None] for c, x in zip(classes, model.transform(features.float(), WORDS), strict=True)}
 
 
-def labels_of(given: str | None, manifest: Manifest | None) -> Annotations:
+def labels_of(given: str | None, listed: Callable[[], Manifest | None]) -> Annotations:
     """Labels of groups: a file, a column of the data set, or what the data set is known to have.
 
     Args:
         given: file ending in .csv or .json, or name of an extra column; None: the first of category, labels and label,
             or the topics of the built-in pictograms.
-        manifest: of the run's data; None for plain arrays.
+        listed: gives the manifest of the run's data, None for plain arrays; a file of labels needs none.
 
     Raises:
-        ModalignError: no labels.
+        ModalignError: no labels, or data that have changed.
     """
     if given is not None and Path(given).suffix.lower() in (".csv", ".json"):
         return given
+    manifest = listed()
     if manifest is None:
         raise ModalignError("transfer needs labels: give a file, --labels FILE.csv with the columns group and label")
     if given is not None:
