@@ -262,6 +262,13 @@ def test_curves_fall_below_their_controls_and_start_at_the_clean_score(heads: He
         attack_curves(heads, test, "pixels")
 
 
+def test_a_radius_is_a_share_of_the_spread_of_all_items_however_few_are_attacked(
+    heads: Heads, splits: dict[str, Views]
+) -> None:
+    rows = targeted_scores(heads, splits["test"].only("a", "b"), "features", radii=(2.0,), steps=10, most=1)
+    assert [(r["items"], r["success"]) for r in rows if r["side"] == "query"] == [(1, 1.0), (1, 1.0)]
+
+
 def test_targets_are_reached_and_controls_are_not(heads: Heads, splits: dict[str, Views]) -> None:
     rows = targeted_scores(heads, splits["test"].only("a", "b"), "embedding", radii=(0.0, 0.8), steps=10, most=50)
     assert {(r["query"], r["side"], r["radius"]) for r in rows} == {

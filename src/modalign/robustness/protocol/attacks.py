@@ -152,9 +152,10 @@ def targeted_scores(
             part_x, part_z = (v.select({mine: keep}) for v in (test, z))
             target = torch.randint(len(z[other]), (len(keep),), generator=g)
             rest = torch.ones(len(z[mine]), dtype=torch.bool).index_fill(0, keep, False)
+            unit = unit_of(victim_of(heads, test, z, mine, space)[1], space, "l2")  # of all items, however few are kept
             for radius in levels:
                 scene, threat = scene_of(heads, part_x, part_z, (a, b), side, space, "l2", radius, target)
-                scene = replace(scene, beside=z[mine][rest])
+                scene, threat = replace(scene, beside=z[mine][rest]), replace(threat, epsilon=radius * unit)
                 success, random = map(scene.success, _attacked(scene, threat, "apgd", steps, seed).values())
                 rows.append(
                     {"query": a, "gallery": b, "side": side, "radius": radius, "success": success, "random": random,
