@@ -121,7 +121,8 @@ class Pool:
 def _halved(features: Tensor) -> Tensor:
     """Features in half precision. Raises ModalignError where a row has no three digits there."""
     peak = features.abs().amax(1)
-    least, largest = float(peak.min()), float(peak.max())
+    peak = peak[peak > 0]  # zeros are held as they are
+    least, largest = (float(peak.min()), float(peak.max())) if len(peak) else (1.0, 1.0)
     if largest > LARGEST_HALF:
         problem = f"features reach {largest:.3g}, half precision ends at {LARGEST_HALF:.0f}"
     elif least < LEAST_HALF:
