@@ -28,7 +28,7 @@ pytest.importorskip("pyarrow", reason="pyarrow is not installed (pip install 'mo
 from modalign.errors import ModalignError
 from modalign.model import model_fingerprint
 from modalign.outputs import claim
-from modalign.search import AnnSettings, Index, Query, open_space, segments
+from modalign.search import AnnSettings, Index, Query, ann, open_space, segments
 from modalign.search import index as index_module
 from modalign.search.items import conditions
 from modalign.search.part import Place
@@ -368,6 +368,9 @@ def test_no_index_and_damaged_ones(tmp_path: Path) -> None:
     (segment / "0.faiss").unlink()
     with pytest.raises(ModalignError, match="is gone"):
         Index(place)
+    (segment / "0.faiss").write_bytes(whole[:-4] + b"\0\0\0\0")  # as long, and other numbers
+    with pytest.raises(ModalignError, match=r"0\.faiss is not what was written; build it again"):
+        Index(place)
     (segment / "0.faiss").write_bytes(whole)
     current = json.loads((place / "current.json").read_text())
     (place / "current.json").write_text(json.dumps({**current, "format": 99}))
@@ -379,6 +382,15 @@ def test_no_index_and_damaged_ones(tmp_path: Path) -> None:
     (place / "current.json").write_text('{"format": 1}')
     with pytest.raises(ModalignError, match="lacks deleted"):
         Index(place)
+
+
+def test_marks_tell_large_files_apart_by_samples(tmp_path: Path) -> None:
+    file, draw = tmp_path / "0.faiss", np.random.default_rng(0)
+    file.write_bytes(draw.bytes(1 << 20))
+    mark = ann.mark(file, "exact")
+    assert ann.mark(file, "exact") == mark
+    file.write_bytes(draw.bytes(1 << 20))
+    assert ann.mark(file, "exact") != mark
 
 
 def die(*_: object, **__: object) -> None:

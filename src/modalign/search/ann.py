@@ -204,20 +204,24 @@ def _flat(path: Path, rows: int, dim: int) -> np.ndarray:
     return np.memmap(path, "<f4", "c", size, (rows, dim)) if rows else np.empty((0, dim), np.float32)
 
 
-def mark(path: Path) -> str:
-    """What a faiss file must be like to be given to faiss, which trusts what it reads: a hash of it, of samples where
-    it is large."""
-    size = path.stat().st_size
-    starts = range(0, size, PIECE) if size <= MARKED else [round(i * (size - PIECE) / 63) for i in range(64)]
+def mark(path: Path, kind: str) -> str:
+    """What the file of an index must be like: a hash of it, of samples where it is large.
+
+    Samples of an approximate one are long, as faiss trusts what it reads. An exact one is opened without faiss, and
+    short ones tell it from a file that was written anew.
+    """
+    size, piece = path.stat().st_size, 1 << 12 if kind == "exact" else 1 << 20
+    few = size > SAMPLES * piece
+    starts = [round(i * (size - piece) / (SAMPLES - 1)) for i in range(SAMPLES)] if few else range(0, size, piece)
     digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with path.open("rb") as handle:
         for start in starts:
             handle.seek(start)
-            digest.update(handle.read(PIECE))
+            digest.update(handle.read(piece))
     return digest.hexdigest()
 
 
-PIECE, MARKED = 1 << 20, 1 << 26
+SAMPLES = 64
 
 
 def candidates(

@@ -111,8 +111,7 @@ def write_segment(
             "settings": vars(settings),
             "root": root,
         }
-        if settings.kind != "exact":
-            facts["marks"] = [ann.mark(partial / f"{i}.faiss") for i in range(len(vectors))]
+        facts["marks"] = [ann.mark(partial / f"{i}.faiss", settings.kind) for i in range(len(vectors))]
         write_json(partial / SEGMENT, facts)
         _sync(partial)
         os.replace(partial, target)
@@ -236,7 +235,7 @@ def _parts(folder: Path, place: Path, facts: Mapping[str, Any], dim: int) -> dic
         copies = read_copies(place / f"{i}.copies.npy", n)
         table = place / f"{i}.npy" if settings.kind == "ivfpq" or copies else None
         entries = n if copies is None else len(copies.start) - 1
-        if "marks" in facts and facts["marks"][i] != ann.mark(place / f"{i}.faiss"):
+        if "marks" in facts and facts["marks"][i] != ann.mark(place / f"{i}.faiss", settings.kind):
             raise ModalignError(f"index is damaged: {place / f'{i}.faiss'} is not what was written; build it again")
         opened = ann.read(place / f"{i}.faiss", table, settings.kind, entries, dim)
         items = ArrowItems(place / f"{i}.arrow")
