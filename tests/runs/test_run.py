@@ -14,10 +14,12 @@ import torch
 
 from modalign import cli
 from modalign.errors import ModalignError
+from modalign.features.embed import embed_dataset
 from modalign.files import RunFile
 from modalign.metrics.score import Score
 from modalign.runs import Budget, MethodResult, Result, Run
-from modalign.runs.train import align_arrays
+from modalign.runs.train import align_arrays, train_run
+from modalign.specification import Specification
 
 SOURCE = Path(__file__).parents[2] / "src" / "modalign"
 
@@ -188,3 +190,26 @@ def test_one_module_names_the_files_of_a_run() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
     }
     assert found == {"files.py"}
+
+
+def test_a_run_that_was_moved_has_its_own_features_with_it(tmp_path: Path) -> None:
+    """As fine-tuning leaves them: in the run's folder, which its specification names by a whole path."""
+    pytest.importorskip("wordllama", reason="an encoder of sentences")
+    words = [(f"{a} {b}", f"the {b} is {a}") for a in ("old", "new", "wet", "big") for b in ("cat", "oak", "sea")]
+    rows = [(*pair, split) for split in ("train", "test") for pair in words]
+    (tmp_path / "list.csv").write_text("caption,narration,split\n" + "".join(",".join(row) + "\n" for row in rows))
+    columns = ["columns.text=caption", "columns.narration=narration"]
+    encoders = ["text=wordllama", "narration=wordllama"]
+    embed_dataset("table", tmp_path / "list.csv", tmp_path / "apart", encoders, columns)
+    train_run(Specification({"name": "cca", "dim": 4}, {"store": str(tmp_path / "apart")}, out=str(tmp_path / "run")))
+    run = Run.open(tmp_path / "run")
+    (tmp_path / "apart").rename(run.store)
+    config = run.folder / RunFile.SPECIFICATION
+    config.write_text(config.read_text().replace(str(tmp_path / "apart"), str(run.store)))
+    before = Run.open(run.folder).data()
+    run.folder.rename(tmp_path / "moved")
+    moved = Run.open(tmp_path / "moved")
+    assert moved.require_specification().data["store"] == str(tmp_path / "moved" / "store")
+    assert torch.equal(moved.data()["test"]["text"], before["test"]["text"])
+    shutil.copytree(tmp_path / "moved", run.folder)  # what lies where it says is read there
+    assert Run.open(tmp_path / "moved").require_specification().data["store"] == str(run.store)

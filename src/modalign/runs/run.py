@@ -18,6 +18,7 @@ import torch
 from .. import __version__
 from ..data.manifest import Manifest
 from ..errors import ModalignError
+from ..features.store import Store
 from ..files import RunFile, as_path, read_jsonl, read_table, write_json, write_text
 from ..model import Model
 from ..outputs import from_here
@@ -136,8 +137,15 @@ class Run:
 
     @cached_property
     def specification(self) -> Specification | None:
-        """What was asked for."""
-        return from_toml(self.folder / RunFile.SPECIFICATION) if self._has(RunFile.SPECIFICATION) else None
+        """What was asked for; a run that was moved has its own features where it is."""
+        if not self._has(RunFile.SPECIFICATION):
+            return None
+        spec = from_toml(self.folder / RunFile.SPECIFICATION)
+        own, store = os.path.join(spec.out, RunFile.STORE), str(spec.data.get("store", ""))
+        moved = os.path.realpath(store) == os.path.realpath(own) and not Store.is_store(Path(own))
+        if moved and Store.is_store(self.store):
+            return replace(spec, data={**spec.data, "store": str(self.store)})
+        return spec
 
     def require_specification(self) -> Specification:
         """What was asked for. Raises ModalignError where the folder does not say."""
