@@ -301,6 +301,13 @@ def test_cache_is_shared_by_manifests_and_lies_where_it_is_told(tmp_path, monkey
         assert cache_folder() == tmp_path / "xdg" / "modalign"
 
 
+def test_a_cache_that_takes_no_files_is_done_without(tmp_path):
+    """Full, or of others: the store has what it needs."""
+    (tmp_path / "taken").write_text("x")
+    store = embed(words(), {"text": Letters()}, tmp_path / "store", cache=tmp_path / "taken" / "features")
+    assert torch.equal(store.views()["text"], embed(words(), {"text": Letters()}, tmp_path / "alone").views()["text"])
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path, threads):
     m = pictures(tmp_path)

@@ -109,7 +109,7 @@ class Pool:
             self.where[key] = (name, i)
         self.damaged = [p for p in self.damaged if p.name != name]
         if self.cache is not None and not passing:
-            with suppress(OSError):  # what the cache has no room for is encoded again another time
+            with suppress(OSError, ModalignError):  # what the cache has no room for is encoded again another time
                 _share(self.folder / name, self.cache.folder / name)
         return name
 
