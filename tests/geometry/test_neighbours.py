@@ -79,7 +79,7 @@ def test_large_galleries_take_the_grouped_selection_and_agree(m, k, without_self
 
 @pytest.mark.parametrize("metric", ["cosine", "dot"])
 @pytest.mark.parametrize("case", ["distinct", "twins", "crowded", "equal", "opposite", "few above 0"])
-@pytest.mark.parametrize("way", ["faiss", "bfloat16"])
+@pytest.mark.parametrize("way", ["faiss", "bfloat16", "parts"])
 def test_candidates_of_rounded_or_foreign_products_change_no_bit(metric, case, way, monkeypatch):
     y = rows(4096, 16, seed=1)
     x = rows(300, 16, seed=2)
@@ -101,6 +101,7 @@ def test_candidates_of_rounded_or_foreign_products_change_no_bit(metric, case, w
             monkeypatch.setattr(flat, "LEAST", 0)
         else:
             monkeypatch.setattr(brief, "suits", lambda *_: True)
+            monkeypatch.setattr(brief, "GALLERY", 4096 if way == "bfloat16" else 2500)
         found = nb.knn(queries, gallery, 10, metric=metric)
         monkeypatch.undo()
         assert torch.equal(plain[0], found[0])

@@ -9,7 +9,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-LEAST = 1 << 30  # multiplications from which on turning the operands into it is worth it
+FEWEST, LEAST = 1024, 1 << 30  # queries, and multiplications, from which on turning the operands into it is worth it
+GALLERY = 1 << 14  # rows of a gallery whose scores are held at a time: they stay near the processor
 UNSURE = 0.25  # share of the first queries that are not sure, from which on the others are not asked so
 ROUNDED = 2.0**-8  # of a score, at most, when it is written: twice the rounding to the nearest
 PART = 4096  # rows whose rounding is measured at a time
@@ -30,7 +31,7 @@ def quick() -> bool:
 
 def suits(queries: int, y: Tensor) -> bool:
     """Whether products of so many rows with the rows of y are worth it."""
-    return y.device.type == "cpu" and queries * y.numel() >= LEAST and quick()
+    return y.device.type == "cpu" and queries >= FEWEST and queries * y.numel() >= LEAST and quick()
 
 
 def spare(k: int) -> int:

@@ -135,25 +135,39 @@ def _by_faiss(task: _Task, queries: Tensor, values: Tensor, indices: Tensor) -> 
 
 def _by_blocks(task: _Task, queries: Tensor, block: int | None, spare: int, values: Tensor, indices: Tensor) -> Tensor:
     """Write scores and indices of some queries, from products in blocks; of which so many spare ones do not do."""
-    m, tile = len(task.y), tiles.tile_of(task.x.dtype)
-    width = -(-m // tile) * tile if m > tile else m
+    m = len(task.y)
+    part = min(m, brief.GALLERY) if task.rounded else m
+    width = tiles.padded(part, task.x.dtype)
     rows = block or max(16, min(QUERIES, BLOCK // (width * task.x.dtype.itemsize)))
     keep = min(task.k + spare, m - task.without_self)
     # Rows a power of two apart would fall on the same lines of the cache: hence the odd stride.
     memory = task.x.new_empty(min(rows, len(queries)), width + 24)[:, :width]
-    memory[:, m:] = -torch.inf
     left = []
     for some in queries.split(SETTLED):
-        found = []
-        for here in some.split(rows):
-            scores = memory[: len(here)]
-            best = tiles.products(task.x[here], task.y, task.bias, scores, here if task.without_self else None)
-            found.append(tiles.largest(scores, best, min(keep + 1, m)))
-        top, where = (torch.cat(part) for part in zip(*found, strict=True))
-        where.clamp_(max=m - 1)  # columns behind the gallery are found where too few scores are above 0
+        found = [_candidates(task, here, memory[: len(here)], part, min(keep + 1, m)) for here in some.split(rows)]
+        top, where = (torch.cat(column) for column in zip(*found, strict=True))
         values[some], indices[some], unsure = _settled(task, some, top, where, keep)
         left.append(some[unsure])
     return torch.cat(left)
+
+
+def _candidates(task: _Task, queries: Tensor, memory: Tensor, part: int, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest scores of each query, falling, and their gallery rows; from so many rows at a time."""
+    x, found = task.x[queries], []
+    for start in range(0, len(task.y), part):
+        y = task.y[start : start + part]
+        bias = None if task.bias is None else task.bias[start : start + part]
+        scores = memory[:, : tiles.padded(len(y), x.dtype)]
+        scores[:, len(y) :] = -torch.inf
+        best = tiles.products(x, y, bias, scores, queries - start if task.without_self else None)
+        top, where = tiles.largest(scores, best, min(k, len(y)))
+        # Columns behind the last row are found where too few scores are above 0.
+        found.append((top, where.clamp_(max=len(y) - 1).add_(start)))
+    if len(found) == 1:
+        return found[0]
+    top, where = (torch.cat(column, 1) for column in zip(*found, strict=True))
+    top, best_of = top.topk(k, 1)
+    return top, where.gather(1, best_of)
 
 
 def _settled(task: _Task, queries: Tensor, top: Tensor, found: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor]:

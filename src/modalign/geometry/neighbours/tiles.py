@@ -21,6 +21,12 @@ def tile_of(dtype: torch.dtype) -> int:
     return TILE // dtype.itemsize
 
 
+def padded(rows: int, dtype: torch.dtype) -> int:
+    """Columns that so many gallery items take: whole tiles, where there are several."""
+    tile = tile_of(dtype)
+    return -(-rows // tile) * tile if rows > tile else rows
+
+
 def products(x: Tensor, y: Tensor, bias: Tensor | None, out: Tensor, own: Tensor | None) -> Tensor | None:
     """Write the scores of some queries to ``out`` (b, width); return the maxima of its groups, None for a single tile.
 
