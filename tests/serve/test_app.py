@@ -588,6 +588,33 @@ def test_the_program_ends_at_once_while_it_loads_and_while_it_answers(
         server.wait()
 
 
+def test_a_signal_that_comes_as_a_wait_begins_leaves_nothing_to_wait_for(folders: tuple[list[Path], Path]) -> None:
+    """It came between the taking of a lock and the block that gives it back: the program then never ended."""
+    late = (
+        "\nimport signal, threading\nplain = threading.Event.wait\n"
+        "def wait(self, timeout=None):\n"
+        "    starts = sys._getframe(1).f_code.co_name == 'start'\n"
+        "    if threading.current_thread() is threading.main_thread() and not starts:\n"
+        "        threading.Event.wait = plain\n"
+        "        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # there is one signal\n"
+        "        self._cond.acquire()\n"
+        "        raise KeyboardInterrupt\n"
+        "    return plain(self, timeout)\n"
+        "threading.Event.wait = wait\n"
+    )
+    command = [sys.executable, "-c", BUSY.replace("\ncli.main", late + "\ncli.main"), str(folders[0][0])]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        assert "loading\n" in [server.stderr.readline() for _ in range(2)]
+        server.send_signal(signal.SIGTERM)
+        assert server.communicate(timeout=60)[1] == ""
+        assert server.returncode == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_rows_of_old_and_new_items_in_one_list_are_no_queries(tmp_path: Path) -> None:
     facts = {"migration": "moved", "mixed": True}
     Index.build(tmp_path / "index", {"text": torch.eye(3)}, {"text": [{"id": i} for i in "abc"]}, facts=facts)

@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .guard import LOOPBACK
 from .state import State, names_of
 
 WAITING = 200  # connections at once; more are told to come back
+LOOK = 0.05  # seconds between two looks at whether the server has ended
 GRACE = 1.0  # seconds that answers under way have at the end
 
 
@@ -55,14 +57,22 @@ def run_server(
             _say(listener, host)
             threading.Thread(target=serving, daemon=True).start()  # who ends the server does not wait for its answers
             threading.Thread(target=state.warm, args=(ended,)).start()  # Python does: ended within torch, it aborts
-            over.wait()  # an interrupted join would take the thread for ended (Python 3.11)
+            _wait(over)
         server.should_exit = True
         with contextlib.suppress(KeyboardInterrupt):  # asked twice
-            over.wait(GRACE)
+            _wait(over, GRACE)
     finally:
         ended.set()
         listener.close()
         state.decoders.close()
+
+
+def _wait(over: threading.Event, seconds: float = float("inf")) -> None:
+    """Until something is over, looking again and again: a signal that comes as ``over.wait`` begins leaves its lock
+    taken, so that the next wait never ends, and one within ``join`` takes the thread for ended (Python 3.11)."""
+    end = time.monotonic() + seconds
+    while not over.is_set() and time.monotonic() < end:
+        time.sleep(LOOK)
 
 
 def _say(listener: socket.socket, host: str) -> None:
