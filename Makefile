@@ -38,7 +38,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 bench: $(VENV)/.dev
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks.ratios
+	OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=3000 $(BIN)/python -m benchmarks.ratios
 
 site: $(VENV)/.site
 	$(BIN)/python site/drawings.py

@@ -113,6 +113,7 @@ def builds(against: str | None) -> Iterator[dict[str, Path]]:
 
 def fit(source: Path, problem: Mapping[str, Any], method: str, settings: Mapping[str, Any], threads: int) -> Any:
     """Fit in a process of its own; what it took, and the recall on test in percent."""
+    from modalign.cli import WAITING
     from modalign.training.loop import dev_recall
     from modalign.views import Views
 
@@ -124,7 +125,7 @@ def fit(source: Path, problem: Mapping[str, Any], method: str, settings: Mapping
             **os.environ,
             "PYTHONPATH": str(source),
             "OMP_NUM_THREADS": str(threads),
-            "OMP_WAIT_POLICY": "PASSIVE",
+            **WAITING,
         }
         done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=folder)
         if done.returncode:

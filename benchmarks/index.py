@@ -152,14 +152,15 @@ def _options(faiss: Any, kind: str, part: Any) -> Any:
 
 def run() -> list[dict[str, Any]]:
     """One row per kind of index, each from a process of its own."""
+    from modalign.cli import WAITING
+
     rows = int(os.environ.get("INDEX_ROWS", "50000"))
     table = []
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder), rows)
         for kind in os.environ.get("INDEX_KINDS", ",".join(KINDS)).split(","):
             command = [sys.executable, "-m", "benchmarks.index", folder, kind]
-            # As the program sets it: threads that wait spinning cost a busy machine many times what they save.
-            environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+            environment = {**os.environ, **WAITING}
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
             table.append(json.loads(done.stdout.splitlines()[-1]))
             print(f"  {table[-1]}", file=sys.stderr, flush=True)

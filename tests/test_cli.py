@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -261,3 +262,16 @@ def test_every_parameter_of_every_command_has_its_help() -> None:
         arguments: ArgumentCollection = app[name].assemble_argument_collection(parse_docstring=True)
         silent += [f"{name} {a.name}" for a in arguments if not a.parameter.help]
     assert not silent
+
+
+@pytest.mark.parametrize(
+    ("said", "spins"), [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)]
+)
+def test_threads_wait_as_the_user_says_or_a_moment_and_then_asleep(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], said: dict[str, str], spins: str | None
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in cli.WAITING} | said
+    monkeypatch.setattr(os, "environ", environment)
+    assert call(capsys, "--version")[0] == 0
+    assert environment["OMP_WAIT_POLICY"] == said.get("OMP_WAIT_POLICY", "PASSIVE")
+    assert environment.get("GOMP_SPINCOUNT") == spins

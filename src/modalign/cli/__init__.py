@@ -18,6 +18,10 @@ from ..errors import LostRankError, ModalignError, one_line, unknown
 from ..parameters import checked
 from . import fitting, measuring, moving, searching
 
+#: How threads wait for each other: spinning for some tens of microseconds, then asleep. Asleep at once, small products
+#: take twice as long on free cores; spinning on, many times as long on cores that are busy with other work.
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "3000"}
+
 app = App(
     name="modalign",
     version=__version__,
@@ -82,9 +86,8 @@ def main(argv: list[str] | None = None) -> None:
     A mistake is one line on standard error, never a traceback; after an interruption the line says what was kept.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Threads that wait for each other asleep, not spinning: on a machine that is busy with other work, spinning makes
-    # small matrix products many times slower. Read when torch is imported, so it has to be said here.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:  # read when torch is imported, so it has to be said here
+        os.environ.update({**WAITING, **os.environ})
     if os.environ.get("WORLD_SIZE", "1") != "1":  # started by torchrun: what torch notes for itself, each would print
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     for stream in (sys.stdout, sys.stderr):  # a terminal may lack letters that a name or a caption has
