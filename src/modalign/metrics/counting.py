@@ -193,7 +193,7 @@ def _reached(scores: Tensor, of_rows: Tensor, of_columns: Tensor | None) -> list
         for start in range(0, r, STRIP):
             here = slice(start, min(start + STRIP, r))
             if unordered:
-                table[here] ^= (table[here] >> 15) & 0x7FFF
+                brief.in_order(table[here])
             lines = flags[: len(row_levels), : here.stop - start]
             np.greater_equal(table[here], row_levels[:, here, None], out=lines[..., :c])
             np.add.reduce(lines.view(np.uint64), axis=2, out=words[:, here])
