@@ -128,7 +128,7 @@ def test_ids_are_a_column_of_a_store(tmp_path: Path) -> None:
     assert ids_of({"name": ["a ", "b"], "__index_level_0__": [7, 8]}) == ["a", "b"]  # as pandas writes it
     assert ids_of({"id": arrow.array(["x", "y"]).dictionary_encode()}) == ["x", "y"]
     for columns, message in (
-        ({"name": [3, 4], "key": ["a", "b"]}, "has the columns name, key: call that of the ids, and no other, 'id'"),
+        ({"name": [3, 4], "key": ["a", "b"]}, "has the columns name, key: name that of the ids behind a #, .*#COLUMN"),
         ({}, "has the columns none"),
         ({"id": ["a", " "]}, "row 1: no id"),
         ({"id": ["a", None]}, "row 1: no id"),
@@ -146,6 +146,46 @@ def test_ids_are_a_column_of_a_store(tmp_path: Path) -> None:
         load_ids({"a": path}, {"a": 2})
     with pytest.raises(ModalignError, match=r"a file of pairs ends in .csv, .tsv, .txt, .npy, got"):
         load_pairs(path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_ids_are_any_column_that_is_named_behind_the_file(tmp_path: Path, ending: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    captions = ["a dog,\nrunning", "a cat", "x"]
+    table = pandas.DataFrame({"caption": captions, "id": [1, 2, 3], "key": ["c1", "c 2", "c3"]})
+    path = tmp_path / f"a#b.{ending}"  # a # of its own
+    if ending == "parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, sep="\t" if ending == "tsv" else ",", index=False)
+    assert load_ids({"a": Path(f"{path}#key")}, {"a": 3}) == {"a": ["c1", "c 2", "c3"]}
+    with pytest.raises(ModalignError, match=r"unknown column of .* 'keys': did you mean 'key'"):
+        load_ids({"a": Path(f"{path}#keys")}, {"a": 3})
+    table.loc[1, "key"] = None
+    table.to_parquet(path) if ending == "parquet" else table.to_csv(path, sep="\t" if ending == "tsv" else ",")
+    with pytest.raises(ModalignError, match="row 1: no id"):
+        load_ids({"a": Path(f"{path}#key")}, {"a": 3})
+
+
+def test_a_list_of_several_columns_says_how_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "i.csv").write_text("key,caption\nc1,a dog\n")
+    with pytest.raises(ModalignError, match=r"line 1: expected one id, got 'key', 'caption': .* i.csv#key"):
+        load_ids({"a": tmp_path / "i.csv"}, {"a": 1})
+    (tmp_path / "i.txt").write_text("c1\n")
+    with pytest.raises(ModalignError, match="has no columns: give the file of ids without '#key'"):
+        load_ids({"a": tmp_path / "i.txt#key"}, {"a": 1})
+
+
+def test_ids_are_a_column_of_a_table_of_lancedb(tmp_path: Path) -> None:
+    lancedb = pytest.importorskip("lancedb")
+    rows = [{"id": f"p{i}", "number": i, "vector": [float(i), 1.0]} for i in range(5)]
+    table = lancedb.connect(tmp_path).create_table("items", rows[:3])
+    table.add(rows[3:])
+    place = tmp_path / "items.lance"
+    assert load_ids({"a": place}, {"a": 5}) == {"a": ["p0", "p1", "p2", "p3", "p4"]}
+    assert load_ids({"a": Path(f"{place}#number")}, {"a": 5}) == {"a": ["0", "1", "2", "3", "4"]}
+    with pytest.raises(ModalignError, match=r"unknown column of ids of .* 'vector' .known: id, number"):
+        load_ids({"a": Path(f"{place}#vector")}, {"a": 5})
 
 
 def test_ids_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ Names = Annotated[Several, Parameter(help="Modality names, one per array; defaul
 Ids = Annotated[
     SeveralFiles,
     Parameter(
-        help="Files of the arrays' ids, one per array: an id a line, or Parquet with a column 'id'; without --pairs, "
-        "equal ids are one thing."
+        help="Files of the arrays' ids, one per array: an id a line, or FILE#COLUMN of a Parquet, CSV or LanceDB table "
+        "(default 'id'); without --pairs, equal ids are one thing."
     ),
 ]
 Address = Annotated[

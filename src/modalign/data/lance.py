@@ -4,6 +4,7 @@ where there are several columns of vectors, ``#MODALITY`` for a table that ``mod
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError, explained, few, require, unknown
+from ..errors import ModalignError, check_known, explained, few, require, unknown
 from ..files import absolute
 
 BLOCK = 16_384  # rows in one piece
@@ -59,12 +60,7 @@ def open_column(place: str | Path) -> Column:
         MissingExtraError: LanceDB is not installed.
         ModalignError: no such table, no column of vectors, several and none named.
     """
-    whole, _, part = absolute(place).partition("#")
-    folder, _, name = whole.rpartition("/")
-    if "://" not in whole and not os.path.isdir(whole):
-        raise ModalignError(f"no table of LanceDB at {whole}: the folder does not exist")
-    with told(f"open {whole}"):
-        table = require("lancedb", "lance").connect(folder).open_table(name.removesuffix(".lance"))
+    table, whole, part = _opened(place)
     kinds = {f.name: f.type for f in table.schema if getattr(f.type, "list_size", 0) and _floating(f.type.value_type)}
     if part and part not in kinds and "modality" in table.schema.names and len(kinds) == 1:
         known = sorted({str(v) for v in table.search().select(["modality"]).to_arrow().column("modality").to_pylist()})
@@ -79,6 +75,16 @@ def open_column(place: str | Path) -> Column:
     return Column(table, column, kinds[column].list_size)
 
 
+def _opened(place: str | Path) -> tuple[Any, str, str]:
+    """A table, where it lies, and what is named behind it."""
+    whole, _, part = absolute(place).partition("#")
+    folder, _, name = whole.rpartition("/")
+    if "://" not in whole and not os.path.isdir(whole):
+        raise ModalignError(f"no table of LanceDB at {whole}: the folder does not exist")
+    with told(f"open {whole}"):
+        return require("lancedb", "lance").connect(folder).open_table(name.removesuffix(".lance")), whole, part
+
+
 def _floating(kind: Any) -> bool:
     return str(kind) in ("float", "double", "halffloat", "float16", "float32", "float64")
 
@@ -90,11 +96,8 @@ def read_column(place: str | Path) -> Tensor:
         ModalignError: as ``open_column``; no rows, or vectors that are missing (null), with their number.
     """
     column = open_column(place)
-    count = column.table.count_rows()
-    out, filled = torch.empty(count, column.width), 0
-    for start in range(0, count, BLOCK):
-        names = [column.name, *(["modality"] if column.modality else [])]
-        piece = column.table.take_offsets(list(range(start, min(start + BLOCK, count)))).select(names).to_arrow()
+    out, filled = torch.empty(column.table.count_rows(), column.width), 0
+    for start, piece in _pieces(column.table, [column.name, *(["modality"] if column.modality else [])]):
         vectors = piece.column(column.name).combine_chunks()
         if vectors.null_count:
             raise ModalignError(f"{place} lacks {vectors.null_count} vectors (null) from row {start} on")
@@ -106,3 +109,24 @@ def read_column(place: str | Path) -> Tensor:
     if not filled:
         raise ModalignError(f"the table is empty: {place}")
     return out[:filled]
+
+
+def read_ids(place: str | Path) -> list[Any]:
+    """The column that is named behind the # of a table, or "id", in the order of the table.
+
+    Raises:
+        ModalignError: no such table, or no such column of text or whole numbers.
+    """
+    table, whole, part = _opened(place)
+    kinds = {f.name: str(f.type) for f in table.schema}
+    ids = [n for n, kind in kinds.items() if kind in ("string", "large_string") or kind.lstrip("u").startswith("int")]
+    check_known(f"column of ids of {whole}", part or "id", ids)
+    return [cell for _, piece in _pieces(table, [part or "id"]) for cell in piece.column(0).to_pylist()]
+
+
+def _pieces(table: Any, names: list[str]) -> Iterator[tuple[int, Any]]:
+    """Some columns in the order of the table, piece by piece, each with the number of its first row."""
+    count = table.count_rows()
+    for start in range(0, count, BLOCK):
+        rows = list(range(start, min(start + BLOCK, count)))
+        yield start, table.take_offsets(rows).select(names).to_arrow().select(names)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ARROW, ModalignError, explained, few, require
+from ..errors import ModalignError, few
 from ..views import Views
 from ..views.groups import turned
 from .arrays import read_numpy
-from .lists import read_list
-
-LISTS = (".csv", ".tsv", ".txt", ".npy")
+from .ids import array_of, is_name, is_number, lines_of, listed, read_ids
 
 Ids = Mapping[str, Sequence[str]]
 """Modality -> the id of each row."""
@@ -65,8 +63,7 @@ def load_ids(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, li
     """The ids of the rows of some arrays, in their order: lines, or an array or column of text or whole numbers.
 
     Args:
-        files: modality -> .txt, .csv or .tsv of one column, with or without its name; .npy of (n,); or .parquet with a
-            column "id" or a single one.
+        files: modality -> a list, an array or a column of a table, see ``ids.read_ids``.
         rows: how many each array has.
 
     Raises:
@@ -75,7 +72,7 @@ def load_ids(files: Mapping[str, Path], rows: Mapping[str, int]) -> dict[str, li
     """
     if files and set(files) != set(rows):
         raise ModalignError(f"ids need one file per array: there are arrays of {few(rows)} and ids of {few(files)}")
-    return {m: _ids(Path(files[m]), m, n) for m, n in rows.items() if files}
+    return {m: read_ids(files[m], m, n) for m, n in rows.items() if files}
 
 
 def equal_ids(one: Sequence[str], other: Sequence[str]) -> Tensor:
@@ -119,11 +116,11 @@ def load_pairs(path: str | Path, sides: Sequence[str] = (), ids: Ids | None = No
         >>> load_pairs(path).tolist()
         [[0, 3], [1, 2]]
     """
-    path = _list(path, "pairs")
+    path = listed(path, "pairs")
     if path.suffix.lower() == ".npy" and not ids:
         return _pairs_of_array(path)
     rows = [_rows_of(ids[m]) for m in sides] if ids else []
-    lines = list(enumerate(_text_of(path, 2))) if path.suffix.lower() == ".npy" else _table(path)
+    lines = list(enumerate(array_of(path, 2))) if path.suffix.lower() == ".npy" else _table(path)
     if lines and _is_header(lines[0][1], rows):
         header = lines.pop(0)[1]
         if sides and turned(header, sides):
@@ -143,7 +140,7 @@ def _counted(cells: Sequence[str], where: str) -> tuple[int, int]:
     if len(values) != 2 or values[0] is None or values[1] is None:
         how = (
             ": pairs of ids need the ids of all rows (--ids)"
-            if len(cells) == 2 and not any(map(_number, cells))
+            if len(cells) == 2 and not any(map(is_number, cells))
             else ""
         )
         raise ModalignError(f"{where}: expected two row numbers (0, 1, ...), got {few(map(repr, cells))}{how}")
@@ -183,88 +180,9 @@ def _is_header(cells: Sequence[str], rows: Sequence[Mapping[str, int]]) -> bool:
     if len(cells) != 2:
         return False
     if not rows:
-        return not any(map(_number, cells))
+        return not any(map(is_number, cells))
     known = any(c in own for c in cells for own in rows)
-    return not known and all(_is_name(c, own) for c, own in zip(cells, rows, strict=True))
-
-
-def _is_name(cell: str, ids: Iterable[str]) -> bool:
-    """Whether the first cell of a column is its name, and not one id more: ids are numbers, or words with digits.
-
-    Example:
-        >>> _is_name("photo", ["img_1", "img_2"]), _is_name("img_0", ["img_1", "img_2"]), _is_name("7", ["8", "9"])
-        (True, False, False)
-    """
-    kinds: tuple[Callable[[str], bool], ...] = (_number, lambda c: any(map(str.isdigit, c)) and not _number(c))
-    return not any(kind(cell) and all(map(kind, ids)) for kind in kinds)
-
-
-def _ids(path: Path, modality: str, rows: int) -> list[str]:
-    """The ids of one array."""
-    path = _list(path, "ids", (*LISTS, ".parquet"))
-    ending = path.suffix.lower()
-    if ending == ".parquet":
-        found = _column(path)
-    elif ending == ".npy":
-        found = [cells[0] for cells in _text_of(path, 1)]
-    elif ending == ".txt":
-        found = [line for _, line in _lines(path, "ids")]
-    else:
-        found = []
-        for number, line in _lines(path, "ids"):
-            cells = next(csv.reader([line], delimiter="\t" if ending == ".tsv" else ","))
-            if len(cells) != 1:
-                raise ModalignError(f"{path}, line {number}: expected one id, got {few(map(repr, cells))}")
-            found.append(cells[0].strip())
-        if len(found) == rows + 1 and _is_name(found[0], found[1:]):
-            found = found[1:]
-    if len(found) != rows:
-        raise ModalignError(
-            f"{path} has {len(found):,} ids, but '{modality}' has {rows:,} rows: give each one, in their order"
-        )
-    return found
-
-
-def _column(path: Path) -> list[str]:
-    """The column of ids of a Parquet file; vectors beside it are not read."""
-    arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
-    with explained(f"file of ids is damaged: {path}", *ARROW):
-        schema = parquet.read_schema(path)
-        names = [n for n in schema.names if not n.startswith("__index_level_")]  # pandas adds these
-        name = "id" if "id" in names else names[0] if names else ""
-        if names.count(name) != 1 or (name != "id" and len(names) > 1):
-            raise ModalignError(
-                f"{path} has the columns {few(names) or 'none'}: call that of the ids, and no other, 'id'"
-            )
-        kind = schema.field(name).type
-        kind = kind.value_type if arrow.types.is_dictionary(kind) else kind  # of categories
-        if not (arrow.types.is_integer(kind) or str(kind) in ("string", "large_string", "string_view")):
-            raise ModalignError(f"ids must be text or whole numbers, but '{name}' of {path} is {kind}")
-        column = parquet.read_table(path, columns=[name]).column(0).to_pylist()
-    found = ["" if cell is None else str(cell).strip() for cell in column]
-    if "" in found:
-        raise ModalignError(f"{path}, row {found.index('')}: no id")
-    return found
-
-
-def _list(path: str | Path, what: str, endings: Sequence[str] = LISTS) -> Path:
-    path = Path(path)
-    if path.suffix.lower() not in endings:
-        raise ModalignError(f"a file of {what} ends in {few(endings)}, got: {path}")
-    if not path.is_file():
-        raise ModalignError(f"file of {what} not found: {path}")
-    return path
-
-
-def _text_of(path: Path, width: int) -> list[list[str]]:
-    """Lines of a .npy of text or whole numbers, (n,) or (n, 2)."""
-    table = read_numpy(path)
-    if isinstance(table, np.ndarray) and table.ndim == 1:
-        table = table[:, None]
-    if not isinstance(table, np.ndarray) or table.shape[1:] != (width,) or table.dtype.kind not in "iuU":
-        found = f"{table.dtype} of shape {table.shape}" if isinstance(table, np.ndarray) else "several arrays"
-        raise ModalignError(f"ids must be text or whole numbers, {width} a row, but {path} holds {found}")
-    return [[str(cell) for cell in line] for line in table.tolist()]
+    return not known and all(is_name(c, own) for c, own in zip(cells, rows, strict=True))
 
 
 def _pairs_of_array(path: Path) -> Tensor:
@@ -280,15 +198,9 @@ def _pairs_of_array(path: Path) -> Tensor:
     return torch.from_numpy(np.array(pairs, dtype=np.int64, order="C"))  # a copy: the file is mapped read-only
 
 
-def _lines(path: Path, what: str) -> list[tuple[int, str]]:
-    """Numbered lines, blank ones left out."""
-    text = read_list(path, f"file of {what}")[0].replace("\r\n", "\n").replace("\r", "\n")
-    return [(i, line.strip()) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-
-
 def _table(path: Path) -> list[tuple[int, list[str]]]:
     """Numbered lines as lists of cells. The separator is the one the first line has."""
-    lines = _lines(path, "pairs")
+    lines = lines_of(path, "pairs")
     separator = next((s for s in ("\t", ",", ";") if lines and s in lines[0][1]), None)
     if separator is None:
         return [(i, line.split()) for i, line in lines]
@@ -300,12 +212,3 @@ def _whole(cell: str) -> int | None:
     found = re.fullmatch(r"(\d{1,19})(\.0+)?", cell, re.ASCII)
     value = int(found.group(1)) if found else -1
     return value if 0 <= value <= np.iinfo(np.int64).max else None
-
-
-def _number(cell: str) -> bool:
-    """Whether a cell is any number: a header has none."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -85,7 +85,7 @@ def align_arrays(
         "method": {"name": method, **{k: v for k, v in {"dim": dim, "seed": seed}.items() if k in settings_of(method)}},
         "data": {"arrays": {m: absolute(p) for m, p in zip(labels, arrays, strict=True)}, "holdout": holdout}
         | ({"pairs": os.path.abspath(pairs)} if pairs else {})
-        | ({"ids": {m: os.path.abspath(p) for m, p in files_of(ids, labels).items()}} if ids else {}),
+        | ({"ids": {m: absolute(p) for m, p in files_of(ids, labels).items()}} if ids else {}),
         "seed": seed,
         "out": str(out),
     }
