@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from modalign.errors import ModalignError
-from modalign.files import RunFile, atomic, cache_folder, read_json, read_jsonl, write_json
+from modalign.files import DAY, RunFile, atomic, cache_folder, read_json, read_jsonl, sweep_old, write_json
 from modalign.runs.items import Items
 from modalign.training import TrainingSettings
 from modalign.training.checkpoint import Keeper, Position
@@ -57,6 +58,22 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
+def test_half_written_files_go_when_nobody_has_touched_them_for_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [".a.safetensors.0123abcd.tmp", "a.safetensors", ".a.lock", "other.tmp"]
+    for name in names:
+        (tmp_path / name).write_text("half")
+    os.utime(tmp_path / names[0], (0, 0))  # as one that is linked to an old file has it
+    sweep_old(tmp_path)
+    sweep_old(tmp_path / "absent")
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + DAY + 60)
+    sweep_old(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names[1:])
+
+
 LIMITED = """
 import resource, signal, sys
 from pathlib import Path
@@ -78,7 +95,7 @@ def test_a_limit_that_a_library_tells_in_words_of_its_own_is_one_line(tmp_path: 
     target = tmp_path / "a.safetensors"
     said = subprocess.run([sys.executable, "-c", LIMITED, str(target)], capture_output=True, text=True, check=True)
     why = f"{os.strerror(errno.EFBIG)}; nothing of it was left: make room, then run this again"
-    assert said.stdout == f"ModalignError cannot write {target}: {why}\n"
+    assert said.stdout == f"DiskError cannot write {target}: {why}\n"
     assert not list(tmp_path.iterdir())
 
 

@@ -14,7 +14,7 @@ import pytest
 from modalign import cli
 from modalign.data.manifest import Manifest
 from modalign.errors import ModalignError
-from modalign.features.embed import embed, embed_cached
+from modalign.features.embed import embed
 from modalign.features.encoders.text import MiniLM
 from modalign.files import cache_folder
 from modalign.outputs import MARK, claim, claim_file, kind_of, together
@@ -283,13 +283,6 @@ def test_a_call_that_fails_leaves_no_folder(here: Path, call: Call) -> None:
     with pytest.raises(ModalignError), claim(here / "new", "run"):
         raise ModalignError("no")
     assert not (here / "new").exists()
-
-
-def test_two_fits_on_one_data_set_at_once_share_the_cache(here: Path) -> None:
-    m = Manifest.from_rows([{"group": i, "modality": "text", "text": f"dog {i}"} for i in range(4)])
-    store = embed_cached(m, {"text": MiniLM()})
-    with elsewhere(lambda: claim(store.folder, "store")):
-        assert len(embed_cached(m, {"text": MiniLM()}).views()["text"]) == 4
 
 
 def test_what_embed_encodes_is_not_encoded_again_by_train_nor_the_other_way(

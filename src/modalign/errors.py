@@ -34,6 +34,10 @@ class ModalignError(ValueError):
         super().__init__(one_line(message))
 
 
+class DiskError(ModalignError):
+    """A disk takes no file. Who goes on where something else is refused does not go on here: no work is at fault."""
+
+
 class LostRankError(ModalignError):
     """Another process of a training ended; the program exits with 1, and torchrun may start it again."""
 

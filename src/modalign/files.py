@@ -10,8 +10,9 @@ import re
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from uuid import uuid4
 
 from safetensors import SafetensorError
 
-from .errors import ModalignError
+from .errors import DiskError, ModalignError
 from .values import plain, strict, whole_text
 
 
@@ -61,7 +62,7 @@ def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path``; on success it takes its place in one step, on failure it is removed.
 
     Raises:
-        ModalignError: the disk is full, or the place takes no files.
+        DiskError: the disk is full, or the place takes no files.
 
     Example:
         >>> import tempfile
@@ -92,13 +93,13 @@ def writing(path: Path, left: str = "nothing of it was left") -> Iterator[None]:
         left: what is there of the file now.
 
     Raises:
-        ModalignError: the disk is full, or the place takes no files.
+        DiskError: the disk is full, or the place takes no files.
     """
     try:
         yield
     except Exception as problem:
-        if (reason := refused(problem, path, left)) is not None:
-            raise ModalignError(reason) from None
+        if (refusal := refused(problem, path, left)) is not None:
+            raise refusal from None
         raise
 
 
@@ -109,22 +110,30 @@ def sweep(path: Path) -> None:
             other.unlink(missing_ok=True)
 
 
-def refused(problem: Exception, path: Path, left: str = "nothing of it was left") -> str | None:
-    """Why a disk does not take a file, in one line; None where something else went wrong.
+def sweep_old(folder: Path) -> None:
+    """Remove what killed calls left in a folder where others write too: what nobody has touched for a day."""
+    for path in filter(lambda p: PARTIAL.fullmatch(p.name), folder.glob(".*.tmp")):
+        with suppress(OSError):  # of another user, or gone
+            if time.time() - path.stat().st_ctime > DAY:
+                path.unlink()
+
+
+def refused(problem: Exception, path: Path, left: str = "nothing of it was left") -> DiskError | None:
+    """That a disk does not take a file, and why; None where something else went wrong.
 
     Libraries that write by themselves raise errors of their own, which do not say that the disk is full.
     """
     told = _told_by_rust(problem)
     if isinstance(told, OSError) and told.errno in FULL:
         how = " or choose another place by MODALIGN_CACHE=FOLDER" if _cached(path) else ""
-        return f"cannot write {path}: {told.strerror}; {left}: make room{how}, then run this again"
+        return DiskError(f"cannot write {path}: {told.strerror}; {left}: make room{how}, then run this again")
     if isinstance(told, OSError) and told.errno in CLOSED and _about(told.filename, path):
         how = " by MODALIGN_CACHE=FOLDER" if _cached(path) else ""
-        return f"cannot write {path}: {told.strerror}; {left}: choose another place{how}"
+        return DiskError(f"cannot write {path}: {told.strerror}; {left}: choose another place{how}")
     if isinstance(problem, OSError | RuntimeError | SafetensorError) and not isinstance(problem, ModalignError):
         room = next((shutil.disk_usage(p).free for p in path.parents if p.is_dir()), LEAST_ROOM)
         if room < LEAST_ROOM:
-            return f"cannot write {path}: the disk is full; {left}: make room, then run this again"
+            return DiskError(f"cannot write {path}: the disk is full; {left}: make room, then run this again")
     return None
 
 
@@ -155,6 +164,7 @@ def _cached(path: Path) -> bool:
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DAY = 86_400  # seconds
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 LEAST_ROOM = 1 << 16  # bytes below which a disk counts as full
 
@@ -183,7 +193,7 @@ def reserve(path: Path) -> None:
     """Have the disk give the room of a file that is written through memory: a full one would end the program later.
 
     Raises:
-        ModalignError: there is no room.
+        DiskError: there is no room.
     """
     if not hasattr(os, "posix_fallocate"):
         return
@@ -191,9 +201,9 @@ def reserve(path: Path) -> None:
         with path.open("rb+") as handle:
             os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
     except OSError as problem:
-        if (reason := refused(problem, path)) is not None:
+        if (refusal := refused(problem, path)) is not None:
             path.unlink(missing_ok=True)
-            raise ModalignError(reason) from None  # file systems that reserve nothing say so in other words
+            raise refusal from None  # file systems that reserve nothing say so in other words
 
 
 class _Through:

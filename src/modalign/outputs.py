@@ -198,7 +198,7 @@ def together(folder: Path) -> Iterator[Path]:
     Former ones of these names go first: after a kill some are missing, and two versions never lie side by side.
 
     Raises:
-        ModalignError: the disk is full; what was there is there.
+        DiskError: the disk is full; what was there is there.
 
     Example:
         >>> import tempfile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from modalign.bench.results import BenchFolder, matrices
 from modalign.bench.suite import Suite, build, choose
 from modalign.bench.summary import summarise
 from modalign.cli import tables
-from modalign.errors import ModalignError
+from modalign.errors import DiskError, ModalignError
 from modalign.runs import Run
 from modalign.specification import dump_toml
 
@@ -166,6 +167,29 @@ def test_a_failing_method_is_written_down_and_the_rest_goes_on(
     assert {f["method"] for f in held.failed} == {"linear"}
     monkeypatch.undo()
     assert run(suite, tmp_path)["done"] == 2
+
+
+@pytest.mark.parametrize("name", ["found.npz", "fit.json", "cca.json"])
+def test_a_full_disk_is_no_refusal_of_a_method(
+    name: str, tiny: Callable[..., Suite], done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was written down as one where that little found room, and what it was of was never done again."""
+    replace, met = os.replace, []
+
+    def full(source: Path, target: Path) -> None:
+        if Path(target).name == name:
+            met.append(target)
+            if len(met) == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(DiskError, match=f"cannot write .*{name}: No space left on device"):
+        run(tiny(), tmp_path)
+    monkeypatch.undo()
+    assert run(tiny(), tmp_path)["failed"] == 0
+    assert results(tmp_path) == results(done)
+    assert not BenchFolder(tiny(), tmp_path).failed
 
 
 def test_a_method_that_refuses_gives_an_error_in_one_line(tiny: Callable[..., Suite], tmp_path: Path) -> None:

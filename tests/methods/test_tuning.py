@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from modalign.errors import DiskError
 from modalign.methods.tuning import crowded, grid, steady, tune
 from modalign.training.loop import dev_recall, dev_recalls
 from modalign.views import Views
@@ -24,6 +27,21 @@ def test_noise_does_not_replace_the_first_and_a_clear_gain_does() -> None:
 def test_rounding_does_not_replace_the_first() -> None:
     scores = {"usual": 0.3, "other": 0.1 + 0.2, "worse": 0.2}
     assert tune(grid(kind=list(scores)), lambda s: scores[s["kind"]]).settings == {"kind": "usual"}
+
+
+def test_a_disk_that_takes_no_file_is_no_failed_trial(tmp_path: Path) -> None:
+    """A trial whose checkpoint found no room counted as a failed one, and a worse setting was taken without a word."""
+    scores, room = {"a": 0.1, "b": 0.9, "c": 0.2}, {"b": False}
+
+    def score(settings: dict[str, str]) -> float:
+        if not room.get(settings["kind"], True):
+            raise DiskError("no space")
+        return scores[settings["kind"]]
+
+    with pytest.raises(DiskError):
+        tune(grid(kind=list(scores)), score, kept=tmp_path / "trials.jsonl")
+    room["b"] = True
+    assert tune(grid(kind=list(scores)), score, kept=tmp_path / "trials.jsonl").settings == {"kind": "b"}
 
 
 def test_one_item_tells_nothing() -> None:

@@ -30,7 +30,8 @@ from modalign.model import model_fingerprint
 from modalign.outputs import claim
 from modalign.search import AnnSettings, Index, Query, ann, open_space, segments
 from modalign.search import index as index_module
-from modalign.search.items import conditions
+from modalign.search.gallery import in_memory
+from modalign.search.items import ArrowItems, conditions
 from modalign.search.part import Place
 from modalign.search.settings import KINDS
 from modalign.search.space import space_of
@@ -49,6 +50,45 @@ def make(folder: Path, n: int = 60, kind: str = "exact", d: int = 16) -> Index:
 
 def nearest(index: Index, query: np.ndarray, k: int = 5, to: str = "image") -> list[str]:
     return [index.id(f.place) for f in index.nearest(query, [to], k)]
+
+
+def test_an_index_that_is_rewritten_while_it_is_opened_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment of which some files were gone already was called damaged."""
+    make(tmp_path / "i").delete(["image/0"])
+    read, told = segments._parts, []
+
+    def late(folder: Path, place: Path, *more: Any) -> Any:
+        if not told:
+            told.append(place)
+            Index(folder).compact()
+            assert not place.exists()
+        return read(folder, place, *more)
+
+    monkeypatch.setattr(segments, "_parts", late)
+    assert Index(tmp_path / "i").count("image") == 59
+    (tmp_path / "i" / "segments" / Index(tmp_path / "i").current["segments"][0] / "0.arrow").unlink()
+    with pytest.raises(ModalignError, match=r"index is damaged: .*0\.arrow"):
+        Index(tmp_path / "i")
+
+
+def test_what_is_known_of_items_is_told_without_reading_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    z = {"text": torch.eye(3)}
+    table = [{"id": "a", "year": 1}, {"id": "b", "place": None, "odd": "x"}, {"id": "c", "odd": 2}]
+    index = Index.build(tmp_path / "i", z, {"text": table})
+    kept, less = index.keys, index.delete(["a"])
+    monkeypatch.setattr(ArrowItems, "column", pytest.fail)
+    assert kept == ["id", "odd", "year"]
+    assert Index(less.folder).keys == ["id", "odd"]
+    assert in_memory(z, {"text": table}).keys == kept
+
+
+def test_ids_are_read_once_to_add_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, column, read = make(tmp_path / "i"), ArrowItems.column, []
+    monkeypatch.setattr(ArrowItems, "column", lambda self, key: read.append(key) or column(self, key))
+    assert index.add({"text": torch.eye(16)}, {"text": [{"id": f"new {i}"} for i in range(16)]}).count("text") == 76
+    assert read == ["id"] * len(index.modalities)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import ModalignError
+from ..errors import DiskError, ModalignError
 from ..metrics.found import save
 from ..metrics.score import Score
 from ..model import Heads, Model
@@ -152,6 +152,8 @@ def run_cell(
         )
         if method in suite.keep and seed == suite.seeds[0]:
             Model(heads, method={"name": entry.method, **tuning["settings"]}).save(folder)
+    except DiskError:
+        raise
     except ModalignError as problem:
         result = failure(setting, method, seed, {REFUSED: str(problem)}, **known)
     Run(folder).keep(result)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..errors import ModalignError
+from ..errors import DiskError, ModalignError
 from ..files import write_json
 from ..progress import Progress, kept, silent
 from ..runs import Run
@@ -198,6 +198,8 @@ def do(job: Job, cache: Cache) -> str:
             return "before"
         result = cell.run_cell(suite, setting, method, seed, cache.data(setting, seed), record, folder, own)
         return "failed" if result.skipped else "done"
+    except DiskError:
+        raise
     except Exception as problem:  # one broken method must not end a run of hours: write it down, tell at the end
         if seed is None:
             stub = {"key": key, "method": method, "setting": setting.name}

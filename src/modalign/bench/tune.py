@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModalignError
+from ..errors import DiskError, ModalignError
 from ..files import read_table, write_json
 from ..runs.fit import settings_of
 from ..runs.once import work_folder
@@ -85,6 +85,8 @@ def by_trials(
             with work_folder(work_of(path), f"{record['key']} {len(trials)}") as work:
                 heads = part.fit(train, data.dev, run=work)
             trial["score"] = dev_score(heads, data.dev, suite.target, setting.test_missing, suite.tune_seed)
+        except DiskError:
+            raise
         except ModalignError as problem:
             trial["error"] = str(problem)
         trials.append({**trial, "seconds": round(time.perf_counter() - start, 2)})
@@ -107,6 +109,8 @@ def by_itself(suite: Suite, setting: Setting, method: str, data: CellData, path:
         part = prepared(settings, entry.method, suite.tune_seed, suite, setting)
         with work_folder(work_of(path), key) as work:
             heads = part.fit(train, data.dev, run=work)
+    except DiskError:
+        raise
     except ModalignError as problem:
         return {"settings": settings, "trials": [], "dev": None, "error": str(problem)}
     chosen = part.record.get("chosen")

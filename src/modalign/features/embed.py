@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,7 +66,10 @@ def embed(
         MissingExtraError: an encoder needs a package that is not installed.
     """
     with claim(Path(folder), "store"):
-        return _embed(manifest, encoders, Path(folder), pool, cache, entries, half, progress or silent, engine)
+        store = _embed(manifest, encoders, Path(folder), pool, cache, entries, half, progress or silent, engine)
+        with explained(f"store cannot be written: {folder}", OSError):
+            store.save()
+        return store
 
 
 def _embed(
@@ -117,22 +118,17 @@ def _embed(
     store = Store(folder, manifest, described, tuple(failures), shared.resolve(), shards, places)
     if failures and not any(len(p) for p in places.values()):
         raise ModalignError(f"no item of '{manifest.name}' could be encoded: {summary(store.left_out)}")
-    with explained(f"store cannot be written: {folder}", OSError):
-        store.save()
     return store
 
 
 def embed_cached(manifest: Manifest, encoders: Mapping[str, Encoder], progress: Progress | None = None) -> Store:
-    """``embed`` into the cache folder (``cache_folder``), one pool for all manifests.
+    """``embed`` into the pool of the cache folder (``cache_folder``), which is one for all manifests.
 
-    A second call with the same rows, files and encoders only reads.
+    The store has no files of its own, so that many may encode at once, and a second call with the same rows, files and
+    encoders only reads.
     """
     cache = cache_folder()
-    facts = [manifest.fingerprint(), {m: e.fingerprint() for m, e in encoders.items()}]
-    mark = hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
-    folder = cache / "stores" / f"{manifest.name}-{mark}"
-    # Whoever fits on the same data writes the same store, each file whole: no lock.
-    return _embed(manifest, encoders, folder, cache / POOL, progress=progress or silent)
+    return _embed(manifest, encoders, cache, cache / POOL, progress=progress or silent)
 
 
 @checked

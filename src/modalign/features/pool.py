@@ -23,7 +23,7 @@ from torch import Tensor
 from ..data import media
 from ..data.manifest import Row
 from ..errors import ModalignError
-from ..files import atomic
+from ..files import atomic, sweep_old
 from ..progress import Pause
 
 KEY_BYTES = 16
@@ -62,6 +62,8 @@ class Pool:
         self.cache = None if cache is None else Pool(cache, encoder, dim, half)
         self.where: dict[bytes, tuple[str, int]] = {}
         self.damaged: list[Path] = []
+        if not alone:
+            sweep_old(self.folder)
         for path in sorted(self.folder.glob("*.safetensors")):
             self._scan(path)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import ModalignError
+from ..errors import DiskError, ModalignError
 from ..files import RunFile, read_jsonl, read_text, to_json, write_text
 from ..metrics.mean_recall import DIGITS
 from ..model import Heads
@@ -84,6 +84,8 @@ def tune(
             found = score(settings)
             items.append(found if isinstance(found, Tensor) else None)
             record.append({"settings": settings, "score": float(found.mean() if isinstance(found, Tensor) else found)})
+        except DiskError:
+            raise
         except ModalignError as problem:
             failure = failure or problem
             items.append(None)

@@ -121,8 +121,8 @@ def map_file(adapter: Adapter, store: Vectors, out: Path, progress: Progress = s
         raise  # the next call begins anew
     with part.open("rb+") as handle:
         os.fsync(handle.fileno())
+    note.unlink(missing_ok=True)  # before: nothing is left to clear away once the file is there
     os.replace(part, out)
-    note.unlink(missing_ok=True)
     return Mapped(store.rows, lost)
 
 
@@ -155,10 +155,10 @@ def _opened(part: Path, shape: tuple[int, int], there: bool) -> np.memmap:
         part.unlink(missing_ok=True)
         raise ModalignError(f"{part} was damaged, and is removed: run the same command again") from None
     except OSError as problem:
-        if (reason := refused(problem, part)) is None:
+        if (refusal := refused(problem, part)) is None:
             raise
         part.unlink(missing_ok=True)
-        raise ModalignError(reason) from None
+        raise refusal from None
     reserve(part)
     return file
 

@@ -125,12 +125,15 @@ class Gallery:
 
     @cached_property
     def _ids(self) -> dict[str, Place]:
-        places: dict[str, Place] = {}
-        for m in self.parts:
-            ids = [i for p in self.parts[m] for i in p.items.column("id")]
-            for row in np.flatnonzero(self.alive(m)).tolist():
-                places[item_id(ids[row], m, row)] = Place(m, row)
-        return places
+        return {
+            ids[row]: Place(m, row) for m, ids in self.ids.items() for row in np.flatnonzero(self.alive(m)).tolist()
+        }
+
+    @cached_property
+    def ids(self) -> dict[str, list[str]]:
+        """Modality -> the id of each row, of deleted ones too."""
+        given = {m: chain.from_iterable(p.items.column("id") for p in parts) for m, parts in self.parts.items()}
+        return {m: [item_id(i, m, row) for row, i in enumerate(own)] for m, own in given.items()}
 
     def words(self, place: Place, entry: Mapping[str, Any]) -> str:
         """An item's words, else the first of its group in its batch, or among all where the batch has no words at all;
@@ -210,8 +213,7 @@ class Gallery:
     @cached_property
     def keys(self) -> list[str]:
         """Names of what is known of any item."""
-        named = {k for p in self.all_parts() for k in list(p.items.keys())}
-        return [k for k in sorted(named) if self.values(k)]
+        return sorted({k for p in self.all_parts() for k in p.items.keys(p.living)})
 
     def values(self, key: str) -> list[Any]:
         """What is known of all items under a key; those of a part or a modality that lacks it are items without it."""

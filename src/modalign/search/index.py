@@ -45,16 +45,9 @@ class Index(Gallery):
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = folder = as_path(folder).absolute()  # it is changed later, maybe from another working folder
-        for attempt in range(3):
+        self.current = segments.read_current(folder)
+        while (parts := self._read()) is None:
             self.current = segments.read_current(folder)
-            try:
-                parts = self._read()
-                break
-            except FileNotFoundError as problem:  # a writer has just put a new index in its place: read that one
-                if attempt == 2:
-                    raise ModalignError(
-                        f"index is damaged: {problem.filename} is gone; build it again with  modalign index"
-                    ) from None
         super().__init__(parts, int(self.current["dim"]))
 
     def __str__(self) -> str:
@@ -63,7 +56,20 @@ class Index(Gallery):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self}>"
 
-    def _read(self) -> dict[str, list[Part]]:
+    def _read(self) -> dict[str, list[Part]] | None:
+        """What the description names; None where a writer has put another index in its place meanwhile."""
+        try:
+            return self._parts()
+        except (FileNotFoundError, ModalignError) as problem:
+            if segments.read_current(self.folder) != self.current:
+                return None
+            if isinstance(problem, ModalignError):
+                raise
+            raise ModalignError(
+                f"index is damaged: {problem.filename} is gone; build it again with  modalign index"
+            ) from None
+
+    def _parts(self) -> dict[str, list[Part]]:
         dim = int(self.current["dim"])
         names = list(self.current["segments"])
         parts: dict[str, list[Part]] = {}

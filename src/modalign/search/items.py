@@ -48,9 +48,9 @@ class ListItems:
         """One value per row, None where an item has none."""
         return [e.get(key) for e in self.entries]
 
-    def keys(self) -> list[str]:
-        """Names of the columns."""
-        return list(dict.fromkeys(k for e in self.entries for k in e))
+    def keys(self, rows: np.ndarray) -> list[str]:
+        """Names of what is known of any of some rows."""
+        return list(dict.fromkeys(k for e in self.several(rows) for k in e))
 
 
 class ArrowItems:
@@ -86,8 +86,10 @@ class ArrowItems:
             columns[field.name] = [v if v is None else from_json(v) for v in values] if coded else values
         return columns
 
-    def keys(self) -> list[str]:
-        return list(self.table.column_names)
+    def keys(self, rows: np.ndarray) -> list[str]:
+        table = self.table if len(rows) == len(self) else self.table.take(rows)
+        known = zip(table.column_names, table.columns, strict=True)
+        return [name for name, column in known if column.null_count < len(column)]
 
 
 Metadata = ListItems | ArrowItems

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .items import Entries, item_id
+from .items import Entries
 
 if TYPE_CHECKING:
     from .gallery import Gallery
@@ -81,10 +81,9 @@ def joining(gallery: Gallery, entries: Entries) -> Told:
     new = unused(told(gallery))
     own = {m: {str(e["id"]): new for e in some} for m, some in entries.items()}
     for m in gallery.modalities:
-        ids = (i for part in gallery.parts[m] for i in part.items.column("id"))
-        for row, (given, batch) in enumerate(zip(ids, gallery.batches(m).tolist(), strict=True)):
+        for id, batch in zip(gallery.ids[m], gallery.batches(m).tolist(), strict=True):
             for some in own.values():
-                if (id := item_id(given, m, row)) in some:
+                if id in some:
                     some[id] = batch
     return {m: runs(np.array(list(some.values()))) for m, some in own.items()}
 

@@ -118,12 +118,11 @@ def write_segment(
         progress(len(vectors), len(vectors), "indexing")
     except Exception as problem:  # an interruption leaves what is there for the next call
         shutil.rmtree(partial, ignore_errors=True)
-        reason = refused(problem, target)
-        if reason is None and isinstance(problem, OSError):
-            reason = f"index cannot be written: {target} ({problem.strerror or problem})"
-        if reason is None:
-            raise
-        raise ModalignError(reason) from None
+        if (refusal := refused(problem, target)) is not None:
+            raise refusal from None
+        if isinstance(problem, OSError):
+            raise ModalignError(f"index cannot be written: {target} ({problem.strerror or problem})") from None
+        raise
     return name
 
 
