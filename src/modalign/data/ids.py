@@ -37,7 +37,7 @@ def read_ids(place: str | Path, modality: str, rows: int) -> list[str]:
         >>> read_ids(f"{path}#key", "text", 2)
         ['c1', 'c2']
     """
-    path, column = _split(place)
+    path, column = split_place(place)
     if lance.is_table(place):
         found = _texts(lance.read_ids(place), str(place))
     else:
@@ -105,8 +105,13 @@ def is_number(cell: str) -> bool:
     return True
 
 
-def _split(place: str | Path) -> tuple[Path, str]:
-    """A file, and the column that is named behind it; a file may have a # in its own name."""
+def split_place(place: str | Path) -> tuple[Path, str]:
+    """A file, and the column that is named behind it; a file may have a # in its own name.
+
+    Example:
+        >>> split_place("captions.csv#key")[1], split_place("captions.csv")[1]
+        ('key', '')
+    """
     whole, _, column = str(place).rpartition("#")
     return (Path(place), "") if not whole or Path(place).exists() else (Path(whole), column)
 
@@ -138,8 +143,12 @@ def _of_table(path: Path, column: str) -> Iterator[Any]:
     return (row.fields[column] for row in rows)
 
 
-def _of_parquet(path: Path, column: str) -> list[Any]:
-    """A column of ids; vectors beside it are not read."""
+def id_column(path: Path, column: str = "") -> str:
+    """The column of ids of a Parquet file: the one that is named, else "id" or a single one.
+
+    Raises:
+        ModalignError: no such column, several, or one of neither text nor whole numbers.
+    """
     arrow, parquet = require("pyarrow", "data"), require("pyarrow.parquet", "data")
     with explained(f"file of ids is damaged: {path}", *ARROW):
         schema = parquet.read_schema(path)
@@ -155,6 +164,13 @@ def _of_parquet(path: Path, column: str) -> list[Any]:
         kind = kind.value_type if arrow.types.is_dictionary(kind) else kind  # of categories
         if not (arrow.types.is_integer(kind) or str(kind) in ("string", "large_string", "string_view")):
             raise ModalignError(f"ids must be text or whole numbers, but '{name}' of {path} is {kind}")
+    return str(name)
+
+
+def _of_parquet(path: Path, column: str) -> list[Any]:
+    """A column of ids; vectors beside it are not read."""
+    name, parquet = id_column(path, column), require("pyarrow.parquet", "data")
+    with explained(f"file of ids is damaged: {path}", *ARROW):
         found: list[Any] = parquet.read_table(path, columns=[name]).column(0).to_pylist()
     return found
 

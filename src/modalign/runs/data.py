@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..data.arrays import load_features
+from ..data.facts import Facts, read_facts
 from ..data.left_out import LeftOut
 from ..data.manifest import Manifest, with_soundtracks
 from ..data.pairs import Ids, joined, load_ids
@@ -25,6 +26,7 @@ from ..progress import Progress, silent
 from ..registry import check, make
 from ..specification import READY, ArrayData, Specification, named
 from ..views import Views, hide_links, hold_out, linked_groups
+from .items import OWN
 
 SPLITS = ("train", "dev", "test")
 FEWEST = max(KS)
@@ -44,7 +46,7 @@ class Data:
         manifest: of the items that the views' ``row`` points into.
         credits: whose weights the encoders used, a line each.
         left_out: what the data set names and the views have not. notes: what the encoders did not read as it is.
-        ids: of the rows of plain arrays, where they have any.
+        ids: of the rows of plain arrays, where they have any. facts: what the tables of these say of them.
     """
 
     splits: Mapping[str, Views]
@@ -55,6 +57,7 @@ class Data:
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     ids: Ids = field(default_factory=dict)
+    facts: Mapping[str, Facts] = field(default_factory=dict)
 
     @property
     def attribution(self) -> str:
@@ -162,11 +165,15 @@ def from_arrays(given: ArrayData, seed: int) -> Data:
     ids = load_ids(given.ids, {m: len(rows) for m, rows in arrays.items()})
     x = joined(arrays, given.pairs, ids)
     x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
-    told = tuple(_tangled(x)) if given.pairs else ()
-    if round(given.holdout * len(linked_groups(x))) < FEWEST:
-        return Data({"train": x}, notes=told, ids=ids)
-    train, test = hold_out(x, given.holdout, seed)
-    return Data({"train": train, "test": test}, notes=told, ids=ids)
+    told, facts = list(_tangled(x)) if given.pairs else [], {}
+    for m, place in given.ids.items():
+        facts[m], left = read_facts(place, {"id", *OWN} - {"text"})
+        if left:
+            told.append(f"columns of {place.name} that no item gets (bytes, or names that items have): {few(left)}")
+    splits = {"train": x}
+    if round(given.holdout * len(linked_groups(x))) >= FEWEST:
+        splits["train"], splits["test"] = hold_out(x, given.holdout, seed)
+    return Data(splits, notes=tuple(told), ids=ids, facts=facts)
 
 
 def _tangled(x: Views) -> Iterator[str]:

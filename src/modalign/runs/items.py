@@ -169,13 +169,18 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 
 def describe(
-    x: Views, modality: str, split: str, manifest: Manifest | None, ids: Sequence[str] = ()
+    x: Views,
+    modality: str,
+    split: str,
+    manifest: Manifest | None,
+    ids: Sequence[str] = (),
+    facts: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """One entry per row of a modality: its split, its row, its text, or its file by absolute path and its times, and
     what else the data set says of it.
 
     Rows of feature arrays, which have an ``index``, are no files that could be shown or played. Those with ``ids`` are
-    called by them, and found by them where they differ.
+    called by them, unless ``facts`` name or quote them, and found by them where they differ.
     """
     rows = (x.row or {}).get(modality)
     numbers = rows.tolist() if rows is not None else list(range(len(x[modality])))
@@ -183,7 +188,8 @@ def describe(
     if manifest is None:
         unlike = len(set(ids)) == len(ids)
         for entry, r in zip(entries, numbers, strict=True) if ids else ():
-            entry |= {"name": ids[r]} | ({"id": f"{modality}/{ids[r]}"} if unlike else {})
+            known = facts[r] if facts else {}
+            entry |= {"name": ids[r], **known} | ({"id": f"{modality}/{ids[r]}"} if unlike else {})
         return entries
     for entry, r in zip(entries, numbers, strict=True):
         row = manifest[r]

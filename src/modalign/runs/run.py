@@ -109,7 +109,7 @@ class Run:
                 entry
                 for split, x in data.splits.items()
                 if m in x
-                for entry in describe(x, m, split, data.manifest, data.ids.get(m, ()))
+                for entry in describe(x, m, split, data.manifest, data.ids.get(m, ()), data.facts.get(m, ()))
             ]
             for m in model.heads.modalities
         }

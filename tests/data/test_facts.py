@@ -1,0 +1,80 @@
+"""What the tables of ids say of the rows of plain arrays, and where it is seen."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modalign import cli
+from modalign.data.facts import read_facts
+
+pandas = pytest.importorskip("pandas")
+pytest.importorskip("pyarrow")
+
+TABLE = {
+    "key": ["a", "b"],
+    "Caption": ["a dog", None],
+    "title": ["one", "two"],
+    "width": [640, 800],
+    "day": [datetime.date(2026, 11, 5), None],
+    "tags": [["red", "old"], []],
+    "row": [7, 8],
+    "blob": [b"x", b"y"],
+    "vector": [[0.5, 1.0], [0.25, 2.0]],
+}
+
+
+def test_a_table_says_words_numbers_and_dates_of_its_rows(tmp_path: Path) -> None:
+    pandas.DataFrame(TABLE).to_parquet(tmp_path / "t.parquet")
+    facts, left = read_facts(f"{tmp_path}/t.parquet#key", ["row"])
+    assert facts == [
+        {"text": "a dog", "title": "one", "width": 640, "day": datetime.date(2026, 11, 5), "tags": ["red", "old"]},
+        {"title": "two", "width": 800, "tags": []},
+    ]
+    assert left == ["row", "blob"]  # the vectors are the array itself
+    pandas.DataFrame(TABLE).drop(columns=["blob", "vector", "tags"]).to_csv(tmp_path / "t.tsv", sep="\t")
+    facts, left = read_facts(f"{tmp_path}/t.tsv#key", ["row"])
+    assert facts[0] == {"text": "a dog", "title": "one", "width": "640", "day": "2026-11-05"}
+    assert (facts[1], left) == ({"title": "two", "width": "800"}, ["row"])
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.txt", "t.csv"])
+def test_ids_alone_say_nothing_else(tmp_path: Path, name: str) -> None:
+    if name == "t.parquet":
+        pandas.DataFrame({"key": ["a", "b"]}).to_parquet(tmp_path / name)
+    else:
+        (tmp_path / name).write_text("a\nb\n")
+    assert read_facts(tmp_path / name) in (([], []), ([{}, {}], []))
+
+
+def test_items_of_arrays_are_called_and_found_by_what_their_table_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng, order = np.random.default_rng(0), np.random.default_rng(1).permutation(60)
+    shared = rng.normal(size=(60, 4))
+    photo, words = (shared @ rng.normal(size=(4, d)) + 0.05 * rng.normal(size=(60, d)) for d in (12, 8))
+    columns = {"id": [f"p{i}" for i in range(60)], "width": list(range(60)), "vector": list(photo), "row": [0] * 60}
+    pandas.DataFrame(columns).to_parquet("photo.parquet")
+    pandas.DataFrame({"key": [f"c{i}" for i in order], "caption": [f"thing {i}" for i in order]}).to_csv("c.csv")
+    np.save("caption.npy", words[order])
+    Path("pairs.csv").write_text("photo,caption\n" + "".join(f"p{i},c{i}\n" for i in range(40)))
+    cli.main(
+        ["align", "photo.parquet#vector", "caption.npy", "--names", "photo", "caption", "--ids", "photo.parquet",
+         "c.csv#key", "--pairs", "pairs.csv", "--method", "cca", "--out", "run"]
+    )  # fmt: skip
+    assert (
+        "columns of photo.parquet that no item gets (bytes, or names that items have): row" in capsys.readouterr().err
+    )
+    cli.main(["search", "run", "--item", "photo/p50", "--to", "caption", "--json"])
+    first = json.loads(capsys.readouterr().out)["hits"][0]
+    assert (first["name"], first["id"]) == ("thing 50", "caption/c50")
+    cli.main(["search", "run", "--item", "caption/c50", "--to", "photo", "--where", "width>=50", "-k", "10", "--json"])
+    hits = json.loads(capsys.readouterr().out)["hits"]
+    assert sorted(h["extra"]["width"] for h in hits) == list(range(50, 60))
+    assert (hits[0]["name"], hits[0]["id"]) == ("p50", "photo/p50")
+    assert "thing 3" in Path("run/report.html").read_text()
