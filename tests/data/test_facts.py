@@ -67,9 +67,7 @@ def test_items_of_arrays_are_called_and_found_by_what_their_table_says(
         ["align", "photo.parquet#vector", "caption.npy", "--names", "photo", "caption", "--ids", "photo.parquet",
          "c.csv#key", "--pairs", "pairs.csv", "--method", "cca", "--out", "run"]
     )  # fmt: skip
-    assert (
-        "columns of photo.parquet that no item gets (bytes, or names that items have): row" in capsys.readouterr().err
-    )
+    assert "photo.parquet: items do not get row (no words, numbers or dates, or a name" in capsys.readouterr().err
     cli.main(["search", "run", "--item", "photo/p50", "--to", "caption", "--json"])
     first = json.loads(capsys.readouterr().out)["hits"][0]
     assert (first["name"], first["id"]) == ("thing 50", "caption/c50")

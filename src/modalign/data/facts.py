@@ -18,7 +18,7 @@ Facts = list[dict[str, Any]]
 
 
 def read_facts(place: str | Path, taken: Collection[str] = ()) -> tuple[Facts, list[str]]:
-    """One dictionary per row, and the columns that are left out: bytes, and those of names that are taken.
+    """One dictionary per row, and the columns that are left out: of no such type, and those of names that are taken.
 
     The first column of words by its name (text, caption, title, ...) is "text". Cells without a value are not there.
 

@@ -169,7 +169,7 @@ def from_arrays(given: ArrayData, seed: int) -> Data:
     for m, place in given.ids.items():
         facts[m], left = read_facts(place, {"id", *OWN} - {"text"})
         if left:
-            told.append(f"columns of {place.name} that no item gets (bytes, or names that items have): {few(left)}")
+            told.append(f"{place.name}: items do not get {few(left)} (no words, numbers or dates, or a name they have)")
     splits = {"train": x}
     if round(given.holdout * len(linked_groups(x))) >= FEWEST:
         splits["train"], splits["test"] = hold_out(x, given.holdout, seed)
