@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from modalign import cli
 from modalign.data.facts import read_facts
@@ -30,16 +31,20 @@ TABLE = {
 
 def test_a_table_says_words_numbers_and_dates_of_its_rows(tmp_path: Path) -> None:
     pandas.DataFrame(TABLE).to_parquet(tmp_path / "t.parquet")
-    facts, left = read_facts(f"{tmp_path}/t.parquet#key", ["row"])
+    facts, notes = read_facts(f"{tmp_path}/t.parquet#key", ["row"])
     assert facts == [
         {"text": "a dog", "title": "one", "width": 640, "day": datetime.date(2026, 11, 5), "tags": ["red", "old"]},
         {"title": "two", "width": 800, "tags": []},
     ]
-    assert left == ["row", "blob"]  # the vectors are the array itself
+    assert notes == [  # the vectors are the array itself
+        "t.parquet: items do not get blob (no words, numbers or dates)",
+        "t.parquet: items do not get row (items have such a name)",
+    ]
     pandas.DataFrame(TABLE).drop(columns=["blob", "vector", "tags"]).to_csv(tmp_path / "t.tsv", sep="\t")
-    facts, left = read_facts(f"{tmp_path}/t.tsv#key", ["row"])
+    facts, notes = read_facts(f"{tmp_path}/t.tsv#key", ["row"])
     assert facts[0] == {"text": "a dog", "title": "one", "width": "640", "day": "2026-11-05"}
-    assert (facts[1], left) == ({"title": "two", "width": "800"}, ["row"])
+    assert facts[1] == {"title": "two", "width": "800"}
+    assert notes == ["t.tsv: items do not get row (items have such a name)"]
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.txt", "t.csv"])
@@ -67,7 +72,7 @@ def test_items_of_arrays_are_called_and_found_by_what_their_table_says(
         ["align", "photo.parquet#vector", "caption.npy", "--names", "photo", "caption", "--ids", "photo.parquet",
          "c.csv#key", "--pairs", "pairs.csv", "--method", "cca", "--out", "run"]
     )  # fmt: skip
-    assert "photo.parquet: items do not get row (no words, numbers or dates, or a name" in capsys.readouterr().err
+    assert "photo.parquet: items do not get row (items have such a name)" in capsys.readouterr().err
     cli.main(["search", "run", "--item", "photo/p50", "--to", "caption", "--json"])
     first = json.loads(capsys.readouterr().out)["hits"][0]
     assert (first["name"], first["id"]) == ("thing 50", "caption/c50")
@@ -76,3 +81,35 @@ def test_items_of_arrays_are_called_and_found_by_what_their_table_says(
     assert sorted(h["extra"]["width"] for h in hits) == list(range(50, 60))
     assert (hits[0]["name"], hits[0]["id"]) == ("p50", "photo/p50")
     assert "thing 3" in Path("run/report.html").read_text()
+
+
+def test_pictures_beside_a_table_are_shown_and_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in/photos").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "in")
+    for i in range(40):
+        Image.new("RGB", (40, 20), (6 * i, 0, 0)).save(f"photos/{i}.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
+    Path("photos/7.png").write_bytes(b"no picture")
+    files = [f"photos/{i}.png" for i in range(40)]
+    files[3:6] = ["../secret.png", "gone.png", str(tmp_path / "in/photos/5.png")]
+    x = np.random.default_rng(0).normal(size=(40, 6))
+    ids = [f"p{i}" for i in range(40)]
+    pandas.DataFrame({"id": ids, "file_name": files, "vector": list(x), "text": ids}).to_parquet("p.parquet")
+    np.save("q.npy", x @ np.random.default_rng(1).normal(size=(6, 5)))
+    Path("q.txt").write_text("\n".join(ids))
+    cli.main(
+        ["align", "p.parquet#vector", "q.npy", "--names", "photo", "q", "--ids", "p.parquet", "q.txt", "--method",
+         "cca", "--out", "run"]
+    )  # fmt: skip
+    told = capsys.readouterr().err
+    assert "items do not get ../secret.png, gone.png (files of file_name that are not in its folder)" in told
+    assert "note: pictures that cannot be drawn are not shown: " in told
+    assert "7.png" in told.rpartition("not shown")[2]
+    cli.main(["search", "run", "--item", "q/p5", "--to", "photo", "-k", "40", "--json"])
+    hits = json.loads(capsys.readouterr().out)["hits"]
+    assert (hits[0]["id"], hits[0]["name"]) == ("photo/p5", "p5")
+    assert sorted(h["id"] for h in hits if not h["picture"]) == ["photo/p3", "photo/p4", "photo/p7"]
+    with Image.open(Path("run") / hits[0]["picture"]) as small:
+        assert small.getpixel((0, 0)) == (30, 0, 0)

@@ -58,7 +58,7 @@ Ids = Annotated[
     SeveralFiles,
     Parameter(
         help="Files of the arrays' ids, one per array: an id a line, or FILE#COLUMN of a Parquet, CSV or LanceDB table "
-        "(default 'id'), whose words and numbers go with the items; without --pairs, equal ids are one thing."
+        "(default 'id'), whose words, numbers and files go with the items; without --pairs, equal ids are one thing."
     ),
 ]
 Address = Annotated[

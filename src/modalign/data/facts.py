@@ -1,26 +1,31 @@
-"""What a table says of the rows whose ids are one of its columns: words, numbers, dates, by column."""
+"""What a table says of the rows whose ids are one of its columns: words, numbers, dates, files, by column."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ARROW, explained, require
+from ..errors import ARROW, explained, few, require
 from . import lance
-from .columns import modality_of, nothing
+from .columns import FILES, modality_of, nothing, plain
 from .ids import id_column, split_place
 from .lists import read_list
 from .parquet import vector_columns
+from .places import KIND_OF
 from .tables import parse_csv
 
+SHOWN = ("image", "audio", "video")
 Facts = list[dict[str, Any]]
 
 
 def read_facts(place: str | Path, taken: Collection[str] = ()) -> tuple[Facts, list[str]]:
-    """One dictionary per row, and the columns that are left out: of no such type, and those of names that are taken.
+    """One dictionary per row, and sentences on what of the table is in none of them.
 
-    The first column of words by its name (text, caption, title, ...) is "text". Cells without a value are not there.
+    The first column of words by its name (text, caption, title, ...) is "text". Of the first column of pictures, sounds
+    or videos (image, photo, audio, file_name, ...) those that lie in the folder of the table are "uri", by absolute
+    path. Cells without a value are not there.
 
     Args:
         place: of ids, see ``ids.read_ids``: Parquet, or ``FILE.csv#COLUMN``; other files of ids say nothing else.
@@ -30,36 +35,58 @@ def read_facts(place: str | Path, taken: Collection[str] = ()) -> tuple[Facts, l
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "captions.csv"
         >>> _ = path.write_text("key,caption,row\\nc1,a dog,7\\n")
-        >>> read_facts(f"{path}#key", ["row"])
-        ([{'text': 'a dog'}], ['row'])
+        >>> read_facts(f"{path}#key", ["row"])[0]
+        [{'text': 'a dog'}]
     """
     path, column = split_place(place)
     ending = path.suffix.lower()
     if lance.is_table(place) or not (ending == ".parquet" or (column and ending in (".csv", ".tsv"))):
         return [], []
-    if ending == ".parquet":
-        names, left, cells = _of_parquet(path, id_column(path, column), taken)
-    else:
-        text = read_list(path, "file of ids")[0]
-        columns, rows = parse_csv(text, path, what="file of ids", delimiter="\t" if ending == ".tsv" else None)
-        others = [n for n in columns if n not in ("", column)]  # pandas writes an index without a name
-        left, names = [n for n in others if n in taken], [n for n in others if n not in taken]
-        cells = [tuple(row.fields[n] for n in names) for row in rows]
-    words = next((n for n in names if modality_of(n) == "text"), None) if "text" not in names else None
-    called = ["text" if n == words else n for n in names]
-    return [{n: v for n, v in zip(called, row, strict=True) if not nothing(v)} for row in cells], left
+    names, others, cells = _of_parquet(path, column) if ending == ".parquet" else _of_list(path, column)
+    words = next((n for n in names if modality_of(n) == "text"), "") if "text" not in names else "text"
+    files = next((n for n in names if modality_of(n) in SHOWN or plain(n) in FILES), "")
+    called = {n: "text" if n == words else n for n in names if n == words or n not in taken}
+    facts = [{called[n]: v for n, v in zip(names, row, strict=True) if n in called and not nothing(v)} for row in cells]
+    lost = {
+        "no words, numbers or dates": others,
+        "items have such a name": [n for n in names if n not in called and n != files],
+        f"files of {files} that are not in its folder": _with_files(
+            facts, [row[names.index(files)] for row in cells] if files else [], path.parent
+        ),
+    }
+    return facts, [f"{path.name}: items do not get {few(names)} ({why})" for why, names in lost.items() if names]
 
 
-def _of_parquet(path: Path, ids: str, taken: Collection[str]) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
-    """Names of the columns that are facts, those of others, and the rows of the first ones."""
-    parquet = require("pyarrow.parquet", "data")
+def _with_files(facts: Facts, values: Sequence[Any], folder: Path) -> list[str]:
+    """Add the files of a column to the facts; those that are not in the folder are returned."""
+    home, lost = os.path.abspath(folder), []
+    for fact, value in zip(facts, values, strict=False):
+        if isinstance(value, str) and KIND_OF.get(Path(value).suffix.lower()) in SHOWN:
+            place = os.path.normpath(os.path.join(home, value))
+            if place.startswith(home + os.sep) and os.path.isfile(place):
+                fact["uri"] = place
+            else:
+                lost.append(value)
+    return lost
+
+
+def _of_list(path: Path, ids: str) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
+    text = read_list(path, "file of ids")[0]
+    columns, rows = parse_csv(text, path, what="file of ids", delimiter="\t" if path.suffix.lower() == ".tsv" else None)
+    names = [n for n in columns if n not in ("", ids)]  # pandas writes an index without a name
+    return names, [], [tuple(row.fields[n] for n in names) for row in rows]
+
+
+def _of_parquet(path: Path, column: str) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
+    """Names of the columns that can be facts, those that cannot, but for vectors, and the rows of the first ones."""
+    ids, parquet = id_column(path, column), require("pyarrow.parquet", "data")
     with explained(f"file of ids is damaged: {path}", *ARROW):
         fields = [f for f in parquet.read_schema(path) if f.name != ids and not f.name.startswith("__index_level_")]
-        vectors = vector_columns(fields)
-        names = [f.name for f in fields if f.name not in taken and _tells(f.type)]
+        names = [f.name for f in fields if _tells(f.type)]
         content = parquet.read_table(path, columns=names)
     columns = [column.to_pylist() for column in content.columns]
     rows = list(zip(*columns, strict=True)) if columns else [()] * content.num_rows
+    vectors = vector_columns(fields)
     return names, [f.name for f in fields if f.name not in (*names, *vectors)], rows
 
 

@@ -167,9 +167,8 @@ def from_arrays(given: ArrayData, seed: int) -> Data:
     x = replace(x, row={m: torch.arange(len(rows)) for m, rows in x.data.items()})
     told, facts = list(_tangled(x)) if given.pairs else [], {}
     for m, place in given.ids.items():
-        facts[m], left = read_facts(place, {"id", *OWN} - {"text"})
-        if left:
-            told.append(f"{place.name}: items do not get {few(left)} (no words, numbers or dates, or a name they have)")
+        facts[m], notes = read_facts(place, {"id", *OWN} - {"text"})
+        told += notes
     splits = {"train": x}
     if round(given.holdout * len(linked_groups(x))) >= FEWEST:
         splits["train"], splits["test"] = hold_out(x, given.holdout, seed)

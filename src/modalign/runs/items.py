@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save
 
 from ..data.manifest import Manifest, Row
 from ..data.media import signature, thumbnail
+from ..data.places import KIND_OF
 from ..errors import ModalignError
 from ..files import RunFile, atomic, from_json, read_jsonl, to_json, write_text
 from ..model import Heads
@@ -233,34 +234,44 @@ def told_apart(entries: Entries) -> Entries:
     }
 
 
-def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent) -> None:
+def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent) -> list[str]:
     """Small pictures of the image items in the run folder, drawn once: an image's "uri" becomes its "picture".
 
-    Sounds and videos keep theirs, for players; their words are the file's name.
+    Sounds and videos keep theirs, for players; their words are the file's name, where they have none.
+
+    Returns:
+        Why there is none, of each picture that could not be drawn.
     """
+    lost = []
     with ThreadPoolExecutor(os.cpu_count(), "draw") as pool:  # half of the time a thread waits for the disk
         for m, own in entries.items():
-            todo = [e for e in own if "uri" in e]
-            if m != "image":
-                for entry in todo:
-                    entry["text"] = Path(entry["uri"]).stem
-                continue
+            files = [e for e in own if "uri" in e]
+            todo = [e for e in files if m == "image" or KIND_OF.get(Path(e["uri"]).suffix.lower()) == "image"]
             for start in range(0, len(todo), AT_ONCE):
                 some = todo[start : start + AT_ONCE]
                 pictures = pool.map(partial(_drawn, folder), [entry.pop("uri") for entry in some])
-                for done, (entry, picture) in enumerate(zip(some, pictures, strict=True), start + 1):
-                    entry["picture"] = picture
+                for done, (entry, (picture, problem)) in enumerate(zip(some, pictures, strict=True), start + 1):
+                    entry |= {"picture": picture} if picture else {}
+                    lost += [problem] if problem else []
                     progress(done, len(todo), "thumbnails")
+            for entry in files:
+                if "uri" in entry:
+                    entry.setdefault("text", Path(entry["uri"]).stem)
+    return lost
 
 
-def _drawn(folder: Path, uri: str) -> str:
-    """Where in the run folder the thumbnail of a file lies, now at the latest."""
-    name = hashlib.blake2b(signature(uri).encode(), digest_size=8).hexdigest()  # a changed file is drawn anew
-    picture = f"{RunFile.PICTURES}/{name}.png"
-    if not (place := folder / picture).exists():
-        with atomic(place) as new:
-            new.write_bytes(thumbnail(uri, THUMBNAIL))
-    return picture
+def _drawn(folder: Path, uri: str) -> tuple[str, str]:
+    """Where in the run folder the thumbnail of a file lies, now at the latest; or why it does not."""
+    try:
+        name = hashlib.blake2b(signature(uri).encode(), digest_size=8).hexdigest()  # a changed file is drawn anew
+        picture = f"{RunFile.PICTURES}/{name}.png"
+        if not (place := folder / picture).exists():
+            small = thumbnail(uri, THUMBNAIL)
+            with atomic(place) as new:
+                new.write_bytes(small)
+    except ModalignError as problem:
+        return "", str(problem)
+    return picture, ""
 
 
 def picture_of(folder: Path, entry: Mapping[str, Any]) -> Path | None:

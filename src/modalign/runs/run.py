@@ -17,12 +17,12 @@ import torch
 
 from .. import __version__
 from ..data.manifest import Manifest
-from ..errors import ModalignError
+from ..errors import ModalignError, few
 from ..features.store import Store
 from ..files import RunFile, as_path, read_jsonl, read_table, write_json, write_text
 from ..model import Model
 from ..outputs import from_here
-from ..progress import Progress, silent
+from ..progress import Progress, note, silent
 from ..specification import Specification, from_toml
 from ..views import concat
 from .data import Data, load_data, manifest_of
@@ -113,7 +113,8 @@ class Run:
             ]
             for m in model.heads.modalities
         }
-        draw_thumbnails(run.folder, entries, progress)
+        if lost := draw_thumbnails(run.folder, entries, progress):
+            note([f"pictures that cannot be drawn are not shown: {few(lost, 1)}"])
         Items(concat(list(parts.values())), told_apart(entries)).write(run.folder)
         run.keep(result)
         return run
