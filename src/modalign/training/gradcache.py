@@ -8,9 +8,7 @@ gradient in the embeddings is kept, and each mini-batch is encoded again, with a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +31,6 @@ def backward(
     scale: Callable[[Tensor], Tensor] | None = None,
     seen: Views | None = None,
     gather: Callable[[Views], Views] | None = None,
-    waiting: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Tensor:
     """Backward pass of ``objective(Batch(encode(x), x))``, encoding ``mini_batch`` items of each modality at a time.
 
@@ -54,7 +51,6 @@ def backward(
         seen: what the objective is given as ``batch.x``, if not x itself.
         gather: embeddings of x -> those of the batch that the objective sees, with gradients: where x is the share of
             one of several processes.
-        waiting: held around all but the last second pass: where an engine joins gradients when one ends.
 
     Returns:
         The loss, detached, not scaled.
@@ -85,7 +81,7 @@ def backward(
         loss = objective(Batch(z[0], x if seen is None else seen, z[1] if augmented is not None else None, step))
         if loss.requires_grad:
             (loss if scale is None else scale(loss)).backward()
-    _second_pass(encode, [(part, z) for parts, z in zip(passes, leaves, strict=True) for part in parts], waiting)
+    _second_pass(encode, [(part, z) for parts, z in zip(passes, leaves, strict=True) for part in parts])
     return loss.detach()
 
 
@@ -135,24 +131,17 @@ def _leaves(x: Views, parts: list[MiniBatch]) -> Views:
     return replace(x, data=data)
 
 
-def _second_pass(
-    encode: Encode, parts: Sequence[tuple[MiniBatch, Views]], waiting: Callable[[], AbstractContextManager[Any]]
-) -> None:
+def _second_pass(encode: Encode, parts: Sequence[tuple[MiniBatch, Views]]) -> None:
     """Encode each mini-batch again, in the same random state, and send its part of the gradient back."""
-    work = []
+    after = random_state()
     for part, z in parts:
         grads = {m: z[m].grad[rows] for m, rows in part.rows.items() if z[m].grad is not None}  # type: ignore[index]
-        if grads:
-            work.append((part, grads))
-    after = random_state()
-    for place, (part, grads) in enumerate(work, 1):
+        if not grads:
+            continue
         set_random_state(part.random)
-        with waiting() if place < len(work) else nullcontext():
-            with torch.enable_grad():
-                again = encode(part.views)
-            with_graph = [m for m in grads if again[m].requires_grad]
-            if with_graph:
-                torch.autograd.backward(
-                    [again[m] for m in with_graph], [grads[m].to(again[m].dtype) for m in with_graph]
-                )
+        with torch.enable_grad():
+            again = encode(part.views)
+        with_graph = [m for m in grads if again[m].requires_grad]
+        if with_graph:
+            torch.autograd.backward([again[m] for m in with_graph], [grads[m].to(again[m].dtype) for m in with_graph])
     set_random_state(after)

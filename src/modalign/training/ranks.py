@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
@@ -229,14 +229,31 @@ def assembled(z: Views, batch: Views, owner: Mapping[str, Tensor] | None = None)
         return z
     data = {}
     for m, rows in z.data.items():
-        shares = [_share(len(batch[m]), r, world()) for r in range(world())]
-        counts = [s.stop - s.start for s in shares]
-        if owner and m in owner:
-            counts = torch.bincount(owner[m], minlength=world()).tolist()
+        counts = _counts(batch, m, owner)
         data[m] = _Gathered.apply(rows[: counts[rank()]], counts) if sum(counts) else rows
         if owner and m in owner:
             data[m] = data[m][torch.argsort(torch.argsort(owner[m], stable=True)).to(rows.device)]
     return replace(batch, data=data)
+
+
+def level(own: Views, batch: Views, owner: Mapping[str, Tensor] | None = None) -> Views:
+    """This rank's `own_part` with as many rows as the greatest part has, by guests, which `assembled` leaves out.
+
+    So sharded encoders, whose parts lie on all ranks, take as many mini-batches of the same modalities on each.
+    """
+    if world() == 1:
+        return own
+    return own.select(
+        {m: torch.arange(max(_counts(batch, m, owner))).clamp(max=len(rows) - 1) for m, rows in own.data.items()}
+    )
+
+
+def _counts(batch: Views, m: str, owner: Mapping[str, Tensor] | None) -> list[int]:
+    """How many rows of a modality each rank has."""
+    if owner and m in owner:
+        return torch.bincount(owner[m], minlength=world()).tolist()
+    shares = [_share(len(batch[m]), r, world()) for r in range(world())]
+    return [s.stop - s.start for s in shares]
 
 
 def gather(x: Views) -> Views:
@@ -283,28 +300,36 @@ def gather(x: Views) -> Views:
 
 
 def spread(module: nn.Module, sharded: bool = False) -> nn.Module:
-    """The module as an engine of torch that joins the gradients of all ranks: copies of it, or its parts.
+    """The module as all ranks train it: as it is, where each has a copy (`join`), or in parts that lie on all of them.
 
     Args:
         module: with the same parameters on every rank. It stays the owner of the parameters.
-        sharded: each rank keeps a part of every parameter and of what the optimiser knows of it (FSDP2), in place;
-            else each has all of it (DDP).
+        sharded: each rank keeps a part of every parameter and of what the optimiser knows of it (FSDP2), in place.
     """
-    if world() == 1:
-        return module
-    if sharded:
+    if world() > 1 and sharded:
         from torch.distributed.fsdp import fully_shard
 
         mesh = distributed.device_mesh.init_device_mesh(device().type, (world(),))
         for net in getattr(module, "nets", ()):
             fully_shard(net, mesh=mesh)
         fully_shard(module, mesh=mesh)
-        return module
-    if not any(p.requires_grad for p in module.parameters()):
-        return module
-    return nn.parallel.DistributedDataParallel(module, find_unused_parameters=hasattr(module, "nets"))
+    return module
 
 
-def waiting(module: nn.Module) -> AbstractContextManager[Any]:
-    """Inside, gradients stay on their rank: for all but the last of several backward passes."""
-    return module.no_sync() if isinstance(module, nn.parallel.DistributedDataParallel) else nullcontext()
+def join(parameters: Iterable[nn.Parameter]) -> None:
+    """Average the gradients of copies over ranks, after the backward pass of each.
+
+    A rank without a gradient counts as 0. What no rank has a gradient of keeps none, as in one process: its momentum
+    and decay stand still.
+    """
+    if world() == 1:
+        return
+    own = [p for p in parameters if p.requires_grad]
+    having = total(torch.tensor([p.grad is not None for p in own], dtype=torch.int32, device=device())).tolist()
+    used = [p for p, n in zip(own, having, strict=True) if n]
+    if not used:
+        return
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
+    whole = total(torch.cat([g.flatten() for g in grads])).div_(world())
+    for p, part in zip(used, whole.split([p.numel() for p in used]), strict=True):
+        p.grad = part.view_as(p).to(p.dtype)

@@ -137,7 +137,7 @@ def _links(x: Views) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
         items = torch.unique(torch.cat([p[:, 0] for p in pairs.values()])) if pairs else torch.empty(0).long()
         found[a].append((total + torch.arange(len(items)), items))
         for b, p in pairs.items():
-            found[b].append((total + torch.searchsorted(items, p[:, 0]), p[:, 1]))
+            found[b].append((total + torch.searchsorted(items, p[:, 0].contiguous()), p[:, 1]))
         total += len(items)
     table = {}
     for m, parts in found.items():

@@ -35,7 +35,7 @@ class TrainingSettings:
             more time; 0: the whole batch at once.
         workers: threads that read the next batches ahead of the training; any number gives the same bits.
         sharded: with torchrun, each process keeps a part of the parameters and of the optimiser's state (FSDP2); else a
-            copy of all (DDP).
+            copy of all.
     """
 
     steps: Number = 500

@@ -63,10 +63,19 @@ class Shared:
     """
 
     def __init__(self, module: nn.Module, sharded: bool = False) -> None:
-        self.engine = ranks.spread(module, sharded)
+        self.engine, self.sharded = ranks.spread(module, sharded), sharded
 
     def __call__(self, batch: RankBatch) -> Views:
         return ranks.assembled(self.engine(batch.own), batch.whole, batch.owner)
+
+    def part(self, batch: RankBatch) -> Views:
+        """This rank's share, as it goes through the module in mini-batches."""
+        return ranks.level(batch.own, batch.whole, batch.owner) if self.sharded else batch.own
+
+    def join(self) -> None:
+        """After the backward pass: the gradients of all ranks. Those of parameters in parts are joined within it."""
+        if not self.sharded:
+            ranks.join(self.engine.parameters())
 
 
 def read(
@@ -137,17 +146,17 @@ def descend(encode: Shared, objective: Objective, batch: Read, s: TrainingSettin
                     z: Views = encode.engine(part)
                 return z
 
-            twin = None if second is None else second.own
+            twin = None if second is None else encode.part(second)
             loss = gradcache.backward(
-                own, inputs.own, loss_of, mini_batch=s.mini_batch, augmented=twin, step=step, seen=features,
+                own, encode.part(inputs), loss_of, mini_batch=s.mini_batch, augmented=twin, step=step, seen=features,
                 gather=lambda z: ranks.assembled(z, inputs.whole, inputs.owner),
-                waiting=lambda: ranks.waiting(encode.engine),
             )  # fmt: skip
         else:
             with autocast(s.precision, inputs.own):
                 made = Batch(encode(inputs), features, None if second is None else encode(second), step)
             loss = loss_of(made)
             loss.backward()
+    encode.join()
     return loss.detach(), seen[0]
 
 
