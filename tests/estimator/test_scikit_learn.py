@@ -69,6 +69,33 @@ def test_score_is_mean_recall_on_rows_that_no_fit_saw() -> None:
         aligner.score(x, y, pairs=np.zeros(50, dtype=bool))
 
 
+def test_score_of_data_frames_goes_by_the_columns_of_the_fit() -> None:
+    pd = pytest.importorskip("pandas", reason="the columns of arrays have no names")
+    train, held = ([pd.DataFrame(v).add_prefix(m) for m, v in zip("xy", sides(seed=k), strict=True)] for k in (0, 1))
+    aligner = ma.Aligner("cca", dim=4, ridge=0.1).fit(*train)
+    x, y = held
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert aligner.score(x, y) == pytest.approx(slow_mean_recall(aligner.transform(x), aligner.transform(y)))
+    assert aligner.score({"y": y, "x": x}) == aligner.score(x, y) > 0.1
+    with pytest.raises(ValueError, match="feature names should match"):
+        aligner.score(x[x.columns[::-1]], y)
+    with pytest.raises(ma.ModalignError, match="the columns of 'y' are not those of the fit"):
+        aligner.score(x, y[y.columns[::-1]])
+
+
+def test_booleans_say_of_every_row_whether_it_is_a_pair() -> None:
+    x, y = sides()
+    known = np.arange(len(x)) % 2 == 0
+    rows = known.nonzero()[0]
+    by_rows = ma.Aligner("cca", dim=4).fit(x, y, np.stack([rows, rows], 1)).transform(x, side="x")
+    assert np.array_equal(ma.Aligner("cca", dim=4).fit(x, y, known).transform(x, side="x"), by_rows)
+    assert ma.Aligner("cca", dim=4).fit(x, y[:-10], known[:-10]).record_ is not None
+    for wrong in (known[:-1], np.append(known, True), known[:0]):
+        with pytest.raises(ma.ModalignError, match=f"pairs has {len(wrong)} booleans for arrays with rows"):
+            ma.Aligner("cca", dim=4).fit(x, y, wrong)
+
+
 def test_a_pipeline_scales_one_side_and_aligns() -> None:
     x, y = sides()
     scaled = make_pipeline(StandardScaler(), ma.Aligner("cca", dim=4)).fit(1e4 * x, y)

@@ -113,7 +113,7 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if most < 2:
             raise ModalignError(f"a shared space cannot be learnt from {most} sample(s): give 2 or more, better 100")
         heads = method.fit(views)
-        tables: Any = X if _is_named(X) else {} if isinstance(X, Views) else {"x": X, "y": y}
+        tables = _by_side(X, y)
         self.feature_names_ = {m: found for m, table in tables.items() if (found := names_of(table))}
         self.record_ = method.record
         record = {**method.record, "columns": self.feature_names_} if self.feature_names_ else method.record
@@ -154,7 +154,8 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         views = self._views(X, y, pairs)
         if not any(len(views.paired(a, b)) for a, b in views.pairs()):
             raise ModalignError("score needs rows that belong together: two arrays of equal length, or pairs")
-        return dev_recall(views.map(lambda m, rows: torch.from_numpy(self._rows(rows, m))))
+        named = {m: table for m, table in _by_side(X, y).items() if names_of(table)}
+        return dev_recall(views.map(lambda m, rows: torch.from_numpy(self._rows(named.get(m, rows), m))))
 
     # ------------------------------------------------------------------ files
 
@@ -217,12 +218,12 @@ class Aligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         else:
             tables = {"x": X, "y": y}
-        numbers = _row_numbers(pairs)
-        if numbers is None:
+        if pairs is None:
             require_one_order(tables)
         elif len(tables) == 2:
             require_order(pairs, *tables)
-        return Views.from_arrays(numbers, **{m: matrix(t, m, column=m == "y" and t is y) for m, t in tables.items()})
+        arrays = {m: matrix(t, m, column=m == "y" and t is y) for m, t in tables.items()}
+        return Views.from_arrays(_row_numbers(pairs, arrays), **arrays)
 
     def _rows(self, X: Table, side: str | None) -> np.ndarray:
         self._check_fitted()
@@ -280,12 +281,24 @@ def _is_named(x: Any) -> bool:
     return isinstance(x, Mapping) and not is_sparse(x)
 
 
-def _row_numbers(pairs: Table | None) -> Tensor | None:
+def _by_side(X: Any, y: Table | None) -> dict[str, Any]:
+    """Side -> the table that was given for it; none for Views."""
+    return dict(X) if _is_named(X) else {} if isinstance(X, Views) else {"x": X, "y": y}
+
+
+def _row_numbers(pairs: Table | None, arrays: Mapping[str, Tensor]) -> Tensor | None:
     """(p, 2) row numbers of pairs that are given so, or as booleans for the rows of both."""
     if pairs is None:
         return None
     given = pair_table(pairs)
-    return given.nonzero().expand(-1, 2) if given.dtype == torch.bool and given.ndim == 1 else given
+    if given.dtype != torch.bool or given.ndim != 1:
+        return given
+    rows = {m: len(x) for m, x in arrays.items()}
+    if len(given) != min(rows.values()):
+        raise ModalignError(
+            f"pairs has {len(given)} booleans for arrays with rows {rows}: give one for each row that both have"
+        )
+    return given.nonzero().expand(-1, 2)
 
 
 def _by_name(wrapped: Callable[..., Any]) -> Callable[..., Any]:
