@@ -88,6 +88,14 @@ def test_match_finds_a_hidden_rotation_and_permutation() -> None:
     assert float((found.plan.argmax(1) == torch.argsort(order)).float().mean()) > 0.9
 
 
+def test_a_pair_among_too_few_items_for_clusters_is_matched() -> None:
+    x = hide_links(Views.from_arrays(a=torch.eye(3), b=torch.eye(3)), torch.tensor([1]))
+    z = make("method", "wasserstein_procrustes").fit(x).embed(x)
+    assert float((z["a"][1] * z["b"][1]).sum()) == pytest.approx(1.0, abs=1e-4)
+    with pytest.raises(ModalignError, match="without known pairs each side needs at least 4 items, got 3 and 3"):
+        make("method", "wasserstein_procrustes").fit(hide_links(x, torch.empty(0).long()))
+
+
 def test_procrustes_is_the_orthogonal_solution(latent: MakeViews) -> None:
     from scipy.linalg import orthogonal_procrustes
 

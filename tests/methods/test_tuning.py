@@ -44,6 +44,14 @@ def test_a_disk_that_takes_no_file_is_no_failed_trial(tmp_path: Path) -> None:
     assert tune(grid(kind=list(scores)), score, kept=tmp_path / "trials.jsonl").settings == {"kind": "b"}
 
 
+def test_scores_of_items_are_the_same_numbers_after_an_interruption(tmp_path: Path) -> None:
+    equal = torch.full((30,), 5 / 6, dtype=torch.float64)  # single precision has less than 5 / 6: no gain of the second
+    tune(grid(x=[1]), lambda s: equal, kept=tmp_path / "trials.jsonl")
+    again = tune(grid(x=[1, 2]), lambda s: equal, kept=tmp_path / "trials.jsonl")
+    assert all(torch.equal(items, equal) for items in again.items)
+    assert steady(again.items) == 0
+
+
 def test_one_item_tells_nothing() -> None:
     assert steady([torch.zeros(1), torch.ones(1)]) == 0
 

@@ -152,6 +152,29 @@ def test_an_item_with_links_to_no_other_is_not_linked() -> None:
     assert len(rest) == 3
 
 
+@pytest.mark.parametrize(("share", "held"), [(0.01, 1), (0.2, 8), (0.5, 20), (0.99, 39)])
+def test_holding_out_loses_no_link_between_groups(share: float, held: int) -> None:
+    partner = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    alone = {"a": torch.arange(40), "b": 100 + torch.arange(40)}  # no group has both: links alone say what is a pair
+    x = Views({m: torch.eye(40) for m in "ab"}, alone, {("a", "b"): torch.stack([torch.arange(40), partner])})
+    rest, dev = hold_out(x, share)
+    assert (len(rest.paired("a", "b")), len(dev.paired("a", "b"))) == (40 - held, held)
+    assert len(dev["a"]) == len(dev["b"]) == held
+
+
+def test_holding_out_takes_whole_sets_of_candidates_and_single_groups_of_too_large_ones() -> None:
+    x, i = Views.from_arrays(a=torch.eye(40), b=torch.eye(40)), torch.arange(40)
+    near = torch.cat([torch.stack([i, i // 5 * 5 + (i + k) % 5]) for k in (0, 1, 4)], 1)  # within films of five scenes
+    rest, dev = hold_out(Views(x.data, x.group, {("a", "b"): near}), 0.25)
+    assert (len(rest.paired("a", "b")), len(dev.paired("a", "b"))) == (90, 30)
+    assert len(torch.unique(dev.group["a"] // 5)) == 2
+    ring = torch.cat([torch.stack([i, (i + k) % 40]) for k in (0, 1)], 1)  # all of them are connected
+    rest, dev = hold_out(Views(x.data, x.group, {("a", "b"): ring}), 0.25)
+    assert (len(rest), len(dev)) == (30, 10)
+    same = hold_out(Views(x.data, x.group, {("a", "b"): i.repeat(2, 1)}), 0.25)[1]
+    assert same.group_ids().equal(hold_out(x, 0.25)[1].group_ids())
+
+
 def test_links_of_either_direction_link() -> None:
     x = Views.from_arrays(a=torch.eye(4), b=torch.eye(4))
     x = Views(x.data, x.group, links={("a", "b"): torch.tensor([[0], [0]]), ("b", "a"): torch.tensor([[2], [2]])})

@@ -78,7 +78,7 @@ def tune(
         settings = dict(candidate)
         if (entry := past.get(to_json(settings, sort_keys=True))) is not None and entry.get("score") is not None:
             record.append({"settings": settings, "score": float(entry["score"])})
-            items.append(torch.tensor(entry["items"]) if entry.get("items") else None)
+            items.append(torch.tensor(entry["items"], dtype=torch.float64) if entry.get("items") else None)
             continue
         try:
             found = score(settings)

@@ -24,6 +24,7 @@ from .base import drawn, on_cpu
 from .closed_form import linear_heads
 from .prepared import Prepared, prepare
 
+FEWEST = 4  # items of a side that make two clusters
 ANNEALING = (0.2, 0.1, 0.05, 0.02, 0.02, 0.02)  # epsilon of the plan in each round, on cosine cost
 
 
@@ -63,7 +64,9 @@ def match(x: Tensor, y: Tensor, known: Tensor, restarts: int = 20, clusters: int
     if len(known):
         starts.append(rotation(x[known[:, 0]], y[known[:, 1]]).rotation)
     if len(known) < x.shape[1]:  # fewer pairs than axes leave the rotation open
-        starts += [by_skewness(x, y), by_profiles(x, y), *by_clusters(x, y, restarts, clusters, seed)]
+        starts += [by_skewness(x, y), by_profiles(x, y)]
+        if not len(known) or min(len(x), len(y)) >= FEWEST:
+            starts += by_clusters(x, y, restarts, clusters, seed)
     best: Matched | None = None
     for start in starts:
         turn, plan, cost = start, torch.zeros(len(u), len(v)), 0.0
@@ -114,7 +117,8 @@ def by_clusters(x: Tensor, y: Tensor, restarts: int, clusters: int, seed: int) -
         generator = torch.Generator().manual_seed(seed * 1009 + k)
         count = min(clusters, len(x) // 2, len(y) // 2)
         if count < 2:
-            raise ModalignError(f"without known pairs each side needs at least 4 items, got {len(x)} and {len(y)}")
+            counts = f"{len(x)} and {len(y)}"
+            raise ModalignError(f"without known pairs each side needs at least {FEWEST} items, got {counts}")
         cx, cy = (_centres(v, count, generator) for v in (x, y))
         profiles = [(c @ c.T).sort(1).values for c in (cx, cy)]
         cost = torch.cdist(profiles[0], profiles[1]).numpy()

@@ -213,6 +213,9 @@ def queries_present(x: Views, target: str, rate: float, seed: int) -> Views:
 def hold_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> tuple[Views, Views]:
     """Split off linked groups as dev views; the rest, with all unlinked items, is for training.
 
+    Groups that links connect stay together, so that no link is lost, as far as such sets fit into the share. Where they
+    fill less than half of it, single groups of larger sets follow, whose links to groups on the other side are lost.
+
     Args:
         x: training views.
         share: of the linked groups that go to dev.
@@ -253,7 +256,28 @@ def held_out(x: Views, share: float = 0.2, seed: int = 0, least: int = 1) -> Ten
             f"the views have {len(linked)} linked groups: at least 2 are needed to hold some out; give dev views"
         )
     count = min(max(least, round(share * len(linked))), len(linked) - 1)
-    return linked[torch.randperm(len(linked), generator=torch.Generator().manual_seed(seed))[:count]]
+    order = torch.randperm(len(linked), generator=torch.Generator().manual_seed(seed))
+    return linked[order[:count] if not x.links else _together(x, linked, order, count, least)]
+
+
+def _together(x: Views, linked: Tensor, order: Tensor, count: int, least: int) -> Tensor:
+    """The first places of an order of linked groups, about as many as ``count``, with those that links connect."""
+    ends = [(x.group[a][rows[:, 0]], x.group[b][rows[:, 1]]) for a, b in x.pairs() for rows in _both_ways(x, a, b)]
+    left, right = (torch.searchsorted(linked, torch.cat(side).long()) for side in zip(*ends, strict=True))
+    part = connected(len(linked), left, right)
+    size = torch.bincount(part).tolist()
+    taken, kept = 0, torch.zeros(len(size), dtype=torch.bool)
+    for number in dict.fromkeys(part[order].tolist()):
+        if taken + size[number] <= count or (not taken and 2 * size[number] <= len(linked)):
+            kept[number], taken = True, taken + size[number]
+    whole = kept[part[order]]
+    fill = count - taken if 2 * taken < count or taken < least else 0
+    return torch.cat([order[whole], order[~whole][:fill]])
+
+
+def _both_ways(x: Views, a: str, b: str) -> tuple[Tensor, Tensor]:
+    """Positive pairs of a and b by the links of either direction."""
+    return x.paired(a, b), x.paired(b, a).flip(1)
 
 
 def _rows_of(x: Views, keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
