@@ -29,7 +29,8 @@ class Specification:
         data: name and settings of a registered data set; ``{"store": folder}`` of embedded features; or ``{"arrays":
             {modality: file}}`` of feature arrays, with ``pairs``, a file of row numbers (default: row by row), and
             ``holdout``, the share of the pairs that is held out to be measured (default .2).
-        encoders: modality -> encoder name, or table of name and settings. Not needed with a store or arrays.
+        encoders: modality -> encoder name, or table of name and settings. Not needed with a store; with arrays, those
+            that made them, where they are to read new items.
         pairs: how many training groups keep their links; the others stay as unpaired items. None: all.
         seed: draws the linked groups and every random number of the fit.
         metrics: registered metrics to report; empty: the default ones.

@@ -20,6 +20,7 @@ from .common import (
     Root,
     Seeded,
     Set,
+    Several,
     Whole,
     emit,
     finish,
@@ -60,6 +61,7 @@ def align(
     pairs: Path | None = None,
     ids: Ids = None,
     names: Names = None,
+    encoder: Several = None,
     method: str = "full",
     dim: Annotated[Dim, WHOLE] = 256,
     holdout: Share = 0.2,
@@ -73,6 +75,7 @@ def align(
             --pairs or --ids is given.
         out: Folder of the run.
         pairs: CSV or .npy of row numbers, or of ids, one pair a line; all other rows are unpaired (two arrays only).
+        encoder: modality=NAME[,setting=value...] of arrays whose encoder is known, so that new words or files are read.
         method: See: modalign list method.
         dim: Width of the shared space.
         holdout: Share of the pairs held out to measure the alignment; 0 measures nothing.
@@ -93,6 +96,7 @@ def align(
             holdout=holdout,
             seed=seed,
             progress=progress,
+            encoders=encoder or (),
         )
     finish(made, json, fitted)
 

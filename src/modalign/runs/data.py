@@ -20,6 +20,7 @@ from ..diagnosis.scales import drowned
 from ..errors import ModalignError, few
 from ..features.choose import make_encoders
 from ..features.embed import embed_cached
+from ..features.origin import origin_of
 from ..features.store import Store
 from ..metrics.recall import KS
 from ..progress import Progress, silent
@@ -41,7 +42,7 @@ class Data:
 
     Args:
         splits: "train", and where there are any "dev" and "test".
-        encoders: modality -> name and settings; empty for plain arrays.
+        encoders: modality -> name and settings; of plain arrays those that are said to have made them.
         fingerprints: modality -> fingerprint of the encoder.
         manifest: of the items that the views' ``row`` points into.
         credits: whose weights the encoders used, a line each.
@@ -127,7 +128,7 @@ def load_data(spec: Specification, progress: Progress = silent, needed: str | No
     if "store" in spec.data:
         return from_store(Store.open(Path(spec.data["store"])))
     if "arrays" in spec.data:
-        return from_arrays(ArrayData(**check(ArrayData, spec.data, "[data]")), spec.seed)
+        return from_arrays(ArrayData(**check(ArrayData, spec.data, "[data]")), spec.seed, spec.encoders)
     manifest: Manifest = make("dataset", **spec.data)
     encoders = {m: named(entry) for m, entry in spec.encoders.items()}
     if needed is not None and not {needed, ""} & set(manifest.splits):
@@ -159,8 +160,12 @@ def encode(manifest: Manifest, encoders: dict[str, dict[str, Any]], progress: Pr
     return replace(from_store(store), encoders=encoders, fingerprints={m: e.fingerprint() for m, e in made.items()})
 
 
-def from_arrays(given: ArrayData, seed: int) -> Data:
-    """Feature arrays: the pairs to learn from, and those held out to be measured where there are enough."""
+def from_arrays(given: ArrayData, seed: int, encoders: Mapping[str, str | dict[str, Any]] | None = None) -> Data:
+    """Feature arrays: the pairs to learn from, and those held out to be measured where there are enough.
+
+    Args:
+        encoders: that made them, as far as it is said, see ``features.origin``.
+    """
     arrays = load_features(given.arrays)
     ids = load_ids(given.ids, {m: len(rows) for m, rows in arrays.items()})
     x = joined(arrays, given.pairs, ids)
@@ -169,10 +174,12 @@ def from_arrays(given: ArrayData, seed: int) -> Data:
     for m, place in given.ids.items():
         facts[m], notes = read_facts(place, {"id", *OWN} - {"text"})
         told += notes
+    origin = origin_of(encoders or {}, arrays, facts)
     splits = {"train": x}
     if round(given.holdout * len(linked_groups(x))) >= FEWEST:
         splits["train"], splits["test"] = hold_out(x, given.holdout, seed)
-    return Data(splits, notes=tuple(told), ids=ids, facts=facts)
+    known: dict[str, Any] = {k: getattr(origin, k) for k in ("encoders", "fingerprints", "credits")}
+    return Data(splits, notes=(*told, *origin.notes), ids=ids, facts=facts, **known)
 
 
 def _tangled(x: Views) -> Iterator[str]:

@@ -12,6 +12,7 @@ from ..data.left_out import lines
 from ..data.pairs import files_of
 from ..data.steady import steady
 from ..diagnosis.doubles import doubles
+from ..features.choose import parse_entries
 from ..files import absolute, atomic, save_array
 from ..model import Model
 from ..outputs import claim, claim_file
@@ -71,6 +72,7 @@ def align_arrays(
     holdout: Share = 0.2,
     seed: Seed = 0,
     progress: Progress = silent,
+    encoders: Sequence[str] = (),
 ) -> Run:
     """Fit a method on feature arrays and measure it on pairs that it did not see.
 
@@ -79,6 +81,7 @@ def align_arrays(
         ids: a file per array, see ``load_ids``.
         out: the run folder. names: one per array; default: the file names.
         holdout: share of the linked groups kept for measuring, in [0, 1); 0: fit on everything, measure nothing.
+        encoders: that made arrays, so that the run reads new items: "modality=NAME,setting=value".
     """
     labels = modality_names(arrays, names)
     table: dict[str, Any] = {
@@ -86,6 +89,7 @@ def align_arrays(
         "data": {"arrays": {m: absolute(p) for m, p in zip(labels, arrays, strict=True)}, "holdout": holdout}
         | ({"pairs": os.path.abspath(pairs)} if pairs else {})
         | ({"ids": {m: absolute(p) for m, p in files_of(ids, labels).items()}} if ids else {}),
+        "encoders": parse_entries(encoders),
         "seed": seed,
         "out": str(out),
     }
