@@ -14,6 +14,7 @@ from modalign.methods import descents
 from modalign.methods.cases import CASES, CLOSED
 from modalign.methods.clip import ClipPreset
 from modalign.methods.descents import DESCENTS
+from modalign.methods.gradient import Gradient
 from modalign.methods.tuning import TRIALS, score_heads
 from modalign.model import Model
 from modalign.registry import make
@@ -119,3 +120,20 @@ def test_full_of_three_modalities_and_of_no_pairs(latent: MakeViews) -> None:
     assert heads.modalities == ("image", "text", "sound")
     twins = latent(150, 0, noise=0.01)
     assert score_heads(make("method", "full").fit(hide_links(twins, torch.arange(0))), twins) > 0.9
+
+
+def test_a_run_folder_of_another_fit_is_refused(latent: MakeViews, tmp_path: Path) -> None:
+    """What lay there was taken for the result, whatever objective, start or data it was of."""
+    x, other = latent(40, 0), latent(40, 1)
+    how = {"start": "random", "dim": 4, "steps": 6, "batch": 16}
+    first = Gradient("clip", **how).fit(x, run=tmp_path)
+    assert torch.equal(Gradient("clip", **how).fit(x, run=tmp_path).embed(x)["text"], first.embed(x)["text"])
+    for objective, start, data, dev in (
+        ("mil_nce", "random", x, None),
+        ({"name": "clip", "label_smoothing": 0.1}, "random", x, None),
+        ("clip", {"name": "cca", "dim": 4}, x, None),
+        ("clip", "random", other, None),
+        ("clip", "random", x, other),
+    ):
+        with pytest.raises(ModalignError, match="a training of other data or settings"):
+            Gradient(objective, **{**how, "start": start}).fit(data, dev, run=tmp_path)

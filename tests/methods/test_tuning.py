@@ -52,6 +52,18 @@ def test_scores_of_items_are_the_same_numbers_after_an_interruption(tmp_path: Pa
     assert steady(again.items) == 0
 
 
+def test_trials_of_another_fit_are_not_taken(tmp_path: Path) -> None:
+    kept, ran = tmp_path / "trials.jsonl", []
+
+    def score(s: dict[str, int]) -> float:
+        ran.append(s["x"])
+        return s["x"]
+
+    for made_of in ("this", "this", "that"):
+        tune(grid(x=[1, 2]), score, kept=kept, made_of=made_of)
+    assert ran == [1, 2, 1, 2]
+
+
 def test_one_item_tells_nothing() -> None:
     assert steady([torch.zeros(1), torch.ones(1)]) == 0
 

@@ -24,7 +24,7 @@ from modalign.objectives.base import Objective
 from modalign.registry import make
 from modalign.training import TrainingSettings
 from modalign.training.loop import CollapseWarning, dev_recall, dev_recalls, parameter_groups, train
-from modalign.views import Batch, Views
+from modalign.views import Batch, Views, hide_links
 
 PROGRAM = """
 import sys, time, torch
@@ -164,8 +164,16 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_checkpoints_of_other_settings_or_damaged_ones_are_refused(tmp_path: Path) -> None:
     train(heads(), objective(), pairs(), schedule(steps=5), run=tmp_path)
-    with pytest.raises(ModalignError, match="other settings"):
-        train(heads(), objective(), pairs(), schedule(steps=6), run=tmp_path)
+    others = "checkpoint.* belongs to a training of other data or settings: use another folder or delete it"
+    for changed in (
+        lambda: train(heads(), objective(), pairs(), schedule(steps=6), run=tmp_path),
+        lambda: train(heads(), make("objective", "clip"), pairs(), schedule(steps=5), run=tmp_path),
+        lambda: train(heads(), objective(), pairs(seed=7), schedule(steps=5), run=tmp_path),
+        lambda: train(heads(), objective(), hide_links(pairs(), torch.arange(9)), schedule(steps=5), run=tmp_path),
+        lambda: train(heads(), objective(), pairs(), schedule(steps=5), run=tmp_path, made_of={"alpha": 0.2}),
+    ):
+        with pytest.raises(ModalignError, match=others):
+            changed()
     (tmp_path / RunFile.CHECKPOINT).write_bytes(b"nothing")
     with pytest.raises(ModalignError, match="checkpoint is damaged"):
         train(heads(), objective(), pairs(), schedule(steps=5), run=tmp_path)

@@ -15,6 +15,7 @@ from ..model import Heads
 from ..parameters import Count, Dim, Number, Seed, Share, Weight
 from ..progress import Progress, silent
 from ..registry import register
+from ..training.checkpoint import mark
 from ..views import Views, linked_groups
 from .base import on_cpu
 from .canonical_space import CanonicalSpace
@@ -29,6 +30,7 @@ from .tuning import TRIALS, keep_log, steady, trial_folder, tune
 
 HELD_ROWS = 1024  # unlinked rows of a side with which few settings are tried on groups that are held out
 FEWEST_TO_HALVE = 4  # settings: fewer are all tried in full
+NO_PART = ("record", "trials", "steps")  # in how one of them does
 
 
 @register("method", "full")
@@ -115,7 +117,8 @@ class Full:
         if case.last:
             folds = [f._replace(trial=f.p.thinned(HELD_ROWS, self.seed)) for f in folds]
         kept = None if run is None else run / RunFile.TRIALS
-        settings, spaces = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case)
+        of = "" if run is None else mark({k: v for k, v in vars(self).items() if k not in NO_PART}, x, dev)
+        settings, spaces = self.choose(closed[: max(1, left + 1 - len(strengths))], folds, kept, progress, case, of)
         if dev is None:  # these only serve to judge: all pairs are fitted anew
             best = [] if case.last else [space.heads(self.dim, rough=True) for space in spaces]
         else:
@@ -141,11 +144,13 @@ class Full:
         kept: Path | None,
         progress: Progress,
         case: Case,
+        made_of: str = "",
     ) -> tuple[dict[str, Any], list[CanonicalSpace]]:
         """The closed form to go on with, and its spaces, one of each fold.
 
         Args:
             closed: settings to try, the most plausible first. kept: file with the trials of a call that was killed.
+            made_of: of what, see ``tune``.
         """
         made: dict[str, list[CanonicalSpace]] = {}
 
@@ -156,7 +161,7 @@ class Full:
             return torch.cat([items for _, items in solved])
 
         halved = case.halved and self.trials <= TRIALS  # who allows many trials wants them whole
-        tuned = tune(self.promising(closed, folds) if halved else closed, score, None, kept)
+        tuned = tune(self.promising(closed, folds) if halved else closed, score, None, kept, made_of)
         tried = [(t, items) for t, items in zip(tuned.record, tuned.items, strict=True) if items is not None]
         best = tried[steady([items for _, items in tried])][0]
         if str(best["settings"]) not in made:  # tried by a call that was killed

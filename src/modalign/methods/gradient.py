@@ -17,6 +17,7 @@ from ..objectives.base import Objective
 from ..parameters import Count, Dim, Fraction, Number, Positive, Seed, Share, Units, Weight
 from ..progress import Progress, silent
 from ..registry import make, register
+from ..training.checkpoint import mark
 from ..training.loop import train
 from ..training.settings import TrainingSettings
 from ..views import Views
@@ -132,7 +133,8 @@ class Gradient:
             trained, inputs = Maps(heads), coordinates(heads, x)
             known = None if known is None else coordinates(heads, known)
         with threads_for(heads, self.training.batch):
-            end = train(trained, objective, inputs, self.training, known, run, x, progress)
+            made_of = [self.objective, self.start, self.hidden, self.dropout, run and mark("dev", dev)]
+            end = train(trained, objective, inputs, self.training, known, run, x, progress, made_of=made_of)
         self.record["training"] = {"steps": end.step, "best_step": end.best_step}
         if dev is not None:
             self.record["training"]["dev"] = end.best

@@ -50,6 +50,7 @@ def tune(
     score: Callable[[dict[str, Any]], float | Tensor],
     trials: int | None = None,
     kept: Path | None = None,
+    made_of: str = "",
 ) -> Tuned:
     """Try settings in order and keep the best; of equals (to 12 digits), the first.
 
@@ -59,6 +60,7 @@ def tune(
             counts as a failed trial.
         trials: try only so many; None: all.
         kept: file in which every trial is written down, so that a call that was killed is not repeated; None: none.
+        made_of: `training.checkpoint.mark` of what is tried; trials of another are not taken from the file.
 
     Raises:
         ModalignError: no candidate, or every trial failed (with the first one's reason).
@@ -70,7 +72,7 @@ def tune(
     if not candidates or (trials is not None and trials < 1):
         raise ModalignError(f"nothing to tune: {len(candidates)} candidates, {trials} trials")
     known = read_jsonl(kept, "trials") if kept is not None and kept.exists() else []
-    past = {to_json(entry.get("settings"), sort_keys=True): entry for entry in known}
+    past = {to_json(entry.get("settings"), sort_keys=True): entry for entry in known if entry.get("of", "") == made_of}
     record: list[dict[str, Any]] = []
     items: list[Tensor | None] = []
     failure: ModalignError | None = None
@@ -91,7 +93,8 @@ def tune(
             items.append(None)
             record.append({"settings": settings, "score": None, "error": str(problem)})
         if kept is not None:
-            write_text(kept, "".join(map(_line, record, items)))
+            lines = (_line({**entry, "of": made_of}, found) for entry, found in zip(record, items, strict=True))
+            write_text(kept, "".join(lines))
     done = [entry for entry in record if entry["score"] is not None]
     if not done:
         raise failure or ModalignError("no candidate could be scored")

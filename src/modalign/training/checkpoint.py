@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +14,44 @@ from torch import Tensor, nn
 from ..errors import ModalignError
 from ..files import RunFile, atomic, read_jsonl, to_json, write_text, writing
 from ..progress import Pause
+from ..views import Views
 from . import ranks, shards
 from .listening import tell
 
 FREE = ("workers", "sharded")
 """Settings that change how a training runs, not where it ends: a checkpoint goes on with others."""
+
+
+LOOKED_AT = 64
+"""Rows of a modality by which views are told from others, beside all of their groups and links."""
+
+
+def mark(made_of: Any, *views: Views | None) -> str:
+    """Identity of what something is made of, to refuse what was kept of something else: 16 hexadecimal digits.
+
+    Args:
+        made_of: plain values; of other objects the kind counts.
+        views: of which shapes, groups, links and some rows count: reading all of them may take longer than a start.
+
+    Example:
+        >>> x = Views.from_arrays(a=torch.eye(3), b=torch.eye(3))
+        >>> mark({"lr": 0.1}, x) == mark({"lr": 0.1}, x), mark({"lr": 0.1}, x) == mark({"lr": 0.2}, x)
+        (True, False)
+    """
+    told = json.dumps(made_of, sort_keys=True, default=lambda part: type(part).__qualname__)
+    digest = hashlib.blake2b(told.encode(), digest_size=8)
+    for x in views:
+        digest.update(b"none" if x is None else b"views")
+        if x is None:
+            continue
+        for m, rows in x.data.items():
+            digest.update(f"{m}{tuple(rows.shape)}{rows.dtype}".encode())
+            some = torch.linspace(0, max(len(rows) - 1, 0), min(len(rows), LOOKED_AT), dtype=torch.float64).long()
+            for part in (rows[some.to(rows.device)], x.group[m]):
+                digest.update(part.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        for pair, link in (x.links or {}).items():
+            digest.update(f"{pair}".encode() + link.long().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @dataclass
@@ -45,9 +79,10 @@ class Keeper:
 
     Args:
         run: folder; None: nothing is written and nothing read.
-        settings: of the training; a checkpoint of other settings is refused.
+        settings: of the training; a checkpoint of others is refused.
         heads, objective, optimiser: whose state is kept.
         best: the best weights so far. at: the position. Both are updated in place by ``resume``.
+        made_of: `mark` of all else; a checkpoint of another is refused.
     """
 
     def __init__(
@@ -59,6 +94,7 @@ class Keeper:
         optimiser: torch.optim.Optimizer,
         best: dict[str, Tensor],
         at: Position,
+        made_of: str = "",
     ) -> None:
         self.checkpoints, self.sharded = bool(settings.checkpoints), bool(settings.sharded)
         self.pause = Pause()
@@ -66,7 +102,9 @@ class Keeper:
         self.best, self.at = best, at
         shapes = {k: list(v.shape) for k, v in heads.state_dict().items()}
         table = {k: v for k, v in asdict(settings).items() if k not in FREE}
-        self.settings = json.dumps({"schedule": table, "heads": shapes}, sort_keys=True)
+        parts = [type(part).__qualname__ for part in objective.modules()]
+        told = {"schedule": table, "heads": shapes, "objective": parts, "made of": made_of}
+        self.settings = json.dumps(told, sort_keys=True)
 
     def log(self, line: dict[str, Any]) -> None:
         """Append one line to the log, for listeners too; values that are not finite are null there."""
@@ -109,7 +147,7 @@ class Keeper:
         """Go back to the checkpoint, if there is one; lines logged after it are dropped.
 
         Raises:
-            ModalignError: the checkpoint is damaged, or of other settings.
+            ModalignError: the checkpoint is damaged, or of other data or settings.
         """
         path = None if self.run is None else self.run / RunFile.CHECKPOINT
         if path is None or self.run is None:
@@ -126,7 +164,9 @@ class Keeper:
             reason = " ".join(str(problem).split())[:150]
             raise ModalignError(f"checkpoint is damaged: {path} ({reason}); delete it to start anew") from None
         if not same:
-            raise ModalignError(f"{path} belongs to a training with other settings: use another folder or delete it")
+            raise ModalignError(
+                f"{path} belongs to a training of other data or settings: use another folder or delete it"
+            )
         own = self.heads.state_dict()
         self.heads.load_state_dict(shards.like(state["heads"], own))
         self.objective.load_state_dict(state["objective"])

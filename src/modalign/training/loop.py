@@ -23,7 +23,7 @@ from ..objectives.total import Total, pull
 from ..progress import Progress, silent
 from ..views import Batch, Views
 from . import ranks, shards
-from .checkpoint import Keeper, Position
+from .checkpoint import Keeper, Position, mark
 from .lion import OPTIMISERS
 from .sampling import Sampler
 from .settings import TrainingSettings
@@ -45,6 +45,7 @@ def train(
     seen: Views | None = None,
     progress: Progress = silent,
     stream: Stream | None = None,
+    made_of: Any = None,
 ) -> Position:
     """Fit heads to an objective, in place, and leave them with the weights that were best on dev.
 
@@ -62,10 +63,11 @@ def train(
         seen: the same items as x in the form that the objective sees as ``batch.x``, if not x itself.
         progress: called after each evaluation.
         stream: of the modalities of which x has places in place of rows, which are read batch by batch.
+        made_of: plain values that heads and objective were made of: a checkpoint of others is refused.
 
     Raises:
         ModalignError: no usable data, modalities that teach the objective nothing, a loss that is not finite, or a
-            checkpoint of other settings.
+            checkpoint of other settings or other data.
     """
     s, seen = settings or TrainingSettings(), seen or x
     keep_freed()
@@ -83,7 +85,8 @@ def train(
         optimiser = OPTIMISERS[s.optimiser](groups, lr=s.lr)  # type: ignore[call-arg]
         best = {k: v.clone() for k, v in trained.eval().state_dict().items()}
         at = Position()
-        keeper = Keeper(run, s, trained, objective, optimiser, best, at)
+        of = "" if run is None else mark(made_of, seen)
+        keeper = Keeper(run, s, trained, objective, optimiser, best, at, of)
         watched = rank_batch(dev) if dev is not None else rank_batch(x.select(full(sampler(0), x)), stream)
         if not keeper.resume():
             shown = assess(at, trained, encode, watched, dev is not None, best)
