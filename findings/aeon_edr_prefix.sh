@@ -5,8 +5,7 @@
 # Seen (aeon 1.6.0): elements left out at the beginning cost nothing, at the end 1 each: a series and a copy with 30 strange
 # elements before its 30 are 0 apart, with 30 after it .5. Two unrelated series of 30 have .64 in the mean where .75 is right,
 # and .72 of pairs another distance when both are read backwards.
-# So: by hand, or with as many equal, strange elements before both series as the longer one has, times that count over the old
-# one.
+# So: the definition by hand, as below.
 # Source: aeon/distances/elastic/_edr.py, _edr_cost_matrix: cost_matrix[i, 0] = 0 and cost_matrix[0, j] = 0, where i and j are
 # meant.
 # Fails when that changes.

@@ -3,10 +3,10 @@
 # are nearest in the embedding, by default that of the graph itself, or of SVD and GSVD, made for such graphs: users to items
 # like theirs. In other graphs it links each node to others.
 # Seen (scikit-network 0.33.5): by the default all similarities of a bipartite graph are 0, since a user is described by items
-# and an item by users; by SVD and GSVD they are 1e-16. n_neighbors columns come back all the same, at random: of 200 users and
-# 300 items in four groups .24 of the links stay within a group, by GSVD .26, by SVD .49, with Spectral 1.00. The default
-# threshold, 0, lets them through. In other graphs most nodes have a link to themselves, with similarity 1, in place of one of
-# their neighbours.
+# and an item by users; by SVD and GSVD they are 1e-15. n_neighbors columns come back all the same, by the last bits: of 200
+# users and 300 items in four groups .24 of the links stay within a group by the default, by SVD and GSVD .25 to .5, otherwise
+# in each run, by Spectral 1.00. The default threshold, 0, lets them through. In other graphs most nodes have a link to
+# themselves, with similarity 1, in place of one of their neighbours.
 # So: Spectral as the embedding, n_neighbors one higher and the diagonal taken off; threshold=1e-9.
 # Source: sknetwork/linkpred/nn.py, fit: get_adjacency(input_matrix), the square table of rows and columns, as the embedding;
 # _fit_core.
@@ -36,7 +36,7 @@ for name, embedding in {"default": None, "SVD": SVD(8), "GSVD": GSVD(8), "Spectr
     seen[name] = links.nnz, np.abs(links.data).max(), (users[links.row] == items[links.col]).mean()
     print(f"{name}: {links.nnz} links, similarities up to {seen[name][1]:.2g}, within a group {seen[name][2]:.3f}")
 for name in ("default", "SVD", "GSVD"):
-    assert seen[name][0] > 300 and seen[name][1] < 1e-9 and seen[name][2] < (0.7 if name == "SVD" else 0.35)
+    assert seen[name][0] > 300 and seen[name][1] < 1e-9 and seen[name][2] < (0.35 if name == "default" else 0.75)
 assert seen["Spectral"][1] > 0.9 and seen["Spectral"][2] > 0.9
 links = NNLinker(n_neighbors=3).fit_predict(karate_club())
 own = (links.diagonal() > 0).mean()
