@@ -39,6 +39,15 @@ def test_sounds_keep_their_file_and_times_and_pictures_are_drawn(
         assert max(small.size) == 96
 
 
+def test_of_many_pictures_those_are_drawn_that_a_report_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modalign.runs.items.DRAWN", 3)
+    for i in range(5):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    items = {"photo": [{"split": "test" if i % 2 else "train", "uri": str(tmp_path / f"{i}.png")} for i in range(5)]}
+    assert draw_thumbnails(tmp_path / "run", items) == []
+    assert [sorted(e) for e in items["photo"]] == [["split", "uri"], ["picture", "split"]] * 2 + [["split", "uri"]]
+
+
 def test_links_of_items_are_kept(tmp_path: Path) -> None:
     links = {("clip", "a.b words"): torch.tensor([[0, 0, 2], [0, 1, 1]])}
     ids = {m: torch.arange(3) for m in ("clip", "a.b words")}

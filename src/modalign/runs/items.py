@@ -28,6 +28,9 @@ from ..views import Views
 THUMBNAIL = 96  # pixels
 BLOCK, NEAR = 1 << 14, 1e-2  # rows compared at once; numbers of unit rows that are taken for equal
 AT_ONCE = 256  # thumbnails that are asked for together
+DRAWN = (
+    20_000  # pictures of a modality; of more, those are drawn that a report may show, and a page draws what is asked
+)
 
 OWN = frozenset({"modality", "group", "split", "row", "text", "uri", "picture", "start", "end"})  # that entries hold
 
@@ -237,7 +240,8 @@ def told_apart(entries: Entries) -> Entries:
 def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent) -> list[str]:
     """Small pictures of the image items in the run folder, drawn once: an image's "uri" becomes its "picture".
 
-    Sounds and videos keep theirs, for players; their words are the file's name, where they have none.
+    Sounds and videos keep theirs, for players; their words are the file's name, where they have none. Of more than
+    ``DRAWN`` pictures the training items keep theirs too.
 
     Returns:
         Why there is none, of each picture that could not be drawn.
@@ -245,8 +249,14 @@ def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent)
     lost = []
     with ThreadPoolExecutor(os.cpu_count(), "draw") as pool:  # half of the time a thread waits for the disk
         for m, own in entries.items():
-            files = [e for e in own if "uri" in e]
-            todo = [e for e in files if m == "image" or KIND_OF.get(Path(e["uri"]).suffix.lower()) == "image"]
+            files = [
+                (e, m == "image" or KIND_OF.get(Path(e["uri"]).suffix.lower()) == "image") for e in own if "uri" in e
+            ]
+            todo = [e for e, picture in files if picture]
+            if len(todo) > DRAWN:
+                todo = [e for e in todo if e["split"] != "train"][:DRAWN]
+            for entry in (e for e, picture in files if not picture):
+                entry.setdefault("text", Path(entry["uri"]).stem)
             for start in range(0, len(todo), AT_ONCE):
                 some = todo[start : start + AT_ONCE]
                 pictures = pool.map(partial(_drawn, folder), [entry.pop("uri") for entry in some])
@@ -254,9 +264,6 @@ def draw_thumbnails(folder: Path, entries: Entries, progress: Progress = silent)
                     entry |= {"picture": picture} if picture else {}
                     lost += [problem] if problem else []
                     progress(done, len(todo), "thumbnails")
-            for entry in files:
-                if "uri" in entry:
-                    entry.setdefault("text", Path(entry["uri"]).stem)
     return lost
 
 
