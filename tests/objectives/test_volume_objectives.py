@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from modalign.errors import ModalignError
 from modalign.geometry import volume
 from modalign.objectives.volume import Gram, Pmrl, Triangle, hard_negatives
+from modalign.registry import make
 from modalign.views import Batch, Views, aligned
 
 NAMES = ("text", "image", "audio", "video", "depth", "thermal")
@@ -207,3 +208,15 @@ def test_pmrl_pulls_opposite_items_together_and_the_published_form_does_not(moda
         before = torch.nn.functional.cosine_similarity(own, others)
         after = torch.nn.functional.cosine_similarity(own - 1e-3 * z["text"].grad, others)
         assert bool((after > before).all()) is pulled
+
+
+@pytest.mark.parametrize("name", ["gram", "triangle", "pmrl", "symile"])
+def test_views_whose_links_alone_tell_pairs_are_refused(name):
+    """There was no tuple in any batch, and a training that learnt nothing ended without a word."""
+    x = Views.from_arrays(**{m: torch.eye(6) for m in "abc"})
+    links = {pair: torch.arange(6).repeat(2, 1) for pair in x.pairs()}
+    alone = {m: torch.arange(6) + 10 * k for k, m in enumerate("abc")}
+    make("objective", name).prepare(Views(x.data, x.group, links))
+    total = make("objective", "total", retrieval=None, terms={"volume": {"name": name}})
+    with pytest.raises(ModalignError, match="takes tuples by group ids, and no group has two of a, b, c: links alone"):
+        total.prepare(Views(x.data, alone, links))

@@ -360,6 +360,7 @@ def checks(which: str) -> Iterator[Check]:
             return
         yield from plan_checks()
         yield stream_check(mini_batch=5, workers=2)
+        yield stream_check(mini_batch=5, sharded=True)
         yield resume_check()
         return
     yield curve_check("total in mini-batches", mini_batch=5)

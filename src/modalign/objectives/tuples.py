@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import check_known
-from ..views import Batch, Stack, aligned, row_aligned
+from ..errors import ModalignError, check_known, few
+from ..views import Batch, Stack, Views, aligned, row_aligned
 from .base import Objective
 from .pairwise import chosen, learnable
 
@@ -17,6 +17,8 @@ ANCHOR = "text"
 
 class Tuples(Objective):
     """One item of each modality for every group: the common part of the volume losses.
+
+    Tuples go by group ids, whatever links there are: what links join over two groups is in two tuples.
 
     Args:
         anchor: the modality that is compared with the rest of each tuple; "all": each in turn, averaged; None: text
@@ -38,6 +40,16 @@ class Tuples(Objective):
         super().can_learn(names)
         if self.anchor not in (None, "all"):
             check_known("anchor", self.anchor, names)
+
+    def prepare(self, x: Views) -> None:
+        """Refuse views in which links alone, and no group ids, say what belongs together: there would be no tuple."""
+        names = [m for m in self.modalities or x.modalities if m in x]
+        held = torch.cat([torch.unique(x.group[m].long()) for m in names])
+        if x.links and len(torch.unique(held)) == len(held):
+            raise ModalignError(
+                f"{type(self).__name__} takes tuples by group ids, and no group has two of {few(names)}: links alone "
+                "tell pairs, from which 'clip', 'siglip' and 'mil_nce' learn"
+            )
 
     def stack(self, batch: Batch) -> tuple[Stack, list[str]] | None:
         """Tuples of the modalities that the batch holds, in order; None with fewer than two of them."""
