@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from modalign.errors import ModalignError
+from modalign.errors import DiskError, ModalignError
 from modalign.files import DAY, RunFile, atomic, cache_folder, read_json, read_jsonl, sweep_old, write_json
 from modalign.runs.items import Items
 from modalign.training import TrainingSettings
@@ -112,6 +112,8 @@ def test_a_place_that_takes_no_files_is_one_line(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Path, "write_text", closed)
     with pytest.raises(ModalignError, match=r"cannot write .*a.json: Permission denied; .*: choose another place"):
         write_json(tmp_path / "a.json", {})
+    with pytest.raises(DiskError, match=r"cannot write .*a.json: No such file or directory; .*: choose another place"):
+        write_json(Path("/proc/absent/a.json"), {})
     with pytest.raises(PermissionError), atomic(tmp_path / "out.npy"):  # what is read is not what is written
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "in.npy"))
 

@@ -44,6 +44,18 @@ def call(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, s
     return code, out, err
 
 
+def test_a_current_folder_that_is_gone_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A library that is loaded with torch ended the program ("FATAL ERROR")."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, out, err = call(capsys, "align", tmp_path / "a.npy", tmp_path / "b.npy", "--out", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert err.startswith("modalign: the current folder was removed: ")
+
+
 def refused(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
     """The one line of a command that is refused."""
     code, out, err = call(capsys, *argv)

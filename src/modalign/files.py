@@ -165,7 +165,9 @@ def _cached(path: Path) -> bool:
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DAY = 86_400  # seconds
-CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+CLOSED = (
+    errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
+)  # fmt: skip
 LEAST_ROOM = 1 << 16  # bytes below which a disk counts as full
 
 

@@ -21,6 +21,7 @@ from modalign.features.encoders.tuned import as_tunable
 from modalign.features.encoders.tuning import Tuning, digest, restore, trained
 from modalign.model import Model
 from modalign.registry import make
+from modalign.runs import finetune as runs_finetune
 from modalign.runs.items import Items
 from modalign.training import TrainingSettings
 from modalign.training.finetune import Together, finetune, raw_inputs
@@ -311,6 +312,13 @@ def test_a_fine_tuned_run_encodes_with_what_it_trained(
     )  # fmt: skip
     assert code == 0, err
     assert json.loads(out)["record"]["steps"] == 4
+    with monkeypatch.context() as patch:  # what is done already decodes nothing for it
+        patch.setattr(runs_finetune, "raw_inputs", pytest.fail)
+        code, again, err = call(
+            capsys, "finetune", tmp_path / "run", "image=last", "--out", tuned, "--set", "steps=4", "--set", "every=2",
+            "--set", "batch=16", "--json",
+        )  # fmt: skip
+    assert (code, json.loads(again)["methods"]) == (0, json.loads(out)["methods"]), err
     moved = tmp_path / "elsewhere"
     tuned.rename(moved)  # a run may be moved: its encoder goes with it
     model = Model.load(moved)

@@ -80,6 +80,14 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def _stand() -> None:
+    """Refuse a current folder that is gone: libraries that ask for it while they are loaded end the program."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ModalignError("the current folder was removed: change to another one (cd), then run this again") from None
+
+
 def main(argv: list[str] | None = None) -> None:
     """Entry point: 0 on success, 1 where some of the work failed, 2 on a mistake, 130 after Ctrl-C, 143 after SIGTERM.
 
@@ -95,6 +103,7 @@ def main(argv: list[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         with _terminable():
+            _stand()
             app(argv, exit_on_error=False, print_error=False, result_action="return_none")
             sys.stdout.flush()  # here a reader who left is told; at the end of Python it would be a complaint
     except CycloptsError as problem:

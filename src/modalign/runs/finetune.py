@@ -87,16 +87,18 @@ def _finetune(
     train = data.training(spec)
     encoders = {m: make("encoder", **model.encoders[m]) for m in tunings}
     made = {m: as_tunable(encoders[m]).tunable(t) for m, t in tunings.items()}
+    if made and (data.manifest is None or train.row is None):
+        raise ModalignError("encoders can only be trained where the items are at hand, not on plain feature arrays")
     apart = [m for m in made if streamed and m != "text"]  # texts are in memory already, with the manifest
-    x = raw_views(train, data, encoders, {m: t for m, t in made.items() if m not in apart})
-    x, stream = placed(x, apart, data, encoders, made, settings.workers)
-    dev = raw_views(data["dev"], data, encoders, made) if "dev" in data.splits else None
     nets = {m: t.net for m, t in made.items()}
     method = {"name": "finetune", "objective": minimised, "start": model.method, "share": share}
     method |= {"new_heads": True} if new_heads else {}
     parts = {m: {"base": model.encoders[m], **t.table()} for m, t in tunings.items()}
 
     def trained_in(place: Path) -> Model:
+        x = raw_views(train, data, encoders, {m: t for m, t in made.items() if m not in apart})
+        x, stream = placed(x, apart, data, encoders, made, settings.workers)
+        dev = raw_views(data["dev"], data, encoders, made) if "dev" in data.splits else None
         heads = fresh(model.heads, settings.seed) if new_heads else model.heads
         with stream or nullcontext():
             end = finetune(
@@ -132,8 +134,6 @@ def tuning_of(entry: Mapping[str, Any]) -> Tuning:
 
 def raw_views(x: Views, data: Data, encoders: Mapping[str, Any], made: Mapping[str, Tunable]) -> Views:
     """The same items, with raw rows where there is an encoder to train."""
-    if made and (data.manifest is None or x.row is None):
-        raise ModalignError("encoders can only be trained where the items are at hand, not on plain feature arrays")
     rows = dict(x.data)
     for m, tunable in made.items():
         assert data.manifest is not None
@@ -149,8 +149,8 @@ def placed(
     if not names:
         return x, None
     manifest = data.manifest
-    if manifest is None or x.row is None:
-        raise ModalignError("items can only be streamed where they are at hand, not from plain feature arrays")
+    assert manifest is not None
+    assert x.row is not None
 
     def reader(m: str) -> Callable[[Tensor], Tensor]:
         return lambda places: raw_inputs(encoders[m], made[m], [manifest[int(r)] for r in places])
