@@ -47,6 +47,51 @@ def test_a_table_says_words_numbers_and_dates_of_its_rows(tmp_path: Path) -> Non
     assert notes == ["t.tsv: items do not get row (items have such a name)"]
 
 
+def test_a_cell_of_words_is_one_text_whatever_its_type(tmp_path: Path) -> None:
+    captions = [["a dog", " it runs"], [], [None], None]
+    pandas.DataFrame({"id": range(4), "captions": captions}).to_parquet(tmp_path / "t.parquet")
+    assert read_facts(tmp_path / "t.parquet") == ([{"text": "a dog; it runs"}, {}, {}, {}], [])
+    pandas.DataFrame({"id": range(2), "title": [1984, 2001]}).to_parquet(tmp_path / "t.parquet")
+    assert read_facts(tmp_path / "t.parquet") == ([{"text": "1984"}, {"text": "2001"}], [])
+
+
+def test_places_of_pictures_that_items_cannot_have_are_told(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    places = ["a.png", "https://x.org/photo?id=3", None]
+    pandas.DataFrame({"id": range(3), "uri": places}).to_parquet(tmp_path / "t.parquet")
+    facts, notes = read_facts(tmp_path / "t.parquet", ["uri"])
+    assert facts == [{"uri": str(tmp_path / "a.png")}, {}, {}]
+    assert notes == [
+        "t.parquet: items do not get https://x.org/photo?id=3 (files of uri that are not in its folder)",
+    ]
+
+
+def test_a_table_of_lancedb_says_as_much_as_one_of_parquet(tmp_path: Path) -> None:
+    lancedb = pytest.importorskip("lancedb")
+    arrow = pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame(TABLE).drop(columns="vector")
+    frame.to_parquet(tmp_path / "t.parquet")
+    vectors = arrow.FixedSizeListArray.from_arrays(arrow.array([0.5, 1.0, 0.25, 2.0], arrow.float32()), 2)
+    table = arrow.Table.from_pandas(frame, preserve_index=False).append_column("vector", vectors)
+    lancedb.connect(tmp_path).create_table("t", table)
+    facts, notes = read_facts(f"{tmp_path}/t.lance#key", ["row"])
+    assert facts[0]["text"] == "a dog"
+    known, told = read_facts(f"{tmp_path}/t.parquet#key", ["row"])
+    assert (facts, notes) == (known, [line.replace("t.parquet", "t.lance") for line in told])
+
+
+def test_a_column_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    columns = [arrow.array(["a", "b"])] * 3
+    pytest.importorskip("pyarrow.parquet").write_table(
+        arrow.table(columns, names=["id", "t", "t"]), tmp_path / "t.parquet"
+    )
+    assert read_facts(tmp_path / "t.parquet") == (
+        [{}, {}],
+        ["t.parquet: items do not get t (a name of several columns)"],
+    )
+
+
 @pytest.mark.parametrize("name", ["t.parquet", "t.txt", "t.csv"])
 def test_ids_alone_say_nothing_else(tmp_path: Path, name: str) -> None:
     if name == "t.parquet":

@@ -171,6 +171,9 @@ def test_a_list_of_several_columns_says_how_one_is_named(tmp_path: Path) -> None
     (tmp_path / "i.csv").write_text("key,caption\nc1,a dog\n")
     with pytest.raises(ModalignError, match=r"line 1: expected one id, got 'key', 'caption': .* i.csv#key"):
         load_ids({"a": tmp_path / "i.csv"}, {"a": 1})
+    (tmp_path / "i.csv").write_text("key;caption\nc1;a dog, brown\n")
+    with pytest.raises(ModalignError, match=r"line 2: expected one id, .*: name their column, i.csv#COLUMN"):
+        load_ids({"a": tmp_path / "i.csv"}, {"a": 1})
     (tmp_path / "i.txt").write_text("c1\n")
     with pytest.raises(ModalignError, match="has no columns: give the file of ids without '#key'"):
         load_ids({"a": tmp_path / "i.txt#key"}, {"a": 1})

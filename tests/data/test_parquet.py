@@ -10,6 +10,7 @@ import torch
 
 from modalign.cli import main
 from modalign.data.arrays import arrays, load_array, modality_names
+from modalign.data.ids import read_ids
 from modalign.data.leakage import leakage
 from modalign.data.table import table
 from modalign.errors import ModalignError
@@ -42,6 +43,16 @@ def test_a_column_is_read_to_the_bit_whatever_its_lists_are(both: tuple[Path, np
     assert np.array_equal(load_array(f"{path}#text").numpy(), text.astype("float32"))
     assert np.array_equal(load_array(written(path.with_name("one.parquet"), v=image.tolist())).numpy(), image)
     assert modality_names([Path(f"{path}#image"), Path("text.npy")]) == ["image", "text"]
+
+
+def test_files_and_columns_may_have_a_hash_in_their_names(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    columns = {"the id#": [f"p{i}" for i in range(5)], "clip#1": x.tolist(), "clip#2": (2 * x).tolist()}
+    path = written(tmp_path / "set #4.parquet", **columns)
+    assert np.array_equal(load_array(f"{path}#clip#2").numpy(), 2 * x)
+    assert read_ids(f"{path}#the id#", "a", 5) == ["p0", "p1", "p2", "p3", "p4"]
+    assert np.array_equal(load_array(written(tmp_path / "one#1.parquet", v=x.tolist())).numpy(), x)
+    assert modality_names([tmp_path / "one#1.parquet", Path(f"{path}#clip#2")]) == ["one#1", "clip#2"]
 
 
 def test_columns_are_aligned_and_mapped(both: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path) -> None:

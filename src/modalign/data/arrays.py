@@ -21,6 +21,7 @@ from ..values import whole_text
 from ..views import Views
 from . import lance, parquet
 from .manifest import Manifest, Row
+from .places import split_place
 
 T = TypeVar("T")
 ARRAYS = (".npy", ".npz", ".safetensors")
@@ -119,7 +120,7 @@ def modality_names(files: Sequence[Path], names: Sequence[str] | None = None) ->
     for path in files:
         if Path(path).suffix.lower() not in ARRAYS and path not in tables:
             raise _no_array(path)
-    own = (str(p).rpartition("#")[2] if p in tables and "#" in str(p) else p.stem for p in files)
+    own = ((p in tables and split_place(p)[1]) or p.stem for p in files)
     labels = list(names if names is not None else own)
     if len(labels) != len(files) or len(set(labels)) != len(labels):
         shown = few(map(repr, labels), 10) or "none"
@@ -144,7 +145,7 @@ def arrays(files: Mapping[str, str], split: str = "train") -> Manifest:
     lengths = {m: len(load_array(path)) for m, path in files.items()}
     if not lengths or len(set(lengths.values())) > 1:
         raise ModalignError(f"arrays need at least one file and equal numbers of rows, got {lengths}")
-    places = {m: path if os.path.isfile(path) else path.partition("#")[0] for m, path in files.items()}
+    places = {m: str(split_place(path)[0]) for m, path in files.items()}
     rows = [
         Row(i, modality, uri=path, split=split, extra={"index": i})
         for modality, path in places.items()

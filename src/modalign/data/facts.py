@@ -9,11 +9,11 @@ from typing import Any
 
 from ..errors import ARROW, explained, few, require
 from . import lance
-from .columns import FILES, modality_of, nothing, plain
-from .ids import id_column, split_place
+from .columns import FILES, modality_of, nothing, plain, values_of
+from .ids import id_column
 from .lists import read_list
 from .parquet import vector_columns
-from .places import KIND_OF
+from .places import KIND_OF, split_place
 from .tables import parse_csv
 
 SHOWN = ("image", "audio", "video")
@@ -23,12 +23,13 @@ Facts = list[dict[str, Any]]
 def read_facts(place: str | Path, taken: Collection[str] = ()) -> tuple[Facts, list[str]]:
     """One dictionary per row, and sentences on what of the table is in none of them.
 
-    The first column of words by its name (text, caption, title, ...) is "text". Of the first column of pictures, sounds
-    or videos (image, photo, audio, file_name, ...) those that lie in the folder of the table are "uri", by absolute
-    path. Cells without a value are not there.
+    The first column of words by its name (text, caption, title, ...) is "text", several words of a cell as one text.
+    Of the first column of pictures, sounds or videos (image, photo, audio, file_name, ...) those that lie in the folder
+    of the table are "uri", by absolute path. Cells without a value are not there.
 
     Args:
-        place: of ids, see ``ids.read_ids``: Parquet, or ``FILE.csv#COLUMN``; other files of ids say nothing else.
+        place: of ids, see ``ids.read_ids``: Parquet, LanceDB, or ``FILE.csv#COLUMN``; other files of ids say nothing
+            else.
         taken: names that a fact cannot have.
 
     Example:
@@ -40,33 +41,52 @@ def read_facts(place: str | Path, taken: Collection[str] = ()) -> tuple[Facts, l
     """
     path, column = split_place(place)
     ending = path.suffix.lower()
-    if lance.is_table(place) or not (ending == ".parquet" or (column and ending in (".csv", ".tsv"))):
+    if lance.is_table(place):
+        names, others, cells = _of_lance(place)
+    elif ending == ".parquet":
+        names, others, cells = _of_parquet(path, column)
+    elif column and ending in (".csv", ".tsv"):
+        names, others, cells = _of_list(path, column)
+    else:
         return [], []
-    names, others, cells = _of_parquet(path, column) if ending == ".parquet" else _of_list(path, column)
     words = next((n for n in names if modality_of(n) == "text"), "") if "text" not in names else "text"
     files = next((n for n in names if modality_of(n) in SHOWN or plain(n) in FILES), "")
     called = {n: "text" if n == words else n for n in names if n == words or n not in taken}
     facts = [{called[n]: v for n, v in zip(names, row, strict=True) if n in called and not nothing(v)} for row in cells]
+    for fact in facts if words else ():
+        _with_words(fact)
     lost = {
-        "no words, numbers or dates": others,
+        "no words, numbers or dates": [n for n in others if others.count(n) == 1],
+        "a name of several columns": list(dict.fromkeys(n for n in others if others.count(n) > 1)),
         "items have such a name": [n for n in names if n not in called and n != files],
         f"files of {files} that are not in its folder": _with_files(
-            facts, [row[names.index(files)] for row in cells] if files else [], path.parent
+            facts, [row[names.index(files)] for row in cells] if files else [], path.parent, files in called
         ),
     }
     return facts, [f"{path.name}: items do not get {few(names)} ({why})" for why, names in lost.items() if names]
 
 
-def _with_files(facts: Facts, values: Sequence[Any], folder: Path) -> list[str]:
-    """Add the files of a column to the facts; those that are not in the folder are returned."""
+def _with_words(fact: dict[str, Any]) -> None:
+    """Make one text of a cell of words, numbers or dates, as a title may be "1984"; without words there is none."""
+    value = fact.pop("text", None)
+    if told := "; ".join(str(v).strip() for v in values_of(value)):
+        fact["text"] = told
+
+
+def _with_files(facts: Facts, values: Sequence[Any], folder: Path, kept: bool) -> list[str]:
+    """Add the files of a column to the facts; those that are not in the folder are returned.
+
+    Args:
+        kept: cells are facts too: those that name no file are not lost.
+    """
     home, lost = os.path.abspath(folder), []
     for fact, value in zip(facts, values, strict=False):
-        if isinstance(value, str) and KIND_OF.get(Path(value).suffix.lower()) in SHOWN:
-            place = os.path.normpath(os.path.join(home, value))
-            if place.startswith(home + os.sep) and os.path.isfile(place):
-                fact["uri"] = place
-            else:
-                lost.append(value)
+        known = isinstance(value, str) and KIND_OF.get(Path(value).suffix.lower()) in SHOWN
+        place = os.path.normpath(os.path.join(home, value)) if known else ""
+        if place.startswith(home + os.sep) and os.path.isfile(place):
+            fact["uri"] = place
+        elif known or not (kept or nothing(value)):
+            lost.append(str(value))
     return lost
 
 
@@ -81,13 +101,25 @@ def _of_parquet(path: Path, column: str) -> tuple[list[str], list[str], list[tup
     """Names of the columns that can be facts, those that cannot, but for vectors, and the rows of the first ones."""
     ids, parquet = id_column(path, column), require("pyarrow.parquet", "data")
     with explained(f"file of ids is damaged: {path}", *ARROW):
-        fields = [f for f in parquet.read_schema(path) if f.name != ids and not f.name.startswith("__index_level_")]
-        names = [f.name for f in fields if _tells(f.type)]
+        schema = parquet.read_schema(path)
+        names, others = _sorted(schema, ids)
         content = parquet.read_table(path, columns=names)
     columns = [column.to_pylist() for column in content.columns]
-    rows = list(zip(*columns, strict=True)) if columns else [()] * content.num_rows
-    vectors = vector_columns(fields)
-    return names, [f.name for f in fields if f.name not in (*names, *vectors)], rows
+    return names, others, list(zip(*columns, strict=True)) if columns else [()] * content.num_rows
+
+
+def _of_lance(place: str | Path) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
+    """As ``_of_parquet``, of a table of LanceDB."""
+    schema, ids = lance.schema_of(place)
+    names, others = _sorted(schema, ids)
+    return names, others, lance.read_rows(place, names)
+
+
+def _sorted(schema: Any, ids: str) -> tuple[list[str], list[str]]:
+    """Names of the columns that can be facts, and of those that cannot; vectors, ids and an index are neither."""
+    fields = [f for f in schema if f.name != ids and not f.name.startswith("__index_level_")]
+    names = [f.name for f in fields if _tells(f.type) and schema.names.count(f.name) == 1]
+    return names, [f.name for f in fields if f.name not in (*names, *vector_columns(fields))]
 
 
 def _tells(kind: Any) -> bool:

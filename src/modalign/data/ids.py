@@ -13,6 +13,7 @@ from ..errors import ARROW, ModalignError, check_known, explained, few, require
 from . import lance
 from .arrays import read_numpy
 from .lists import read_list
+from .places import split_place
 from .tables import parse_csv
 
 LISTS = (".csv", ".tsv", ".txt", ".npy")
@@ -105,17 +106,6 @@ def is_number(cell: str) -> bool:
     return True
 
 
-def split_place(place: str | Path) -> tuple[Path, str]:
-    """A file, and the column that is named behind it; a file may have a # in its own name.
-
-    Example:
-        >>> split_place("captions.csv#key")[1], split_place("captions.csv")[1]
-        ('key', '')
-    """
-    whole, _, column = str(place).rpartition("#")
-    return (Path(place), "") if not whole or Path(place).exists() else (Path(whole), column)
-
-
 def _of_list(path: Path, rows: int) -> list[str]:
     """A list or array of nothing else."""
     ending = path.suffix.lower()
@@ -131,7 +121,8 @@ def _of_list(path: Path, rows: int) -> list[str]:
 def _only(path: Path, number: int, line: str, delimiter: str) -> str:
     cells = next(csv.reader([line], delimiter=delimiter))
     if len(cells) != 1:
-        then = f": name their column, {path.name}#{cells[0].strip()}" if number == 1 else ""
+        first = cells[0].strip() if number == 1 else "COLUMN"
+        then = f": name their column, {path.name}#{first}"
         raise ModalignError(f"{path}, line {number}: expected one id, got {few(map(repr, cells))}{then}")
     return cells[0].strip()
 

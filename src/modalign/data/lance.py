@@ -124,6 +124,27 @@ def read_ids(place: str | Path) -> list[Any]:
     return [cell for _, piece in _pieces(table, [part or "id"]) for cell in piece.column(0).to_pylist()]
 
 
+def schema_of(place: str | Path) -> tuple[Any, str]:
+    """The columns of a table as a schema of Arrow, and the name of that of the ids.
+
+    Raises:
+        ModalignError: no such table.
+    """
+    table, _, part = _opened(place)
+    return table.schema, part or "id"
+
+
+def read_rows(place: str | Path, names: list[str]) -> list[tuple[Any, ...]]:
+    """Some columns, row by row, in the order of the table."""
+    table, _, _ = _opened(place)
+    if not names:
+        return [()] * int(table.count_rows())
+    rows: list[tuple[Any, ...]] = []
+    for _, piece in _pieces(table, names):
+        rows += zip(*(column.to_pylist() for column in piece.columns), strict=True)
+    return rows
+
+
 def _pieces(table: Any, names: list[str]) -> Iterator[tuple[int, Any]]:
     """Some columns in the order of the table, piece by piece, each with the number of its first row."""
     count = table.count_rows()

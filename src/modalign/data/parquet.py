@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ARROW, ModalignError, check_known, explained, few, require
+from .places import split_place
 
 
 def is_parquet(place: str | Path) -> bool:
@@ -19,7 +20,7 @@ def is_parquet(place: str | Path) -> bool:
         >>> is_parquet("items.parquet#image"), is_parquet("items.npy")
         (True, False)
     """
-    return str(place).partition("#")[0].lower().endswith(".parquet")
+    return split_place(place)[0].suffix.lower() == ".parquet"
 
 
 def read_column(place: str | Path) -> Tensor:
@@ -30,9 +31,9 @@ def read_column(place: str | Path) -> Tensor:
         ModalignError: no such file or a damaged one, no column of vectors, several and none named, vectors that are
             missing (null) or of unequal lengths.
     """
-    whole, _, name = str(place).partition("#")
+    whole, name = split_place(place)
     parquet = require("pyarrow.parquet", "data")
-    if not Path(whole).is_file():
+    if not whole.is_file():
         raise ModalignError(f"array file not found: {whole}")
     with explained(f"array file is damaged or not in its format: {whole}", *ARROW):
         file = parquet.ParquetFile(whole, memory_map=True)

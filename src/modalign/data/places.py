@@ -190,3 +190,16 @@ class Files:
 def composed(name: str) -> str:
     """A name with its accents composed: file systems differ in how they write them."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def split_place(place: str | Path) -> tuple[Path, str]:
+    """A file, and what is named behind it; either may have a # in its own name: the file is what is there.
+
+    Example:
+        >>> split_place("captions.csv#key")[1], split_place("captions.csv")[1], split_place("captions.csv#a#b")[1]
+        ('key', '', 'a#b')
+    """
+    parts = str(place).split("#")
+    cuts = [("#".join(parts[:n]), "#".join(parts[n:])) for n in range(1, len(parts) + 1)]
+    whole, column = next((cut for cut in reversed(cuts) if cut[0] and os.path.exists(cut[0])), cuts[0])
+    return Path(whole or place), column

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ModalignError, few
+from .places import split_place
 
 
 @contextmanager
@@ -37,8 +38,8 @@ def steady(files: Iterable[Path | str | None]) -> Iterator[None]:
 
 def _stamp(path: Path | str) -> tuple[int, int, int] | None:
     """Which version of a file it is; None for what is no file."""
-    for place in (Path(path), Path(str(path).rpartition("#")[0])):
-        if place.is_file():
-            facts = place.stat()
-            return facts.st_ino, facts.st_size, facts.st_mtime_ns
-    return None
+    place = split_place(path)[0]
+    if not place.is_file():
+        return None
+    facts = place.stat()
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns

@@ -18,6 +18,7 @@ from .encoders.base import Encoder, credits_of
 
 SAMPLE = 8  # rows that are encoded to see that the encoder is the one
 NEAR = 0.05  # of a row's length: what precision and decoders may change
+WHICH = "name the one that made them, or none"
 
 
 class Origin(NamedTuple):
@@ -50,7 +51,7 @@ def origin_of(
         encoder: Encoder = make("encoder", **table)
         name, rows = table["name"], x[m]
         if encoder.dim != rows.shape[1]:
-            raise ModalignError(f"encoder '{name}' gives {encoder.dim} numbers, but '{m}' has {rows.shape[1]}")
+            raise ModalignError(f"encoder '{name}' gives {encoder.dim} numbers, but '{m}' has {rows.shape[1]}: {WHICH}")
         if told := _compared(encoder, name, m, rows, facts.get(m, ())):
             found.notes.append(told)
         found.encoders[m], found.fingerprints[m] = table, encoder.fingerprint()
@@ -80,7 +81,7 @@ def _compared(encoder: Encoder, name: str, modality: str, rows: Tensor, facts: S
     own = len(some) == SAMPLE and torch.equal(cosine.argmax(1), torch.arange(len(some)))
     if encoder.modality != "text" and own and 0.5 < times < 2:
         return f"{told}: are the {what} copies of another size?"
-    raise ModalignError(f"{told}: name the one that made them, or none")
+    raise ModalignError(f"{told}: {WHICH}")
 
 
 def _item(kind: str, fact: Mapping[str, Any]) -> Any:
