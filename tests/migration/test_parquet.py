@@ -75,6 +75,8 @@ def test_a_table_is_mapped_once_and_a_failure_leaves_nothing(models: Models, tmp
     parquet.write_table(table_of(old, "list"), tmp_path / "old.parquet")
     told = remap(tmp_path / "m", tmp_path / "old.parquet", tmp_path / "new.parquet")
     assert (told["rows"], told["bare"]) == (600, 0)
+    assert remap(tmp_path / "m", tmp_path / "old.parquet#vector", tmp_path / "named.parquet")["rows"] == 600
+    assert parquet.read_table(tmp_path / "named.parquet").equals(parquet.read_table(tmp_path / "new.parquet"))
     with pytest.raises(ModalignError, match="has mapped already"):
         remap(tmp_path / "m", tmp_path / "new.parquet", tmp_path / "again.parquet")
     with pytest.raises(ModalignError, match="exists already"):

@@ -103,6 +103,15 @@ def test_what_is_broken_is_told_in_one_line(name: str, content: bytes | None, to
     assert "\n" not in str(problem.value)
 
 
+def test_a_part_may_stand_behind_the_file(tmp_path: Path) -> None:
+    tables = {"clip": torch.eye(3), "a#b": 2 * torch.eye(3)}
+    save_file(tables, tmp_path / "x.safetensors")
+    for name, table in tables.items():
+        assert np.array_equal(open_vectors(f"{tmp_path}/x.safetensors#{name}").at(np.arange(3)), table.numpy())
+    with pytest.raises(ModalignError, match=r"'clip' of .*x.safetensors is asked for, and 'a#b' behind its #"):
+        open_vectors(f"{tmp_path}/x.safetensors#a#b", "clip")
+
+
 def test_shapes_and_types_that_are_no_vectors(tmp_path: Path) -> None:
     for name, array in (("a", np.zeros(3)), ("b", np.zeros((2, 2), complex)), ("c", np.zeros((0, 3)))):
         np.save(tmp_path / f"{name}.npy", array)

@@ -25,7 +25,7 @@ from .in_faiss import map_faiss, queries_in_faiss
 from .in_lance import map_lance
 from .in_parquet import map_parquet
 from .migrating import Migration, load_migration
-from .stores import open_vectors
+from .stores import open_vectors, split_part
 
 FAISS = (".faiss", ".index")
 
@@ -59,6 +59,7 @@ def remap(
     moved = load_migration(folder)
     direction = "queries" if queries else "rows"
     adapter = moved._of(direction)
+    store, part = split_part(store, part)
     told: dict[str, Any] = {"store": str(store), "out": None if out is None else str(out), "direction": direction}
     if store.suffix == ".lance":
         if out is not None or queries:

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ..data.parquet import flat, vector_columns
+from ..data.places import split_place
 from ..errors import ARROW, ModalignError, check_known, explained, few, require
 from ..search.index import Index
 from ..search.segments import is_index
@@ -30,7 +31,7 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
     Args:
         path: .npy (n, d); .safetensors; .parquet, .arrow or .feather with a column of lists; a Lance table
             (``DATABASE/NAME.lance``); a .faiss index that holds its vectors; or the folder of a search index.
-        part: which tensor, column or modality, where there are several.
+        part: which tensor, column or modality, where there are several; it may stand behind the path, ``FILE#PART``.
 
     Raises:
         ModalignError: nothing there, another ending, damaged, no vectors in it, several and none chosen, empty.
@@ -43,7 +44,7 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
         >>> store.rows, store.width, store.at(np.array([2, 0])).tolist()
         (3, 3, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
     """
-    place = Path(path)
+    place, part = split_part(path, part)
     if not place.exists():
         raise ModalignError(f"no vectors at {place}: the file or folder does not exist")
     if place.is_dir() and is_index(place):
@@ -53,6 +54,22 @@ def open_vectors(path: str | Path, part: str | None = None) -> Vectors:
     kinds = (SafetensorError, *ARROW, KeyError, TypeError, EOFError)
     with explained(f"vectors cannot be read: {place}", *kinds):
         return not_empty(_OPENERS[place.suffix](place, part))
+
+
+def split_part(path: str | Path, part: str | None = None) -> tuple[Path, str | None]:
+    """Where a store lies, and its part, which may stand behind the path.
+
+    Raises:
+        ModalignError: one part is asked for, and another stands behind the path.
+
+    Example:
+        >>> split_part("old.parquet#clip")[1], split_part("old.parquet", "clip")[1], split_part("old.npy")[1]
+        ('clip', 'clip', None)
+    """
+    place, named = split_place(path)
+    if part and named and part != named:
+        raise ModalignError(f"'{part}' of {place} is asked for, and '{named}' behind its #: name one of them")
+    return place, part or named or None
 
 
 def _npy(path: Path, part: str | None) -> Vectors:
