@@ -25,7 +25,7 @@ from modalign.features.encoders.base import FrozenEncoder, source
 class Drawn(FrozenEncoder):
     modality, dim, batch_size, shard_size = "text", 384, 512, 8192
     def description(self): return {"encoder": "drawn"}
-    def collate(self, items): return torch.tensor([hash(source(i)) % 997 for i in items])
+    def collate(self, items): return torch.tensor([1.0 + hash(source(i)) % 997 for i in items])
     def __call__(self, batch): return batch[:, None] * torch.ones(1, self.dim)
 
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

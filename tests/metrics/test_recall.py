@@ -1,6 +1,5 @@
 """Retrieval scores: constant and cheating aligners, many positives, missing positives, chance, mean recall."""
 
-import resource
 import subprocess
 import sys
 
@@ -259,19 +258,20 @@ rank(x[:8], x, pairs[:8])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 r = rank(x, x + 0.5 * torch.randn_like(x), pairs)
 assert r.above.float().median() < {n} / 10
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak - before, peak)
 """
 
 
 def test_memory_does_not_grow_with_the_square():
     n = 12_000  # the full matrix of scores would take 576 MB
     out = subprocess.run([sys.executable, "-c", BIG.format(n=n)], capture_output=True, text=True, check=True)
-    assert int(out.stdout) * 1024 < 150e6
+    assert int(out.stdout.split()[0]) * 1024 < 150e6
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_by_a_hundred_thousand_fits():
     out = subprocess.run([sys.executable, "-c", BIG.format(n=100_000)], capture_output=True, text=True, check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    assert int(out.stdout) * 1024 < 1e9
+    added, peak = (1024 * int(kib) for kib in out.stdout.split())
+    assert added < 1e9
     assert peak < 1.5e9

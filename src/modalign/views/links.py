@@ -264,7 +264,7 @@ def _together(x: Views, linked: Tensor, order: Tensor, count: int, least: int) -
     """The first places of an order of linked groups, about as many as ``count``, with those that links connect."""
     ends = [(x.group[a][rows[:, 0]], x.group[b][rows[:, 1]]) for a, b in x.pairs() for rows in _both_ways(x, a, b)]
     left, right = (torch.searchsorted(linked, torch.cat(side).long()) for side in zip(*ends, strict=True))
-    part = connected(len(linked), left, right)
+    part = connected(len(linked), left, right).to(order)
     size = torch.bincount(part).tolist()
     taken, kept = 0, torch.zeros(len(size), dtype=torch.bool)
     for number in dict.fromkeys(part[order].tolist()):
