@@ -69,6 +69,11 @@ def test_files_may_be_copies_of_another_size(tmp_path: Path) -> None:
     assert told.endswith(": are the image files copies of another size?")
     with pytest.raises(ModalignError, match="name the one that made them, or none"):
         origin_of({"photo": "efficientnet-lite0"}, {"photo": x.roll(1, 0)}, {"photo": facts})
+    (tmp_path / "3.png").write_bytes(b"no picture")
+    with pytest.raises(ModalignError, match="of 7, theirs"):  # one that cannot be decoded decides nothing
+        origin_of({"photo": "efficientnet-lite0"}, {"photo": x.roll(1, 0)}, {"photo": facts})
+    with pytest.raises(ModalignError, match=r"3\.png"):
+        origin_of({"photo": "efficientnet-lite0"}, {"photo": x[3:4]}, {"photo": facts[3:4]})
 
 
 def test_a_run_of_arrays_reads_new_words(

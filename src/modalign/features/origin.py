@@ -72,16 +72,31 @@ def _compared(encoder: Encoder, name: str, modality: str, rows: Tensor, facts: S
     what = "words" if encoder.modality == "text" else f"{encoder.modality} files"
     if not some:
         return f"whether '{name}' made '{modality}' is not known: its table (--ids) has no {what} to compare"
-    given, made = rows[some].double(), torch.cat([encoder(encoder.collate([items[i]])) for i in some]).double().cpu()
+    encoded = _encoded(encoder, {i: items[i] for i in some})
+    some, made = list(encoded), torch.cat(list(encoded.values())).double().cpu()
+    given = rows[some].double()
     if float(((given - made).norm(dim=1) / made.norm(dim=1)).median()) <= NEAR:
         return ""
     cosine, times = normalize(given) @ normalize(made).T, float((given.norm(dim=1) / made.norm(dim=1)).median())
     alike = f"median cosine {float(cosine.diag().median()):.2f} of {len(some)}, theirs are {times:.3g} times as long"
     told = f"encoder '{name}' gives other vectors than '{modality}' has ({alike})"
-    own = len(some) == SAMPLE and torch.equal(cosine.argmax(1), torch.arange(len(some)))
+    own = 2 * len(some) >= SAMPLE and torch.equal(cosine.argmax(1), torch.arange(len(some)))
     if encoder.modality != "text" and own and 0.5 < times < 2:
         return f"{told}: are the {what} copies of another size?"
     raise ModalignError(f"{told}: {WHICH}")
+
+
+def _encoded(encoder: Encoder, items: Mapping[int, Any]) -> dict[int, Tensor]:
+    """Features of items, without those of files that cannot be decoded. Raises ModalignError: none can be."""
+    found, first = {}, None
+    for i, item in items.items():
+        try:
+            found[i] = encoder(encoder.collate([item]))
+        except ModalignError as problem:
+            first = first or problem
+    if not found and first is not None:
+        raise first
+    return found
 
 
 def _item(kind: str, fact: Mapping[str, Any]) -> Any:
